@@ -1,0 +1,197 @@
+"""What an answer means: pure decisions from (operation, status, headers, body) to a model or an error."""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import TypedDict, TypeVar
+
+import attrs
+
+from . import codec, rate_headers
+from .endpoints import Endpoint
+from .errors import (
+    ApiStatusError,
+    ApiTimeoutError,
+    InvalidRequestError,
+    UnexpectedResponseError,
+    VoiceprintError,
+    status_error,
+)
+from .masking import mask_text
+from .models import JobCreated
+
+__all__ = ["Answer", "Fate", "Flaw", "consequence", "fate_of_status", "read", "verdict"]
+
+A = TypeVar("A")
+
+
+class Fate(Enum):
+    """What became of a request, as far as repeating it is concerned."""
+
+    NEVER_SENT = "no byte of it left this machine"
+    TOLD_TO_RETURN = "the server refused it for now"
+    UNKNOWN = "the server may have acted on it"
+    REFUSED = "the server refused it for good"
+
+
+class Flaw(Enum):
+    """Why the body of an answer is not whole."""
+
+    BROKE_OFF = "broke off in the middle"
+    STALLED = "did not end in time"
+    TOO_LONG = "is longer than any real one"
+
+
+@attrs.frozen
+class Answer:
+    """One HTTP answer, read up to the operation's bound."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    flaw: Flaw | None = None
+
+
+class Verdict(TypedDict):
+    """The two questions that every error answers."""
+
+    retryable: bool
+    outcome_unknown: bool
+
+
+def verdict(fate: Fate, *, repeatable: bool) -> Verdict:
+    """Answer an error's two questions. This is the table of the README's "Limits and money"."""
+    unknown = fate is Fate.UNKNOWN
+    return {
+        "retryable": fate in {Fate.NEVER_SENT, Fate.TOLD_TO_RETURN} or (unknown and repeatable),
+        "outcome_unknown": unknown and not repeatable,
+    }
+
+
+def consequence(fate: Fate, *, repeatable: bool) -> str:
+    """Say what a fate means to the caller, as a sentence."""
+    if fate is Fate.NEVER_SENT:
+        return "Nothing was sent; it may be repeated."
+    if repeatable:
+        return "It may be repeated without harm."
+    return (
+        "It is unknown whether the job was accepted, so it was not sent again: it might be paid twice. "
+        "Look at list_jobs() before you repeat it."
+    )
+
+
+def fate_of_status(status: int, headers: Mapping[str, str]) -> Fate:
+    """Say what a status means for repeating. Statuses that are none (999) leave the outcome unknown."""
+    match status:
+        case 429:
+            return Fate.TOLD_TO_RETURN
+        case 503 if rate_headers.says_when_to_return(headers):
+            return Fate.TOLD_TO_RETURN
+        case 408:
+            return Fate.UNKNOWN
+        case _ if 300 <= status <= 499:  # noqa: PLR2004 - redirects and refusals, as RFC 9110 numbers them
+            return Fate.REFUSED
+        case _:
+            return Fate.UNKNOWN
+
+
+def read(endpoint: Endpoint[A], answer: Answer, *, wall: float, key: str) -> A:
+    """Give the model that an answer holds.
+
+    A 2xx to a submission that holds a job id is a success, whatever else is wrong with it.
+
+    Args:
+        endpoint: what was asked.
+        answer: what came.
+        wall: UTC epoch seconds of this machine.
+        key: the API key, which no quoted text may show.
+
+    Raises:
+        ApiStatusError: the server said no.
+        UnexpectedResponseError: the answer cannot be understood.
+        ApiTimeoutError: it did not end in time.
+    """
+    if 200 <= answer.status <= 299:  # noqa: PLR2004 - any 2xx is a success
+        return _read_success(endpoint, answer)
+    if 400 <= answer.status <= 599:  # noqa: PLR2004 - what RFC 9110 defines as errors
+        raise _refusal(endpoint, answer, wall, key)
+    raise _strange_status(endpoint, answer)
+
+
+def _read_success(endpoint: Endpoint[A], answer: Answer) -> A:
+    problem = answer.flaw.value if answer.flaw else ""
+    if not problem:
+        try:
+            return codec.decode(endpoint.answer, answer.body)
+        except ValueError:
+            problem = "cannot be read"
+    if endpoint.answer is JobCreated and (job_id := codec.find_job_id(answer.body)):
+        return JobCreated(job_id)  # type: ignore[return-value]  # it is endpoint.answer
+    raise _unreadable(endpoint, answer, problem)
+
+
+def _unreadable(endpoint: Endpoint[A], answer: Answer, problem: str) -> VoiceprintError:
+    error = ApiTimeoutError if answer.flaw is Flaw.STALLED else UnexpectedResponseError
+    return error(
+        f"The API's answer to {_name(endpoint)} (status {answer.status}) {problem}. "
+        f"{consequence(Fate.UNKNOWN, repeatable=endpoint.repeatable)}",
+        status=answer.status,
+        headers=_plain(answer.headers),
+        **verdict(Fate.UNKNOWN, repeatable=endpoint.repeatable),
+    )
+
+
+def _strange_status(endpoint: Endpoint[A], answer: Answer) -> VoiceprintError:
+    fate = fate_of_status(answer.status, answer.headers)
+    if fate is Fate.REFUSED:
+        meaning = "It was not followed, because the key must not travel. Check the base URL."
+    else:
+        meaning = f"That is no status of this API. {consequence(Fate.UNKNOWN, repeatable=endpoint.repeatable)}"
+    what = "a redirect" if fate is Fate.REFUSED else "an answer"
+    return UnexpectedResponseError(
+        f"{_name(endpoint)} got {what} with status {answer.status}. {meaning}",
+        status=answer.status,
+        headers=_plain(answer.headers),
+        **verdict(fate, repeatable=endpoint.repeatable),
+    )
+
+
+def _refusal(endpoint: Endpoint[A], answer: Answer, wall: float, key: str) -> ApiStatusError:
+    refusal = codec.decode_refusal(answer.body)
+    fate = fate_of_status(answer.status, answer.headers)
+    error = status_error(answer.status)
+    message = None if refusal.message is None else mask_text(refusal.message, key)
+    errors = tuple(attrs.evolve(wrong, message=mask_text(wrong.message, key)) for wrong in refusal.errors)
+    said = "; ".join([message or "no reason given", *(f"{wrong.field}: {wrong.message}" for wrong in errors)])
+    next_step = (
+        consequence(fate, repeatable=endpoint.repeatable) if fate is Fate.UNKNOWN else _NEXT_STEP.get(answer.status, "")
+    )
+    return error(
+        f"{_name(endpoint)} was answered with {answer.status} ({said}). {next_step}".rstrip(),
+        status=answer.status,
+        message=message,
+        request_id=refusal.request_id,
+        retry_after=rate_headers.retry_after(answer.headers, wall),
+        headers=_plain(answer.headers),
+        **verdict(fate, repeatable=endpoint.repeatable),
+        **({"errors": errors} if issubclass(error, InvalidRequestError) else {}),  # type: ignore[arg-type]
+    )
+
+
+_NEXT_STEP = {
+    400: "Nothing was accepted. Correct the request.",
+    401: "The key is not accepted: check PYANNOTEAI_API_KEY.",
+    402: "The team has no subscription or no credit left: see the dashboard of pyannoteAI.",
+    403: "The key may not do this: check its team and its rights.",
+    404: "It does not exist, belongs to another team, or was deleted. If everything is missing, check the base URL.",
+    422: "Nothing was accepted. Correct the request.",
+    429: "The team's rate limit is used up: try again later, or share one throttle between your programs.",
+    503: "The API is busy: try again later.",
+}
+
+
+def _name(endpoint: Endpoint[A]) -> str:
+    return f"{endpoint.method} {endpoint.path}"
+
+
+def _plain(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}

@@ -1,0 +1,88 @@
+"""Request bodies that know what became of them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import aiohttp
+from aiohttp.abc import AbstractStreamWriter
+
+__all__ = ["JsonBody", "UploadBody"]
+
+
+class JsonBody(aiohttp.BytesPayload):
+    """JSON that notes that its writing begins: from then on the server may have seen the request.
+
+    A connection that is closing already takes no byte, so nothing has begun there.
+    """
+
+    def __init__(self, body: bytes, on_begin: Callable[[], None]) -> None:
+        super().__init__(body, content_type="application/json")
+        self._on_begin = on_begin
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        """Write it; called by aiohttp."""
+        transport = writer.transport
+        if transport is not None and not transport.is_closing():
+            self._on_begin()
+        await super().write_with_length(writer, content_length)  # type: ignore[arg-type]  # its own type is wider
+
+
+class UploadBody(aiohttp.Payload):
+    """A stream of known length that fails when no byte of it moves for `stall` seconds.
+
+    `error` is what stopped the stream on our side: aiohttp would only tell that the writing failed.
+    """
+
+    def __init__(
+        self,
+        chunks: Callable[[], AsyncIterator[bytes]],
+        size: int,
+        stall: float,
+        on_progress: Callable[[int, int], object] | None,
+    ) -> None:
+        super().__init__(None)
+        self.error: Exception | None = None
+        self._chunks = chunks
+        self._size = size
+        self._stall = stall
+        self._on_progress = on_progress
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:  # noqa: ARG002 - aiohttp's
+        """Not for reading: it is audio, and may be long."""
+        raise TypeError("An upload is not text.")
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Write it from its beginning; called by aiohttp, a second time where a pooled connection was dead."""
+        try:
+            sent = 0
+            async for chunk in self._chunks():
+                await self._write_chunk(writer, chunk)
+                sent += len(chunk)
+                if self._on_progress is not None:
+                    self._on_progress(sent, self._size)
+        except (aiohttp.ClientError, ConnectionError):
+            raise
+        except Exception as exc:
+            self.error = exc
+            raise
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:  # noqa: ARG002 - aiohttp's
+        """Write it; the length is what was promised."""
+        await self.write(writer)
+
+    async def _write_chunk(self, writer: AbstractStreamWriter, chunk: bytes) -> None:
+        writing = asyncio.ensure_future(writer.write(chunk))
+        unsent: int | None = None
+        try:
+            while not writing.done():
+                await asyncio.wait({writing}, timeout=self._stall)
+                before, unsent = unsent, _unsent(writer)
+                if not writing.done() and unsent == before:
+                    raise TimeoutError
+            await writing
+        finally:
+            writing.cancel()
+
+
+def _unsent(writer: AbstractStreamWriter) -> int | None:
+    return None if writer.transport is None else writer.transport.get_write_buffer_size()

@@ -1,0 +1,200 @@
+"""Many calls at once, results as they finish: bounded memory, and one bad item never stops the rest."""
+
+import asyncio
+import copy
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from enum import Enum
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+from .errors import AccountError, ClientClosedError, JobTimeoutError, VoiceprintError
+from .models import JobCreated
+
+__all__ = ["Item", "Results"]
+
+R = TypeVar("R")
+
+# After one of these every other item would fail the same way.
+_STOPS_ALL = (AccountError, ClientClosedError)
+
+
+class Phase(Enum):
+    """How far an item has come."""
+
+    UNSENT = "nothing of it may have been accepted"
+    SENDING = "its submission is on the wire: it is left to finish"
+    WAITING = "its job is accepted"
+
+
+class Item:
+    """One item on its way. Whoever runs it says how far it is."""
+
+    def __init__(self, index: int, value: Any, on_submitted: Callable[["Item"], None]) -> None:
+        self.index = index
+        self.value = value
+        self.phase = Phase.UNSENT
+        self.job: JobCreated | None = None
+        self.stopped_by: Exception | None = None
+        self.task: asyncio.Task[None]
+        self._on_submitted = on_submitted
+
+    async def before_send(self) -> None:
+        """Take note that the submission is about to leave."""
+        self.phase = Phase.SENDING
+
+    def submitted(self, job: JobCreated) -> None:
+        """Take note of the job, so that the next item may be read."""
+        self.job = job
+        self.phase = Phase.WAITING
+        self._on_submitted(self)
+
+    def stop(self, error: Exception | None) -> None:
+        """End it here, with this error, or with one that says that its results were left."""
+        self.stopped_by = error or self._left()
+        self.task.cancel()
+
+    def _left(self) -> VoiceprintError:
+        if self.job is None:
+            return VoiceprintError("It was not sent: its results were left before its turn.", retryable=True)
+        return JobTimeoutError(
+            f"Its results were left before job {self.job.job_id} was done. The job goes on: wait() picks it up.",
+            job_id=self.job.job_id,
+        )
+
+
+class Results(Generic[R]):
+    """An async iterator and an async context manager over results as they finish.
+
+    Leaving early (`break` inside `async with`, or `aclose()`) stops new work and finishes what was sent. Every
+    item that was read is either yielded or in `unfinished`.
+
+    Args:
+        items: what is to be done; read by one task, never further ahead than `ahead` unsent items.
+        run: does one item.
+        result: makes the result of an item out of what `run` gave, or out of an error.
+        ahead: items that are read but not submitted.
+        waiting: items that are read but whose result was not taken.
+    """
+
+    def __init__(
+        self,
+        items: Iterable[Any] | AsyncIterable[Any],
+        run: Callable[[Item], Awaitable[Any]],
+        result: Callable[[Item, Any, Exception | None], R],
+        *,
+        ahead: int,
+        waiting: int,
+    ) -> None:
+        self.unfinished: list[R] = []
+        self._items = items
+        self._run = run
+        self._result = result
+        self._ahead = asyncio.Semaphore(ahead)
+        self._waiting = asyncio.Semaphore(waiting)
+        self._running: set[Item] = set()
+        self._finished: deque[R] = deque()
+        self._news = asyncio.Event()
+        self._reader: asyncio.Task[None] | None = None
+        self._stopped_by: Exception | None = None
+        self._left = False
+
+    def __repr__(self) -> str:
+        return f"<Results running={len(self._running)} finished={len(self._finished)}>"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> R:
+        if self._reader is None and not self._left:
+            self._reader = asyncio.create_task(self._read())
+        while not self._finished:
+            if self._is_over():
+                error, self._stopped_by = self._stopped_by, None
+                raise error or StopAsyncIteration
+            self._news.clear()
+            await self._news.wait()
+        self._waiting.release()
+        return self._finished.popleft()
+
+    async def aclose(self) -> None:
+        """Stop new work, finish what was sent, and keep what was not yielded in `unfinished`."""
+        self._left = True
+        self._stop(None, Phase.UNSENT, Phase.WAITING)
+        while tasks := [item.task for item in self._running] + [self._reader] * (not self._is_over()):
+            await asyncio.wait([task for task in tasks if task is not None])
+        self.unfinished.extend(self._finished)
+        self._finished.clear()
+        self._news.set()
+
+    def _is_over(self) -> bool:
+        return not self._running and (self._reader is None or self._reader.done())
+
+    async def _read(self) -> None:
+        items, index = _as_async(self._items), 0
+        try:
+            while True:
+                await self._waiting.acquire()
+                await self._ahead.acquire()
+                item = Item(index, await anext(items), self._moved_on)
+                self._running.add(item)
+                item.task = asyncio.create_task(self._do(item))
+                index += 1
+        except StopAsyncIteration:
+            pass
+        except asyncio.CancelledError:
+            if not self._left and self._stopped_by is None:
+                raise
+        except Exception as exc:  # noqa: BLE001 - an error of the input: raised when all else is yielded
+            self._stopped_by = self._stopped_by or exc
+        finally:
+            self._news.set()
+
+    async def _do(self, item: Item) -> None:
+        outcome, error = None, None
+        try:
+            outcome = await self._run(item)
+        except asyncio.CancelledError:
+            if item.stopped_by is None:
+                self._running.discard(item)
+                raise
+            error = item.stopped_by
+        except Exception as exc:  # noqa: BLE001 - one bad item never stops the rest
+            error = exc
+        if item.phase is not Phase.WAITING:
+            self._ahead.release()
+        self._running.discard(item)
+        self._finished.append(self._result(item, outcome, error))
+        self._news.set()
+        if isinstance(error, _STOPS_ALL) and self._stopped_by is None:
+            self._stopped_by = error
+            self._stop(error, Phase.UNSENT)
+
+    def _moved_on(self, item: Item) -> None:
+        self._ahead.release()
+        if self._left:
+            item.stop(None)
+
+    def _stop(self, error: Exception | None, *phases: Phase) -> None:
+        if self._reader is not None:
+            self._reader.cancel()
+        for item in self._running:
+            if item.phase in phases:
+                item.stop(copy.copy(error))
+
+
+async def _as_async(items: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Any]:
+    if isinstance(items, AsyncIterable):
+        async for item in items:
+            yield item
+    else:
+        for item in items:
+            yield item

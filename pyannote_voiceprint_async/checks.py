@@ -1,0 +1,140 @@
+"""What can be known to be wrong before a request leaves: a 400 costs a place and a round trip."""
+
+import re
+from collections.abc import Iterable
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from .errors import ConfigurationError, FieldError, InvalidRequestError
+from .models import VoiceprintRequest
+
+__all__ = ["check_api_key", "check_base_url", "check_job_id", "check_media_key", "check_request"]
+
+_FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\x9f]|\s")
+_HOST_NEEDED = {"http", "https"}
+# `media.input` in the vendor's OpenAPI.
+_MEDIA_URL = re.compile(r"media://[A-Za-z0-9\-_./]+", re.ASCII)
+_LONGEST_MEDIA_URL = 255
+_JOB_ID = re.compile(r"[^\x00-\x20\x7f/?#]{1,200}")
+
+
+def check_request(request: VoiceprintRequest) -> None:
+    """Check the body of a submission.
+
+    Raises:
+        InvalidRequestError: with the same `errors` that the API would send.
+    """
+    problems = {
+        "url": _source_problem(request.url),
+        "model": None if isinstance(request.model, str) and request.model else "must be the name of a model",
+        "webhook": None if request.webhook is None else _webhook_problem(request.webhook),
+    }
+    _raise(FieldError(field, problem) for field, problem in problems.items() if problem)
+
+
+def check_media_key(media_key: str) -> str:
+    """Give the `media://` URL of a key, with or without its scheme.
+
+    Raises:
+        InvalidRequestError: it has characters or a length that the API refuses.
+    """
+    url = media_key if media_key.startswith("media://") else f"media://{media_key}"
+    problem = _media_problem(url)
+    _raise([FieldError("url", problem)] if problem else [])
+    return url
+
+
+def check_job_id(job_id: object) -> str:
+    """Give a job id that can stand in a path.
+
+    Raises:
+        InvalidRequestError: it cannot.
+    """
+    if not isinstance(job_id, str) or not _JOB_ID.fullmatch(job_id) or set(job_id) == {"."}:
+        _raise([FieldError("jobId", f"must be the id of a job, as submit() gave it, not {str(job_id)[:50]!r}")])
+    return str(job_id)
+
+
+def check_api_key(key: str | None) -> str:
+    """Give a key that can stand in a header.
+
+    Raises:
+        ConfigurationError: there is none, or it cannot; says where keys come from.
+    """
+    where = "Keys are made in the dashboard of pyannoteAI; set PYANNOTEAI_API_KEY, or pass api_key=."
+    if not key:
+        raise ConfigurationError(f"There is no API key. {where}")
+    if not isinstance(key, str) or not key.isascii() or _FORBIDDEN.search(key):
+        raise ConfigurationError(f"The API key has a line break, a space or another character that no key has. {where}")
+    return key
+
+
+def check_base_url(base_url: str) -> str:
+    """Give a base URL that requests can be sent to.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    problem = "must be a string" if not isinstance(base_url, str) else _web_problem(base_url)
+    if not problem and (urlsplit(base_url).query or "@" in urlsplit(base_url).netloc):
+        problem = "must have no query, user or password"
+    if problem:
+        raise ConfigurationError(f"base_url {problem}. The API is at https://api.pyannote.ai.")
+    return base_url
+
+
+def _source_problem(url: object) -> str | None:
+    if not isinstance(url, str):
+        return f"must be a URL as str, not {type(url).__name__}"
+    if url.startswith("media://"):
+        return _media_problem(url)
+    return _web_problem(url)
+
+
+def _media_problem(url: str) -> str | None:
+    if len(url) > _LONGEST_MEDIA_URL:
+        return f"must be at most {_LONGEST_MEDIA_URL} characters long"
+    if not _MEDIA_URL.fullmatch(url):
+        return "must be media:// and a key of letters, digits, '-', '_', '.' and '/'"
+    return None
+
+
+def _web_problem(url: str) -> str | None:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return "is not a valid URL"
+    if parts.scheme.lower() not in _HOST_NEEDED:
+        return (
+            "must begin with http://, https:// or media://; a str is always a URL, so give a file of this machine "
+            "as pathlib.Path, and a bucket's object by a presigned URL"
+        )
+    if _FORBIDDEN.search(url):
+        return "must have no spaces or control characters"
+    return None if host else "has no host"
+
+
+def _webhook_problem(url: object) -> str | None:
+    if not isinstance(url, str):
+        return f"must be a URL as str, not {type(url).__name__}"
+    if (problem := _web_problem(url)) is not None:
+        return problem.split(";")[0].replace(" or media://", "")
+    parts = urlsplit(url)
+    if parts.scheme.lower() == "http" and not _is_loopback(parts.hostname or ""):
+        return "must begin with https://"
+    return None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _raise(errors: Iterable[FieldError]) -> None:
+    found = tuple(errors)
+    if found:
+        said = "; ".join(f"{error.field} {error.message}" for error in found)
+        raise InvalidRequestError(f"Nothing was sent: {said}.", errors=found)

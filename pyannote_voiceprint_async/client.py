@@ -1,0 +1,525 @@
+"""The client: one short method per thing a person wants."""
+
+import asyncio
+import inspect
+import os
+import warnings
+import weakref
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from types import TracebackType
+from typing import Any, Self, TypeAlias, TypeVar, cast
+
+import aiohttp
+import attrs
+
+from . import codec, media
+from .bulk import Item, Results
+from .checks import check_api_key, check_base_url, check_job_id, check_media_key, check_request
+from .clock import Clock, LoopClock, deadline
+from .endpoints import DEFAULT_BASE_URL, GET_JOB, LIST_JOBS, TEST_KEY, VOICEPRINT
+from .errors import ApiTimeoutError, ConfigurationError, MediaError
+from .masking import mask_url
+from .media import LocalAudio
+from .models import (
+    JobCreated,
+    JobStatus,
+    JobSummary,
+    KeyStatus,
+    Model,
+    Voiceprint,
+    VoiceprintJob,
+    VoiceprintRequest,
+)
+from .settings import Polling, RateLimits, RetryPolicy, Timeouts
+from .throttle import Throttle
+from .transport import Transport
+from .waits import Waits
+from .watcher import Watcher
+
+__all__ = ["AsyncVoiceprintClient", "ClientStats", "Enrolled", "Source", "Submission"]
+
+Source: TypeAlias = "str | VoiceprintRequest | LocalAudio"
+"""A URL, a request, or local audio: a path, bytes, or an open binary file."""
+Items = TypeVar("Items")
+
+_PAGE = 100
+_LARGEST_VOICEPRINT_AUDIO = 100 * 1024 * 1024
+# An output is deleted 24 hours after completion: nobody needs to wait longer than that.
+_OUTPUT_LIFETIME = 24 * 3600.0
+# voiceprint_many keeps so many jobs waiting: more than the API's rate makes in the default timeout.
+_MOST_WAITING = 10_000
+
+
+@attrs.frozen
+class Submission:
+    """What became of one item of `submit_many`."""
+
+    index: int
+    """Its place in the input, from 0."""
+    request: VoiceprintRequest | str
+    """What was asked for."""
+    job: JobCreated | None = None
+    """The job, if it was accepted."""
+    error: Exception | None = None
+    """Why it was not."""
+
+
+@attrs.frozen
+class Enrolled:
+    """What became of one source of `voiceprint_many`."""
+
+    index: int
+    """Its place in the input, from 0."""
+    source: Source = attrs.field(repr=lambda source: mask_url(source) if isinstance(source, str) else "<audio>")
+    """What was given."""
+    voiceprint: Voiceprint | None = None
+    """The voiceprint, if there is one."""
+    error: Exception | None = None
+    """Why there is none; a `job_id` in it means that a job was accepted."""
+
+
+@attrs.frozen
+class ClientStats:
+    """What the client is doing, and has done."""
+
+    in_flight: int
+    """Requests on the wire, of all clients that share the throttle."""
+    queued: int
+    """Requests that wait for a place in a rate limit, or for a slot."""
+    requests: int
+    """Requests made, repeated ones included."""
+    retries: int
+    """Requests that were repeats."""
+    rate_limited: int
+    """Answers that were 429."""
+
+
+class AsyncVoiceprintClient:
+    """An asyncio client for pyannoteAI's voiceprints.
+
+    Args:
+        api_key: the key; else `PYANNOTEAI_API_KEY`, else `PYANNOTE_API_KEY` of the environment.
+        base_url: where the API is; else `PYANNOTEAI_BASE_URL`, else https://api.pyannote.ai.
+        max_concurrency: API requests in flight, all operations together.
+        max_uploads: media files on the wire; they hold no API slot.
+        rate_limits: the key's budgets; by default the documented ones, then what the API's headers say.
+        max_queue_wait: seconds; what would queue longer for the rate limit is refused at once.
+        retry: what is repeated, and how.
+        timeouts: how long one request may take.
+        polling: how often waiting looks.
+        webhook: asked for with every submission that names none.
+        proxy: an HTTP proxy; else that of the environment. `.netrc` is never read.
+        session: your own session, for API requests only; it is never closed nor changed.
+        throttle: one throttle for several clients of the same key; then `max_concurrency` and `rate_limits`
+            are the throttle's.
+        clock: time, for tests.
+
+    Raises:
+        ConfigurationError: no key, or a value that cannot work.
+    """
+
+    def __init__(  # noqa: PLR0913 - the settings of the design, all but the first by keyword
+        self,
+        api_key: str | None = None,
+        *,
+        base_url: str | None = None,
+        max_concurrency: int = 64,
+        max_uploads: int = 8,
+        rate_limits: RateLimits = RateLimits(),
+        max_queue_wait: float | None = None,
+        retry: RetryPolicy = RetryPolicy(),
+        timeouts: Timeouts = Timeouts(),
+        polling: Polling = Polling(),
+        webhook: str | None = None,
+        proxy: str | None = None,
+        session: aiohttp.ClientSession | None = None,
+        throttle: Throttle | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        _check_counts(max_concurrency=max_concurrency, max_uploads=max_uploads)
+        _check_session(session)
+        self._clock = clock or LoopClock()
+        self._waits = Waits(self._clock)
+        self._max_concurrency = max_concurrency
+        self._max_queue_wait = max_queue_wait
+        self._webhook = webhook
+        self._uploads = asyncio.Semaphore(max_uploads)
+        self._results: weakref.WeakSet[Results[Any]] = weakref.WeakSet()
+        self._base_url = check_base_url(base_url or os.environ.get("PYANNOTEAI_BASE_URL") or DEFAULT_BASE_URL)
+        self._transport = Transport(
+            key=check_api_key(_first(api_key, "PYANNOTEAI_API_KEY", "PYANNOTE_API_KEY")),
+            base_url=self._base_url,
+            throttle=throttle or Throttle(max_concurrency, rate_limits),
+            retry=retry,
+            timeouts=timeouts,
+            proxy=proxy,
+            session=session,
+            clock=self._clock,
+            waits=self._waits,
+        )
+        self._watcher = Watcher(self._transport, polling, self._clock, self._waits)
+
+    def __repr__(self) -> str:
+        stats = self.stats
+        state = " closed" if self._transport.closed else ""
+        return (
+            f"<AsyncVoiceprintClient {mask_url(self._base_url)} in_flight={stats.in_flight} "
+            f"queued={stats.queued}{state}>"
+        )
+
+    async def __aenter__(self) -> Self:
+        self._transport.enter()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __del__(self) -> None:
+        transport = getattr(self, "_transport", None)
+        if transport is not None and transport.opened:
+            warnings.warn(
+                f"{self!r} was not closed: use `async with`, or `await client.aclose()`.",
+                ResourceWarning,
+                stacklevel=1,
+                source=self,
+            )
+
+    async def aclose(self) -> None:
+        """Close the client. Closing twice is fine.
+
+        What waits ends with `ClientClosedError`; submissions that are on the wire are finished, so that no job
+        is left whose id nobody has.
+        """
+        self._transport.close()
+        for results in list(self._results):
+            await results.aclose()
+        await self._transport.aclose()
+
+    @property
+    def stats(self) -> ClientStats:
+        """What the client is doing, and has done."""
+        transport = self._transport
+        return ClientStats(
+            in_flight=transport.throttle.in_flight,
+            queued=transport.throttle.queued,
+            requests=transport.requests,
+            retries=transport.retries,
+            rate_limited=transport.rate_limited,
+        )
+
+    @property
+    def abandoned(self) -> tuple[JobCreated, ...]:
+        """The last 1,000 jobs whose caller had gone when the answer came, or while it waited."""
+        return tuple(self._transport.abandoned)
+
+    async def submit(
+        self,
+        url: str | VoiceprintRequest,
+        *,
+        model: str = Model.PRECISION_2,
+        webhook: str | None = None,
+        webhook_status_only: bool = False,
+    ) -> JobCreated:
+        """Submit one voiceprint job: `POST /v1/voiceprint`. Every accepted call is a bill.
+
+        Args:
+            url: where the audio is: `http(s)://` or `media://`; or a whole request, which then has the rest.
+            model: the voiceprint model.
+            webhook: where the result is to be posted; else the client's.
+            webhook_status_only: leave the output out of the webhook's payload.
+
+        Raises:
+            InvalidRequestError: the request is wrong; nothing was accepted.
+            VoiceprintError: see `outcome_unknown`: True means that the job may exist all the same.
+        """
+        return await self._submit(_request(url, model, webhook, webhook_status_only=webhook_status_only))
+
+    def submit_many(
+        self, items: Iterable[str | VoiceprintRequest] | AsyncIterable[str | VoiceprintRequest]
+    ) -> Results[Submission]:
+        """Submit many, and give each `Submission` as it finishes. Use it with `async with`.
+
+        Args:
+            items: URLs or requests; read at most `max_concurrency` ahead.
+
+        Raises:
+            AccountError: out of the iteration, once, when all that was in flight is yielded.
+        """
+
+        async def run(item: Item) -> JobCreated:
+            return await self._submit(_request(item.value), before_send=item.before_send)
+
+        def result(item: Item, job: Any, error: Exception | None) -> Submission:
+            return Submission(item.index, item.value, job, error)
+
+        return self._start(Results(items, run, result, ahead=self._max_concurrency, waiting=self._max_concurrency))
+
+    async def wait(self, job: str | JobCreated, *, timeout: float | None = 900.0) -> VoiceprintJob:  # noqa: ASYNC109 - it is the job's time, and never cancels a request
+        """Wait for a job, of this program or another one.
+
+        Args:
+            job: its id, or what `submit` gave.
+            timeout: seconds; None waits as long as an output can exist.
+
+        Raises:
+            JobFailedError: it failed; `message` says why.
+            JobCanceledError: it was canceled.
+            JobExpiredError: there is no such job, or its output is gone.
+            JobTimeoutError: it was not done in time; it goes on.
+        """
+        job_id = check_job_id(job.job_id if isinstance(job, JobCreated) else job)
+        return await self._watcher.wait(job_id, self._until(timeout))
+
+    async def voiceprint(  # noqa: PLR0913 - a person's one call; all but the first by keyword
+        self,
+        source: Source,
+        *,
+        model: str = Model.PRECISION_2,
+        webhook: str | None = None,
+        timeout: float | None = 900.0,  # noqa: ASYNC109 - it never interrupts a submission, as a scope around it would
+        on_submitted: Callable[[JobCreated], Awaitable[None] | None] | None = None,
+        max_queue_wait: float | None = None,
+    ) -> Voiceprint:
+        """Turn a recording into a voiceprint: upload it if it is local, submit it, wait for it.
+
+        Args:
+            source: a URL, a request, or local audio: a path, bytes, or an open binary file. One speaker, at most
+                30 seconds and 100 MiB. A `str` is always a URL.
+            model: the voiceprint model.
+            webhook: where the result is to be posted too.
+            timeout: seconds for all of it; None waits as long as an output can exist.
+            on_submitted: called (and awaited) with the job before it is waited for: keep the id there.
+            max_queue_wait: seconds; else the client's.
+
+        Raises:
+            MediaError: the audio cannot be read or uploaded.
+            JobError: the job has no voiceprint for us; `job_id` says which job.
+            VoiceprintError: see `outcome_unknown`: True means that a job may exist.
+        """
+        job: JobCreated | None = None
+
+        async def keep(created: JobCreated) -> None:
+            nonlocal job
+            job = created
+            await _call(on_submitted, created)
+
+        try:
+            return await self._voiceprint(
+                source,
+                model,
+                webhook,
+                until=self._until(timeout),
+                on_submitted=keep,
+                max_queue_wait=max_queue_wait,
+            )
+        except BaseException as error:
+            if job is not None and getattr(error, "job_id", None) is None:
+                self._transport.abandon(job)
+                error.add_note(f"The job is {job.job_id}; wait() picks it up.")
+            raise
+
+    def voiceprint_many(
+        self,
+        sources: Iterable[Source] | AsyncIterable[Source],
+        *,
+        model: str = Model.PRECISION_2,
+        webhook: str | None = None,
+        timeout: float | None = 900.0,
+    ) -> Results[Enrolled]:
+        """Turn many recordings into voiceprints, and give each `Enrolled` as it finishes. Use it with `async with`.
+
+        Args:
+            sources: as for `voiceprint`; read at most `max_concurrency` ahead of what is submitted.
+            model: the voiceprint model.
+            webhook: where the results are to be posted too.
+            timeout: seconds for each, from when it was submitted on.
+
+        Raises:
+            AccountError: out of the iteration, once, when all that was in flight is yielded.
+        """
+
+        async def run(item: Item) -> Voiceprint:
+            return await self._voiceprint(
+                item.value,
+                model,
+                webhook,
+                timeout=timeout,
+                on_submitted=item.submitted,
+                before_send=item.before_send,
+            )
+
+        def result(item: Item, voiceprint: Any, error: Exception | None) -> Enrolled:
+            return Enrolled(item.index, item.value, voiceprint, error)
+
+        return self._start(Results(sources, run, result, ahead=self._max_concurrency, waiting=_MOST_WAITING))
+
+    async def upload(
+        self,
+        source: LocalAudio,
+        *,
+        media_key: str | None = None,
+        on_progress: Callable[[int, int], object] | None = None,
+    ) -> str:
+        """Upload local audio and give its `media://` URL. The API deletes it after 24 to 48 hours.
+
+        Args:
+            source: a path, bytes, or an open binary file that can be rewound.
+            media_key: its key, with or without `media://`; by default a new one, unique and flat.
+            on_progress: called with the bytes sent and the bytes in total; begins anew when the upload does.
+
+        Raises:
+            MediaError: it cannot be read or rewound, is empty, or changes while it is sent.
+        """
+        url = None if media_key is None else check_media_key(media_key)
+        if not media.is_local(source):
+            raise MediaError(
+                f"upload() wants a path (pathlib.Path), bytes or an open binary file, not {type(source).__name__}."
+            )
+        self._transport.enter()
+        async with media.opened(source) as audio, self._uploads:
+            return await media.upload(self._transport, audio, url, on_progress)
+
+    async def get_job(self, job_id: str) -> VoiceprintJob:
+        """Read a job: `GET /v1/jobs/{jobId}`.
+
+        Raises:
+            NotFoundError: there is no such job in this team.
+        """
+        return await self._transport.send(GET_JOB, path={"job_id": check_job_id(job_id)})
+
+    async def list_jobs(self, *, status: JobStatus | str | None = None) -> AsyncIterator[JobSummary]:
+        """List all jobs of the team, of every kind, newest first: `GET /v2/jobs`, 100 in one request.
+
+        Args:
+            status: only those that stand there.
+        """
+        query = {"limit": str(_PAGE)} | ({} if status is None else {"status": str(status)})
+        seen = set()
+        while True:
+            page = await self._transport.send(LIST_JOBS, query=query)
+            for summary in page.items:
+                yield summary
+            # A cursor that comes twice would go round forever.
+            if page.next_cursor is None or page.next_cursor in seen:
+                return
+            seen.add(page.next_cursor)
+            query["cursor"] = page.next_cursor
+
+    async def check_key(self) -> KeyStatus:
+        """Ask the API whether it knows the key: `GET /v1/test`.
+
+        Raises:
+            AuthenticationError: it does not.
+        """
+        return await self._transport.send(TEST_KEY)
+
+    async def _voiceprint(  # noqa: PLR0913 - what `voiceprint` and `voiceprint_many` have in common
+        self,
+        source: Source,
+        model: str,
+        webhook: str | None,
+        *,
+        until: float | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - the wait's, as in `voiceprint`
+        on_submitted: Callable[[JobCreated], Awaitable[None] | None],
+        before_send: Callable[[], Awaitable[None]] | None = None,
+        max_queue_wait: float | None = None,
+    ) -> Voiceprint:
+        request = await self._requested(source, model, webhook, until)
+        job = await self._submit(request, before_send=before_send, until=until, max_queue_wait=max_queue_wait)
+        await _call(on_submitted, job)
+        done = await self._watcher.wait(job.job_id, self._until(timeout) if until is None else until)
+        said = (job.warning, done.output.warning if done.output else None)
+        return Voiceprint(
+            value=done.voiceprint or "",
+            model=str(request.model),
+            job_id=job.job_id,
+            created_at=done.created_at,
+            warnings=tuple(warning for warning in said if warning),
+        )
+
+    async def _requested(
+        self, source: Source, model: str, webhook: str | None, until: float | None
+    ) -> VoiceprintRequest:
+        if not media.is_local(source):
+            return _request(source, model, webhook)
+        async with media.opened(cast("LocalAudio", source)) as audio:
+            if audio.size > _LARGEST_VOICEPRINT_AUDIO:
+                raise MediaError(
+                    f"The audio has {audio.size / 2**20:.0f} MiB; a voiceprint takes at most 100 MiB and 30 seconds."
+                )
+            try:
+                async with deadline(self._clock, until), self._uploads:
+                    url = await media.upload(self._transport, audio, None, None)
+            except TimeoutError:
+                raise ApiTimeoutError(
+                    "The audio was not uploaded in time; nothing was submitted.", retryable=True
+                ) from None
+        return _request(url, model, webhook)
+
+    async def _submit(
+        self,
+        request: VoiceprintRequest,
+        *,
+        before_send: Callable[[], Awaitable[None]] | None = None,
+        until: float | None = None,
+        max_queue_wait: float | None = None,
+    ) -> JobCreated:
+        if request.webhook is None and self._webhook is not None:
+            request = attrs.evolve(request, webhook=self._webhook)
+        check_request(request)
+        return await self._transport.send(
+            VOICEPRINT,
+            body=codec.encode(request),
+            before_send=before_send,
+            max_queue_wait=self._max_queue_wait if max_queue_wait is None else max_queue_wait,
+            deadline=until,
+        )
+
+    def _until(self, timeout: float | None) -> float:
+        return self._clock.time() + (_OUTPUT_LIFETIME if timeout is None else timeout)
+
+    def _start(self, results: Results[Items]) -> Results[Items]:
+        self._results.add(results)
+        return results
+
+
+def _request(
+    source: Any,
+    model: str = Model.PRECISION_2,
+    webhook: str | None = None,
+    *,
+    webhook_status_only: bool = False,
+) -> VoiceprintRequest:
+    if isinstance(source, VoiceprintRequest):
+        return source
+    return VoiceprintRequest(source, model, webhook, webhook_status_only)
+
+
+async def _call(hook: Callable[[JobCreated], Awaitable[None] | None] | None, job: JobCreated) -> None:
+    given = None if hook is None else hook(job)
+    if inspect.isawaitable(given):
+        await given
+
+
+def _first(given: str | None, *variables: str) -> str | None:
+    if given is not None:
+        return given
+    return next((value for name in variables if (value := os.environ.get(name))), None)
+
+
+def _check_counts(**counts: int) -> None:
+    for name, count in counts.items():
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise ConfigurationError(f"{name} must be a whole number from 1 on, not {count!r}.")
+
+
+def _check_session(session: aiohttp.ClientSession | None) -> None:
+    if session is None:
+        return
+    if session.auth is not None or "Authorization" in session.headers:
+        raise ConfigurationError(
+            "The session has an Authorization of its own, which would meet the API key. Give a session without it."
+        )

@@ -1,0 +1,171 @@
+"""Bytes to models and back. The only place that knows cattrs and orjson.
+
+Reading is strict where money hangs on it (a job id is a non-empty string) and lenient elsewhere: what is
+missing, null or of the wrong type becomes the field's default, what is unknown is kept in `extra`.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+import attrs
+import cattrs
+import orjson
+
+from .errors import FieldError
+from .models import (
+    JobCreated,
+    JobPage,
+    JobStatus,
+    JobSummary,
+    KeyStatus,
+    MediaUpload,
+    VoiceprintJob,
+    VoiceprintOutput,
+    VoiceprintRequest,
+)
+
+__all__ = ["Refusal", "decode", "decode_refusal", "encode", "find_job_id"]
+
+M = TypeVar("M")
+
+# The API's spelling, where it is not the field's name in camelCase.
+_RENAMED: dict[type[Any], dict[str, str]] = {JobSummary: {"job_id": "id"}}
+_JOB_ID = re.compile(rb'"jobId"\s*:\s*"([A-Za-z0-9_.:-]{1,200})"')
+
+
+@attrs.frozen
+class Refusal:
+    """The body of an answer that says no: `ValidationErrorResponse` and `ApiError` of the OpenAPI in one."""
+
+    message: str | None = None
+    request_id: str | None = None
+    errors: tuple[FieldError, ...] = ()
+
+
+def encode(body: VoiceprintRequest | Mapping[str, Any]) -> bytes:
+    """Give the JSON of a request body. Fields that are not set are left out, never null."""
+    return orjson.dumps(_converter.unstructure(body))
+
+
+def decode(model: type[M], body: bytes) -> M:
+    """Read an answer.
+
+    Raises:
+        ValueError: it is not JSON, not an object, or lacks what the model cannot be without.
+    """
+    raw = orjson.loads(body)
+    if not isinstance(raw, dict):
+        raise ValueError("it is no JSON object")  # noqa: TRY004 - to the caller all of this is one: unreadable
+    try:
+        return _converter.structure(raw, model)
+    except Exception as exc:  # whatever a validator or hook stumbles over
+        raise ValueError(f"it is no {model.__name__}") from exc
+
+
+def decode_refusal(body: bytes) -> Refusal:
+    """Read what can be read of the body of an answer that says no: JSON of any shape, HTML, garbage."""
+    try:
+        raw = orjson.loads(body)
+    except ValueError:
+        return Refusal()
+    if not isinstance(raw, dict):
+        return Refusal()
+    return Refusal(
+        message=_text(raw.get("message")),
+        request_id=_text(raw.get("requestId")),
+        errors=_field_errors(raw.get("errors")),
+    )
+
+
+def find_job_id(body: bytes) -> str | None:
+    """Give the job id that a broken answer to a submission still holds, if it does: it is paid for."""
+    found = _JOB_ID.search(body)
+    return found.group(1).decode("ascii") if found else None
+
+
+def _text(raw: Any) -> str | None:
+    return raw if isinstance(raw, str) and raw else None
+
+
+def _field_errors(raw: Any) -> tuple[FieldError, ...]:
+    if not isinstance(raw, list):
+        return ()
+    return tuple(
+        FieldError(str(item.get("field", "")), str(item.get("message", ""))) for item in raw if isinstance(item, dict)
+    )
+
+
+def _time(raw: Any) -> datetime | None:
+    try:
+        return datetime.fromisoformat(raw)
+    except (TypeError, ValueError):
+        return None
+
+
+def _status(raw: Any) -> JobStatus | None:
+    return JobStatus(raw) if isinstance(raw, str) and raw else None
+
+
+def _output(raw: Any) -> VoiceprintOutput | None:
+    return _converter.structure(raw, VoiceprintOutput) if isinstance(raw, dict) else None
+
+
+def _summaries(raw: Any) -> tuple[JobSummary, ...]:
+    return tuple(_converter.structure(item, JobSummary) for item in raw if isinstance(item, dict) and item.get("id"))
+
+
+# How each type of field is read; None means "as if it had not been there".
+_READERS: dict[Any, Callable[[Any], Any]] = {
+    str: _text,
+    str | None: _text,
+    datetime | None: _time,
+    JobStatus: _status,
+    VoiceprintOutput | None: _output,
+    tuple[JobSummary, ...]: _summaries,
+}
+
+
+def _camel(name: str) -> str:
+    head, *tail = name.split("_")
+    return head + "".join(word.title() for word in tail)
+
+
+def _reader(model: type[Any]) -> Callable[[Any, Any], Any]:
+    fields = [field for field in attrs.fields(model) if field.name != "extra"]
+    renamed = _RENAMED.get(model, {})
+    plan = [(renamed.get(field.name, _camel(field.name)), field.name, _READERS[field.type]) for field in fields]
+    known = {wire for wire, _, _ in plan}
+    keeps_extra = len(fields) < len(attrs.fields(model))
+
+    def read(raw: Any, _: Any) -> Any:
+        values: dict[str, Any] = {}
+        for wire, name, field_reader in plan:
+            if wire in raw and (value := field_reader(raw[wire])) is not None:
+                values[name] = value
+        if keeps_extra and not raw.keys() <= known:
+            values["extra"] = {wire: value for wire, value in raw.items() if wire not in known}
+        return model(**values)
+
+    return read
+
+
+def _write_request(request: VoiceprintRequest) -> dict[str, Any]:
+    written: dict[str, Any] = {"url": request.url, "model": str(request.model)}
+    if request.webhook is not None:
+        written["webhook"] = request.webhook
+    if request.webhook_status_only:
+        written["webhookStatusOnly"] = True
+    return written
+
+
+def _make_converter() -> cattrs.Converter:
+    converter = cattrs.Converter()
+    for model in (JobCreated, VoiceprintOutput, VoiceprintJob, JobSummary, JobPage, KeyStatus, MediaUpload):
+        converter.register_structure_hook(model, _reader(model))
+    converter.register_unstructure_hook(VoiceprintRequest, _write_request)
+    return converter
+
+
+_converter = _make_converter()

@@ -1,0 +1,23 @@
+"""What may be shown of an URL or of a server's text: never a signature, never a key."""
+
+import re
+
+__all__ = ["mask_text", "mask_url"]
+
+_URL = re.compile(r"(?:https?|media|s3|gs|ftp)://[^\s\"'<>]+", re.IGNORECASE)
+_SECRET_PART = re.compile(r"[?#].*", re.DOTALL)
+_USERINFO = re.compile(r"^([a-z][a-z0-9+.-]*://)[^/?#]*@", re.IGNORECASE)
+_LONGEST_QUOTE = 500
+
+
+def mask_url(url: str) -> str:
+    """Give the URL without user, password, query and fragment: a presigned query is a password."""
+    return _SECRET_PART.sub("?…", _USERINFO.sub(r"\1…@", url))
+
+
+def mask_text(text: str, *secrets: str) -> str:
+    """Give a server's text fit to be shown: URLs masked, `secrets` taken out, at most 500 characters."""
+    for secret in secrets:
+        text = text.replace(secret, "…")
+    masked = _URL.sub(lambda found: mask_url(found.group()), text)
+    return masked if len(masked) <= _LONGEST_QUOTE else masked[: _LONGEST_QUOTE - 1] + "…"

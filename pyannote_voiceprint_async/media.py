@@ -1,0 +1,166 @@
+"""Local audio to `media://`: read off the event loop, streamed with a known length, never whole in memory."""
+
+import asyncio
+import io
+import os
+import re
+import stat
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path, PurePath
+from typing import IO, Any, TypeAlias, TypeVar
+from uuid import uuid4
+
+from . import codec
+from .answers import Answer
+from .endpoints import MEDIA_INPUT
+from .errors import MediaError, ServerError, VoiceprintError
+from .transport import Transport
+
+__all__ = ["Audio", "LocalAudio", "is_local", "opened", "upload"]
+
+LocalAudio: TypeAlias = "os.PathLike[str] | bytes | IO[bytes]"
+"""A path, the bytes themselves, or an open binary file that can be rewound."""
+
+T = TypeVar("T")
+
+_CHUNK = 256 * 1024
+_SUFFIX = re.compile(r"\.[a-z0-9]{1,8}", re.ASCII)
+_CODE = re.compile(rb"<Code>([A-Za-z]{1,60})</Code>")
+# A presigned URL that died while it waited is refused with 403: a fresh one helps.
+_WORTH_A_FRESH_URL = {403, 408, 429}
+_FIRST_ERROR, _FIRST_SERVER_ERROR = 300, 500
+
+
+def is_local(source: object) -> bool:
+    """Whether it is audio of this machine. A `str` never is: local audio must be meant."""
+    return isinstance(source, os.PathLike | bytes) or hasattr(source, "read")
+
+
+class Audio:
+    """Opened local audio: its size, its suffix, and its bytes as often as they are wanted."""
+
+    def __init__(self, file: IO[bytes], start: int, size: int, suffix: str) -> None:
+        self.size = size
+        self.suffix = suffix
+        self._file = file
+        self._start = start
+        self._in_memory = isinstance(file, io.BytesIO)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Give it from the beginning.
+
+        Raises:
+            MediaError: it cannot be rewound or read, or is no longer as long as it was.
+        """
+        await self._run("rewound", self._file.seek, self._start)
+        left = self.size
+        while left:
+            chunk = await self._run("read", self._file.read, min(_CHUNK, left))
+            if not isinstance(chunk, bytes):
+                raise MediaError("The file is open as text. Open it in binary mode: open(path, 'rb').")
+            if not chunk:
+                raise MediaError("The audio became shorter while it was sent. Upload it when it is complete.")
+            left -= len(chunk)
+            yield chunk
+        if await self._run("read", self._file.read, 1):
+            raise MediaError("The audio became longer while it was sent. Upload it when it is complete.")
+
+    async def _run(self, what: str, function: Callable[[Any], T], argument: int) -> T:
+        try:
+            if self._in_memory:
+                return function(argument)
+            return await asyncio.to_thread(function, argument)
+        except (OSError, ValueError) as exc:
+            raise MediaError(f"The audio cannot be {what} ({_why(exc)}).") from None
+
+
+@asynccontextmanager
+async def opened(source: LocalAudio) -> AsyncIterator[Audio]:
+    """Open local audio and measure it. A file of the caller's is left open, wherever reading ended.
+
+    Raises:
+        MediaError: it is missing, no regular file, empty, text, or cannot be measured.
+    """
+    if isinstance(source, bytes):
+        yield _measured(io.BytesIO(source), "")
+    elif isinstance(source, os.PathLike):
+        file = await asyncio.to_thread(_open, source)
+        try:
+            yield await asyncio.to_thread(_measured, file, PurePath(source).suffix)
+        finally:
+            await asyncio.to_thread(file.close)
+    else:
+        yield await asyncio.to_thread(_measured, source, "")
+
+
+class _Attempt:
+    """One upload, as far as repeating it is concerned."""
+
+    first_byte_at: float | None = None
+    retries = 0
+
+
+async def upload(
+    transport: Transport, audio: Audio, url: str | None, on_progress: Callable[[int, int], object] | None
+) -> str:
+    """Upload opened audio and give its `media://` URL. Each try asks for a fresh presigned URL.
+
+    Raises:
+        MediaError: the audio or the storage is at fault.
+        VoiceprintError: what asking for the presigned URL raises.
+    """
+    # A flat key without underscores: nested and underscored ones are said both to work and to fail.
+    media_url = url or f"media://{uuid4().hex}{audio.suffix}"
+
+    async def once(_: _Attempt) -> None:
+        presigned = await transport.send(MEDIA_INPUT, body=codec.encode({"url": media_url}), once=True)
+        answer = await transport.put(presigned.url, size=audio.size, chunks=audio.chunks, on_progress=on_progress)
+        if answer.status >= _FIRST_ERROR:
+            raise _storage_error(answer)
+
+    send: Callable[[_Attempt], Awaitable[None]] = transport.repeating(once)
+    await send(_Attempt())
+    return media_url
+
+
+def _open(path: "os.PathLike[str]") -> IO[bytes]:
+    try:
+        file = Path(path).open("rb")  # noqa: SIM115 - closed by `opened`
+    except OSError as exc:
+        raise MediaError(f"The audio file cannot be opened ({_why(exc)}): {os.fspath(path)}") from None
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    file.close()
+    raise MediaError(f"This is no audio file: {os.fspath(path)}")
+
+
+def _measured(file: Any, suffix: str) -> Audio:
+    if isinstance(file, io.TextIOBase):
+        raise MediaError("The file is open as text. Open it in binary mode: open(path, 'rb').")
+    try:
+        start = file.tell()
+        size = file.seek(0, os.SEEK_END) - start
+        file.seek(start)
+    except (OSError, ValueError, AttributeError) as exc:
+        raise MediaError(
+            f"The audio cannot be rewound, so its length is not known ({_why(exc)}). Give a path, or its bytes."
+        ) from None
+    if size <= 0:
+        raise MediaError("The audio is empty: there is nothing to upload.")
+    return Audio(file, start, size, suffix.lower() if _SUFFIX.fullmatch(suffix.lower()) else "")
+
+
+def _why(exc: Exception) -> str:
+    return (getattr(exc, "strerror", None) or str(exc) or type(exc).__name__).lower()
+
+
+def _storage_error(answer: Answer) -> VoiceprintError:
+    code = _CODE.search(answer.body)
+    reason = f", {code.group(1).decode()}" if code else ""
+    error = ServerError if answer.status >= _FIRST_SERVER_ERROR else MediaError
+    return error(
+        f"The storage did not take the audio (status {answer.status}{reason}). Nothing was submitted.",
+        status=answer.status,
+        retryable=answer.status in _WORTH_A_FRESH_URL or answer.status >= _FIRST_SERVER_ERROR,
+    )

@@ -1,0 +1,231 @@
+"""What the API speaks of, in the API's own words, as frozen attrs classes."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Self
+
+import attrs
+
+from .masking import mask_url
+
+__all__ = [
+    "JobCreated",
+    "JobPage",
+    "JobStatus",
+    "JobSummary",
+    "KeyStatus",
+    "MediaUpload",
+    "Model",
+    "Voiceprint",
+    "VoiceprintJob",
+    "VoiceprintOutput",
+    "VoiceprintRequest",
+]
+
+
+class _OpenEnum(StrEnum):
+    """An enumeration that keeps a value it does not know, as it came."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        if not isinstance(value, str):
+            return None
+        unknown = str.__new__(cls, value)
+        unknown._name_ = value
+        unknown._value_ = value
+        return unknown
+
+
+class JobStatus(_OpenEnum):
+    """Where a job stands. A status that this version does not know is kept as it came, and is not terminal."""
+
+    PENDING = "pending"
+    CREATED = "created"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        # Some sources of the API write it the British way.
+        return cls.CANCELED if value == "cancelled" else super()._missing_(value)
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the job will never change again."""
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELED})
+
+
+class Model(_OpenEnum):
+    """A voiceprint model. Any other name may be given as a plain string."""
+
+    PRECISION_2 = "precision-2"
+
+
+def _not_empty(_: object, attribute: "attrs.Attribute[str]", value: object) -> None:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{attribute.name} must be a string that is not empty")
+
+
+def _hide(secret: object) -> str:
+    return "None" if secret is None else "<hidden, see .voiceprint>"
+
+
+def _extra() -> Mapping[str, Any]:
+    return attrs.field(factory=dict, repr=False, kw_only=True)
+
+
+@attrs.frozen
+class VoiceprintRequest:
+    """The body of `POST /v1/voiceprint`."""
+
+    url: str = attrs.field(repr=lambda url: repr(mask_url(url) if isinstance(url, str) else url))
+    """Where the audio is: `http(s)://` (a direct link, public or presigned) or `media://`."""
+    model: str = Model.PRECISION_2
+    """Always sent, because voiceprints of different models must not be mixed."""
+    webhook: str | None = attrs.field(
+        default=None, repr=lambda url: repr(mask_url(url) if isinstance(url, str) else url)
+    )
+    """Where the result is to be posted: an `https://` URL."""
+    webhook_status_only: bool = False
+    """Leave the output out of the webhook's payload."""
+
+
+@attrs.frozen
+class JobCreated:
+    """The answer to a submission: a job was accepted, and will be billed if it succeeds."""
+
+    job_id: str = attrs.field(validator=_not_empty)
+    """With it the result can be fetched, by this program or another one."""
+    status: JobStatus = JobStatus.CREATED
+    """Where the job stands."""
+    warning: str | None = None
+    """Something that the API wants to be known."""
+    extra: Mapping[str, Any] = _extra()
+    """Fields that this version does not know, as they came."""
+
+
+@attrs.frozen
+class VoiceprintOutput:
+    """What a voiceprint job leaves behind, for 24 hours."""
+
+    voiceprint: str | None = attrs.field(default=None, repr=_hide)
+    """An opaque string, to be stored as it is."""
+    warning: str | None = None
+    """Something that the API wants to be known about the audio."""
+    error: str | None = None
+    """Why the job failed (`Could not load audio`)."""
+    extra: Mapping[str, Any] = _extra()
+    """Fields that this version does not know, as they came."""
+
+
+@attrs.frozen
+class VoiceprintJob:
+    """A job, as `GET /v1/jobs/{jobId}` tells it."""
+
+    job_id: str = attrs.field(validator=_not_empty)
+    """The job's id."""
+    status: JobStatus
+    """Where it stands."""
+    created_at: datetime | None = None
+    """When it was accepted (UTC)."""
+    updated_at: datetime | None = None
+    """When it last changed (UTC); the API may leave it out."""
+    output: VoiceprintOutput | None = None
+    """The result, or the reason of a failure; None before the end, and after 24 hours."""
+    extra: Mapping[str, Any] = _extra()
+    """Fields that this version does not know, as they came."""
+
+    @property
+    def voiceprint(self) -> str | None:
+        """The voiceprint, or None where there is none (yet, or any more)."""
+        return self.output.voiceprint if self.output else None
+
+
+@attrs.frozen
+class JobSummary:
+    """A job in a page of `GET /v2/jobs`: every kind of job of the whole team, without output."""
+
+    job_id: str = attrs.field(validator=_not_empty)
+    """The job's id."""
+    status: JobStatus
+    """Where it stands."""
+    created_at: datetime | None = None
+    """When it was accepted (UTC)."""
+    extra: Mapping[str, Any] = _extra()
+    """Fields that this version does not know, as they came."""
+
+
+@attrs.frozen
+class JobPage:
+    """One page of `GET /v2/jobs`, newest first."""
+
+    items: tuple[JobSummary, ...] = ()
+    """At most 100 jobs."""
+    next_cursor: str | None = None
+    """What asks for the next page; None on the last one."""
+
+
+@attrs.frozen
+class KeyStatus:
+    """The answer to `GET /v1/test`."""
+
+    status: str = ""
+    """`OK`, in the API's words."""
+    message: str = ""
+    """A sentence about the key."""
+    extra: Mapping[str, Any] = _extra()
+    """Fields that this version does not know, as they came."""
+
+
+@attrs.frozen
+class MediaUpload:
+    """The answer to `POST /v1/media/input`: where to put the audio."""
+
+    url: str = attrs.field(repr=mask_url, validator=_not_empty)
+    """A presigned URL: whoever knows it may write there."""
+
+
+@attrs.frozen(repr=False)
+class Voiceprint:
+    """Who somebody is, by voice. `repr` and `str` hide it: a voiceprint is biometric data. Use `.value`."""
+
+    value: str
+    """The opaque string of the API, to be given back to it as it is."""
+    model: str
+    """The model that made it; identification must use the same."""
+    job_id: str
+    """The job that made it."""
+    created_at: datetime | None = None
+    """When the job was accepted (UTC)."""
+    warnings: tuple[str, ...] = ()
+    """What the API wants to be known about it."""
+
+    def __repr__(self) -> str:
+        return f"<Voiceprint model={self.model} job_id={self.job_id} (hidden, use .value)>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain JSON types. The voiceprint stands in it in clear: keep it private."""
+        created_at = self.created_at.isoformat() if self.created_at else None
+        return attrs.asdict(self) | {"created_at": created_at, "warnings": list(self.warnings)}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` gave. Fields of later versions are passed over.
+
+        Raises:
+            KeyError: `value`, `model` or `job_id` is missing.
+        """
+        created_at = stored.get("created_at")
+        return cls(
+            value=stored["value"],
+            model=stored["model"],
+            job_id=stored["job_id"],
+            created_at=datetime.fromisoformat(created_at) if created_at else None,
+            warnings=tuple(stored.get("warnings", ())),
+        )

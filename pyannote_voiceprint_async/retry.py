@@ -1,0 +1,100 @@
+"""When a request is sent once more, and after what pause. The only place that knows backoff.
+
+| what happened | a repeatable operation | a submission |
+| --- | --- | --- |
+| never sent | repeat | repeat |
+| 503 with `Retry-After` | repeat after it | repeat after it |
+| other 5xx, 408, no answer, unreadable 2xx | repeat | raise, unless `replay_unknown` |
+| other 4xx, 3xx | raise | raise |
+
+A 429 never comes here: its wait belongs to the throttle, because it concerns everyone. What comes here as
+`RateLimitError` was told to wait longer than `max_retry_after`.
+"""
+
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar, cast
+
+import backoff
+from backoff.types import Details
+
+from .clock import Clock
+from .errors import RateLimitError, VoiceprintError
+from .settings import RetryPolicy
+
+__all__ = ["Attempted", "exponential", "is_final", "pause_after", "repeating"]
+
+log = logging.getLogger("pyannote_voiceprint_async")
+
+C = TypeVar("C", bound="Attempted")
+R = TypeVar("R")
+
+
+class Attempted(Protocol):
+    """One call on its way down the ladder, as far as repeating it is concerned."""
+
+    first_byte_at: float | None
+    """When its first byte left, on the client's clock; None while nothing was sent."""
+    retries: int
+    """How often it was repeated."""
+
+
+def exponential(policy: RetryPolicy, tries: int) -> float:
+    """Give a pause in seconds with full jitter, after so many tries (from 1)."""
+    return random.uniform(0.0, min(policy.cap, policy.base * 2.0 ** min(tries - 1, 60)))  # noqa: S311 - no secret
+
+
+def pause_after(error: VoiceprintError, tries: int, policy: RetryPolicy) -> float:
+    """Give the final pause in seconds: the server's word where there is one, else the exponential."""
+    return exponential(policy, tries) if error.retry_after is None else error.retry_after
+
+
+def is_final(error: VoiceprintError, policy: RetryPolicy) -> bool:
+    """Say whether the error is raised at once, whatever tries and time are left."""
+    if isinstance(error, RateLimitError) or (error.retry_after or 0.0) > policy.max_retry_after:
+        return True
+    return not error.retryable and not (error.outcome_unknown and policy.replay_unknown)
+
+
+def repeating(
+    send: Callable[[C], Awaitable[R]],
+    *,
+    policy: RetryPolicy,
+    clock: Clock,
+    sleep: Callable[[float], Awaitable[None]],
+) -> Callable[[C], Awaitable[R]]:
+    """Wrap `send` so that it repeats what may be repeated.
+
+    backoff runs the loop. It would sleep on asyncio's own clock, so it is told to sleep for 0 seconds and the
+    pause is made here, on the client's clock. Its own log would print arguments, and its `max_time` would cut
+    the wait that the server told: both are ours.
+    """
+
+    async def pause(details: Details) -> None:
+        error = cast("VoiceprintError", details["exception"])  # type: ignore[typeddict-item]  # backoff leaves it out of its type
+        call = cast("C", details["args"][0])
+        seconds = pause_after(error, details["tries"], policy)
+        elapsed = 0.0 if call.first_byte_at is None else clock.time() - call.first_byte_at
+        if elapsed + seconds > policy.max_elapsed:
+            raise error
+        log.debug(
+            "Try %d of %d failed; the next one follows in %.1f s. %s",
+            details["tries"],
+            policy.max_tries,
+            seconds,
+            error,
+        )
+        call.retries += 1
+        await sleep(seconds)
+
+    return backoff.on_exception(
+        backoff.constant,
+        VoiceprintError,
+        interval=0,
+        jitter=None,
+        logger=None,
+        max_tries=policy.max_tries,
+        giveup=lambda error: is_final(cast("VoiceprintError", error), policy),
+        on_backoff=pause,
+    )(send)

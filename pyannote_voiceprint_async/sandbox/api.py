@@ -1,0 +1,43 @@
+"""The API itself: from a request that was read to its answer, without a wire."""
+
+from pyannote_voiceprint_async.sandbox.answers import Answer, error, invalid
+from pyannote_voiceprint_async.sandbox.budgets import Budgets
+from pyannote_voiceprint_async.sandbox.jobs import Jobs
+from pyannote_voiceprint_async.sandbox.media import Media
+from pyannote_voiceprint_async.sandbox.operations import OPERATIONS, Call
+from pyannote_voiceprint_async.sandbox.settings import Settings
+from pyannote_voiceprint_async.sandbox.validation import Invalid, media_rules, voiceprint_rules
+
+
+class Api:
+    """Everything the API remembers, and the order in which it checks a request."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.now = settings.now
+        self.media_rules = media_rules(settings.media_keys)
+        self.voiceprint_rules = voiceprint_rules(settings.media_keys)
+        self.jobs = Jobs(settings.job_seconds, settings.seed)
+        self.media = Media(settings.media_seconds, settings.presigned_seconds)
+        limits = {
+            name: settings.read_limit if operation.reads else settings.rate_limit
+            for name, operation in OPERATIONS.items()
+        }
+        self.budgets = Budgets(settings, limits)
+        self._authorization = f"Bearer {settings.api_key}"
+
+    def answer(self, call: Call) -> Answer:
+        """Key, then budget, then what the operation itself checks: body, then credit."""
+        if call.authorization != self._authorization:
+            return error(401, "Invalid API key")
+        refusal = self.budgets.take(call.operation.name, self.now())
+        if refusal is not None:
+            return refusal
+        try:
+            return call.operation.answer(self, call)
+        except Invalid as exc:
+            return invalid(exc.errors)
+
+    def has_credit(self) -> bool:
+        """Whether one more job may be accepted; each one costs a credit, however it ends."""
+        return self.settings.credit is None or len(self.jobs.accepted) < self.settings.credit

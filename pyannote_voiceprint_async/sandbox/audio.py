@@ -1,0 +1,95 @@
+"""Is it audio, and how long? As much as a header tells, without decoding anything.
+
+WAV (RIFF) and FLAC tell their duration, which is checked. Ogg, MP3, MP4/M4A, WebM/Matroska, AIFF and AU are
+known by their first bytes only: they pass whatever their duration.
+"""
+
+import struct
+from collections.abc import Callable
+
+LONGEST_SECONDS = 30.0
+
+# Enough for the chunks (cover art, broadcast metadata) that may stand before the samples.
+HEAD_BYTES = 1024 * 1024
+
+
+# As much of `fmt ` as holds the byte rate, and of a FLAC file as holds the fixed part of STREAMINFO.
+_FMT_BYTES = 16
+_STREAMINFO_END = 26
+
+_MP3_MASK, _MP3_LAYER_III = 0xFFE6, 0xFFE2
+
+
+def is_usable(head: bytes, size: int) -> bool:
+    """Whether a voiceprint can be made of this file.
+
+    Args:
+        head: The file's first bytes, at most `HEAD_BYTES`.
+        size: Length of the whole file in bytes.
+    """
+    for matches, seconds in _FORMATS:
+        if matches(head):
+            duration = seconds(head, size)
+            return duration is not None and 0 < duration <= LONGEST_SECONDS
+    return any(matches(head) for matches in _MAGIC_ONLY)
+
+
+def _is_wav(head: bytes) -> bool:
+    return head[:4] == b"RIFF" and head[8:12] == b"WAVE"
+
+
+def _is_flac(head: bytes) -> bool:
+    return head[:4] == b"fLaC"
+
+
+def _wav_seconds(head: bytes, size: int) -> float | None:
+    """Duration from the byte rate of `fmt ` and the size of `data`, whatever the format tag says."""
+    byte_rate, offset = 0, 12
+    while offset + 8 <= len(head):
+        name, length = struct.unpack_from("<4sI", head, offset)
+        offset += 8
+        if name == b"fmt " and length >= _FMT_BYTES and offset + _FMT_BYTES <= len(head):
+            byte_rate = struct.unpack_from("<I", head, offset + 8)[0]
+        if name == b"data":
+            # A streaming writer leaves 0xFFFFFFFF there: no more counts than what came.
+            return min(length, size - offset) / byte_rate if byte_rate else None
+        offset += length + length % 2
+    return None
+
+
+def _flac_seconds(head: bytes, _size: int) -> float | None:
+    """Duration from STREAMINFO: 20 bits of sample rate, 8 of channels and depth, 36 of sample count."""
+    if len(head) < _STREAMINFO_END or head[4] & 0x7F:  # another kind of block comes first
+        return None
+    bits = int.from_bytes(head[18:_STREAMINFO_END], "big")
+    rate, samples = bits >> 44, bits & (1 << 36) - 1
+    if not rate:
+        return None
+    # No samples means that the encoder did not know, which is no reason to refuse.
+    return samples / rate if samples else LONGEST_SECONDS
+
+
+def _starts_with(*magics: bytes, at: int = 0) -> Callable[[bytes], bool]:
+    return lambda head: head.startswith(magics, at)
+
+
+def _is_aiff(head: bytes) -> bool:
+    return head[:4] == b"FORM" and head[8:12] in {b"AIFF", b"AIFC"}
+
+
+def _is_mp3_frame(head: bytes) -> bool:
+    """Eleven bits of sync, then layer III: the mark of UTF-16 text, FF FE, is not one."""
+    return int.from_bytes(head[:2], "big") & _MP3_MASK == _MP3_LAYER_III
+
+
+_FORMATS = ((_is_wav, _wav_seconds), (_is_flac, _flac_seconds))
+
+_MAGIC_ONLY = (
+    _starts_with(b"OggS"),
+    _starts_with(b"ID3"),
+    _is_mp3_frame,
+    _starts_with(b"ftyp", at=4),
+    _starts_with(b"\x1a\x45\xdf\xa3"),
+    _is_aiff,
+    _starts_with(b".snd"),
+)

@@ -1,0 +1,110 @@
+"""From a request on a socket to an answer on it: faults, latency, counting."""
+
+from collections.abc import Callable, Coroutine
+from http import HTTPStatus
+from random import Random
+from typing import Any
+
+from aiohttp import web
+
+from pyannote_voiceprint_async.sandbox.answers import Answer, error
+from pyannote_voiceprint_async.sandbox.api import Api
+from pyannote_voiceprint_async.sandbox.bodies import invite_body
+from pyannote_voiceprint_async.sandbox.faults import Faults
+from pyannote_voiceprint_async.sandbox.operations import Call, Operation
+from pyannote_voiceprint_async.sandbox.state import Counters
+
+Spawn = Callable[[Coroutine[Any, Any, None]], object]
+
+
+class Gateway:
+    """What stands before the API.
+
+    Args:
+        api: The API.
+        faults: What goes wrong.
+        counters: Where requests are counted.
+        spawn: Starts what outlives its request; whoever hands it in ends it, too.
+    """
+
+    def __init__(self, api: Api, faults: Faults, counters: Counters, spawn: Spawn) -> None:
+        self.api = api
+        self.spawn = spawn
+        self._faults = faults
+        self._counters = counters
+        self._latency = api.settings.latency
+        # A string keeps this series apart from the faults', which has the plain seed.
+        self._random = Random(f"latency {api.settings.seed}")
+
+    async def answer(self, request: web.BaseRequest, operation: Operation, argument: str) -> Answer | None:
+        """Answer a request of the API; nothing means that the connection is to be cut."""
+        with self._counters.request(operation.name):
+            exchange = SocketExchange(self, request, operation, argument)
+            answer = await (self._answer_slowly(exchange) if self._latency[1] else self._answer(exchange))
+        if answer is None:
+            return None
+        if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+            self._counters.rate_limited(operation.name)
+        return self._with_budget(answer, operation)
+
+    async def _answer_slowly(self, exchange: "SocketExchange") -> Answer | None:
+        """Some of the latency is the way there, so that requests overtake each other before they count."""
+        whole = self._random.uniform(*self._latency)
+        there = self._random.uniform(0.0, whole)
+        await self.api.settings.sleep(there)
+        answer = await self._answer(exchange)
+        await self.api.settings.sleep(whole - there)
+        return answer
+
+    async def _answer(self, exchange: "SocketExchange") -> Answer | None:
+        fault = self._faults.choose(exchange.operation)
+        try:
+            return await (exchange.answer() if fault is None else fault.effect(exchange))
+        except web.HTTPRequestEntityTooLarge:
+            return error(413, "The body is too large")
+        except (ConnectionError, web.RequestPayloadError):  # the client left, or its body is broken
+            return None
+
+    def _with_budget(self, answer: Answer, operation: Operation) -> Answer:
+        budget = self.api.budgets.headers(operation.name, self.api.now())
+        return Answer(answer.status, answer.body, {**budget, **answer.headers})
+
+
+class SocketExchange:
+    """One request of the API on its socket."""
+
+    def __init__(self, gateway: Gateway, request: web.BaseRequest, operation: Operation, argument: str) -> None:
+        self.operation = operation
+        self._gateway = gateway
+        self._api = gateway.api
+        self._request = request
+        self._argument = argument
+
+    async def answer(self) -> Answer:
+        """Let the API answer."""
+        return self._api.answer(await self._read())
+
+    async def answer_later(self) -> None:
+        """Read the request now and let the API see it some seconds later, when nobody listens."""
+        self._gateway.spawn(self._answer_nobody(await self._read()))
+
+    def too_many(self) -> Answer:
+        """A 429 that asks for a pause of one second."""
+        return self._api.budgets.refusal(self.operation.name, 1.0, self._api.now())
+
+    async def _answer_nobody(self, call: Call) -> None:
+        await self._api.settings.sleep(self._api.settings.accept_late_seconds)
+        self._api.answer(call)
+
+    async def _read(self) -> Call:
+        headers = self._request.headers
+        await invite_body(self._request)
+        return Call(
+            operation=self.operation,
+            authorization=headers.get("Authorization", ""),
+            argument=self._argument,
+            query=self._request.query,
+            body=await self._request.read(),
+            # Not our own address: the client may see us through a forwarded port.
+            base_url=f"{self._request.scheme}://{headers.get('Host', 'localhost')}",
+        )

@@ -1,0 +1,99 @@
+"""The client's settings: small frozen values, each default named once."""
+
+from typing import Any
+
+import attrs
+
+from .errors import ConfigurationError
+
+__all__ = ["Polling", "RateLimit", "RateLimits", "RetryPolicy", "Timeouts"]
+
+
+def _above_zero(_: object, attribute: "attrs.Attribute[Any]", value: float) -> None:
+    # `not value > 0` rather than `value <= 0`: NaN must not pass.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise ConfigurationError(f"{attribute.name} must be a number above zero, not {value!r}.")
+
+
+def _seconds(default: float) -> float:
+    return attrs.field(default=default, validator=_above_zero)
+
+
+@attrs.frozen
+class RateLimit:
+    """So many places for requests in any window of so many seconds."""
+
+    limit: int = attrs.field(validator=_above_zero)
+    """Requests, at least 1."""
+    per: float = _seconds(60.0)
+    """The window's length, in seconds."""
+
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(self.limit, int):
+            raise ConfigurationError(f"limit must be a whole number of requests, not {self.limit!r}.")
+
+
+@attrs.frozen
+class RateLimits:
+    """The budgets of a key, one for each operation.
+
+    None is the documented default, which the `X-RateLimit-Limit` header then replaces. A value that you
+    set is a ceiling: headers can only lower it.
+    """
+
+    submissions: RateLimit | None = None
+    """`POST /v1/voiceprint`; 100 in 60 seconds."""
+    identify: RateLimit | None = None
+    """`POST /v1/identify`; 100 in 60 seconds."""
+    media: RateLimit | None = None
+    """`POST /v1/media/input`; 100 in 60 seconds."""
+    job_reads: RateLimit | None = None
+    """`GET /v1/jobs/{jobId}`; 300 in 60 seconds."""
+    job_lists: RateLimit | None = None
+    """`GET /v2/jobs`; 300 in 60 seconds."""
+    key_test: RateLimit | None = None
+    """`GET /v1/test`; 100 in 60 seconds."""
+
+
+@attrs.frozen
+class RetryPolicy:
+    """How a request is repeated that may be repeated without harm."""
+
+    max_tries: int = attrs.field(default=5, validator=_above_zero)
+    """Times that a request is sent at most; a 429 is no try."""
+    max_elapsed: float = _seconds(300.0)
+    """Seconds after its first byte in which a request may still be repeated."""
+    base: float = _seconds(0.5)
+    """Seconds that the first pause is at most; it doubles each time."""
+    cap: float = _seconds(30.0)
+    """Seconds that any pause of ours is at most. The server's own word is not cut."""
+    max_retry_after: float = _seconds(120.0)
+    """Seconds that the server may ask for; above it the error is raised at once."""
+    replay_unknown: bool = False
+    """Repeat a submission that may have been accepted. It may then be paid twice."""
+
+
+@attrs.frozen
+class Timeouts:
+    """How long one request may take. Waiting for a place in the rate limit does not count."""
+
+    connect: float = _seconds(10.0)
+    """Seconds for name, TCP and TLS together."""
+    read: float = _seconds(30.0)
+    """Seconds between two pieces of an answer."""
+    total: float = _seconds(60.0)
+    """Seconds for one request and its answer."""
+    upload_stall: float = _seconds(60.0)
+    """Seconds in which at least one byte of an upload must move; an upload has no total."""
+
+
+@attrs.frozen
+class Polling:
+    """How often waiting looks."""
+
+    first: float = _seconds(1.0)
+    """Seconds before the first look, and the pause after something finished."""
+    longest: float = _seconds(10.0)
+    """Seconds that the pause grows to; the vendor asks for about ten."""
+    webhook_grace: float = _seconds(60.0)
+    """Seconds that a job is left to its webhook before it is looked at."""

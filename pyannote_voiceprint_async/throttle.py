@@ -1,0 +1,150 @@
+"""Who may send now: `max_concurrency` slots for all requests together, and a budget for each operation.
+
+A pure state machine, fed with `now` and with what happened; it neither sleeps nor knows asyncio. A request
+takes its place in the budget *before* its slot, so that a budget that is used up blocks no other operation.
+First come, first served; who was refused keeps its turn; who leaves while waiting has cost nothing.
+"""
+
+import heapq
+from collections.abc import Callable
+
+from .budget import Budget, Stage, Turn
+from .endpoints import DEFAULT_LIMITS
+from .errors import VoiceprintError
+from .settings import RateLimits
+
+__all__ = ["Throttle", "Turn"]
+
+
+class Throttle:
+    """The semaphore-bounded rate limiter of one API key.
+
+    Every client makes its own. Clients of one key in one event loop can share one: make it, and hand it to
+    each as `throttle=`.
+
+    Args:
+        max_concurrency: requests in flight, all operations together.
+        rate_limits: the budgets; by default the documented ones.
+    """
+
+    def __init__(self, max_concurrency: int = 64, rate_limits: RateLimits = RateLimits()) -> None:
+        self.max_concurrency = max_concurrency
+        self.in_flight = 0
+        self._budgets = {name: Budget(default, getattr(rate_limits, name)) for name, default in DEFAULT_LIMITS.items()}
+        self._waiting_for_slot: list[Turn] = []  # a heap
+        self._last_number = 0
+
+    def __repr__(self) -> str:
+        return f"<Throttle in_flight={self.in_flight}/{self.max_concurrency} queued={self.queued}>"
+
+    @property
+    def queued(self) -> int:
+        """Requests that wait for a place or a slot."""
+        placed = sum(turn.stage is Stage.WAITS_FOR_SLOT for turn in self._waiting_for_slot)
+        return placed + sum(budget.queued for budget in self._budgets.values())
+
+    def limit(self, budget: str) -> int:
+        """Give the places of a budget as they are known now."""
+        return self._budgets[budget].limit
+
+    def expected_wait(self, budget: str, now: float) -> float:
+        """Estimate the seconds that one more request of this budget would queue."""
+        return self._budgets[budget].expected_wait(self._budgets[budget].queued + 1, now)
+
+    def pause_left(self, budget: str, now: float) -> float:
+        """Give the seconds for which the server still wants no request of this budget."""
+        return max(0.0, self._budgets[budget].paused_until - now)
+
+    def refusals(self, budget: str) -> int:
+        """Give how many times in a row the server refused this budget."""
+        return self._budgets[budget].refusals
+
+    def ask(self, budget: str, now: float, notify: Callable[[VoiceprintError | None], None]) -> Turn:
+        """Stand in line. The turn may be granted at once: look at its `stage`; else `notify` is called."""
+        self._last_number += 1
+        turn = Turn(self._budgets[budget], self._last_number, notify)
+        self._stand_in_line(turn)
+        self.advance(now)
+        return turn
+
+    def leave(self, turn: Turn, now: float) -> None:
+        """Give back whatever the turn holds: it was canceled, or never sent. Harmless when repeated."""
+        stage, turn.stage = turn.stage, Stage.OVER
+        match stage:
+            case Stage.WAITS_FOR_PLACE:
+                turn.budget.desert()
+            case Stage.WAITS_FOR_SLOT:
+                turn.budget.untake(turn)
+            case Stage.GRANTED:
+                self.in_flight -= 1
+                turn.budget.untake(turn)
+        self.advance(now)
+
+    def answered(self, turn: Turn, now: float, limit: int | None = None, remaining: int | None = None) -> None:
+        """Take note of an answer (429s go to `refused`) and of its rate limit headers."""
+        self._finish(turn)
+        turn.budget.cool(turn, now)
+        turn.budget.learn(turn, now, limit, remaining)
+        self.advance(now)
+
+    def lost(self, turn: Turn, now: float, until: float) -> None:
+        """Take note that no answer came, and that the server may see the request `until` then."""
+        self._finish(turn)
+        turn.budget.cool_after(turn, until)
+        self.advance(now)
+
+    def refused(self, turn: Turn, now: float, wait: float, limit: int | None = None) -> None:
+        """Take note of a 429: the budget pauses for `wait` seconds, and the turn stands where it stood."""
+        budget = turn.budget
+        self._finish(turn)
+        budget.refuse(turn, now + wait)
+        budget.learn(turn, now, limit, None)
+        self._stand_in_line(turn)
+        # Those that have a place and wait for a slot must not run into the same refusal.
+        for placed in self._waiting_for_slot:
+            if placed.budget is budget and placed.stage is Stage.WAITS_FOR_SLOT:
+                budget.untake(placed)
+                self._stand_in_line(placed)
+        self._waiting_for_slot = [other for other in self._waiting_for_slot if other.stage is Stage.WAITS_FOR_SLOT]
+        heapq.heapify(self._waiting_for_slot)
+        self.advance(now)
+
+    def dismiss(self, budget: str, error: VoiceprintError) -> None:
+        """Send everybody home who stands in this line, each with the error."""
+        line, self._budgets[budget].queue = self._budgets[budget].queue, []
+        self._budgets[budget].queued = 0
+        for turn in sorted(line):
+            if turn.stage is Stage.WAITS_FOR_PLACE:
+                turn.stage = Stage.OVER
+                turn.notify(error)
+
+    def advance(self, now: float) -> None:
+        """Give free places and slots to those whose turn it is."""
+        for budget in self._budgets.values():
+            while budget.queued and budget.may_take(now):
+                turn = heapq.heappop(budget.queue)
+                if turn.stage is Stage.WAITS_FOR_PLACE:
+                    budget.queued -= 1
+                    budget.take(turn)
+                    turn.stage = Stage.WAITS_FOR_SLOT
+                    heapq.heappush(self._waiting_for_slot, turn)
+        while self._waiting_for_slot and self.in_flight < self.max_concurrency:
+            turn = heapq.heappop(self._waiting_for_slot)
+            if turn.stage is Stage.WAITS_FOR_SLOT:
+                self.in_flight += 1
+                turn.stage = Stage.GRANTED
+                turn.notify(None)
+
+    def next_at(self, now: float) -> float | None:
+        """Say when `advance` should be called though nothing happens; None if only an answer can help."""
+        times = [budget.opens_at(now) for budget in self._budgets.values() if budget.queued]
+        return min((when for when in times if when is not None), default=None)
+
+    def _stand_in_line(self, turn: Turn) -> None:
+        turn.stage = Stage.WAITS_FOR_PLACE
+        heapq.heappush(turn.budget.queue, turn)
+        turn.budget.queued += 1
+
+    def _finish(self, turn: Turn) -> None:
+        self.in_flight -= 1
+        turn.stage = Stage.OVER

@@ -1,0 +1,79 @@
+"""aiohttp's exceptions in the words of our tree. None of them may reach a caller: they show the key."""
+
+import asyncio
+
+import aiohttp
+
+from .answers import Fate, consequence, verdict
+from .errors import (
+    ApiConnectionError,
+    ApiTimeoutError,
+    ConfigurationError,
+    UnexpectedResponseError,
+    VoiceprintError,
+)
+
+__all__ = ["NEVER_CONNECTED", "TRANSLATED", "translate"]
+
+# Everything that aiohttp is known to raise from a request. ValueError and RuntimeError are what it makes of
+# settings that do not fit, and of a session that is closed.
+TRANSLATED = (aiohttp.ClientError, OSError, ValueError, RuntimeError)
+
+# Raised before there is a connection. A request with a body notes itself when its first byte leaves; for one
+# without, these classes are all that is known.
+NEVER_CONNECTED = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ClientHttpProxyError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.InvalidURL,
+    aiohttp.NonHttpUrlClientError,
+    aiohttp.ServerFingerprintMismatch,
+)
+
+_REASONS: tuple[tuple[type[BaseException], str], ...] = (
+    (aiohttp.ClientConnectorDNSError, "its name was not found"),
+    (aiohttp.ClientConnectorCertificateError, "its TLS certificate is not valid"),
+    (aiohttp.ClientSSLError, "TLS could not be agreed on"),
+    (aiohttp.ServerFingerprintMismatch, "its TLS certificate is not the expected one"),
+    (aiohttp.ClientProxyConnectionError, "the proxy could not be reached"),
+    (aiohttp.ClientHttpProxyError, "the proxy refused"),
+    (aiohttp.ConnectionTimeoutError, "no connection was made in time"),
+    (asyncio.TimeoutError, "no answer came in time"),
+    (ConnectionRefusedError, "the connection was refused"),
+    (aiohttp.ServerDisconnectedError, "the connection was closed before the answer came"),
+    (ConnectionResetError, "the connection was reset before the answer came"),
+)
+
+
+def translate(exc: Exception, *, name: str, host: str | None, fate: Fate, repeatable: bool) -> VoiceprintError:
+    """Give the error of the tree.
+
+    Args:
+        exc: what aiohttp raised.
+        name: the operation, as `POST /v1/voiceprint`.
+        host: whom it was sent to.
+        fate: what became of the request.
+        repeatable: whether sending it twice does no harm.
+    """
+    flags = verdict(fate, repeatable=repeatable)
+    if isinstance(exc, ValueError | RuntimeError) and not isinstance(exc, aiohttp.ClientError):
+        return ConfigurationError(
+            f"{name}: aiohttp cannot make this request ({type(exc).__name__}). Check base_url, proxy and session: "
+            "a session of your own must be open and have no Authorization of its own."
+        )
+    if isinstance(exc, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
+        return ConfigurationError(f"{name}: the URL or the proxy is not valid. Check base_url and proxy.")
+    if isinstance(exc, aiohttp.ClientResponseError) and not isinstance(exc, aiohttp.ClientHttpProxyError):
+        return UnexpectedResponseError(
+            f"{name}: {host} sent a broken HTTP message. {consequence(fate, repeatable=repeatable)}", **flags
+        )
+    error = ApiTimeoutError if isinstance(exc, asyncio.TimeoutError) else ApiConnectionError
+    return error(f"{name}: no answer from {host}, {_reason(exc)}. {consequence(fate, repeatable=repeatable)}", **flags)
+
+
+def _reason(exc: Exception) -> str:
+    cause = exc.os_error if isinstance(exc, aiohttp.ClientConnectorError) else exc
+    for kind, reason in _REASONS:
+        if isinstance(exc, kind) or isinstance(cause, kind):
+            return reason
+    return (getattr(cause, "strerror", None) or type(exc).__name__).lower()

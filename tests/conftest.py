@@ -1,0 +1,62 @@
+"""What all tests share: a sandbox, a client on it, a clock that tests move, and two watchdogs."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from blockbuster import BlockBuster, blockbuster_ctx
+from fake_clock import FakeClock
+
+from pyannote_voiceprint_async import AsyncVoiceprintClient, Polling
+from pyannote_voiceprint_async.sandbox import Sandbox
+
+SPEECH = Path(__file__).parents[1] / "examples" / "speech"
+
+
+@pytest.fixture(autouse=True)
+def _no_blocking_calls() -> Iterator[BlockBuster]:
+    """A blocking call of the package on the event loop fails the test."""
+    with blockbuster_ctx("pyannote_voiceprint_async", excluded_modules=["pyannote_voiceprint_async.cli"]) as blocker:
+        yield blocker
+
+
+@pytest.fixture(autouse=True)
+def _no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test may depend on, or use, what is in the environment."""
+    for name in ("PYANNOTEAI_API_KEY", "PYANNOTE_API_KEY", "PYANNOTEAI_BASE_URL", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def speech() -> Path:
+    """A folder with real speech: five voices in WAV, a conversation in FLAC."""
+    return SPEECH
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Callable[..., Any]]:
+    """Start an async context manager that ends with the test: `sandbox = await start(Sandbox())`."""
+    async with AsyncExitStack() as stack:
+        yield stack.enter_async_context
+
+
+@pytest.fixture
+async def sandbox(start: Callable[..., Any]) -> Sandbox:
+    """A sandbox without a rate limit, whose jobs are done at once."""
+    return await start(Sandbox(window="none", job_seconds=0.0))
+
+
+@pytest.fixture
+async def client(start: Callable[..., Any], sandbox: Sandbox) -> AsyncVoiceprintClient:
+    """A client of the sandbox that hardly waits."""
+    return await start(
+        AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, polling=Polling(first=0.01, longest=0.05))
+    )

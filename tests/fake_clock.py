@@ -1,0 +1,90 @@
+"""A clock that tests move. The client and the sandbox share it."""
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from pyannote_voiceprint_async import AsyncVoiceprintClient
+
+START = 1_800_000_000.0
+
+
+class FakeTimer:
+    def __init__(self, when: float, callback: Callable[[], object]) -> None:
+        self.when = when
+        self.callback: Callable[[], object] | None = callback
+
+    def cancel(self) -> None:
+        self.callback = None
+
+
+class FakeClock:
+    """Implements `Clock`; for the sandbox, `wall` is its `now` and `sleep` its `sleep`."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        self._timers: list[tuple[float, int, FakeTimer]] = []
+        self._order = itertools.count()
+
+    def time(self) -> float:
+        return self._now
+
+    def wall(self) -> float:
+        return START + self._now
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> FakeTimer:
+        timer = FakeTimer(when, callback)
+        heapq.heappush(self._timers, (when, next(self._order), timer))
+        return timer
+
+    async def sleep(self, seconds: float) -> None:
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        timer = self.call_at(self._now + seconds, lambda: done.done() or done.set_result(None))
+        try:
+            await done
+        finally:
+            timer.cancel()
+
+    def next_at(self) -> float | None:
+        """When the next timer is due."""
+        while self._timers and self._timers[0][2].callback is None:
+            heapq.heappop(self._timers)
+        return self._timers[0][0] if self._timers else None
+
+    def jump(self, when: float) -> None:
+        """Move to this moment, and call what is due on the way, in order."""
+        while (due := self.next_at()) is not None and due <= when:
+            self._now = max(self._now, due)
+            callback = heapq.heappop(self._timers)[2].callback
+            assert callback is not None
+            callback()
+        self._now = max(self._now, when)
+
+    async def advance(self, seconds: float) -> None:
+        """Move on, and let everybody do what they do now."""
+        self.jump(self._now + seconds)
+        await settle()
+
+    @asynccontextmanager
+    async def running(self, *clients: AsyncVoiceprintClient) -> AsyncIterator[None]:
+        """Jump from timer to timer, whenever none of the clients has a request on the wire."""
+
+        async def run() -> None:
+            while True:
+                await asyncio.sleep(0.002)
+                if not any(client.stats.in_flight for client in clients) and (due := self.next_at()) is not None:
+                    self.jump(due)
+
+        task = asyncio.create_task(run())
+        try:
+            yield
+        finally:
+            task.cancel()
+
+
+async def settle(turns: int = 50) -> None:
+    """Let the event loop go round, without waiting for anything."""
+    for _ in range(turns):
+        await asyncio.sleep(0)

@@ -1,0 +1,134 @@
+"""A clock that only moves when told, sandboxes that run on it, and a plain way to talk to them."""
+
+import asyncio
+import json
+import struct
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import aiohttp
+import attrs
+import pytest
+
+from pyannote_voiceprint_async.sandbox import Sandbox
+
+_KEY = {"Authorization": "Bearer sandbox-key"}
+_SPEECH = Path(__file__).parents[2] / "examples" / "speech"
+
+
+class FakeTime:
+    """UTC epoch seconds that stand still until `advance`; sleepers wake in the order of their deadlines."""
+
+    def __init__(self, start: float = 1_800_000_000.0) -> None:
+        self.moment = start
+        self._sleepers: list[tuple[float, asyncio.Future]] = []
+
+    def now(self) -> float:
+        return self.moment
+
+    @property
+    def sleepers(self) -> int:
+        return sum(not future.done() for _, future in self._sleepers)
+
+    async def sleep(self, seconds: float) -> None:
+        future = asyncio.get_running_loop().create_future()
+        self._sleepers.append((self.moment + seconds, future))
+        await future
+
+    async def advance(self, seconds: float) -> None:
+        self.moment += seconds
+        for deadline, future in sorted(self._sleepers, key=lambda sleeper: sleeper[0]):
+            if deadline <= self.moment and not future.done():
+                future.set_result(None)
+        await asyncio.sleep(0)
+
+    async def until_sleepers(self, count: int) -> None:
+        """Wait until so many sleep: then everything else has gone as far as it can."""
+        while self.sleepers != count:
+            await asyncio.sleep(0.001)
+
+
+@attrs.frozen
+class Reply:
+    status: int
+    headers: object
+    body: bytes
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+
+@attrs.frozen
+class Caller:
+    """A sandbox, and a session that knows its key."""
+
+    sandbox: Sandbox
+    session: aiohttp.ClientSession
+    bare: aiohttp.ClientSession
+
+    async def get(self, path, **options) -> Reply:
+        return await _reply(self.session.get(self.sandbox.url + path, **options))
+
+    async def post(self, path, payload=None, **options) -> Reply:
+        return await _reply(self.session.post(self.sandbox.url + path, json=payload, **options))
+
+    async def submit(self, url="https://example.com/voice.wav", **fields) -> Reply:
+        return await self.post("/v1/voiceprint", {"url": url, **fields})
+
+    async def job(self, job_id) -> dict:
+        return (await self.get(f"/v1/jobs/{job_id}")).json
+
+    async def presign(self, url) -> str:
+        return (await self.post("/v1/media/input", {"url": url})).json["url"]
+
+    async def put(self, url, data, **options) -> Reply:
+        return await _reply(self.bare.put(url, data=data, **options))
+
+
+async def _reply(request) -> Reply:
+    async with request as response:
+        return Reply(response.status, response.headers, await response.read())
+
+
+@pytest.fixture
+def time() -> FakeTime:
+    return FakeTime()
+
+
+@pytest.fixture
+async def open_sandbox(time):
+    """Start sandboxes on the fake clock; they end with the test."""
+    async with AsyncExitStack() as stack:
+
+        async def start(**settings) -> Caller:
+            # Sessions end after the sandbox does: it must be able to cut connections that are still open.
+            session = await stack.enter_async_context(aiohttp.ClientSession(headers=_KEY))
+            bare = await stack.enter_async_context(aiohttp.ClientSession())
+            sandbox = Sandbox(**{"now": time.now, "sleep": time.sleep, **settings})
+            return Caller(await stack.enter_async_context(sandbox), session, bare)
+
+        yield start
+
+
+@pytest.fixture
+async def caller(open_sandbox) -> Caller:
+    return await open_sandbox()
+
+
+def wav(seconds: float, *, tag: int = 1, rate: int = 8000, before_data: bytes = b"") -> bytes:
+    """Silence of 16 bits and one channel."""
+    samples = bytes(int(seconds * rate) * 2)
+    fmt = struct.pack("<4sIHHIIHH", b"fmt ", 16, tag, 1, rate, rate * 2, 2, 16)
+    body = b"WAVE" + fmt + before_data + struct.pack("<4sI", b"data", len(samples)) + samples
+    return struct.pack("<4sI", b"RIFF", len(body)) + body
+
+
+@pytest.fixture(name="wav")
+def wav_factory():
+    return wav
+
+
+@pytest.fixture(scope="session")
+def speech() -> Path:
+    return _SPEECH

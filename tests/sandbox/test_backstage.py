@@ -1,0 +1,32 @@
+import pytest
+
+from pyannote_voiceprint_async.sandbox import voiceprint_of
+
+
+async def test_jobs_are_shown_with_their_source_oldest_first(open_sandbox, time):
+    """Even after the API has forgotten the output: this is the bill, not the service."""
+    caller = await open_sandbox(job_seconds=10, output_seconds=5)
+    old_urls = ("https://x/voice", "https://x/unreachable")
+    ids = [(await caller.submit(url)).json["jobId"] for url in old_urls]
+    await time.advance(100)
+    ids.append((await caller.submit("https://x/new")).json["jobId"])
+    old, new = "2027-01-15T08:00:00.000Z", "2027-01-15T08:01:40.000Z"
+    rows = [
+        ("https://x/voice", "succeeded", voiceprint_of("https://x/voice"), old),
+        ("https://x/unreachable", "failed", None, old),
+        ("https://x/new", "pending", None, new),
+    ]
+    names = ("jobId", "kind", "url", "status", "voiceprint", "createdAt")
+    async with caller.bare.get(caller.sandbox.url + "/_sandbox/jobs") as response:
+        assert await response.json() == [
+            dict(zip(names, (job_id, "voiceprint", *row), strict=True)) for job_id, row in zip(ids, rows, strict=True)
+        ]
+
+
+@pytest.mark.parametrize("count", [0, 1, 500, 501, 1200])
+async def test_many_jobs_are_one_array(open_sandbox, count):
+    caller = await open_sandbox(window="none")
+    for index in range(count):
+        await caller.submit(f"https://x/{index}")
+    shown = (await caller.get("/_sandbox/jobs")).json
+    assert [job["url"] for job in shown] == [f"https://x/{index}" for index in range(count)]

@@ -1,0 +1,54 @@
+import pytest
+
+from pyannote_voiceprint_async.sandbox import Limit, parse_fault, parse_limit, parse_range
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [("100/60", Limit(100, 60.0)), ("5/0.5", Limit(5, 0.5)), ("1/.5", Limit(1, 0.5))],
+)
+def test_limits(text, limit):
+    assert parse_limit(text) == limit
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("0.5:3", (0.5, 3.0)), ("1", (1.0, 1.0)), ("0", (0.0, 0.0)), ("2:2", (2.0, 2.0))],
+)
+def test_ranges(text, seconds):
+    assert parse_range(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [("drop-after-accept=0.02", ("drop-after-accept", 0.02)), ("server-error=1", ("server-error", 1.0))],
+)
+def test_faults(text, fault):
+    assert parse_fault(text) == fault
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "sentence"),
+    [
+        (parse_limit, "100", "A limit is written REQUESTS/SECONDS"),
+        (parse_limit, "ten/60", "A limit is written REQUESTS/SECONDS"),
+        (parse_limit, "1.5/60", "A limit is written REQUESTS/SECONDS"),
+        (parse_limit, "100/inf", "A limit is written REQUESTS/SECONDS"),
+        (parse_limit, "0/60", "must be a positive number, not 0"),
+        (parse_limit, "100/0", "must be a positive number, not 0.0"),
+        (parse_range, "", "A range is written SECONDS or LOW:HIGH"),
+        (parse_range, "3:1", "A range is written SECONDS or LOW:HIGH"),
+        (parse_range, "-1", "A range is written SECONDS or LOW:HIGH"),
+        (parse_range, "1:2:3", "A range is written SECONDS or LOW:HIGH"),
+        (parse_range, "nan", "A range is written SECONDS or LOW:HIGH"),
+        (parse_fault, "server-error", "A fault is written NAME=PROBABILITY"),
+        (parse_fault, "server-error=often", "A fault is written NAME=PROBABILITY"),
+        (parse_fault, "server-error=1.5", "must be between 0 and 1, not 1.5"),
+        (parse_fault, "gremlins=0.1", "There is no fault 'gremlins'; there are drop-before-read, "),
+    ],
+)
+def test_whatever_cannot_be_read_is_a_sentence(parse, text, sentence):
+    with pytest.raises(ValueError) as caught:
+        parse(text)
+    assert sentence in str(caught.value)
+    assert str(caught.value).endswith(".")

@@ -1,0 +1,123 @@
+import asyncio
+import gc
+import socket
+
+import aiohttp
+import pytest
+
+from pyannote_voiceprint_async.sandbox import Sandbox
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 404),
+        ("GET", "/v1", 404),
+        ("GET", "/v1/jobs", 404),
+        ("GET", "/v1/jobs/", 404),
+        ("GET", "/v1/jobs/a/b", 404),
+        ("GET", "/v1/jobs/*", 404),
+        ("GET", "/v3/jobs", 404),
+        ("POST", "/v1/identify", 404),
+        ("POST", "/v1/media/output", 404),
+        ("GET", "/_sandbox", 404),
+        ("POST", "/_sandbox/jobs", 404),
+        ("GET", "/v1/voiceprint", 405),
+        ("GET", "/v1/media/input", 405),
+        ("POST", "/v1/test", 405),
+        ("DELETE", "/v1/jobs/x", 405),
+        ("POST", "/v2/jobs", 405),
+    ],
+)
+async def test_whatever_is_not_the_api(caller, method, path, status):
+    async with caller.session.request(method, caller.sandbox.url + path) as response:
+        assert response.status == status
+        assert sorted(await response.json()) == ["message", "requestId"]
+    assert caller.sandbox.accepted == []
+
+
+async def test_several_sandboxes_do_not_know_each_other(open_sandbox):
+    one, two = await open_sandbox(rate_limit=(1, 60.0)), await open_sandbox(rate_limit=(1, 60.0))
+    assert one.sandbox.url != two.sandbox.url
+    assert [(await caller.submit()).status for caller in (one, one, two)] == [200, 429, 200]
+    assert [len(caller.sandbox.accepted) for caller in (one, two)] == [1, 1]
+
+
+async def test_nothing_is_left_behind(time):
+    """Idle connections, a sleeping answer, a late job and half an upload all end with the block."""
+    tasks = asyncio.all_tasks()
+    async with aiohttp.ClientSession(headers={"Authorization": "Bearer sandbox-key"}) as session:
+        async with Sandbox(now=time.now, sleep=time.sleep, latency=1.0) as sandbox:
+            url, port = sandbox.url, int(sandbox.url.rpartition(":")[2])
+            async with session.get(f"{url}/_sandbox/state"):
+                pass
+            sandbox.fail_next("accept-late")
+            requests = [
+                asyncio.ensure_future(session.post(f"{url}/v1/voiceprint", json={"url": "https://x"})) for _ in range(2)
+            ]
+            await time.until_sleepers(2)
+            await time.advance(1.0)
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"POST /v1/test HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhal")
+        replies = await asyncio.gather(*requests, return_exceptions=True)
+        assert [isinstance(reply, aiohttp.ClientError) for reply in replies] == [True, True]
+        writer.close()
+    assert asyncio.all_tasks() == tasks
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
+    gc.collect()  # a transport that was not closed warns here, and warnings are errors
+
+
+async def test_half_a_request_does_not_outlive_the_sandbox():
+    tasks = asyncio.all_tasks()
+    async with Sandbox() as sandbox:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(sandbox.url.rpartition(":")[2]))
+        writer.write(b"POST /v1/voiceprint HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhal")
+        while not sandbox.state.total.in_flight:
+            await asyncio.sleep(0.001)
+    assert sandbox.state.total.in_flight == 0
+    assert asyncio.all_tasks() == tasks
+    assert await reader.read() == b""
+    writer.close()
+
+
+async def test_what_was_accepted_stays_readable(open_sandbox):
+    async with Sandbox() as sandbox, aiohttp.ClientSession() as session:
+        headers = {"Authorization": f"Bearer {sandbox.api_key}"}
+        async with session.post(sandbox.url + "/v1/voiceprint", json={"url": "https://x"}, headers=headers):
+            pass
+    assert [job.url for job in sandbox.accepted] == ["https://x"]
+    assert sandbox.state.jobs == 1
+
+
+async def test_a_taken_port_is_an_error_and_leaves_nothing(caller):
+    port = int(caller.sandbox.url.rpartition(":")[2])
+    tasks, second = asyncio.all_tasks(), Sandbox(port=port)
+    with pytest.raises(OSError):
+        await second.__aenter__()
+    assert asyncio.all_tasks() == tasks
+    assert "not listening" in repr(second)
+
+
+def test_the_address_is_known_only_while_it_listens():
+    with pytest.raises(RuntimeError, match="only inside `async with"):
+        _ = Sandbox().url
+
+
+async def test_ipv6_addresses_are_written_in_brackets(open_sandbox):
+    caller = await open_sandbox(host="::1")
+    assert caller.sandbox.url.startswith("http://[::1]:")
+    assert (await caller.get("/v1/test")).status == 200
+
+
+async def test_a_repr_shows_live_counts_and_no_key(caller):
+    await caller.submit()
+    assert repr(caller.sandbox) == f"<Sandbox {caller.sandbox.url}, 1 jobs, 0 in flight>"
+
+
+async def test_the_real_clock_runs(open_sandbox):
+    """The defaults of `now` and `sleep`: a job of no duration is done as soon as it is asked for."""
+    async with Sandbox(job_seconds=0, latency=(0.0, 0.001)) as sandbox, aiohttp.ClientSession() as session:
+        headers = {"Authorization": f"Bearer {sandbox.api_key}"}
+        async with session.post(sandbox.url + "/v1/voiceprint", json={"url": "https://x"}, headers=headers) as response:
+            assert (await response.json())["status"] == "succeeded"

@@ -1,0 +1,66 @@
+import inspect
+import math
+
+import attrs
+import pytest
+
+from pyannote_voiceprint_async.sandbox import Limit, Sandbox, Settings
+
+
+def test_numbers_and_pairs_become_value_objects():
+    settings = Settings(rate_limit=(5, 10.0), read_limit=Limit(7), job_seconds=2, latency=(0.1, 0.2))
+    assert settings.rate_limit == Limit(5, 10.0)
+    assert settings.read_limit == Limit(7, 60.0)
+    assert settings.job_seconds == (2.0, 2.0)
+    assert settings.latency == (0.1, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("window", "tumbling"),
+        ("reset_header", "date"),
+        ("media_keys", "nested"),
+        ("failed_output", "empty"),
+        ("job_seconds", -1),
+        ("job_seconds", (3, 1)),
+        ("latency", math.inf),
+        ("latency", math.nan),
+        ("credit", -1),
+        ("output_seconds", -1.0),
+        ("media_seconds", -1.0),
+        ("presigned_seconds", -1),
+        ("accept_late_seconds", -1.0),
+        ("rate_limit", (0, 60.0)),
+        ("faults", {"gremlins": 0.1}),
+        ("faults", {"server-error": -0.1}),
+        ("faults", {"server-error": math.nan}),
+        ("faults", {"server-error": 0.6, "bad-gateway": 0.6}),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_refused(setting, value):
+    with pytest.raises(ValueError):
+        Sandbox(**{setting: value})
+
+
+def test_an_unknown_setting_is_a_type_error():
+    with pytest.raises(TypeError, match="'rate_limits'"):
+        Sandbox(rate_limits=(1, 1.0))
+
+
+def test_the_sandbox_tells_its_keywords():
+    """`help(Sandbox)` lists every setting, though they are written down once."""
+    assert list(inspect.signature(Sandbox).parameters) == [field.name for field in attrs.fields(Settings)]
+
+
+def test_faults_cannot_be_changed_behind_the_dice():
+    faults = {"server-error": 0.1}
+    settings = Settings(faults=faults)
+    faults["server-error"] = 0.9
+    assert settings.faults == {"server-error": 0.1}
+    with pytest.raises(TypeError):
+        settings.faults["server-error"] = 0.9
+
+
+def test_a_repr_does_not_show_the_key():
+    assert "my-secret" not in repr(Settings(api_key="my-secret"))

@@ -1,0 +1,37 @@
+from pyannote_voiceprint_async.sandbox import Tally
+
+
+async def test_state_counts_by_operation(open_sandbox):
+    caller = await open_sandbox(rate_limit=(2, 60.0))
+    for _ in range(3):
+        await caller.submit()
+    await caller.get("/v2/jobs")
+    await caller.put(f"{caller.sandbox.url}/_media/x", b"unsigned")
+    state = (await caller.get("/_sandbox/state")).json
+    quiet = {"requests": 0, "rateLimited": 0, "inFlight": 0, "highestInFlight": 0}
+    once = {"requests": 1, "rateLimited": 0, "inFlight": 0, "highestInFlight": 1}
+    assert state == {
+        "operations": {
+            "test": quiet,
+            "media": quiet,
+            "voiceprint": {"requests": 3, "rateLimited": 1, "inFlight": 0, "highestInFlight": 1},
+            "job": quiet,
+            "jobs": once,
+            "upload": once,
+        },
+        "total": {"requests": 4, "rateLimited": 1, "inFlight": 0, "highestInFlight": 1},
+        "jobs": 2,
+    }
+    assert caller.sandbox.state.to_dict() == state
+
+
+async def test_a_429_of_a_fault_counts_as_one(caller):
+    caller.sandbox.fail_next("rate-limited")
+    await caller.get("/v1/test")
+    assert caller.sandbox.state.operations["test"] == Tally(1, rate_limited=1, highest_in_flight=1)
+
+
+async def test_a_state_is_of_its_moment(caller):
+    before = caller.sandbox.state
+    await caller.submit()
+    assert (before.total.requests, before.jobs) == (0, 0)
