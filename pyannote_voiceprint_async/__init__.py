@@ -1,7 +1,5 @@
 """An asyncio client for pyannoteAI voiceprints."""
 
-from importlib.metadata import version as _version
-
 from .client import AsyncVoiceprintClient, ClientStats, Enrolled, Source, Submission
 from .clock import Clock
 from .errors import (
@@ -46,6 +44,7 @@ from .models import (
 )
 from .settings import Polling, RateLimit, RateLimits, RetryPolicy, Timeouts
 from .throttle import Throttle
+from .version import __version__
 
 __all__ = [
     "AccountError",
@@ -98,5 +97,3 @@ __all__ = [
     "WebhookError",
     "__version__",
 ]
-
-__version__ = _version("pyannote-voiceprint-async")

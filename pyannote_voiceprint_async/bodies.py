@@ -24,7 +24,7 @@ class JsonBody(aiohttp.BytesPayload):
         transport = writer.transport
         if transport is not None and not transport.is_closing():
             self._on_begin()
-        await super().write_with_length(writer, content_length)  # type: ignore[arg-type]  # its own type is wider
+        await super().write_with_length(writer, content_length)
 
 
 class UploadBody(aiohttp.Payload):
@@ -43,7 +43,7 @@ class UploadBody(aiohttp.Payload):
         super().__init__(None)
         self.error: Exception | None = None
         self._chunks = chunks
-        self._size = size
+        self._size = self._total = size
         self._stall = stall
         self._on_progress = on_progress
 
@@ -59,7 +59,7 @@ class UploadBody(aiohttp.Payload):
                 await self._write_chunk(writer, chunk)
                 sent += len(chunk)
                 if self._on_progress is not None:
-                    self._on_progress(sent, self._size)
+                    self._on_progress(sent, self._total)
         except (aiohttp.ClientError, ConnectionError):
             raise
         except Exception as exc:

@@ -13,7 +13,6 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from http import HTTPStatus
-from importlib.metadata import version
 from typing import Any, TypeVar
 from urllib.parse import quote
 from urllib.request import getproxies, proxy_bypass
@@ -39,6 +38,7 @@ from .retry import Attempted, exponential, repeating
 from .settings import RetryPolicy, Timeouts
 from .throttle import Throttle, Turn
 from .translate import NEVER_CONNECTED, TRANSLATED, translate
+from .version import __version__
 from .waits import Waits, wake
 
 __all__ = ["Call", "Transport"]
@@ -52,7 +52,7 @@ R = TypeVar("R")
 # Common servers close an idle connection after 5 s. Ours goes first, so that a submission is rarely written
 # into a connection that is about to close: nobody could say then whether it was read.
 _KEEPALIVE = 4.0
-_USER_AGENT = f"pyannote-voiceprint-async/{version('pyannote-voiceprint-async')}"
+_USER_AGENT = f"pyannote-voiceprint-async/{__version__}"
 _LONG_PAUSE = 10.0
 _REMEMBERED = 1000
 _LONGEST_STORAGE_ANSWER = 64 * 1024
@@ -63,6 +63,7 @@ class Call:
 
     __slots__ = (
         "before_send", "began_at", "body", "deadline", "endpoint", "first_byte_at", "future", "retries", "url",
+        "withdrawn",
     )  # fmt: skip
 
     def __init__(
@@ -81,6 +82,7 @@ class Call:
         self.began_at: float | None = None
         self.first_byte_at: float | None = None
         self.retries = 0
+        self.withdrawn = False
         self.future: asyncio.Future[None] | None = None
 
     @property
@@ -283,6 +285,7 @@ class Transport:
             answer = await asyncio.shield(task)
         except asyncio.CancelledError:
             if not call.began:
+                call.withdrawn = True
                 task.cancel()
             task.add_done_callback(lambda _: self._take_in(task, turn))
             raise
@@ -423,6 +426,9 @@ class Transport:
         raise problem
 
     def _begin(self, call: Call) -> None:
+        if call.withdrawn:
+            # aiohttp writes in a task of its own, which may begin after ours was canceled.
+            raise asyncio.CancelledError
         call.began_at = self._clock.time()
         if call.first_byte_at is None:
             call.first_byte_at = call.began_at

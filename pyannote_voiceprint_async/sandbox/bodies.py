@@ -10,5 +10,3 @@ async def invite_body(request: web.BaseRequest) -> None:
     """
     if request.headers.get("Expect", "").lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        # aiohttp takes a request with bytes written for one whose answer has begun.
-        request.writer.output_size = 0

@@ -40,21 +40,27 @@ class Gateway:
         """Answer a request of the API; nothing means that the connection is to be cut."""
         with self._counters.request(operation.name):
             exchange = SocketExchange(self, request, operation, argument)
-            answer = await (self._answer_slowly(exchange) if self._latency[1] else self._answer(exchange))
-        if answer is None:
-            return None
-        if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-            self._counters.rate_limited(operation.name)
-        return self._with_budget(answer, operation)
+            return await (self._answer_slowly(exchange) if self._latency[1] else self._answer_now(exchange))
 
     async def _answer_slowly(self, exchange: "SocketExchange") -> Answer | None:
         """Some of the latency is the way there, so that requests overtake each other before they count."""
         whole = self._random.uniform(*self._latency)
         there = self._random.uniform(0.0, whole)
         await self.api.settings.sleep(there)
-        answer = await self._answer(exchange)
+        answer = await self._answer_now(exchange)
         await self.api.settings.sleep(whole - there)
         return answer
+
+    async def _answer_now(self, exchange: "SocketExchange") -> Answer | None:
+        """What the answer says about the budget is true at this moment, and may be stale when it arrives."""
+        answer = await self._answer(exchange)
+        if answer is None:
+            return None
+        operation = exchange.operation.name
+        if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+            self._counters.rate_limited(operation)
+        budget = self.api.budgets.headers(operation, self.api.now())
+        return Answer(answer.status, answer.body, {**budget, **answer.headers})
 
     async def _answer(self, exchange: "SocketExchange") -> Answer | None:
         fault = self._faults.choose(exchange.operation)
@@ -64,10 +70,6 @@ class Gateway:
             return error(413, "The body is too large")
         except (ConnectionError, web.RequestPayloadError):  # the client left, or its body is broken
             return None
-
-    def _with_budget(self, answer: Answer, operation: Operation) -> Answer:
-        budget = self.api.budgets.headers(operation.name, self.api.now())
-        return Answer(answer.status, answer.body, {**budget, **answer.headers})
 
 
 class SocketExchange:

@@ -132,4 +132,4 @@ def find_operation(path: str) -> tuple[Operation | None, str]:
     if exact is not None:
         return exact, ""
     head, _, last = path.rpartition("/")
-    return _BY_PATH.get(f"{head}/*") if last else None, last
+    return _BY_PATH.get(f"{head}/*"), last

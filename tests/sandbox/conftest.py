@@ -4,7 +4,6 @@ import asyncio
 import json
 import struct
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import aiohttp
 import attrs
@@ -13,7 +12,6 @@ import pytest
 from pyannote_voiceprint_async.sandbox import Sandbox
 
 _KEY = {"Authorization": "Bearer sandbox-key"}
-_SPEECH = Path(__file__).parents[2] / "examples" / "speech"
 
 
 class FakeTime:
@@ -21,6 +19,7 @@ class FakeTime:
 
     def __init__(self, start: float = 1_800_000_000.0) -> None:
         self.moment = start
+        self.slept: list[float] = []
         self._sleepers: list[tuple[float, asyncio.Future]] = []
 
     def now(self) -> float:
@@ -31,6 +30,7 @@ class FakeTime:
         return sum(not future.done() for _, future in self._sleepers)
 
     async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
         future = asyncio.get_running_loop().create_future()
         self._sleepers.append((self.moment + seconds, future))
         await future
@@ -127,8 +127,3 @@ def wav(seconds: float, *, tag: int = 1, rate: int = 8000, before_data: bytes = 
 @pytest.fixture(name="wav")
 def wav_factory():
     return wav
-
-
-@pytest.fixture(scope="session")
-def speech() -> Path:
-    return _SPEECH

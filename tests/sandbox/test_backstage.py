@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from pyannote_voiceprint_async.sandbox import voiceprint_of
@@ -21,6 +23,21 @@ async def test_jobs_are_shown_with_their_source_oldest_first(open_sandbox, time)
         assert await response.json() == [
             dict(zip(names, (job_id, "voiceprint", *row), strict=True)) for job_id, row in zip(ids, rows, strict=True)
         ]
+
+
+async def test_whoever_leaves_while_jobs_are_sent_is_let_go(caller, time, caplog):
+    """The array is larger than what sockets buffer, so that its end meets a closed connection."""
+    sandbox = caller.sandbox
+    await time.advance(1.0)
+    for index in range(10_000):
+        sandbox._api.jobs.accept({"url": f"https://x/{index}"}, None, 0.0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(sandbox.url.rpartition(":")[2]))
+    writer.write(b"GET /_sandbox/jobs HTTP/1.1\r\nHost: x\r\n\r\n")
+    await reader.readexactly(1000)
+    writer.transport.abort()
+    while sandbox._tasks:
+        await asyncio.sleep(0.001)
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize("count", [0, 1, 500, 501, 1200])

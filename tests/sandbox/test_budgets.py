@@ -2,6 +2,9 @@ import asyncio
 
 import pytest
 
+from pyannote_voiceprint_async.sandbox import Limit, Settings
+from pyannote_voiceprint_async.sandbox.budgets import Budgets
+
 
 def budget(reply):
     return {name: value for name, value in reply.headers.items() if name.startswith("X-Rate") or name == "Retry-After"}
@@ -52,6 +55,13 @@ async def test_a_429_says_when_to_come_back(open_sandbox, time, window, age, ret
     }
     await time.advance(int(retry_after))
     assert (await caller.submit()).status == 200
+
+
+@pytest.mark.parametrize(("wait", "retry_after"), [(0.0, "1"), (1e-9, "1"), (1.0, "1"), (1.1, "2")])
+def test_a_pause_is_whole_seconds_and_never_none(wait, retry_after):
+    """Rounding may put the end of a window a hair before now."""
+    budgets = Budgets(Settings(), {"test": Limit(1)})
+    assert budgets.refusal("test", wait, 0.0).headers["Retry-After"] == retry_after
 
 
 @pytest.mark.parametrize(

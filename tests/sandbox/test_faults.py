@@ -60,6 +60,16 @@ async def test_faults_with_an_answer(caller, operation, name, status, content_ty
         assert "X-RateLimit-Limit" in response.headers
 
 
+async def test_a_rate_limit_of_a_fault_looks_like_a_real_one(caller):
+    caller.sandbox.fail_next("rate-limited")
+    headers = (await caller.submit(URL)).headers
+    assert {name: headers[f"X-RateLimit-{name}"] for name in ("Limit", "Remaining", "Reset")} == {
+        "Limit": "100",
+        "Remaining": "0",
+        "Reset": "1",
+    }
+
+
 async def test_a_truncated_answer_is_whole_http_and_broken_json(caller):
     caller.sandbox.fail_next("truncated-json")
     reply = await caller.submit(URL)

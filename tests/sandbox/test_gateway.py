@@ -1,5 +1,7 @@
 import asyncio
 
+import pytest
+
 from pyannote_voiceprint_async.sandbox import Limit
 
 
@@ -15,6 +17,7 @@ async def test_latency_passes_on_the_sandboxs_clock(open_sandbox, time):
     assert not request.done()
     await time.advance(10.0)
     assert (await request).status == 200
+    assert sum(time.slept) == pytest.approx(10.0)
 
 
 async def test_latency_lets_requests_overtake_each_other(open_sandbox, time):
@@ -29,6 +32,17 @@ async def test_latency_lets_requests_overtake_each_other(open_sandbox, time):
     arrived = [job.url for job in caller.sandbox.accepted]
     assert sorted(arrived) == [f"https://example.com/{index}" for index in range(10)]
     assert arrived != sorted(arrived)
+
+
+async def test_what_an_answer_says_of_the_budget_may_be_stale(open_sandbox, time):
+    """It was true when the request was counted, not when the answer arrives."""
+    caller = await open_sandbox(latency=1.0, rate_limit=(5, 60.0))
+    request = asyncio.ensure_future(caller.submit())
+    await time.until_sleepers(1)
+    await time.advance(1.0)
+    await time.until_sleepers(1)
+    await time.advance(60.0)
+    assert (await request).headers["X-RateLimit-Remaining"] == "4"
 
 
 async def test_requests_in_flight_are_counted(open_sandbox, time):
@@ -59,8 +73,8 @@ async def test_a_client_that_leaves_has_submitted_all_the_same(open_sandbox, tim
     assert len(caller.sandbox.accepted) == 1
 
 
-async def test_half_a_submission_is_none(caller):
-    """The client leaves before its last byte."""
+async def test_half_a_submission_is_none(caller, caplog):
+    """The client leaves before its last byte, which is nothing to make a noise about."""
     host, port = caller.sandbox.url.removeprefix("http://").split(":")
     _, writer = await asyncio.open_connection(host, int(port))
     writer.write(
@@ -73,3 +87,4 @@ async def test_half_a_submission_is_none(caller):
     while caller.sandbox.state.total.in_flight:
         await asyncio.sleep(0.001)
     assert (caller.sandbox.state.total.requests, caller.sandbox.accepted) == (1, [])
+    assert caplog.messages == []

@@ -1,4 +1,15 @@
 from pyannote_voiceprint_async.sandbox import Tally
+from pyannote_voiceprint_async.sandbox.state import Counters
+
+
+def test_the_highest_number_in_flight_stays():
+    counters = Counters(["test", "job"])
+    with counters.request("test"), counters.request("job"), counters.request("test"):
+        pass
+    with counters.request("test"):
+        state = counters.snapshot(jobs=0)
+    assert state.operations["test"] == Tally(3, in_flight=1, highest_in_flight=2)
+    assert state.total == Tally(4, in_flight=1, highest_in_flight=3)
 
 
 async def test_state_counts_by_operation(open_sandbox):

@@ -165,7 +165,7 @@ async def test_a_chunked_upload_is_cut_off_at_the_limit(open_sandbox):
     assert complaint(reply) == (400, "EntityTooLarge")
 
 
-async def test_half_an_upload_is_none(caller, time, wav):
+async def test_half_an_upload_is_none(caller, time, wav, caplog):
     """The client leaves before its last byte: nothing is stored."""
     data = wav(1.0)
     url = urlsplit(await caller.presign("media://voice.wav"))
@@ -178,4 +178,5 @@ async def test_half_an_upload_is_none(caller, time, wav):
     writer.close()
     while caller.sandbox.state.operations["upload"].in_flight:
         await asyncio.sleep(0.001)
+    assert caplog.messages == []
     assert await end_of(caller, time, "media://voice.wav") == FAILED
