@@ -41,7 +41,7 @@ class Flaw(Enum):
     TOO_LONG = "is longer than any real one"
 
 
-@attrs.frozen
+@attrs.define
 class Answer:
     """One HTTP answer, read up to the operation's bound."""
 

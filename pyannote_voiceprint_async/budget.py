@@ -62,7 +62,7 @@ class Budget:
         self.limit = ceiling.limit if ceiling else default
         self.per = ceiling.per if ceiling else 60.0
         self.queue: list[Turn] = []  # a heap; who left is still in it, as OVER
-        self.queued = 0
+        self.queued = 0  # those in it who did not leave
         self.paused_until = float("-inf")
         self.refusals = 0
         self._ceiling = ceiling.limit if ceiling else None
@@ -83,7 +83,11 @@ class Budget:
     def may_take(self, now: float) -> bool:
         """Whether a place is free for the next in line."""
         self._give_back(now)
-        return now >= self.paused_until and self.in_use < self.limit and not self._waits_for_first()
+        return (
+            self._held + self._cooling_count < self.limit
+            and now >= self.paused_until
+            and not (self._one_goes_first and self._first is not None)
+        )
 
     def take(self, turn: Turn) -> None:
         """Hold a place for this turn."""

@@ -11,6 +11,8 @@ from .models import VoiceprintRequest
 __all__ = ["check_api_key", "check_base_url", "check_job_id", "check_media_key", "check_request"]
 
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\x9f]|\s")
+# Nearly every URL, at a tenth of the price of taking it apart.
+_PLAIN = re.compile(r"https?://[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?:/[!-~]*)?", re.ASCII)
 _HOST_NEEDED = {"http", "https"}
 # `media.input` in the vendor's OpenAPI.
 _MEDIA_URL = re.compile(r"media://[A-Za-z0-9\-_./]+", re.ASCII)
@@ -100,6 +102,8 @@ def _media_problem(url: str) -> str | None:
 
 
 def _web_problem(url: str) -> str | None:
+    if _PLAIN.fullmatch(url):
+        return None
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port

@@ -35,6 +35,7 @@ from .throttle import Throttle
 from .transport import Transport
 from .waits import Waits
 from .watcher import Watcher
+from .wire import Wire
 
 __all__ = ["AsyncVoiceprintClient", "ClientStats", "Enrolled", "Source", "Submission"]
 
@@ -146,14 +147,21 @@ class AsyncVoiceprintClient:
         self._uploads = asyncio.Semaphore(max_uploads)
         self._results: weakref.WeakSet[Results[Any]] = weakref.WeakSet()
         self._base_url = check_base_url(base_url or os.environ.get("PYANNOTEAI_BASE_URL") or DEFAULT_BASE_URL)
+        key = check_api_key(_first(api_key, "PYANNOTEAI_API_KEY", "PYANNOTE_API_KEY"))
         self._transport = Transport(
-            key=check_api_key(_first(api_key, "PYANNOTEAI_API_KEY", "PYANNOTE_API_KEY")),
+            wire=Wire(
+                key=key,
+                base_url=self._base_url,
+                timeouts=timeouts,
+                proxy=proxy,
+                session=session,
+                clock=self._clock,
+            ),
+            key=key,
             base_url=self._base_url,
             throttle=throttle or Throttle(max_concurrency, rate_limits),
             retry=retry,
             timeouts=timeouts,
-            proxy=proxy,
-            session=session,
             clock=self._clock,
             waits=self._waits,
         )
@@ -178,7 +186,7 @@ class AsyncVoiceprintClient:
 
     def __del__(self) -> None:
         transport = getattr(self, "_transport", None)
-        if transport is not None and transport.opened:
+        if transport is not None and transport.wire.opened:
             warnings.warn(
                 f"{self!r} was not closed: use `async with`, or `await client.aclose()`.",
                 ResourceWarning,
@@ -204,7 +212,7 @@ class AsyncVoiceprintClient:
         return ClientStats(
             in_flight=transport.throttle.in_flight,
             queued=transport.throttle.queued,
-            requests=transport.requests,
+            requests=transport.wire.requests,
             retries=transport.retries,
             rate_limited=transport.rate_limited,
         )

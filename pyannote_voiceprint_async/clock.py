@@ -1,7 +1,7 @@
 """Time, as the client sees it: the one seam for tests that should not take as long as what they test."""
 
 import asyncio
-import time
+import time as _time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Protocol
@@ -33,19 +33,14 @@ class Clock(Protocol):
 
 
 class LoopClock:
-    """The clock of the running event loop: the default."""
+    """The machine's monotonic clock, with the timers of the running event loop: the default."""
 
-    def time(self) -> float:
-        """Seconds of the event loop's clock."""
-        return asyncio.get_running_loop().time()
-
-    def wall(self) -> float:
-        """UTC seconds since 1970."""
-        return time.time()
+    time = staticmethod(_time.monotonic)
+    wall = staticmethod(_time.time)
 
     def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
         """Call back as soon as `time()` has reached `when`."""
-        return asyncio.get_running_loop().call_at(when, callback)
+        return asyncio.get_running_loop().call_later(when - self.time(), callback)
 
 
 @asynccontextmanager

@@ -99,6 +99,7 @@ class _Attempt:
 
     first_byte_at: float | None = None
     retries = 0
+    failure: VoiceprintError | None = None
 
 
 async def upload(
@@ -115,7 +116,7 @@ async def upload(
 
     async def once(_: _Attempt) -> None:
         presigned = await transport.send(MEDIA_INPUT, body=codec.encode({"url": media_url}), once=True)
-        answer = await transport.put(presigned.url, size=audio.size, chunks=audio.chunks, on_progress=on_progress)
+        answer = await transport.wire.put(presigned.url, size=audio.size, chunks=audio.chunks, on_progress=on_progress)
         if answer.status >= _FIRST_ERROR:
             raise _storage_error(answer)
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 __all__ = ["limit", "remaining", "retry_after", "says_when_to_return"]
 
@@ -22,12 +23,12 @@ _EPOCH_MILLISECONDS = 1e12
 
 def limit(headers: Mapping[str, str]) -> int | None:
     """Give the requests that a window allows (`X-RateLimit-Limit`), if that is said and above zero."""
-    return _count(headers, "X-RateLimit-Limit") or None
+    return _count(headers.get("X-RateLimit-Limit")) or None
 
 
 def remaining(headers: Mapping[str, str]) -> int | None:
     """Give the requests that are left in this window (`X-RateLimit-Remaining`), if that is said."""
-    return _count(headers, "X-RateLimit-Remaining")
+    return _count(headers.get("X-RateLimit-Remaining"))
 
 
 def retry_after(headers: Mapping[str, str], wall: float) -> float | None:
@@ -49,8 +50,9 @@ def says_when_to_return(headers: Mapping[str, str]) -> bool:
     return _wait(headers.get("Retry-After", ""), 0.0) is not None
 
 
-def _count(headers: Mapping[str, str], name: str) -> int | None:
-    found = _COUNT.match(headers.get(name, ""))
+@lru_cache(maxsize=1024)
+def _count(text: str | None) -> int | None:
+    found = _COUNT.match(text or "")
     return int(found.group(1)) if found else None
 
 

@@ -38,6 +38,8 @@ class Attempted(Protocol):
     """When its first byte left, on the client's clock; None while nothing was sent."""
     retries: int
     """How often it was repeated."""
+    failure: VoiceprintError | None
+    """The failure of its first try, while that is still to be looked at."""
 
 
 def exponential(policy: RetryPolicy, tries: int) -> float:
@@ -88,7 +90,13 @@ def repeating(
         call.retries += 1
         await sleep(seconds)
 
-    return backoff.on_exception(
+    async def again(call: C) -> R:
+        if call.failure is None:
+            return await send(call)
+        failure, call.failure = call.failure, None
+        raise failure
+
+    retry = backoff.on_exception(
         backoff.constant,
         VoiceprintError,
         interval=0,
@@ -97,4 +105,15 @@ def repeating(
         max_tries=policy.max_tries,
         giveup=lambda error: is_final(cast("VoiceprintError", error), policy),
         on_backoff=pause,
-    )(send)
+    )(again)
+
+    async def send_repeating(call: C) -> R:
+        # Nearly every call succeeds at once: backoff's loop, which costs as much as the throttle, is only
+        # entered with a failure. Its first try is that failure.
+        try:
+            return await send(call)
+        except VoiceprintError as error:
+            call.failure = error
+        return await retry(call)
+
+    return send_repeating

@@ -22,6 +22,8 @@ class Throttle:
     Every client makes its own. Clients of one key in one event loop can share one: make it, and hand it to
     each as `throttle=`.
 
+    `in_flight` and `queued` count the requests that have a slot, and those that wait for a place or a slot.
+
     Args:
         max_concurrency: requests in flight, all operations together.
         rate_limits: the budgets; by default the documented ones.
@@ -30,18 +32,13 @@ class Throttle:
     def __init__(self, max_concurrency: int = 64, rate_limits: RateLimits = RateLimits()) -> None:
         self.max_concurrency = max_concurrency
         self.in_flight = 0
+        self.queued = 0
         self._budgets = {name: Budget(default, getattr(rate_limits, name)) for name, default in DEFAULT_LIMITS.items()}
         self._waiting_for_slot: list[Turn] = []  # a heap
         self._last_number = 0
 
     def __repr__(self) -> str:
         return f"<Throttle in_flight={self.in_flight}/{self.max_concurrency} queued={self.queued}>"
-
-    @property
-    def queued(self) -> int:
-        """Requests that wait for a place or a slot."""
-        placed = sum(turn.stage is Stage.WAITS_FOR_SLOT for turn in self._waiting_for_slot)
-        return placed + sum(budget.queued for budget in self._budgets.values())
 
     def limit(self, budget: str) -> int:
         """Give the places of a budget as they are known now."""
@@ -63,8 +60,13 @@ class Throttle:
         """Stand in line. The turn may be granted at once: look at its `stage`; else `notify` is called."""
         self._last_number += 1
         turn = Turn(self._budgets[budget], self._last_number, notify)
-        self._stand_in_line(turn)
-        self.advance(now)
+        if not turn.budget.queued and self.in_flight < self.max_concurrency and turn.budget.may_take(now):
+            turn.budget.take(turn)
+            self._grant(turn)
+        else:
+            self.queued += 1
+            self._stand_in_line(turn)
+            self.advance(now)
         return turn
 
     def leave(self, turn: Turn, now: float) -> None:
@@ -72,8 +74,10 @@ class Throttle:
         stage, turn.stage = turn.stage, Stage.OVER
         match stage:
             case Stage.WAITS_FOR_PLACE:
+                self.queued -= 1
                 turn.budget.desert()
             case Stage.WAITS_FOR_SLOT:
+                self.queued -= 1
                 turn.budget.untake(turn)
             case Stage.GRANTED:
                 self.in_flight -= 1
@@ -99,6 +103,7 @@ class Throttle:
         self._finish(turn)
         budget.refuse(turn, now + wait)
         budget.learn(turn, now, limit, None)
+        self.queued += 1
         self._stand_in_line(turn)
         # Those that have a place and wait for a slot must not run into the same refusal.
         for placed in self._waiting_for_slot:
@@ -112,6 +117,7 @@ class Throttle:
     def dismiss(self, budget: str, error: VoiceprintError) -> None:
         """Send everybody home who stands in this line, each with the error."""
         line, self._budgets[budget].queue = self._budgets[budget].queue, []
+        self.queued -= self._budgets[budget].queued
         self._budgets[budget].queued = 0
         for turn in sorted(line):
             if turn.stage is Stage.WAITS_FOR_PLACE:
@@ -120,6 +126,8 @@ class Throttle:
 
     def advance(self, now: float) -> None:
         """Give free places and slots to those whose turn it is."""
+        if not self.queued:
+            return
         for budget in self._budgets.values():
             while budget.queued and budget.may_take(now):
                 turn = heapq.heappop(budget.queue)
@@ -131,12 +139,14 @@ class Throttle:
         while self._waiting_for_slot and self.in_flight < self.max_concurrency:
             turn = heapq.heappop(self._waiting_for_slot)
             if turn.stage is Stage.WAITS_FOR_SLOT:
-                self.in_flight += 1
-                turn.stage = Stage.GRANTED
+                self.queued -= 1
+                self._grant(turn)
                 turn.notify(None)
 
     def next_at(self, now: float) -> float | None:
         """Say when `advance` should be called though nothing happens; None if only an answer can help."""
+        if not self.queued:
+            return None
         times = [budget.opens_at(now) for budget in self._budgets.values() if budget.queued]
         return min((when for when in times if when is not None), default=None)
 
@@ -144,6 +154,10 @@ class Throttle:
         turn.stage = Stage.WAITS_FOR_PLACE
         heapq.heappush(turn.budget.queue, turn)
         turn.budget.queued += 1
+
+    def _grant(self, turn: Turn) -> None:
+        self.in_flight += 1
+        turn.stage = Stage.GRANTED
 
     def _finish(self, turn: Turn) -> None:
         self.in_flight -= 1

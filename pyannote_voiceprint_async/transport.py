@@ -1,47 +1,34 @@
 """The send ladder. Each rung adds one thing.
 
 `send` opens the way → `_send_repeating` repeats what may be repeated → `_send_throttled` waits for a place and a slot
-→ `_exchange` makes one request of it, and settles the place whatever happens.
-
-The only place that speaks HTTP: aiohttp's exceptions hold the request's headers and its URL, so they end here,
-in `_translate`, and are raised anew from nowhere.
+→ `_exchange` makes one exchange of it over the wire, and settles its turn whatever happens.
 """
 
 import asyncio
-import copy
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import quote
-from urllib.request import getproxies, proxy_bypass
 
-import aiohttp
 from yarl import URL
 
 from . import answers, rate_headers
-from .answers import Answer, Fate, Flaw
-from .bodies import JsonBody, UploadBody
+from .answers import Answer
 from .budget import Stage
-from .clock import Clock, deadline
+from .call import Call
+from .clock import Clock, Timer, deadline
 from .endpoints import Endpoint
-from .errors import (
-    ApiTimeoutError,
-    ClientClosedError,
-    QueueTooLongError,
-    RateLimitError,
-    VoiceprintError,
-)
+from .errors import ApiTimeoutError, ClientClosedError, QueueTooLongError, RateLimitError
 from .models import JobCreated
 from .retry import Attempted, exponential, repeating
 from .settings import RetryPolicy, Timeouts
 from .throttle import Throttle, Turn
-from .translate import NEVER_CONNECTED, TRANSLATED, translate
-from .version import __version__
-from .waits import Waits, wake
+from .waits import Waits
+from .wire import Wire
 
-__all__ = ["Call", "Transport"]
+__all__ = ["Transport"]
 
 log = logging.getLogger("pyannote_voiceprint_async")
 
@@ -49,119 +36,57 @@ A = TypeVar("A")
 C = TypeVar("C", bound=Attempted)
 R = TypeVar("R")
 
-# Common servers close an idle connection after 5 s. Ours goes first, so that a submission is rarely written
-# into a connection that is about to close: nobody could say then whether it was read.
-_KEEPALIVE = 4.0
-_USER_AGENT = f"pyannote-voiceprint-async/{__version__}"
 _LONG_PAUSE = 10.0
 _REMEMBERED = 1000
-_LONGEST_STORAGE_ANSWER = 64 * 1024
-
-
-class Call:
-    """One call on its way down the ladder."""
-
-    __slots__ = (
-        "before_send", "began_at", "body", "deadline", "endpoint", "first_byte_at", "future", "retries", "url",
-        "withdrawn",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        endpoint: Endpoint[Any],
-        url: URL,
-        body: bytes | None,
-        before_send: Callable[[], Awaitable[None]] | None,
-        deadline: float | None,
-    ) -> None:
-        self.endpoint = endpoint
-        self.url = url
-        self.body = body
-        self.before_send = before_send
-        self.deadline = deadline
-        self.began_at: float | None = None
-        self.first_byte_at: float | None = None
-        self.retries = 0
-        self.withdrawn = False
-        self.future: asyncio.Future[None] | None = None
-
-    @property
-    def began(self) -> bool:
-        """Whether the first byte of this try has left: the server may have seen it."""
-        return self.began_at is not None
-
-    def notify(self, error: VoiceprintError | None) -> None:
-        """Wake the caller: its turn has come, or will not come."""
-        wake(self.future, copy.copy(error))
 
 
 class Transport:
     """Everything between a method of the client and the wire.
 
     Args:
-        key: the API key.
+        wire: makes one exchange.
+        key: the API key, to keep it out of messages.
         base_url: where the API is.
         throttle: who may send now; clients of one key may share it.
         retry: what is repeated, and how.
         timeouts: how long one request may take.
-        proxy: an HTTP proxy; None is that of the environment.
-        session: the user's own session, or None.
         clock: time.
         waits: everything that merely waits.
     """
 
-    def __init__(  # noqa: PLR0913 - put together in one place, `client.py`, by keyword
+    def __init__(  # noqa: PLR0913 - put together in one place, by keyword
         self,
         *,
+        wire: Wire,
         key: str,
         base_url: str,
         throttle: Throttle,
         retry: RetryPolicy,
         timeouts: Timeouts,
-        proxy: str | None,
-        session: aiohttp.ClientSession | None,
         clock: Clock,
         waits: Waits,
     ) -> None:
-        self.requests = self.retries = self.rate_limited = 0
+        self.retries = self.rate_limited = 0
         self.abandoned: deque[JobCreated] = deque(maxlen=_REMEMBERED)
         self.throttle = throttle
+        self.wire = wire
         self._key = key
-        self._base_url = URL(base_url.rstrip("/"))
+        self._base_url = base_url.rstrip("/")
         self._retry = retry
         self._timeouts = timeouts
-        self._proxy = proxy
         self._clock = clock
         self._waits = waits
-        self._headers = {
-            "Authorization": f"Bearer {key}",
-            "Accept": "application/json",
-            "User-Agent": _USER_AGENT,
-        }
-        self._timeout = aiohttp.ClientTimeout(total=timeouts.total, connect=timeouts.connect, sock_read=timeouts.read)
-        self._upload_timeout = aiohttp.ClientTimeout(
-            total=None, connect=timeouts.connect, sock_read=timeouts.upload_stall
-        )
         self._urls: dict[str, URL] = {}
-        self._api_proxy = self._proxy_for(self._base_url)
-        self._session = session
-        self._own_sessions: list[aiohttp.ClientSession] = []
-        self._bare_session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._timer: Any = None
+        self._timer: Timer | None = None
         self._background: set[asyncio.Task[Any]] = set()
         self._closed: ClientClosedError | None = None
         self._send_repeating = self.repeating(self._send_throttled)
 
     @property
     def closed(self) -> bool:
-        """Whether `aclose` was called."""
+        """Whether it was closed."""
         return self._closed is not None
-
-    @property
-    def opened(self) -> bool:
-        """Whether there is a session of our own that must be closed."""
-        return bool(self._own_sessions)
 
     async def send(  # noqa: PLR0913 - the one door of the ladder
         self,
@@ -231,6 +156,7 @@ class Transport:
             self._closed = ClientClosedError(
                 "The client was closed while this call was waiting; nothing of it is under way."
             )
+            self.wire.closed = self._closed
             self._waits.end(self._closed)
 
     async def aclose(self) -> None:
@@ -240,15 +166,12 @@ class Transport:
             await asyncio.wait(self._background)
         if self._timer is not None:
             self._timer.cancel()
-        while self._own_sessions:
-            await self._own_sessions.pop().close()
+        await self.wire.aclose()
 
     # The ladder
 
     async def _send_throttled(self, call: Call) -> Any:
         """Wait for a place and a slot. The wait of a 429 belongs here too: the turn keeps its number."""
-        self.enter()
-        self._refuse_long_pause(call.endpoint)
         turn = self.throttle.ask(call.endpoint.budget, self._clock.time(), call.notify)
         while True:
             await self._until_granted(call, turn)
@@ -264,6 +187,7 @@ class Transport:
         if turn.stage is Stage.GRANTED:
             return
         try:
+            self._refuse_long_pause(call.endpoint)
             call.future = self._waits.future()
             self._arm_timer()
             async with deadline(self._clock, call.deadline):
@@ -284,7 +208,7 @@ class Transport:
         try:
             answer = await asyncio.shield(task)
         except asyncio.CancelledError:
-            if not call.began:
+            if call.began_at is None:
                 call.withdrawn = True
                 task.cancel()
             task.add_done_callback(lambda _: self._take_in(task, turn))
@@ -316,7 +240,7 @@ class Transport:
         try:
             if call.before_send is not None:
                 await call.before_send()
-            answer = await self._speak(call)
+            answer = await self.wire.exchange(call)
         except BaseException:
             self._settle_without_answer(call, turn)
             raise
@@ -327,7 +251,8 @@ class Transport:
         if answer.status != HTTPStatus.TOO_MANY_REQUESTS:
             left = rate_headers.remaining(answer.headers)
             self.throttle.answered(turn, self._clock.time(), limit, left)
-            self._arm_timer()
+            if self.throttle.queued:
+                self._arm_timer()
         try:
             model = answers.read(call.endpoint, answer, wall=self._clock.wall(), key=self._key)
         except RateLimitError as error:
@@ -353,11 +278,11 @@ class Transport:
 
     def _settle_without_answer(self, call: Call, turn: Turn) -> None:
         now = self._clock.time()
-        if call.began:
-            # The server may still see it for as long as we would have waited for its answer.
-            self.throttle.lost(turn, now, (call.began_at or now) + self._timeouts.total)
-        else:
+        if call.began_at is None:
             self.throttle.leave(turn, now)
+        else:
+            # The server may still see it for as long as we would have waited for its answer.
+            self.throttle.lost(turn, now, call.began_at + self._timeouts.total)
         self._arm_timer()
 
     def _leave(self, turn: Turn) -> None:
@@ -398,100 +323,6 @@ class Transport:
         self.throttle.advance(self._clock.time())
         self._arm_timer()
 
-    # One exchange
-
-    async def _speak(self, call: Call) -> Answer:
-        """Make one request and read its answer up to the operation's bound."""
-        body = None if call.body is None else JsonBody(call.body, lambda: self._begin(call))
-        if body is None:
-            self._begin(call)
-        self.requests += 1
-        try:
-            async with self._api_session().request(
-                call.endpoint.method,
-                call.url,
-                data=body,
-                headers=self._headers,
-                timeout=self._timeout,
-                proxy=self._api_proxy,
-                allow_redirects=False,
-                raise_for_status=False,
-                # A middleware of a foreign session could send a submission twice.
-                middlewares=(),
-            ) as response:
-                return await _read(response, call.endpoint.longest_answer)
-        except TRANSLATED as exc:
-            problem = self._problem(exc, call)
-        # Raised out here, the error has no context: aiohttp's own would show the key.
-        raise problem
-
-    def _begin(self, call: Call) -> None:
-        if call.withdrawn:
-            # aiohttp writes in a task of its own, which may begin after ours was canceled.
-            raise asyncio.CancelledError
-        call.began_at = self._clock.time()
-        if call.first_byte_at is None:
-            call.first_byte_at = call.began_at
-
-    def _problem(self, exc: Exception, call: Call) -> VoiceprintError:
-        if call.body is None and isinstance(exc, NEVER_CONNECTED):
-            call.began_at = None
-        return self._closed or translate(
-            exc,
-            name=f"{call.endpoint.method} {call.endpoint.path}",
-            host=self._base_url.host,
-            fate=Fate.UNKNOWN if call.began else Fate.NEVER_SENT,
-            repeatable=call.endpoint.repeatable,
-        )
-
-    async def put(
-        self,
-        url: str,
-        *,
-        size: int,
-        chunks: Callable[[], AsyncIterator[bytes]],
-        on_progress: Callable[[int, int], object] | None = None,
-    ) -> Answer:
-        """Put a stream of known length to a presigned URL, through a bare session: the key stays here.
-
-        Args:
-            url: the presigned URL.
-            size: bytes.
-            chunks: gives the stream from its beginning, each time it is called.
-            on_progress: called with the bytes sent and `size`.
-
-        Raises:
-            ApiConnectionError: the storage was not reached or did not answer.
-            MediaError: whatever `chunks` raises comes as it is.
-        """
-        self.enter()
-        body = UploadBody(chunks, size, self._timeouts.upload_stall, on_progress)
-        target = URL(url, encoded=True)
-        try:
-            async with self._upload_session().put(
-                target,
-                data=body,
-                headers={"Content-Length": str(size)},
-                # The signature of the URL may cover the type; the official SDK sends none.
-                skip_auto_headers=("Content-Type", "Accept", "Accept-Encoding"),
-                timeout=self._upload_timeout,
-                proxy=self._proxy_for(target),
-                allow_redirects=False,
-            ) as response:
-                return await _read(response, _LONGEST_STORAGE_ANSWER)
-        except TRANSLATED as exc:
-            problem = self._upload_problem(exc, body, target)
-        raise problem
-
-    def _upload_problem(self, exc: Exception, body: UploadBody, target: URL) -> Exception:
-        if body.error is not None and not isinstance(body.error, TimeoutError):
-            return body.error
-        if body.error is not None:
-            exc = body.error
-        return self._closed or translate(exc, name="The upload", host=target.host, fate=Fate.UNKNOWN, repeatable=True)
-
-    # Connections
-
     def _url(self, endpoint: Endpoint[Any], path: Mapping[str, str] | None, query: Mapping[str, str] | None) -> URL:
         if path is None and query is None:
             if (known := self._urls.get(endpoint.path)) is None:
@@ -499,51 +330,6 @@ class Transport:
             return known
         quoted = {name: quote(value, safe="") for name, value in (path or {}).items()}
         return URL(f"{self._base_url}{endpoint.path.format_map(quoted)}", encoded=True).with_query(query)
-
-    def _api_session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = self._new_session()
-        return self._session
-
-    def _upload_session(self) -> aiohttp.ClientSession:
-        if self._bare_session is None:
-            self._bare_session = self._new_session()
-        return self._bare_session
-
-    def _new_session(self) -> aiohttp.ClientSession:
-        # No limit of the pool: the throttle's slots bound it, and know who is first in line.
-        session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE),
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
-        self._own_sessions.append(session)
-        return session
-
-    def _proxy_for(self, url: URL) -> str | None:
-        """Give the proxy for an URL: the client's, else that of the environment. Never what is in .netrc."""
-        if self._proxy is not None:
-            return self._proxy
-        if url.host is None or proxy_bypass(url.host):
-            return None
-        return getproxies().get(url.scheme)
-
-
-async def _read(response: aiohttp.ClientResponse, longest: int) -> Answer:
-    """Read an answer piece by piece, so that neither its length nor its compression decides what it costs."""
-    body, flaw = bytearray(), None
-    try:
-        async for piece in response.content.iter_any():
-            body += piece
-            if len(body) > longest:
-                flaw = Flaw.TOO_LONG
-                break
-    except TimeoutError:
-        flaw = Flaw.STALLED
-    except (aiohttp.ClientError, OSError):
-        flaw = Flaw.BROKE_OFF
-    if flaw is not None:
-        response.close()
-    return Answer(response.status, response.headers, bytes(body), flaw)
 
 
 def _too_late(endpoint: Endpoint[Any]) -> ApiTimeoutError:

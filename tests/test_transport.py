@@ -394,17 +394,17 @@ def test_use_from_another_event_loop_says_what_to_do():
         asyncio.run(use())
     with pytest.raises(ClientClosedError, match="notebook"):
         asyncio.run(use())
-    asyncio.run(client._transport._own_sessions.pop().close())
+    asyncio.run(client._transport.wire._own_sessions.pop().close())
 
 
 async def test_a_client_that_is_not_closed_warns(sandbox):
     client = AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url)
     await client.check_key()
-    session = client._transport._own_sessions[0]
+    session = client._transport.wire._own_sessions[0]
     with pytest.warns(ResourceWarning, match="aclose"):
         client.__del__()
     await session.close()
-    client._transport._own_sessions.clear()
+    client._transport.wire._own_sessions.clear()
 
 
 async def test_the_constructor_touches_neither_network_nor_loop():

@@ -1,0 +1,88 @@
+"""One call on its way down the ladder."""
+
+import asyncio
+import copy
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from yarl import URL
+
+from .endpoints import Endpoint
+from .errors import VoiceprintError
+from .waits import wake
+
+__all__ = ["Call"]
+
+
+class Call:
+    """What is asked, and how far it has come.
+
+    Args:
+        endpoint: what is asked.
+        url: where.
+        body: the JSON to be sent.
+        before_send: awaited when place and slot are there, before the first byte of each try.
+        deadline: on the client's clock; it is not sent any more after that.
+    """
+
+    __slots__ = (
+        "before_send",
+        "began_at",
+        "body",
+        "deadline",
+        "endpoint",
+        "failure",
+        "first_byte_at",
+        "future",
+        "moved_at",
+        "retries",
+        "url",
+        "withdrawn",
+    )
+
+    def __init__(
+        self,
+        endpoint: Endpoint[Any],
+        url: URL,
+        body: bytes | None = None,
+        before_send: Callable[[], Awaitable[None]] | None = None,
+        deadline: float | None = None,
+    ) -> None:
+        self.endpoint = endpoint
+        self.url = url
+        self.body = body
+        self.before_send = before_send
+        self.deadline = deadline
+        self.began_at: float | None = None
+        """When the first byte of this try left, on the client's clock; None: the server has not seen it."""
+        self.first_byte_at: float | None = None
+        """When the first byte of all tries left."""
+        self.retries = 0
+        self.failure: VoiceprintError | None = None
+        self.withdrawn = False
+        """Its caller went before the first byte: it must not begin any more."""
+        self.future: asyncio.Future[None] | None = None
+        """What its caller waits for, while it waits for its turn."""
+        self.moved_at = 0.0
+        """When something of its answer last arrived, on the event loop's clock."""
+
+    def __str__(self) -> str:
+        return f"{self.endpoint.method} {self.endpoint.path}"
+
+    def begin(self, now: float) -> None:
+        """Note that the first byte leaves.
+
+        Raises:
+            CancelledError: it was withdrawn. aiohttp writes in a task of its own, which may begin after ours
+                was canceled.
+        """
+        if self.withdrawn:
+            raise asyncio.CancelledError
+        self.began_at = now
+        if self.first_byte_at is None:
+            self.first_byte_at = now
+
+    def notify(self, error: VoiceprintError | None) -> None:
+        """Wake the caller: its turn has come, or will not come."""
+        # A copy for each: one exception raised in many tasks would collect all their tracebacks.
+        wake(self.future, copy.copy(error))

@@ -1,0 +1,52 @@
+"""`pyannote-voiceprint job`: one job, with its voiceprint."""
+
+import sys
+from functools import partial
+
+import click
+
+from pyannote_voiceprint_async.client import AsyncVoiceprintClient
+from pyannote_voiceprint_async.errors import JobCanceledError, JobFailedError
+from pyannote_voiceprint_async.models import JobStatus, VoiceprintJob
+
+from .exit_codes import ExitCode
+from .options import Common, common_options, timeout_option
+from .output import Output, json_line
+from .records import job_record
+from .session import run
+
+__all__ = ["job"]
+
+
+@click.command()
+@click.argument("job_id", metavar="ID")
+@click.option("--wait", is_flag=True, help="Wait until it is done.")
+@timeout_option("How long --wait waits.")
+@common_options
+def job(common: Common, job_id: str, *, wait: bool, timeout: float) -> None:
+    """Show a job, with its voiceprint if it has one.
+
+    Prints one JSON object: job_id, status, created_at, updated_at, voiceprint, warning, error. The exit code is 1 if
+    the job failed or was canceled. Outputs are deleted 24 hours after completion.
+    """
+    sys.exit(run(common, partial(_job, job_id=job_id, timeout=timeout if wait else None)))
+
+
+async def _job(
+    client: AsyncVoiceprintClient,
+    output: Output,
+    *,
+    job_id: str,
+    timeout: float | None,  # noqa: ASYNC109 - the job's
+) -> ExitCode:
+    done = await (client.get_job(job_id) if timeout is None else _wait(client, job_id, timeout))
+    await output.write(json_line(job_record(done)))
+    return ExitCode.SOME_FAILED if done.status in {JobStatus.FAILED, JobStatus.CANCELED} else ExitCode.WELL
+
+
+async def _wait(client: AsyncVoiceprintClient, job_id: str, timeout: float) -> VoiceprintJob:  # noqa: ASYNC109 - the job's
+    try:
+        return await client.wait(job_id, timeout=timeout)
+    except (JobFailedError, JobCanceledError):
+        # The error has the reason only; the object to be printed has more.
+        return await client.get_job(job_id)

@@ -1,0 +1,85 @@
+"""`pyannote-voiceprint voiceprint`: recordings in, voiceprints out."""
+
+import asyncio
+import sys
+from functools import partial
+from pathlib import Path
+
+import click
+
+from pyannote_voiceprint_async.client import AsyncVoiceprintClient
+
+from .enrollment import Enrollment
+from .exit_codes import ExitCode
+from .options import Common, common_options, model_option, timeout_option
+from .output import Output
+from .session import run
+from .sources import Recording, find_recordings
+
+__all__ = ["voiceprint"]
+
+
+@click.command()
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE…")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.jsonl",
+    help="Append the results to this file, which only you may read, instead of stdout.",
+)
+@model_option
+@timeout_option("How long to wait for each job, once it is submitted; it goes on after that.")
+@common_options
+def voiceprint(common: Common, sources: tuple[str, ...], out: Path | None, model: str, timeout: float) -> None:
+    """Make voiceprints of recordings.
+
+    One speaker each, at most 30 seconds. SOURCE is a file, a directory (searched for audio, with all directories in
+    it), or a URL that starts with http://, https:// or media://. What is named twice is sent once.
+
+    Each source gives one line of JSON: label, source (a URL without its query), status, job_id, model, voiceprint,
+    warnings, error. The status is succeeded, failed, canceled, submitted (its job goes on: fetch it with
+    `pyannote-voiceprint job ID`), or unknown (a job may exist: look with `pyannote-voiceprint jobs`).
+    """
+    recordings = find_recordings(sources)
+    sys.exit(run(common, partial(_voiceprint, recordings=recordings, model=model, timeout=timeout), out))
+
+
+async def _voiceprint(
+    client: AsyncVoiceprintClient,
+    output: Output,
+    *,
+    recordings: list[Recording],
+    model: str,
+    timeout: float,  # noqa: ASYNC109 - each job's, not this function's
+) -> ExitCode:
+    enrollment = Enrollment(client, output, recordings, model=model, timeout=timeout)
+    try:
+        await enrollment.run()
+    except asyncio.CancelledError:
+        output.progress.close()
+        output.say(_interruption(len(enrollment.open_jobs)))
+        raise
+    output.progress.close()
+    if enrollment.stopped_by is not None:
+        raise enrollment.stopped_by
+    if not enrollment.failed:
+        output.say(f"All well: {_count(enrollment.succeeded, 'voiceprint')}.")
+        return ExitCode.WELL
+    output.say(
+        f"{_count(enrollment.succeeded, 'voiceprint')}, and {enrollment.failed} of {len(recordings)} sources without: "
+        "the `error` in each line says why."
+    )
+    return ExitCode.SOME_FAILED
+
+
+def _interruption(jobs: int) -> str:
+    if not jobs:
+        return "Interrupted: no job was left behind."
+    return (
+        f"Interrupted: {_count(jobs, 'job')} submitted but not waited for; fetch each with "
+        "`pyannote-voiceprint job ID --wait`, the ids stand above."
+    )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

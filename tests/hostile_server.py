@@ -1,0 +1,210 @@
+"""A server that plays scripted bytes, remembers what it was asked, and obeys no rule of HTTP."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from ssl import SSLContext
+from typing import Self
+
+import attrs
+from multidict import CIMultiDict
+
+JOB = b'{"jobId":"job-1","status":"created"}'
+CLOSE = {"Connection": "close"}
+
+
+@attrs.define(eq=False)
+class Asked:
+    """One request, as far as it was read."""
+
+    connection: int
+    method: str
+    target: str
+    headers: CIMultiDict[str]
+    head: bytes
+    body: bytes = b""
+
+
+@attrs.define(eq=False)
+class Wire:
+    """The server's end of one connection, while one request is answered."""
+
+    asked: Asked
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def body(self) -> bytes:
+        """Read the body, as long as its `Content-Length` says."""
+        wanted = int(self.asked.headers.get("Content-Length", 0))
+        while len(self.asked.body) < wanted and (
+            piece := await self.reader.read(min(65536, wanted - len(self.asked.body)))
+        ):
+            self.asked.body += piece
+        return self.asked.body
+
+    async def skip(self) -> int:
+        """Read the body without keeping it; give how long it was."""
+        left = wanted = int(self.asked.headers.get("Content-Length", 0))
+        while left and (piece := await self.reader.read(min(65536, left))):
+            left -= len(piece)
+        return wanted - left
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    def close(self) -> None:
+        """Say goodbye (FIN)."""
+        self.writer.close()
+
+    def reset(self) -> None:
+        """Slam the door (RST)."""
+        linger = struct.pack("ii", 1, 0)
+        self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.writer.transport.abort()
+
+
+Play = bytes | Callable[[Wire], Awaitable[None]]
+"""What answers one request: bytes are sent when it is read, and the connection stays open."""
+
+
+def answer(body: bytes = JOB, status: int | str = "200 OK", **headers: str) -> bytes:
+    """Give a whole answer; `Content_Type="…"` is a header, `Content_Length=""` leaves that one out."""
+    named = {"Content-Length": str(len(body))} | {name.replace("_", "-"): value for name, value in headers.items()}
+    lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in named.items() if value)]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def then_close(data: bytes) -> Play:
+    async def play(wire: Wire) -> None:
+        await wire.body()
+        await wire.send(data)
+        wire.close()
+
+    return play
+
+
+def drip(head: bytes, seconds: float = 0.1) -> Play:
+    """Send the head, then one byte after the other, without end."""
+
+    async def play(wire: Wire) -> None:
+        await wire.body()
+        await wire.send(head)
+        while True:
+            await asyncio.sleep(seconds)
+            await wire.send(b"1")
+
+    return play
+
+
+def endless(head: bytes, piece: bytes, times: int) -> Play:
+    """Send a piece over and over, never faster than it is read."""
+
+    async def play(wire: Wire) -> None:
+        await wire.body()
+        await wire.send(head)
+        for _ in range(times):
+            await wire.send(piece)
+
+    return play
+
+
+async def silence(wire: Wire) -> None:
+    await wire.body()
+    await asyncio.Event().wait()
+
+
+async def hang_up(wire: Wire) -> None:
+    """Close when the whole request is read."""
+    await wire.body()
+    wire.close()
+
+
+async def hang_up_early(wire: Wire) -> None:
+    """Close when its head is read."""
+    wire.close()
+
+
+async def reset(wire: Wire) -> None:
+    await wire.body()
+    wire.reset()
+
+
+async def reset_early(wire: Wire) -> None:
+    wire.reset()
+
+
+class HostileServer:
+    """Answers each request with the next play; the last one goes on for ever.
+
+    Args:
+        plays: what answers.
+        tls: an `ssl.SSLContext`, for a server that speaks TLS.
+        greeting: bytes sent to whoever connects, before anything is read.
+    """
+
+    def __init__(self, *plays: Play, tls: SSLContext | None = None, greeting: bytes = b"") -> None:
+        self.plays = list(plays)
+        self.asked: list[Asked] = []
+        self.connections = 0
+        self._tls = tls
+        self._greeting = greeting
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._on_connection, "127.0.0.1", 0, ssl=self._tls)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        while self._tasks:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(self._tasks)
+        await self._server.wait_closed()
+
+    @property
+    def url(self) -> str:
+        return f"http{'s' if self._tls else ''}://127.0.0.1:{self.port}"
+
+    async def _on_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self.connections += 1
+        # Whatever the client does to the connection is the client's business; being stopped is the end.
+        with suppress(asyncio.CancelledError, OSError, asyncio.IncompleteReadError):
+            await self._converse(self.connections, reader, writer)
+        writer.transport.abort()
+        with suppress(OSError, asyncio.CancelledError):
+            await writer.wait_closed()
+        self._tasks.discard(task)
+
+    async def _converse(self, connection: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(self._greeting)
+        while not writer.is_closing():
+            head = await reader.readuntil(b"\r\n\r\n")
+            first, *lines = head.decode("latin-1").rstrip().split("\r\n")
+            method, target, _ = first.split(" ", 2)
+            pairs = (line.partition(":") for line in lines)
+            headers = CIMultiDict((name, value.strip()) for name, _, value in pairs)
+            wire = Wire(Asked(connection, method, target, headers, head), reader, writer)
+            self.asked.append(wire.asked)
+            play = self.plays.pop(0) if len(self.plays) > 1 else self.plays[0]
+            if isinstance(play, bytes):
+                await wire.body()
+                await wire.send(play)
+            else:
+                await play(wire)
+        # Closed politely: what was sent must arrive before the door is shut.
+        await writer.wait_closed()
+
+
+def unused_port() -> int:
+    """Give a port where nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
