@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import json
 import logging
 import random
 import ssl
@@ -145,7 +146,7 @@ GARBAGE = {
     "UTF-16": answer(JOB.decode().encode("utf-16")),
     "NaN": answer(b"NaN"),
     "NaN inside": answer(b'{"jobId":NaN,"status":"created"}'),
-    "an array": answer(b"[" + JOB + b"]"),
+    "an array": answer(b"[1, 2]"),
     "a string": answer(b'"job-1"'),
     "null": answer(b"null"),
     "an object of nothing": answer(b"{}"),
@@ -166,7 +167,7 @@ BROKEN = {
     "a body that breaks off": then_close(answer(b'{"job', Content_Length="36")),
     "gzip that is none": answer(b"this is not gzip", Content_Encoding="gzip"),
     "deflate that is none": answer(b"this is not deflate", Content_Encoding="deflate"),
-    "half a gzip": then_close(answer(gzip.compress(JOB)[:-12], Content_Encoding="gzip", **CLOSE)),
+    "half a gzip": then_close(answer(gzip.compress(JOB)[:12], Content_Encoding="gzip", **CLOSE)),
     "a chunk of no size": answer(b"ZZZ\r\n{}\r\n", Content_Length="", Transfer_Encoding="chunked"),
     "a chunk without end": answer(b"5\r\nhelloXX\r\n", Content_Length="", Transfer_Encoding="chunked"),
     "chunks that break off": then_close(answer(b"5\r\nhello\r\n", Content_Length="", Transfer_Encoding="chunked")),
@@ -223,10 +224,10 @@ async def test_a_connection_with_a_broken_answer_is_not_used_again(play):
     assert [asked.connection for asked in server.asked] == [1, 2]
 
 
-@pytest.mark.parametrize("play", GARBAGE.values(), ids=GARBAGE)
-async def test_a_connection_with_a_garbage_answer_is_not_used_again(play):
+@pytest.mark.parametrize("name", ["empty", "half a job", "not UTF-8", "NaN", "an array", "status 999"])
+async def test_a_connection_with_a_garbage_answer_is_not_used_again(name):
     """Who answers garbage may be out of step: the next answer on this connection could be anybody's."""
-    async with HostileServer(play, answer()) as server, open_client(server.url) as client:
+    async with HostileServer(GARBAGE[name], answer()) as server, open_client(server.url) as client:
         await fails(client, "submit")
         assert await client.submit(AUDIO) == JobCreated("job-1")
     assert [asked.connection for asked in server.asked] == [1, 2]
@@ -312,8 +313,8 @@ async def test_reading_is_repeated_when_the_connection_goes(play):
     assert len(server.asked) == 2
 
 
-@pytest.mark.parametrize("tries", [1, 2, 3])
-@pytest.mark.parametrize("play", GONE.values(), ids=GONE)
+@pytest.mark.parametrize("tries", [1, 3])
+@pytest.mark.parametrize("play", [hang_up, reset, then_close(OK)])
 async def test_reading_is_asked_no_more_often_than_allowed(play, tries):
     """`max_tries` is how often a request is sent at most, and each one is counted (and has its own place)."""
     policy = RetryPolicy(max_tries=tries, base=0.001)
@@ -431,9 +432,6 @@ async def test_headers_of_the_rate_limit_that_cannot_be_are_survived(headers):
     assert len(server.asked) == 3
 
 
-FOUND = JobCreated("job-1")
-
-
 @pytest.mark.parametrize(
     "play",
     [
@@ -465,9 +463,9 @@ async def test_a_submission_with_a_job_id_is_a_success(play):
 
 
 async def test_an_id_is_not_lost_to_a_server_that_does_not_end():
-    async with HostileServer(answer(JOB[:-1], Content_Length="1000")) as server:
-        async with open_client(server.url, timeouts=Timeouts(total=0.3)) as client:
-            assert await client.submit(AUDIO) == FOUND
+    play, timeouts = answer(JOB[:-1], Content_Length="1000"), Timeouts(total=0.3)
+    async with HostileServer(play) as server, open_client(server.url, timeouts=timeouts) as client:
+        assert await client.submit(AUDIO) == JobCreated("job-1")
     assert len(server.asked) == 1
 
 
@@ -490,6 +488,10 @@ async def test_a_server_that_is_not_there_was_sent_nothing(how, url):
         assert (client.stats.requests, client.stats.retries) == (2, 1)
 
 
+def tls(url: str) -> str:
+    return url.replace("http://", "https://")
+
+
 @pytest.fixture
 def certificate() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -508,27 +510,25 @@ async def test_a_certificate_that_nobody_vouches_for_is_not_accepted(how, certif
 
 @pytest.mark.parametrize("how", CALLS)
 async def test_a_server_that_speaks_no_tls_was_sent_nothing(how):
-    async with HostileServer(answer(), greeting=answer(b"", 400)) as server:
-        async with open_client(server.url.replace("http://", "https://")) as client:
-            assert verdict(await fails(client, how)) == (ApiConnectionError, True, False)
+    async with HostileServer(answer(), greeting=answer(b"", 400)) as server, open_client(tls(server.url)) as client:
+        assert verdict(await fails(client, how)) == (ApiConnectionError, True, False)
     assert server.asked == []
 
 
 @pytest.mark.parametrize("how", CALLS)
 async def test_a_server_that_never_agrees_on_tls_was_sent_nothing(how):
     """It is the same exception as that of a late answer, but the key and the submission never left."""
-    async with HostileServer(answer()) as server:
-        url = server.url.replace("http://", "https://")
-        async with open_client(url, timeouts=Timeouts(connect=0.2)) as client:
-            assert verdict(await fails(client, how)) == (ApiTimeoutError, True, False)
+    timeouts = Timeouts(connect=0.2)
+    async with HostileServer(answer()) as server, open_client(tls(server.url), timeouts=timeouts) as client:
+        assert verdict(await fails(client, how)) == (ApiTimeoutError, True, False)
     assert server.asked == []
 
 
 async def test_plain_http_to_a_tls_server_is_sent_once(certificate):
-    async with HostileServer(answer(), tls=certificate) as server:
-        async with open_client(server.url.replace("https://", "http://")) as client:
-            assert verdict(await fails(client, "submit")) == (ApiConnectionError, False, True)
-            assert client.stats.requests == 1
+    server = HostileServer(answer(), tls=certificate)
+    async with server, open_client(f"http://127.0.0.1:{server.port}") as client:
+        assert verdict(await fails(client, "submit")) == (ApiConnectionError, False, True)
+        assert client.stats.requests == 1
     assert server.asked == []
 
 
@@ -570,38 +570,53 @@ async def test_a_connection_that_died_in_the_pool_does_not_hinder_reading():
     assert len(server.asked) == 20
 
 
-@pytest.mark.parametrize(
-    "unasked",
-    [answer(b'{"jobId":"of-somebody-else","status":"created"}'), answer(b"", "408 Request Timeout", **CLOSE)],
-    ids=["a job", "408"],
-)
-async def test_an_answer_that_nobody_asked_for_is_not_the_answer_to_the_next_question(unasked):
-    """Servers say 408 to idle connections; the id of another job would be the voice of another person."""
+async def ask_after(unasked: bytes, *, closing: bool) -> tuple[list[str], int]:
+    """Submit, let the server say something unasked on the idle connection, and submit again."""
 
     async def answer_twice(wire):
         await wire.body()
         await wire.send(answer())
-        await asyncio.sleep(0.05)
+        await pause.wait()
         await wire.send(unasked)
-        sent.set()
+        if closing:
+            wire.close()
 
-    sent = asyncio.Event()
-    second = b'{"jobId":"job-2","status":"created"}'
-    async with HostileServer(answer_twice, answer(second)) as server, open_client(server.url) as client:
-        assert await client.submit(AUDIO) == JobCreated("job-1")
-        await sent.wait()
+    pause = asyncio.Event()
+    second = answer(b'{"jobId":"job-2","status":"created"}')
+    async with HostileServer(answer_twice, second) as server, open_client(server.url) as client:
+        first = await client.submit(AUDIO)
+        pause.set()
         await asyncio.sleep(0.05)
-        assert await client.submit(AUDIO) == JobCreated("job-2")
-    assert len(server.asked) == 2
+        return [first.job_id, (await client.submit(AUDIO)).job_id], len(server.asked)
 
 
-async def test_an_answer_that_came_before_the_question_is_not_believed():
-    """A server that speaks first cannot have seen the submission."""
-    greeting = answer(b'{"jobId":"made-up","status":"created"}')
-    async with HostileServer(answer(), greeting=greeting) as server, open_client(server.url) as client:
-        await asyncio.gather(*[client.submit(AUDIO) for _ in range(3)], return_exceptions=True)
-        assert client.stats.in_flight == 0
-    assert len(server.asked) == len({asked.connection for asked in server.asked})
+async def test_a_farewell_to_an_idle_connection_is_not_the_answer_to_the_next_question():
+    """Servers say 408 to connections that are idle, and close them."""
+    farewell = answer(b"", "408 Request Timeout", **CLOSE)
+    assert await ask_after(farewell, closing=True) == (["job-1", "job-2"], 2)
+
+
+async def test_an_answer_that_nobody_asked_for_is_not_the_answer_to_the_next_question():
+    """The id of another job would be the voice of another person."""
+    unasked = answer(b'{"jobId":"of-somebody-else","status":"created"}')
+    assert await ask_after(unasked, closing=False) == (["job-1", "job-2"], 2)
+
+
+async def test_two_answers_at_once_are_one_answer_and_a_connection_that_is_not_used_again():
+    twice = answer() + answer(b'{"jobId":"of-somebody-else","status":"created"}')
+    second = answer(b'{"jobId":"job-2","status":"created"}')
+    async with HostileServer(twice, second) as server, open_client(server.url) as client:
+        assert [(await client.submit(AUDIO)).job_id for _ in range(2)] == ["job-1", "job-2"]
+    assert [asked.connection for asked in server.asked] == [1, 2]
+
+
+async def test_an_answer_about_another_job_is_not_the_answer():
+    """A voiceprint must never be taken for that of another person."""
+    async with (
+        HostileServer(answer(b'{"jobId":"job-2","status":"created"}')) as server,
+        open_client(server.url) as client,
+    ):
+        assert verdict(await fails(client, "read")) == (UnexpectedResponseError, True, False)
 
 
 async def answer_before_reading(wire):
@@ -632,7 +647,8 @@ async def test_an_answer_may_come_before_the_body_was_read(play):
 )
 @pytest.mark.parametrize("status", [400, 401, 500])
 async def test_a_server_that_repeats_secrets_does_not_put_them_into_errors(said, status):
-    refusal = gzip_free_json(message=said, requestId="request-1", errors=[{"field": "url", "message": said}])
+    wrong = [{"field": "url", "message": said}]
+    refusal = json.dumps({"message": said, "requestId": "request-1", "errors": wrong}).encode()
     async with HostileServer(answer(refusal, status)) as server, open_client(server.url) as client:
         error = await fails(client, "submit")
     assert error.request_id == "request-1"
@@ -640,7 +656,8 @@ async def test_a_server_that_repeats_secrets_does_not_put_them_into_errors(said,
 
 
 async def test_a_server_that_repeats_secrets_as_a_field_does_not_put_them_into_errors():
-    refusal = gzip_free_json(message="No", errors=[{"field": f"Bearer {KEY}", "message": "is not accepted"}])
+    wrong = [{"field": f"Bearer {KEY}", "message": "is not accepted"}]
+    refusal = json.dumps({"message": "No", "errors": wrong}).encode()
     async with HostileServer(answer(refusal, 400)) as server, open_client(server.url) as client:
         await fails(client, "submit")
 
@@ -648,17 +665,11 @@ async def test_a_server_that_repeats_secrets_as_a_field_does_not_put_them_into_e
 async def test_a_job_that_failed_does_not_put_its_signed_url_into_the_error():
     """`output.error` is a text of the server's like any other."""
     failed = {"jobId": "job-1", "status": "failed", "output": {"error": f"Could not load audio from {AUDIO}"}}
-    async with HostileServer(answer(gzip_free_json(**failed))) as server, open_client(server.url) as client:
+    async with HostileServer(answer(json.dumps(failed).encode())) as server, open_client(server.url) as client:
         assert "THIS-IS-A-SECRET" not in repr(await client.get_job("job-1"))
         with pytest.raises(VoiceprintError) as caught:
             await client.wait("job-1")
     assert_tells_nothing(caught.value)
-
-
-def gzip_free_json(**fields) -> bytes:
-    import json
-
-    return json.dumps(fields).encode()
 
 
 # Proxies
@@ -668,11 +679,10 @@ def gzip_free_json(**fields) -> bytes:
 @pytest.mark.parametrize("status", [200, 302, 403, 407, 502])
 async def test_a_proxy_that_does_not_let_through_was_sent_no_key(how, status):
     """With https the proxy sees a CONNECT only; one that says yes and speaks no TLS afterwards is no better."""
-    play = answer(b"", f"{status} Proxy", Content_Length="")
-    async with HostileServer(then_close(play)) as proxy:
-        async with open_client("https://api.example.invalid", proxy=proxy.url) as client:
-            assert verdict(await fails(client, how)) == (ApiConnectionError, True, False)
-            assert client.stats.requests == 2
+    proxy = HostileServer(then_close(answer(b"", f"{status} Proxy", Content_Length="")))
+    async with proxy, open_client("https://api.example.invalid", proxy=proxy.url) as client:
+        assert verdict(await fails(client, how)) == (ApiConnectionError, True, False)
+        assert client.stats.requests == 2
     assert [asked.method for asked in proxy.asked] == ["CONNECT"] * 2
     assert [asked for asked in proxy.asked if KEY.encode() in asked.head or "Authorization" in asked.headers] == []
 
@@ -685,12 +695,11 @@ async def test_a_proxy_that_is_not_there(how):
         assert verdict(await fails(client, how)) == (ApiConnectionError, True, False)
 
 
-@pytest.mark.parametrize("how", CALLS)
-@pytest.mark.parametrize("proxy", ["127.0.0.1:3128", "ftp://127.0.0.1", "http://", "no proxy", "http://[", 5])
-async def test_a_proxy_that_can_be_none_is_a_mistake_of_the_program(how, proxy):
+@pytest.mark.parametrize("proxy", ["127.0.0.1:3128", "no proxy", "http://[", "http://", "socks5://127.0.0.1:9", 5])
+async def test_a_proxy_that_can_be_none_is_a_mistake_of_the_program(proxy):
     with pytest.raises(ConfigurationError):
         async with open_client("https://api.example.invalid", proxy=proxy) as client:
-            await CALLS[how](client)
+            await client.submit(AUDIO)
 
 
 async def test_a_proxy_that_is_given_is_used():

@@ -107,7 +107,7 @@ def test_whatever_else_is_no_audio(data):
         ("carlo-it.wav", True),
         ("june-fr.wav", True),
         ("ivrvoice-ru.wav", True),
-        ("conversation.flac", False),
+        ("../conversation/conversation.flac", False),
         ("ATTRIBUTION.md", False),
     ],
 )

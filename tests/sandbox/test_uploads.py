@@ -37,7 +37,7 @@ async def test_an_uploaded_file_makes_the_voiceprint_of_its_bytes(caller, time, 
 
 @pytest.fixture
 def conversation(speech):
-    return (speech / "conversation.flac").read_bytes()
+    return (speech.parent / "conversation" / "conversation.flac").read_bytes()
 
 
 async def test_a_file_that_is_too_long_fails(caller, time, conversation):

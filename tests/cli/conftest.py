@@ -1,0 +1,111 @@
+"""Real processes: the command line, and sandboxes to run it against."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from urllib.request import urlopen
+
+import attrs
+import pytest
+from click.testing import CliRunner, Result
+
+from pyannote_voiceprint_async.cli.app import app
+
+_COMMAND = [sys.executable, "-m", "pyannote_voiceprint_async.cli"]
+_SECONDS = 60
+
+
+@attrs.frozen
+class SandboxProcess:
+    """A sandbox that runs as `pyannote-voiceprint sandbox`."""
+
+    url: str
+    api_key: str
+    process: subprocess.Popen
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"PYANNOTEAI_BASE_URL": self.url, "PYANNOTEAI_API_KEY": self.api_key}
+
+    def state(self) -> dict:
+        with urlopen(f"{self.url}/_sandbox/state", timeout=_SECONDS) as answer:
+            return json.load(answer)
+
+
+@pytest.fixture
+def spawn() -> Iterator[Callable[..., subprocess.Popen]]:
+    """Start the command as a process that ends with the test."""
+    with ExitStack() as stack:
+
+        def start(*arguments, environment=None, **options) -> subprocess.Popen:
+            pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+            process = stack.enter_context(
+                subprocess.Popen(
+                    [*_COMMAND, *map(str, arguments)], env={**os.environ, **(environment or {})}, text=True, **pipes
+                )
+            )
+            stack.callback(process.kill)
+            return process
+
+        yield start
+
+
+@pytest.fixture
+def command(spawn) -> Callable[..., subprocess.CompletedProcess]:
+    """Run the command to its end, as a process."""
+
+    def run(*arguments, **options) -> subprocess.CompletedProcess:
+        process = spawn(*arguments, **options)
+        stdout, stderr = process.communicate(timeout=_SECONDS)
+        return subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)
+
+    return run
+
+
+@pytest.fixture
+def invoke() -> Callable[..., Result]:
+    """Run the command to its end, in this process: for what needs no real one."""
+
+    def run(*arguments, environment=None) -> Result:
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments], env=environment)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result
+
+    return run
+
+
+@pytest.fixture
+def start_sandbox(spawn) -> Callable[..., SandboxProcess]:
+    """Start a sandbox in another process."""
+
+    def start(*arguments) -> SandboxProcess:
+        process = spawn("sandbox", *arguments)
+        return SandboxProcess(**json.loads(process.stdout.readline()), process=process)
+
+    return start
+
+
+@pytest.fixture
+def quick_sandbox(start_sandbox) -> SandboxProcess:
+    """A sandbox without a rate limit, whose jobs are done at once."""
+    return start_sandbox("--window", "none", "--job-seconds", "0")
+
+
+def _records(text: str) -> list[dict]:
+    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+
+
+@pytest.fixture
+def records() -> Callable[[str], list[dict]]:
+    """Read the lines of JSON in a text; there may be sentences between them."""
+    return _records
+
+
+@pytest.fixture(params=[signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def ending(request) -> signal.Signals:
+    """Both signals that ask a command to end."""
+    return request.param

@@ -1,0 +1,124 @@
+"""What all commands have in common: help, usage, the extra that they need."""
+
+import subprocess
+import sys
+
+import pytest
+
+from pyannote_voiceprint_async import AsyncVoiceprintClient, __version__
+from pyannote_voiceprint_async.cli import entry
+from pyannote_voiceprint_async.cli.app import app
+
+_COMMANDS = ["voiceprint", "submit", "job", "jobs", "upload", "check", "sandbox"]
+
+
+def test_help_lists_the_commands_in_the_order_of_use(invoke):
+    result = invoke("--help")
+    listed = [line.split()[0] for line in result.stdout.partition("Commands:\n")[2].splitlines() if line[2:3].isalpha()]
+    assert result.exit_code == 0
+    assert listed[: len(_COMMANDS)] == _COMMANDS
+
+
+@pytest.mark.parametrize("name", _COMMANDS)
+def test_every_command_has_help(invoke, name):
+    result = invoke(name, "--help")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert app.commands[name].help.splitlines()[0] in result.stdout
+
+
+@pytest.mark.parametrize("name", [name for name in _COMMANDS if name != "sandbox"])
+def test_every_command_that_speaks_to_the_api_has_the_common_options_and_none_for_the_key(name):
+    options = {option for parameter in app.commands[name].params for option in parameter.opts}
+    assert {"--sandbox", "--base-url", "--max-concurrency", "--rate-limit", "-v"} <= options
+    assert not [option for option in options if "key" in option]
+
+
+def test_the_version(command):
+    result = command("--version")
+    assert (result.returncode, result.stdout) == (0, f"pyannote-voiceprint {__version__}\n")
+
+
+def test_help_waits_neither_for_rich_nor_for_the_sandbox():
+    script = (
+        "import sys; from pyannote_voiceprint_async.cli.app import app; app(['--help'], standalone_mode=False); "
+        "print(sorted({name.split('.')[0] for name in sys.modules} & {'rich'}), "
+        "[name for name in sys.modules if name.endswith('.sandbox.server')])"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert run.stdout.splitlines()[-1] == "[] []"
+
+
+@pytest.mark.parametrize("missing", [["click"], ["rich"], ["click", "rich"]])
+def test_without_the_extra_it_says_what_to_install(monkeypatch, capsys, missing):
+    monkeypatch.setattr(entry, "find_spec", lambda name: None if name in missing else object())
+    with pytest.raises(SystemExit) as raised:
+        entry.main()
+    assert raised.value.code == 2
+    assert capsys.readouterr().err == (
+        f"Error: The command line needs {' and '.join(missing)}: "
+        "run `pip install 'pyannote-voiceprint-async[cli]'`.\n"
+    )
+
+
+def test_the_way_in_needs_neither_click_nor_rich():
+    script = "import sys; import pyannote_voiceprint_async.cli; print({'click', 'rich'} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert run.stdout == "set()\n"
+
+
+def test_the_default_concurrency_is_the_clients():
+    default = next(parameter.default for parameter in app.commands["check"].params if parameter.name == "max_concurrency")
+    assert default == AsyncVoiceprintClient.__init__.__kwdefaults__["max_concurrency"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nonsense"], "No such command 'nonsense'"),
+        (["voiceprint"], "Missing argument"),
+        (["submit"], "Missing argument"),
+        (["job"], "Missing argument"),
+        (["voiceprint", "--api-key", "k", "media://x"], "No such option"),
+        (["check", "--sandbox", "--base-url", "http://x"], "--sandbox and --base-url exclude each other"),
+        (["check", "--rate-limit", "100"], "'100' is no limit: write REQUESTS/SECONDS, such as 100/60."),
+        (["check", "--rate-limit", "0/60"], "'0/60' is no limit"),
+        (["check", "--rate-limit", "1/0"], "'1/0' is no limit"),
+        (["check", "--rate-limit", "-1/60"], "'-1/60' is no limit"),
+        (["check", "--rate-limit", "١/٦"], "is no limit"),
+        (["check", "--max-concurrency", "0"], "0 is not in the range"),
+        (["voiceprint", "--timeout", "0", "media://x"], "0.0 is not in the range"),
+        (["jobs", "--status", "done"], "'done' is not one of"),
+        (["voiceprint", "s3://bucket/key"], "must begin with http://, https:// or media://"),
+        (["voiceprint", "gone.wav"], "gone.wav: no such file or directory"),
+        (["submit", "a.wav"], "a.wav: is no URL; upload a file first"),
+        (["submit", "https://"], "https://: has no host"),
+        (["upload", "gone.wav"], "gone.wav: no such file or directory"),
+        (["job", "a b", "--sandbox"], "jobId must be the id of a job"),
+        (["check", "--base-url", "ftp://x"], "base_url must begin with http://"),
+        (["sandbox", "--fault", "nonsense=0.1"], "nonsense"),
+        (["sandbox", "--fault", "server-error"], "A fault is written NAME=PROBABILITY"),
+        (["sandbox", "--rate-limit", "x"], "A limit is written REQUESTS/SECONDS"),
+        (["sandbox", "--rate-limit", "0/60"], "positive"),
+        (["sandbox", "--job-seconds", "3:1"], "A range is written SECONDS or LOW:HIGH"),
+        (["sandbox", "--latency", "x"], "A range is written SECONDS or LOW:HIGH"),
+        (["sandbox", "--window", "round"], "'round' is not one of"),
+        (["sandbox", "--port", "70000"], "70000 is not in the range"),
+        (["sandbox", "--credit", "-1"], "-1 is not in the range"),
+    ],
+)
+def test_wrong_usage_is_a_sentence_and_exit_code_2(invoke, tmp_path, monkeypatch, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    result = invoke(*arguments, environment={"PYANNOTEAI_API_KEY": "k"})
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("key", "said"), [("", "There is no API key."), ("a\nb", "The API key has a line break"), ("ä", "The API key has")]
+)
+def test_a_key_that_cannot_work_is_a_sentence_and_exit_code_2(invoke, key, said):
+    result = invoke("check", environment={"PYANNOTEAI_API_KEY": key})
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+    assert "PYANNOTEAI_API_KEY" in result.stderr
+    assert len(result.stderr.splitlines()) == 1

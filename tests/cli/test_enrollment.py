@@ -1,0 +1,66 @@
+"""The run behind `voiceprint`, in this process: order, bounds, and what a broken output leaves behind."""
+
+import io
+import json
+
+import pytest
+
+from pyannote_voiceprint_async import AsyncVoiceprintClient
+from pyannote_voiceprint_async.cli.enrollment import Enrollment
+from pyannote_voiceprint_async.cli.output import Output
+from pyannote_voiceprint_async.cli.progress import PlainProgress
+from pyannote_voiceprint_async.cli.sources import find_recordings
+from pyannote_voiceprint_async.sandbox import Sandbox
+
+
+class Broken(io.BytesIO):
+    """A pipe whose reader has gone."""
+
+    def write(self, _data) -> int:
+        raise BrokenPipeError
+
+
+def enrollment(client, results, *arguments):
+    output = Output(results, PlainProgress(lambda _: None))
+    return Enrollment(client, output, find_recordings(arguments), model="precision-2", timeout=30.0)
+
+
+async def test_every_recording_gives_one_line(client, sandbox):
+    results = io.BytesIO()
+    run = enrollment(client, results, *(f"media://{number}" for number in range(300)))
+    await run.run()
+    labels = [json.loads(line)["label"] for line in results.getvalue().splitlines()]
+    assert sorted(labels, key=int) == [str(number) for number in range(300)]
+    assert (run.succeeded, run.failed, run.open_jobs) == (300, 0, set())
+    assert len(sandbox.accepted) == 300
+
+
+async def test_files_are_uploaded_several_at_a_time(start, speech, tmp_path):
+    sandbox = await start(Sandbox(window="none", job_seconds=0.0, latency=0.05))
+    client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url))
+    audio = (speech / "june-fr.wav").read_bytes()
+    for number in range(20):
+        (tmp_path / f"{number}.wav").write_bytes(audio)
+    run = enrollment(client, io.BytesIO(), str(tmp_path))
+    await run.run()
+    assert run.succeeded == 20
+    assert 1 < sandbox.state.operations["media"].highest_in_flight <= 8
+
+
+async def test_a_file_that_vanishes_is_one_line_and_stops_no_other(client, tmp_path, speech):
+    (tmp_path / "gone.wav").write_bytes(b"RIFF")
+    results = io.BytesIO()
+    run = enrollment(client, results, str(tmp_path / "gone.wav"), str(speech / "june-fr.wav"))
+    (tmp_path / "gone.wav").unlink()
+    await run.run()
+    statuses = {line["label"]: (line["status"], line["job_id"]) for line in map(json.loads, results.getvalue().splitlines())}
+    assert statuses["gone"] == ("failed", None)
+    assert statuses["june-fr"][0] == "succeeded"
+
+
+async def test_no_line_can_be_written_and_every_job_was_announced(client, sandbox, capsys):
+    run = enrollment(client, Broken(), *(f"media://{number}" for number in range(20)))
+    with pytest.raises(BrokenPipeError):
+        await run.run()
+    announced = {json.loads(line)["job_id"] for line in capsys.readouterr().err.splitlines()}
+    assert announced == {job.id for job in sandbox.accepted}

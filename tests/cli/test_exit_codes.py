@@ -1,0 +1,47 @@
+import sys
+
+import click
+import pytest
+
+from pyannote_voiceprint_async import errors
+from pyannote_voiceprint_async.cli.exit_codes import to_failure, translated
+
+_CLASSES = [found for found in vars(errors).values() if isinstance(found, type) and issubclass(found, errors.VoiceprintError)]
+
+
+@pytest.mark.parametrize("error", _CLASSES)
+def test_every_error_has_a_code(error):
+    expected = 3 if issubclass(error, errors.AccountError) else 2 if issubclass(error, errors.ConfigurationError) else 1
+    failure = to_failure(error("A sentence.", **({} if error is errors.QueueTooLongError else {"status": 400})))
+    assert (failure.exit_code, failure.message) == (expected, "A sentence.")
+
+
+def test_what_was_never_sent_is_wrong_usage():
+    assert to_failure(errors.InvalidRequestError("Nothing was sent.")).exit_code == 2
+
+
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt, 130), (BrokenPipeError, 1)])
+def test_some_ends_are_quiet(error, code):
+    with pytest.raises(SystemExit) as raised, translated():
+        raise error
+    assert raised.value.code == code
+
+
+def test_clicks_own_errors_and_unknown_ones_stay_as_they_are():
+    for error in (click.UsageError("x"), ZeroDivisionError(), SystemExit(7)):
+        with pytest.raises(type(error)) as raised, translated():
+            raise error
+        assert raised.value is error
+
+
+def test_output_that_cannot_be_written_is_not_complained_about_again(command):
+    """Python flushes stdout once more at exit, which would turn the code into 120."""
+    with open("/dev/full", "w") as full:
+        result = command("check", "--sandbox", stdout=full)
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].startswith("Error: The results cannot be written (no space left on device).")
+
+
+test_output_that_cannot_be_written_is_not_complained_about_again = pytest.mark.skipif(
+    sys.platform != "linux", reason="/dev/full is Linux's"
+)(test_output_that_cannot_be_written_is_not_complained_about_again)

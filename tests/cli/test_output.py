@@ -1,0 +1,92 @@
+import asyncio
+import io
+import json
+import os
+import stat
+
+import pytest
+
+from pyannote_voiceprint_async.cli.exit_codes import Failure, WrongUsage
+from pyannote_voiceprint_async.cli.output import Output, json_line, output_to
+from pyannote_voiceprint_async.cli.progress import PlainProgress
+
+
+@pytest.mark.parametrize(
+    "text", ["María", "王芳", "a\nb", "\x1b[2J", "\x9b2J", "\u2028", "\u202e", "\udcff", "\U0001f600", "\U000e0001", '"\\']
+)
+def test_a_record_is_one_printable_line_and_reads_as_it_was(text):
+    line = json_line({"label": text})
+    assert line.isprintable()
+    assert json.loads(line) == {"label": text}
+
+
+def test_names_in_any_script_stay_readable():
+    assert json_line({"label": "María 王芳"}) == '{"label": "María 王芳"}'
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+async def test_a_file_of_results_is_private_and_written_line_by_line(tmp_path):
+    path = tmp_path / "out.jsonl"
+    with output_to(path) as output:
+        assert mode(path) == 0o600
+        await output.write("one")
+        assert path.read_text() == "one\n"
+        await output.write("two")
+    assert path.read_text() == "one\ntwo\n"
+
+
+async def test_a_file_that_exists_is_kept_and_becomes_private(tmp_path):
+    path = tmp_path / "out.jsonl"
+    path.write_text("paid\n")
+    path.chmod(0o644)
+    with output_to(path) as output:
+        await output.write("new")
+    assert (path.read_text(), mode(path)) == ("paid\nnew\n", 0o600)
+
+
+@pytest.mark.parametrize("where", ["", "gone/out.jsonl"])
+def test_a_file_that_cannot_be_opened_is_wrong_usage(tmp_path, where):
+    with pytest.raises(WrongUsage, match=r"^Nothing was sent: .* Give another --out\.$"), output_to(tmp_path / where):
+        pass
+
+
+async def test_a_reader_that_does_not_read_stops_nobody_else():
+    """Requests in flight would time out while the loop hangs in a full pipe."""
+    reading, writing = os.pipe()
+    line = "x" * 100_000
+    with open(writing, "wb") as results, open(reading, "rb") as reader:
+        output = Output(results, PlainProgress(lambda _: None))
+        write = asyncio.create_task(output.write(line))
+        await asyncio.sleep(0.05)
+        assert not write.done()
+        assert await asyncio.to_thread(reader.read, len(line) + 1) == f"{line}\n".encode()
+        await write
+        output.close()
+
+
+async def test_lines_are_written_in_the_order_of_the_calls():
+    results = io.BytesIO()
+    output = Output(results, PlainProgress(lambda _: None))
+    await asyncio.gather(*(output.write(str(number)) for number in range(100)))
+    output.close()
+    assert results.getvalue().split() == [str(number).encode() for number in range(100)]
+
+
+async def test_results_that_cannot_be_written_end_the_command_with_a_sentence(tmp_path):
+    path = tmp_path / "out.jsonl"
+    path.touch()
+    with path.open("rb") as closed_for_writing:
+        output = Output(closed_for_writing, PlainProgress(lambda _: None))
+        with pytest.raises(Failure, match=r"^The results cannot be written"):
+            await output.write("x")
+        output.close()
+
+
+def test_a_sentence_cannot_steer_the_terminal(capsys):
+    output = Output(io.BytesIO(), PlainProgress(lambda _: None))
+    output.say("voice\x1b[2J: failed")
+    output.close()
+    assert capsys.readouterr().err == "voice\\u001b[2J: failed\n"

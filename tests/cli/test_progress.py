@@ -1,0 +1,47 @@
+import pty
+import re
+import os
+
+from pyannote_voiceprint_async.cli.progress import PlainProgress, find_progress
+
+
+def test_a_plain_line_comes_at_most_every_ten_seconds():
+    now, lines = 0.0, []
+    progress = PlainProgress(lines.append, now=lambda: now)
+    for second in range(25):
+        now = float(second)
+        progress.show(second, 25, f"{second} of 25 done")
+    assert lines == ["10 of 25 done\n", "20 of 25 done\n"]
+
+
+def test_a_terminal_has_a_live_line_others_have_not(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    terminal, side = pty.openpty()
+    with open(terminal, "rb"), open(side, "w") as stderr:
+        monkeypatch.setattr("sys.stderr", stderr)
+        assert type(find_progress()).__name__ == "LiveProgress"
+        monkeypatch.setenv("TERM", "dumb")
+        assert type(find_progress()).__name__ == "PlainProgress"
+
+
+def test_the_live_line_is_gone_at_the_end_and_lines_above_it_are_whole(spawn, speech):
+    """What a terminal gets: the line, erased before each other line, and the cursor back."""
+    terminal, side = pty.openpty()
+    process = spawn(
+        "voiceprint", "--sandbox", speech / "june-fr.wav", stderr=side, environment={"TERM": "xterm", "COLUMNS": "80"}
+    )
+    os.close(side)
+    seen = b""
+    with open(terminal, "rb", buffering=0) as screen:
+        try:
+            while piece := screen.read(4096):
+                seen += piece
+        except OSError:  # the way in which Linux says that nobody writes any more
+            pass
+    process.communicate(timeout=60)
+    text = seen.decode()
+    assert process.returncode == 0
+    assert "0 of 1 done, 1 submitted" in text
+    assert re.search(r'\x1b\[2K\{"label": "june-fr", .*"status": "submitted", .*\}\r\n', text)
+    assert text.endswith("\x1b[2KAll well: 1 voiceprint.\r\n")
+    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")

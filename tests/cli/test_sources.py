@@ -1,0 +1,166 @@
+import os
+from pathlib import Path
+
+import click
+import pytest
+
+from pyannote_voiceprint_async.cli.sources import SUFFIXES, file_problem, find_recordings, is_url, url_problem
+
+
+@pytest.fixture
+def audio(tmp_path, monkeypatch):
+    """Make files with something in them, in the folder that is the current one."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(*paths):
+        for path in map(Path, paths):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"RIFF")
+
+    return make
+
+
+def labels(*arguments):
+    return [recording.label for recording in find_recordings(arguments)]
+
+
+@pytest.mark.parametrize(
+    ("argument", "label"),
+    [
+        ("https://example.com/a/maria.wav", "maria"),
+        ("https://example.com/a/maria.v2.wav?X-Amz-Signature=1", "maria.v2"),
+        ("https://example.com/Mar%C3%ADa%20P.wav", "María P"),
+        ("https://example.com/a/", "a"),
+        ("https://example.com/", "example.com"),
+        ("HTTPS://example.com?id=1", "example.com"),
+        ("http://[::1]:8000", "::1"),
+        ("media://maria.wav", "maria"),
+        ("media://team/maria.wav", "maria"),
+    ],
+)
+def test_a_url_is_called_after_its_last_part_else_its_host(argument, label):
+    assert labels(argument) == [label]
+
+
+def test_a_file_is_called_by_its_stem_and_may_have_any_suffix(audio):
+    audio("a/maria.v2.wav", "notes.txt")
+    assert labels("a/maria.v2.wav", "notes.txt") == ["maria.v2", "notes"]
+
+
+def test_names_that_meet_become_whole_paths_and_masked_urls(audio):
+    audio("a/x.wav", "b/x.wav", "y.wav")
+    assert labels("a/x.wav", "b/x.wav", "y.wav", "https://e.com/x.mp3?s=1") == [
+        "a/x.wav",
+        "b/x.wav",
+        "y",
+        "https://e.com/x.mp3?…",
+    ]
+
+
+def test_urls_that_differ_in_nothing_that_may_be_shown_are_numbered():
+    assert labels("https://e.com/get?id=1", "https://e.com/get?id=2") == [
+        "https://e.com/get?…",
+        "https://e.com/get?… (2)",
+    ]
+
+
+def test_a_directory_gives_its_audio_at_any_depth_sorted_and_nothing_hidden(audio):
+    audio("d/b.WAV", "d/a/z.flac", "d/a.txt", "d/._b.wav", "d/.cache/c.wav", "d/noise")
+    assert [recording.shown for recording in find_recordings(["d"])] == ["d/a/z.flac", "d/b.WAV"]
+
+
+def test_every_suffix_is_found(audio):
+    audio(*(f"d/x{suffix}" for suffix in SUFFIXES))
+    assert {recording.source.suffix for recording in find_recordings(["d"])} == set(SUFFIXES)
+
+
+def test_what_is_named_twice_is_there_once(audio):
+    audio("d/a.wav", "b.wav")
+    os.symlink("b.wav", "also-b.wav")
+    found = find_recordings(["d", "b.wav", "d/a.wav", "./b.wav", "also-b.wav", "media://k", "media://k"])
+    assert [recording.shown for recording in found] == ["d/a.wav", "b.wav", "media://k"]
+
+
+def test_all_problems_are_said_at_once_and_queries_are_hidden(audio):
+    audio("good.wav")
+    Path("empty.wav").touch()
+    Path("quiet").mkdir()
+    with pytest.raises(click.UsageError) as raised:
+        find_recordings(["good.wav", "gone.wav", "empty.wav", "quiet", "s3://bucket/x?key=secret", "https://a b/?secret"])
+    said = str(raised.value)
+    assert [line.strip().split(": ")[0] for line in said.splitlines()] == [
+        "Nothing was sent:",
+        "gone.wav",
+        "empty.wav",
+        "quiet",
+        "s3://bucket/x?…",
+        "https://a b/?…",
+    ]
+    assert "secret" not in said
+
+
+def test_an_empty_file_in_a_directory_is_a_problem(audio):
+    audio("d/a.wav")
+    Path("d/b.wav").touch()
+    with pytest.raises(click.UsageError, match=r"d/b.wav: is empty"):
+        find_recordings(["d"])
+
+
+def test_an_unreadable_directory_is_a_problem_and_not_an_empty_one(audio, monkeypatch):
+    """Root may read everything, so the refusal is played."""
+    audio("d/a.wav")
+
+    def refuse(directory, onerror):
+        onerror(PermissionError(13, "Permission denied", "d/locked"))
+        return iter(())
+
+    monkeypatch.setattr(os, "walk", refuse)
+    with pytest.raises(click.UsageError) as raised:
+        find_recordings(["d"])
+    assert str(raised.value) == "Nothing was sent:\n  d/locked: permission denied; change its permissions"
+
+
+@pytest.mark.parametrize(
+    ("argument", "expected"),
+    [
+        ("https://x", True), ("s3://b/k", True), ("media://k", True), ("data:audio/wav;base64,AA", True),
+        ("a.wav", False), ("/a/b.wav", False), ("c:b.wav", False), ("", False), ("http", False),
+    ],
+)  # fmt: skip
+def test_what_is_meant_as_a_url(argument, expected):
+    assert is_url(argument) is expected
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("https://example.com/a.wav", None),
+        ("media://a.wav", None),
+        ("https://", "has no host"),
+        ("http://[", "is not a valid URL"),
+        ("https://example.com/a b", "must have no spaces or control characters"),
+        ("https://example.com/a\n", "must have no spaces or control characters"),
+        ("media://ä", "must be media:// and a key of letters, digits, '-', '_', '.' and '/'"),
+        ("s3://b/k", "must begin with http://, https:// or media://; give a bucket's object by a presigned URL"),
+    ],
+)
+def test_what_is_wrong_with_a_url(url, problem):
+    assert url_problem(url) == problem
+
+
+def test_what_is_wrong_with_a_file(audio):
+    audio("good.wav")
+    Path("empty.wav").touch()
+    os.mkfifo("pipe.wav")
+    with open("large.wav", "wb") as large:
+        large.truncate(2**20 + 1)
+    assert {
+        path: file_problem(Path(path), largest=2**20) for path in ("good.wav", "empty.wav", "pipe.wav", "large.wav", "gone")
+    } == {
+        "good.wav": None,
+        "empty.wav": "is empty; give a file with audio",
+        "pipe.wav": "is no file; give a file",
+        "large.wav": "has 1 MiB; a voiceprint takes at most 1 MiB",
+        "gone": "no such file or directory; give a file, a directory with audio, or a URL",
+    }
+    assert file_problem(Path("large.wav")) is None

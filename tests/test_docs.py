@@ -1,0 +1,71 @@
+"""Every block of code in the documents is executed."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sybil import Document
+from sybil.parsers.markdown import CodeBlockParser
+
+from pyannote_voiceprint_async.sandbox import Sandbox
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md", *ROOT.glob("docs/*.md")]
+
+# These install something; .ci/run types the README's. What follows the installation is run here.
+INSTALLS = re.compile(r"python3 -m venv \.venv && \.venv/bin/pip install [^&]*(&& )?(\.venv/bin/)?")
+RUNS_THESE_TESTS = ("pytest",)
+
+
+def blocks(language):
+    """Give every block of a language, with the name of its document and its line."""
+    parser = CodeBlockParser(language=language, evaluator=lambda example: None)
+    for path in DOCUMENTS:
+        for region in parser(Document(path.read_text("utf-8"), str(path))):
+            line = path.read_text("utf-8")[: region.start].count("\n") + 1
+            yield pytest.param(str(region.parsed), id=f"{path.relative_to(ROOT)}:{line}")
+
+
+def run(command, environment, **options):
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, **environment, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+        **options,
+    )
+
+
+@pytest.fixture
+async def environment(start):
+    sandbox = await start(Sandbox(job_seconds=0.1))
+    return {"PYANNOTEAI_BASE_URL": sandbox.url, "PYANNOTEAI_API_KEY": sandbox.api_key}
+
+
+async def in_thread(function, *arguments, **options):
+    import asyncio
+
+    return await asyncio.to_thread(function, *arguments, **options)
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+async def test_python(code, environment):
+    done = await in_thread(run, [sys.executable, "-W", "error", "-c", code], environment)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("code", blocks("sh"))
+async def test_shell(code, environment, tmp_path):
+    command = INSTALLS.sub("", code).strip()
+    if command in {"", *RUNS_THESE_TESTS}:
+        assert INSTALLS.match(code), "only an installation may be left to .ci/run"
+        return
+    command = command.replace("--out ", f"--out {tmp_path}/").replace("export PYANNOTEAI_API_KEY=…\n", "")
+    done = await in_thread(run, ["bash", "-euo", "pipefail", "-c", command], environment)
+    assert done.returncode == 0, done.stderr

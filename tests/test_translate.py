@@ -1,0 +1,198 @@
+"""No exception of aiohttp reaches a caller: each class of it has a place in our tree."""
+
+import asyncio
+import inspect
+import itertools
+import socket
+import ssl
+import traceback
+
+import aiohttp
+import pytest
+from aiohttp import client_exceptions, http_exceptions
+from aiohttp.client_reqrep import ConnectionKey
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+from pyannote_voiceprint_async import (
+    ApiConnectionError,
+    ApiTimeoutError,
+    ConfigurationError,
+    UnexpectedResponseError,
+    VoiceprintError,
+)
+from pyannote_voiceprint_async.answers import Fate
+from pyannote_voiceprint_async.translate import NEVER_CONNECTED, TRANSLATED, translate
+
+KEY = "sk-THIS-IS-THE-KEY"
+SECRET = "THIS-IS-A-SIGNATURE"
+
+SITE = ConnectionKey("api.example.com", 443, True, True, URL(f"http://user:{KEY}@proxy"), None, None)  # noqa: FBT003
+INFO = aiohttp.RequestInfo(
+    URL(f"https://api.example.com/v1/voiceprint?X-Amz-Signature={SECRET}"),
+    "POST",
+    CIMultiDictProxy(CIMultiDict({"Authorization": f"Bearer {KEY}"})),
+    URL("https://api.example.com/v1/voiceprint"),
+)
+SAID = f"Bearer {KEY} https://api.example.com/?{SECRET}"
+OS_ERROR = OSError(113, "No route to host")
+
+# How each class of aiohttp is made; a class that is not here is made with one text.
+ARGUMENTS = {
+    aiohttp.ClientConnectorError: (SITE, OS_ERROR),
+    aiohttp.ClientConnectorDNSError: (SITE, socket.gaierror(-2, "Name or service not known")),
+    aiohttp.ClientProxyConnectionError: (SITE, ConnectionRefusedError(111, "Connection refused")),
+    aiohttp.ClientSSLError: (SITE, ssl.SSLError(1, "WRONG_VERSION_NUMBER")),
+    aiohttp.ClientConnectorSSLError: (SITE, ssl.SSLError(1, "WRONG_VERSION_NUMBER")),
+    aiohttp.ClientConnectorCertificateError: (SITE, ssl.SSLCertVerificationError(1, "self-signed")),
+    aiohttp.UnixClientConnectorError: ("/run/api.sock", SITE, OS_ERROR),
+    aiohttp.ServerFingerprintMismatch: (b"expected", b"got", "api.example.com", 443),
+    aiohttp.InvalidURL: (str(INFO.url), SAID),
+} | {
+    kind: (INFO, ())
+    for kind in vars(client_exceptions).values()
+    if inspect.isclass(kind) and issubclass(kind, aiohttp.ClientResponseError)
+}
+
+CLASSES = sorted(
+    {
+        kind
+        for module in (aiohttp, client_exceptions)
+        for kind in vars(module).values()
+        if inspect.isclass(kind) and issubclass(kind, aiohttp.ClientError)
+    },
+    key=lambda kind: kind.__name__,
+)
+
+
+def made(kind: type[Exception]) -> Exception:
+    for base in kind.__mro__:
+        if base in ARGUMENTS:
+            return kind(*ARGUMENTS[base])
+    return kind(SAID)
+
+
+def translated(exc: Exception, fate: Fate = Fate.UNKNOWN, *, repeatable: bool = False) -> VoiceprintError:
+    return translate(exc, name="POST /v1/voiceprint", host="api.example.com", fate=fate, repeatable=repeatable)
+
+
+def test_every_class_is_caught():
+    """What the transport catches is everything that aiohttp can raise from a request."""
+    assert [kind for kind in CLASSES if not issubclass(kind, TRANSLATED)] == []
+
+
+@pytest.mark.parametrize("repeatable", [True, False])
+@pytest.mark.parametrize("fate", [Fate.NEVER_SENT, Fate.UNKNOWN])
+@pytest.mark.parametrize("kind", CLASSES)
+def test_every_class_has_a_place_in_the_tree(kind, fate, repeatable):
+    """And what it shows of the request (the key, a signed query, a proxy's password) stays behind."""
+    error = translated(made(kind), fate, repeatable=repeatable)
+    unknown = fate is Fate.UNKNOWN and not repeatable
+    settings_are_wrong = isinstance(error, ConfigurationError)
+    assert isinstance(error, ApiConnectionError | UnexpectedResponseError | ConfigurationError)
+    assert (error.retryable, error.outcome_unknown) == (
+        (False, False) if settings_are_wrong else (not unknown, unknown)
+    )
+    shown = f"{error} {error!r} {vars(error)}"
+    assert [secret for secret in (KEY, SECRET, "aiohttp") if secret in shown] == []
+    assert (error.__cause__, error.__context__) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected", "reason"),
+    [
+        (aiohttp.ClientConnectorDNSError, ApiConnectionError, "its name was not found"),
+        (aiohttp.ClientConnectorCertificateError, ApiConnectionError, "certificate"),
+        (aiohttp.ClientConnectorSSLError, ApiConnectionError, "TLS"),
+        (aiohttp.ServerFingerprintMismatch, ApiConnectionError, "certificate"),
+        (aiohttp.ClientProxyConnectionError, ApiConnectionError, "proxy could not be reached"),
+        (aiohttp.ClientHttpProxyError, ApiConnectionError, "proxy refused"),
+        (aiohttp.ClientConnectorError, ApiConnectionError, "no route to host"),
+        (aiohttp.ServerDisconnectedError, ApiConnectionError, "closed before the answer"),
+        (aiohttp.ClientPayloadError, ApiConnectionError, "no answer"),
+        (aiohttp.ConnectionTimeoutError, ApiTimeoutError, "no connection was made in time"),
+        (aiohttp.SocketTimeoutError, ApiTimeoutError, "no answer came in time"),
+        (aiohttp.ServerTimeoutError, ApiTimeoutError, "no answer came in time"),
+        (aiohttp.ClientResponseError, UnexpectedResponseError, "broken HTTP message"),
+        (aiohttp.TooManyRedirects, UnexpectedResponseError, "broken HTTP message"),
+        (aiohttp.InvalidURL, ConfigurationError, "base_url"),
+        (aiohttp.NonHttpUrlClientError, ConfigurationError, "base_url"),
+    ],
+)
+def test_each_class_says_what_happened(kind, expected, reason):
+    error = translated(made(kind))
+    assert type(error) is expected
+    assert reason in str(error)
+
+
+@pytest.mark.parametrize(
+    ("exc", "expected", "reason"),
+    [
+        (TimeoutError(), ApiTimeoutError, "in time"),
+        (asyncio.TimeoutError(), ApiTimeoutError, "in time"),
+        (ConnectionResetError(104, "Connection reset by peer"), ApiConnectionError, "reset"),
+        (ConnectionRefusedError(111, "Connection refused"), ApiConnectionError, "refused"),
+        (BrokenPipeError(32, "Broken pipe"), ApiConnectionError, "broken pipe"),
+        (OSError(24, "Too many open files"), ApiConnectionError, "too many open files"),
+        (OSError(), ApiConnectionError, "oserror"),
+        (aiohttp.ClientOSError(104, "Connection reset by peer"), ApiConnectionError, "reset"),
+        (aiohttp.ClientOSError(), ApiConnectionError, "clientoserror"),
+        (ssl.SSLError(1, "WRONG_VERSION_NUMBER"), ApiConnectionError, "wrong_version_number"),
+        (socket.gaierror(-2, "Name or service not known"), ApiConnectionError, "name or service"),
+        (ValueError(SAID), ConfigurationError, "session"),
+        (RuntimeError(SAID), ConfigurationError, "session"),
+        (UnicodeError(SAID), ConfigurationError, "session"),
+    ],
+)
+def test_exceptions_of_python_too(exc, expected, reason):
+    error = translated(exc)
+    assert type(error) is expected
+    assert reason in str(error)
+    assert KEY not in str(error)
+
+
+@pytest.mark.parametrize(("fate", "repeatable"), itertools.product(Fate, [True, False]))
+def test_a_timeout_is_repeated_when_it_was_never_sent_or_does_no_harm(fate, repeatable):
+    error = translated(TimeoutError(), fate, repeatable=repeatable)
+    expected = {
+        Fate.NEVER_SENT: (True, False),
+        Fate.TOLD_TO_RETURN: (True, False),
+        Fate.UNKNOWN: (repeatable, not repeatable),
+        Fate.REFUSED: (False, False),
+    }[fate]
+    assert (error.retryable, error.outcome_unknown) == expected
+
+
+def test_what_never_connected_is_known_by_its_class():
+    """For a request without a body this is all that tells; a class that may come later must not be among them."""
+    later = {
+        aiohttp.ServerDisconnectedError,
+        aiohttp.ClientOSError,
+        aiohttp.ClientConnectionResetError,
+        aiohttp.ClientPayloadError,
+        aiohttp.ClientResponseError,
+        aiohttp.ServerTimeoutError,
+        aiohttp.SocketTimeoutError,
+    }
+    assert [kind for kind in later if issubclass(kind, NEVER_CONNECTED)] == []
+    connecting = {kind for kind in CLASSES if issubclass(kind, aiohttp.ClientConnectorError)}
+    assert [kind for kind in connecting if not issubclass(kind, NEVER_CONNECTED)] == []
+
+
+def test_parser_errors_are_no_client_errors():
+    """They never surface from a request: aiohttp wraps them. Should one begin to, the table above must grow."""
+    kinds = [
+        kind
+        for kind in vars(http_exceptions).values()
+        if inspect.isclass(kind) and kind.__module__ == http_exceptions.__name__ and issubclass(kind, Exception)
+    ]
+    assert http_exceptions.HttpProcessingError in kinds
+    assert [kind for kind in kinds if issubclass(kind, TRANSLATED)] == []
+
+
+def test_a_translated_error_raised_from_an_aiohttp_one_would_show_the_key():
+    """The reason for all this, and the proof that the tests of it can fail."""
+    exc = made(aiohttp.ClientResponseError)
+    error = translated(exc)
+    error.__context__ = exc
+    assert SECRET in "".join(traceback.format_exception(error)) + repr(exc)
