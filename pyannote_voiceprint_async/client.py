@@ -203,6 +203,7 @@ class AsyncVoiceprintClient:
         self._transport.close()
         for results in list(self._results):
             await results.aclose()
+        await self._watcher.aclose()
         await self._transport.aclose()
 
     @property

@@ -21,6 +21,7 @@ __all__ = [
     "VoiceprintJob",
     "VoiceprintOutput",
     "VoiceprintRequest",
+    "WebhookEvent",
 ]
 
 
@@ -189,6 +190,36 @@ class MediaUpload:
 
     url: str = attrs.field(repr=mask_url, validator=_not_empty)
     """A presigned URL: whoever knows it may write there."""
+
+
+@attrs.frozen
+class WebhookEvent:
+    """What a webhook tells of a job, once its signature was verified."""
+
+    job_id: str
+    """The job."""
+    status: JobStatus
+    """How it ended."""
+    output: VoiceprintOutput | None = None
+    """The result; None where the webhook was asked for the status only."""
+    timestamp: datetime | None = None
+    """When it was signed (UTC)."""
+    retry_num: int | None = None
+    """Which repeat of the delivery this is; None or 0 for the first try."""
+    retry_reason: str | None = None
+    """Why it was repeated (`http_timeout`, `connection_failed` …)."""
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether it is all that reading the job would tell.
+
+        A failed job may be told as canceled, so that is to be read before it is believed.
+        """
+        if self.output is None:
+            return False
+        if self.status is JobStatus.SUCCEEDED:
+            return self.output.voiceprint is not None
+        return self.status is JobStatus.FAILED and self.output.error is not None
 
 
 @attrs.frozen(repr=False)

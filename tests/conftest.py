@@ -43,15 +43,15 @@ def speech() -> Path:
 
 @pytest.fixture
 async def start() -> AsyncIterator[Callable[..., Any]]:
-    """Start an async context manager that ends with the test: `sandbox = await start(Sandbox())`."""
+    """Enter an async context that ends with the test, as in `sandbox = await start(Sandbox())`."""
     async with AsyncExitStack() as stack:
         yield stack.enter_async_context
 
 
 @pytest.fixture
 async def sandbox(start: Callable[..., Any]) -> Sandbox:
-    """A sandbox without a rate limit, whose jobs are done at once."""
-    return await start(Sandbox(window="none", job_seconds=0.0))
+    """A sandbox whose rate limit nobody reaches, and whose jobs are done at once."""
+    return await start(Sandbox(rate_limit=(1_000_000, 60.0), read_limit=(1_000_000, 60.0), job_seconds=0.0))
 
 
 @pytest.fixture

@@ -3,8 +3,10 @@
 import asyncio
 import socket
 import struct
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from ssl import SSLContext
 from typing import Self
 
@@ -208,3 +210,44 @@ def unused_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def open_files() -> int | None:
+    """Sockets and files of this process, where the system tells (Linux)."""
+    folder = Path("/proc/self/fd")
+    return len(list(folder.iterdir())) if folder.exists() else None
+
+
+@asynccontextmanager
+async def nothing_left_behind() -> AsyncIterator[None]:
+    """Fail where a task or a socket outlives the block; what was told to close is given a moment."""
+
+    def others() -> set[asyncio.Task]:
+        return asyncio.all_tasks() - {asyncio.current_task()}
+
+    files = open_files()
+    yield
+    for _ in range(400):
+        if (others(), open_files()) == (set(), files):
+            break
+        await asyncio.sleep(0.005)
+    assert (others(), open_files()) == (set(), files)
+
+
+def shown_of(error: BaseException) -> str:
+    """Give all that a log or a debugger would show of an error; nothing of a lower library may hang on it."""
+    found: list[BaseException] = []
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is not None and one not in found:
+            found.append(one)
+            waiting += [one.__cause__, one.__context__]
+    modules = {type(one).__module__.partition(".")[0] for one in found}
+    assert modules & {"aiohttp", "orjson", "cattrs", "backoff", "yarl"} == set()
+    return "".join(traceback.format_exception(error)) + "".join(f"{one!r} {vars(one)}" for one in found)
+
+
+def found_in(text: str, *secrets: str) -> list[str]:
+    """Give the secrets that a text shows, in whatever case."""
+    return [secret for secret in secrets if secret.lower() in text.lower()]

@@ -1,7 +1,356 @@
-"""The client against the sandbox."""
+"""The client against the sandbox: each method as a person uses it."""
+
+import asyncio
+import io
+import logging
+import re
+
+import pytest
+from fake_clock import settle
+
+import pyannote_voiceprint_async
+from pyannote_voiceprint_async import (
+    ApiTimeoutError,
+    AsyncVoiceprintClient,
+    AuthenticationError,
+    ConfigurationError,
+    InvalidRequestError,
+    JobCanceledError,
+    JobExpiredError,
+    JobFailedError,
+    JobStatus,
+    JobTimeoutError,
+    KeyStatus,
+    MediaError,
+    NotFoundError,
+    PermissionDeniedError,
+    Polling,
+    RateLimits,
+    RetryPolicy,
+    SubscriptionRequiredError,
+    Timeouts,
+    Voiceprint,
+    VoiceprintRequest,
+)
+from pyannote_voiceprint_async.sandbox import Sandbox, voiceprint_of
+
+URL = "https://example.com/voice.wav"
 
 
-async def test_a_recording_becomes_a_voiceprint(client, sandbox, speech):
+async def connect(start, sandbox, **settings):
+    return await start(
+        AsyncVoiceprintClient(
+            sandbox.api_key, base_url=sandbox.url, **({"polling": Polling(first=0.01, longest=0.05)} | settings)
+        )
+    )
+
+
+# voiceprint
+
+
+async def test_a_file_becomes_a_voiceprint(client, sandbox, speech):
     """The whole way: upload, submit, wait."""
-    voiceprint = await client.voiceprint(speech / "allison-en.wav")
-    assert voiceprint.value == sandbox.accepted[0].voiceprint
+    path = speech / "allison-en.wav"
+    voiceprint = await client.voiceprint(path)
+    job = sandbox.accepted[0]
+    expected = Voiceprint(voiceprint_of(path.read_bytes()), "precision-2", job.id, voiceprint.created_at)
+    assert voiceprint == expected
+    assert voiceprint.created_at is not None
+
+
+@pytest.mark.parametrize("kind", ["path", "bytes", "open file", "BytesIO", "URL", "request"])
+async def test_every_kind_of_source(client, speech, kind):
+    path = speech / "june-fr.wav"
+    audio = path.read_bytes()
+    with path.open("rb") as file:
+        source = {
+            "path": path,
+            "bytes": audio,
+            "open file": file,
+            "BytesIO": io.BytesIO(audio),
+            "URL": URL,
+            "request": VoiceprintRequest(URL),
+        }[kind]
+        voiceprint = await client.voiceprint(source)
+    assert voiceprint.value == voiceprint_of(URL if kind in {"URL", "request"} else audio)
+
+
+async def test_the_id_is_handed_over_before_the_wait(start):
+    sandbox = await start(Sandbox(window="none", job_seconds=1000.0))
+    client = await connect(start, sandbox)
+    handed = []
+
+    async def on_submitted(job):
+        handed.append(job)
+
+    with pytest.raises(JobTimeoutError) as late:
+        await client.voiceprint(URL, timeout=0.05, on_submitted=on_submitted)
+    assert [job.job_id for job in handed] == [late.value.job_id]
+
+
+async def test_an_error_of_on_submitted_leaves_the_job_with_the_client(client, sandbox):
+    def on_submitted(job):
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full") as caught:
+        await client.voiceprint(URL, on_submitted=on_submitted)
+    assert [job.job_id for job in client.abandoned] == [sandbox.accepted[0].id]
+    assert sandbox.accepted[0].id in caught.value.__notes__[0]
+
+
+async def test_a_caller_canceled_while_it_waits_leaves_the_job_with_the_client(start):
+    sandbox = await start(Sandbox(window="none", job_seconds=1000.0))
+    client = await connect(start, sandbox)
+    submitted = asyncio.Event()
+    task = asyncio.create_task(client.voiceprint(URL, on_submitted=lambda job: submitted.set()))
+    await submitted.wait()
+    await settle()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [job.job_id for job in client.abandoned] == [sandbox.accepted[0].id]
+
+
+async def test_a_timeout_ends_an_upload_and_submits_nothing(start, speech):
+    sandbox = await start(Sandbox(window="none", latency=1000.0))
+    client = await connect(start, sandbox)
+    with pytest.raises(ApiTimeoutError) as late:
+        await client.voiceprint(speech / "carlo-it.wav", timeout=0.05)
+    assert (late.value.outcome_unknown, list(sandbox.accepted)) == (False, [])
+
+
+async def test_audio_that_no_voiceprint_takes_is_refused_before_anything_is_sent(client, sandbox, tmp_path):
+    path = tmp_path / "long.wav"
+    with path.open("wb") as file:
+        file.truncate(100 * 2**20 + 1)
+    with pytest.raises(MediaError, match="100 MiB"):
+        await client.voiceprint(path)
+    assert client.stats.requests == 0
+
+
+# submit
+
+
+async def test_every_field_of_a_request_is_sent(client, sandbox):
+    request = VoiceprintRequest(URL, "precision-2", "https://example.com/hook", webhook_status_only=True)
+    job = await client.submit(request)
+    accepted = sandbox.accepted[0]
+    assert (job.job_id, accepted.url, accepted.model, accepted.webhook, accepted.webhook_status_only) == (
+        accepted.id,
+        URL,
+        "precision-2",
+        "https://example.com/hook",
+        True,
+    )
+
+
+async def test_the_clients_webhook_is_asked_for_unless_another_is_named(start, sandbox):
+    client = await connect(start, sandbox, webhook="https://example.com/all")
+    await client.submit(URL)
+    await client.submit(URL, webhook="https://example.com/one")
+    assert [job.webhook for job in sandbox.accepted] == ["https://example.com/all", "https://example.com/one"]
+
+
+async def test_other_models_are_passed_on(client, sandbox):
+    await client.submit(URL, model="precision-3")
+    assert sandbox.accepted[0].model == "precision-3"
+
+
+async def test_the_servers_reasons_are_in_the_error(client):
+    with pytest.raises(InvalidRequestError) as refused:
+        await client.submit(URL, model="no-such-model")
+    assert [error.field for error in refused.value.errors] == ["model"]
+    assert refused.value.status == 400
+
+
+@pytest.mark.parametrize(
+    "source", ["voice.wav", "/etc/passwd", "s3://bucket/voice.wav", "data:audio/wav;base64,AA", ""]
+)
+async def test_a_str_that_is_no_url_is_refused_with_a_hint(client, source):
+    with pytest.raises(InvalidRequestError, match=re.escape("pathlib.Path")):
+        await client.voiceprint(source)
+    assert client.stats.requests == 0
+
+
+# wait, get_job, list_jobs, check_key
+
+
+async def test_a_job_of_another_program_can_be_waited_for(start, client, sandbox):
+    job = await client.submit(URL)
+    other = await connect(start, sandbox)
+    assert (await other.wait(job.job_id)).voiceprint == voiceprint_of(URL)
+
+
+@pytest.mark.parametrize(
+    ("url", "error"),
+    [
+        ("https://example.com/unreachable.wav", JobFailedError),
+        ("https://example.com/canceled.wav", JobCanceledError),
+    ],
+)
+async def test_a_job_that_ends_without_a_voiceprint(client, sandbox, url, error):
+    job = await client.submit(url)
+    with pytest.raises(error) as ended:
+        await client.wait(job)
+    assert ended.value.job_id == job.job_id
+
+
+@pytest.mark.parametrize(("shape", "reason"), [("error", "Could not load audio"), ("null", None), ("missing", None)])
+async def test_a_failed_job_in_every_shape(start, shape, reason):
+    sandbox = await start(Sandbox(window="none", job_seconds=0.0, failed_output=shape))
+    client = await connect(start, sandbox)
+    with pytest.raises(JobFailedError) as failed:
+        await client.voiceprint("https://example.com/unreachable.wav")
+    assert failed.value.message == reason
+
+
+async def test_an_output_that_is_deleted_is_told_apart(start, clock):
+    sandbox = await start(Sandbox(window="none", job_seconds=0.0, now=clock.wall, sleep=clock.sleep))
+    client = await connect(start, sandbox, clock=clock)
+    job = await client.submit(URL)
+    await clock.advance(24 * 3600 + 1)
+    async with clock.running(client):
+        with pytest.raises(JobExpiredError) as expired:
+            await client.wait(job)
+    assert expired.value.job_id == job.job_id
+
+
+async def test_a_job_that_does_not_exist(client):
+    with pytest.raises(NotFoundError):
+        await client.get_job("00000000-0000-4000-8000-000000000000")
+
+
+@pytest.mark.parametrize("job_id", ["", "..", "a/b", "a b", "a?b", None, 7])
+async def test_what_is_no_job_id_is_refused_before_anything_is_sent(client, job_id):
+    with pytest.raises(InvalidRequestError):
+        await client.get_job(job_id)
+    assert client.stats.requests == 0
+
+
+@pytest.mark.parametrize("fault", ["server-error", "bad-gateway", "unavailable", "drop-before-read"])
+async def test_a_failed_look_is_not_the_end_of_a_paid_job(start, fault):
+    sandbox = await start(Sandbox(window="none", job_seconds=0.05))
+    client = await connect(start, sandbox, retry=RetryPolicy(max_tries=1))
+    job = await client.submit(URL)
+    sandbox.fail_next([fault] * 3, operation="job")
+    assert (await client.wait(job)).voiceprint == voiceprint_of(URL)
+
+
+async def test_all_jobs_are_listed_newest_first(client):
+    """Over more than one page of 100."""
+    jobs = [(await client.submit(URL)).job_id for _ in range(205)]
+    listed = [summary async for summary in client.list_jobs()]
+    assert [summary.job_id for summary in listed] == jobs[::-1]
+    assert {summary.status for summary in listed} == {JobStatus.SUCCEEDED}
+
+
+async def test_jobs_are_listed_by_status(client):
+    failed = await client.submit("https://example.com/unreachable.wav")
+    await client.submit(URL)
+    assert [summary.job_id async for summary in client.list_jobs(status=JobStatus.FAILED)] == [failed.job_id]
+
+
+async def test_the_key_is_checked(client):
+    assert await client.check_key() == KeyStatus(status="OK", message="API key is valid")
+
+
+# The account
+
+
+async def test_a_wrong_key_is_told(start, sandbox):
+    client = await start(AsyncVoiceprintClient("wrong", base_url=sandbox.url))
+    with pytest.raises(AuthenticationError, match="PYANNOTEAI_API_KEY"):
+        await client.check_key()
+
+
+async def test_a_credit_that_is_used_up_is_told(start):
+    sandbox = await start(Sandbox(window="none", credit=1))
+    client = await connect(start, sandbox)
+    await client.submit(URL)
+    with pytest.raises(SubscriptionRequiredError) as refused:
+        await client.submit(URL)
+    assert (refused.value.status, refused.value.outcome_unknown) == (402, False)
+    assert refused.value.request_id
+
+
+# The constructor
+
+
+@pytest.mark.parametrize("key", ["", "a key", "key\n", "ключ", "a\tb"])
+def test_a_key_that_cannot_be_one_says_where_keys_come_from(key):
+    with pytest.raises(ConfigurationError, match="PYANNOTEAI_API_KEY"):
+        AsyncVoiceprintClient(key)
+
+
+def test_no_key_says_where_keys_come_from():
+    with pytest.raises(ConfigurationError, match="dashboard"):
+        AsyncVoiceprintClient()
+
+
+@pytest.mark.parametrize("variables", [("PYANNOTEAI_API_KEY",), ("PYANNOTE_API_KEY",)])
+async def test_the_key_comes_from_the_environment(start, sandbox, monkeypatch, variables):
+    for name in variables:
+        monkeypatch.setenv(name, sandbox.api_key)
+    monkeypatch.setenv("PYANNOTEAI_BASE_URL", sandbox.url)
+    client = await start(AsyncVoiceprintClient())
+    assert (await client.check_key()).status == "OK"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"max_concurrency": 0},
+        {"max_concurrency": 1.5},
+        {"max_uploads": 0},
+        {"base_url": "ftp://example.com"},
+        {"base_url": "https://user:password@example.com"},
+        {"base_url": "https://example.com?key=1"},
+    ],
+)
+def test_a_setting_that_cannot_work_is_refused(settings):
+    with pytest.raises(ConfigurationError):
+        AsyncVoiceprintClient("key", **settings)
+
+
+def test_an_unknown_keyword_is_a_type_error():
+    with pytest.raises(TypeError):
+        AsyncVoiceprintClient("key", max_concurency=3)
+
+
+def test_the_defaults_are_those_of_the_documents():
+    assert (RateLimits().submissions, RetryPolicy().max_tries, Timeouts().total, Polling().longest) == (
+        None,
+        5,
+        60.0,
+        10.0,
+    )
+
+
+async def test_the_repr_shows_live_counts_and_never_the_key(start, sandbox):
+    client = await start(AsyncVoiceprintClient("very-secret-key", base_url=sandbox.url))
+    assert repr(client) == f"<AsyncVoiceprintClient {sandbox.url} in_flight=0 queued=0>"
+
+
+# Secrets
+
+
+async def test_nothing_secret_is_logged(start, sandbox, speech, caplog):
+    caplog.set_level(logging.DEBUG, "pyannote_voiceprint_async")
+    client = await connect(start, sandbox)
+    sandbox.fail_next("server-error", operation="job")
+    voiceprint = await client.voiceprint(speech / "allison-es.wav")
+    await client.submit(f"{URL}?X-Amz-Signature=secret-signature")
+    logged = "\n".join(record.getMessage() for record in caplog.records)
+    assert sandbox.accepted[0].id in logged
+    for secret in (sandbox.api_key, voiceprint.value, "secret-signature", "allison-es", "Signature"):
+        assert secret not in logged
+
+
+def test_every_public_name_exists_and_is_sorted():
+    names = pyannote_voiceprint_async.__all__
+    assert names == sorted(names)
+    assert all(hasattr(pyannote_voiceprint_async, name) for name in names)
+
+
+def test_a_permission_that_is_missing_is_an_error_of_the_account():
+    assert issubclass(PermissionDeniedError, pyannote_voiceprint_async.AccountError)

@@ -1,5 +1,6 @@
 """Every block of code in the documents is executed."""
 
+import asyncio
 import os
 import re
 import subprocess
@@ -22,8 +23,12 @@ RUNS_THESE_TESTS = ("pytest",)
 
 def blocks(language):
     """Give every block of a language, with the name of its document and its line."""
+    return list(_blocks(language))
+
+
+def _blocks(language):
     parser = CodeBlockParser(language=language, evaluator=lambda example: None)
-    for path in DOCUMENTS:
+    for path in filter(Path.exists, DOCUMENTS):
         for region in parser(Document(path.read_text("utf-8"), str(path))):
             line = path.read_text("utf-8")[: region.start].count("\n") + 1
             yield pytest.param(str(region.parsed), id=f"{path.relative_to(ROOT)}:{line}")
@@ -48,15 +53,9 @@ async def environment(start):
     return {"PYANNOTEAI_BASE_URL": sandbox.url, "PYANNOTEAI_API_KEY": sandbox.api_key}
 
 
-async def in_thread(function, *arguments, **options):
-    import asyncio
-
-    return await asyncio.to_thread(function, *arguments, **options)
-
-
 @pytest.mark.parametrize("code", blocks("python"))
 async def test_python(code, environment):
-    done = await in_thread(run, [sys.executable, "-W", "error", "-c", code], environment)
+    done = await asyncio.to_thread(run, [sys.executable, "-W", "error", "-c", code], environment)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -67,5 +66,5 @@ async def test_shell(code, environment, tmp_path):
         assert INSTALLS.match(code), "only an installation may be left to .ci/run"
         return
     command = command.replace("--out ", f"--out {tmp_path}/").replace("export PYANNOTEAI_API_KEY=…\n", "")
-    done = await in_thread(run, ["bash", "-euo", "pipefail", "-c", command], environment)
+    done = await asyncio.to_thread(run, ["bash", "-euo", "pipefail", "-c", command], environment)
     assert done.returncode == 0, done.stderr

@@ -6,10 +6,8 @@ import json
 import logging
 import random
 import ssl
-import traceback
 import tracemalloc
 import zlib
-from pathlib import Path
 
 import aiohttp
 import pytest
@@ -21,10 +19,13 @@ from hostile_server import (
     answer,
     drip,
     endless,
+    found_in,
     hang_up,
     hang_up_early,
+    nothing_left_behind,
     reset,
     reset_early,
+    shown_of,
     silence,
     then_close,
     unused_port,
@@ -61,47 +62,14 @@ MIB = 2**20
 CALLS = {"read": lambda client: client.get_job("job-1"), "submit": lambda client: client.submit(AUDIO)}
 
 
-def open_files() -> int | None:
-    """Sockets and files of this process, where the system tells (Linux)."""
-    folder = Path("/proc/self/fd")
-    return len(list(folder.iterdir())) if folder.exists() else None
-
-
-def other_tasks() -> set[asyncio.Task]:
-    return asyncio.all_tasks() - {asyncio.current_task()}
-
-
 @pytest.fixture(autouse=True)
-async def _nothing_is_left_behind():
-    """No task and no socket outlives the client and the server of a test."""
-    files = open_files()
-    yield
-    for _ in range(200):
-        if (other_tasks(), open_files()) == (set(), files):
-            break
-        await asyncio.sleep(0.005)
-    assert (other_tasks(), open_files()) == (set(), files)
+async def _leaves_nothing_behind():
+    async with nothing_left_behind():
+        yield
 
 
-def chained(error: BaseException | None) -> list[BaseException]:
-    """The error and everything that a traceback would show before it."""
-    found: list[BaseException] = []
-    waiting = [error]
-    while waiting:
-        one = waiting.pop()
-        if one is not None and one not in found:
-            found.append(one)
-            waiting += [one.__cause__, one.__context__]
-    return found
-
-
-def assert_tells_nothing(error: VoiceprintError) -> None:
-    """Neither the text, nor the traceback with all it hangs on, nor what is logged of it shows a secret."""
-    assert [
-        one for one in chained(error) if type(one).__module__.partition(".")[0] in ("aiohttp", "orjson", "cattrs")
-    ] == []
-    shown = "".join(traceback.format_exception(error)) + repr(error) + repr(vars(error))
-    assert [secret for secret in (KEY, "THIS-IS-A-SECRET") if secret in shown] == []
+def assert_tells_nothing(error: BaseException) -> None:
+    assert found_in(shown_of(error), KEY, "THIS-IS-A-SECRET") == []
 
 
 def open_client(url: str, **options) -> AsyncVoiceprintClient:
@@ -125,7 +93,7 @@ def verdict(error: VoiceprintError) -> tuple[type[VoiceprintError], bool, bool]:
 def _nothing_secret_is_logged(caplog):
     caplog.set_level(logging.DEBUG)
     yield
-    assert [secret for secret in (KEY, "THIS-IS-A-SECRET") if secret in caplog.text] == []
+    assert found_in(caplog.text, KEY, "THIS-IS-A-SECRET") == []
 
 
 def bomb(mebibytes: int) -> tuple[bytes, bytes]:

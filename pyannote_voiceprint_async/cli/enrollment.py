@@ -76,8 +76,12 @@ class Enrollment:
             submissions = self._client.submit_many(requests)
             try:
                 async with submissions:
-                    async for submission in submissions:
-                        await self._take(submission, waits)
+                    try:
+                        async for submission in submissions:
+                            await self._take(submission, waits)
+                    except asyncio.CancelledError:
+                        await self._ask_for_patience()
+                        raise
             except AccountError as error:
                 self._stop(error)
             except asyncio.CancelledError:
@@ -85,6 +89,12 @@ class Enrollment:
                     if submission.job is not None:
                         await self._announce(self._sent[submission.index], submission.job)
                 raise
+
+    async def _ask_for_patience(self) -> None:
+        if self._client.stats.in_flight:
+            await self._output.announce(
+                "Stopping: what is on the wire is finished first; stopping once more gives it up, and a paid job with it."
+            )
 
     async def _requests(self, recordings: Sequence[Recording]) -> AsyncGenerator[VoiceprintRequest, None]:
         """Give what is to be submitted, as it is ready: URLs at once, files when they are uploaded."""
@@ -95,7 +105,7 @@ class Enrollment:
                     task = asyncio.create_task(self._url(queue[0]))
                     running[task] = queue.popleft()
                 done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
+                for task in [task for task in running if task in done]:
                     recording = running.pop(task)
                     if (url := task.result()) is not None:
                         self._sent.append(recording)
@@ -137,21 +147,22 @@ class Enrollment:
         except VoiceprintError as error:
             await self._fail(recording, error, job)
         else:
-            await self._output.write(json_line(success(recording, job, done, self._model)))
             self.succeeded += 1
             self._finish(recording, job)
+            await self._output.write(json_line(success(recording, job, done, self._model)))
 
     async def _fail(self, recording: Recording, error: VoiceprintError, job: JobCreated | None = None) -> None:
+        self.failed += 1
+        self._finish(recording, job)
         if isinstance(error, AccountError):
             # Said once, at the end: it meets all that are left in the same words.
             self._stop(error)
         else:
             await self._output.announce(f"{recording.label}: {error}")
         await self._output.write(json_line(failure(recording, job, error, self._model)))
-        self.failed += 1
-        self._finish(recording, job)
 
     def _finish(self, recording: Recording, job: JobCreated | None) -> None:
+        # Before its line is handed over: whoever is cancelled there must not leave it to be written a second time.
         self._left.pop(recording.label)
         if job is not None:
             self.open_jobs.discard(job.job_id)

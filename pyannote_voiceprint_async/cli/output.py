@@ -61,9 +61,9 @@ class Output:
             sys.stderr.flush()
 
     def close(self) -> None:
-        """Take the progress away, and let no more lines come."""
+        """Write what was handed over, and take the progress away."""
+        self._thread.shutdown()
         self.progress.close()
-        self._thread.shutdown(wait=False)
 
     def _write(self, line: str) -> None:
         try:
@@ -84,7 +84,8 @@ class Output:
         return self.progress.hidden() if self._shares_terminal else nullcontext()
 
     async def _run(self, write: Callable[[str], None], line: str) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, write, line)
+        # A caller that is cancelled leaves its line behind: what was handed over is written, once.
+        await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, write, line))
 
 
 @contextmanager

@@ -62,7 +62,7 @@ async def _submit(client: AsyncVoiceprintClient, output: Output, *, requests: Se
         for submission in submissions.unfinished:
             if submission.job is not None:
                 await tell(submission.index, submission.job, None)
-        output.say("Interrupted: what was accepted stands on stdout; the rest was not sent.")
+        await output.announce("Interrupted: what was accepted stands on stdout; the rest was not sent.")
         raise
     return ExitCode.SOME_FAILED if failed else ExitCode.WELL
 

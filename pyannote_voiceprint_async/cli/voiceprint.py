@@ -57,7 +57,7 @@ async def _voiceprint(
         await enrollment.run()
     except asyncio.CancelledError:
         output.progress.close()
-        output.say(_interruption(len(enrollment.open_jobs)))
+        await output.announce(_interruption(len(enrollment.open_jobs)))
         raise
     output.progress.close()
     if enrollment.stopped_by is not None:

@@ -55,8 +55,7 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch, capsys, missing)
         entry.main()
     assert raised.value.code == 2
     assert capsys.readouterr().err == (
-        f"Error: The command line needs {' and '.join(missing)}: "
-        "run `pip install 'pyannote-voiceprint-async[cli]'`.\n"
+        f"Error: The command line needs {' and '.join(missing)}: run `pip install 'pyannote-voiceprint-async[cli]'`.\n"
     )
 
 
@@ -67,7 +66,9 @@ def test_the_way_in_needs_neither_click_nor_rich():
 
 
 def test_the_default_concurrency_is_the_clients():
-    default = next(parameter.default for parameter in app.commands["check"].params if parameter.name == "max_concurrency")
+    default = next(
+        parameter.default for parameter in app.commands["check"].params if parameter.name == "max_concurrency"
+    )
     assert default == AsyncVoiceprintClient.__init__.__kwdefaults__["max_concurrency"]
 
 
@@ -84,7 +85,7 @@ def test_the_default_concurrency_is_the_clients():
         (["check", "--rate-limit", "0/60"], "'0/60' is no limit"),
         (["check", "--rate-limit", "1/0"], "'1/0' is no limit"),
         (["check", "--rate-limit", "-1/60"], "'-1/60' is no limit"),
-        (["check", "--rate-limit", "١/٦"], "is no limit"),
+        (["check", "--rate-limit", "\u0661/\u0666"], "is no limit"),
         (["check", "--max-concurrency", "0"], "0 is not in the range"),
         (["voiceprint", "--timeout", "0", "media://x"], "0.0 is not in the range"),
         (["jobs", "--status", "done"], "'done' is not one of"),

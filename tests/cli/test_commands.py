@@ -1,7 +1,5 @@
 """The small commands, each against a sandbox in another process."""
 
-import time
-
 import pytest
 
 from pyannote_voiceprint_async.sandbox import voiceprint_of
@@ -146,21 +144,8 @@ def test_a_reader_that_goes_away_ends_the_command_quietly(spawn, quick_sandbox, 
 
 @pytest.mark.parametrize(("flags", "levels"), [([], set()), (["-v"], {"INFO"}), (["-vv"], {"INFO", "DEBUG"})])
 def test_verbose_shows_the_log_on_stderr(invoke, start_sandbox, flags, levels):
-    server = start_sandbox("--fault", "unavailable=0.5", "--seed", "3", "--window", "none")
-    urls = [f"media://{number}" for number in range(5)]
+    server = start_sandbox("--fault", "unavailable=0.3", "--seed", "1")
+    urls = [f"media://{number}" for number in range(4)]
     result = invoke("submit", *urls, *flags, environment=server.environment)
     assert result.exit_code == 0
     assert {line.split()[0] for line in result.stderr.splitlines()} == levels
-
-
-def test_submissions_can_be_slowed_down(invoke, start_sandbox):
-    """The sandbox refuses a third submission in a second: a client that keeps to the limit never meets that."""
-    server = start_sandbox("--rate-limit", "2/1")
-    urls = [f"media://{number}" for number in range(5)]
-    began = time.monotonic()
-    result = invoke("submit", "--rate-limit", "1/0.6", *urls, environment=server.environment)
-    assert result.exit_code == 0
-    assert time.monotonic() - began >= 4 * 0.6
-    assert server.state()["operations"]["voiceprint"] == {
-        "requests": 5, "rateLimited": 0, "inFlight": 0, "highestInFlight": 1,
-    }  # fmt: skip

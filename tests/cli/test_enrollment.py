@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from pyannote_voiceprint_async import AsyncVoiceprintClient
+from pyannote_voiceprint_async import AsyncVoiceprintClient, Polling
 from pyannote_voiceprint_async.cli.enrollment import Enrollment
 from pyannote_voiceprint_async.cli.output import Output
 from pyannote_voiceprint_async.cli.progress import PlainProgress
@@ -25,9 +25,13 @@ def enrollment(client, results, *arguments):
     return Enrollment(client, output, find_recordings(arguments), model="precision-2", timeout=30.0)
 
 
-async def test_every_recording_gives_one_line(client, sandbox):
+async def test_every_recording_gives_one_line(start):
+    sandbox = await start(Sandbox(rate_limit=(10_000, 60.0), read_limit=(10_000, 60.0), job_seconds=0.0))
+    client = await start(
+        AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, polling=Polling(first=0.01, longest=0.05))
+    )
     results = io.BytesIO()
-    run = enrollment(client, results, *(f"media://{number}" for number in range(300)))
+    run = enrollment(client, results, *(f"https://e.com/{number}" for number in range(300)))
     await run.run()
     labels = [json.loads(line)["label"] for line in results.getvalue().splitlines()]
     assert sorted(labels, key=int) == [str(number) for number in range(300)]
@@ -53,13 +57,15 @@ async def test_a_file_that_vanishes_is_one_line_and_stops_no_other(client, tmp_p
     run = enrollment(client, results, str(tmp_path / "gone.wav"), str(speech / "june-fr.wav"))
     (tmp_path / "gone.wav").unlink()
     await run.run()
-    statuses = {line["label"]: (line["status"], line["job_id"]) for line in map(json.loads, results.getvalue().splitlines())}
+    statuses = {
+        line["label"]: (line["status"], line["job_id"]) for line in map(json.loads, results.getvalue().splitlines())
+    }
     assert statuses["gone"] == ("failed", None)
     assert statuses["june-fr"][0] == "succeeded"
 
 
 async def test_no_line_can_be_written_and_every_job_was_announced(client, sandbox, capsys):
-    run = enrollment(client, Broken(), *(f"media://{number}" for number in range(20)))
+    run = enrollment(client, Broken(), *(f"https://e.com/{number}" for number in range(20)))
     with pytest.raises(BrokenPipeError):
         await run.run()
     announced = {json.loads(line)["job_id"] for line in capsys.readouterr().err.splitlines()}

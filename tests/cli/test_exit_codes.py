@@ -1,4 +1,5 @@
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -6,7 +7,9 @@ import pytest
 from pyannote_voiceprint_async import errors
 from pyannote_voiceprint_async.cli.exit_codes import to_failure, translated
 
-_CLASSES = [found for found in vars(errors).values() if isinstance(found, type) and issubclass(found, errors.VoiceprintError)]
+_CLASSES = [
+    found for found in vars(errors).values() if isinstance(found, type) and issubclass(found, errors.VoiceprintError)
+]
 
 
 @pytest.mark.parametrize("error", _CLASSES)
@@ -34,14 +37,10 @@ def test_clicks_own_errors_and_unknown_ones_stay_as_they_are():
         assert raised.value is error
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
 def test_output_that_cannot_be_written_is_not_complained_about_again(command):
     """Python flushes stdout once more at exit, which would turn the code into 120."""
-    with open("/dev/full", "w") as full:
+    with Path("/dev/full").open("w") as full:
         result = command("check", "--sandbox", stdout=full)
     assert result.returncode == 1
     assert result.stderr.splitlines()[-1].startswith("Error: The results cannot be written (no space left on device).")
-
-
-test_output_that_cannot_be_written_is_not_complained_about_again = pytest.mark.skipif(
-    sys.platform != "linux", reason="/dev/full is Linux's"
-)(test_output_that_cannot_be_written_is_not_complained_about_again)

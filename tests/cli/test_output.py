@@ -12,7 +12,8 @@ from pyannote_voiceprint_async.cli.progress import PlainProgress
 
 
 @pytest.mark.parametrize(
-    "text", ["María", "王芳", "a\nb", "\x1b[2J", "\x9b2J", "\u2028", "\u202e", "\udcff", "\U0001f600", "\U000e0001", '"\\']
+    "text",
+    ["María", "王芳", "a\nb", "\x1b[2J", "\x9b2J", "\u2028", "\u202e", "\udcff", "\U0001f600", "\U000e0001", '"\\'],
 )
 def test_a_record_is_one_printable_line_and_reads_as_it_was(text):
     line = json_line({"label": text})
@@ -57,7 +58,7 @@ async def test_a_reader_that_does_not_read_stops_nobody_else():
     """Requests in flight would time out while the loop hangs in a full pipe."""
     reading, writing = os.pipe()
     line = "x" * 100_000
-    with open(writing, "wb") as results, open(reading, "rb") as reader:
+    with os.fdopen(writing, "wb") as results, os.fdopen(reading, "rb") as reader:
         output = Output(results, PlainProgress(lambda _: None))
         write = asyncio.create_task(output.write(line))
         await asyncio.sleep(0.05)

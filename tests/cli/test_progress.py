@@ -1,6 +1,6 @@
+import os
 import pty
 import re
-import os
 
 from pyannote_voiceprint_async.cli.progress import PlainProgress, find_progress
 
@@ -17,7 +17,7 @@ def test_a_plain_line_comes_at_most_every_ten_seconds():
 def test_a_terminal_has_a_live_line_others_have_not(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     terminal, side = pty.openpty()
-    with open(terminal, "rb"), open(side, "w") as stderr:
+    with os.fdopen(terminal, "rb"), os.fdopen(side, "w") as stderr:
         monkeypatch.setattr("sys.stderr", stderr)
         assert type(find_progress()).__name__ == "LiveProgress"
         monkeypatch.setenv("TERM", "dumb")
@@ -32,7 +32,7 @@ def test_the_live_line_is_gone_at_the_end_and_lines_above_it_are_whole(spawn, sp
     )
     os.close(side)
     seen = b""
-    with open(terminal, "rb", buffering=0) as screen:
+    with os.fdopen(terminal, "rb", buffering=0) as screen:
         try:
             while piece := screen.read(4096):
                 seen += piece

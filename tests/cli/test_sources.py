@@ -76,7 +76,7 @@ def test_every_suffix_is_found(audio):
 
 def test_what_is_named_twice_is_there_once(audio):
     audio("d/a.wav", "b.wav")
-    os.symlink("b.wav", "also-b.wav")
+    Path("also-b.wav").symlink_to("b.wav")
     found = find_recordings(["d", "b.wav", "d/a.wav", "./b.wav", "also-b.wav", "media://k", "media://k"])
     assert [recording.shown for recording in found] == ["d/a.wav", "b.wav", "media://k"]
 
@@ -86,7 +86,9 @@ def test_all_problems_are_said_at_once_and_queries_are_hidden(audio):
     Path("empty.wav").touch()
     Path("quiet").mkdir()
     with pytest.raises(click.UsageError) as raised:
-        find_recordings(["good.wav", "gone.wav", "empty.wav", "quiet", "s3://bucket/x?key=secret", "https://a b/?secret"])
+        find_recordings(
+            ["good.wav", "gone.wav", "empty.wav", "quiet", "s3://bucket/x?key=secret", "https://a b/?secret"]
+        )
     said = str(raised.value)
     assert [line.strip().split(": ")[0] for line in said.splitlines()] == [
         "Nothing was sent:",
@@ -152,10 +154,11 @@ def test_what_is_wrong_with_a_file(audio):
     audio("good.wav")
     Path("empty.wav").touch()
     os.mkfifo("pipe.wav")
-    with open("large.wav", "wb") as large:
+    with Path("large.wav").open("wb") as large:
         large.truncate(2**20 + 1)
     assert {
-        path: file_problem(Path(path), largest=2**20) for path in ("good.wav", "empty.wav", "pipe.wav", "large.wav", "gone")
+        path: file_problem(Path(path), largest=2**20)
+        for path in ("good.wav", "empty.wav", "pipe.wav", "large.wav", "gone")
     } == {
         "good.wav": None,
         "empty.wav": "is empty; give a file with audio",

@@ -1,0 +1,252 @@
+"""Bytes to models: strict where money hangs on it, lenient elsewhere."""
+
+import json
+from datetime import UTC, datetime
+
+import attrs
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from pyannote_voiceprint_async import (
+    JobCreated,
+    JobStatus,
+    JobSummary,
+    KeyStatus,
+    Model,
+    VoiceprintJob,
+    VoiceprintOutput,
+    VoiceprintRequest,
+)
+from pyannote_voiceprint_async.codec import Refusal, decode, decode_refusal, encode, find_job_id
+from pyannote_voiceprint_async.errors import FieldError
+from pyannote_voiceprint_async.models import JobPage, MediaUpload
+
+URL = "https://example.com/voice.wav"
+FAILED = JobSummary("1", JobStatus.FAILED)
+MODELS = [JobCreated, VoiceprintJob, JobPage, KeyStatus, MediaUpload]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=8,
+)
+NAMES = ["jobId", "id", "status", "createdAt", "updatedAt", "output", "voiceprint", "warning", "error", "items",
+         "nextCursor", "message", "url", "errors", "field", "requestId"]  # fmt: skip
+LIKE_AN_ANSWER = st.dictionaries(
+    st.sampled_from(NAMES),
+    JSON
+    | st.lists(st.dictionaries(st.sampled_from(NAMES), JSON), max_size=3)
+    | st.dictionaries(st.sampled_from(NAMES), JSON),
+)
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        (VoiceprintRequest(URL), {"url": URL, "model": "precision-2"}),
+        (VoiceprintRequest(URL, Model("precision-9")), {"url": URL, "model": "precision-9"}),
+        (
+            VoiceprintRequest(URL, webhook_status_only=True),
+            {"url": URL, "model": "precision-2", "webhookStatusOnly": True},
+        ),
+        (VoiceprintRequest(URL, "m", "https://a/"), {"url": URL, "model": "m", "webhook": "https://a/"}),
+    ],
+)
+def test_a_request_leaves_out_what_is_not_set(request_, expected):
+    """`model` is always sent; nothing else is, unless it was said, and never as null."""
+    assert json.loads(encode(request_)) == expected
+
+
+@given(st.text(min_size=1), st.text(min_size=1), st.none() | st.text(), st.booleans())
+def test_a_request_arrives_as_it_was_meant(url, model, webhook, status_only):
+    sent = json.loads(encode(VoiceprintRequest(url, model, webhook, status_only)))
+    assert (sent["url"], sent["model"], sent.get("webhook"), sent.get("webhookStatusOnly", False)) == (
+        url, model, webhook, status_only,
+    )  # fmt: skip
+    assert None not in sent.values()
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "expected"),
+    [
+        (JobCreated, {"jobId": "1", "status": "created"}, JobCreated("1")),
+        (JobCreated, {"jobId": "1"}, JobCreated("1")),
+        (JobCreated, {"jobId": "1", "status": None, "warning": None}, JobCreated("1")),
+        (JobCreated, {"jobId": "1", "status": 5, "warning": {}}, JobCreated("1")),
+        (JobCreated, {"jobId": "1", "status": "queued"}, JobCreated("1", JobStatus("queued"))),
+        (JobCreated, {"jobId": "1", "warning": "w", "new": [1]}, JobCreated("1", warning="w", extra={"new": [1]})),
+        (JobCreated, {"jobId": "1", "job_id": "2"}, JobCreated("1", extra={"job_id": "2"})),
+        (VoiceprintJob, {"jobId": "1", "status": "cancelled"}, VoiceprintJob("1", JobStatus.CANCELED)),
+        (
+            VoiceprintJob,
+            {
+                "jobId": "1",
+                "status": "succeeded",
+                "createdAt": "2026-01-02T03:04:05Z",
+                "updatedAt": None,
+                "output": {"voiceprint": "v"},
+            },
+            VoiceprintJob(
+                "1", JobStatus.SUCCEEDED, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), None, VoiceprintOutput("v")
+            ),
+        ),
+        (VoiceprintJob, {"jobId": "1", "status": "failed", "output": None}, VoiceprintJob("1", JobStatus.FAILED)),
+        (VoiceprintJob, {"jobId": "1", "status": "failed", "output": "bad"}, VoiceprintJob("1", JobStatus.FAILED)),
+        (VoiceprintJob, {"jobId": "1", "status": "failed", "output": []}, VoiceprintJob("1", JobStatus.FAILED)),
+        (
+            VoiceprintJob,
+            {"jobId": "1", "status": "failed", "output": {"error": "bad", "voiceprint": 5, "more": 1}},
+            VoiceprintJob("1", JobStatus.FAILED, output=VoiceprintOutput(error="bad", extra={"more": 1})),
+        ),
+        (
+            VoiceprintJob,
+            {"jobId": "1", "status": "created", "createdAt": "yesterday", "updatedAt": 5},
+            VoiceprintJob("1", JobStatus.CREATED),
+        ),
+        (JobPage, {}, JobPage()),
+        (JobPage, {"items": [], "nextCursor": None}, JobPage()),
+        (JobPage, {"items": None, "nextCursor": 5}, JobPage()),
+        (JobPage, {"items": 5}, JobPage()),
+        (JobPage, {"items": "none", "nextCursor": ""}, JobPage()),
+        (
+            JobPage,
+            {"items": [{"id": "1", "status": "created", "new": 1}], "nextCursor": "n"},
+            JobPage((JobSummary("1", JobStatus.CREATED, extra={"new": 1}),), "n"),
+        ),
+        (JobPage, {"items": [None, 5, "x", {}, {"id": ""}, {"id": "1", "status": "failed"}]}, JobPage((FAILED,))),
+        (JobPage, {"items": [{"id": 5, "status": "failed"}, {"id": "1", "status": "failed"}]}, JobPage((FAILED,))),
+        (KeyStatus, {}, KeyStatus()),
+        (KeyStatus, {"status": "OK", "message": None, "team": "t"}, KeyStatus("OK", extra={"team": "t"})),
+        (MediaUpload, {"url": URL, "more": 1}, MediaUpload(URL)),
+    ],
+)
+def test_answers(kind, body, expected):
+    """Null, missing or of another type is the default; what is unknown is kept; one bad job spoils no page."""
+    assert decode(kind, json.dumps(body).encode()) == expected
+
+
+@pytest.mark.parametrize("status", [None, 5, ""])
+def test_a_job_in_a_page_without_a_status_spoils_no_page(status):
+    page = decode(
+        JobPage, json.dumps({"items": [{"id": "1", "status": status}, {"id": "2", "status": "failed"}]}).encode()
+    )
+    assert page.items[-1] == JobSummary("2", JobStatus.FAILED)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (JobCreated, {}),
+        (JobCreated, {"jobId": None}),
+        (JobCreated, {"jobId": ""}),
+        (JobCreated, {"jobId": 17}),
+        (JobCreated, {"jobId": ["1"]}),
+        (JobCreated, {"id": "1"}),
+        (VoiceprintJob, {"status": "created"}),
+        (VoiceprintJob, {"jobId": "1"}),
+        (VoiceprintJob, {"jobId": "1", "status": None}),
+        (MediaUpload, {}),
+        (MediaUpload, {"url": None}),
+        (MediaUpload, {"url": ""}),
+        (JobCreated, []),
+        (JobCreated, "job-1"),
+        (JobCreated, None),
+        (JobCreated, 17),
+    ],
+)
+def test_answers_that_cannot_be_read(kind, body):
+    with pytest.raises(ValueError):
+        decode(kind, json.dumps(body).encode())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-01-02T03:04:05Z", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)),
+        ("2026-01-02T03:04:05.678Z", datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)),
+        ("2026-01-02T05:04:05+02:00", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)),
+        ("2026-01-02T03:04:05", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)),
+        ("2026-01-02", datetime(2026, 1, 2, tzinfo=UTC)),
+    ],
+)
+def test_moments_can_be_compared(text, expected):
+    """They are documented as UTC; one without a zone could not even be subtracted from another."""
+    job = decode(VoiceprintJob, json.dumps({"jobId": "1", "status": "created", "createdAt": text}).encode())
+    assert job.created_at == expected
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@given(body=st.binary(max_size=200) | LIKE_AN_ANSWER.map(lambda raw: json.dumps(raw).encode()))
+@example(body=b"")
+@example(body=b"{}")
+@example(body=b"null")
+@example(body=b"NaN")
+@example(body=b'{"jobId":NaN}')
+@example(body=b"\xff\xfe{}")
+@example(body=b"[" * 100_000)
+@example(body=b'{"items":' * 5000)
+@example(body=b'{"jobId":"1","status":"created","createdAt":"9999-99-99"}')
+@example(body=b'{"jobId":"\\ud800"}')
+def test_any_bytes_are_a_model_or_a_value_error(kind, body):
+    """Never another exception, and what is read always has what it cannot be without."""
+    try:
+        model = decode(kind, body)
+    except ValueError:
+        return
+    assert isinstance(model, kind)
+    assert all(value != "" for value in [getattr(model, "job_id", None), getattr(model, "url", None)])
+
+
+@given(st.binary(max_size=200) | (JSON | LIKE_AN_ANSWER).map(lambda raw: json.dumps(raw).encode()))
+@example(b"<html>502 Bad Gateway</html>")
+@example(b'{"errors":[{"field":null,"message":5}]}')
+def test_any_bytes_are_a_refusal(body):
+    """There is no answer to a failed request that is a failure of its own."""
+    refusal = decode_refusal(body)
+    assert all(isinstance(text, str) and text for text in (refusal.message, refusal.request_id) if text is not None)
+    assert all(isinstance(text, str) for wrong in refusal.errors for text in attrs.astuple(wrong))
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (
+            {"message": "No", "errors": [{"field": "url", "message": "is bad"}]},
+            Refusal("No", None, (FieldError("url", "is bad"),)),
+        ),
+        ({"requestId": "r", "message": "No"}, Refusal("No", "r")),
+        ({"requestId": 5, "message": ["No"], "errors": {"field": "url"}}, Refusal()),
+        ({"errors": [None, "x", {"field": "url"}]}, Refusal(None, None, (FieldError("url", ""),))),
+        ([], Refusal()),
+    ],
+)
+def test_refusals(body, expected):
+    assert decode_refusal(json.dumps(body).encode()) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"jobId":"job-1","sta', "job-1"),
+        (b'{"status":"created", "jobId" : "bd7e97c9-0742-4a19"', "bd7e97c9-0742-4a19"),
+        (b'\xff\xfe"jobId":"1"', "1"),
+        (b'{"jobId":"job-', None),
+        (b'{"jobId":""', None),
+        (b'{"jobId":17', None),
+        (b'{"jobId":null', None),
+        (b'{"id":"job-1"', None),
+        (b'{"jobId":"<script>"', None),
+        (b'{"jobId":"' + b"a" * 201 + b'"', None),
+        (b"", None),
+    ],
+)
+def test_the_job_id_in_a_broken_answer(body, expected):
+    """Half an id is none."""
+    assert find_job_id(body) == expected
+
+
+@given(st.text("abcXYZ019-_.:", min_size=1, max_size=200), st.integers(0, 100))
+def test_the_job_id_of_any_answer_that_breaks_off_later(job_id, cut):
+    whole = json.dumps({"jobId": job_id, "status": "created", "warning": "w" * 100}).encode()
+    end = whole.index(job_id.encode(), 10) + len(job_id) + 1
+    assert find_job_id(whole[: end + cut]) == job_id
