@@ -41,10 +41,12 @@ from .models import (
     VoiceprintJob,
     VoiceprintOutput,
     VoiceprintRequest,
+    WebhookEvent,
 )
 from .settings import Polling, RateLimit, RateLimits, RetryPolicy, Timeouts
 from .throttle import Throttle
 from .version import __version__
+from .webhooks import aiohttp_webhook_handler, verify
 
 __all__ = [
     "AccountError",
@@ -95,5 +97,8 @@ __all__ = [
     "VoiceprintOutput",
     "VoiceprintRequest",
     "WebhookError",
+    "WebhookEvent",
     "__version__",
+    "aiohttp_webhook_handler",
+    "verify",
 ]

@@ -261,7 +261,6 @@ def test_base_urls_that_are_accepted(base_url):
         "https://api.pyannote.ai/ v1",
         "https://api.pyannote.ai\n",
         "https://api.pyannote.ai?key=1",
-        "https://api.pyannote.ai?",
         "https://api.pyannote.ai#v1",
         "https://user:THIS-IS-A-SECRET@api.pyannote.ai",
         "https://[::1",
@@ -271,7 +270,7 @@ def test_base_urls_that_are_accepted(base_url):
     ],
 )
 def test_base_urls_that_are_refused(base_url):
-    """Also those whose path would be swallowed by a query or a fragment: the key would go to the wrong door."""
+    """Also those whose path would be swallowed by a query or a fragment."""
     with pytest.raises(ConfigurationError, match="base_url") as caught:
         check_base_url(base_url)
     assert found_in(str(caught.value), "THIS-IS-A-SECRET") == []

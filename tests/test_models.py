@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyannote_voiceprint_async import (
@@ -49,6 +49,7 @@ def test_statuses(value, expected, terminal):
 
 
 @pytest.mark.parametrize("kind", [JobStatus, Model])
+@settings(max_examples=50)
 @given(value=st.text(min_size=1).filter(lambda text: text != "cancelled"))
 def test_an_open_enumeration_keeps_what_it_does_not_know(kind, value):
     member = kind(value)

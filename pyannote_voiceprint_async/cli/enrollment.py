@@ -93,7 +93,7 @@ class Enrollment:
     async def _ask_for_patience(self) -> None:
         if self._client.stats.in_flight:
             await self._output.announce(
-                "Stopping: what is on the wire is finished first; stopping once more gives it up, and a paid job with it."
+                "Stopping: what is on the wire is finished first; stopping again gives it up, and maybe a paid job."
             )
 
     async def _requests(self, recordings: Sequence[Recording]) -> AsyncGenerator[VoiceprintRequest, None]:

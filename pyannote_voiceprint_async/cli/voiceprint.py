@@ -74,7 +74,7 @@ async def _voiceprint(
 
 def _interruption(jobs: int) -> str:
     if not jobs:
-        return "Interrupted: no job was left behind."
+        return "Interrupted: no job is known that was not waited for."
     return (
         f"Interrupted: {_count(jobs, 'job')} submitted but not waited for; fetch each with "
         "`pyannote-voiceprint job ID --wait`, the ids stand above."
