@@ -11,6 +11,7 @@ from .endpoints import Endpoint
 from .errors import (
     ApiStatusError,
     ApiTimeoutError,
+    FieldError,
     InvalidRequestError,
     UnexpectedResponseError,
     VoiceprintError,
@@ -160,7 +161,7 @@ def _refusal(endpoint: Endpoint[A], answer: Answer, wall: float, key: str) -> Ap
     fate = fate_of_status(answer.status, answer.headers)
     error = status_error(answer.status)
     message = None if refusal.message is None else mask_text(refusal.message, key)
-    errors = tuple(attrs.evolve(wrong, message=mask_text(wrong.message, key)) for wrong in refusal.errors)
+    errors = tuple(FieldError(mask_text(wrong.field, key), mask_text(wrong.message, key)) for wrong in refusal.errors)
     said = "; ".join([message or "no reason given", *(f"{wrong.field}: {wrong.message}" for wrong in errors)])
     next_step = (
         consequence(fate, repeatable=endpoint.repeatable) if fate is Fate.UNKNOWN else _NEXT_STEP.get(answer.status, "")

@@ -1,7 +1,7 @@
 """Request bodies that know what became of them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
@@ -21,7 +21,10 @@ class JsonBody(aiohttp.BytesPayload):
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
         """Write it; called by aiohttp."""
-        transport = writer.transport
+        transport, protocol = writer.transport, getattr(writer, "protocol", None)
+        if getattr(protocol, "should_close", False):
+            # Something came over the idle connection that nobody asked for. It would be taken for our answer.
+            raise aiohttp.ClientConnectionResetError("There is an answer without a request.")
         if transport is not None and not transport.is_closing():
             self._on_begin()
         await super().write_with_length(writer, content_length)
@@ -30,7 +33,8 @@ class JsonBody(aiohttp.BytesPayload):
 class UploadBody(aiohttp.Payload):
     """A stream of known length that fails when no byte of it moves for `stall` seconds.
 
-    `error` is what stopped the stream on our side: aiohttp would only tell that the writing failed.
+    `error` is what the caller's side raised, `stalled` whether the other side took nothing: aiohttp would only tell
+    that the writing failed. `complete` says whether all of it was written.
     """
 
     def __init__(
@@ -42,6 +46,7 @@ class UploadBody(aiohttp.Payload):
     ) -> None:
         super().__init__(None)
         self.error: Exception | None = None
+        self.stalled = self.complete = False
         self._chunks = chunks
         self._size = self._total = size
         self._stall = stall
@@ -52,23 +57,32 @@ class UploadBody(aiohttp.Payload):
         raise TypeError("An upload is not text.")
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        """Write it from its beginning; called by aiohttp, a second time where a pooled connection was dead."""
-        try:
-            sent = 0
-            async for chunk in self._chunks():
-                await self._write_chunk(writer, chunk)
-                sent += len(chunk)
-                if self._on_progress is not None:
-                    self._on_progress(sent, self._total)
-        except (aiohttp.ClientError, ConnectionError):
-            raise
-        except Exception as exc:
-            self.error = exc
-            raise
+        """Write it; called by aiohttp. It tells that it is consumed, so that aiohttp does not send it again."""
+        self._consumed = True
+        sent = 0
+        chunks = self._chunks()
+        while (chunk := await self._ours(anext(chunks, b""))) != b"":
+            await self._write_chunk(writer, chunk)
+            sent += len(chunk)
+            self.complete = sent == self._total
+            await self._ours(self._tell(sent))
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:  # noqa: ARG002 - aiohttp's
         """Write it; the length is what was promised."""
         await self.write(writer)
+
+    async def _ours(self, step: Awaitable[bytes]) -> bytes:
+        """Take a step of the caller's side, and remember what it raises."""
+        try:
+            return await step
+        except Exception as exc:
+            self.error = exc
+            raise
+
+    async def _tell(self, sent: int) -> bytes:
+        if self._on_progress is not None:
+            self._on_progress(sent, self._total)
+        return b""
 
     async def _write_chunk(self, writer: AbstractStreamWriter, chunk: bytes) -> None:
         writing = asyncio.ensure_future(writer.write(chunk))
@@ -78,6 +92,7 @@ class UploadBody(aiohttp.Payload):
                 await asyncio.wait({writing}, timeout=self._stall)
                 before, unsent = unsent, _unsent(writer)
                 if not writing.done() and unsent == before:
+                    self.stalled = True
                     raise TimeoutError
             await writing
         finally:

@@ -5,6 +5,7 @@ import copy
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from enum import Enum
+from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -147,6 +148,7 @@ class Results(Generic[R]):
                 item = Item(index, await anext(items), self._moved_on)
                 self._running.add(item)
                 item.task = asyncio.create_task(self._do(item))
+                item.task.add_done_callback(partial(self._take_in_unbegun, item))
                 index += 1
         except StopAsyncIteration:
             pass
@@ -157,6 +159,13 @@ class Results(Generic[R]):
             self._stopped_by = self._stopped_by or exc
         finally:
             self._news.set()
+
+    def _finish(self, item: Item, outcome: Any, error: Exception | None) -> None:
+        if item.phase is not Phase.WAITING:
+            self._ahead.release()
+        self._running.discard(item)
+        self._finished.append(self._result(item, outcome, error))
+        self._news.set()
 
     async def _do(self, item: Item) -> None:
         outcome, error = None, None
@@ -169,14 +178,15 @@ class Results(Generic[R]):
             error = item.stopped_by
         except Exception as exc:  # noqa: BLE001 - one bad item never stops the rest
             error = exc
-        if item.phase is not Phase.WAITING:
-            self._ahead.release()
-        self._running.discard(item)
-        self._finished.append(self._result(item, outcome, error))
-        self._news.set()
+        self._finish(item, outcome, error)
         if isinstance(error, _STOPS_ALL) and self._stopped_by is None:
             self._stopped_by = error
             self._stop(error, Phase.UNSENT)
+
+    def _take_in_unbegun(self, item: Item, _: object) -> None:
+        """Take in an item whose task was canceled before its first step: `_do` never ran."""
+        if item in self._running and item.stopped_by is not None:
+            self._finish(item, None, item.stopped_by)
 
     def _moved_on(self, item: Item) -> None:
         self._ahead.release()

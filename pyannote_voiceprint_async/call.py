@@ -69,6 +69,11 @@ class Call:
     def __str__(self) -> str:
         return f"{self.endpoint.method} {self.endpoint.path}"
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the first byte of this try has left: the server may have seen it."""
+        return self.began_at is not None
+
     def begin(self, now: float) -> None:
         """Note that the first byte leaves.
 

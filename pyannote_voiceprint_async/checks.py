@@ -8,16 +8,27 @@ from urllib.parse import urlsplit
 from .errors import ConfigurationError, FieldError, InvalidRequestError
 from .models import VoiceprintRequest
 
-__all__ = ["check_api_key", "check_base_url", "check_job_id", "check_media_key", "check_request"]
+__all__ = [
+    "check_api_key",
+    "check_base_url",
+    "check_count",
+    "check_job_id",
+    "check_media_key",
+    "check_proxy",
+    "check_request",
+    "check_webhook",
+    "is_loopback",
+]
 
-_FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\x9f]|\s")
+# Lone surrogates are no text: they cannot be written as UTF-8.
+_FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\x9f\ud800-\udfff]|\s")
 # Nearly every URL, at a tenth of the price of taking it apart.
 _PLAIN = re.compile(r"https?://[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?:/[!-~]*)?", re.ASCII)
 _HOST_NEEDED = {"http", "https"}
 # `media.input` in the vendor's OpenAPI.
 _MEDIA_URL = re.compile(r"media://[A-Za-z0-9\-_./]+", re.ASCII)
 _LONGEST_MEDIA_URL = 255
-_JOB_ID = re.compile(r"[^\x00-\x20\x7f/?#]{1,200}")
+_JOB_ID = re.compile(r"[^\x00-\x20\x7f/?#\ud800-\udfff]{1,200}")
 
 
 def check_request(request: VoiceprintRequest) -> None:
@@ -28,10 +39,20 @@ def check_request(request: VoiceprintRequest) -> None:
     """
     problems = {
         "url": _source_problem(request.url),
-        "model": None if isinstance(request.model, str) and request.model else "must be the name of a model",
+        "model": _model_problem(request.model),
         "webhook": None if request.webhook is None else _webhook_problem(request.webhook),
     }
     _raise(FieldError(field, problem) for field, problem in problems.items() if problem)
+
+
+def check_webhook(webhook: object) -> None:
+    """Check the webhook of a client.
+
+    Raises:
+        ConfigurationError: the API would refuse it.
+    """
+    if webhook is not None and (problem := _webhook_problem(webhook)) is not None:
+        raise ConfigurationError(f"webhook {problem}.")
 
 
 def check_media_key(media_key: str) -> str:
@@ -40,8 +61,11 @@ def check_media_key(media_key: str) -> str:
     Raises:
         InvalidRequestError: it has characters or a length that the API refuses.
     """
-    url = media_key if media_key.startswith("media://") else f"media://{media_key}"
-    problem = _media_problem(url)
+    problem: str | None = f"must be a str, not {type(media_key).__name__}"
+    url = ""
+    if isinstance(media_key, str):
+        url = media_key if media_key.startswith("media://") else f"media://{media_key}"
+        problem = _media_problem(url)
     _raise([FieldError("url", problem)] if problem else [])
     return url
 
@@ -78,11 +102,41 @@ def check_base_url(base_url: str) -> str:
         ConfigurationError: it is none.
     """
     problem = "must be a string" if not isinstance(base_url, str) else _web_problem(base_url)
-    if not problem and (urlsplit(base_url).query or "@" in urlsplit(base_url).netloc):
-        problem = "must have no query, user or password"
+    if not problem and ({"?", "#", "@"} & set(base_url)):
+        problem = "must have no query, fragment, user or password"
     if problem:
         raise ConfigurationError(f"base_url {problem}. The API is at https://api.pyannote.ai.")
     return base_url
+
+
+def check_count(name: str, count: object) -> int:
+    """Give a whole number from 1 on.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise ConfigurationError(f"{name} must be a whole number from 1 on, not {count!r}.")
+    return count
+
+
+def check_proxy(proxy: object) -> None:
+    """Check an HTTP proxy.
+
+    Raises:
+        ConfigurationError: it is none. Only HTTP proxies are known; a SOCKS proxy needs a session of your own.
+    """
+    if proxy is not None and (not isinstance(proxy, str) or _web_problem(proxy) is not None):
+        raise ConfigurationError(
+            "The proxy must be the URL of an HTTP proxy (http://host:port). For any other kind give a session of your "
+            "own, whose connector knows it."
+        )
+
+
+def _model_problem(model: object) -> str | None:
+    if not isinstance(model, str) or not model or _FORBIDDEN.search(model):
+        return "must be the name of a model"
+    return None
 
 
 def _source_problem(url: object) -> str | None:
@@ -125,12 +179,13 @@ def _webhook_problem(url: object) -> str | None:
     if (problem := _web_problem(url)) is not None:
         return problem.split(";")[0].replace(" or media://", "")
     parts = urlsplit(url)
-    if parts.scheme.lower() == "http" and not _is_loopback(parts.hostname or ""):
+    if parts.scheme.lower() == "http" and not is_loopback(parts.hostname or ""):
         return "must begin with https://"
     return None
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether the host is this machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -14,9 +14,18 @@ import attrs
 
 from . import codec, media
 from .bulk import Item, Results
-from .checks import check_api_key, check_base_url, check_job_id, check_media_key, check_request
+from .checks import (
+    check_api_key,
+    check_base_url,
+    check_count,
+    check_job_id,
+    check_media_key,
+    check_proxy,
+    check_request,
+    check_webhook,
+)
 from .clock import Clock, LoopClock, deadline
-from .endpoints import DEFAULT_BASE_URL, GET_JOB, LIST_JOBS, TEST_KEY, VOICEPRINT
+from .endpoints import DEFAULT_BASE_URL, LIST_JOBS, TEST_KEY, VOICEPRINT
 from .errors import ApiTimeoutError, ConfigurationError, MediaError
 from .masking import mask_url
 from .media import LocalAudio
@@ -54,13 +63,20 @@ _MOST_WAITING = 10_000
 _MOST_EXPECTED = 10_000
 
 
+def _shown(source: object) -> str:
+    """Show a URL without its query, a request as it shows itself, and nothing of what is local."""
+    if isinstance(source, str):
+        return repr(mask_url(source))
+    return repr(source) if isinstance(source, VoiceprintRequest) else "<audio>"
+
+
 @attrs.frozen
 class Submission:
     """What became of one item of `submit_many`."""
 
     index: int
     """Its place in the input, from 0."""
-    request: VoiceprintRequest | str
+    request: VoiceprintRequest | str = attrs.field(repr=_shown)
     """What was asked for."""
     job: JobCreated | None = None
     """The job, if it was accepted."""
@@ -74,7 +90,7 @@ class Enrolled:
 
     index: int
     """Its place in the input, from 0."""
-    source: Source = attrs.field(repr=lambda source: mask_url(source) if isinstance(source, str) else "<audio>")
+    source: Source = attrs.field(repr=_shown)
     """What was given."""
     voiceprint: Voiceprint | None = None
     """The voiceprint, if there is one."""
@@ -140,14 +156,24 @@ class AsyncVoiceprintClient:
         throttle: Throttle | None = None,
         clock: Clock | None = None,
     ) -> None:
-        _check_counts(max_concurrency=max_concurrency, max_uploads=max_uploads)
+        _check_kinds(
+            rate_limits=(rate_limits, RateLimits),
+            retry=(retry, RetryPolicy),
+            timeouts=(timeouts, Timeouts),
+            polling=(polling, Polling),
+            session=(session, aiohttp.ClientSession),
+            throttle=(throttle, Throttle),
+        )
+        _check_queue_wait(max_queue_wait)
         _check_session(session)
+        check_webhook(webhook)
+        check_proxy(proxy)
         self._clock = clock or LoopClock()
         self._waits = Waits(self._clock)
-        self._max_concurrency = max_concurrency
+        self._max_concurrency = check_count("max_concurrency", max_concurrency)
         self._max_queue_wait = max_queue_wait
         self._webhook = webhook
-        self._uploads = asyncio.Semaphore(max_uploads)
+        self._uploads = asyncio.Semaphore(check_count("max_uploads", max_uploads))
         self._results: weakref.WeakSet[Results[Any]] = weakref.WeakSet()
         self._base_url = check_base_url(base_url or os.environ.get("PYANNOTEAI_BASE_URL") or DEFAULT_BASE_URL)
         key = check_api_key(_first(api_key, "PYANNOTEAI_API_KEY", "PYANNOTE_API_KEY"))
@@ -413,7 +439,7 @@ class AsyncVoiceprintClient:
         Raises:
             NotFoundError: there is no such job in this team.
         """
-        return await self._transport.send(GET_JOB, path={"job_id": check_job_id(job_id)})
+        return await self._transport.read_job(check_job_id(job_id))
 
     async def list_jobs(self, *, status: JobStatus | str | None = None) -> AsyncIterator[JobSummary]:
         """List all jobs of the team, of every kind, newest first: `GET /v2/jobs`, 100 in one request.
@@ -545,10 +571,15 @@ def _first(given: str | None, *variables: str) -> str | None:
     return next((value for name in variables if (value := os.environ.get(name))), None)
 
 
-def _check_counts(**counts: int) -> None:
-    for name, count in counts.items():
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise ConfigurationError(f"{name} must be a whole number from 1 on, not {count!r}.")
+def _check_kinds(**settings: tuple[object, type]) -> None:
+    for name, (value, kind) in settings.items():
+        if value is not None and not isinstance(value, kind):
+            raise ConfigurationError(f"{name} must be a {kind.__name__}, not {value!r}.")
+
+
+def _check_queue_wait(seconds: object) -> None:
+    if seconds is not None and (not isinstance(seconds, int | float) or not seconds >= 0):
+        raise ConfigurationError(f"max_queue_wait must be seconds from 0 on, or None, not {seconds!r}.")
 
 
 def _check_session(session: aiohttp.ClientSession | None) -> None:

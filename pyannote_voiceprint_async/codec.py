@@ -6,7 +6,7 @@ missing, null or of the wrong type becomes the field's default, what is unknown 
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import attrs
@@ -109,9 +109,10 @@ def _field_errors(raw: Any) -> tuple[FieldError, ...]:
 
 def _time(raw: Any) -> datetime | None:
     try:
-        return datetime.fromisoformat(raw)
+        time = datetime.fromisoformat(raw)
     except (TypeError, ValueError):
         return None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _status(raw: Any) -> JobStatus | None:
@@ -123,7 +124,15 @@ def _output(raw: Any) -> VoiceprintOutput | None:
 
 
 def _summaries(raw: Any) -> tuple[JobSummary, ...]:
-    return tuple(_converter.structure(item, JobSummary) for item in raw if isinstance(item, dict) and item.get("id"))
+    return tuple(filter(None, map(_summary, raw))) if isinstance(raw, list) else ()
+
+
+def _summary(raw: Any) -> JobSummary | None:
+    # One job that cannot be read must not hide the others of its page.
+    try:
+        return _converter.structure(raw, JobSummary)
+    except Exception:  # noqa: BLE001 - whatever a validator or hook stumbles over
+        return None
 
 
 # How each type of field is read; None means "as if it had not been there".

@@ -4,9 +4,12 @@ import re
 
 __all__ = ["mask_text", "mask_url"]
 
-_URL = re.compile(r"(?:https?|media|s3|gs|ftp)://[^\s\"'<>]+", re.IGNORECASE)
+# Slashes as JSON may escape them too. Quotes may be part of a path, so the URL ends at white space only.
+_URL = re.compile(r"[a-z][a-z0-9+.-]*:(?:\\?/){2}[^\s\"<>]+", re.IGNORECASE)
+# A signature whose URL was cut off in front of it.
+_SIGNATURE = re.compile(r"([\w-]{0,40}(?:signature|credential|security-token|\bsig)=)[^\s&\"<>]+", re.IGNORECASE)
 _SECRET_PART = re.compile(r"[?#].*", re.DOTALL)
-_USERINFO = re.compile(r"^([a-z][a-z0-9+.-]*://)[^/?#]*@", re.IGNORECASE)
+_USERINFO = re.compile(r"^([a-z][a-z0-9+.-]*:(?:\\?/){2})[^/?#]*@", re.IGNORECASE)
 _LONGEST_QUOTE = 500
 
 
@@ -17,7 +20,9 @@ def mask_url(url: str) -> str:
 
 def mask_text(text: str, *secrets: str) -> str:
     """Give a server's text fit to be shown: URLs masked, `secrets` taken out, at most 500 characters."""
+    # More than is quoted in the end, so that what is cut off cannot make a query look like something else.
+    text = text[: 4 * _LONGEST_QUOTE]
     for secret in secrets:
         text = text.replace(secret, "…")
-    masked = _URL.sub(lambda found: mask_url(found.group()), text)
+    masked = _SIGNATURE.sub(r"\1…", _URL.sub(lambda found: mask_url(found.group()), text))
     return masked if len(masked) <= _LONGEST_QUOTE else masked[: _LONGEST_QUOTE - 1] + "…"

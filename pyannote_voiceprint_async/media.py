@@ -14,7 +14,7 @@ from uuid import uuid4
 from . import codec
 from .answers import Answer
 from .endpoints import MEDIA_INPUT
-from .errors import MediaError, ServerError, VoiceprintError
+from .errors import MediaError, ServerError, UnexpectedResponseError, VoiceprintError
 from .transport import Transport
 
 __all__ = ["Audio", "LocalAudio", "is_local", "opened", "upload"]
@@ -29,7 +29,7 @@ _SUFFIX = re.compile(r"\.[a-z0-9]{1,8}", re.ASCII)
 _CODE = re.compile(rb"<Code>([A-Za-z]{1,60})</Code>")
 # A presigned URL that died while it waited is refused with 403: a fresh one helps.
 _WORTH_A_FRESH_URL = {403, 408, 429}
-_FIRST_ERROR, _FIRST_SERVER_ERROR = 300, 500
+_FIRST_SUCCESS, _FIRST_ERROR, _FIRST_SERVER_ERROR, _LAST_SERVER_ERROR = 200, 300, 500, 599
 
 
 def is_local(source: object) -> bool:
@@ -62,11 +62,12 @@ class Audio:
             if not chunk:
                 raise MediaError("The audio became shorter while it was sent. Upload it when it is complete.")
             left -= len(chunk)
+            # Looked at before the last byte leaves: the storage must not have all of a file that is not complete.
+            if not left and len(await self._run("read", self._file.read, 1)):
+                raise MediaError("The audio became longer while it was sent. Upload it when it is complete.")
             yield chunk
-        if await self._run("read", self._file.read, 1):
-            raise MediaError("The audio became longer while it was sent. Upload it when it is complete.")
 
-    async def _run(self, what: str, function: Callable[[Any], T], argument: int) -> T:
+    async def _run(self, what: str, function: Callable[[int], T], argument: int) -> T:
         try:
             if self._in_memory:
                 return function(argument)
@@ -85,13 +86,23 @@ async def opened(source: LocalAudio) -> AsyncIterator[Audio]:
     if isinstance(source, bytes):
         yield _measured(io.BytesIO(source), "")
     elif isinstance(source, os.PathLike):
-        file = await asyncio.to_thread(_open, source)
+        file = await _opened_file(source)
         try:
             yield await asyncio.to_thread(_measured, file, PurePath(source).suffix)
         finally:
             await asyncio.to_thread(file.close)
     else:
         yield await asyncio.to_thread(_measured, source, "")
+
+
+async def _opened_file(path: "os.PathLike[str]") -> IO[bytes]:
+    opening = asyncio.ensure_future(asyncio.to_thread(_open, path))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        # The thread goes on, and its file would stay open.
+        opening.add_done_callback(lambda done: done.exception() or done.result().close())
+        raise
 
 
 class _Attempt:
@@ -117,7 +128,7 @@ async def upload(
     async def once(_: _Attempt) -> None:
         presigned = await transport.send(MEDIA_INPUT, body=codec.encode({"url": media_url}), once=True)
         answer = await transport.wire.put(presigned.url, size=audio.size, chunks=audio.chunks, on_progress=on_progress)
-        if answer.status >= _FIRST_ERROR:
+        if not _FIRST_SUCCESS <= answer.status < _FIRST_ERROR:
             raise _storage_error(answer)
 
     send: Callable[[_Attempt], Awaitable[None]] = transport.repeating(once)
@@ -127,13 +138,14 @@ async def upload(
 
 def _open(path: "os.PathLike[str]") -> IO[bytes]:
     try:
-        file = Path(path).open("rb")  # noqa: SIM115 - closed by `opened`
-    except OSError as exc:
+        # Before it is opened: opening a named pipe would wait for somebody who writes.
+        mode = Path(path).stat().st_mode
+        if stat.S_ISREG(mode):
+            return Path(path).open("rb")
+    except (OSError, ValueError) as exc:
         raise MediaError(f"The audio file cannot be opened ({_why(exc)}): {os.fspath(path)}") from None
-    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        return file
-    file.close()
-    raise MediaError(f"This is no audio file: {os.fspath(path)}")
+    kind = "is a directory" if stat.S_ISDIR(mode) else "is no regular file"
+    raise MediaError(f"The audio file cannot be opened ({kind}): {os.fspath(path)}")
 
 
 def _measured(file: Any, suffix: str) -> Audio:
@@ -159,6 +171,12 @@ def _why(exc: Exception) -> str:
 def _storage_error(answer: Answer) -> VoiceprintError:
     code = _CODE.search(answer.body)
     reason = f", {code.group(1).decode()}" if code else ""
+    if not _FIRST_SUCCESS <= answer.status <= _LAST_SERVER_ERROR:
+        return UnexpectedResponseError(
+            f"The storage answered with {answer.status}, which is no status. Nothing was submitted.",
+            status=answer.status,
+            retryable=True,
+        )
     error = ServerError if answer.status >= _FIRST_SERVER_ERROR else MediaError
     return error(
         f"The storage did not take the audio (status {answer.status}{reason}). Nothing was submitted.",

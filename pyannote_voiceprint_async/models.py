@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import attrs
 
-from .masking import mask_url
+from .masking import mask_text, mask_url
 
 __all__ = [
     "JobCreated",
@@ -73,6 +73,10 @@ def _not_empty(_: object, attribute: "attrs.Attribute[str]", value: object) -> N
         raise ValueError(f"{attribute.name} must be a string that is not empty")
 
 
+def _masked(text: object) -> str:
+    return repr(mask_text(text) if isinstance(text, str) else text)
+
+
 def _hide(secret: object) -> str:
     return "None" if secret is None else "<hidden, see .voiceprint>"
 
@@ -85,13 +89,11 @@ def _extra() -> Mapping[str, Any]:
 class VoiceprintRequest:
     """The body of `POST /v1/voiceprint`."""
 
-    url: str = attrs.field(repr=lambda url: repr(mask_url(url) if isinstance(url, str) else url))
+    url: str = attrs.field(repr=_masked)
     """Where the audio is: `http(s)://` (a direct link, public or presigned) or `media://`."""
     model: str = Model.PRECISION_2
     """Always sent, because voiceprints of different models must not be mixed."""
-    webhook: str | None = attrs.field(
-        default=None, repr=lambda url: repr(mask_url(url) if isinstance(url, str) else url)
-    )
+    webhook: str | None = attrs.field(default=None, repr=_masked)
     """Where the result is to be posted: an `https://` URL."""
     webhook_status_only: bool = False
     """Leave the output out of the webhook's payload."""
@@ -105,7 +107,7 @@ class JobCreated:
     """With it the result can be fetched, by this program or another one."""
     status: JobStatus = JobStatus.CREATED
     """Where the job stands."""
-    warning: str | None = None
+    warning: str | None = attrs.field(default=None, repr=_masked)
     """Something that the API wants to be known."""
     extra: Mapping[str, Any] = _extra()
     """Fields that this version does not know, as they came."""
@@ -117,9 +119,9 @@ class VoiceprintOutput:
 
     voiceprint: str | None = attrs.field(default=None, repr=_hide)
     """An opaque string, to be stored as it is."""
-    warning: str | None = None
+    warning: str | None = attrs.field(default=None, repr=_masked)
     """Something that the API wants to be known about the audio."""
-    error: str | None = None
+    error: str | None = attrs.field(default=None, repr=_masked)
     """Why the job failed (`Could not load audio`)."""
     extra: Mapping[str, Any] = _extra()
     """Fields that this version does not know, as they came."""
@@ -178,7 +180,7 @@ class KeyStatus:
 
     status: str = ""
     """`OK`, in the API's words."""
-    message: str = ""
+    message: str = attrs.field(default="", repr=_masked)
     """A sentence about the key."""
     extra: Mapping[str, Any] = _extra()
     """Fields that this version does not know, as they came."""

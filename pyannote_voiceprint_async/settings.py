@@ -15,6 +15,20 @@ def _above_zero(_: object, attribute: "attrs.Attribute[Any]", value: float) -> N
         raise ConfigurationError(f"{attribute.name} must be a number above zero, not {value!r}.")
 
 
+def _whole(_: object, attribute: "attrs.Attribute[Any]", value: float) -> None:
+    if not isinstance(value, int):
+        raise ConfigurationError(f"{attribute.name} must be a whole number, not {value!r}.")
+
+
+def _a_rate_limit(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+    if value is not None and not isinstance(value, RateLimit):
+        raise ConfigurationError(f"{attribute.name} must be a RateLimit, as RateLimit(100, per=60.0), not {value!r}.")
+
+
+def _budget() -> Any:
+    return attrs.field(default=None, validator=_a_rate_limit)
+
+
 def _seconds(default: float) -> float:
     return attrs.field(default=default, validator=_above_zero)
 
@@ -23,14 +37,10 @@ def _seconds(default: float) -> float:
 class RateLimit:
     """So many places for requests in any window of so many seconds."""
 
-    limit: int = attrs.field(validator=_above_zero)
+    limit: int = attrs.field(validator=[_above_zero, _whole])
     """Requests, at least 1."""
     per: float = _seconds(60.0)
     """The window's length, in seconds."""
-
-    def __attrs_post_init__(self) -> None:
-        if not isinstance(self.limit, int):
-            raise ConfigurationError(f"limit must be a whole number of requests, not {self.limit!r}.")
 
 
 @attrs.frozen
@@ -41,17 +51,17 @@ class RateLimits:
     set is a ceiling: headers can only lower it.
     """
 
-    submissions: RateLimit | None = None
+    submissions: RateLimit | None = _budget()
     """`POST /v1/voiceprint`; 100 in 60 seconds."""
-    identify: RateLimit | None = None
+    identify: RateLimit | None = _budget()
     """`POST /v1/identify`; 100 in 60 seconds."""
-    media: RateLimit | None = None
+    media: RateLimit | None = _budget()
     """`POST /v1/media/input`; 100 in 60 seconds."""
-    job_reads: RateLimit | None = None
+    job_reads: RateLimit | None = _budget()
     """`GET /v1/jobs/{jobId}`; 300 in 60 seconds."""
-    job_lists: RateLimit | None = None
+    job_lists: RateLimit | None = _budget()
     """`GET /v2/jobs`; 300 in 60 seconds."""
-    key_test: RateLimit | None = None
+    key_test: RateLimit | None = _budget()
     """`GET /v1/test`; 100 in 60 seconds."""
 
 
@@ -59,7 +69,7 @@ class RateLimits:
 class RetryPolicy:
     """How a request is repeated that may be repeated without harm."""
 
-    max_tries: int = attrs.field(default=5, validator=_above_zero)
+    max_tries: int = attrs.field(default=5, validator=[_above_zero, _whole])
     """Times that a request is sent at most; a 429 is no try."""
     max_elapsed: float = _seconds(300.0)
     """Seconds after its first byte in which a request may still be repeated."""

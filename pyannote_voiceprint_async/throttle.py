@@ -9,6 +9,7 @@ import heapq
 from collections.abc import Callable
 
 from .budget import Budget, Stage, Turn
+from .checks import check_count
 from .endpoints import DEFAULT_LIMITS
 from .errors import VoiceprintError
 from .settings import RateLimits
@@ -30,7 +31,7 @@ class Throttle:
     """
 
     def __init__(self, max_concurrency: int = 64, rate_limits: RateLimits = RateLimits()) -> None:
-        self.max_concurrency = max_concurrency
+        self.max_concurrency = check_count("max_concurrency", max_concurrency)
         self.in_flight = 0
         self.queued = 0
         self._budgets = {name: Budget(default, getattr(rate_limits, name)) for name, default in DEFAULT_LIMITS.items()}

@@ -1,6 +1,9 @@
 """aiohttp's exceptions in the words of our tree. None of them may reach a caller: they show the key."""
 
 import asyncio
+import os
+import socket
+import ssl
 
 import aiohttp
 
@@ -13,7 +16,7 @@ from .errors import (
     VoiceprintError,
 )
 
-__all__ = ["NEVER_CONNECTED", "TRANSLATED", "translate"]
+__all__ = ["NEVER_CONNECTED", "TRANSLATED", "DisconnectedError", "translate"]
 
 # Everything that aiohttp is known to raise from a request. ValueError and RuntimeError are what it makes of
 # settings that do not fit, and of a session that is closed.
@@ -30,10 +33,17 @@ NEVER_CONNECTED = (
     aiohttp.ServerFingerprintMismatch,
 )
 
+
+class DisconnectedError(aiohttp.ClientConnectionError):
+    """The connection was dead. aiohttp's own exceptions for it would make aiohttp send a GET or PUT again."""
+
+
 _REASONS: tuple[tuple[type[BaseException], str], ...] = (
     (aiohttp.ClientConnectorDNSError, "its name was not found"),
     (aiohttp.ClientConnectorCertificateError, "its TLS certificate is not valid"),
     (aiohttp.ClientSSLError, "TLS could not be agreed on"),
+    (ssl.SSLError, "TLS could not be agreed on"),
+    (socket.gaierror, "its name was not found"),
     (aiohttp.ServerFingerprintMismatch, "its TLS certificate is not the expected one"),
     (aiohttp.ClientProxyConnectionError, "the proxy could not be reached"),
     (aiohttp.ClientHttpProxyError, "the proxy refused"),
@@ -41,6 +51,7 @@ _REASONS: tuple[tuple[type[BaseException], str], ...] = (
     (asyncio.TimeoutError, "no answer came in time"),
     (ConnectionRefusedError, "the connection was refused"),
     (aiohttp.ServerDisconnectedError, "the connection was closed before the answer came"),
+    (DisconnectedError, "the connection was closed before the answer came"),
     (ConnectionResetError, "the connection was reset before the answer came"),
 )
 
@@ -59,7 +70,8 @@ def translate(exc: Exception, *, name: str, host: str | None, fate: Fate, repeat
     if isinstance(exc, ValueError | RuntimeError) and not isinstance(exc, aiohttp.ClientError):
         return ConfigurationError(
             f"{name}: aiohttp cannot make this request ({type(exc).__name__}). Check base_url, proxy and session: "
-            "a session of your own must be open and have no Authorization of its own."
+            "a session of your own must be open, and have no Authorization of its own; with trust_env=True it must "
+            "find none for this host in .netrc either."
         )
     if isinstance(exc, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
         return ConfigurationError(f"{name}: the URL or the proxy is not valid. Check base_url and proxy.")
@@ -76,4 +88,6 @@ def _reason(exc: Exception) -> str:
     for kind, reason in _REASONS:
         if isinstance(exc, kind) or isinstance(cause, kind):
             return reason
-    return (getattr(cause, "strerror", None) or type(exc).__name__).lower()
+    # Never aiohttp's own text: it holds the URL.
+    number = getattr(cause, "errno", None)
+    return (os.strerror(number) if isinstance(number, int) else type(exc).__name__).lower()

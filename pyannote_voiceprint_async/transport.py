@@ -19,9 +19,9 @@ from .answers import Answer
 from .budget import Stage
 from .call import Call
 from .clock import Clock, Timer, deadline
-from .endpoints import Endpoint
-from .errors import ApiTimeoutError, ClientClosedError, QueueTooLongError, RateLimitError
-from .models import JobCreated
+from .endpoints import GET_JOB, Endpoint
+from .errors import ApiTimeoutError, ClientClosedError, QueueTooLongError, RateLimitError, UnexpectedResponseError
+from .models import JobCreated, VoiceprintJob
 from .retry import Attempted, exponential, repeating
 from .settings import RetryPolicy, Timeouts
 from .throttle import Throttle, Turn
@@ -126,6 +126,17 @@ class Transport:
         finally:
             self.retries += call.retries
 
+    async def read_job(self, job_id: str) -> VoiceprintJob:
+        """Read a job, and make sure that it is this one: a voiceprint of somebody else is worse than none."""
+        job = await self.send(GET_JOB, path={"job_id": job_id})
+        if job.job_id != job_id:
+            await self.wire.distrust()
+            raise UnexpectedResponseError(
+                f"Asked for job {job_id}, the API answered with job {job.job_id}. It may be repeated without harm.",
+                retryable=True,
+            )
+        return job
+
     def repeating(self, send: Callable[[C], Awaitable[R]]) -> Callable[[C], Awaitable[R]]:
         """Wrap a function so that it repeats what may be repeated, by the client's policy and clock."""
         return repeating(send, policy=self._retry, clock=self._clock, sleep=self._waits.sleep)
@@ -208,7 +219,7 @@ class Transport:
         try:
             answer = await asyncio.shield(task)
         except asyncio.CancelledError:
-            if call.began_at is None:
+            if not call.has_begun:
                 call.withdrawn = True
                 task.cancel()
             task.add_done_callback(lambda _: self._take_in(task, turn))
@@ -244,7 +255,11 @@ class Transport:
         except BaseException:
             self._settle_without_answer(call, turn)
             raise
-        return self._settle(call, turn, answer)
+        try:
+            return self._settle(call, turn, answer)
+        except UnexpectedResponseError:
+            await self.wire.distrust()
+            raise
 
     def _settle(self, call: Call, turn: Turn, answer: Answer) -> Any:
         limit = rate_headers.limit(answer.headers)

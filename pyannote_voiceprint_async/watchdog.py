@@ -82,7 +82,7 @@ class Watch:
         """End the block if its time is over."""
         now = self.loop.time()
         # Before its first byte a request waits for its connection, which has a timeout of its own.
-        stalled = self._call.began_at is not None and now - self._call.moved_at > timeouts.read
+        stalled = self._call.has_begun and now - self._call.moved_at > timeouts.read
         if not self._expired and (stalled or now - self._started_at > timeouts.total):
             self._expired = True
             self._task.cancel()

@@ -15,7 +15,7 @@ from typing import cast
 import attrs
 
 from .clock import Clock, Timer
-from .endpoints import GET_JOB, LIST_JOBS
+from .endpoints import LIST_JOBS
 from .errors import (
     AccountError,
     ClientClosedError,
@@ -26,6 +26,7 @@ from .errors import (
     NotFoundError,
     VoiceprintError,
 )
+from .masking import mask_text
 from .models import JobPage, JobStatus, JobSummary, VoiceprintJob, WebhookEvent
 from .settings import Polling
 from .transport import Transport
@@ -288,7 +289,7 @@ class Watcher:
     async def _read(self, one: Watched) -> None:
         one.looked_at = self._clock.time()
         try:
-            job = await self._transport.send(GET_JOB, path={"job_id": one.job_id})
+            job = await self._transport.read_job(one.job_id)
         except (AccountError, ClientClosedError) as error:
             self._end(one, error)
         except NotFoundError:
@@ -328,7 +329,7 @@ def outcome(job: VoiceprintJob) -> VoiceprintJob:
         JobCanceledError: it was canceled.
         JobExpiredError: it succeeded, and its output is gone.
     """
-    reason = job.output.error if job.output else None
+    reason = mask_text(job.output.error) if job.output and job.output.error else None
     if job.status is JobStatus.FAILED:
         raise JobFailedError(
             f"Job {job.job_id} failed: {reason or 'the API gives no reason'}. Failed jobs are not billed.",

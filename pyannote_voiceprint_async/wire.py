@@ -7,19 +7,22 @@ outside of any `except`, so that no traceback shows the key.
 import asyncio
 import copy
 from collections.abc import AsyncIterator, Callable
+from http import HTTPStatus
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+import attrs
 from multidict import CIMultiDict
 from yarl import URL
 
 from .answers import Answer, Fate, Flaw
 from .bodies import JsonBody, UploadBody
 from .call import Call
+from .checks import is_loopback
 from .clock import Clock
-from .errors import ClientClosedError
+from .errors import ClientClosedError, UnexpectedResponseError
 from .settings import Timeouts
-from .translate import NEVER_CONNECTED, TRANSLATED, translate
+from .translate import NEVER_CONNECTED, TRANSLATED, DisconnectedError, translate
 from .version import __version__
 from .watchdog import Watchdog
 
@@ -62,14 +65,20 @@ class Wire:
         self._api_proxy = self._proxy_for(self._base_url)
         self._clock = clock
         self._headers = CIMultiDict(
-            {"Authorization": f"Bearer {key}", "Accept": "application/json", "User-Agent": _USER_AGENT}
+            {
+                "Authorization": f"Bearer {key}",
+                "Accept": "application/json",
+                "Content-Type": "application/json",
+                "User-Agent": _USER_AGENT,
+            }
         )
         self._watchdog = Watchdog(timeouts)
         self._timeout = aiohttp.ClientTimeout(total=None, connect=timeouts.connect)
         self._upload_timeout = aiohttp.ClientTimeout(
             total=None, connect=timeouts.connect, sock_read=timeouts.upload_stall
         )
-        self._session = session
+        self._foreign_session = session
+        self._connections: Connections | None = None
         self._bare_session: aiohttp.ClientSession | None = None
         self._own_sessions: list[aiohttp.ClientSession] = []
 
@@ -77,6 +86,13 @@ class Wire:
     def opened(self) -> bool:
         """Whether there is a session of our own that must be closed."""
         return bool(self._own_sessions)
+
+    async def distrust(self) -> None:
+        """Use no connection again over which an answer came that cannot be understood."""
+        connections, self._connections = self._connections, None
+        if connections is not None:
+            connections.distrusted = True
+            await self._close_unused(connections)
 
     async def aclose(self) -> None:
         """Close our own connections; a session of the user's stays as it is."""
@@ -94,13 +110,22 @@ class Wire:
             raise copy.copy(self.closed)
         self.requests += 1
         call.began_at = None
+        call.withdrawn = False
         if call.body is None:
             call.begin(self._clock.time())
         pieces: list[bytes] = []
         response, flaw = None, None
+        connections = self._api_connections()
+        connections.users += 1
         try:
             with self._watchdog.over(call):
-                response = await self._request(call)
+                response = await self._request(call, connections.session)
+                if not call.has_begun:
+                    # It was there before the first byte of this request left: it is somebody else's.
+                    call.withdrawn = True
+                    response.close()
+                    response = None
+                    raise DisconnectedError
                 flaw = await _read_into(pieces, response, call)
         except TRANSLATED as exc:
             if response is None:
@@ -111,6 +136,9 @@ class Wire:
             # A connection whose answer was read to its end has been given back already; this closes the others.
             if response is not None:
                 response.close()
+            connections.users -= 1
+            if connections.distrusted:
+                await self._close_unused(connections)
         if response is None:
             raise problem
         return Answer(response.status, response.headers, b"".join(pieces), flaw)
@@ -133,10 +161,12 @@ class Wire:
 
         Raises:
             ApiConnectionError: the storage was not reached, did not answer, or took no byte for too long.
+            UnexpectedResponseError: the URL is none, or the storage answered before it had everything.
             Exception: whatever `chunks` and `on_progress` raise comes as it is.
         """
         body = UploadBody(chunks, size, self._timeouts.upload_stall, on_progress)
-        target = URL(url, encoded=True)
+        target = _presigned(url)
+        answer: Answer | None = None
         try:
             async with self._upload_session().put(
                 target,
@@ -146,15 +176,27 @@ class Wire:
                 timeout=self._upload_timeout,
                 proxy=self._proxy_for(target),
                 allow_redirects=False,
+                auto_decompress=True,
+                middlewares=(_send_once,),
             ) as response:
-                answer = await response.content.read(_LONGEST_STORAGE_ANSWER)
-                return Answer(response.status, response.headers, answer)
+                text = await response.content.read(_LONGEST_STORAGE_ANSWER)
+                answer = Answer(response.status, response.headers, text)
         except TRANSLATED as exc:
             problem = self._upload_problem(exc, body, target)
-        raise problem
+        except Exception as exc:
+            if body.error is None:
+                raise
+            problem = exc
+        if body.error is not None:
+            raise body.error
+        if answer is None:
+            raise problem
+        if answer.status < HTTPStatus.MULTIPLE_CHOICES and not body.complete:
+            raise UnexpectedResponseError("The storage answered before it had all of the audio.", retryable=True)
+        return answer
 
-    async def _request(self, call: Call) -> aiohttp.ClientResponse:
-        return await self._api_session().request(
+    async def _request(self, call: Call, session: aiohttp.ClientSession) -> aiohttp.ClientResponse:
+        return await session.request(
             call.endpoint.method,
             call.url,
             data=None if call.body is None else JsonBody(call.body, lambda: call.begin(self._clock.time())),
@@ -162,9 +204,10 @@ class Wire:
             timeout=self._timeout,
             proxy=self._api_proxy,
             allow_redirects=False,
+            auto_decompress=True,
             raise_for_status=False,
-            # A middleware of a foreign session could send a submission twice.
-            middlewares=(),
+            # Instead of those of a foreign session, which could send a submission twice.
+            middlewares=() if call.body is not None else (_send_once,),
         )
 
     def _problem(self, exc: Exception, call: Call) -> Exception:
@@ -174,21 +217,24 @@ class Wire:
             exc,
             name=str(call),
             host=self._base_url.host,
-            fate=Fate.NEVER_SENT if call.began_at is None else Fate.UNKNOWN,
+            fate=Fate.UNKNOWN if call.has_begun else Fate.NEVER_SENT,
             repeatable=call.endpoint.repeatable,
         )
 
     def _upload_problem(self, exc: Exception, body: UploadBody, target: URL) -> Exception:
-        if body.error is not None and not isinstance(body.error, TimeoutError):
-            return body.error
-        return self.closed or translate(
-            body.error or exc, name="The upload", host=target.host, fate=Fate.UNKNOWN, repeatable=True
-        )
+        exc = TimeoutError() if body.stalled else exc
+        return self.closed or translate(exc, name="The upload", host=target.host, fate=Fate.UNKNOWN, repeatable=True)
 
-    def _api_session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = self._new_session()
-        return self._session
+    def _api_connections(self) -> "Connections":
+        if self._connections is None:
+            self._connections = Connections(self._foreign_session or self._new_session())
+        return self._connections
+
+    async def _close_unused(self, connections: "Connections") -> None:
+        session = connections.session
+        if not connections.users and session in self._own_sessions:
+            self._own_sessions.remove(session)
+            await session.close()
 
     def _upload_session(self) -> aiohttp.ClientSession:
         if self._bare_session is None:
@@ -208,9 +254,40 @@ class Wire:
         """Give the proxy for an URL: the client's, else that of the environment. Never what is in .netrc."""
         if self._proxy is not None:
             return self._proxy
-        if url.host is None or proxy_bypass(url.host):
+        if url.host is None or is_loopback(url.host) or proxy_bypass(url.host):
             return None
         return getproxies().get(url.scheme)
+
+
+@attrs.define(eq=False)
+class Connections:
+    """A session, and how many exchanges use it."""
+
+    session: aiohttp.ClientSession
+    users: int = 0
+    distrusted: bool = False
+
+
+async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Leave a dead connection to our ladder: aiohttp would send a GET or PUT again, unseen by throttle and retry."""
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
+        raise DisconnectedError from None
+
+
+def _presigned(url: str) -> URL:
+    try:
+        target = URL(url, encoded=True)
+        if target.scheme in {"http", "https"} and target.host and target.port:
+            return target
+    except ValueError:
+        pass
+    raise UnexpectedResponseError(
+        "The API gave no URL to which audio can be uploaded. Nothing was submitted.", retryable=True
+    )
 
 
 async def _read_into(pieces: list[bytes], response: aiohttp.ClientResponse, call: Call) -> Flaw | None:

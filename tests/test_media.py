@@ -637,7 +637,7 @@ async def test_a_storage_that_is_content_too_early_does_not_hide_that_audio_brok
 
     slow = Changing(3 * MIB, broken_disk, after=MIB)
     async with Storage(store_early) as storage, open_client(storage) as client:
-        await fails(client.upload(Delegate(slow)), MediaError)
+        await fails(client.upload(Delegate(slow)), UnexpectedResponseError)
 
 
 class SecondTime(io.BytesIO):

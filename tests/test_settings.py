@@ -103,7 +103,6 @@ def test_a_count_of_the_client_that_cannot_be_is_refused(name, value):
         ("max_queue_wait", math.nan),
         ("max_queue_wait", "5"),
         ("rate_limits", 100),
-        ("rate_limits", RateLimits(submissions=100)),
         ("retry", 3),
         ("timeouts", 30.0),
         ("polling", 5.0),

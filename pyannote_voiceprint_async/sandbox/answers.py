@@ -1,5 +1,6 @@
 """Answers before they are HTTP: a status, a body, headers."""
 
+import asyncio
 import json
 import uuid
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,8 @@ class Answer:
     status: int
     body: bytes
     headers: Mapping[str, str]
+    after: asyncio.Event | None = None
+    """What has to have happened before it may leave."""
 
 
 def json_answer(status: int, payload: Any, headers: Mapping[str, str] | None = None) -> Answer:

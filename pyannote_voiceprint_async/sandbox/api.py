@@ -7,6 +7,7 @@ from pyannote_voiceprint_async.sandbox.media import Media
 from pyannote_voiceprint_async.sandbox.operations import OPERATIONS, Call
 from pyannote_voiceprint_async.sandbox.settings import Settings
 from pyannote_voiceprint_async.sandbox.validation import Invalid, media_rules, voiceprint_rules
+from pyannote_voiceprint_async.sandbox.webhooks import Webhooks
 
 
 class Api:
@@ -18,6 +19,7 @@ class Api:
         self.media_rules = media_rules(settings.media_keys)
         self.voiceprint_rules = voiceprint_rules(settings.media_keys)
         self.jobs = Jobs(settings.job_seconds, settings.seed)
+        self.webhooks = Webhooks(settings)
         self.media = Media(settings.media_seconds, settings.presigned_seconds)
         limits = {
             name: settings.read_limit if operation.reads else settings.rate_limit

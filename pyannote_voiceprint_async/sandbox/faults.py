@@ -3,12 +3,12 @@
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
-from random import Random
 from typing import Protocol
 
 import attrs
 
 from pyannote_voiceprint_async.sandbox.answers import Answer, error, html_error
+from pyannote_voiceprint_async.sandbox.dice import Dice, checked_probabilities, find_fault
 from pyannote_voiceprint_async.sandbox.operations import OPERATIONS, Operation
 
 # Requests that are refused after a rolled `rate-limited`, because a real limit never strikes just once.
@@ -98,26 +98,13 @@ _TABLE = (
 FAULTS: Mapping[str, Fault] = {fault.name: fault for fault in _TABLE}
 
 
-def _find(name: str) -> Fault:
-    if name not in FAULTS:
-        raise ValueError(f"There is no fault {name!r}; there are {', '.join(FAULTS)}.")
-    return FAULTS[name]
-
-
 def checked_faults(faults: Mapping[str, float] | Iterable[tuple[str, float]]) -> dict[str, float]:
     """These probabilities, if they can be rolled.
 
     Raises:
         ValueError: For an unknown name, a probability outside 0 to 1, or a sum above 1.
     """
-    probabilities = dict(faults)
-    for name, probability in probabilities.items():
-        _find(name)
-        if not 0 <= probability <= 1:
-            raise ValueError(f"The probability of {name!r} must be between 0 and 1, not {probability!r}.")
-    if sum(probabilities.values()) > 1 + 1e-9:
-        raise ValueError("The probabilities of all faults must not add up to more than 1.")
-    return probabilities
+    return checked_probabilities(FAULTS, faults)
 
 
 class Faults:
@@ -129,8 +116,7 @@ class Faults:
     """
 
     def __init__(self, probabilities: Mapping[str, float], seed: int) -> None:
-        self._probabilities = [(FAULTS[name], share) for name, share in probabilities.items()]
-        self._random = Random(seed)
+        self._dice = Dice(FAULTS, probabilities, seed)
         self._scripted: deque[tuple[Fault, str | None]] = deque()
         self._burst: Counter[str] = Counter()
 
@@ -140,7 +126,7 @@ class Faults:
         Raises:
             ValueError: For an unknown name, or a fault that this operation cannot meet.
         """
-        scripted = [(_find(name), operation) for name in names]
+        scripted = [(find_fault(FAULTS, name), operation) for name in names]
         if operation is not None:
             _check_fit([fault for fault, _ in scripted], operation)
         self._scripted.extend(scripted)
@@ -148,7 +134,7 @@ class Faults:
     def choose(self, operation: Operation) -> Fault | None:
         """The fault that this request meets, scripted ones first."""
         scripted = self._next_scripted(operation) if self._scripted else None
-        return scripted or (self._roll(operation) if self._probabilities else None)
+        return scripted or (self._roll(operation) if self._dice else None)
 
     def _next_scripted(self, operation: Operation) -> Fault | None:
         for entry in self._scripted:
@@ -162,20 +148,12 @@ class Faults:
         if self._burst[operation.name]:
             self._burst[operation.name] -= 1
             return FAULTS["rate-limited"]
-        fault = self._throw()
+        fault = self._dice.throw()
         if fault is None or not _fits(fault, operation):
             return None
         if fault.name == "rate-limited":
             self._burst[operation.name] = BURST
         return fault
-
-    def _throw(self) -> Fault | None:
-        roll = self._random.random()
-        for fault, share in self._probabilities:
-            if roll < share:
-                return fault
-            roll -= share
-        return None
 
 
 def _check_fit(faults: Iterable[Fault], operation: str) -> None:

@@ -84,7 +84,10 @@ class SocketExchange:
 
     async def answer(self) -> Answer:
         """Let the API answer."""
-        return self._api.answer(await self._read())
+        answer = self._api.answer(await self._read())
+        if answer.after is not None:
+            await answer.after.wait()
+        return answer
 
     async def answer_later(self) -> None:
         """Read the request now and let the API see it some seconds later, when nobody listens."""

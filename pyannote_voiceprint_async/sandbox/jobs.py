@@ -12,6 +12,7 @@ import attrs
 from pyannote_voiceprint_async.sandbox.clock import isoformat
 from pyannote_voiceprint_async.sandbox.media import Upload
 from pyannote_voiceprint_async.sandbox.voiceprints import voiceprint_of, voiceprint_of_digest
+from pyannote_voiceprint_async.sandbox.webhook_faults import WebhookFault
 
 Fate = Literal["succeeded", "failed", "canceled"]
 
@@ -48,6 +49,8 @@ class Job:
     """How the job ends."""
     media: Upload | None
     """The file behind a `media://` URL, as it was when the job was accepted."""
+    webhook_fault: WebhookFault | None = None
+    """What goes wrong with its webhook."""
 
     @property
     def finished_at(self) -> float:
@@ -105,9 +108,12 @@ class Jobs:
         # A string keeps this series apart from the faults', which has the plain seed.
         self._random = Random(f"durations {seed}")
 
-    def accept(self, request: dict[str, Any], media: Upload | None, now: float) -> Job:
+    def accept(
+        self, request: dict[str, Any], media: Upload | None, now: float, fault: WebhookFault | None = None
+    ) -> Job:
         """Turn a checked request into a job. From here on it is billed."""
         url = request["url"]
+        seconds = self._random.uniform(*self._seconds)
         job = Job(
             id=str(uuid.uuid4()),
             url=url,
@@ -115,9 +121,10 @@ class Jobs:
             webhook=request.get("webhook"),
             webhook_status_only=request.get("webhookStatusOnly", False),
             created_at=now,
-            seconds=self._random.uniform(*self._seconds),
+            seconds=0.0 if fault is not None and fault.early else seconds,
             fate=_fate(url, media),
             media=media,
+            webhook_fault=fault,
         )
         self._positions[job.id] = len(self.accepted)
         self.accepted.append(job)

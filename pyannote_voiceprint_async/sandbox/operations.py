@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from pyannote_voiceprint_async.sandbox.answers import Answer, error, json_answer
 from pyannote_voiceprint_async.sandbox.clock import isoformat
 from pyannote_voiceprint_async.sandbox.jobs import STATUSES, Job
+from pyannote_voiceprint_async.sandbox.outputs import output_of
 from pyannote_voiceprint_async.sandbox.validation import Invalid, check
 
 if TYPE_CHECKING:
@@ -62,8 +63,10 @@ def _voiceprint(api: "Api", call: Call) -> Answer:
     if not api.has_credit():
         return error(402, "Subscription is required")
     now = api.now()
-    job = api.jobs.accept(request, api.media.find(request["url"], now), now)
-    return json_answer(200, {"jobId": job.id, "status": job.status(now)})
+    fault = api.webhooks.choose_fault() if "webhook" in request else None
+    job = api.jobs.accept(request, api.media.find(request["url"], now), now, fault)
+    answer = json_answer(200, {"jobId": job.id, "status": job.status(now)})
+    return attrs.evolve(answer, after=api.webhooks.schedule(job))
 
 
 def _job(api: "Api", call: Call) -> Answer:
@@ -85,9 +88,7 @@ def _output(api: "Api", job: Job, now: float) -> dict[str, Any]:
     """The field `output`, or nothing where a job has none (any more)."""
     if not job.finished_at <= now < job.finished_at + api.settings.output_seconds:
         return {}
-    if job.fate == "succeeded":
-        return {"output": {"voiceprint": job.voiceprint}}
-    return _FAILED_OUTPUTS[api.settings.failed_output] if job.fate == "failed" else {}
+    return output_of(job, api.settings.failed_output)
 
 
 def _jobs(api: "Api", call: Call) -> Answer:
@@ -105,12 +106,6 @@ def _jobs(api: "Api", call: Call) -> Answer:
     items = [job.to_summary(now) for job in jobs]
     return json_answer(200, {"items": items, "nextCursor": jobs[-1].id if more else None})
 
-
-_FAILED_OUTPUTS: Mapping[Literal["error", "null", "missing"], dict[str, Any]] = {
-    "error": {"output": {"error": "Could not load audio"}},
-    "null": {"output": None},
-    "missing": {},
-}
 
 _TABLE = (
     Operation("test", "GET", "/v1/test", reads=False, submits=False, answer=_test),

@@ -4,6 +4,7 @@ import re
 
 from pyannote_voiceprint_async.sandbox.faults import checked_faults
 from pyannote_voiceprint_async.sandbox.limits import Limit
+from pyannote_voiceprint_async.sandbox.webhook_faults import checked_webhook_faults
 
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+"
 _LIMIT = re.compile(rf"([0-9]+)/({_NUMBER})")
@@ -42,9 +43,24 @@ def parse_fault(text: str) -> tuple[str, float]:
     Raises:
         ValueError: With a sentence that says what was expected.
     """
-    match = _FAULT.fullmatch(text)
-    if not match:
-        raise ValueError(f"A fault is written NAME=PROBABILITY, such as server-error=0.05, not {text!r}.")
-    fault = match[1], float(match[2])
+    fault = _parse_share(text, "server-error=0.05")
     checked_faults([fault])
     return fault
+
+
+def parse_webhook_fault(text: str) -> tuple[str, float]:
+    """`lost=0.02`: this fault in the webhooks of two of a hundred jobs.
+
+    Raises:
+        ValueError: With a sentence that says what was expected.
+    """
+    fault = _parse_share(text, "lost=0.05")
+    checked_webhook_faults([fault])
+    return fault
+
+
+def _parse_share(text: str, example: str) -> tuple[str, float]:
+    match = _FAULT.fullmatch(text)
+    if not match:
+        raise ValueError(f"A fault is written NAME=PROBABILITY, such as {example}, not {text!r}.")
+    return match[1], float(match[2])

@@ -9,6 +9,7 @@ from aiohttp import web
 from pyannote_voiceprint_async.sandbox.answers import Answer, error, json_answer
 from pyannote_voiceprint_async.sandbox.api import Api
 from pyannote_voiceprint_async.sandbox.backstage import send_jobs
+from pyannote_voiceprint_async.sandbox.deliveries import Delivery
 from pyannote_voiceprint_async.sandbox.faults import Faults
 from pyannote_voiceprint_async.sandbox.gateway import Gateway
 from pyannote_voiceprint_async.sandbox.jobs import Job
@@ -60,14 +61,24 @@ class Sandbox:
         return self.settings.api_key
 
     @property
+    def webhook_secret(self) -> str:
+        """What webhooks are signed with."""
+        return self.settings.webhook_secret
+
+    @property
     def accepted(self) -> Sequence[Job]:
         """Every accepted job, oldest first: what was billed."""
         return self._api.jobs.accepted
 
     @property
+    def deliveries(self) -> Sequence[Delivery]:
+        """Every try to deliver a webhook, in the order in which they were over."""
+        return self._api.webhooks.deliveries
+
+    @property
     def state(self) -> State:
         """What was seen so far."""
-        return self._counters.snapshot(len(self.accepted))
+        return self._counters.snapshot(len(self.accepted), self._api.webhooks.tally())
 
     def fail_next(self, faults: str | Iterable[str], *, operation: str | None = None) -> None:
         """Let the next requests meet these faults, one each; a `rate-limited` of this kind has no burst.
@@ -80,6 +91,17 @@ class Sandbox:
             ValueError: For an unknown name, or a fault that this operation cannot meet.
         """
         self._faults.script([faults] if isinstance(faults, str) else faults, operation)
+
+    def fail_next_webhook(self, faults: str | Iterable[str]) -> None:
+        """Let the webhooks of the next jobs that are accepted with one meet these faults, one each.
+
+        Args:
+            faults: A name of `WEBHOOK_FAULTS`, or several for as many jobs.
+
+        Raises:
+            ValueError: For an unknown name.
+        """
+        self._api.webhooks.script([faults] if isinstance(faults, str) else faults)
 
     async def __aenter__(self) -> Self:
         server = web.Server(self._handle, access_log=None)
@@ -109,6 +131,7 @@ class Sandbox:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._api.webhooks.close()
         await runner.cleanup()
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import functools
 import inspect
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Concatenate, Literal, ParamSpec
 
@@ -13,7 +13,10 @@ import attrs
 from pyannote_voiceprint_async.sandbox.clock import Now, anchored_clock
 from pyannote_voiceprint_async.sandbox.faults import checked_faults
 from pyannote_voiceprint_async.sandbox.limits import Limit, WindowKind
+from pyannote_voiceprint_async.sandbox.outputs import FailedOutput
+from pyannote_voiceprint_async.sandbox.signatures import SIGNATURES, SignatureForm
 from pyannote_voiceprint_async.sandbox.validation import MediaKeys
+from pyannote_voiceprint_async.sandbox.webhook_faults import checked_webhook_faults
 
 _P = ParamSpec("_P")
 
@@ -27,6 +30,17 @@ def _to_range(value: float | tuple[float, float]) -> tuple[float, float]:
     if not 0 <= low <= high < math.inf:
         raise ValueError(f"Seconds must be a number or (low, high) with 0 <= low <= high, not {value!r}.")
     return float(low), float(high)
+
+
+def _to_delays(value: Iterable[float]) -> tuple[float, ...]:
+    delays = tuple(float(delay) for delay in value)
+    if not all(0 <= delay < math.inf for delay in delays):
+        raise ValueError(f"Delays must be numbers of seconds, zero or more, not {value!r}.")
+    return delays
+
+
+def _to_webhook_faults(value: Mapping[str, float]) -> Mapping[str, float]:
+    return MappingProxyType(checked_webhook_faults(value))
 
 
 def _to_faults(value: Mapping[str, float]) -> Mapping[str, float]:
@@ -46,6 +60,16 @@ def _not_negative(_instance: object, attribute: "attrs.Attribute[Any]", value: f
         raise ValueError(f"{attribute.name!r} must be zero or more, not {value!r}.")
 
 
+def _finite(_instance: object, attribute: "attrs.Attribute[Any]", value: float) -> None:
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{attribute.name!r} must be a finite number, zero or more, not {value!r}.")
+
+
+def _positive(_instance: object, attribute: "attrs.Attribute[Any]", value: float) -> None:
+    if not 0 < value < math.inf:
+        raise ValueError(f"{attribute.name!r} must be a positive number, not {value!r}.")
+
+
 @attrs.frozen(kw_only=True)
 class Settings:
     """How this sandbox behaves.
@@ -62,7 +86,7 @@ class Settings:
         credit: Submissions that are accepted before 402; `None` is without end.
         latency: Seconds that an answer takes, or a range; some of it passes before the request is looked at.
         faults: Probability of each fault by name, see `FAULTS`.
-        seed: Where all chance comes from: faults, durations, latencies.
+        seed: Where all chance comes from: faults, durations, latencies, faults of webhooks.
         output_seconds: Seconds after its end for which a job keeps its output.
         media_seconds: Seconds for which an uploaded file is kept.
         presigned_seconds: Whole seconds for which an upload's URL is good.
@@ -72,8 +96,16 @@ class Settings:
         media_keys: `any`, or `flat`: keys with a slash or an underscore are refused.
         chunked_put: Whether an upload may come without its length.
         failed_output: Output of a failed job: an `error`, `null`, or `missing`.
+        webhook_secret: What webhooks are signed with.
+        webhook_signature: How a signature is written: `hex`, `base64` or `v0` (`v0=` and hex).
+        webhook_timeout: Seconds that a receiver has to answer; they pass on the event loop's clock, not on `now`.
+        webhook_retry_delays: Seconds between a try that failed and the next one, for as many retries.
+        webhook_time_scale: Factor of these delays, so that a test need not wait for minutes.
+        webhook_sign_anew: Each retry has a timestamp and a signature of its own; otherwise those of the first try.
+        webhook_failed_as: Status by which a webhook tells a failed job: `failed` or `canceled`.
+        webhook_faults: Probability of each fault of a job's webhook by name, see `WEBHOOK_FAULTS`.
         now: The time as UTC epoch seconds; tests hand in their own.
-        sleep: How the sandbox waits (latency and `accept-late` only); tests hand in their own.
+        sleep: How the sandbox waits (for latency, `accept-late` and webhooks); tests hand in their own.
     """
 
     host: str = "127.0.0.1"
@@ -96,9 +128,17 @@ class Settings:
     headers: bool = True
     media_keys: MediaKeys = attrs.field(default="any", validator=_one_of("any", "flat"))
     chunked_put: bool = False
-    failed_output: Literal["error", "null", "missing"] = attrs.field(
-        default="error", validator=_one_of("error", "null", "missing")
+    failed_output: FailedOutput = attrs.field(default="error", validator=_one_of("error", "null", "missing"))
+    webhook_secret: str = attrs.field(default="sandbox-webhook-secret", repr=False)
+    webhook_signature: SignatureForm = attrs.field(default="hex", validator=_one_of(*SIGNATURES))
+    webhook_timeout: float = attrs.field(default=10.0, validator=_positive)
+    webhook_retry_delays: tuple[float, ...] = attrs.field(default=(0.0, 60.0, 300.0), converter=_to_delays)
+    webhook_time_scale: float = attrs.field(default=1.0, validator=_finite)
+    webhook_sign_anew: bool = True
+    webhook_failed_as: Literal["failed", "canceled"] = attrs.field(
+        default="failed", validator=_one_of("failed", "canceled")
     )
+    webhook_faults: Mapping[str, float] = attrs.field(factory=dict, converter=_to_webhook_faults)
     now: Now = attrs.field(factory=anchored_clock, repr=False)
     sleep: Callable[[float], Awaitable[object]] = attrs.field(default=asyncio.sleep, repr=False)
 

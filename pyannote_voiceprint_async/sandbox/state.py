@@ -41,6 +41,22 @@ class Tally:
 
 
 @attrs.frozen
+class WebhookTally:
+    """Counts of webhooks."""
+
+    attempts: int
+    """Tries that are over, retries among them."""
+    delivered: int
+    """Tries that a receiver took."""
+    waiting: int
+    """Webhooks that wait for the end of their job or for a retry, or are on their way."""
+
+    def to_dict(self) -> dict[str, int]:
+        """The tally as `/_sandbox/state` writes it."""
+        return attrs.asdict(self)
+
+
+@attrs.frozen
 class State:
     """The counts of one moment."""
 
@@ -50,11 +66,18 @@ class State:
     """All operations of the API together, uploads not counted."""
     jobs: int
     """Accepted jobs."""
+    webhooks: WebhookTally
+    """What was told of their ends."""
 
     def to_dict(self) -> dict[str, Any]:
         """The state as `/_sandbox/state` writes it."""
         operations = {name: tally.to_dict() for name, tally in self.operations.items()}
-        return {"operations": operations, "total": self.total.to_dict(), "jobs": self.jobs}
+        return {
+            "operations": operations,
+            "total": self.total.to_dict(),
+            "jobs": self.jobs,
+            "webhooks": self.webhooks.to_dict(),
+        }
 
 
 class Counters:
@@ -91,8 +114,8 @@ class Counters:
         self._operations[operation].rate_limited += 1
         self._total.rate_limited += 1
 
-    def snapshot(self, jobs: int) -> State:
+    def snapshot(self, jobs: int, webhooks: WebhookTally) -> State:
         """The counts of this moment, which later requests do not change."""
         tallies = {**self._operations, "upload": self._upload}
         operations = {name: attrs.evolve(tally) for name, tally in tallies.items()}
-        return State(operations, attrs.evolve(self._total), jobs)
+        return State(operations, attrs.evolve(self._total), jobs, webhooks)

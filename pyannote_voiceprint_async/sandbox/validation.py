@@ -90,7 +90,7 @@ def _webhook(value: Any) -> str:
     if not _is_web_url(value):
         return "Invalid URL"
     parts = urlsplit(value)
-    return "" if parts.scheme == "https" or _is_loopback(parts.hostname or "") else "webhook must be HTTPS"
+    return "" if parts.scheme == "https" or is_loopback(parts.hostname or "") else "webhook must be HTTPS"
 
 
 def _webhook_status_only(value: Any) -> str:
@@ -104,7 +104,8 @@ def _is_web_url(value: str) -> bool:
         return False
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether this host is this machine: the only one that webhooks reach without TLS."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 import aiohttp
 import attrs
 import pytest
+from aiohttp import web
 
 from pyannote_voiceprint_async.sandbox import Sandbox
 
@@ -89,6 +90,70 @@ class Caller:
 async def _reply(request) -> Reply:
     async with request as response:
         return Reply(response.status, response.headers, await response.read())
+
+
+@attrs.frozen
+class Received:
+    """A webhook as its receiver sees it."""
+
+    path: str
+    headers: object
+    body: bytes
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+
+class Receiver:
+    """Takes webhooks on a real socket, and behaves as told.
+
+    `behaviour` gives the answer: an HTTP status, "drop" (no answer), "loop" (a redirect to itself) or "hang" (until
+    `release` is set, and then 200). The last one stays.
+    """
+
+    def __init__(self) -> None:
+        self.received: list[Received] = []
+        self.behaviour: list[object] = [200]
+        self.release = asyncio.Event()
+        self.in_flight = 0
+        self.url = ""
+
+    async def until(self, count: int) -> list[Received]:
+        """Wait until so many webhooks have come."""
+        while len(self.received) < count:
+            await asyncio.sleep(0.001)
+        return self.received
+
+    async def handle(self, request: web.BaseRequest) -> web.Response:
+        self.in_flight += 1
+        try:
+            self.received.append(Received(request.path, request.headers, await request.read()))
+            return await self._behave(request)
+        finally:
+            self.in_flight -= 1
+
+    async def _behave(self, request: web.BaseRequest) -> web.Response:
+        behaviour = self.behaviour.pop(0) if len(self.behaviour) > 1 else self.behaviour[0]
+        if behaviour == "hang":
+            await self.release.wait()
+        if behaviour == "drop":
+            request.transport.abort()
+        if behaviour == "loop":
+            return web.Response(status=307, headers={"Location": str(request.url)})
+        return web.Response(status=behaviour if isinstance(behaviour, int) else 200)
+
+
+@pytest.fixture
+async def receiver():
+    receiver = Receiver()
+    runner = web.ServerRunner(web.Server(receiver.handle, access_log=None), shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
+    yield receiver
+    receiver.release.set()
+    await runner.cleanup()
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 import pytest
 
-from pyannote_voiceprint_async.sandbox import Limit, parse_fault, parse_limit, parse_range
+from pyannote_voiceprint_async.sandbox import Limit, parse_fault, parse_limit, parse_range, parse_webhook_fault
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,10 @@ def test_faults(text, fault):
     assert parse_fault(text) == fault
 
 
+def test_faults_of_webhooks():
+    assert parse_webhook_fault("lost=0.02") == ("lost", 0.02)
+
+
 @pytest.mark.parametrize(
     ("parse", "text", "sentence"),
     [
@@ -45,6 +49,8 @@ def test_faults(text, fault):
         (parse_fault, "server-error=often", "A fault is written NAME=PROBABILITY"),
         (parse_fault, "server-error=1.5", "must be between 0 and 1, not 1.5"),
         (parse_fault, "gremlins=0.1", "There is no fault 'gremlins'; there are drop-before-read, "),
+        (parse_webhook_fault, "lost", "A fault is written NAME=PROBABILITY"),
+        (parse_webhook_fault, "server-error=0.1", "There is no fault 'server-error'; there are duplicate, early, "),
     ],
 )
 def test_whatever_cannot_be_read_is_a_sentence(parse, text, sentence):

@@ -32,6 +32,16 @@ def test_numbers_and_pairs_become_value_objects():
         ("presigned_seconds", -1),
         ("accept_late_seconds", -1.0),
         ("rate_limit", (0, 60.0)),
+        ("webhook_signature", "sha1"),
+        ("webhook_timeout", 0.0),
+        ("webhook_timeout", math.inf),
+        ("webhook_retry_delays", (0.0, -1.0)),
+        ("webhook_retry_delays", (math.nan,)),
+        ("webhook_time_scale", -1.0),
+        ("webhook_time_scale", math.inf),
+        ("webhook_failed_as", "succeeded"),
+        ("webhook_faults", {"server-error": 0.1}),
+        ("webhook_faults", {"lost": 0.6, "early": 0.6}),
         ("faults", {"gremlins": 0.1}),
         ("faults", {"server-error": -0.1}),
         ("faults", {"server-error": math.nan}),
@@ -62,5 +72,6 @@ def test_faults_cannot_be_changed_behind_the_dice():
         settings.faults["server-error"] = 0.9
 
 
-def test_a_repr_does_not_show_the_key():
-    assert "my-secret" not in repr(Settings(api_key="my-secret"))
+@pytest.mark.parametrize("secret", ["api_key", "webhook_secret"])
+def test_a_repr_does_not_show_secrets(secret):
+    assert "my-secret" not in repr(Settings(**{secret: "my-secret"}))

@@ -1,4 +1,4 @@
-from pyannote_voiceprint_async.sandbox import Tally
+from pyannote_voiceprint_async.sandbox import Tally, WebhookTally
 from pyannote_voiceprint_async.sandbox.state import Counters
 
 
@@ -7,7 +7,7 @@ def test_the_highest_number_in_flight_stays():
     with counters.request("test"), counters.request("job"), counters.request("test"):
         pass
     with counters.request("test"):
-        state = counters.snapshot(jobs=0)
+        state = counters.snapshot(jobs=0, webhooks=WebhookTally(0, 0, 0))
     assert state.operations["test"] == Tally(3, in_flight=1, highest_in_flight=2)
     assert state.total == Tally(4, in_flight=1, highest_in_flight=3)
 
@@ -32,6 +32,7 @@ async def test_state_counts_by_operation(open_sandbox):
         },
         "total": {"requests": 4, "rateLimited": 1, "inFlight": 0, "highestInFlight": 1},
         "jobs": 2,
+        "webhooks": {"attempts": 0, "delivered": 0, "waiting": 0},
     }
     assert caller.sandbox.state.to_dict() == state
 

@@ -1,0 +1,347 @@
+"""The public API as users write it. mypy checks this file (`nox -s types`); it is never run."""
+
+import io
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO, assert_type
+
+import aiohttp
+from aiohttp import web
+
+from pyannote_voiceprint_async import (
+    AccountError,
+    ApiConnectionError,
+    ApiStatusError,
+    ApiTimeoutError,
+    AsyncVoiceprintClient,
+    AuthenticationError,
+    ClientClosedError,
+    ClientStats,
+    Clock,
+    ConfigurationError,
+    Enrolled,
+    FieldError,
+    InvalidRequestError,
+    InvalidSignatureError,
+    JobCanceledError,
+    JobCreated,
+    JobError,
+    JobExpiredError,
+    JobFailedError,
+    JobStatus,
+    JobSummary,
+    JobTimeoutError,
+    KeyStatus,
+    LocalAudio,
+    MediaError,
+    Model,
+    NotFoundError,
+    PermissionDeniedError,
+    Polling,
+    QueueTooLongError,
+    RateLimit,
+    RateLimitError,
+    RateLimits,
+    RetryPolicy,
+    ServerError,
+    Source,
+    StaleWebhookError,
+    Submission,
+    SubscriptionRequiredError,
+    Throttle,
+    Timeouts,
+    UnexpectedResponseError,
+    Voiceprint,
+    VoiceprintError,
+    VoiceprintJob,
+    VoiceprintOutput,
+    VoiceprintRequest,
+    WebhookError,
+    WebhookEvent,
+    __version__,
+    aiohttp_webhook_handler,
+    verify,
+)
+from pyannote_voiceprint_async.sandbox import Sandbox
+
+URL = "https://example.com/voices/ada.wav"
+
+
+# Settings
+
+
+def settings(throttle: Throttle, session: aiohttp.ClientSession, clock: Clock) -> AsyncVoiceprintClient:
+    AsyncVoiceprintClient()
+    AsyncVoiceprintClient(None)
+    AsyncVoiceprintClient("key", throttle=throttle, webhook=None, proxy=None, session=None)
+    AsyncVoiceprintClient("key", unknown=True)  # type: ignore[call-arg]
+    AsyncVoiceprintClient("key", "https://api.example.com")  # type: ignore[call-arg]  # all else by keyword
+    return AsyncVoiceprintClient(
+        api_key="key",
+        base_url="https://api.example.com",
+        max_concurrency=16,
+        max_uploads=2,
+        rate_limits=RateLimits(
+            submissions=RateLimit(50),
+            identify=RateLimit(limit=50, per=60),
+            media=RateLimit(50, 60.0),
+            job_reads=None,
+            job_lists=None,
+            key_test=None,
+        ),
+        max_queue_wait=5.0,
+        retry=RetryPolicy(max_tries=3, max_elapsed=60, base=0.1, cap=5, max_retry_after=30, replay_unknown=False),
+        timeouts=Timeouts(connect=5, read=10, total=20, upload_stall=30),
+        polling=Polling(first=0.5, longest=10, webhook_grace=60),
+        webhook="https://example.com/hook",
+        proxy="http://proxy.example.com:3128",
+        session=session,
+        clock=clock,
+    )
+
+
+def shared_throttle() -> None:
+    throttle = Throttle(32, RateLimits(submissions=RateLimit(500)))
+    assert_type(throttle.in_flight, int)
+    assert_type(throttle.queued, int)
+    assert_type(throttle.limit("submissions"), int)
+
+
+class FrozenClock:
+    """A clock of the user's own needs no base class."""
+
+    def time(self) -> float:
+        return 0.0
+
+    def wall(self) -> float:
+        return 0.0
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> "FrozenTimer":
+        return FrozenTimer()
+
+
+class FrozenTimer:
+    def cancel(self) -> None: ...
+
+
+def own_clock() -> None:
+    AsyncVoiceprintClient("key", clock=FrozenClock())
+
+
+# One voice
+
+
+async def one(client: AsyncVoiceprintClient, path: Path, file: BinaryIO) -> None:
+    voiceprint = assert_type(await client.voiceprint(URL), Voiceprint)
+    await client.voiceprint(path)
+    await client.voiceprint(path.read_bytes())
+    await client.voiceprint(io.BytesIO())
+    await client.voiceprint(file)
+    await client.voiceprint(VoiceprintRequest(URL))
+    await client.voiceprint(7)  # type: ignore[arg-type]
+    await client.voiceprint(
+        URL,
+        model="precision-3",
+        webhook="https://example.com/hook",
+        timeout=None,
+        on_submitted=keep,
+        max_queue_wait=1.0,
+    )
+    await client.voiceprint(URL, on_submitted=keep_at_once)
+    jobs: list[JobCreated] = []
+    await client.voiceprint(URL, model=Model.PRECISION_2, on_submitted=jobs.append)
+
+    assert_type(voiceprint.value, str)
+    assert_type(voiceprint.model, str)
+    assert_type(voiceprint.job_id, str)
+    assert_type(voiceprint.created_at, datetime | None)
+    assert_type(voiceprint.warnings, tuple[str, ...])
+    assert_type(voiceprint.to_dict(), dict[str, Any])
+    assert_type(Voiceprint.from_dict(voiceprint.to_dict()), Voiceprint)
+    voiceprint.value = "another"  # type: ignore[misc]  # frozen
+
+
+async def keep(job: JobCreated) -> None: ...
+
+
+def keep_at_once(job: JobCreated) -> None: ...
+
+
+async def step_by_step(client: AsyncVoiceprintClient) -> None:
+    job = assert_type(await client.submit(URL), JobCreated)
+    await client.submit(URL, model=Model.PRECISION_2, webhook="https://example.com/hook", webhook_status_only=True)
+    await client.submit(VoiceprintRequest(URL, "precision-2", webhook=None, webhook_status_only=False))
+    await client.submit(Path("ada.wav"))  # type: ignore[arg-type]  # upload it first
+    assert_type(job.job_id, str)
+    assert_type(job.status, JobStatus)
+    assert_type(job.warning, str | None)
+
+    assert_type(await client.wait(job), VoiceprintJob)
+    assert_type(await client.wait(job.job_id, timeout=60), VoiceprintJob)
+    await client.wait(job, timeout=None)
+    done = assert_type(await client.get_job(job.job_id), VoiceprintJob)
+    assert_type(done.created_at, datetime | None)
+    assert_type(done.updated_at, datetime | None)
+    assert_type(done.output, VoiceprintOutput | None)
+    assert_type(done.voiceprint, str | None)
+    assert_type(done.status.is_terminal, bool)
+    if done.output:
+        assert_type(done.output.voiceprint, str | None)
+        assert_type(done.output.warning, str | None)
+        assert_type(done.output.error, str | None)
+
+
+async def upload(client: AsyncVoiceprintClient, path: Path, audio: LocalAudio) -> None:
+    url = assert_type(await client.upload(path), str)
+    await client.upload(audio, media_key="ada.wav", on_progress=show)
+    await client.upload("ada.wav")  # type: ignore[arg-type]  # a str is never local
+    await client.submit(url)
+
+
+def show(sent_bytes: int, total_bytes: int) -> None: ...
+
+
+# Many voices
+
+
+def urls() -> Iterator[str]:
+    yield URL
+
+
+async def presigned() -> AsyncIterator[VoiceprintRequest]:
+    yield VoiceprintRequest(URL)
+
+
+async def submit_many(client: AsyncVoiceprintClient) -> None:
+    async with client.submit_many(urls()) as results:
+        async for submission in results:
+            assert_type(submission, Submission)
+            assert_type(submission.index, int)
+            assert_type(submission.request, VoiceprintRequest | str)
+            assert_type(submission.job, JobCreated | None)
+            assert_type(submission.error, Exception | None)
+    assert_type(results.unfinished, list[Submission])
+
+    async with client.submit_many([URL, URL]) as results, client.submit_many(presigned()):
+        await results.aclose()
+    client.submit_many([7])  # type: ignore[list-item]
+
+
+async def voiceprint_many(client: AsyncVoiceprintClient, sources: list[Source]) -> None:
+    async with client.voiceprint_many(sources, model="precision-2", webhook=None, timeout=60) as results:
+        async for result in results:
+            assert_type(result, Enrolled)
+            assert_type(result.index, int)
+            assert_type(result.voiceprint, Voiceprint | None)
+            assert_type(result.error, Exception | None)
+            source: Source = result.source
+    assert_type(results.unfinished, list[Enrolled])
+    client.voiceprint_many(Path("examples").glob("*.wav"))
+    client.voiceprint_many([URL, b"RIFF", VoiceprintRequest(URL)])
+    client.voiceprint_many(presigned())
+    await client.voiceprint(source)
+
+
+# The rest of the client
+
+
+async def account(client: AsyncVoiceprintClient) -> None:
+    status = assert_type(await client.check_key(), KeyStatus)
+    assert_type(status.status, str)
+    assert_type(status.message, str)
+    async for summary in client.list_jobs(status=JobStatus.SUCCEEDED):
+        assert_type(summary, JobSummary)
+        assert_type(summary.job_id, str)
+        assert_type(summary.status, JobStatus)
+        assert_type(summary.created_at, datetime | None)
+    newest = assert_type([summary async for summary in client.list_jobs()], list[JobSummary])
+    client.list_jobs(status="succeeded")
+    print(newest, __version__)  # noqa: T201
+
+
+async def life() -> None:
+    async with AsyncVoiceprintClient() as client:
+        assert_type(client, AsyncVoiceprintClient)
+        assert_type(client.abandoned, tuple[JobCreated, ...])
+        stats = assert_type(client.stats, ClientStats)
+        counts = (stats.in_flight, stats.queued, stats.requests, stats.retries, stats.rate_limited)
+        assert_type(counts, tuple[int, int, int, int, int])
+    await client.aclose()
+
+
+async def in_a_test() -> None:
+    async with Sandbox(job_seconds=(0.1, 0.2), rate_limit=(10, 1.0), media_keys="flat") as sandbox:
+        sandbox.fail_next(["server-error", "drop-after-accept"], operation="voiceprint")
+        client = AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url)
+        await client.aclose()
+        assert_type(sandbox.accepted[0].id, str)
+        assert_type(sandbox.state.operations["voiceprint"].rate_limited, int)
+
+
+# Webhooks
+
+
+def deliver(client: AsyncVoiceprintClient, body: bytes, headers: dict[str, str]) -> None:
+    event = assert_type(verify(body, headers, "secret"), WebhookEvent)
+    verify(body, headers, ["new secret", "old secret"], tolerance=60, now=1_753_000_000.0)
+    verify("text", headers, "secret")  # type: ignore[arg-type]  # the raw body
+    client.deliver(event)
+    assert_type(event.job_id, str)
+    assert_type(event.status, JobStatus)
+    assert_type(event.output, VoiceprintOutput | None)
+    assert_type(event.timestamp, datetime | None)
+    assert_type(event.retry_num, int | None)
+    assert_type(event.retry_reason, str | None)
+
+
+def receive(client: AsyncVoiceprintClient, app: web.Application) -> None:
+    app.router.add_post("/webhooks/pyannote", aiohttp_webhook_handler(client, "secret", tolerance=60))
+
+
+# Errors
+
+
+async def what_was_wrong(call: Awaitable[Voiceprint]) -> None:
+    try:
+        await call
+    except InvalidRequestError as error:
+        assert_type(error.errors, tuple[FieldError, ...])
+        assert_type(error.errors[0].field, str)
+        assert_type(error.errors[0].message, str)
+    except QueueTooLongError as error:
+        assert_type(error.expected_wait, float)
+    except VoiceprintError as error:
+        assert_type(error.retryable, bool)
+        assert_type(error.outcome_unknown, bool)
+        assert_type(error.status, int | None)
+        assert_type(error.message, str | None)
+        assert_type(error.request_id, str | None)
+        assert_type(error.job_id, str | None)
+        assert_type(error.retry_after, float | None)
+        assert_type(error.headers, dict[str, str])
+
+
+# Whoever catches the class on the left catches those on the right.
+configuration: list[ConfigurationError] = [ClientClosedError()]
+connection: list[ApiConnectionError] = [ApiTimeoutError()]
+account_errors: list[AccountError] = [AuthenticationError(), SubscriptionRequiredError(), PermissionDeniedError()]
+status: list[ApiStatusError] = [
+    *account_errors,
+    InvalidRequestError(),
+    NotFoundError(),
+    RateLimitError(),
+    ServerError(),
+]
+job: list[JobError] = [JobFailedError(), JobCanceledError(), JobTimeoutError(), JobExpiredError()]
+webhook: list[WebhookError] = [InvalidSignatureError(), StaleWebhookError()]
+every: list[VoiceprintError] = [
+    *configuration,
+    *connection,
+    *status,
+    *job,
+    *webhook,
+    QueueTooLongError(),
+    UnexpectedResponseError(),
+    MediaError(),
+]
