@@ -144,7 +144,7 @@ def _open(path: "os.PathLike[str]") -> IO[bytes]:
             return Path(path).open("rb")
     except (OSError, ValueError) as exc:
         raise MediaError(f"The audio file cannot be opened ({_why(exc)}): {os.fspath(path)}") from None
-    kind = "is a directory" if stat.S_ISDIR(mode) else "is no regular file"
+    kind = "is a directory" if stat.S_ISDIR(mode) else "it is no audio file"
     raise MediaError(f"The audio file cannot be opened ({kind}): {os.fspath(path)}")
 
 

@@ -171,12 +171,14 @@ class _Simulation:
         self.turns: dict[int, Turn] = {}
         self._events: list[tuple[float, int, Callable[[], object]]] = []
         self._order = itertools.count()
+        self._most = 1000 + 100 * len(history.requests)
 
     def at(self, when: float, action: Callable[[], object]) -> None:
         heapq.heappush(self._events, (when, next(self._order), action))
 
     def run(self) -> None:
         while (wake := self.throttle.next_at(self.now)) is not None or self._events:
+            assert len(self.history.log) <= self._most, "requests go round in circles"
             if wake is not None and (not self._events or wake <= self._events[0][0]):
                 assert wake > self.now, "the one timer of the transport would spin"
                 self.now = wake

@@ -33,9 +33,6 @@ class Agenda:
         # An alarm that was replaced takes a moment to end, and close() waits for that, too.
         self._alarms: set[asyncio.Task[None]] = set()
 
-    def __len__(self) -> int:
-        return len(self._entries) + len(self._under_way)
-
     def add(self, at: float, action: Action) -> None:
         """Do this at that time."""
         heappush(self._entries, (at, next(self._numbers), action))

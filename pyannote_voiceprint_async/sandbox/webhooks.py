@@ -26,6 +26,7 @@ class Webhooks:
     def __init__(self, settings: Settings) -> None:
         self.deliveries: list[Delivery] = []
         self._delivered = 0
+        self._waiting = 0
         self._settings = settings
         self._faults = WebhookFaults(settings.webhook_faults, settings.seed)
         self._agenda = Agenda(settings.now, settings.sleep, MOST_AT_ONCE)
@@ -53,34 +54,38 @@ class Webhooks:
             return None
         fault = job.webhook_fault or NO_FAULT
         notice = Notice(job, job.webhook, fault, asyncio.Event() if fault.early else None)
+        self._waiting += fault.copies
         for _ in range(fault.copies):
             self._agenda.add(job.finished_at, partial(self._deliver, notice))
         return notice.tried
 
     def tally(self) -> WebhookTally:
         """The counts of this moment."""
-        return WebhookTally(len(self.deliveries), self._delivered, len(self._agenda))
+        return WebhookTally(len(self.deliveries), self._delivered, self._waiting)
 
     async def close(self) -> None:
         """End what is under way, and forget what was to come."""
         await self._agenda.close()
         await self._sender.close()
+        self._waiting = 0
 
     async def _deliver(self, notice: Notice) -> None:
         timestamp = notice.signed_at
         if timestamp is None or self._settings.webhook_sign_anew:
             timestamp = int(self._settings.now())
         status, reason = await self._sender.post(notice.url, *to_request(notice, timestamp, self._settings))
-        self._delivered += reason is None
         self.deliveries.append(Delivery(notice.job.id, notice.url, notice.attempt, status, reason))
-        if reason is not None:
-            self._try_again(notice, timestamp, reason)
+        self._delivered += reason is None
+        if reason is None or not self._try_again(notice, timestamp, reason):
+            self._waiting -= 1
         if notice.tried is not None:
             notice.tried.set()
 
-    def _try_again(self, notice: Notice, timestamp: int, reason: str) -> None:
-        """After the next pause, if there is one left."""
+    def _try_again(self, notice: Notice, timestamp: int, reason: str) -> bool:
+        """After the next pause; false when there is none left."""
         delays = self._settings.webhook_retry_delays[notice.attempt - 1 :]
-        if delays:
-            at = self._settings.now() + delays[0] * self._settings.webhook_time_scale
-            self._agenda.add(at, partial(self._deliver, notice.again(timestamp, reason)))
+        if not delays:
+            return False
+        at = self._settings.now() + delays[0] * self._settings.webhook_time_scale
+        self._agenda.add(at, partial(self._deliver, notice.again(timestamp, reason)))
+        return True

@@ -65,7 +65,7 @@ async def test_one_sleep_serves_thousands(agenda, log, time):
         agenda.add(log.start + delay, log.action(delay))
         await asyncio.sleep(0)
     await settle()
-    assert (time.sleepers, len(agenda)) == (1, 2000)
+    assert (time.sleepers, log.lines) == (1, [])
     assert len(time.slept) < 20  # as often as a new minimum came
 
 
@@ -90,7 +90,7 @@ async def test_a_sleep_that_ends_without_room_is_not_forgotten(agenda, log, time
     await time.until_sleepers(1)
     await time.advance(10.0)
     await settle()
-    assert ([name for _, name in log.lines], len(agenda)) == ([0, 1], 3)
+    assert [name for _, name in log.lines] == [0, 1]
     ends[0].set()
     await settle()
     assert log.lines[-1] == (10.0, "later")
@@ -103,7 +103,8 @@ async def test_closing_ends_everything(agenda, log, time):
     agenda.add(log.start + 10.0, log.action("sooner"))
     await time.until_sleepers(1)
     await agenda.close()
-    assert (asyncio.all_tasks(), len(agenda), time.sleepers) == (tasks, 0, 0)
+    assert (asyncio.all_tasks(), time.sleepers) == (tasks, 0)
+    assert log.lines == [(0.0, "hangs")]
 
 
 async def test_an_agenda_that_was_closed_starts_anew(agenda, log, time):
