@@ -8,12 +8,12 @@ from enum import Enum
 from .errors import VoiceprintError
 from .settings import RateLimit
 
-__all__ = ["Budget", "Stage", "Turn"]
+__all__ = ["MANY", "Budget", "Stage", "Turn"]
 
 # Places that come back within this part of a window come back together, with the last of them: the memory of
 # a budget is bounded, however large its limit is.
 _BUCKETS = 1000
-_MANY = 1000
+MANY = 1000
 
 
 class Stage(Enum):
@@ -100,7 +100,7 @@ class Budget:
     def desert(self) -> None:
         """Count one less in line; who left still lies in the heap, until there are too many of them."""
         self.queued -= 1
-        if len(self.queue) > 2 * self.queued + _MANY:
+        if len(self.queue) > 2 * self.queued + MANY:
             self.queue = [turn for turn in self.queue if turn.stage is Stage.WAITS_FOR_PLACE]
             heapq.heapify(self.queue)
 

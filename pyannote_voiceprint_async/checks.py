@@ -87,7 +87,7 @@ def check_api_key(key: str | None) -> str:
     Raises:
         ConfigurationError: there is none, or it cannot; says where keys come from.
     """
-    where = "Keys are made in the dashboard of pyannoteAI; set PYANNOTEAI_API_KEY, or pass api_key=."
+    where = "Keys are made in the dashboard of pyannoteAI; put one into the environment as PYANNOTEAI_API_KEY."
     if not key:
         raise ConfigurationError(f"There is no API key. {where}")
     if not isinstance(key, str) or not key.isascii() or _FORBIDDEN.search(key):

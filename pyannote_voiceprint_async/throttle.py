@@ -8,7 +8,7 @@ First come, first served; who was refused keeps its turn; who leaves while waiti
 import heapq
 from collections.abc import Callable
 
-from .budget import Budget, Stage, Turn
+from .budget import MANY, Budget, Stage, Turn
 from .checks import check_count
 from .endpoints import DEFAULT_LIMITS
 from .errors import VoiceprintError
@@ -80,6 +80,8 @@ class Throttle:
             case Stage.WAITS_FOR_SLOT:
                 self.queued -= 1
                 turn.budget.untake(turn)
+                if len(self._waiting_for_slot) > 2 * self.queued + MANY:
+                    self._forget_who_left()
             case Stage.GRANTED:
                 self.in_flight -= 1
                 turn.budget.untake(turn)
@@ -90,6 +92,8 @@ class Throttle:
         self._finish(turn)
         turn.budget.cool(turn, now)
         turn.budget.learn(turn, now, limit, remaining)
+        if turn.budget.in_use > turn.budget.limit:
+            self._back_to_line(turn.budget)
         self.advance(now)
 
     def lost(self, turn: Turn, now: float, until: float) -> None:
@@ -106,13 +110,7 @@ class Throttle:
         budget.learn(turn, now, limit, None)
         self.queued += 1
         self._stand_in_line(turn)
-        # Those that have a place and wait for a slot must not run into the same refusal.
-        for placed in self._waiting_for_slot:
-            if placed.budget is budget and placed.stage is Stage.WAITS_FOR_SLOT:
-                budget.untake(placed)
-                self._stand_in_line(placed)
-        self._waiting_for_slot = [other for other in self._waiting_for_slot if other.stage is Stage.WAITS_FOR_SLOT]
-        heapq.heapify(self._waiting_for_slot)
+        self._back_to_line(budget)
         self.advance(now)
 
     def dismiss(self, budget: str, error: VoiceprintError) -> None:
@@ -150,6 +148,18 @@ class Throttle:
             return None
         times = [budget.opens_at(now) for budget in self._budgets.values() if budget.queued]
         return min((when for when in times if when is not None), default=None)
+
+    def _back_to_line(self, budget: Budget) -> None:
+        """Let those that have a place and wait for a slot check again: they must not run into a refusal."""
+        for placed in self._waiting_for_slot:
+            if placed.budget is budget and placed.stage is Stage.WAITS_FOR_SLOT:
+                budget.untake(placed)
+                self._stand_in_line(placed)
+        self._forget_who_left()
+
+    def _forget_who_left(self) -> None:
+        self._waiting_for_slot = [turn for turn in self._waiting_for_slot if turn.stage is Stage.WAITS_FOR_SLOT]
+        heapq.heapify(self._waiting_for_slot)
 
     def _stand_in_line(self, turn: Turn) -> None:
         turn.stage = Stage.WAITS_FOR_PLACE

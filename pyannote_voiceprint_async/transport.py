@@ -20,7 +20,14 @@ from .budget import Stage
 from .call import Call
 from .clock import Clock, Timer, deadline
 from .endpoints import GET_JOB, Endpoint
-from .errors import ApiTimeoutError, ClientClosedError, QueueTooLongError, RateLimitError, UnexpectedResponseError
+from .errors import (
+    ApiTimeoutError,
+    ClientClosedError,
+    QueueTooLongError,
+    RateLimitError,
+    UnexpectedResponseError,
+    VoiceprintError,
+)
 from .models import JobCreated, VoiceprintJob
 from .retry import Attempted, exponential, repeating
 from .settings import RetryPolicy, Timeouts
@@ -128,12 +135,17 @@ class Transport:
 
     async def read_job(self, job_id: str) -> VoiceprintJob:
         """Read a job, and make sure that it is this one: a voiceprint of somebody else is worse than none."""
-        job = await self.send(GET_JOB, path={"job_id": job_id})
+        try:
+            job = await self.send(GET_JOB, path={"job_id": job_id})
+        except VoiceprintError as error:
+            error.job_id = job_id
+            raise
         if job.job_id != job_id:
             await self.wire.distrust()
             raise UnexpectedResponseError(
                 f"Asked for job {job_id}, the API answered with job {job.job_id}. It may be repeated without harm.",
                 retryable=True,
+                job_id=job_id,
             )
         return job
 
