@@ -68,7 +68,7 @@ async def measure(port: int, slices: int, requests: int) -> dict[str, list[float
             "bare aiohttp, prepared": prepared,
         }
         rates: dict[str, list[float]] = {name: [] for name in contestants}
-        for name, submit in contestants.items():
+        for submit in contestants.values():
             await run_slice(submit, requests)
         for _ in range(slices):
             for name, submit in contestants.items():
