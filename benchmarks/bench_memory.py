@@ -101,7 +101,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=50_000, help="results between two samples")
     options = parser.parse_args()
     command = [sys.executable, str(Path(__file__).with_name("fast_server.py"))]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603 - our own server
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
             report(asyncio.run(measure(int(server.stdout.readline()), options.items, options.every)))
