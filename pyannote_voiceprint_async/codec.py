@@ -42,7 +42,7 @@ _MODELS: tuple[type[Any], ...] = (
 
 # The API's spelling, where it is not the field's name in camelCase.
 _RENAMED: dict[type[Any], dict[str, str]] = {JobSummary: {"job_id": "id"}}
-_JOB_ID = re.compile(rb'"jobId"\s*:\s*"([A-Za-z0-9_.:-]{1,200})"')
+_JOB_ID = re.compile(rb'"jobId"\s*:\s*("(?:[^"\\]|\\.){1,1000}")', re.DOTALL)
 
 
 @attrs.frozen
@@ -92,7 +92,10 @@ def decode_refusal(body: bytes) -> Refusal:
 def find_job_id(body: bytes) -> str | None:
     """Give the job id that a broken answer to a submission still holds, if it does: it is paid for."""
     found = _JOB_ID.search(body)
-    return found.group(1).decode("ascii") if found else None
+    try:
+        return _text(orjson.loads(found.group(1))) if found else None
+    except ValueError:
+        return None
 
 
 def _text(raw: Any) -> str | None:

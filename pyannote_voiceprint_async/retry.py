@@ -12,6 +12,7 @@ A 429 never comes here: its wait belongs to the throttle, because it concerns ev
 """
 
 import logging
+import math
 import random
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar, cast
@@ -49,7 +50,8 @@ def exponential(policy: RetryPolicy, tries: int) -> float:
 
 def pause_after(error: VoiceprintError, tries: int, policy: RetryPolicy) -> float:
     """Give the final pause in seconds: the server's word where there is one, else the exponential."""
-    return exponential(policy, tries) if error.retry_after is None else error.retry_after
+    told = error.retry_after
+    return told if told is not None and 0.0 < told < math.inf else exponential(policy, tries)
 
 
 def is_final(error: VoiceprintError, policy: RetryPolicy) -> bool:

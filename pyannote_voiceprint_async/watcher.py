@@ -14,7 +14,7 @@ from typing import cast
 
 import attrs
 
-from .clock import Clock, Timer
+from .clock import Clock
 from .endpoints import LIST_JOBS
 from .errors import (
     AccountError,
@@ -38,8 +38,11 @@ log = logging.getLogger("pyannote_voiceprint_async")
 
 _PAGE = 100
 _READ_ONE_BY_ONE = 2
-# Jobs that the pages do not show (old ones, or where there are no pages) are read in turn, so many in one look.
+# Jobs that the pages do not show (old ones, or where there are no pages) are read in turn, in each look a tenth of
+# them and at least so many.
 _READ_IN_TURN = 10
+# Reads under way. Those behind them wait here and not in the throttle, where a person's own reads would queue behind.
+_READS_AT_ONCE = 32
 # A page costs so many times `Polling.first` of rest. With the default of one second that is 40 pages a minute: at
 # 100 voiceprints a minute, less than half a request for each.
 _REST_FOR_A_PAGE = 1.5
@@ -61,6 +64,8 @@ class Watched:
     waiters: set[asyncio.Future[None]] = attrs.field(factory=set)
     looked_at: float = float("-inf")
     """When it was last read."""
+    reading: asyncio.Task[None] | None = None
+    """What reads it now."""
     finished: bool = False
     """A page or a webhook says that it is terminal: it is to be read."""
     job: VoiceprintJob | None = None
@@ -79,8 +84,10 @@ class Watcher:
         self._waits = waits
         self._watched: dict[str, Watched] = {}
         self._task: asyncio.Task[None] | None = None
-        self._resting: asyncio.Future[None] | None = None
-        self._news = False
+        self._tasks: set[asyncio.Task[None]] = set()  # the one above, and those that are about to end
+        self._news = asyncio.Event()
+        self._to_read: deque[Watched] = deque()
+        self._reads: set[asyncio.Task[None]] = set()
         self._has_pages = True
         self._pause = polling.first
         self._earliest = self._next_at = float("-inf")
@@ -101,26 +108,14 @@ class Watcher:
         Raises:
             JobError: it has none; see the classes.
             AccountError: the key may not look any more; `job_id` says for which job.
-            ClientClosedError: the client was closed; `job_id` says for which job.
+            ClientClosedError: the client was closed, or belongs to another event loop; `job_id` says for which job.
         """
-        watched = self._watch_over(job_id, grace)
-        waiter: asyncio.Future[None] | None = None
-        timer: Timer | None = None
         try:
-            waiter = self._waits.future()
-            watched.waiters.add(waiter)
-            timer = self._clock.call_at(until, lambda: wake(waiter, _timed_out(job_id)))
-            self._deliver_early(watched)
-            await waiter
+            self._transport.enter()
+            return outcome(await self._wait(job_id, until, grace))
         except VoiceprintError as error:
             error.job_id = job_id
             raise
-        finally:
-            if timer is not None:
-                timer.cancel()
-            self._forget(watched, waiter)
-        # A waiter that is woken without an error has its answer.
-        return outcome(cast("VoiceprintJob", watched.job))
 
     def deliver(self, event: WebhookEvent) -> None:
         """Take what a webhook says. Whatever is not an answer by itself makes the watcher read the job."""
@@ -133,42 +128,67 @@ class Watcher:
             self._answer(watched, VoiceprintJob(event.job_id, event.status, None, event.timestamp, event.output))
         else:
             watched.finished = True
-            self._wake()
+            self._to_read.append(watched)
+            self._news.set()
 
     async def aclose(self) -> None:
         """End the watcher's task; whoever waits must have been sent home before."""
-        while self._task is not None and not self._task.done():
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        while self._tasks:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(self._tasks)
 
     # Who is watched
+
+    async def _wait(self, job_id: str, until: float, grace: float) -> VoiceprintJob:
+        waiter = self._waits.future()
+        timer = self._clock.call_at(until, lambda: wake(waiter, _timed_out(job_id)))
+        watched = self._watch_over(job_id, grace)
+        watched.waiters.add(waiter)
+        try:
+            self._deliver_early(watched)
+            await waiter
+        finally:
+            timer.cancel()
+            watched.waiters.discard(waiter)
+            if not watched.waiters:
+                self._forget(watched)
+        # A waiter that is woken without an error has its answer.
+        return cast("VoiceprintJob", watched.job)
 
     def _watch_over(self, job_id: str, grace: float) -> Watched:
         now = self._clock.time()
         watched = self._watched.get(job_id)
         if watched is None:
             watched = self._watched[job_id] = Watched(job_id, now, now + (grace or self._polling.first))
-            self._next_at = min(self._next_at, max(watched.not_before, self._earliest))
             if self._task is None or self._task.done():
-                self._pause, self._next_at = self._polling.first, watched.not_before
-                self._task = asyncio.create_task(self._watch())
-            self._wake()
+                self._start()
+            if not grace:
+                # A new job is looked at as often as if it were alone, however long others have been running.
+                self._pause = self._polling.first
+            self._look_by(watched.not_before)
         return watched
 
-    def _forget(self, watched: Watched, waiter: "asyncio.Future[None] | None") -> None:
-        watched.waiters.discard(cast("asyncio.Future[None]", waiter))
-        if not watched.waiters and self._watched.get(watched.job_id) is watched:
-            del self._watched[watched.job_id]
-        if not self._watched and self._task is not None:
-            self._task.cancel()
+    def _forget(self, watched: Watched) -> None:
+        if self._watched.get(watched.job_id) is not watched:
+            return  # it has its answer, or somebody waits for this job anew
+        del self._watched[watched.job_id]
+        if watched.reading is not None:
+            # Harmless where it is this read that has just answered.
+            watched.reading.cancel()
+        if not self._watched:
+            self._stop()
 
     def _answer(self, watched: Watched, job: VoiceprintJob) -> None:
-        self._durations.append(self._clock.time() - watched.added_at)
+        now = self._clock.time()
+        self._durations.append(now - watched.added_at)
+        self._pause = self._polling.first
+        self._look_by(now + self._pause)
         watched.job = job
         self._end(watched, None)
 
     def _end(self, watched: Watched, error: VoiceprintError | None) -> None:
-        self._watched.pop(watched.job_id, None)
+        self._forget(watched)
         for waiter in watched.waiters:
             wake(waiter, copy.copy(error))
 
@@ -186,15 +206,28 @@ class Watcher:
 
     # When to look
 
+    def _start(self) -> None:
+        self._pause, self._next_at = self._polling.first, float("inf")
+        self._task = asyncio.create_task(self._watch())
+        self._tasks.add(self._task)
+        self._task.add_done_callback(self._tasks.discard)
+
+    def _stop(self) -> None:
+        """End the task. It takes a moment, and must not take along who begins to wait in it: they get a new one."""
+        self._to_read.clear()
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+
     async def _watch(self) -> None:
         try:
-            while self._watched:
-                await self._rest()
-                hinted = [one for one in self._watched.values() if one.finished]
-                if self._clock.time() >= self._next_at:
-                    await self._look()
-                else:
-                    await self._read_all(hinted)
+            async with asyncio.TaskGroup() as reads:
+                while True:
+                    self._read_on(reads)
+                    if self._clock.time() < self._next_at:
+                        await self._rest()
+                    else:
+                        await self._look()
         except Exception as defect:
             # A defect of ours must not leave callers waiting for nothing.
             log.exception("The watcher failed.")
@@ -203,55 +236,54 @@ class Watcher:
 
     async def _rest(self) -> None:
         """Come back when the next look is due, or when there is something new."""
-        if self._news or self._clock.time() >= self._next_at:
-            self._news = False
-            return
-        self._resting = asyncio.get_running_loop().create_future()
-        timer = self._clock.call_at(self._next_at, lambda: wake(self._resting))
+        timer = self._clock.call_at(self._next_at, self._news.set)
         try:
-            await self._resting
+            await self._news.wait()
         finally:
             timer.cancel()
-            self._resting = None
-            self._news = False
+        self._news.clear()
 
-    def _wake(self) -> None:
-        self._news = True
-        wake(self._resting)
+    def _look_by(self, when: float) -> None:
+        """Look no later than then, unless the last look's pages want more rest."""
+        when = max(when, self._earliest)
+        if when < self._next_at:
+            self._next_at = when
+            self._news.set()
 
     async def _look(self) -> None:
-        """Look once at all who are due, and read those that have finished."""
+        """Look once at all who are due, and let those be read that have finished."""
+        began = self._clock.time()
+        due = [one for one in self._watched.values() if one.reading is None and _may_be_read(one, began)]
+        pages = 0
+        if due and not self._to_read:
+            pages = await self._look_at(due)
+            self._pause = min(self._pause * 1.5, self._polling.longest)
         now = self._clock.time()
-        due = [one for one in self._watched.values() if one.not_before <= now or one.finished]
-        if not due:
-            self._next_at = min(one.not_before for one in self._watched.values())
-            return
-        answers = len(self._durations)
-        pages = await self._look_at([one for one in due if not one.finished])
-        await self._read_all([one for one in due if one.finished])
-        found = len(self._durations) - answers
-        self._pause = self._polling.first if found else min(self._pause * 1.5, self._polling.longest)
-        price = pages * self._polling.first * _REST_FOR_A_PAGE
-        now = self._clock.time()
-        self._earliest = now + min(price, self._polling.longest)
-        self._next_at = max(self._earliest, now + self._pause)
+        self._earliest = now + min(pages * self._polling.first * _REST_FOR_A_PAGE, self._polling.longest)
+        times = (now + self._pause if _may_be_read(one, began) else one.not_before for one in self._watched.values())
+        self._next_at = max(self._earliest, min(times, default=now + self._pause))
         self._warn_of_stragglers(now)
 
     # How to look
 
     async def _look_at(self, due: list[Watched]) -> int:
-        """Learn which of these have finished, and give the number of pages that it took."""
-        if len(due) <= _READ_ONE_BY_ONE:
-            await self._read_all(due)
-            return 0
-        unseen = {one.job_id: one for one in due}
-        pages = await self._walk(unseen) if self._has_pages else 0
+        """Line up who is to be read now, and give the number of pages that it took to know."""
+        unseen = {one.job_id: one for one in due if not one.finished}
+        pages = in_vain = 0
+        if self._has_pages and len(unseen) > _READ_ONE_BY_ONE:
+            pages, in_vain = await self._walk(unseen)
         in_turn = sorted(unseen.values(), key=lambda one: one.looked_at)
-        await self._read_all(in_turn[:_READ_IN_TURN])
+        share = max(_READ_IN_TURN, len(in_turn) // 10, in_vain)
+        self._to_read.extend(one for one in due if one.finished)
+        self._to_read.extend(in_turn[:share])
         return pages
 
-    async def _walk(self, unseen: dict[str, Watched]) -> int:
-        """Walk down the pages while that is cheaper than reading one by one, and take out who was seen."""
+    async def _walk(self, unseen: dict[str, Watched]) -> tuple[int, int]:
+        """Walk down the pages while that is cheaper than reading one by one, and take out who was seen.
+
+        Returns:
+            The pages, and how many of them at the end showed nobody.
+        """
         query, pages, in_vain = {"limit": str(_PAGE)}, 0, 0
         while unseen and in_vain < len(unseen):
             page = await self._page(query)
@@ -263,7 +295,7 @@ class Watcher:
             if page.next_cursor is None or page.next_cursor == query.get("cursor"):
                 break
             query["cursor"] = page.next_cursor
-        return pages
+        return pages, in_vain
 
     def _note(self, summary: JobSummary, unseen: dict[str, Watched]) -> bool:
         one = unseen.get(summary.job_id)
@@ -283,26 +315,46 @@ class Watcher:
             log.debug("A look at the jobs failed, and is repeated. %s", error)
         return None
 
-    async def _read_all(self, jobs: list[Watched]) -> None:
-        await asyncio.gather(*(self._read(one) for one in jobs))
+    # How to read
+
+    def _read_on(self, reads: asyncio.TaskGroup) -> None:
+        """Read those who are lined up, so many at once. One read that takes long holds up nobody else."""
+        while self._to_read and len(self._reads) < _READS_AT_ONCE:
+            one = self._to_read.popleft()
+            if one.reading is None and self._watched.get(one.job_id) is one:
+                one.reading = reads.create_task(self._read(one))
+                self._reads.add(one.reading)
+                one.reading.add_done_callback(self._end_read)
+
+    def _end_read(self, read: asyncio.Task[None]) -> None:
+        self._reads.discard(read)
+        if self._to_read:
+            self._news.set()
 
     async def _read(self, one: Watched) -> None:
         one.looked_at = self._clock.time()
+        told, one.finished = one.finished, False
         try:
-            job = await self._transport.read_job(one.job_id)
-        except (AccountError, ClientClosedError) as error:
-            self._end(one, error)
+            await self._take(one)
         except NotFoundError:
+            one.finished |= told
             one.not_found += 1
             if one.not_found >= _BELIEVED_NOT_FOUND:
                 self._end(one, _gone(one.job_id))
+        except (AccountError, ClientClosedError) as error:
+            self._end(one, error)
         except VoiceprintError as error:
+            one.finished |= told
             log.debug("A look at job %s failed, and is repeated. %s", one.job_id, error)
-        else:
-            one.not_found = 0
-            one.finished = False
-            if job.status.is_terminal and not self._output_may_come(job):
-                self._answer(one, job)
+        finally:
+            one.reading = None
+            self._look_by(self._clock.time() + self._pause)
+
+    async def _take(self, one: Watched) -> None:
+        job = await self._transport.read_job(one.job_id)
+        one.not_found = 0
+        if job.status.is_terminal and not self._output_may_come(job):
+            self._answer(one, job)
 
     def _output_may_come(self, job: VoiceprintJob) -> bool:
         """Whether a job that succeeded just now shows its output a moment later."""
@@ -319,6 +371,10 @@ class Watcher:
             if now - one.added_at > long and not one.warned:
                 one.warned = True
                 log.warning("Job %s has run for %.0f s, far beyond the others.", one.job_id, now - one.added_at)
+
+
+def _may_be_read(one: Watched, now: float) -> bool:
+    return one.finished or one.not_before <= now
 
 
 def outcome(job: VoiceprintJob) -> VoiceprintJob:

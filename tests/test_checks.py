@@ -196,14 +196,14 @@ def test_media_keys_that_are_refused(key):
     assert problem.field == "url"
 
 
-@pytest.mark.parametrize("job_id", ["1", "job-1", "bd7e97c9-0742-4a19-bd5a-9df519ce8c74", "a.b:c~d", "ünï", "a" * 200])
+@pytest.mark.parametrize("job_id", ["1", "job-1", "bd7e97c9-0742-4a19-bd5a-9df519ce8c74", "a.b:c~d", "ünï", "a/b", "../v2/jobs", "a?b", "a#b", "a b", "a" * 1000])
 def test_job_ids_that_are_accepted(job_id):
     assert check_job_id(job_id) == job_id
 
 
 @pytest.mark.parametrize(
     "job_id",
-    ["", ".", "..", "a/b", "../v2/jobs", "a?b", "a#b", "a b", "a\n", "\x00", "a" * 201, None, 5, b"job-1", ["job-1"]],
+    ["", ".", "..", "a\n", "\x00", "a" * 1001, None, 5, b"job-1", ["job-1"]],
 )
 def test_job_ids_that_are_refused(job_id):
     """They would ask for something else, or for nothing."""
@@ -294,7 +294,7 @@ def test_any_text_is_a_job_id_or_refused(job_id):
     except InvalidRequestError:
         return
     assert checked == job_id
-    assert not set(job_id) & set("/?#\r\n ")
+    assert not set(job_id) & set("\r\n\x00")
 
 
 @pytest.mark.parametrize(

@@ -220,7 +220,7 @@ async def test_a_job_that_does_not_exist(client):
         await client.get_job("00000000-0000-4000-8000-000000000000")
 
 
-@pytest.mark.parametrize("job_id", ["", "..", "a/b", "a b", "a?b", None, 7])
+@pytest.mark.parametrize("job_id", ["", "..", "a\nb", None, 7])
 async def test_what_is_no_job_id_is_refused_before_anything_is_sent(client, job_id):
     with pytest.raises(InvalidRequestError):
         await client.get_job(job_id)
@@ -354,3 +354,21 @@ def test_every_public_name_exists_and_is_sorted():
 
 def test_a_permission_that_is_missing_is_an_error_of_the_account():
     assert issubclass(PermissionDeniedError, pyannote_voiceprint_async.AccountError)
+
+
+@pytest.mark.parametrize("job_id", ["../v2/jobs", "a/b", "a?b#c", "a b", "a%2Fb"])
+async def test_a_strange_job_id_asks_for_nothing_else(client, job_id):
+    """It is quoted: an id that the API gave must be waited for, whatever it looks like."""
+    with pytest.raises(NotFoundError) as missing:
+        await client.get_job(job_id)
+    assert missing.value.job_id == job_id
+
+
+async def test_waiting_goes_on_at_once_where_a_wait_has_just_ended(start, clock):
+    """The watcher of the first wait is ending while the second begins."""
+    sandbox = await start(Sandbox(job_seconds=5.0, now=clock.wall, sleep=clock.sleep))
+    client = await connect(start, sandbox, clock=clock, polling=Polling())
+    async with clock.running(client):
+        with pytest.raises(JobTimeoutError) as late:
+            await client.voiceprint(URL, timeout=2.0)
+        assert (await client.wait(late.value.job_id)).voiceprint == voiceprint_of(URL)

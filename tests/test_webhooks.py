@@ -1,0 +1,425 @@
+"""Webhooks: what is believed, what is refused, and what a forger learns from it."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import math
+import time
+import traceback
+import zlib
+from datetime import UTC, datetime
+from pathlib import Path
+
+import aiohttp
+import attrs
+import pytest
+from aiohttp import web
+from hypothesis import example, given
+from hypothesis import strategies as st
+from multidict import CIMultiDict
+
+import pyannote_voiceprint_async
+from pyannote_voiceprint_async import (
+    AsyncVoiceprintClient,
+    ConfigurationError,
+    InvalidSignatureError,
+    JobStatus,
+    StaleWebhookError,
+    VoiceprintError,
+    VoiceprintOutput,
+    WebhookError,
+    WebhookEvent,
+    aiohttp_webhook_handler,
+    verify,
+)
+from pyannote_voiceprint_async.webhooks import LARGEST_WEBHOOK
+
+SECRET = "whsec-do-not-show-me"
+NOW = 1_800_000_000
+BODY = b'{"jobId": "8d2f-01", "status": "succeeded", "output": {"voiceprint": "dm9pY2U="}}'
+EVENT = WebhookEvent("8d2f-01", JobStatus.SUCCEEDED, VoiceprintOutput("dm9pY2U="), datetime.fromtimestamp(NOW, UTC))
+VECTORS = json.loads((Path(__file__).parent / "vectors" / "webhooks.json").read_text("utf-8"))["vectors"]
+
+# Strings with lone surrogates, which headers and environments of other encodings turn into.
+anything = st.text(st.characters())
+
+
+def digest(body=BODY, timestamp=str(NOW), secret=SECRET):
+    return hmac.new(secret.encode(), b"v0:" + timestamp.encode() + b":" + body, hashlib.sha256).digest()
+
+
+def signed(body=BODY, timestamp=NOW, secret=SECRET):
+    return {"X-Request-Timestamp": str(timestamp), "X-Signature": digest(body, str(timestamp), secret).hex()}
+
+
+def refusal(body, headers, secret=SECRET, now=NOW, **options):
+    with pytest.raises(VoiceprintError) as refused:
+        verify(body, headers, secret, now=now, **options)
+    return refused.value
+
+
+# What is believed
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["what"])
+def test_vectors(vector):
+    """Signatures that openssl made, with outcomes that were written by hand."""
+    body = vector["body"].encode() if "body" in vector else base64.b64decode(vector["body_base64"])
+    arguments = (body, vector["headers"], vector["secret"])
+    if "error" in vector:
+        expected = getattr(pyannote_voiceprint_async, vector["error"])
+        assert type(refusal(*arguments, now=vector["now"])) is expected
+        return
+    expected = vector["event"]
+    output = expected["output"] and VoiceprintOutput(**expected["output"])
+    event = verify(*arguments, now=vector["now"])
+    # `extra` is what a later version of the API adds, and has tests of its own.
+    told = attrs.evolve(event, output=event.output and attrs.evolve(event.output, extra={}))
+    assert told == WebhookEvent(
+        job_id=expected["job_id"],
+        status=JobStatus(expected["status"]),
+        output=output,
+        timestamp=datetime.fromtimestamp(expected["timestamp"], UTC),
+        retry_num=expected["retry_num"],
+        retry_reason=expected["retry_reason"],
+    )
+
+
+def test_the_vectors_hold_every_outcome():
+    """A file that was cut short would pass above."""
+    outcomes = {vector.get("error", "event") for vector in VECTORS}
+    assert outcomes == {
+        "event",
+        "ConfigurationError",
+        "InvalidSignatureError",
+        "StaleWebhookError",
+        "WebhookError",
+    }
+    assert len(VECTORS) >= 90
+
+
+def test_an_unknown_status_is_kept_and_is_no_end():
+    body = b'{"jobId": "1", "status": "archived"}'
+    event = verify(body, signed(body), SECRET, now=NOW)
+    assert (event.status, event.status.is_terminal, event.is_answer) == ("archived", False, False)
+
+
+@pytest.mark.parametrize("headers", [dict, CIMultiDict, lambda headers: CIMultiDict(headers).copy()])
+def test_any_mapping_of_headers_is_taken(headers):
+    assert verify(BODY, headers(signed()), SECRET, now=NOW) == EVENT
+
+
+@pytest.mark.parametrize("secrets", [tuple, set, iter, lambda secrets: (secret for secret in secrets)])
+def test_secrets_may_come_in_any_iterable(secrets):
+    assert verify(BODY, signed(), secrets([SECRET, "another"]), now=NOW) == EVENT
+
+
+@pytest.mark.parametrize("secret", [None, b"bytes", "", [], [None], [""], [SECRET, ""]])
+def test_without_a_secret_nothing_is_verified(secret):
+    assert type(refusal(BODY, signed(), secret)) is ConfigurationError
+
+
+async def test_without_a_secret_there_is_no_handler(client):
+    with pytest.raises(ConfigurationError, match="secret"):
+        aiohttp_webhook_handler(client, "")
+
+
+def test_the_clock_of_the_machine_is_the_default():
+    timestamp = int(time.time())
+    assert verify(BODY, signed(timestamp=timestamp), SECRET).timestamp == datetime.fromtimestamp(timestamp, UTC)
+    assert type(refusal(BODY, signed(timestamp=timestamp - 700), now=None)) is StaleWebhookError
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 1.5, 360.0, 600.0, 1e9])
+def test_the_timestamp_may_be_off_by_the_tolerance_either_way(tolerance):
+    for sign in (-1, 1):
+        fresh = verify(BODY, signed(), SECRET, tolerance=tolerance, now=NOW + sign * tolerance)
+        assert fresh == EVENT
+        stale = refusal(BODY, signed(), tolerance=tolerance, now=NOW + sign * (tolerance + 0.5))
+        assert type(stale) is StaleWebhookError
+        assert ("old" if sign > 0 else "in the future") in str(stale)
+
+
+@pytest.mark.parametrize("settings", [{"tolerance": math.nan}, {"now": math.nan}])
+def test_what_is_no_number_is_never_fresh(settings):
+    """A comparison with NaN is false: the check must fail closed."""
+    assert type(refusal(BODY, signed(timestamp=5), **({"now": NOW} | settings))) in {
+        StaleWebhookError,
+        ConfigurationError,
+    }
+
+
+# What is refused, and in which order
+
+
+def test_a_huge_body_is_refused_before_it_is_hashed():
+    """Whoever has no secret must not make us work: it is refused for its length, though it is not signed either."""
+    error = refusal(b"x" * (LARGEST_WEBHOOK + 1), {})
+    assert type(error) is WebhookError
+    assert str(LARGEST_WEBHOOK + 1) in str(error)
+
+
+def test_the_largest_body_is_taken():
+    body = BODY + b" " * (LARGEST_WEBHOOK - len(BODY))
+    assert verify(body, signed(body), SECRET, now=NOW) == EVENT
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b'{"jobId": "1", "status": "failed"}'])
+def test_nothing_is_read_before_the_signature_holds(body):
+    """Read first, garbage would be a `WebhookError` of another kind."""
+    assert type(refusal(body, signed(b"another body"))) is InvalidSignatureError
+
+
+# Servers turn bytes that are no UTF-8 into lone surrogates, which cannot be encoded again.
+NO_ASCII = {
+    "a byte that is no UTF-8": "\udcff",
+    "a lone surrogate": "\ud800",
+    "one among digits": "0" * 63 + "\udfff",
+    "one behind v0=": "v0=\ud800",
+    "a letter": "é",
+    "a control character": "\x00",
+    "digits": "٣" * 64,
+}
+
+
+@pytest.mark.parametrize("text", NO_ASCII)
+@pytest.mark.parametrize("name", ["X-Signature", "X-Request-Timestamp"])
+def test_a_header_that_is_no_ascii_is_a_wrong_signature(name, text):
+    assert type(refusal(BODY, signed() | {name: NO_ASCII[text]})) is InvalidSignatureError
+
+
+@pytest.mark.parametrize("text", NO_ASCII)
+@pytest.mark.parametrize("name", ["X-Retry-Num", "X-Another"])
+def test_a_header_that_is_no_ascii_and_not_signed_changes_nothing(name, text):
+    assert verify(BODY, signed() | {name: NO_ASCII[text]}, SECRET, now=NOW) == EVENT
+
+
+def test_a_secret_that_is_no_text_is_told_without_being_shown():
+    """An environment that is no UTF-8 gives such strings; an `UnicodeEncodeError` would show all of it."""
+    error = refusal(BODY, signed(), SECRET + "\udcff")
+    assert isinstance(error, ConfigurationError | InvalidSignatureError)
+    assert SECRET not in repr(error) + repr(error.__context__)
+
+
+FORGED = {
+    "missing": (BODY, {}),
+    "wrong": (BODY, signed(secret="guessed")),
+    "stale": (BODY, signed(timestamp=5)),
+    "huge": (b"x" * (LARGEST_WEBHOOK + 1), signed()),
+    "not understood": (b"{", signed(b"{")),
+}
+
+
+@pytest.mark.parametrize("kind", FORGED)
+def test_errors_show_neither_secret_nor_signature_nor_body(kind):
+    body, headers = FORGED[kind]
+    error = refusal(body, headers)
+    shown = "".join(traceback.format_exception(error)) + repr(error) + repr(vars(error))
+    for hidden in (SECRET, digest().hex(), "dm9pY2U="):
+        assert hidden not in shown
+
+
+@given(body=st.binary(), headers=st.dictionaries(anything, anything), now=st.floats() | st.integers() | st.none())
+@example(body=b"", headers={"x-signature": "\ud800", "x-request-timestamp": "1"}, now=1)
+@example(body=b"", headers={"x-signature": "0" * 64, "x-request-timestamp": "\ud800"}, now=1)
+def test_any_bytes_and_headers_give_an_error_of_the_tree(body, headers, now):
+    assert isinstance(refusal(body, headers, now=now), WebhookError)
+
+
+@given(signature=anything, timestamp=anything | st.integers().map(str))
+def test_any_two_headers_give_an_invalid_signature(signature, timestamp):
+    headers = {"X-Signature": signature, "X-Request-Timestamp": timestamp}
+    assert type(refusal(BODY, headers)) is InvalidSignatureError
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["jobId", "status", "output"]) | st.text(), inner),
+    max_leaves=10,
+)
+
+
+@given(body=st.binary() | json_values.map(lambda value: json.dumps(value).encode()))
+def test_any_signed_body_gives_an_event_or_an_error_of_the_tree(body):
+    try:
+        told = verify(body, signed(body), SECRET, now=NOW)
+    except VoiceprintError as error:
+        told = error
+    # The signature holds, so it is no error of a narrower class.
+    assert type(told) in {WebhookEvent, WebhookError}
+
+
+def flip(data: bytes, bit: int) -> bytes:
+    changed = bytearray(data)
+    changed[bit // 8 % len(data)] ^= 1 << bit % 8
+    return bytes(changed)
+
+
+@given(bit=st.integers(0, 8 * len(BODY) - 1))
+def test_a_single_changed_bit_of_the_body_is_refused(bit):
+    assert type(refusal(flip(BODY, bit), signed())) is InvalidSignatureError
+
+
+@given(bit=st.integers(0, 8 * 10 - 1))
+def test_a_single_changed_bit_of_the_timestamp_is_refused(bit):
+    changed = flip(str(NOW).encode(), bit).decode("latin-1")
+    assert type(refusal(BODY, signed() | {"X-Request-Timestamp": changed})) is InvalidSignatureError
+
+
+@pytest.mark.parametrize("form", [bytes.hex, lambda mac: base64.b64encode(mac).decode(), lambda mac: f"v0={mac.hex()}"])
+def test_a_single_changed_bit_of_the_signature_is_refused(form):
+    for bit in range(256):
+        changed = form(flip(digest(), bit))
+        assert type(refusal(BODY, signed() | {"X-Signature": changed})) is InvalidSignatureError
+
+
+@pytest.mark.parametrize("form", [bytes.hex, lambda mac: f"v0={mac.hex()}"])
+def test_a_single_changed_bit_of_the_text_is_refused_unless_it_makes_a_capital(form):
+    """`a` and `A` are one bit apart and the same digit: another spelling, no other signature."""
+    text = form(digest())
+    for bit in range(8 * len(text)):
+        changed = flip(text.encode(), bit).decode("latin-1")
+        # White space at the end would be taken away; in hex no digit is one bit away from it.
+        if changed.lower() == text and changed.startswith(text[:3]):
+            assert verify(BODY, signed() | {"X-Signature": changed}, SECRET, now=NOW) == EVENT
+        else:
+            assert type(refusal(BODY, signed() | {"X-Signature": changed})) is InvalidSignatureError
+
+
+# The handler, over a real server
+
+
+@pytest.fixture
+async def serve(start, client):
+    """Give the URL of a server that hands its webhooks to the client."""
+
+    async def serving(secret=SECRET, **options):
+        app = web.Application()
+        app.router.add_post("/hook", aiohttp_webhook_handler(client, secret, **options))
+        runner = web.AppRunner(app)
+        await runner.setup()
+        runners.append(runner)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        return f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
+
+    runners = []
+    yield serving
+    for runner in runners:
+        await runner.cleanup()
+
+
+@pytest.fixture
+async def post(start, serve):
+    """Post to a handler, and give status and text of its answer."""
+    session = await start(aiohttp.ClientSession())
+
+    async def posting(body, headers, url=None):
+        async with session.post(url or await serve(), data=body, headers=headers) as response:
+            return response.status, await response.text()
+
+    return posting
+
+
+def fresh(body=BODY, **changes):
+    return signed(body, int(time.time()), **changes)
+
+
+async def in_pieces(body, size=7):
+    for at in range(0, len(body), size):
+        yield body[at : at + size]
+        await asyncio.sleep(0)
+
+
+async def raw(url, head, body):
+    """Send bytes as they are, and give the status line of the answer."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(url.split(":")[2].split("/")[0]))
+    try:
+        writer.write(b"POST /hook HTTP/1.1\r\nHost: localhost\r\n" + head + b"\r\n" + body)
+        await writer.drain()
+        return int((await asyncio.wait_for(reader.readline(), 5)).split()[1])
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_a_delivery_is_answered_without_content(post):
+    assert await post(BODY, fresh()) == (204, "")
+
+
+async def test_a_delivery_in_chunks_is_put_together(post):
+    assert await post(in_pieces(BODY), fresh()) == (204, "")
+
+
+async def test_the_handler_takes_several_secrets_and_a_tolerance(post, serve):
+    """The secrets are read once: a generator must not be used up by the first delivery."""
+    url = await serve(iter([SECRET, "another"]), tolerance=5.0)
+    assert await post(BODY, fresh(), url) == (204, "")
+    assert await post(BODY, fresh(secret="another"), url) == (204, "")
+    assert (await post(BODY, signed(timestamp=int(time.time()) - 60), url))[0] == 401
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (BODY, dict, 401),
+        (BODY, lambda: fresh(secret="guessed"), 401),
+        (BODY, lambda: fresh() | {"X-Signature": "подпись"}, 401),
+        (BODY, lambda: signed(timestamp=5), 401),
+        (b"", dict, 401),
+        (b"{", lambda: fresh(b"{"), 400),
+        (b"\xff", lambda: fresh(b"\xff"), 400),
+        (b"[]", lambda: fresh(b"[]"), 400),
+    ],
+)
+async def test_a_delivery_that_is_refused(post, body, headers, status):
+    answered, text = await post(body, headers())
+    assert answered == status
+    assert text
+    assert SECRET not in text
+    assert digest().hex() not in text
+
+
+async def test_the_length_is_not_believed_and_the_rest_not_waited_for(serve):
+    """One byte more than the largest of ten thousand million."""
+    head = b"Content-Length: 10000000000\r\n"
+    assert await raw(await serve(), head, b"x" * (LARGEST_WEBHOOK + 1)) == 400
+
+
+async def test_chunks_without_end_are_cut_off(serve):
+    chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
+    assert await raw(await serve(), b"Transfer-Encoding: chunked\r\n", chunk * 17) == 400
+
+
+async def test_a_body_that_grows_when_it_is_unpacked_is_cut_off(serve):
+    body = zlib.compress(b" " * 50_000_000)
+    head = b"Content-Encoding: deflate\r\nContent-Length: %d\r\n" % len(body)
+    assert await raw(await serve(), head, body) == 400
+
+
+@pytest.mark.parametrize("encoding", [b"gzip", b"deflate"])
+async def test_a_body_that_cannot_be_unpacked_is_the_senders_mistake(serve, encoding):
+    """Not ours: a 500 would call somebody out of bed."""
+    head = b"Content-Encoding: %s\r\nContent-Length: 9\r\n" % encoding
+    assert await raw(await serve(), head, b"abcabcabc") == 400
+
+
+async def test_a_sender_that_goes_halfway_harms_nobody(post, serve):
+    url = await serve()
+    _, writer = await asyncio.open_connection("127.0.0.1", int(url.split(":")[2].split("/")[0]))
+    writer.write(b"POST /hook HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nabc")
+    await writer.drain()
+    writer.transport.abort()
+    assert await post(BODY, fresh(), url) == (204, "")
+
+
+async def test_a_delivery_after_the_client_was_closed_is_harmless(sandbox, serve, post, client):
+    url = await serve()
+    await client.aclose()
+    assert await post(BODY, fresh(), url) == (204, "")
+
+
+def test_a_client_is_all_that_the_handler_needs():
+    """It is made before the event loop runs, as `web.Application()` is."""
+    assert callable(aiohttp_webhook_handler(AsyncVoiceprintClient("key"), SECRET))
