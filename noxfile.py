@@ -36,7 +36,7 @@ def bench(session: nox.Session) -> None:
     """Measure; a few minutes."""
     session.install("-e", ".[test]")
     for script in ("bench_submit.py", "bench_import.py", "bench_memory.py"):
-        session.run("python", f"benchmarks/{script}", *session.posargs)
+        session.run("python", f"benchmarks/{script}")
 
 
 @nox.session

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import TypedDict, TypeVar
 
-import attrs
-
 from . import codec, rate_headers
 from .endpoints import Endpoint
 from .errors import (
@@ -42,14 +40,16 @@ class Flaw(Enum):
     TOO_LONG = "is longer than any real one"
 
 
-@attrs.define
 class Answer:
     """One HTTP answer, read up to the operation's bound."""
 
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    flaw: Flaw | None = None
+    __slots__ = ("body", "flaw", "headers", "status")
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes, flaw: Flaw | None = None) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self.flaw = flaw
 
 
 class Verdict(TypedDict):

@@ -3,7 +3,8 @@
 import asyncio
 import copy
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
+from contextlib import aclosing
 from enum import Enum
 from functools import partial
 from types import TracebackType
@@ -140,16 +141,17 @@ class Results(Generic[R]):
         return not self._running and (self._reader is None or self._reader.done())
 
     async def _read(self) -> None:
-        items, index = _as_async(self._items), 0
+        index = 0
         try:
-            while True:
-                await self._waiting.acquire()
-                await self._ahead.acquire()
-                item = Item(index, await anext(items), self._moved_on)
-                self._running.add(item)
-                item.task = asyncio.create_task(self._do(item))
-                item.task.add_done_callback(partial(self._take_in_unbegun, item))
-                index += 1
+            async with aclosing(_as_async(self._items)) as items:
+                while True:
+                    await self._waiting.acquire()
+                    await self._ahead.acquire()
+                    item = Item(index, await anext(items), self._moved_on)
+                    self._running.add(item)
+                    item.task = asyncio.create_task(self._do(item))
+                    item.task.add_done_callback(partial(self._take_in_unbegun, item))
+                    index += 1
         except StopAsyncIteration:
             pass
         except asyncio.CancelledError:
@@ -201,7 +203,7 @@ class Results(Generic[R]):
                 item.stop(copy.copy(error))
 
 
-async def _as_async(items: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Any]:
+async def _as_async(items: Iterable[Any] | AsyncIterable[Any]) -> AsyncGenerator[Any, None]:
     if isinstance(items, AsyncIterable):
         async for item in items:
             yield item

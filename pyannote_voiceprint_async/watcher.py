@@ -43,9 +43,9 @@ _READ_ONE_BY_ONE = 2
 _READ_IN_TURN = 10
 # Reads under way. Those behind them wait here and not in the throttle, where a person's own reads would queue behind.
 _READS_AT_ONCE = 32
-# A page costs so many times `Polling.first` of rest. With the default of one second that is 40 pages a minute: at
-# 100 voiceprints a minute, less than half a request for each.
-_REST_FOR_A_PAGE = 1.5
+# A page costs so many times `Polling.first` of rest. With the default of one second that is 30 pages a minute: at
+# 100 voiceprints a minute, a third of a request for each.
+_REST_FOR_A_PAGE = 2.0
 # A new job may not be known everywhere at once.
 _BELIEVED_NOT_FOUND = 2
 _OUTPUT_LIFETIME = 24 * 3600.0

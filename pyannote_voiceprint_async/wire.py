@@ -11,7 +11,6 @@ from http import HTTPStatus
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
-import attrs
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -259,13 +258,13 @@ class Wire:
         return getproxies().get(url.scheme)
 
 
-@attrs.define(eq=False)
 class Connections:
     """A session, and how many exchanges use it."""
 
-    session: aiohttp.ClientSession
-    users: int = 0
-    distrusted: bool = False
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self.session = session
+        self.users = 0
+        self.distrusted = False
 
 
 async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:

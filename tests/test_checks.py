@@ -196,7 +196,22 @@ def test_media_keys_that_are_refused(key):
     assert problem.field == "url"
 
 
-@pytest.mark.parametrize("job_id", ["1", "job-1", "bd7e97c9-0742-4a19-bd5a-9df519ce8c74", "a.b:c~d", "ünï", "a/b", "../v2/jobs", "a?b", "a#b", "a b", "a" * 1000])
+@pytest.mark.parametrize(
+    "job_id",
+    [
+        "1",
+        "job-1",
+        "bd7e97c9-0742-4a19-bd5a-9df519ce8c74",
+        "a.b:c~d",
+        "ünï",
+        "a/b",
+        "../v2/jobs",
+        "a?b",
+        "a#b",
+        "a b",
+        "a" * 1000,
+    ],
+)
 def test_job_ids_that_are_accepted(job_id):
     assert check_job_id(job_id) == job_id
 

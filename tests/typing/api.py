@@ -60,10 +60,9 @@ from pyannote_voiceprint_async import (
     WebhookError,
     WebhookEvent,
     __version__,
-    aiohttp_webhook_handler,
-    verify,
 )
 from pyannote_voiceprint_async.sandbox import Sandbox
+from pyannote_voiceprint_async.webhooks import aiohttp_webhook_handler, verify
 
 URL = "https://example.com/voices/ada.wav"
 

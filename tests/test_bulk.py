@@ -1,0 +1,294 @@
+"""Many at once: everything that is read is yielded or kept, and one bad item never stops the rest."""
+
+import asyncio
+
+import pytest
+from fake_clock import settle
+
+from pyannote_voiceprint_async import (
+    AsyncVoiceprintClient,
+    AuthenticationError,
+    ClientClosedError,
+    InvalidRequestError,
+    JobFailedError,
+    JobTimeoutError,
+    MediaError,
+    Polling,
+    SubscriptionRequiredError,
+    VoiceprintError,
+    VoiceprintRequest,
+)
+from pyannote_voiceprint_async.bulk import Results
+from pyannote_voiceprint_async.sandbox import Sandbox, voiceprint_of
+
+URL = "https://example.com/{}.wav"
+
+
+def urls(count):
+    return [URL.format(number) for number in range(count)]
+
+
+async def all_of(results):
+    async with results:
+        return sorted([result async for result in results], key=lambda result: result.index)
+
+
+@pytest.mark.parametrize("kind", ["list", "generator", "async generator", "requests"])
+async def test_every_kind_of_input(client, sandbox, kind):
+    async def trickle():
+        for url in urls(20):
+            await asyncio.sleep(0)
+            yield url
+
+    items = {
+        "list": urls(20),
+        "generator": (url for url in urls(20)),
+        "async generator": trickle(),
+        "requests": [VoiceprintRequest(url) for url in urls(20)],
+    }[kind]
+    submissions = await all_of(client.submit_many(items))
+    assert [submission.index for submission in submissions] == list(range(20))
+    assert [submission.error for submission in submissions] == [None] * 20
+    accepted = {job.id: job.url for job in sandbox.accepted}
+    assert [accepted[submission.job.job_id] for submission in submissions] == urls(20)
+
+
+async def test_no_items_give_no_results(client):
+    assert await all_of(client.submit_many([])) == []
+
+
+async def test_one_bad_item_never_stops_the_rest(client, sandbox, speech, tmp_path):
+    sources = [
+        speech / "june-fr.wav",
+        "voice.wav",
+        tmp_path / "missing.wav",
+        URL.format("unreachable"),
+        URL.format(1),
+        7,
+    ]
+    enrolled = await all_of(client.voiceprint_many(sources))
+    assert [type(one.error) for one in enrolled] == [
+        type(None),
+        InvalidRequestError,
+        MediaError,
+        JobFailedError,
+        type(None),
+        InvalidRequestError,
+    ]
+    assert enrolled[4].voiceprint.value == voiceprint_of(URL.format(1))
+
+
+async def test_results_come_as_they_finish(start, clock):
+    sandbox = await start(Sandbox(job_seconds=(1.0, 30.0), seed=4, now=clock.wall, sleep=clock.sleep))
+    client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, clock=clock))
+    async with clock.running(client), client.voiceprint_many(urls(20)) as results:
+        order = [enrolled.index async for enrolled in results]
+    assert sorted(order) == list(range(20))
+    assert order != sorted(order)
+
+
+async def test_the_input_is_read_no_further_ahead_than_max_concurrency(start, sandbox):
+    client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, max_concurrency=5))
+    read = yielded = ahead = 0
+
+    def items():
+        nonlocal read, ahead
+        for url in urls(60):
+            read += 1
+            ahead = max(ahead, read - yielded)
+            yield url
+
+    async with client.submit_many(items()) as submissions:
+        async for _ in submissions:
+            yielded += 1
+            await asyncio.sleep(0.001)
+    assert (yielded, ahead) == (60, 5)
+
+
+async def test_an_account_that_is_used_up_stops_all_and_is_raised_once(start):
+    """What was read is yielded, with its job or its error; then the error is raised; then there is nothing more."""
+    sandbox = await start(Sandbox(rate_limit=(1000, 60.0), credit=30))
+    client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, max_concurrency=8))
+    seen = []
+    async with client.submit_many(urls(1000)) as submissions:
+        with pytest.raises(SubscriptionRequiredError):
+            async for submission in submissions:
+                seen.append(submission)
+        assert [submission async for submission in submissions] == []
+    jobs = [submission.job for submission in seen if submission.job]
+    errors = {type(submission.error) for submission in seen if submission.error}
+    assert ({job.job_id for job in jobs}, errors) == ({job.id for job in sandbox.accepted}, {SubscriptionRequiredError})
+    assert (len(jobs), len(seen) <= 30 + 2 * 8) == (30, True)
+    assert sorted(submission.index for submission in seen) == list(range(len(seen)))
+
+
+async def test_who_waits_for_a_place_is_not_sent_after_the_account_has_failed(start, clock):
+    """A key that was withdrawn in the middle: 97 places would have to be waited for."""
+    sandbox = await start(Sandbox(rate_limit=(3, 60.0), credit=1, now=clock.wall, sleep=clock.sleep))
+    client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, clock=clock))
+    seen = []
+    async with client.submit_many(urls(100)) as submissions:
+        with pytest.raises(SubscriptionRequiredError):
+            async for submission in submissions:
+                seen.append(submission)
+    assert (sandbox.state.operations["voiceprint"].requests <= 3, clock.time()) == (True, 0.0)
+    assert len([submission for submission in seen if submission.job]) == 1
+
+
+async def test_an_error_of_the_input_is_raised_when_all_else_is_yielded(client):
+    def items():
+        yield from urls(10)
+        raise KeyError("row 11")
+
+    seen = []
+    async with client.submit_many(items()) as submissions:
+        with pytest.raises(KeyError, match="row 11"):
+            async for submission in submissions:
+                seen.append(submission)
+    assert [submission.error for submission in seen] == [None] * 10
+
+
+async def test_leaving_early_finishes_what_was_sent_and_keeps_it(start):
+    sandbox = await start(Sandbox(rate_limit=(1000, 60.0), latency=(0.0, 0.02)))
+    client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, max_concurrency=16))
+    seen = []
+    async with client.submit_many(urls(500)) as submissions:
+        async for submission in submissions:
+            seen.append(submission)
+            if len(seen) == 20:
+                break
+    everything = seen + submissions.unfinished
+    known = {submission.job.job_id for submission in everything if submission.job}
+    assert known == {job.id for job in sandbox.accepted}
+    assert sorted(submission.index for submission in everything) == list(range(len(everything)))
+    assert {submission.error.retryable for submission in everything if submission.error} <= {True}
+    assert client.abandoned == ()
+
+
+async def test_leaving_early_keeps_the_ids_of_jobs_that_go_on(start):
+    sandbox = await start(Sandbox(rate_limit=(1000, 60.0), job_seconds=1000.0))
+    client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url))
+    async with client.voiceprint_many(urls(10)) as results:
+        waiting = asyncio.ensure_future(anext(results))
+        while len(sandbox.accepted) < 10:
+            await asyncio.sleep(0.001)
+        await settle()
+    known = [await waiting, *results.unfinished]
+    assert {type(one.error) for one in known} == {JobTimeoutError}
+    assert {one.error.job_id for one in known} == {job.id for job in sandbox.accepted}
+
+
+async def test_a_consumer_that_is_canceled_loses_nothing(start):
+    sandbox = await start(Sandbox(rate_limit=(1000, 60.0), latency=(0.0, 0.02)))
+    client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, max_concurrency=8))
+    seen, submissions = [], client.submit_many(urls(500))
+
+    async def consume():
+        async with submissions:
+            async for submission in submissions:
+                seen.append(submission)
+
+    task = asyncio.create_task(consume())
+    while len(seen) < 10:
+        await asyncio.sleep(0.001)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    known = {submission.job.job_id for submission in seen + submissions.unfinished if submission.job}
+    assert known == {job.id for job in sandbox.accepted}
+
+
+async def test_closing_the_client_ends_results_that_nobody_left(start):
+    sandbox = await start(Sandbox(rate_limit=(1000, 60.0), latency=0.02))
+    client = AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, max_concurrency=4)
+    submissions = client.submit_many(urls(100))
+    first = await anext(submissions)
+    await client.aclose()
+    known = [first, *submissions.unfinished]
+    assert {one.job.job_id for one in known if one.job} == {job.id for job in sandbox.accepted}
+    assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == sandbox_tasks(sandbox)
+
+
+def sandbox_tasks(sandbox):
+    """The tasks of the sandbox itself: one for each connection that is still open."""
+    return [task for task in asyncio.all_tasks() if task.get_coro().__qualname__.startswith("RequestHandler")]
+
+
+async def test_results_of_a_closed_client_say_so(start, sandbox):
+    client = AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url)
+    await client.aclose()
+    with pytest.raises(ClientClosedError):
+        await all_of(client.submit_many(urls(10)))
+
+
+async def test_a_wrong_key_is_raised_after_few_requests(start, sandbox):
+    client = await start(AsyncVoiceprintClient("wrong", base_url=sandbox.url, max_concurrency=8))
+    with pytest.raises(AuthenticationError):
+        await all_of(client.submit_many(urls(1000)))
+    assert sandbox.state.operations["voiceprint"].requests <= 8
+
+
+async def test_the_repr_shows_what_goes_on(client):
+    submissions = client.submit_many(urls(3))
+    assert repr(submissions) == "<Results running=0 finished=0>"
+    await all_of(submissions)
+
+
+async def test_more_jobs_wait_than_are_sent_at_once(start, clock):
+    """Long jobs do not hold up submissions: only what is unsent counts as ahead."""
+    sandbox = await start(Sandbox(rate_limit=(1000, 60.0), job_seconds=50.0, now=clock.wall, sleep=clock.sleep))
+    client = await start(
+        AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, clock=clock, max_concurrency=4, polling=Polling())
+    )
+    async with clock.running(client):
+        enrolled = await all_of(client.voiceprint_many(urls(40)))
+    assert [one.error for one in enrolled] == [None] * 40
+    assert clock.time() < 2 * 50.0
+
+
+async def test_an_item_canceled_before_its_first_step_is_taken_in():
+    """Its task never runs, and would be waited for without end."""
+
+    async def run(item):
+        for _ in range(5 if item.index == 0 else 6):
+            await asyncio.sleep(0)
+        if item.index:
+            raise AuthenticationError("no")
+
+    results = Results(range(100), run, lambda item, value, error: (item.index, error), ahead=2, waiting=2)
+    seen = []
+    with pytest.raises(AuthenticationError):
+        async for result in results:
+            seen.append(result)
+    assert [index for index, _ in seen] == list(range(len(seen)))
+
+
+@pytest.mark.parametrize("steps", range(0, 40, 3))
+async def test_leaving_at_any_moment_accounts_for_every_item(steps):
+    """Each item that was read is yielded or unfinished, exactly once; no task is left."""
+    read = []
+
+    def items():
+        for number in range(100):
+            read.append(number)
+            yield number
+
+    async def run(item):
+        await item.before_send() if item.index % 3 else None
+        await asyncio.sleep(0)
+        if item.index % 5 == 0:
+            raise VoiceprintError("bad item")
+        await asyncio.sleep(0)
+
+    results = Results(items(), run, lambda item, value, error: item.index, ahead=4, waiting=7)
+    before = asyncio.all_tasks()
+
+    async def consume():
+        return [index async for index in results]
+
+    task = asyncio.create_task(consume())
+    await settle(steps)
+    await results.aclose()
+    seen = await task
+    assert sorted(seen + results.unfinished) == read
+    assert asyncio.all_tasks() == before
