@@ -1,6 +1,6 @@
 """An asyncio client for pyannoteAI voiceprints."""
 
-from .client import AsyncVoiceprintClient, ClientStats, Enrolled, Source, Submission
+from .client import AsyncVoiceprintClient
 from .clock import Clock
 from .errors import (
     AccountError,
@@ -43,6 +43,7 @@ from .models import (
     VoiceprintRequest,
     WebhookEvent,
 )
+from .results import ClientStats, Enrolled, Source, Submission
 from .settings import Polling, RateLimit, RateLimits, RetryPolicy, Timeouts
 from .throttle import Throttle
 from .version import __version__

@@ -7,7 +7,7 @@ import warnings
 import weakref
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from types import TracebackType
-from typing import Any, Self, TypeAlias, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 import aiohttp
 import attrs
@@ -40,6 +40,7 @@ from .models import (
     VoiceprintRequest,
     WebhookEvent,
 )
+from .results import ClientStats, Enrolled, Source, Submission
 from .settings import Polling, RateLimits, RetryPolicy, Timeouts
 from .throttle import Throttle
 from .transport import Transport
@@ -47,10 +48,8 @@ from .waits import Waits
 from .watcher import Watcher
 from .wire import Wire
 
-__all__ = ["AsyncVoiceprintClient", "ClientStats", "Enrolled", "Source", "Submission"]
+__all__ = ["AsyncVoiceprintClient"]
 
-Source: TypeAlias = "str | VoiceprintRequest | LocalAudio"
-"""A URL, a request, or local audio: a path, bytes, or an open binary file."""
 Items = TypeVar("Items")
 
 _PAGE = 100
@@ -61,57 +60,6 @@ _OUTPUT_LIFETIME = 24 * 3600.0
 _MOST_WAITING = 10_000
 # Jobs that asked for a webhook, and are left to it for a while.
 _MOST_EXPECTED = 10_000
-
-
-def _shown(source: object) -> str:
-    """Show a URL without its query, a request as it shows itself, and nothing of what is local."""
-    if isinstance(source, str):
-        return repr(mask_url(source))
-    return repr(source) if isinstance(source, VoiceprintRequest) else "<audio>"
-
-
-@attrs.frozen
-class Submission:
-    """What became of one item of `submit_many`."""
-
-    index: int
-    """Its place in the input, from 0."""
-    request: VoiceprintRequest | str = attrs.field(repr=_shown)
-    """What was asked for."""
-    job: JobCreated | None = None
-    """The job, if it was accepted."""
-    error: Exception | None = None
-    """Why it was not."""
-
-
-@attrs.frozen
-class Enrolled:
-    """What became of one source of `voiceprint_many`."""
-
-    index: int
-    """Its place in the input, from 0."""
-    source: Source = attrs.field(repr=_shown)
-    """What was given."""
-    voiceprint: Voiceprint | None = None
-    """The voiceprint, if there is one."""
-    error: Exception | None = None
-    """Why there is none; a `job_id` in it means that a job was accepted."""
-
-
-@attrs.frozen
-class ClientStats:
-    """What the client is doing, and has done."""
-
-    in_flight: int
-    """Requests on the wire, of all clients that share the throttle."""
-    queued: int
-    """Requests that wait for a place in a rate limit, or for a slot."""
-    requests: int
-    """Requests made, repeated ones included."""
-    retries: int
-    """Requests that were repeats."""
-    rate_limited: int
-    """Answers that were 429."""
 
 
 class AsyncVoiceprintClient:

@@ -5,9 +5,10 @@ from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from pyannote_voiceprint_async.client import AsyncVoiceprintClient, Submission
+from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.errors import AccountError, VoiceprintError
 from pyannote_voiceprint_async.models import JobCreated, VoiceprintRequest
+from pyannote_voiceprint_async.results import Submission
 
 from .output import Output, json_line
 from .records import announcement, failure, success

@@ -1,0 +1,65 @@
+"""What the client gives beside the API's own models: one result of many, and its own numbers."""
+
+from typing import TypeAlias
+
+import attrs
+
+from .masking import mask_url
+from .media import LocalAudio
+from .models import JobCreated, Voiceprint, VoiceprintRequest
+
+__all__ = ["ClientStats", "Enrolled", "Source", "Submission"]
+
+Source: TypeAlias = "str | VoiceprintRequest | LocalAudio"
+"""A URL, a request, or local audio: a path, bytes, or an open binary file."""
+
+
+def _shown(source: object) -> str:
+    """Show a URL without its query, a request as it shows itself, and nothing of what is local."""
+    if isinstance(source, str):
+        return repr(mask_url(source))
+    return repr(source) if isinstance(source, VoiceprintRequest) else "<audio>"
+
+
+@attrs.frozen
+class Submission:
+    """What became of one item of `submit_many`."""
+
+    index: int
+    """Its place in the input, from 0."""
+    request: VoiceprintRequest | str = attrs.field(repr=_shown)
+    """What was asked for."""
+    job: JobCreated | None = None
+    """The job, if it was accepted."""
+    error: Exception | None = None
+    """Why it was not."""
+
+
+@attrs.frozen
+class Enrolled:
+    """What became of one source of `voiceprint_many`."""
+
+    index: int
+    """Its place in the input, from 0."""
+    source: Source = attrs.field(repr=_shown)
+    """What was given."""
+    voiceprint: Voiceprint | None = None
+    """The voiceprint, if there is one."""
+    error: Exception | None = None
+    """Why there is none; a `job_id` in it means that a job was accepted."""
+
+
+@attrs.frozen
+class ClientStats:
+    """What the client is doing, and has done."""
+
+    in_flight: int
+    """Requests on the wire, of all clients that share the throttle."""
+    queued: int
+    """Requests that wait for a place in a rate limit, or for a slot."""
+    requests: int
+    """Requests made, repeated ones included."""
+    retries: int
+    """Requests that were repeats."""
+    rate_limited: int
+    """Answers that were 429."""
