@@ -1,6 +1,6 @@
 """Voiceprints as a service, with FastAPI: `cd examples && uvicorn fastapi_service:app`.
 
-The environment has PYANNOTEAI_API_KEY, PYANNOTEAI_WEBHOOK_SECRET, and in PUBLIC_URL the address of this service.
+The environment has PYANNOTEAI_API_KEY, PYANNOTEAI_WEBHOOK_SECRET, and the address of this service as PUBLIC_URL.
 """
 
 import logging
@@ -13,17 +13,30 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-import pyannote_voiceprint_async as pyannote
+from pyannote_voiceprint_async import (
+    AccountError,
+    AsyncVoiceprintClient,
+    InvalidRequestError,
+    JobError,
+    JobTimeoutError,
+    Polling,
+    QueueTooLongError,
+    Voiceprint,
+    VoiceprintError,
+    WebhookError,
+    verify,
+)
 
-PATIENCE = float(os.environ.get("PATIENCE", "50"))  # seconds that a caller waits, before it is given the job's id
-WEBHOOK_SECRET = os.environ["PYANNOTEAI_WEBHOOK_SECRET"]
+SECRET = os.environ["PYANNOTEAI_WEBHOOK_SECRET"]
 WEBHOOK = os.environ["PUBLIC_URL"] + "/webhooks/pyannote"
+PATIENCE = float(os.environ.get("PATIENCE", "50"))  # seconds; then a caller gets the job's id
 
-voiceprints: dict[str, pyannote.Voiceprint] = {}  # your database
+log = logging.getLogger(__name__)
+voiceprints: dict[str, Voiceprint] = {}  # your database
 
 
 class Speaker(BaseModel):
-    """Who speaks, and where the recording is."""
+    """Who speaks, and where a recording is."""
 
     name: str
     url: str
@@ -31,9 +44,9 @@ class Speaker(BaseModel):
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """One client for as long as the service runs."""
-    polling = pyannote.Polling(webhook_grace=20.0)  # well within the callers' patience
-    async with pyannote.AsyncVoiceprintClient(webhook=WEBHOOK, max_queue_wait=5.0, polling=polling) as client:
+    """One client, for as long as the service runs."""
+    polling = Polling(webhook_grace=20.0)  # a lost webhook is noticed within the callers' patience
+    async with AsyncVoiceprintClient(webhook=WEBHOOK, max_queue_wait=5.0, polling=polling) as client:
         app.state.client = client
         yield
 
@@ -44,34 +57,32 @@ app = FastAPI(lifespan=lifespan)
 @app.post("/speakers", status_code=201)
 async def enroll(speaker: Speaker) -> dict[str, str]:
     """Answer when the voiceprint is there."""
-    client: pyannote.AsyncVoiceprintClient = app.state.client
-    voiceprints[speaker.name] = voiceprint = await client.voiceprint(speaker.url, timeout=PATIENCE)
+    voiceprint = await app.state.client.voiceprint(speaker.url, timeout=PATIENCE)
+    voiceprints[speaker.name] = voiceprint
     return {"name": speaker.name, "model": voiceprint.model}
 
 
 @app.post("/webhooks/pyannote", status_code=204)
 async def receive(request: Request) -> None:
-    """Let a job that ended end the wait for it."""
+    """Let whoever waits for this job go on."""
     try:
-        app.state.client.deliver(pyannote.verify(await request.body(), request.headers, WEBHOOK_SECRET))
-    except pyannote.WebhookError as error:
+        app.state.client.deliver(verify(await request.body(), request.headers, SECRET))
+    except WebhookError as error:
         raise HTTPException(401, str(error)) from None
 
 
-@app.exception_handler(pyannote.VoiceprintError)
-async def explain(_: Request, error: pyannote.VoiceprintError) -> Response:
-    """Say whose turn it is: the caller's, ours, or time's."""
+@app.exception_handler(VoiceprintError)
+async def explain(_: Request, error: VoiceprintError) -> Response:
+    """Say whose turn it is."""
     match error:
-        case pyannote.JobTimeoutError():
+        case JobTimeoutError():  # the job goes on: client.wait(job_id) picks it up
             return JSONResponse({"job_id": error.job_id}, 202)
-        case pyannote.InvalidRequestError() | pyannote.JobFailedError() | pyannote.JobCanceledError():
+        case InvalidRequestError() | JobError():
             return JSONResponse({"detail": str(error)}, 422)
-        case pyannote.QueueTooLongError() | pyannote.RateLimitError():
-            seconds = math.ceil(error.retry_after or 60.0)
-            return JSONResponse({"detail": "Too many at once."}, 503, {"Retry-After": str(seconds)})
-        case pyannote.AccountError() | pyannote.ConfigurationError():
-            logging.error("Look after the account: %s", error)
-            return JSONResponse({"detail": "Not your fault."}, 500)
-        case _:
-            logging.warning("pyannoteAI: %s", error)
-            return JSONResponse({"detail": "pyannoteAI does not answer.", "job_id": error.job_id}, 502)
+        case QueueTooLongError():
+            return JSONResponse({"detail": str(error)}, 503, {"Retry-After": f"{math.ceil(error.expected_wait)}"})
+        case AccountError():
+            log.error("Nothing works until somebody looks after the account: %s", error)
+            return JSONResponse({"detail": "This is our fault, not yours."}, 500)
+    log.warning("No voiceprint: %s", error)
+    return JSONResponse({"detail": "pyannoteAI could not be asked."}, 502)

@@ -165,19 +165,20 @@ class Budget:
     def expected_wait(self, position: int, now: float) -> float:
         """Estimate the seconds until the `position`-th in line (from 1) has a place."""
         self._give_back(now)
-        pause = max(0.0, self.paused_until - now)
+        # During a pause the line stands still, whatever comes back.
+        start = max(now, self.paused_until)
         missing = position - (self.limit - self.in_use)
         if missing <= 0:
-            return pause
+            return start - now
         rounds, missing = divmod(missing - 1, self.limit)
-        when = now + self.per
+        when = start + self.per
         returns = [*self._cooling, *([late, 1] for late in self._cooling_late), [when, self._held]]
         for comes_back, count in sorted(returns):
             missing -= int(count)
             if missing < 0:
-                when = comes_back
+                when = max(start, comes_back)
                 break
-        return max(pause, when + rounds * self.per - now)
+        return when + rounds * self.per - now
 
     def _waits_for_first(self) -> bool:
         return self._one_goes_first and self._first is not None

@@ -58,7 +58,7 @@ _LARGEST_VOICEPRINT_AUDIO = 100 * 1024 * 1024
 _OUTPUT_LIFETIME = 24 * 3600.0
 # voiceprint_many keeps so many jobs waiting: more than the API's rate makes in the default timeout.
 _MOST_WAITING = 10_000
-# Jobs that asked for a webhook, and are left to it for a while.
+# Jobs that asked for a webhook, and until when they are left to it.
 _MOST_EXPECTED = 10_000
 
 
@@ -143,7 +143,7 @@ class AsyncVoiceprintClient:
             waits=self._waits,
         )
         self._webhook_grace = polling.webhook_grace
-        self._expecting: dict[str, None] = {}
+        self._expecting: dict[str, float] = {}
         self._watcher = Watcher(self._transport, polling, self._clock, self._waits)
 
     def __repr__(self) -> str:
@@ -379,6 +379,8 @@ class AsyncVoiceprintClient:
         Args:
             event: what `webhooks.verify` gave.
         """
+        if event.status.is_terminal:
+            self._expecting.pop(event.job_id, None)
         self._watcher.deliver(event)
 
     async def get_job(self, job_id: str) -> VoiceprintJob:
@@ -478,14 +480,14 @@ class AsyncVoiceprintClient:
             deadline=until,
         )
         if request.webhook is not None:
-            self._expecting[job.job_id] = None
+            self._expecting[job.job_id] = self._clock.time() + self._webhook_grace
             if len(self._expecting) > _MOST_EXPECTED:
                 del self._expecting[next(iter(self._expecting))]
         return job
 
     async def _wait(self, job_id: str, until: float) -> VoiceprintJob:
-        grace = self._webhook_grace if job_id in self._expecting else 0.0
-        return await self._watcher.wait(job_id, until, grace=grace)
+        grace = self._expecting.get(job_id, 0.0) - self._clock.time()
+        return await self._watcher.wait(job_id, until, grace=max(0.0, grace))
 
     def _until(self, timeout: float | None) -> float:
         return self._clock.time() + (_OUTPUT_LIFETIME if timeout is None else timeout)

@@ -20,9 +20,10 @@ def mask_url(url: str) -> str:
 
 def mask_text(text: str, *secrets: str) -> str:
     """Give a server's text fit to be shown: URLs masked, `secrets` taken out, at most 500 characters."""
-    # More than is quoted in the end, so that what is cut off cannot make a query look like something else.
-    text = text[: 4 * _LONGEST_QUOTE]
+    # First of all the secrets, so that no cut leaves a piece of one.
     for secret in secrets:
         text = text.replace(secret, "…")
+    # More than is quoted in the end: a long text must not cost much, and a query must still be seen as one.
+    text = text[: 4 * _LONGEST_QUOTE]
     masked = _SIGNATURE.sub(r"\1…", _URL.sub(lambda found: mask_url(found.group()), text))
     return masked if len(masked) <= _LONGEST_QUOTE else masked[: _LONGEST_QUOTE - 1] + "…"

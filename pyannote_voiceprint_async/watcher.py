@@ -63,7 +63,7 @@ class Watched:
     """When it may be looked at first; later where a webhook is expected."""
     waiters: set[asyncio.Future[None]] = attrs.field(factory=set)
     looked_at: float = float("-inf")
-    """When it was last read."""
+    """When it was last seen in a page, or began to be read."""
     reading: asyncio.Task[None] | None = None
     """What reads it now."""
     finished: bool = False
@@ -128,6 +128,8 @@ class Watcher:
             self._answer(watched, VoiceprintJob(event.job_id, event.status, None, event.timestamp, event.output))
         else:
             watched.finished = True
+            # No second webhook will come: from now on it is looked at as any other.
+            watched.not_before = min(watched.not_before, self._clock.time())
             self._to_read.append(watched)
             self._news.set()
 
@@ -196,7 +198,8 @@ class Watcher:
 
     def _keep_early(self, event: WebhookEvent) -> None:
         self._early[event.job_id] = (self._clock.time(), event)
-        while len(self._early) > _MOST_EARLY:
+        too_old = self._clock.time() - _EARLY_FOR
+        while len(self._early) > _MOST_EARLY or next(iter(self._early.values()))[0] < too_old:
             self._early.popitem(last=False)
 
     def _deliver_early(self, watched: Watched) -> None:
@@ -262,7 +265,7 @@ class Watcher:
         self._earliest = now + min(pages * self._polling.first * _REST_FOR_A_PAGE, self._polling.longest)
         times = (now + self._pause if _may_be_read(one, began) else one.not_before for one in self._watched.values())
         self._next_at = max(self._earliest, min(times, default=now + self._pause))
-        self._warn_of_stragglers(now)
+        self._warn_of_stragglers()
 
     # How to look
 
@@ -299,9 +302,11 @@ class Watcher:
 
     def _note(self, summary: JobSummary, unseen: dict[str, Watched]) -> bool:
         one = unseen.get(summary.job_id)
-        if one is not None and summary.status.is_terminal:
-            one.finished = True
-        return one is not None
+        if one is None:
+            return False
+        one.looked_at = self._clock.time()
+        one.finished |= summary.status.is_terminal
+        return True
 
     async def _page(self, query: dict[str, str]) -> JobPage | None:
         try:
@@ -355,6 +360,9 @@ class Watcher:
         one.not_found = 0
         if job.status.is_terminal and not self._output_may_come(job):
             self._answer(one, job)
+        elif one.finished:
+            # A webhook has come meanwhile: this answer may be older.
+            self._to_read.append(one)
 
     def _output_may_come(self, job: VoiceprintJob) -> bool:
         """Whether a job that succeeded just now shows its output a moment later."""
@@ -363,14 +371,15 @@ class Watcher:
             return False
         return self._clock.wall() - changed.timestamp() < _OUTPUT_LIFETIME - _LONG
 
-    def _warn_of_stragglers(self, now: float) -> None:
+    def _warn_of_stragglers(self) -> None:
         if not self._durations:
             return
         long = max(_LONG, _FAR_BEYOND * median(self._durations))
         for one in self._watched.values():
-            if now - one.added_at > long and not one.warned:
+            age = one.looked_at - one.added_at
+            if age > long and not one.finished and not one.warned:
                 one.warned = True
-                log.warning("Job %s has run for %.0f s, far beyond the others.", one.job_id, now - one.added_at)
+                log.warning("Job %s was not done after %.0f s, far beyond the others.", one.job_id, age)
 
 
 def _may_be_read(one: Watched, now: float) -> bool:

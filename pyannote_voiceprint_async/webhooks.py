@@ -30,6 +30,7 @@ __all__ = ["LARGEST_WEBHOOK", "aiohttp_webhook_handler", "verify"]
 LARGEST_WEBHOOK = 1024 * 1024
 """Bytes of a body; more is no webhook of this API."""
 
+_LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _TIMESTAMP = re.compile(r"\d{1,11}", re.ASCII)
 
 
@@ -82,15 +83,17 @@ def aiohttp_webhook_handler(
     secrets = _secrets(secret)
 
     async def handle(request: "web.Request") -> "web.StreamResponse":
-        body = await request.content.read(LARGEST_WEBHOOK + 1)
-        while not request.content.at_eof() and len(body) <= LARGEST_WEBHOOK:
-            body += await request.content.read(LARGEST_WEBHOOK + 1 - len(body))
+        body = b""
         try:
+            while not request.content.at_eof() and len(body) <= LARGEST_WEBHOOK:
+                body += await request.content.read(LARGEST_WEBHOOK + 1 - len(body))
             client.deliver(verify(body, request.headers, secrets, tolerance=tolerance))
         except (InvalidSignatureError, StaleWebhookError) as error:
             raise web.HTTPUnauthorized(text=str(error)) from None
         except WebhookError as error:
             raise web.HTTPBadRequest(text=str(error)) from None
+        except web.RequestPayloadError:
+            raise web.HTTPBadRequest(text="The body cannot be read.") from None
         return web.Response(status=204)
 
     return handle
@@ -100,20 +103,22 @@ def _secrets(secret: str | Iterable[str]) -> list[str]:
     secrets = [secret] if isinstance(secret, str) else list(secret or ())
     if not secrets or not all(isinstance(one, str) and one for one in secrets):
         raise ConfigurationError("There is no webhook secret. It is shown in the dashboard of pyannoteAI.")
+    if any(_LONE_SURROGATE.search(one) for one in secrets):
+        raise ConfigurationError("The webhook secret is no text: its bytes are not UTF-8.")
     return secrets
 
 
 def _check_signature(body: bytes, timestamp: str, signature: str, secrets: list[str]) -> None:
-    if not signature or not timestamp:
-        raise InvalidSignatureError("The delivery has no X-Signature or no X-Request-Timestamp.")
+    if not signature or not _TIMESTAMP.fullmatch(timestamp):
+        raise InvalidSignatureError("The delivery has no X-Signature, or no X-Request-Timestamp that is one.")
     given = _forms(signature)
-    signed = b"v0:" + timestamp.encode("utf-8", "surrogateescape") + b":" + body
+    signed = b"v0:" + timestamp.encode() + b":" + body
     right = False
     for secret in secrets:
         expected = hmac.new(secret.encode(), signed, hashlib.sha256).digest()
         for form in given:
             right |= hmac.compare_digest(form, expected)
-    if not right or not _TIMESTAMP.fullmatch(timestamp):
+    if not right:
         raise InvalidSignatureError("The signature was not made with this secret.")
 
 
@@ -129,7 +134,8 @@ def _forms(signature: str) -> list[bytes]:
 
 def _check_freshness(timestamp: int, tolerance: float, now: float) -> None:
     age = now - timestamp
-    if abs(age) > tolerance:
+    # `not … <=` rather than `>`: what is no number is never fresh.
+    if not abs(age) <= tolerance:
         when = f"{age:.0f} s old" if age > 0 else f"{-age:.0f} s in the future"
         raise StaleWebhookError(f"The delivery is {when}. Check the clocks, or take it for a replay.")
 

@@ -386,7 +386,8 @@ def test_a_body_that_is_not_whole_is_not_read_as_one():
 
 # Secrets
 
-SIGNATURE = "X-Amz-Signature=5ec7e7"
+SIGNATURE = "code=5ec7e7"  # of no name by which it could be known
+PASSWORD = "pa55word"
 SIGNED = f"https://bucket.s3.example/a.wav?{SIGNATURE}&x=1"
 PLACES = {
     "message": lambda text: {"message": text},
@@ -429,6 +430,7 @@ def test_no_error_shows_the_key_or_the_query_of_an_url(status, place):
         f"https://h.example/a#{SIGNATURE}",
         f"https://h.example/a?a[]=1|2&{SIGNATURE}",
         f"https://h.example/a?next=https://h.example/b?{SIGNATURE}",
+        f"https://me:{PASSWORD}@h.example/a?{SIGNATURE}",
     ],
 )
 def test_the_servers_message_is_quoted_without_the_queries_of_its_urls(url, around):
@@ -437,12 +439,20 @@ def test_the_servers_message_is_quoted_without_the_queries_of_its_urls(url, arou
     assert error.message.startswith("Could not fetch")
     assert "h.example" in error.message or "bucket.s3.example" in error.message or "media://key" in error.message
     assert SIGNATURE not in error.message + shown(error)
+    assert PASSWORD not in error.message + shown(error)
 
 
 def test_an_apostrophe_does_not_end_an_url():
     """It may stand in a query as it is (RFC 3986), so it is no quotation mark that ends one."""
     error = reading(VOICEPRINT, 400, {"message": f"Could not fetch https://h.example/a?name=it's&{SIGNATURE}"})
     assert SIGNATURE not in error.message + shown(error)
+
+
+def test_no_part_of_the_key_is_left_where_a_message_is_cut():
+    """Wherever that is: queries, which are long, are taken out of it as well."""
+    for length in range(4100):
+        error = reading(VOICEPRINT, 400, {"message": f"https://h.example/?{'q' * length} {KEY}"})
+        assert KEY[:8] not in str(error)
 
 
 def test_a_message_of_any_length_is_quoted_in_part():

@@ -75,16 +75,18 @@ def test_places_that_others_took_are_as_good_as_taken(remaining, in_use):
 
 
 @settings(deadline=None, max_examples=100)
-@given(data=st.data(), count=st.integers(1, 12))
-def test_answers_in_any_order_never_make_others_of_our_own_requests(data, count):
-    """Sent together, seen in one order, heard in another."""
+@given(data=st.data(), count=st.integers(1, 12), others=st.integers(0, 12))
+def test_others_are_counted_once_in_whatever_order_answers_come(data, count, others):
+    """Sent together, seen in one order with the others' in between, heard in another order."""
     budget = Budget(100)
     answer(budget, take(budget), limit=50, left=49)
     turns = [take(budget) for _ in range(count)]
-    seen = dict(zip(data.draw(st.permutations(turns)), range(48, 48 - count, -1), strict=True))
+    seen = data.draw(st.permutations([*turns, *[None] * others]))
+    left = {turn: 48 - position for position, turn in enumerate(seen)}
     for turn in data.draw(st.permutations(turns)):
-        answer(budget, turn, limit=50, left=seen[turn])
-    assert budget.in_use == count + 1
+        answer(budget, turn, limit=50, left=left[turn])
+    before_our_last = seen[: max(seen.index(turn) for turn in turns)].count(None)
+    assert budget.in_use == 1 + count + before_our_last
 
 
 def test_places_of_others_come_back_one_window_after_they_were_heard_of():

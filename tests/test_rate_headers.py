@@ -1,6 +1,7 @@
 """What an answer's headers say about the rate limit, in every form that the sources know."""
 
 import math
+import time
 
 import pytest
 from hypothesis import example, given, settings
@@ -132,6 +133,23 @@ def test_dates_are_measured_against_the_answers_own_date(date, said, seconds):
     """Local clocks are wrong."""
     headers = CIMultiDict({"Retry-After": said} | ({} if date is None else {"Date": date}))
     assert retry_after(headers, NOW_EPOCH + 10.0) == seconds
+
+
+@pytest.fixture
+def _elsewhere(monkeypatch):
+    """This machine stands five hours west of Greenwich."""
+    with monkeypatch.context() as there:
+        there.setenv("TZ", "EST5")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_elsewhere")
+def test_dates_without_a_zone_are_utc_wherever_this_machine_is():
+    """The format of `asctime` names no zone."""
+    headers = CIMultiDict({"Retry-After": "Fri Jan 15 08:00:30 2027", "Date": NOW_DATE})
+    assert retry_after(headers, NOW_EPOCH) == 30.0
 
 
 @pytest.mark.parametrize(

@@ -105,14 +105,12 @@ CONCURRENCY = st.one_of(st.just(64), st.integers(1, 8))
 
 
 @st.composite
-def worlds(
-    draw: st.DrawFn, requests: st.SearchStrategy[Request], concurrency: st.SearchStrategy[int] = CONCURRENCY
-) -> World:
+def worlds(draw: st.DrawFn, requests: st.SearchStrategy[Request]) -> World:
     """The client has the documented default of 100, and must learn the server's own limit."""
     return World(
         requests=draw(st.lists(requests, min_size=1, max_size=24)),
         server=draw(servers()),
-        max_concurrency=draw(concurrency),
+        max_concurrency=draw(CONCURRENCY),
     )
 
 
@@ -175,7 +173,7 @@ def test_a_limit_beside_the_documented_one_is_used_in_full_from_the_second_reque
 
 @settings(deadline=None, max_examples=100)
 @given(
-    world=worlds(answered_requests(), concurrency=st.just(64)),
+    world=worlds(answered_requests()),
     when=seconds(150),
     limit=st.integers(1, 8),
 )
@@ -297,6 +295,14 @@ def test_a_waiter_that_leaves_costs_nothing(world):
     alone = world.run([world.requests[index] for index in stayed])
     granted = [(entry.at, entry.index) for entry in history.all(What.GRANTED)]
     assert granted == [(entry.at, stayed[entry.index]) for entry in alone.all(What.GRANTED)]
+
+
+def test_a_newcomer_does_not_pass_the_line_though_the_timer_is_late():
+    """A place is free, but nobody has looked since: it is the first in line's."""
+    line = Line(rate_limits=RateLimits(submissions=RateLimit(1, per=10.0))).learned()
+    waiting = line.ask()
+    newcomer = line.ask(11.0)
+    assert [line.is_granted(turn) for turn in (waiting, newcomer)] == [True, False]
 
 
 # Budgets do not disturb each other
@@ -627,6 +633,22 @@ def test_the_pause_of_a_refusal_is_expected():
     line = Line().learned()
     line.throttle.refused(line.ask(), 0.0, wait=30.0)
     assert line.throttle.expected_wait("submissions", 10.0) == 20.0
+
+
+@pytest.mark.parametrize(("wait", "expected"), [(5.0, 10.0), (30.0, 30.0)])
+def test_the_longer_of_pause_and_way_back_is_expected(wait, expected):
+    """A place that is free before the pause is over helps nobody."""
+    line = Line(rate_limits=RateLimits(submissions=RateLimit(2, per=10.0))).learned()
+    line.throttle.refused(line.ask(), 0.0, wait)
+    assert line.throttle.expected_wait("submissions", 0.0) == pytest.approx(expected, rel=2e-3)
+
+
+def test_a_line_that_is_paused_is_expected_to_move_only_after_the_pause():
+    """One place, two in line: one goes at 30, one at 40, and the newcomer at 50."""
+    line = Line(rate_limits=RateLimits(submissions=RateLimit(1, per=10.0)))
+    line.throttle.refused(line.ask(), 0.0, wait=30.0)
+    line.ask()
+    assert line.throttle.expected_wait("submissions", 0.0) == pytest.approx(50.0, rel=2e-3)
 
 
 @settings(deadline=None, max_examples=100)

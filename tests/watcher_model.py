@@ -2,11 +2,11 @@
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import islice, repeat
+from itertools import repeat
 from typing import Any
 
 from fake_clock import START, FakeClock
@@ -54,7 +54,11 @@ class ModelJob:
         return JobStatus(self.end.split()[0] if self.is_over(now) else self.before)
 
     def output(self, now: float) -> VoiceprintOutput | None:
-        return _ENDS[self.end] if now >= self.ends_at + self.output_after else None
+        return _ENDS[self.end] if self.tells_all(now) else None
+
+    def tells_all(self, now: float) -> bool:
+        """Whether who reads it now knows all of it; only a voiceprint may come later than the status."""
+        return now >= self.ends_at + (self.output_after if self.end == "succeeded" else 0.0)
 
 
 @dataclass
@@ -78,7 +82,7 @@ class ModelApi:
     lists: list[float] = field(default_factory=list)
     reads: list[tuple[float, str]] = field(default_factory=list)
     useful: Counter[str] = field(default_factory=Counter)
-    """How often each job was read successfully after its output was there."""
+    """How often each job was read after all was there to be known."""
     under_way: int = 0
     _newest_last: list[ModelJob] = field(default_factory=list)
 
@@ -103,14 +107,15 @@ class ModelApi:
 
     async def send(self, endpoint: object, *, query: Mapping[str, str]) -> JobPage:
         assert endpoint is LIST_JOBS
-        return await self._exchange("lists", lambda: self._page(**query))
+        return await self._exchange("lists", self.lists.append, lambda: self._page(**query))
 
     async def read_job(self, job_id: str) -> VoiceprintJob:
-        return await self._exchange("reads", lambda: self._read(job_id))
+        return await self._exchange("reads", lambda at: self.reads.append((at, job_id)), lambda: self._read(job_id))
 
-    async def _exchange(self, kind: str, answer: Callable[[], Any]) -> Any:
+    async def _exchange(self, kind: str, note: Callable[[float], None], answer: Callable[[], Any]) -> Any:
         await self._place[kind].take()
         self.under_way += 1
+        note(self.clock.time())
         try:
             latency = next(self.latencies)
             if latency:
@@ -127,7 +132,6 @@ class ModelApi:
 
     def _page(self, limit: str, cursor: str | None = None) -> JobPage:
         now = self.clock.time()
-        self.lists.append(now)
         if not self.has_pages:
             raise NotFoundError("There are no pages here.", status=404)
         end = len(self._newest_last) if cursor is None else int(cursor)
@@ -137,11 +141,10 @@ class ModelApi:
 
     def _read(self, job_id: str) -> VoiceprintJob:
         now = self.clock.time()
-        self.reads.append((now, job_id))
         job = self.jobs.get(job_id)
         if job is None or now >= job.vanishes_at:
             raise NotFoundError("There is no such job.", status=404)
-        self.useful[job_id] += now >= job.ends_at + job.output_after
+        self.useful[job_id] += job.tells_all(now)
         since = datetime.fromtimestamp(START + (job.ends_at if job.is_over(now) else job.created_at), UTC)
         return VoiceprintJob(job_id, job.status(now), None, since, job.output(now) if job.is_over(now) else None)
 
@@ -165,12 +168,11 @@ class Place:
 class World:
     """A watcher on the model, and time that passes as fast as it can."""
 
-    def __init__(self, clock: FakeClock, polling: Polling = Polling(), **api: Any) -> None:
+    def __init__(self, clock: FakeClock, **api: Any) -> None:
         self.clock = clock
         self.api = ModelApi(clock, **api)
         self.waits = Waits(clock)
-        self.watcher = Watcher(self.api, polling, clock, self.waits)
-        self.most_tasks = 0
+        self.watcher = Watcher(self.api, Polling(), clock, self.waits)
 
     async def pass_by(self, until: float) -> None:
         """Let time pass up to this moment, from timer to timer."""
@@ -202,7 +204,7 @@ class World:
         tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         return [
             *map(repr, tasks),
-            *(f"timer at {self.clock.next_at()}" for _ in islice(repeat(0), self.clock.next_at() is not None)),
+            *([] if self.clock.next_at() is None else [f"a timer at {self.clock.next_at()}"]),
             *(["open futures"] if len(self.waits) else []),
             *(["watched jobs"] if len(self.watcher) else []),
             *(["requests"] if self.api.under_way else []),
@@ -210,9 +212,9 @@ class World:
 
 
 @asynccontextmanager
-async def world(clock: FakeClock | None = None, polling: Polling = Polling(), **api: Any):
+async def world(**api: Any) -> AsyncIterator[World]:
     """Give a world, and make sure that it is empty when it is left."""
-    made = World(clock or FakeClock(), polling, **api)
+    made = World(FakeClock(), **api)
     yield made
     assert await made.leftovers() == []
 

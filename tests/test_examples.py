@@ -1,0 +1,130 @@
+"""The services of `examples/` run as their first lines say, and are used by several callers at once."""
+
+import asyncio
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from pyannote_voiceprint_async.sandbox import Sandbox
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+SERVERS = {
+    "fastapi": ["-m", "uvicorn", "fastapi_service:app", "--port"],
+    "aiohttp": ["-m", "aiohttp.web", "aiohttp_service:make_app", "-H", "127.0.0.1", "-P"],
+}
+# Long enough for a slow machine; one caller waits for all of it.
+PATIENCE = 3.0
+VOICES, JOBS, REQUESTS = 12, 14, 16
+
+
+def free_port():
+    """A port for a server that has to know its address beforehand, from a range that port 0 never takes."""
+    while True:
+        port = random.SystemRandom().randrange(20_000, 30_000)
+        with closing(socket.socket()) as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                return port
+
+
+class Service:
+    """One of the services, as its callers see it."""
+
+    def __init__(self, session, url):
+        self.url = url
+        self._session = session
+
+    async def enroll(self, url, **more):
+        """Status and answer; also the headers, where a caller is asked to wait."""
+        async with self._session.post(f"{self.url}/speakers", json={"name": "ada", "url": url} | more) as response:
+            return response.status, await response.json(), response.headers.get("Retry-After")
+
+    async def deliver(self, body, headers):
+        async with self._session.post(f"{self.url}/webhooks/pyannote", data=body, headers=headers) as response:
+            return response.status
+
+    async def until_it_listens(self, process):
+        while process.poll() is None:
+            try:
+                return await self.deliver(b"", {})
+            except aiohttp.ClientConnectorError:
+                await asyncio.sleep(0.05)
+        return None
+
+
+@asynccontextmanager
+async def serving(server, sandbox, log):
+    """A service in a process of its own, which writes its log to this file."""
+    port = free_port()
+    environment = os.environ | {
+        "PYANNOTEAI_API_KEY": sandbox.api_key,
+        "PYANNOTEAI_BASE_URL": sandbox.url,
+        "PYANNOTEAI_WEBHOOK_SECRET": sandbox.webhook_secret,
+        "PUBLIC_URL": f"http://127.0.0.1:{port}",
+        "PATIENCE": str(PATIENCE),
+    }
+    with log.open("wb") as file:
+        command = [sys.executable, *SERVERS[server], str(port)]
+        process = subprocess.Popen(command, cwd=EXAMPLES, env=environment, stdout=file, stderr=file)
+    try:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
+            service = Service(session, f"http://127.0.0.1:{port}")
+            assert await service.until_it_listens(process) == 401, log.read_text("utf-8")
+            yield service
+        process.send_signal(signal.SIGINT)
+        assert await asyncio.to_thread(process.wait, 20) in {0, -signal.SIGINT}
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("server", SERVERS)
+async def test_a_service(start, tmp_path, server):
+    """Every answer that it can give, in one life of it: each submission counts, so the order does."""
+    sandbox = await start(Sandbox(job_seconds=0.1, rate_limit=(REQUESTS, 60.0), credit=JOBS))
+    log = tmp_path / "log"
+    async with serving(server, sandbox, log) as service:
+        # A webhook that is lost: the caller is given the id when its patience ends, while others are served.
+        sandbox.fail_next_webhook("lost")
+        unlucky = asyncio.create_task(service.enroll("https://example.com/lost.wav"))
+        while not sandbox.accepted:
+            await asyncio.sleep(0.01)
+
+        voices = [f"voice-{number}" for number in range(VOICES)]
+        answers = await asyncio.gather(
+            *(service.enroll(f"https://example.com/{name}.wav", name=name) for name in voices)
+        )
+        assert answers == [(201, {"name": name, "model": "precision-2"}, None) for name in voices]
+
+        status, answer, _ = await service.enroll("https://example.com/unreachable.wav")
+        assert (status, "Could not load audio" in answer["detail"]) == (422, True)
+        assert len(sandbox.accepted) == JOBS
+
+        status, answer, _ = await service.enroll("voice.wav")
+        assert (status, "url" in answer["detail"]) == (422, True)
+        assert (await service.enroll(None))[0] == 422
+        assert await service.deliver(b"{}", {"X-Signature": "0" * 64, "X-Request-Timestamp": "1800000000"}) == 401
+
+        sandbox.fail_next("drop-before-read", operation="voiceprint")
+        assert (await service.enroll("https://example.com/dropped.wav"))[0] == 502
+        assert (await service.enroll("https://example.com/no-credit.wav"))[0] == 500
+        status, _, pause = await service.enroll("https://example.com/too-many.wav")
+        assert status == 503
+        assert 5 < int(pause) <= 61
+
+        assert await unlucky == (202, {"job_id": sandbox.accepted[0].id}, None)
+
+    operations = sandbox.state.operations
+    assert (operations["job"].requests, operations["jobs"].requests) == (0, 0)
+    assert [delivery.status for delivery in sandbox.deliveries] == [204] * (JOBS - 1)
+    written = log.read_text("utf-8")
+    assert "account" in written
+    for hidden in (sandbox.api_key, sandbox.webhook_secret, *(job.voiceprint for job in sandbox.accepted), "Traceback"):
+        assert hidden not in written
