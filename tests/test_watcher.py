@@ -558,7 +558,7 @@ async def test_the_reads_of_many_waits_stay_inside_the_servers_limit(start, cloc
 
 async def test_jobs_beneath_those_of_other_programs_are_found(start, clock):
     """Older than the first pages, finished long ago."""
-    sandbox, client = await serve(start, clock, rate_limit=(1_000_000, 60.0), job_seconds=1.0)
+    sandbox, client = await serve(start, clock, window="sliding", rate_limit=(1_000_000, 60.0), job_seconds=1.0)
     job_ids = await submit(client, 20)
     other = await connect(start, sandbox.url, clock=clock)
     await submit(other, 450)

@@ -34,6 +34,7 @@ def _parsed(parser: str) -> Callable[[click.Context, click.Parameter, Any], Any]
 _LIMIT: dict[str, Any] = {"metavar": "N/SECONDS", "callback": _parsed("parse_limit")}
 _RANGE: dict[str, Any] = {"metavar": "SECONDS|LOW:HIGH", "callback": _parsed("parse_range")}
 _FAULT: dict[str, Any] = {"metavar": "NAME=PROBABILITY", "callback": _parsed("parse_fault")}
+_WEBHOOK_FAULT: dict[str, Any] = {"metavar": "NAME=PROBABILITY", "callback": _parsed("parse_webhook_fault")}
 
 
 # The defaults are those of the sandbox's `Settings`; a test holds them together.
@@ -66,6 +67,40 @@ _FAULT: dict[str, Any] = {"metavar": "NAME=PROBABILITY", "callback": _parsed("pa
 )
 @click.option(
     "--fault", "faults", **_FAULT, multiple=True, help="What goes wrong, as drop-after-accept=0.02; repeatable."
+)
+@click.option(
+    "--webhook-secret", default="sandbox-webhook-secret", show_default=True, help="What webhooks are signed with."
+)
+@click.option(
+    "--webhook-signature",
+    type=click.Choice(["hex", "base64", "v0"]),
+    default="hex",
+    show_default=True,
+    help="How the signature is written.",
+)
+@click.option(
+    "--webhook-time-scale",
+    type=click.FloatRange(min=0),
+    default=1.0,
+    show_default=True,
+    help="Factor of the minutes between the tries of a webhook.",
+)
+@click.option(
+    "--webhook-sign-anew/--webhook-sign-once", default=True, show_default=True, help="Whether each try has a signature."
+)
+@click.option(
+    "--webhook-failed-as",
+    type=click.Choice(["failed", "canceled"]),
+    default="failed",
+    show_default=True,
+    help="How a webhook tells of a failed job.",
+)
+@click.option(
+    "--webhook-fault",
+    "webhook_faults",
+    **_WEBHOOK_FAULT,
+    multiple=True,
+    help="What goes wrong with webhooks, as lost=0.02; repeatable.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Where all chance comes from.")
 def sandbox(**settings: Any) -> None:
