@@ -1,5 +1,7 @@
 """What an answer means: pure decisions from (operation, status, headers, body) to a model or an error."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from enum import Enum
 from typing import TypedDict, TypeVar

@@ -1,5 +1,7 @@
 """Request bodies that know what became of them."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 

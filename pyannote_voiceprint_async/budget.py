@@ -1,5 +1,7 @@
 """One budget of the API: a sliding window of places, seen from the client's side. Pure; fed with `now`."""
 
+from __future__ import annotations
+
 import heapq
 from collections import deque
 from collections.abc import Callable
@@ -36,14 +38,14 @@ class Turn:
 
     __slots__ = ("budget", "notify", "number", "seen", "stage")
 
-    def __init__(self, budget: "Budget", number: int, notify: Callable[[VoiceprintError | None], None]) -> None:
+    def __init__(self, budget: Budget, number: int, notify: Callable[[VoiceprintError | None], None]) -> None:
         self.budget = budget
         self.number = number
         self.notify = notify
         self.stage = Stage.WAITS_FOR_PLACE
         self.seen = 0
 
-    def __lt__(self, other: "Turn") -> bool:
+    def __lt__(self, other: Turn) -> bool:
         return self.number < other.number
 
 

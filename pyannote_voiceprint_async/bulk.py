@@ -1,5 +1,7 @@
 """Many calls at once, results as they finish: bounded memory, and one bad item never stops the rest."""
 
+from __future__ import annotations
+
 import asyncio
 import copy
 from collections import deque
@@ -32,7 +34,7 @@ class Phase(Enum):
 class Item:
     """One item on its way. Whoever runs it says how far it is."""
 
-    def __init__(self, index: int, value: Any, on_submitted: Callable[["Item"], None]) -> None:
+    def __init__(self, index: int, value: Any, on_submitted: Callable[[Item], None]) -> None:
         self.index = index
         self.value = value
         self.phase = Phase.UNSENT

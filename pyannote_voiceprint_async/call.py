@@ -1,5 +1,7 @@
 """One call on its way down the ladder."""
 
+from __future__ import annotations
+
 import asyncio
 import copy
 from collections.abc import Awaitable, Callable

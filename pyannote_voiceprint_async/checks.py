@@ -1,5 +1,7 @@
 """What can be known to be wrong before a request leaves: a 400 costs a place and a round trip."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable
 from ipaddress import ip_address

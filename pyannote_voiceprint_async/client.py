@@ -1,5 +1,7 @@
 """The client: one short method per thing a person wants."""
 
+from __future__ import annotations
+
 import asyncio
 import inspect
 import os
@@ -112,6 +114,7 @@ class AsyncVoiceprintClient:
             session=(session, aiohttp.ClientSession),
             throttle=(throttle, Throttle),
         )
+        codec.prepare()
         _check_queue_wait(max_queue_wait)
         _check_session(session)
         check_webhook(webhook)

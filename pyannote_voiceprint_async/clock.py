@@ -1,5 +1,7 @@
 """Time, as the client sees it: the one seam for tests that should not take as long as what they test."""
 
+from __future__ import annotations
+
 import asyncio
 import time as _time
 from collections.abc import AsyncIterator, Callable

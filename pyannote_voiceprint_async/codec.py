@@ -4,13 +4,15 @@ Reading is strict where money hangs on it (a job id is a non-empty string) and l
 missing, null or of the wrong type becomes the field's default, what is unknown is kept in `extra`.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import attrs
-import cattrs
 import orjson
 
 from .errors import FieldError
@@ -26,7 +28,10 @@ from .models import (
     VoiceprintRequest,
 )
 
-__all__ = ["Refusal", "decode", "decode_refusal", "encode", "find_job_id"]
+if TYPE_CHECKING:
+    import cattrs
+
+__all__ = ["Refusal", "decode", "decode_refusal", "encode", "find_job_id", "prepare"]
 
 M = TypeVar("M")
 
@@ -45,8 +50,7 @@ _RENAMED: dict[type[Any], dict[str, str]] = {JobSummary: {"job_id": "id"}}
 _JOB_ID = re.compile(rb'"jobId"\s*:\s*("(?:[^"\\]|\\.){1,1000}")', re.DOTALL)
 
 
-@attrs.frozen
-class Refusal:
+class Refusal(NamedTuple):
     """The body of an answer that says no: `ValidationErrorResponse` and `ApiError` of the OpenAPI in one."""
 
     message: str | None = None
@@ -54,9 +58,14 @@ class Refusal:
     errors: tuple[FieldError, ...] = ()
 
 
+def prepare() -> None:
+    """Load what reading and writing needs, so that the first request does not wait for it."""
+    _hooks()
+
+
 def encode(body: VoiceprintRequest | Mapping[str, Any]) -> bytes:
     """Give the JSON of a request body. Fields that are not set are left out, never null."""
-    return orjson.dumps(_converter.unstructure(body))
+    return orjson.dumps(_converter().unstructure(body))
 
 
 def decode(model: type[M], body: bytes) -> M:
@@ -69,7 +78,7 @@ def decode(model: type[M], body: bytes) -> M:
     if not isinstance(raw, dict):
         raise ValueError("it is no JSON object")  # noqa: TRY004 - to the caller all of this is one: unreadable
     try:
-        return _structure[model](raw, model)  # type: ignore[no-any-return]  # the converter's hook for this model
+        return _hooks()[model](raw, model)  # type: ignore[no-any-return]  # the hook for this model
     except Exception as exc:  # whatever a validator or hook stumbles over
         raise ValueError(f"it is no {model.__name__}") from exc
 
@@ -123,7 +132,7 @@ def _status(raw: Any) -> JobStatus | None:
 
 
 def _output(raw: Any) -> VoiceprintOutput | None:
-    return _converter.structure(raw, VoiceprintOutput) if isinstance(raw, dict) else None
+    return _converter().structure(raw, VoiceprintOutput) if isinstance(raw, dict) else None
 
 
 def _summaries(raw: Any) -> tuple[JobSummary, ...]:
@@ -133,7 +142,7 @@ def _summaries(raw: Any) -> tuple[JobSummary, ...]:
 def _summary(raw: Any) -> JobSummary | None:
     # One job that cannot be read must not hide the others of its page.
     try:
-        return _converter.structure(raw, JobSummary)
+        return _converter().structure(raw, JobSummary)
     except Exception:  # noqa: BLE001 - whatever a validator or hook stumbles over
         return None
 
@@ -182,7 +191,11 @@ def _write_request(request: VoiceprintRequest) -> dict[str, Any]:
     return written
 
 
-def _make_converter() -> cattrs.Converter:
+@cache
+def _converter() -> cattrs.Converter:
+    # Imported when the first client is made: cattrs is a sixth of what importing this package would cost.
+    import cattrs  # noqa: PLC0415
+
     converter = cattrs.Converter()
     for model in _MODELS:
         converter.register_structure_hook(model, _reader(model))
@@ -190,6 +203,7 @@ def _make_converter() -> cattrs.Converter:
     return converter
 
 
-_converter = _make_converter()
-# The hooks themselves: looking them up for each answer costs as much as structuring it.
-_structure = {model: _converter.get_structure_hook(model) for model in _MODELS}
+@cache
+def _hooks() -> dict[type[Any], Callable[[Any, Any], Any]]:
+    # The hooks themselves: looking one up for each answer costs as much as structuring it.
+    return {model: _converter().get_structure_hook(model) for model in _MODELS}

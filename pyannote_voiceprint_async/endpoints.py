@@ -1,8 +1,6 @@
 """The API as one table. To add an operation, add a row (and its answer to `models.py`)."""
 
-from typing import Generic, TypeVar
-
-import attrs
+from typing import Generic, NamedTuple, TypeVar
 
 from .models import JobCreated, JobPage, KeyStatus, MediaUpload, VoiceprintJob
 
@@ -22,8 +20,7 @@ DEFAULT_BASE_URL = "https://api.pyannote.ai"
 A = TypeVar("A")
 
 
-@attrs.frozen
-class Endpoint(Generic[A]):
+class Endpoint(NamedTuple, Generic[A]):
     """One operation of the API."""
 
     method: str

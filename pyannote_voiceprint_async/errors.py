@@ -32,6 +32,8 @@ Every error answers two questions: `retryable` (may the same call be repeated wi
 `outcome_unknown` (may the server have accepted it although we have no answer?). All of them pickle.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 
 import attrs

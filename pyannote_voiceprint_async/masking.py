@@ -1,5 +1,7 @@
 """What may be shown of an URL or of a server's text: never a signature, never a key."""
 
+from __future__ import annotations
+
 import re
 
 __all__ = ["mask_text", "mask_url"]

@@ -1,5 +1,7 @@
 """Local audio to `media://`: read off the event loop, streamed with a known length, never whole in memory."""
 
+from __future__ import annotations
+
 import asyncio
 import io
 import os
@@ -95,7 +97,7 @@ async def opened(source: LocalAudio) -> AsyncIterator[Audio]:
         yield await asyncio.to_thread(_measured, source, "")
 
 
-async def _opened_file(path: "os.PathLike[str]") -> IO[bytes]:
+async def _opened_file(path: os.PathLike[str]) -> IO[bytes]:
     opening = asyncio.ensure_future(asyncio.to_thread(_open, path))
     try:
         return await asyncio.shield(opening)
@@ -136,7 +138,7 @@ async def upload(
     return media_url
 
 
-def _open(path: "os.PathLike[str]") -> IO[bytes]:
+def _open(path: os.PathLike[str]) -> IO[bytes]:
     try:
         # Before it is opened: opening a named pipe would wait for somebody who writes.
         mode = Path(path).stat().st_mode

@@ -5,6 +5,8 @@ seconds and as seconds until the reset. Dates are measured against the answer's 
 clocks are wrong.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping
 from datetime import UTC

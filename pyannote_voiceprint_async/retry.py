@@ -11,18 +11,20 @@ A 429 never comes here: its wait belongs to the throttle, because it concerns ev
 `RateLimitError` was told to wait longer than `max_retry_after`.
 """
 
+from __future__ import annotations
+
 import logging
 import math
 import random
 from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeVar, cast
-
-import backoff
-from backoff.types import Details
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from .clock import Clock
 from .errors import RateLimitError, VoiceprintError
 from .settings import RetryPolicy
+
+if TYPE_CHECKING:
+    from backoff.types import Details
 
 __all__ = ["Attempted", "exponential", "is_final", "pause_after", "repeating"]
 
@@ -74,6 +76,8 @@ def repeating(
     pause is made here, on the client's clock. Its own log would print arguments, and its `max_time` would cut
     the wait that the server told: both are ours.
     """
+    # Imported when the first client is made, not with the package: it costs as much as a tenth of this package.
+    import backoff  # noqa: PLC0415
 
     async def pause(details: Details) -> None:
         error = cast("VoiceprintError", details["exception"])  # type: ignore[typeddict-item]  # backoff leaves it out of its type

@@ -5,6 +5,8 @@ takes its place in the budget *before* its slot, so that a budget that is used u
 First come, first served; who was refused keeps its turn; who leaves while waiting has cost nothing.
 """
 
+from __future__ import annotations
+
 import heapq
 from collections.abc import Callable
 

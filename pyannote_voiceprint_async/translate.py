@@ -1,5 +1,7 @@
 """aiohttp's exceptions in the words of our tree. None of them may reach a caller: they show the key."""
 
+from __future__ import annotations
+
 import asyncio
 import os
 import socket

@@ -4,6 +4,8 @@
 → `_exchange` makes one exchange of it over the wire, and settles its turn whatever happens.
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 from collections import deque

@@ -1,5 +1,7 @@
 """Everything of one client that merely waits, so that closing the client can end it with a clear error."""
 
+from __future__ import annotations
+
 import asyncio
 import copy
 
@@ -54,7 +56,7 @@ class Waits:
             wake(future, copy.copy(error))
 
 
-def wake(future: "asyncio.Future[None] | None", error: VoiceprintError | None = None) -> None:
+def wake(future: asyncio.Future[None] | None, error: VoiceprintError | None = None) -> None:
     """Let the one who waits go on, or fail; harmless where nobody waits any more."""
     if future is None or future.done():
         return

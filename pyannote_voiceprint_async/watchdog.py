@@ -3,6 +3,8 @@
 aiohttp's own would set and cancel three timers for each request, which is a tenth of what a request costs.
 """
 
+from __future__ import annotations
+
 import asyncio
 from types import TracebackType
 from typing import cast
@@ -25,17 +27,17 @@ class Watchdog:
         self._watches: set[Watch] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    def over(self, call: Call) -> "Watch":
+    def over(self, call: Call) -> Watch:
         """Raise `TimeoutError` out of the block when the call takes too long."""
         return Watch(self, call)
 
-    def start(self, watch: "Watch") -> None:
+    def start(self, watch: Watch) -> None:
         """Begin to look at it."""
         self._watches.add(watch)
         if self._timer is None:
             self._timer = watch.loop.call_later(self._period, self._look)
 
-    def end(self, watch: "Watch") -> None:
+    def end(self, watch: Watch) -> None:
         """Look at it no more."""
         self._watches.discard(watch)
 

@@ -9,7 +9,6 @@ import asyncio
 import copy
 import logging
 from collections import OrderedDict, deque
-from statistics import median
 from typing import cast
 
 import attrs
@@ -374,7 +373,7 @@ class Watcher:
     def _warn_of_stragglers(self) -> None:
         if not self._durations:
             return
-        long = max(_LONG, _FAR_BEYOND * median(self._durations))
+        long = max(_LONG, _FAR_BEYOND * sorted(self._durations)[len(self._durations) // 2])
         for one in self._watched.values():
             age = one.looked_at - one.added_at
             if age > long and not one.finished and not one.warned:

@@ -6,6 +6,8 @@ base64, its sample in hex, and programs expect `v0=` and hex: each is taken.
 `verify` is pure, and works in any framework. `aiohttp_webhook_handler` is the same for aiohttp.web.
 """
 
+from __future__ import annotations
+
 import base64
 import hashlib
 import hmac
@@ -69,8 +71,8 @@ def verify(
 
 
 def aiohttp_webhook_handler(
-    client: "AsyncVoiceprintClient", secret: str | Iterable[str], *, tolerance: float = 600.0
-) -> "Callable[[web.Request], Awaitable[web.StreamResponse]]":
+    client: AsyncVoiceprintClient, secret: str | Iterable[str], *, tolerance: float = 600.0
+) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     """Make a handler for aiohttp.web that hands verified deliveries to the client.
 
     `app.router.add_post("/webhooks/pyannote", aiohttp_webhook_handler(client, secret))`
@@ -82,7 +84,7 @@ def aiohttp_webhook_handler(
 
     secrets = _secrets(secret)
 
-    async def handle(request: "web.Request") -> "web.StreamResponse":
+    async def handle(request: web.Request) -> web.StreamResponse:
         body = b""
         try:
             while not request.content.at_eof() and len(body) <= LARGEST_WEBHOOK:

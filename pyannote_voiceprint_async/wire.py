@@ -4,6 +4,8 @@ aiohttp's exceptions hold the request's headers and its URL. They end here, and 
 outside of any `except`, so that no traceback shows the key.
 """
 
+from __future__ import annotations
+
 import asyncio
 import copy
 from collections.abc import AsyncIterator, Callable
@@ -224,12 +226,12 @@ class Wire:
         exc = TimeoutError() if body.stalled else exc
         return self.closed or translate(exc, name="The upload", host=target.host, fate=Fate.UNKNOWN, repeatable=True)
 
-    def _api_connections(self) -> "Connections":
+    def _api_connections(self) -> Connections:
         if self._connections is None:
             self._connections = Connections(self._foreign_session or self._new_session())
         return self._connections
 
-    async def _close_unused(self, connections: "Connections") -> None:
+    async def _close_unused(self, connections: Connections) -> None:
         session = connections.session
         if not connections.users and session in self._own_sessions:
             self._own_sessions.remove(session)

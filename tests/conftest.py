@@ -5,6 +5,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import backoff  # noqa: F401 - loaded with the first client; the watchdog for blocking calls would meet the loading
+import cattrs  # noqa: F401 - the same
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 from fake_clock import FakeClock
