@@ -126,18 +126,18 @@ class Watcher:
         elif event.is_answer:
             self._answer(watched, VoiceprintJob(event.job_id, event.status, None, event.timestamp, event.output))
         else:
+            # It counts even if the job is being read just now: that read may be answered by an older state.
             watched.finished = True
             # No second webhook will come: from now on it is looked at as any other.
             watched.not_before = min(watched.not_before, self._clock.time())
-            self._to_read.append(watched)
-            self._news.set()
+            self._read_soon(watched)
 
     async def aclose(self) -> None:
-        """End the watcher's task; whoever waits must have been sent home before."""
-        while self._tasks:
-            for task in self._tasks:
+        """End all tasks; whoever waits must have been sent home before."""
+        while tasks := self._tasks | self._reads:
+            for task in tasks:
                 task.cancel()
-            await asyncio.wait(self._tasks)
+            await asyncio.wait(tasks)
 
     # Who is watched
 
@@ -223,21 +223,22 @@ class Watcher:
 
     async def _watch(self) -> None:
         try:
-            async with asyncio.TaskGroup() as reads:
-                while True:
-                    self._read_on(reads)
-                    if self._clock.time() < self._next_at:
-                        await self._rest()
-                    else:
-                        await self._look()
-        except Exception as defect:
-            # A defect of ours must not leave callers waiting for nothing.
-            log.exception("The watcher failed.")
-            for watched in list(self._watched.values()):
-                self._end(watched, VoiceprintError(f"Waiting failed by a defect: {defect!r}. wait() may be repeated."))
+            while True:
+                if self._clock.time() < self._next_at:
+                    await self._rest()
+                else:
+                    await self._look()
+        except Exception as defect:  # noqa: BLE001 - it is told to all who wait
+            self._fail(defect)
+
+    def _fail(self, defect: Exception) -> None:
+        """Tell all who wait of a defect of ours: it must not leave them waiting for nothing."""
+        log.error("The watcher failed.", exc_info=defect)
+        for watched in list(self._watched.values()):
+            self._end(watched, VoiceprintError(f"Waiting failed by a defect: {defect!r}. wait() may be repeated."))
 
     async def _rest(self) -> None:
-        """Come back when the next look is due, or when there is something new."""
+        """Come back when the next look is due, or when that time has changed."""
         timer = self._clock.call_at(self._next_at, self._news.set)
         try:
             await self._news.wait()
@@ -255,29 +256,28 @@ class Watcher:
     async def _look(self) -> None:
         """Look once at all who are due, and let those be read that have finished."""
         began = self._clock.time()
-        due = [one for one in self._watched.values() if one.reading is None and _may_be_read(one, began)]
+        due = [one for one in self._watched.values() if one.reading is None and one.not_before <= began]
         pages = 0
+        # Where reads are behind, more looks would not help.
         if due and not self._to_read:
             pages = await self._look_at(due)
             self._pause = min(self._pause * 1.5, self._polling.longest)
         now = self._clock.time()
         self._earliest = now + min(pages * self._polling.first * _REST_FOR_A_PAGE, self._polling.longest)
-        times = (now + self._pause if _may_be_read(one, began) else one.not_before for one in self._watched.values())
-        self._next_at = max(self._earliest, min(times, default=now + self._pause))
+        self._next_at = max(self._earliest, now + self._pause)
         self._warn_of_stragglers()
 
     # How to look
 
     async def _look_at(self, due: list[Watched]) -> int:
-        """Line up who is to be read now, and give the number of pages that it took to know."""
+        """Read who has finished, as far as can be known, and give the number of pages that it took to know."""
         unseen = {one.job_id: one for one in due if not one.finished}
         pages = in_vain = 0
         if self._has_pages and len(unseen) > _READ_ONE_BY_ONE:
             pages, in_vain = await self._walk(unseen)
         in_turn = sorted(unseen.values(), key=lambda one: one.looked_at)
         share = max(_READ_IN_TURN, len(in_turn) // 10, in_vain)
-        self._to_read.extend(one for one in due if one.finished)
-        self._to_read.extend(in_turn[:share])
+        self._read_soon(*(one for one in due if one.finished), *in_turn[:share])
         return pages
 
     async def _walk(self, unseen: dict[str, Watched]) -> tuple[int, int]:
@@ -321,41 +321,41 @@ class Watcher:
 
     # How to read
 
-    def _read_on(self, reads: asyncio.TaskGroup) -> None:
-        """Read those who are lined up, so many at once. One read that takes long holds up nobody else."""
+    def _read_soon(self, *jobs: Watched) -> None:
+        """Read these, so many at once. A read that takes long holds up neither the others nor the next look."""
+        self._to_read.extend(jobs)
         while self._to_read and len(self._reads) < _READS_AT_ONCE:
             one = self._to_read.popleft()
             if one.reading is None and self._watched.get(one.job_id) is one:
-                one.reading = reads.create_task(self._read(one))
+                one.reading = asyncio.create_task(self._read(one))
                 self._reads.add(one.reading)
                 one.reading.add_done_callback(self._end_read)
 
     def _end_read(self, read: asyncio.Task[None]) -> None:
         self._reads.discard(read)
-        if self._to_read:
-            self._news.set()
+        self._read_soon()
 
     async def _read(self, one: Watched) -> None:
-        one.looked_at = self._clock.time()
-        told, one.finished = one.finished, False
+        one.looked_at, one.finished = self._clock.time(), False
         try:
-            await self._take(one)
+            job = await self._transport.read_job(one.job_id)
         except NotFoundError:
-            one.finished |= told
             one.not_found += 1
             if one.not_found >= _BELIEVED_NOT_FOUND:
                 self._end(one, _gone(one.job_id))
         except (AccountError, ClientClosedError) as error:
             self._end(one, error)
         except VoiceprintError as error:
-            one.finished |= told
             log.debug("A look at job %s failed, and is repeated. %s", one.job_id, error)
+        except Exception as defect:  # noqa: BLE001 - it is told to all who wait
+            self._fail(defect)
+        else:
+            self._take(one, job)
         finally:
             one.reading = None
             self._look_by(self._clock.time() + self._pause)
 
-    async def _take(self, one: Watched) -> None:
-        job = await self._transport.read_job(one.job_id)
+    def _take(self, one: Watched, job: VoiceprintJob) -> None:
         one.not_found = 0
         if job.status.is_terminal and not self._output_may_come(job):
             self._answer(one, job)
@@ -379,10 +379,6 @@ class Watcher:
             if age > long and not one.finished and not one.warned:
                 one.warned = True
                 log.warning("Job %s was not done after %.0f s, far beyond the others.", one.job_id, age)
-
-
-def _may_be_read(one: Watched, now: float) -> bool:
-    return one.finished or one.not_before <= now
 
 
 def outcome(job: VoiceprintJob) -> VoiceprintJob:

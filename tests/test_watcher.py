@@ -204,7 +204,7 @@ async def test_a_steady_flow_costs_at_most_one_and_a_half_requests_a_job(minutes
 
 
 @pytest.mark.parametrize(
-    ("foreign", "seconds", "most_lists"), [(0, 0.0, 30), (0, 300.0, 60), (2000, 300.0, 200), (100_000, 0.0, 300)]
+    ("foreign", "seconds", "most_lists"), [(0, 0.0, 5), (0, 300.0, 60), (2000, 300.0, 200), (100_000, 0.0, 300)]
 )
 async def test_500_waits_stay_inside_the_budgets(foreign, seconds, most_lists):
     """Those of the documents are 300 lists and 300 reads a minute; below 200 there is room for others."""
@@ -303,6 +303,19 @@ async def test_waits_one_after_the_other():
         assert made.clock.time() == pytest.approx(5 * 1.2)
 
 
+async def test_two_that_wait_for_the_same_job_again_and_again():
+    """The end of the second wait must not take along the first one's next."""
+    async with world() as made:
+        made.api.add("job", 0.0)
+
+        async def wait_again():
+            return [await made.watcher.wait("job", made.clock.time() + 5.0) for _ in range(3)]
+
+        ended = await made.finish(*(asyncio.create_task(wait_again()) for _ in range(2)))
+        assert [job.voiceprint for jobs in ended for job in jobs] == ["voice"] * 6
+        assert (made.clock.time(), len(made.api.reads)) == (3.0, 3)
+
+
 async def test_a_wait_that_begins_anew_while_the_job_is_read():
     """What the first wait's read brings must not make the second one forgotten."""
     async with world(latencies=repeat(4.0)) as made:
@@ -317,16 +330,29 @@ async def test_a_wait_that_begins_anew_while_the_job_is_read():
 
 
 async def test_a_job_that_nobody_waits_for_any_more_is_not_read():
+    """Not even where its read has been waiting for its turn."""
     async with world(budget=300) as made:
         for number in range(400):
             made.api.add(f"job-{number}", 0.0)
         tasks = [made.wait(f"job-{number}") for number in range(400)]
         await made.pass_by(30.0)
-        for task in tasks:
+        for task in tasks[:-1]:
             task.cancel()
-        await asyncio.wait(tasks)
-        await made.pass_by(200.0)
-        assert len(made.api.reads) == 300
+        await made.finish(tasks[-1])
+        assert len(made.api.reads) == 301
+
+
+async def test_a_persons_own_read_has_not_to_wait_for_those_of_all_waits():
+    async with world(budget=300) as made:
+        for number in range(1000):
+            made.api.add(f"job-{number}", 0.0)
+        tasks = [made.wait(f"job-{number}") for number in range(1000)]
+        await made.pass_by(30.0)
+        await made.finish(asyncio.create_task(made.api.read_job("job-0")))
+        assert made.clock.time() <= 61.0
+        await made.finish(*tasks)
+        # As many as it takes to see 1,000 jobs: while reads are behind, nothing more is asked.
+        assert len(made.api.lists) == 10
 
 
 async def test_one_task_watches_for_all_and_ends_with_the_last():
@@ -357,7 +383,29 @@ async def test_a_read_that_takes_long_holds_up_nobody_else():
         tasks = [made.wait(f"job-{number}") for number in range(5)]
         await made.finish(*tasks[1:])
         assert made.clock.time() <= 90.0
+        asked = (len(made.api.lists), len(made.api.reads))
         await made.finish(tasks[0])
+        assert (len(made.api.lists), len(made.api.reads)) == asked
+
+
+async def test_jobs_that_are_being_read_are_not_asked_for():
+    async with world(latencies=chain([0.0], repeat(50.0))) as made:
+        for number in range(4):
+            made.api.add(f"job-{number}", 0.0)
+        await made.finish(*(made.wait(f"job-{number}") for number in range(4)))
+        assert (len(made.api.lists), len(made.api.reads)) == (1, 4)
+
+
+async def test_a_list_that_takes_long_does_not_hold_up_a_webhook():
+    async with world(latencies=chain([100.0], repeat(0.0))) as made:
+        for number in range(3):
+            made.api.add(f"job-{number}", 5.0)
+        tasks = [made.wait(f"job-{number}") for number in range(3)]
+        await made.pass_by(10.0)
+        made.watcher.deliver(event("job-1"))
+        await made.finish(tasks[1])
+        assert made.clock.time() == 10.0
+        await made.finish(*tasks)
 
 
 # Logging and webhooks
@@ -372,6 +420,17 @@ async def test_a_job_far_beyond_the_others_is_logged_once(caplog):
         await made.finish(*(made.wait(job_id) for job_id in list(made.api.jobs)))
     (record,) = caplog.records
     assert "straggler" in record.getMessage()
+
+
+async def test_jobs_that_are_seen_to_have_finished_are_no_stragglers(caplog):
+    """They ended in the very moment in which they would have become some."""
+    caplog.set_level(logging.WARNING, "pyannote_voiceprint_async")
+    async with world(latencies=cycle([0.0, 0.1])) as made:
+        for number in range(13):
+            made.api.add(f"job-{number}", 4.0 if number < 10 else 60.0)
+        await made.finish(*(made.wait(job_id) for job_id in list(made.api.jobs)))
+        assert made.clock.time() > 60.0
+    assert caplog.records == []
 
 
 async def test_jobs_that_only_wait_to_be_read_are_no_stragglers(caplog):
@@ -636,7 +695,7 @@ async def test_a_wait_in_another_event_loop_says_what_to_do(client):
 
     def wait_elsewhere():
         with pytest.raises(ClientClosedError, match="another event loop") as refused:
-            asyncio.run(client.wait(job_id))
+            asyncio.run(client.wait(job_id, timeout=0.001))  # sooner than any request would tell
         return refused.value.job_id
 
     assert await asyncio.to_thread(wait_elsewhere) == job_id
