@@ -94,7 +94,7 @@ def test_the_default_concurrency_is_the_clients():
         (["submit", "a.wav"], "a.wav: is no URL; upload a file first"),
         (["submit", "https://"], "https://: has no host"),
         (["upload", "gone.wav"], "gone.wav: no such file or directory"),
-        (["job", "a b", "--sandbox"], "jobId must be the id of a job"),
+        (["job", "..", "--sandbox"], "jobId must be the id of a job"),
         (["check", "--base-url", "ftp://x"], "base_url must begin with http://"),
         (["sandbox", "--fault", "nonsense=0.1"], "nonsense"),
         (["sandbox", "--fault", "server-error"], "A fault is written NAME=PROBABILITY"),
