@@ -21,7 +21,7 @@ class JsonBody(aiohttp.BytesPayload):
         super().__init__(body, content_type="application/json")
         self._on_begin = on_begin
 
-    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:  # noqa: ARG002 - aiohttp's
         """Write it; called by aiohttp."""
         transport, protocol = writer.transport, getattr(writer, "protocol", None)
         if getattr(protocol, "should_close", False):
@@ -29,7 +29,7 @@ class JsonBody(aiohttp.BytesPayload):
             raise aiohttp.ClientConnectionResetError("There is an answer without a request.")
         if transport is not None and not transport.is_closing():
             self._on_begin()
-        await super().write_with_length(writer, content_length)
+        await writer.write(self._value)
 
 
 class UploadBody(aiohttp.Payload):

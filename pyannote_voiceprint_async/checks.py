@@ -40,12 +40,11 @@ def check_request(request: VoiceprintRequest) -> None:
     Raises:
         InvalidRequestError: with the same `errors` that the API would send.
     """
-    problems = {
-        "url": _source_problem(request.url),
-        "model": _model_problem(request.model),
-        "webhook": None if request.webhook is None else _webhook_problem(request.webhook),
-    }
-    _raise(FieldError(field, problem) for field, problem in problems.items() if problem)
+    url, model = _source_problem(request.url), _model_problem(request.model)
+    webhook = None if request.webhook is None else _webhook_problem(request.webhook)
+    if url or model or webhook:
+        problems = (("url", url), ("model", model), ("webhook", webhook))
+        _raise(FieldError(field, problem) for field, problem in problems if problem)
 
 
 def check_webhook(webhook: object) -> None:

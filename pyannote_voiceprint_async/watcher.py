@@ -264,7 +264,10 @@ class Watcher:
             self._pause = min(self._pause * 1.5, self._polling.longest)
         now = self._clock.time()
         self._earliest = now + min(pages * self._polling.first * _REST_FOR_A_PAGE, self._polling.longest)
-        self._next_at = max(self._earliest, now + self._pause)
+        again = now + self._pause
+        # Those who came too late for this look are not to wait for a pause that has grown by it.
+        first_looks = (one.not_before for one in self._watched.values() if one.not_before > began)
+        self._next_at = max(self._earliest, min(again, min(first_looks, default=again)))
         self._warn_of_stragglers()
 
     # How to look

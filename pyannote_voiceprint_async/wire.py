@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from http import HTTPStatus
 from urllib.request import getproxies, proxy_bypass
 
@@ -33,6 +33,7 @@ __all__ = ["Wire"]
 # into a connection that is about to close: nobody could say then whether it was read.
 _KEEPALIVE = 4.0
 _USER_AGENT = f"pyannote-voiceprint-async/{__version__}"
+_HEADERS = {"Accept": "application/json", "Content-Type": "application/json", "User-Agent": _USER_AGENT}
 _LONGEST_STORAGE_ANSWER = 64 * 1024
 
 
@@ -65,14 +66,7 @@ class Wire:
         self._proxy = proxy
         self._api_proxy = self._proxy_for(self._base_url)
         self._clock = clock
-        self._headers = CIMultiDict(
-            {
-                "Authorization": f"Bearer {key}",
-                "Accept": "application/json",
-                "Content-Type": "application/json",
-                "User-Agent": _USER_AGENT,
-            }
-        )
+        self._authorization = CIMultiDict({"Authorization": f"Bearer {key}"})
         self._watchdog = Watchdog(timeouts)
         self._timeout = aiohttp.ClientTimeout(total=None, connect=timeouts.connect)
         self._upload_timeout = aiohttp.ClientTimeout(
@@ -120,7 +114,7 @@ class Wire:
         connections.users += 1
         try:
             with self._watchdog.over(call):
-                response = await self._request(call, connections.session)
+                response = await self._request(call, connections)
                 if not call.has_begun:
                     # It was there before the first byte of this request left: it is somebody else's.
                     call.withdrawn = True
@@ -135,7 +129,7 @@ class Wire:
                 flaw = Flaw.STALLED if isinstance(exc, TimeoutError) else Flaw.BROKE_OFF
         finally:
             # A connection whose answer was read to its end has been given back already; this closes the others.
-            if response is not None:
+            if response is not None and response.connection is not None:
                 response.close()
             connections.users -= 1
             if connections.distrusted:
@@ -196,12 +190,12 @@ class Wire:
             raise UnexpectedResponseError("The storage answered before it had all of the audio.", retryable=True)
         return answer
 
-    async def _request(self, call: Call, session: aiohttp.ClientSession) -> aiohttp.ClientResponse:
-        return await session.request(
+    async def _request(self, call: Call, connections: Connections) -> aiohttp.ClientResponse:
+        return await connections.session.request(
             call.endpoint.method,
             call.url,
             data=None if call.body is None else JsonBody(call.body, lambda: call.begin(self._clock.time())),
-            headers=self._headers,
+            headers=connections.headers,
             timeout=self._timeout,
             proxy=self._api_proxy,
             allow_redirects=False,
@@ -228,7 +222,13 @@ class Wire:
 
     def _api_connections(self) -> Connections:
         if self._connections is None:
-            self._connections = Connections(self._foreign_session or self._new_session())
+            if self._foreign_session is not None:
+                self._connections = Connections(
+                    self._foreign_session, CIMultiDict(_HEADERS | dict(self._authorization))
+                )
+            else:
+                # The key is no header of the session: aiohttp sends those to proxies too.
+                self._connections = Connections(self._new_session(_HEADERS), self._authorization)
         return self._connections
 
     async def _close_unused(self, connections: Connections) -> None:
@@ -242,11 +242,12 @@ class Wire:
             self._bare_session = self._new_session()
         return self._bare_session
 
-    def _new_session(self) -> aiohttp.ClientSession:
+    def _new_session(self, headers: Mapping[str, str] | None = None) -> aiohttp.ClientSession:
         # No limit of the pool: the throttle's slots bound it, and know who is first in line.
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE),
             cookie_jar=aiohttp.DummyCookieJar(),
+            headers=headers,
         )
         self._own_sessions.append(session)
         return session
@@ -261,10 +262,11 @@ class Wire:
 
 
 class Connections:
-    """A session, and how many exchanges use it."""
+    """A session, how many exchanges use it, and the headers that it does not send by itself."""
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
+    def __init__(self, session: aiohttp.ClientSession, headers: Mapping[str, str]) -> None:
         self.session = session
+        self.headers = headers
         self.users = 0
         self.distrusted = False
 
