@@ -202,7 +202,14 @@ class Results(Generic[R]):
             self._reader.cancel()
         for item in self._running:
             if item.phase in phases:
-                item.stop(copy.copy(error))
+                item.stop(None if error is None else _not_sent(error))
+
+
+def _not_sent(error: Exception) -> Exception:
+    """Say of an item that never left why it will not."""
+    error = copy.copy(error)
+    error.args = (f"It was not sent, because another one had shown that it cannot succeed. {error}",)
+    return error
 
 
 async def _as_async(items: Iterable[Any] | AsyncIterable[Any]) -> AsyncGenerator[Any, None]:

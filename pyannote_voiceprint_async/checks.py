@@ -107,7 +107,7 @@ def check_base_url(base_url: str) -> str:
     if not problem and ({"?", "#", "@"} & set(base_url)):
         problem = "must have no query, fragment, user or password"
     if problem:
-        raise ConfigurationError(f"base_url {problem}. The API is at https://api.pyannote.ai.")
+        raise ConfigurationError(f"base_url {_without_hint(problem)}. The API is at https://api.pyannote.ai.")
     return base_url
 
 
@@ -143,7 +143,7 @@ def _model_problem(model: object) -> str | None:
 
 def _source_problem(url: object) -> str | None:
     if not isinstance(url, str):
-        return f"must be a URL as str, not {type(url).__name__}"
+        return f"must be a URL as str (local audio: a path, bytes or an open binary file), not {type(url).__name__}"
     if url.startswith("media://"):
         return _media_problem(url)
     return _web_problem(url)
@@ -179,11 +179,16 @@ def _webhook_problem(url: object) -> str | None:
     if not isinstance(url, str):
         return f"must be a URL as str, not {type(url).__name__}"
     if (problem := _web_problem(url)) is not None:
-        return problem.split(";")[0].replace(" or media://", "")
+        return _without_hint(problem)
     parts = urlsplit(url)
     if parts.scheme.lower() == "http" and not is_loopback(parts.hostname or ""):
         return "must begin with https://"
     return None
+
+
+def _without_hint(problem: str) -> str:
+    """Leave out what is only said of sources."""
+    return problem.split(";", maxsplit=1)[0].replace(", https:// or media://", " or https://")
 
 
 def is_loopback(host: str) -> bool:

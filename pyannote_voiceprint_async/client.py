@@ -27,7 +27,15 @@ from .checks import (
     check_webhook,
 )
 from .clock import Clock, LoopClock, deadline
-from .endpoints import DEFAULT_BASE_URL, LIST_JOBS, TEST_KEY, VOICEPRINT
+from .endpoints import (
+    DEFAULT_BASE_URL,
+    LARGEST_VOICEPRINT_AUDIO,
+    LIST_JOBS,
+    LONGEST_PAGE,
+    OUTPUT_LIFETIME,
+    TEST_KEY,
+    VOICEPRINT,
+)
 from .errors import ApiTimeoutError, ConfigurationError, MediaError
 from .masking import mask_url
 from .media import LocalAudio
@@ -54,10 +62,6 @@ __all__ = ["AsyncVoiceprintClient"]
 
 Items = TypeVar("Items")
 
-_PAGE = 100
-_LARGEST_VOICEPRINT_AUDIO = 100 * 1024 * 1024
-# An output is deleted 24 hours after completion: nobody needs to wait longer than that.
-_OUTPUT_LIFETIME = 24 * 3600.0
 # voiceprint_many keeps so many jobs waiting: more than the API's rate makes in the default timeout.
 _MOST_WAITING = 10_000
 # Jobs that asked for a webhook, and until when they are left to it.
@@ -111,9 +115,9 @@ class AsyncVoiceprintClient:
             retry=(retry, RetryPolicy),
             timeouts=(timeouts, Timeouts),
             polling=(polling, Polling),
-            session=(session, aiohttp.ClientSession),
-            throttle=(throttle, Throttle),
         )
+        if throttle is not None:
+            _check_kinds(throttle=(throttle, Throttle))
         codec.prepare()
         _check_queue_wait(max_queue_wait)
         _check_session(session)
@@ -238,6 +242,7 @@ class AsyncVoiceprintClient:
         Raises:
             AccountError: out of the iteration, once, when all that was in flight is yielded.
         """
+        _check_many(items)
 
         async def run(item: Item) -> JobCreated:
             return await self._submit(_request(item.value), before_send=item.before_send)
@@ -289,6 +294,7 @@ class AsyncVoiceprintClient:
             JobError: the job has no voiceprint for us; `job_id` says which job.
             VoiceprintError: see `outcome_unknown`: True means that a job may exist.
         """
+        _check_hook(on_submitted)
         job: JobCreated | None = None
 
         async def keep(created: JobCreated) -> None:
@@ -305,10 +311,9 @@ class AsyncVoiceprintClient:
                 on_submitted=keep,
                 max_queue_wait=max_queue_wait,
             )
-        except BaseException as error:
-            if job is not None and getattr(error, "job_id", None) is None:
+        except asyncio.CancelledError:
+            if job is not None:
                 self._transport.abandon(job)
-                error.add_note(f"The job is {job.job_id}; wait() picks it up.")
             raise
 
     def voiceprint_many(
@@ -318,6 +323,7 @@ class AsyncVoiceprintClient:
         model: str = Model.PRECISION_2,
         webhook: str | None = None,
         timeout: float | None = 900.0,
+        on_submitted: Callable[[int, JobCreated], Awaitable[None] | None] | None = None,
     ) -> Results[Enrolled]:
         """Turn many recordings into voiceprints, and give each `Enrolled` as it finishes. Use it with `async with`.
 
@@ -326,18 +332,26 @@ class AsyncVoiceprintClient:
             model: the voiceprint model.
             webhook: where the results are to be posted too.
             timeout: seconds for each, from when it was submitted on.
+            on_submitted: called (and awaited) with the item's place in the input and its job, before it is waited for.
 
         Raises:
             AccountError: out of the iteration, once, when all that was in flight is yielded.
         """
+        self._until(timeout)  # raises before anything is sent
+        _check_many(sources)
+        _check_hook(on_submitted)
 
         async def run(item: Item) -> Voiceprint:
+            async def submitted(job: JobCreated) -> None:
+                item.submitted(job)
+                await _call(on_submitted, item.index, job)
+
             return await self._voiceprint(
                 item.value,
                 model,
                 webhook,
                 timeout=timeout,
-                on_submitted=item.submitted,
+                on_submitted=submitted,
                 before_send=item.before_send,
             )
 
@@ -400,7 +414,7 @@ class AsyncVoiceprintClient:
         Args:
             status: only those that stand there.
         """
-        query = {"limit": str(_PAGE)} | ({} if status is None else {"status": str(status)})
+        query = {"limit": str(LONGEST_PAGE)} | ({} if status is None else {"status": str(status)})
         seen = set()
         while True:
             page = await self._transport.send(LIST_JOBS, query=query)
@@ -428,17 +442,23 @@ class AsyncVoiceprintClient:
         *,
         until: float | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - the wait's, as in `voiceprint`
-        on_submitted: Callable[[JobCreated], Awaitable[None] | None],
+        on_submitted: Callable[[JobCreated], Awaitable[None]],
         before_send: Callable[[], Awaitable[None]] | None = None,
         max_queue_wait: float | None = None,
     ) -> Voiceprint:
         request = await self._requested(source, model, webhook, until)
         job = await self._submit(request, before_send=before_send, until=until, max_queue_wait=max_queue_wait)
-        await _call(on_submitted, job)
-        done = await self._wait(job.job_id, self._until(timeout) if until is None else until)
+        try:
+            await on_submitted(job)
+            done = await self._wait(job.job_id, self._until(timeout) if until is None else until)
+        except Exception as error:
+            if getattr(error, "job_id", None) is None:
+                self._transport.abandon(job)
+                error.add_note(f"The job is {job.job_id}; wait() picks it up.")
+            raise
         said = (job.warning, done.output.warning if done.output else None)
         return Voiceprint(
-            value=done.voiceprint or "",
+            value=cast("str", done.voiceprint),  # the watcher gives no other job
             model=str(request.model),
             job_id=job.job_id,
             created_at=done.created_at,
@@ -451,7 +471,7 @@ class AsyncVoiceprintClient:
         if not media.is_local(source):
             return _request(source, model, webhook)
         async with media.opened(cast("LocalAudio", source)) as audio:
-            if audio.size > _LARGEST_VOICEPRINT_AUDIO:
+            if audio.size > LARGEST_VOICEPRINT_AUDIO:
                 raise MediaError(
                     f"The audio has {audio.size / 2**20:.0f} MiB; a voiceprint takes at most 100 MiB and 30 seconds."
                 )
@@ -493,7 +513,10 @@ class AsyncVoiceprintClient:
         return await self._watcher.wait(job_id, until, grace=max(0.0, grace))
 
     def _until(self, timeout: float | None) -> float:
-        return self._clock.time() + (_OUTPUT_LIFETIME if timeout is None else timeout)
+        seconds = OUTPUT_LIFETIME if timeout is None else timeout
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
+            raise ConfigurationError(f"timeout must be seconds above zero, or None, not {timeout!r}.")
+        return self._clock.time() + seconds
 
     def _start(self, results: Results[Items]) -> Results[Items]:
         self._results.add(results)
@@ -512,10 +535,20 @@ def _request(
     return VoiceprintRequest(source, model, webhook, webhook_status_only)
 
 
-async def _call(hook: Callable[[JobCreated], Awaitable[None] | None] | None, job: JobCreated) -> None:
-    given = None if hook is None else hook(job)
+async def _call(hook: Callable[..., Awaitable[None] | None] | None, *arguments: object) -> None:
+    given = None if hook is None else hook(*arguments)
     if inspect.isawaitable(given):
         await given
+
+
+def _check_hook(hook: object) -> None:
+    if hook is not None and not callable(hook):
+        raise TypeError(f"on_submitted must be a function, not {type(hook).__name__}.")
+
+
+def _check_many(items: object) -> None:
+    if isinstance(items, str | bytes):
+        raise TypeError("Give a list of sources, or another iterable of them; a single one goes into a list too.")
 
 
 def _first(given: str | None, *variables: str) -> str | None:
@@ -526,7 +559,7 @@ def _first(given: str | None, *variables: str) -> str | None:
 
 def _check_kinds(**settings: tuple[object, type]) -> None:
     for name, (value, kind) in settings.items():
-        if value is not None and not isinstance(value, kind):
+        if not isinstance(value, kind):
             raise ConfigurationError(f"{name} must be a {kind.__name__}, not {value!r}.")
 
 
@@ -538,6 +571,7 @@ def _check_queue_wait(seconds: object) -> None:
 def _check_session(session: aiohttp.ClientSession | None) -> None:
     if session is None:
         return
+    _check_kinds(session=(session, aiohttp.ClientSession))
     if session.auth is not None or "Authorization" in session.headers:
         raise ConfigurationError(
             "The session has an Authorization of its own, which would meet the API key. Give a session without it."

@@ -21,7 +21,7 @@ class Timer(Protocol):
 class Clock(Protocol):
     """What the client asks of time. Give your own as `AsyncVoiceprintClient(clock=…)` to move time in tests.
 
-    Network timeouts (`Timeouts`) are aiohttp's and stay on the event loop's own clock.
+    Network timeouts (`Timeouts`) stay on the event loop's own clock: they measure real connections.
     """
 
     def time(self) -> float:

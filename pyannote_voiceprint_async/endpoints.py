@@ -8,8 +8,11 @@ __all__ = [
     "DEFAULT_BASE_URL",
     "DEFAULT_LIMITS",
     "GET_JOB",
+    "LARGEST_VOICEPRINT_AUDIO",
     "LIST_JOBS",
+    "LONGEST_PAGE",
     "MEDIA_INPUT",
+    "OUTPUT_LIFETIME",
     "TEST_KEY",
     "VOICEPRINT",
     "Endpoint",
@@ -44,6 +47,13 @@ VOICEPRINT  = Endpoint("POST", "/v1/voiceprint",    "submissions", False,      J
 GET_JOB     = Endpoint("GET",  "/v1/jobs/{job_id}", "job_reads",   True,       VoiceprintJob)
 LIST_JOBS   = Endpoint("GET",  "/v2/jobs",          "job_lists",   True,       JobPage)
 # fmt: on
+
+LONGEST_PAGE = 100
+"""Jobs in one page of `GET /v2/jobs`, at most."""
+OUTPUT_LIFETIME = 24 * 3600.0
+"""Seconds after completion at which the output of a job is deleted."""
+LARGEST_VOICEPRINT_AUDIO = 100 * 1024 * 1024
+"""Bytes that the audio of a voiceprint may have."""
 
 # Requests in 60 seconds for a team without Enterprise, by the field of `RateLimits`.
 DEFAULT_LIMITS = {

@@ -113,7 +113,7 @@ class Transport:
 
         Args:
             endpoint: what is asked.
-            path: what is filled into the path, already quoted.
+            path: what is filled into the path; it is quoted here.
             query: what is asked for in the query.
             body: the JSON to be sent.
             before_send: awaited when place and slot are there, before the first byte of each try.
@@ -257,7 +257,7 @@ class Transport:
     def abandon(self, job: JobCreated) -> None:
         """Keep a job whose caller has gone: it is paid for."""
         self.abandoned.append(job)
-        log.warning("Job %s was accepted, but its caller had gone. It is kept in client.abandoned.", job.job_id)
+        log.warning("Job %s was accepted, but its caller went or failed. It is kept in client.abandoned.", job.job_id)
 
     async def _exchange(self, call: Call, turn: Turn) -> Any:
         """Make one request, read one answer, and settle the turn whatever happens."""

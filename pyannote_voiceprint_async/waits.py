@@ -8,7 +8,7 @@ import copy
 from .clock import Clock
 from .errors import VoiceprintError
 
-__all__ = ["Waits"]
+__all__ = ["Waits", "wake"]
 
 
 class Waits:

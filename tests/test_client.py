@@ -372,3 +372,56 @@ async def test_waiting_goes_on_at_once_where_a_wait_has_just_ended(start, clock)
         with pytest.raises(JobTimeoutError) as late:
             await client.voiceprint(URL, timeout=2.0)
         assert (await client.wait(late.value.job_id)).voiceprint == voiceprint_of(URL)
+
+
+# Mistakes that would cost money
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), "60", True])
+@pytest.mark.parametrize("call", ["voiceprint", "voiceprint_many", "wait"])
+async def test_a_timeout_that_is_none_is_refused_before_anything_is_sent(client, sandbox, call, timeout):
+    with pytest.raises(ConfigurationError, match="timeout"):
+        if call == "voiceprint_many":
+            client.voiceprint_many([URL], timeout=timeout)
+        else:
+            await getattr(client, call)(URL, timeout=timeout)
+    assert (client.stats.requests, list(sandbox.accepted)) == (0, [])
+
+
+async def test_an_on_submitted_that_cannot_be_called_is_refused_before_anything_is_sent(client):
+    with pytest.raises(TypeError, match="on_submitted"):
+        await client.voiceprint(URL, on_submitted="print")
+    with pytest.raises(TypeError, match="on_submitted"):
+        client.voiceprint_many([URL], on_submitted="print")
+    assert client.stats.requests == 0
+
+
+@pytest.mark.parametrize("items", [URL, URL.encode()])
+async def test_a_single_source_is_not_taken_for_many(client, items):
+    """It would be read letter by letter."""
+    for many in (client.submit_many, client.voiceprint_many):
+        with pytest.raises(TypeError, match="list"):
+            many(items)
+
+
+@pytest.mark.parametrize("name", ["retry", "timeouts", "polling", "rate_limits"])
+def test_none_is_no_setting(name):
+    with pytest.raises(ConfigurationError, match=name):
+        AsyncVoiceprintClient("key", **{name: None})
+
+
+async def test_the_ids_of_many_are_handed_over_before_the_wait(client, sandbox):
+    handed = {}
+
+    def on_submitted(index, job):
+        handed[index] = job.job_id
+        if index == 2:
+            raise OSError("disk full")
+
+    urls = [f"https://example.com/{number}.wav" for number in range(5)]
+    async with client.voiceprint_many(urls, on_submitted=on_submitted) as results:
+        errors = {result.index: result.error async for result in results}
+    accepted = {job.url: job.id for job in sandbox.accepted}
+    assert handed == {index: accepted[url] for index, url in enumerate(urls)}
+    assert [type(errors[index]) for index in range(5)] == [type(None), type(None), OSError, type(None), type(None)]
+    assert [job.job_id for job in client.abandoned] == [handed[2]]

@@ -50,7 +50,11 @@ def run(command, environment, **options):
 @pytest.fixture
 async def environment(start):
     sandbox = await start(Sandbox(job_seconds=0.1))
-    return {"PYANNOTEAI_BASE_URL": sandbox.url, "PYANNOTEAI_API_KEY": sandbox.api_key}
+    return {
+        "PYANNOTEAI_BASE_URL": sandbox.url,
+        "PYANNOTEAI_API_KEY": sandbox.api_key,
+        "PYANNOTEAI_WEBHOOK_SECRET": "new,old",
+    }
 
 
 @pytest.mark.parametrize("code", blocks("python"))

@@ -112,18 +112,34 @@ def _printable(line: str) -> str:
 def _open_private(path: Path) -> BinaryIO:
     # At its end: what stands there may have been paid for.
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, _PRIVATE)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, _PRIVATE)
     except OSError as exc:
         raise _not_opened(path, exc) from None
     # Without a buffer: one that could not be written would be tried again, and fail again, by closing the file.
     file = os.fdopen(descriptor, "wb", buffering=0)
     try:
         if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            _continue_results(path, descriptor)
             os.fchmod(descriptor, _PRIVATE)
     except OSError as exc:
         file.close()
         raise _not_opened(path, exc) from None
+    except WrongUsage:
+        file.close()
+        raise
     return file
+
+
+def _continue_results(path: Path, descriptor: int) -> None:
+    """Make sure that a file ends with a whole line of results, or is empty."""
+    size = os.fstat(descriptor).st_size
+    if not size:
+        return
+    if os.pread(descriptor, 1, 0) != b"{":
+        raise WrongUsage(f"Nothing was sent: {path} holds something else than results. Give another --out.")
+    if os.pread(descriptor, 1, size - 1) != b"\n":
+        # A killed run may have left half a line: the next result must not be lost in it.
+        os.write(descriptor, b"\n")
 
 
 def _not_opened(path: Path, exc: OSError) -> WrongUsage:

@@ -11,6 +11,7 @@ import attrs
 import click
 
 from pyannote_voiceprint_async.checks import check_request
+from pyannote_voiceprint_async.endpoints import LARGEST_VOICEPRINT_AUDIO
 from pyannote_voiceprint_async.errors import InvalidRequestError
 from pyannote_voiceprint_async.masking import mask_url
 from pyannote_voiceprint_async.models import VoiceprintRequest
@@ -23,7 +24,6 @@ SUFFIXES = (
 """What audio is called in a directory. A file that is named itself may be called anything."""
 
 _SCHEMES = ("http://", "https://", "media://")
-_LARGEST = 100 * 1024 * 1024
 
 
 @attrs.frozen
@@ -51,7 +51,10 @@ def find_recordings(arguments: Iterable[str]) -> list[Recording]:
     problems: list[str] = []
     for argument in arguments:
         for source in _expand(argument, problems):
-            problem = url_problem(source) if isinstance(source, str) else file_problem(source, largest=_LARGEST)
+            if isinstance(source, str):
+                problem = url_problem(source)
+            else:
+                problem = file_problem(source, largest=LARGEST_VOICEPRINT_AUDIO)
             if problem:
                 problems.append(f"{_shown(source)}: {problem}")
             else:

@@ -57,7 +57,9 @@ async def _voiceprint(
         await enrollment.run()
     except asyncio.CancelledError:
         output.progress.close()
-        await output.announce(_interruption(len(enrollment.open_jobs)))
+        jobs, on_wire = len(enrollment.open_jobs), client.stats.in_flight
+        unsent = len(recordings) - enrollment.succeeded - enrollment.failed - jobs - on_wire
+        await output.announce(_interruption(jobs, on_wire, unsent))
         raise
     output.progress.close()
     if enrollment.stopped_by is not None:
@@ -72,13 +74,18 @@ async def _voiceprint(
     return ExitCode.SOME_FAILED
 
 
-def _interruption(jobs: int) -> str:
-    if not jobs:
-        return "Interrupted: no job is known that was not waited for."
-    return (
-        f"Interrupted: {_count(jobs, 'job')} submitted but not waited for; fetch each with "
-        "`pyannote-voiceprint job ID --wait`, the ids stand above."
-    )
+def _interruption(jobs: int, on_wire: int, unsent: int) -> str:
+    said = []
+    if jobs:
+        said.append(
+            f"{_count(jobs, 'job')} submitted but not waited for; fetch each with `pyannote-voiceprint job ID --wait`, "
+            "the ids stand above"
+        )
+    if on_wire:
+        said.append(f"up to {_count(on_wire, 'job')} may have been accepted; look with `pyannote-voiceprint jobs`")
+    if unsent > 0:
+        said.append(f"{_count(unsent, 'source')} not sent")
+    return f"Interrupted: {'; '.join(said) or 'nothing is left to be fetched'}."
 
 
 def _count(number: int, what: str) -> str:

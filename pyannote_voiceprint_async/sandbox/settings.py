@@ -110,7 +110,7 @@ class Settings:
 
     host: str = "127.0.0.1"
     port: int = 0
-    api_key: str = attrs.field(default="sandbox-key", repr=False)
+    api_key: str = attrs.field(default="sandbox-key", repr=False, validator=attrs.validators.min_len(1))
     rate_limit: Limit = attrs.field(default=Limit(100, 60.0), converter=_to_limit)
     read_limit: Limit = attrs.field(default=Limit(300, 60.0), converter=_to_limit)
     window: WindowKind = attrs.field(default="sliding", validator=_one_of("sliding", "fixed", "none"))

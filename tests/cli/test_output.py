@@ -41,11 +41,29 @@ async def test_a_file_of_results_is_private_and_written_line_by_line(tmp_path):
 
 async def test_a_file_that_exists_is_kept_and_becomes_private(tmp_path):
     path = tmp_path / "out.jsonl"
-    path.write_text("paid\n")
+    path.write_text('{"paid": 1}\n')
     path.chmod(0o644)
     with output_to(path) as output:
         await output.write("new")
-    assert (path.read_text(), mode(path)) == ("paid\nnew\n", 0o600)
+    assert (path.read_text(), mode(path)) == ('{"paid": 1}\nnew\n', 0o600)
+
+
+async def test_half_a_line_of_a_killed_run_does_not_swallow_the_next_result(tmp_path):
+    path = tmp_path / "out.jsonl"
+    path.write_text('{"paid": 1}\n{"pai')
+    with output_to(path) as output:
+        await output.write('{"new": 1}')
+    assert path.read_text() == '{"paid": 1}\n{"pai\n{"new": 1}\n'
+
+
+def test_a_file_that_holds_something_else_is_left_alone(tmp_path):
+    """A recording, named by a slip of the shell."""
+    path = tmp_path / "voice.wav"
+    path.write_bytes(b"RIFF....WAVE")
+    path.chmod(0o644)
+    with pytest.raises(WrongUsage, match="something else than results"), output_to(path):
+        pass
+    assert (path.read_bytes(), mode(path)) == (b"RIFF....WAVE", 0o644)
 
 
 @pytest.mark.parametrize("where", ["", "gone/out.jsonl"])

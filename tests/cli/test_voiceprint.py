@@ -220,7 +220,7 @@ def test_results_that_came_before_the_signal_are_there(spawn, records, start_san
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert stderr.splitlines()[-1] == "Interrupted: no job is known that was not waited for."
+    assert stderr.splitlines()[-1] == "Interrupted: 1 source not sent."
     assert [json.loads(line)["status"] for line in out.read_text().splitlines()] == ["succeeded"]
 
 
