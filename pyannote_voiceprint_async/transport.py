@@ -179,7 +179,8 @@ class Transport:
         """Let nothing new begin, and end what merely waits."""
         if self._closed is None:
             self._closed = ClientClosedError(
-                "The client was closed while this call was waiting; nothing of it is under way."
+                "The client was closed while this call was waiting. A job that was accepted goes on: wait() on another "
+                "client picks it up."
             )
             self.wire.closed = self._closed
             self._waits.end(self._closed)

@@ -14,7 +14,7 @@ from typing import cast
 import attrs
 
 from .clock import Clock
-from .endpoints import LIST_JOBS
+from .endpoints import LIST_JOBS, LONGEST_PAGE, OUTPUT_LIFETIME
 from .errors import (
     AccountError,
     ClientClosedError,
@@ -35,7 +35,6 @@ __all__ = ["Watcher", "outcome"]
 
 log = logging.getLogger("pyannote_voiceprint_async")
 
-_PAGE = 100
 _READ_ONE_BY_ONE = 2
 # Jobs that the pages do not show (old ones, or where there are no pages) are read in turn, in each look a tenth of
 # them and at least so many.
@@ -47,7 +46,6 @@ _READS_AT_ONCE = 32
 _REST_FOR_A_PAGE = 2.0
 # A new job may not be known everywhere at once.
 _BELIEVED_NOT_FOUND = 2
-_OUTPUT_LIFETIME = 24 * 3600.0
 _MOST_EARLY, _EARLY_FOR = 1000, 60.0
 _KNOWN_DURATIONS, _FAR_BEYOND, _LONG = 100, 10.0, 60.0
 
@@ -289,7 +287,7 @@ class Watcher:
         Returns:
             The pages, and how many of them at the end showed nobody.
         """
-        query, pages, in_vain = {"limit": str(_PAGE)}, 0, 0
+        query, pages, in_vain = {"limit": str(LONGEST_PAGE)}, 0, 0
         while unseen and in_vain < len(unseen):
             page = await self._page(query)
             if page is None:
@@ -345,7 +343,7 @@ class Watcher:
         except NotFoundError:
             one.not_found += 1
             if one.not_found >= _BELIEVED_NOT_FOUND:
-                self._end(one, _gone(one.job_id))
+                self._end(one, _unknown(one.job_id))
         except (AccountError, ClientClosedError) as error:
             self._end(one, error)
         except VoiceprintError as error:
@@ -371,7 +369,7 @@ class Watcher:
         changed = job.updated_at or job.created_at
         if job.status is not JobStatus.SUCCEEDED or job.voiceprint is not None or changed is None:
             return False
-        return self._clock.wall() - changed.timestamp() < _OUTPUT_LIFETIME - _LONG
+        return self._clock.wall() - changed.timestamp() < OUTPUT_LIFETIME - _LONG
 
     def _warn_of_stragglers(self) -> None:
         if not self._durations:
@@ -408,9 +406,16 @@ def outcome(job: VoiceprintJob) -> VoiceprintJob:
     return job
 
 
+def _unknown(job_id: str) -> JobExpiredError:
+    return JobExpiredError(
+        f"There is no job {job_id}, or none any more. Check the id, and that the key is of the team that made it.",
+        job_id=job_id,
+    )
+
+
 def _gone(job_id: str) -> JobExpiredError:
     return JobExpiredError(
-        f"Job {job_id} is not there any more, or its output is not: outputs are deleted 24 hours after completion. "
+        f"Job {job_id} is done, but its output is not there any more: outputs are deleted 24 hours after completion. "
         "For a voiceprint it must be submitted, and paid, again.",
         job_id=job_id,
     )
