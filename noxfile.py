@@ -35,7 +35,7 @@ def types(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure; a few minutes."""
     session.install("-e", ".[test]")
-    for script in ("bench_submit.py", "bench_import.py", "bench_memory.py"):
+    for script in ("bench_submit.py", "bench_import.py", "bench_memory.py", "bench_waiting.py"):
         session.run("python", f"benchmarks/{script}")
 
 

@@ -88,7 +88,7 @@ def report(rates: dict[str, list[float]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--slices", type=int, default=30)
-    parser.add_argument("--requests", type=int, default=1000, help="in each slice")
+    parser.add_argument("--requests", type=int, default=2000, help="in each slice")
     options = parser.parse_args()
     command = [sys.executable, str(Path(__file__).with_name("fast_server.py"))]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:

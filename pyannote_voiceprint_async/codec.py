@@ -65,7 +65,7 @@ def prepare() -> None:
 
 def encode(body: VoiceprintRequest | Mapping[str, Any]) -> bytes:
     """Give the JSON of a request body. Fields that are not set are left out, never null."""
-    return orjson.dumps(_converter().unstructure(body))
+    return orjson.dumps(_converter().unstructure(body) if isinstance(body, VoiceprintRequest) else body)
 
 
 def decode(model: type[M], body: bytes) -> M:

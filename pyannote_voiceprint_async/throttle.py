@@ -91,12 +91,14 @@ class Throttle:
 
     def answered(self, turn: Turn, now: float, limit: int | None = None, remaining: int | None = None) -> None:
         """Take note of an answer (429s go to `refused`) and of its rate limit headers."""
+        budget = turn.budget
         self._finish(turn)
-        turn.budget.cool(turn, now)
-        turn.budget.learn(turn, now, limit, remaining)
-        if turn.budget.in_use > turn.budget.limit:
-            self._back_to_line(turn.budget)
-        self.advance(now)
+        budget.cool(turn, now)
+        budget.learn(turn, now, limit, remaining)
+        if self.queued:
+            if budget.in_use > budget.limit:
+                self._back_to_line(budget)
+            self.advance(now)
 
     def lost(self, turn: Turn, now: float, until: float) -> None:
         """Take note that no answer came, and that the server may see the request `until` then."""

@@ -34,7 +34,7 @@ from .models import JobCreated, VoiceprintJob
 from .retry import Attempted, exponential, repeating
 from .settings import RetryPolicy, Timeouts
 from .throttle import Throttle, Turn
-from .waits import Waits
+from .waits import Waits, wake
 from .wire import Wire
 
 __all__ = ["Transport"]
@@ -200,7 +200,8 @@ class Transport:
         """Wait for a place and a slot. The wait of a 429 belongs here too: the turn keeps its number."""
         turn = self.throttle.ask(call.endpoint.budget, self._clock.time(), call.notify)
         while True:
-            await self._until_granted(call, turn)
+            if turn.stage is not Stage.GRANTED:
+                await self._until_granted(call, turn)
             try:
                 if call.endpoint.repeatable:
                     return await self._exchange(call, turn)
@@ -210,8 +211,6 @@ class Transport:
                     raise
 
     async def _until_granted(self, call: Call, turn: Turn) -> None:
-        if turn.stage is Stage.GRANTED:
-            return
         try:
             self._refuse_long_pause(call.endpoint)
             call.future = self._waits.future()
@@ -229,21 +228,27 @@ class Transport:
 
     async def _exchange_to_the_end(self, call: Call, turn: Turn) -> Any:
         """Make an exchange that its caller may leave, but that does not end by that: it is a bill."""
-        task = asyncio.create_task(self._exchange(call, turn))
+        # The caller waits for a future of its own, so that its cancellation does not reach the task.
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(self._exchange_and_tell(call, turn, ended))
         self._background.add(task)
         try:
-            answer = await asyncio.shield(task)
+            await ended
         except asyncio.CancelledError:
             if not call.has_begun:
                 call.withdrawn = True
                 task.cancel()
             task.add_done_callback(lambda _: self._take_in(task, turn))
             raise
-        except BaseException:
-            self._background.discard(task)
-            raise
         self._background.discard(task)
-        return answer
+        return task.result()
+
+    async def _exchange_and_tell(self, call: Call, turn: Turn, ended: asyncio.Future[None]) -> Any:
+        try:
+            return await self._exchange(call, turn)
+        finally:
+            # From here, and not from a callback of the task: that would cost a turn of the event loop.
+            wake(ended)
 
     def _take_in(self, task: asyncio.Task[Any], turn: Turn) -> None:
         """Keep what came of an exchange whose caller has gone."""
