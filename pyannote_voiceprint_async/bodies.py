@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 
+from .call import Call
+
 __all__ = ["JsonBody", "UploadBody"]
 
 
@@ -17,9 +19,10 @@ class JsonBody(aiohttp.BytesPayload):
     A connection that is closing already takes no byte, so nothing has begun there.
     """
 
-    def __init__(self, body: bytes, on_begin: Callable[[], None]) -> None:
+    def __init__(self, body: bytes, call: Call, now: Callable[[], float]) -> None:
         super().__init__(body, content_type="application/json")
-        self._on_begin = on_begin
+        self._call = call
+        self._now = now
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:  # noqa: ARG002 - aiohttp's
         """Write it; called by aiohttp."""
@@ -28,7 +31,7 @@ class JsonBody(aiohttp.BytesPayload):
             # Something came over the idle connection that nobody asked for. It would be taken for our answer.
             raise aiohttp.ClientConnectionResetError("There is an answer without a request.")
         if transport is not None and not transport.is_closing():
-            self._on_begin()
+            self._call.begin(self._now())
         await writer.write(self._value)
 
 

@@ -95,7 +95,7 @@ class Budget:
         """Hold a place for this turn."""
         self._held += 1
         self._ever_taken += 1
-        turn.seen = self.in_use - self._ever_taken
+        turn.seen = self._held + self._cooling_count - self._ever_taken
         if self._one_goes_first:
             self._first = turn
 

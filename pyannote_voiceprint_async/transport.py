@@ -230,7 +230,7 @@ class Transport:
         """Make an exchange that its caller may leave, but that does not end by that: it is a bill."""
         # The caller waits for a future of its own, so that its cancellation does not reach the task.
         ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        task = asyncio.create_task(self._exchange_and_tell(call, turn, ended))
+        task = asyncio.create_task(self._exchange(call, turn, ended))
         self._background.add(task)
         try:
             await ended
@@ -242,13 +242,6 @@ class Transport:
             raise
         self._background.discard(task)
         return task.result()
-
-    async def _exchange_and_tell(self, call: Call, turn: Turn, ended: asyncio.Future[None]) -> Any:
-        try:
-            return await self._exchange(call, turn)
-        finally:
-            # From here, and not from a callback of the task: that would cost a turn of the event loop.
-            wake(ended)
 
     def _take_in(self, task: asyncio.Task[Any], turn: Turn) -> None:
         """Keep what came of an exchange whose caller has gone."""
@@ -265,21 +258,24 @@ class Transport:
         self.abandoned.append(job)
         log.warning("Job %s was accepted, but its caller went or failed. It is kept in client.abandoned.", job.job_id)
 
-    async def _exchange(self, call: Call, turn: Turn) -> Any:
-        """Make one request, read one answer, and settle the turn whatever happens."""
+    async def _exchange(self, call: Call, turn: Turn, ended: asyncio.Future[None] | None = None) -> Any:
+        """Make one request, read one answer, and settle the turn whatever happens. Tell the caller by `ended`."""
         call.began_at = None
+        answer: Answer | None = None
         try:
             if call.before_send is not None:
                 await call.before_send()
             answer = await self.wire.exchange(call)
-        except BaseException:
-            self._settle_without_answer(call, turn)
-            raise
-        try:
             return self._settle(call, turn, answer)
-        except UnexpectedResponseError:
-            await self.wire.distrust()
+        except BaseException as error:
+            if answer is None:
+                self._settle_without_answer(call, turn)
+            elif isinstance(error, UnexpectedResponseError):
+                await self.wire.distrust()
             raise
+        finally:
+            # From here, and not from a callback of the task: that would cost a turn of the event loop.
+            wake(ended)
 
     def _settle(self, call: Call, turn: Turn, answer: Answer) -> Any:
         limit = rate_headers.limit(answer.headers)

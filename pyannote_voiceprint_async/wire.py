@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from http import HTTPStatus
 from urllib.request import getproxies, proxy_bypass
 
@@ -190,11 +190,11 @@ class Wire:
             raise UnexpectedResponseError("The storage answered before it had all of the audio.", retryable=True)
         return answer
 
-    async def _request(self, call: Call, connections: Connections) -> aiohttp.ClientResponse:
-        return await connections.session.request(
+    def _request(self, call: Call, connections: Connections) -> Awaitable[aiohttp.ClientResponse]:
+        return connections.session.request(
             call.endpoint.method,
             call.url,
-            data=None if call.body is None else JsonBody(call.body, lambda: call.begin(self._clock.time())),
+            data=None if call.body is None else JsonBody(call.body, call, self._clock.time),
             headers=connections.headers,
             timeout=self._timeout,
             proxy=self._api_proxy,
