@@ -34,7 +34,9 @@ class Phase(Enum):
 class Item:
     """One item on its way. Whoever runs it says how far it is."""
 
-    def __init__(self, index: int, value: Any, on_submitted: Callable[[Item], None]) -> None:
+    def __init__(
+        self, index: int, value: Any, on_submitted: Callable[[Item], None], on_refused: Callable[[Item], None]
+    ) -> None:
         self.index = index
         self.value = value
         self.phase = Phase.UNSENT
@@ -42,10 +44,18 @@ class Item:
         self.stopped_by: Exception | None = None
         self.task: asyncio.Task[None]
         self._on_submitted = on_submitted
+        self._on_refused = on_refused
 
     async def before_send(self) -> None:
-        """Take note that the submission is about to leave."""
+        """Take note that the submission is about to leave; one that was stopped must not leave any more."""
+        if self.stopped_by is not None:
+            raise asyncio.CancelledError
         self.phase = Phase.SENDING
+
+    def refused(self) -> None:
+        """Take note that the submission was refused for now: nothing of it is on the wire."""
+        self.phase = Phase.UNSENT
+        self._on_refused(self)
 
     def submitted(self, job: JobCreated) -> None:
         """Take note of the job, so that the next item may be read."""
@@ -91,6 +101,7 @@ class Results(Generic[R]):
         waiting: int,
     ) -> None:
         self.unfinished: list[R] = []
+        self.on_over: Callable[[Results[R]], None] | None = None
         self._items = items
         self._run = run
         self._result = result
@@ -120,6 +131,7 @@ class Results(Generic[R]):
     async def __anext__(self) -> R:
         if self._reader is None and not self._left:
             self._reader = asyncio.create_task(self._read())
+            self._reader.add_done_callback(self._look_if_over)
         while not self._finished:
             if self._is_over():
                 error, self._stopped_by = self._stopped_by, None
@@ -139,6 +151,10 @@ class Results(Generic[R]):
         self._finished.clear()
         self._news.set()
 
+    def _look_if_over(self, _: object = None) -> None:
+        if self._is_over() and self.on_over is not None:
+            self.on_over(self)
+
     def _is_over(self) -> bool:
         return not self._running and (self._reader is None or self._reader.done())
 
@@ -149,7 +165,7 @@ class Results(Generic[R]):
                 while True:
                     await self._waiting.acquire()
                     await self._ahead.acquire()
-                    item = Item(index, await anext(items), self._moved_on)
+                    item = Item(index, await anext(items), self._moved_on, self._stayed_back)
                     self._running.add(item)
                     item.task = asyncio.create_task(self._do(item))
                     item.task.add_done_callback(partial(self._take_in_unbegun, item))
@@ -170,6 +186,7 @@ class Results(Generic[R]):
         self._running.discard(item)
         self._finished.append(self._result(item, outcome, error))
         self._news.set()
+        self._look_if_over()
 
     async def _do(self, item: Item) -> None:
         outcome, error = None, None
@@ -196,6 +213,12 @@ class Results(Generic[R]):
         self._ahead.release()
         if self._left:
             item.stop(None)
+
+    def _stayed_back(self, item: Item) -> None:
+        if self._left:
+            item.stop(None)
+        elif self._stopped_by is not None:
+            item.stop(_not_sent(self._stopped_by))
 
     def _stop(self, error: Exception | None, *phases: Phase) -> None:
         if self._reader is not None:

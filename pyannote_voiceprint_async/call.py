@@ -24,6 +24,7 @@ class Call:
         url: where.
         body: the JSON to be sent.
         before_send: awaited when place and slot are there, before the first byte of each try.
+        refused: called when a try was refused for now.
         deadline: on the client's clock; it is not sent any more after that.
     """
 
@@ -37,23 +38,26 @@ class Call:
         "first_byte_at",
         "future",
         "moved_at",
+        "refused",
         "retries",
         "url",
         "withdrawn",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - made in one place, `Transport.send`
         self,
         endpoint: Endpoint[Any],
         url: URL,
         body: bytes | None = None,
         before_send: Callable[[], Awaitable[None]] | None = None,
+        refused: Callable[[], None] | None = None,
         deadline: float | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.url = url
         self.body = body
         self.before_send = before_send
+        self.refused = refused
         self.deadline = deadline
         self.began_at: float | None = None
         """When the first byte of this try left, on the client's clock; None: the server has not seen it."""

@@ -6,7 +6,6 @@ import asyncio
 import inspect
 import os
 import warnings
-import weakref
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
@@ -129,7 +128,7 @@ class AsyncVoiceprintClient:
         self._max_queue_wait = max_queue_wait
         self._webhook = webhook
         self._uploads = asyncio.Semaphore(check_count("max_uploads", max_uploads))
-        self._results: weakref.WeakSet[Results[Any]] = weakref.WeakSet()
+        self._results: set[Results[Any]] = set()
         self._base_url = check_base_url(base_url or os.environ.get("PYANNOTEAI_BASE_URL") or DEFAULT_BASE_URL)
         key = check_api_key(_first(api_key, "PYANNOTEAI_API_KEY", "PYANNOTE_API_KEY"))
         self._transport = Transport(
@@ -245,7 +244,7 @@ class AsyncVoiceprintClient:
         _check_many(items)
 
         async def run(item: Item) -> JobCreated:
-            return await self._submit(_request(item.value), before_send=item.before_send)
+            return await self._submit(_request(item.value), before_send=item.before_send, refused=item.refused)
 
         def result(item: Item, job: Any, error: Exception | None) -> Submission:
             return Submission(item.index, item.value, job, error)
@@ -353,6 +352,7 @@ class AsyncVoiceprintClient:
                 timeout=timeout,
                 on_submitted=submitted,
                 before_send=item.before_send,
+                refused=item.refused,
             )
 
         def result(item: Item, voiceprint: Any, error: Exception | None) -> Enrolled:
@@ -444,10 +444,13 @@ class AsyncVoiceprintClient:
         timeout: float | None = None,  # noqa: ASYNC109 - the wait's, as in `voiceprint`
         on_submitted: Callable[[JobCreated], Awaitable[None]],
         before_send: Callable[[], Awaitable[None]] | None = None,
+        refused: Callable[[], None] | None = None,
         max_queue_wait: float | None = None,
     ) -> Voiceprint:
         request = await self._requested(source, model, webhook, until)
-        job = await self._submit(request, before_send=before_send, until=until, max_queue_wait=max_queue_wait)
+        job = await self._submit(
+            request, before_send=before_send, refused=refused, until=until, max_queue_wait=max_queue_wait
+        )
         try:
             await on_submitted(job)
             done = await self._wait(job.job_id, self._until(timeout) if until is None else until)
@@ -489,6 +492,7 @@ class AsyncVoiceprintClient:
         request: VoiceprintRequest,
         *,
         before_send: Callable[[], Awaitable[None]] | None = None,
+        refused: Callable[[], None] | None = None,
         until: float | None = None,
         max_queue_wait: float | None = None,
     ) -> JobCreated:
@@ -499,6 +503,7 @@ class AsyncVoiceprintClient:
             VOICEPRINT,
             body=codec.encode(request),
             before_send=before_send,
+            refused=refused,
             max_queue_wait=self._max_queue_wait if max_queue_wait is None else max_queue_wait,
             deadline=until,
         )
@@ -519,7 +524,9 @@ class AsyncVoiceprintClient:
         return self._clock.time() + seconds
 
     def _start(self, results: Results[Items]) -> Results[Items]:
+        # Held until they are over: what was sent must be finished, even when nobody holds the results.
         self._results.add(results)
+        results.on_over = self._results.discard
         return results
 
 

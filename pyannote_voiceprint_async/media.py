@@ -111,6 +111,7 @@ class _Attempt:
     """One upload, as far as repeating it is concerned."""
 
     first_byte_at: float | None = None
+    deadline: float | None = None
     retries = 0
     failure: VoiceprintError | None = None
 

@@ -39,6 +39,8 @@ class Attempted(Protocol):
 
     first_byte_at: float | None
     """When its first byte left, on the client's clock; None while nothing was sent."""
+    deadline: float | None
+    """When it may not be sent any more, on the client's clock."""
     retries: int
     """How often it was repeated."""
     failure: VoiceprintError | None
@@ -84,7 +86,8 @@ def repeating(
         call = cast("C", details["args"][0])
         seconds = pause_after(error, details["tries"], policy)
         elapsed = 0.0 if call.first_byte_at is None else clock.time() - call.first_byte_at
-        if elapsed + seconds > policy.max_elapsed:
+        too_late = call.deadline is not None and clock.time() + seconds >= call.deadline
+        if too_late or elapsed + seconds > policy.max_elapsed:
             raise error
         log.debug(
             "Try %d of %d failed; the next one follows in %.1f s. %s",

@@ -36,6 +36,8 @@ class Throttle:
         self.max_concurrency = check_count("max_concurrency", max_concurrency)
         self.in_flight = 0
         self.queued = 0
+        # How each client that uses it sets its timer; one that closes wakes the others.
+        self.sharers: set[Callable[[], None]] = set()
         self._budgets = {name: Budget(default, getattr(rate_limits, name)) for name, default in DEFAULT_LIMITS.items()}
         self._waiting_for_slot: list[Turn] = []  # a heap
         self._last_number = 0

@@ -105,6 +105,7 @@ class Transport:
         query: Mapping[str, str] | None = None,
         body: bytes | None = None,
         before_send: Callable[[], Awaitable[None]] | None = None,
+        refused: Callable[[], None] | None = None,
         max_queue_wait: float | None = None,
         deadline: float | None = None,
         once: bool = False,
@@ -117,6 +118,7 @@ class Transport:
             query: what is asked for in the query.
             body: the JSON to be sent.
             before_send: awaited when place and slot are there, before the first byte of each try.
+            refused: called when a try was refused for now, so that nothing of it is on the wire.
             max_queue_wait: seconds; a longer queue is refused at once.
             deadline: on the client's clock; a request that has not begun by then is not sent any more. One
                 that has begun is never interrupted by it.
@@ -128,7 +130,7 @@ class Transport:
         self.enter()
         if max_queue_wait is not None:
             self._refuse_long_queue(endpoint, max_queue_wait)
-        call = Call(endpoint, self._url(endpoint, path, query), body, before_send, deadline)
+        call = Call(endpoint, self._url(endpoint, path, query), body, before_send, refused, deadline)
         send = self._send_throttled if once else self._send_repeating
         try:
             return await send(call)  # type: ignore[no-any-return]  # the table says which answer it is
@@ -169,6 +171,7 @@ class Transport:
         loop = asyncio.get_running_loop()
         if self._loop is None:
             self._loop = loop
+            self.throttle.sharers.add(self._arm_timer)
         elif self._loop is not loop:
             raise ClientClosedError(
                 "This client belongs to another event loop. Make one client inside each asyncio.run(), or one in "
@@ -192,6 +195,10 @@ class Transport:
             await asyncio.wait(self._background)
         if self._timer is not None:
             self._timer.cancel()
+        # The timer may have been what others of this throttle waited for.
+        self.throttle.sharers.discard(self._arm_timer)
+        for arm_timer in list(self.throttle.sharers):
+            arm_timer()
         await self.wire.aclose()
 
     # The ladder
@@ -202,12 +209,17 @@ class Transport:
         while True:
             if turn.stage is not Stage.GRANTED:
                 await self._until_granted(call, turn)
+            if call.deadline is not None and self._clock.time() >= call.deadline:
+                self._leave(turn)
+                raise _too_late(call.endpoint)
             try:
                 if call.endpoint.repeatable:
                     return await self._exchange(call, turn)
                 return await self._exchange_to_the_end(call, turn)
-            except RateLimitError:
-                if turn.stage is Stage.OVER:
+            except VoiceprintError as error:
+                if error.retryable and call.refused is not None:
+                    call.refused()
+                if turn.stage is Stage.OVER or not isinstance(error, RateLimitError):
                     raise
 
     async def _until_granted(self, call: Call, turn: Turn) -> None:
@@ -232,6 +244,8 @@ class Transport:
         ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         task = asyncio.create_task(self._exchange(call, turn, ended))
         self._background.add(task)
+        # It tells by itself, unless somebody else cancels it before its first step.
+        task.add_done_callback(lambda _: wake(ended))
         try:
             await ended
         except asyncio.CancelledError:
@@ -241,6 +255,8 @@ class Transport:
             task.add_done_callback(lambda _: self._take_in(task, turn))
             raise
         self._background.discard(task)
+        if task.cancelled():
+            self._leave(turn)
         return task.result()
 
     def _take_in(self, task: asyncio.Task[Any], turn: Turn) -> None:

@@ -42,8 +42,8 @@ class Watchdog:
         self._watches.discard(watch)
 
     def close(self) -> None:
-        """Leave no timer behind."""
-        if self._timer is not None:
+        """Leave no timer behind, unless something is still on the wire of a session of the user's."""
+        if self._timer is not None and not self._watches:
             self._timer.cancel()
             self._timer = None
 

@@ -91,9 +91,9 @@ class Wire:
 
     async def aclose(self) -> None:
         """Close our own connections; a session of the user's stays as it is."""
-        self._watchdog.close()
         while self._own_sessions:
             await self._own_sessions.pop().close()
+        self._watchdog.close()
 
     async def exchange(self, call: Call) -> Answer:
         """Make one request of the API, and read its answer up to the operation's bound.
@@ -159,6 +159,8 @@ class Wire:
             UnexpectedResponseError: the URL is none, or the storage answered before it had everything.
             Exception: whatever `chunks` and `on_progress` raise comes as it is.
         """
+        if self.closed is not None:
+            raise copy.copy(self.closed)
         body = UploadBody(chunks, size, self._timeouts.upload_stall, on_progress)
         target = _presigned(url)
         answer: Answer | None = None
@@ -208,7 +210,9 @@ class Wire:
     def _problem(self, exc: Exception, call: Call) -> Exception:
         if call.body is None and isinstance(exc, NEVER_CONNECTED):
             call.began_at = None
-        return self.closed or translate(
+        # A bill that may have been accepted stays an unknown outcome, whoever closed the connection.
+        closed = None if call.has_begun and not call.endpoint.repeatable else self.closed
+        return closed or translate(
             exc,
             name=str(call),
             host=self._base_url.host,

@@ -1,6 +1,7 @@
 """Many at once: everything that is read is yielded or kept, and one bad item never stops the rest."""
 
 import asyncio
+import gc
 
 import pytest
 from fake_clock import settle
@@ -18,7 +19,7 @@ from pyannote_voiceprint_async import (
     VoiceprintError,
     VoiceprintRequest,
 )
-from pyannote_voiceprint_async.bulk import Results
+from pyannote_voiceprint_async.bulk import Item, Results
 from pyannote_voiceprint_async.sandbox import Sandbox, voiceprint_of
 
 URL = "https://example.com/{}.wav"
@@ -292,3 +293,35 @@ async def test_leaving_at_any_moment_accounts_for_every_item(steps):
     seen = await task
     assert sorted(seen + results.unfinished) == read
     assert asyncio.all_tasks() == before
+
+
+async def test_leaving_during_a_pause_sends_nothing_more(start, clock):
+    """What was refused is not on the wire: it is not finished, but left."""
+    sandbox = await start(Sandbox(rate_limit=(3, 60.0), window="fixed", now=clock.wall, sleep=clock.sleep))
+    other = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, clock=clock))
+    for _ in range(3):
+        await other.submit(URL)
+    client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, clock=clock))
+    async with client.submit_many(urls(10)) as submissions:
+        first = asyncio.ensure_future(anext(submissions))
+        while not client.stats.rate_limited:
+            await asyncio.sleep(0)
+    await asyncio.gather(first, return_exceptions=True)
+    assert (len(sandbox.accepted), clock.time()) == (3, 0.0)
+
+
+async def test_an_item_that_was_stopped_is_not_sent_any_more():
+    """Its exchange may be about to begin: it must not be told as unsent, and then leave."""
+    item = Item(0, URL, lambda item: None, lambda item: None)
+    item.task = asyncio.create_task(asyncio.sleep(10))
+    item.stop(None)
+    with pytest.raises(asyncio.CancelledError):
+        await item.before_send()
+
+
+async def test_results_that_nobody_holds_are_held_until_they_are_over(client, sandbox):
+    first = await anext(client.submit_many(urls(5)))
+    while client._results:
+        gc.collect()
+        await asyncio.sleep(0.001)
+    assert (first.error, len(sandbox.accepted)) == (None, 5)

@@ -32,6 +32,7 @@ class Call:
 
     def __init__(self, *errors: BaseException, clock: FakeClock, seconds: float = 0.0) -> None:
         self.first_byte_at: float | None = None
+        self.deadline: float | None = None
         self.retries = 0
         self.failure: VoiceprintError | None = None
         self.sent_at: list[float] = []

@@ -458,3 +458,66 @@ def _request():
     from pyannote_voiceprint_async import VoiceprintRequest
 
     return VoiceprintRequest(URL)
+
+
+async def test_a_deadline_that_ends_in_the_pause_of_a_429_sends_nothing_more(start, clock):
+    sandbox = await start(Sandbox(rate_limit=(100, 60.0), now=clock.wall, sleep=clock.sleep))
+    client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, clock=clock))
+    sandbox.fail_next("rate-limited", operation="voiceprint")
+    async with clock.running(client):
+        with pytest.raises(ApiTimeoutError):
+            await client.voiceprint(URL, timeout=0.5)
+        await clock.sleep(30.0)
+    assert (list(sandbox.accepted), submissions(sandbox), clock.time() < 40.0) == ([], 1, True)
+
+
+async def test_a_pause_that_would_outlast_the_deadline_is_not_made(start, clock, sandbox):
+    client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, clock=clock))
+    sandbox.fail_next("unavailable", operation="voiceprint")
+    with pytest.raises(ServerError):
+        await client.voiceprint(URL, timeout=0.5)
+    assert (clock.time(), submissions(sandbox)) == (0.0, 1)
+
+
+async def test_closing_one_client_does_not_leave_others_of_its_throttle_waiting(start, clock, limited):
+    """The timer of the one that closes may have been what the other waited for."""
+    throttle = Throttle()
+    leaving = AsyncVoiceprintClient(limited.api_key, base_url=limited.url, clock=clock, throttle=throttle)
+    staying = await start(AsyncVoiceprintClient(limited.api_key, base_url=limited.url, clock=clock, throttle=throttle))
+    await staying.check_key()
+    first = asyncio.create_task(leaving.submit(URL))
+    await asyncio.sleep(0)
+    waiting = asyncio.create_task(staying.submit(URL))
+    await first
+    await leaving.submit(URL)
+    last = asyncio.create_task(staying.submit(URL))
+    await settle()
+    await leaving.aclose()
+    async with clock.running(staying):
+        await asyncio.wait_for(asyncio.gather(waiting, last), 20)
+    assert len(limited.accepted) == 4
+
+
+async def test_a_task_of_ours_that_somebody_else_cancels_does_not_hang_its_caller(client):
+    caller = asyncio.create_task(client.submit(URL))
+    await asyncio.sleep(0)
+    for task in list(client._transport._background):
+        task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(caller, 20)
+    await everything_at_rest(client)
+
+
+async def test_a_submission_that_closing_broke_off_may_have_been_accepted(start):
+    """Whoever closed the connection, the bill may be there."""
+    sandbox = await start(Sandbox(window="none", latency=5.0))
+    client = AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, retry=RetryPolicy(max_tries=1))
+    task = asyncio.create_task(client.submit(URL))
+    while not submissions(sandbox):
+        await asyncio.sleep(0)
+    client._transport.close()
+    await client._transport.wire.aclose()
+    with pytest.raises(ApiConnectionError) as broken:
+        await task
+    assert broken.value.outcome_unknown
+    await client.aclose()

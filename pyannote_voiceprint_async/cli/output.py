@@ -7,7 +7,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -56,7 +56,8 @@ class Output:
 
     def say(self, line: str) -> None:
         """Write a line to stderr."""
-        with self.progress.hidden():
+        # A stderr that takes nothing must not stop what is paid for.
+        with suppress(OSError), self.progress.hidden():
             sys.stderr.write(f"{_printable(line)}\n")
             sys.stderr.flush()
 

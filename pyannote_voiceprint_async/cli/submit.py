@@ -7,12 +7,14 @@ from functools import partial
 
 import click
 
+from pyannote_voiceprint_async.bulk import Results
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.errors import AccountError, VoiceprintError
 from pyannote_voiceprint_async.masking import mask_url
 from pyannote_voiceprint_async.models import JobCreated, VoiceprintRequest
+from pyannote_voiceprint_async.results import Submission
 
-from .exit_codes import ExitCode
+from .exit_codes import ExitCode, Failure
 from .options import Common, common_options, model_option
 from .output import Output, json_line
 from .records import submission_record
@@ -38,33 +40,56 @@ def submit(common: Common, urls: tuple[str, ...], model: str) -> None:
 
 
 async def _submit(client: AsyncVoiceprintClient, output: Output, *, requests: Sequence[VoiceprintRequest]) -> ExitCode:
-    left, failed = dict(enumerate(requests)), 0
-
-    async def tell(index: int, job: JobCreated | None, error: Exception | None) -> None:
-        if error is not None and not isinstance(error, VoiceprintError):
-            raise error
-        await output.write(json_line(submission_record(left.pop(index).url, job, error)))
-        output.progress.show(
-            len(requests) - len(left), len(requests), f"{len(requests) - len(left)} of {len(requests)} done"
-        )
-
-    submissions = client.submit_many(requests)
+    lines = _Lines(output, requests)
+    submissions, failed = client.submit_many(requests), 0
     try:
         async with submissions:
             async for submission in submissions:
                 failed += submission.error is not None
-                await tell(submission.index, submission.job, submission.error)
+                await lines.tell(submission.index, submission.job, submission.error)
     except AccountError as error:
-        for index in list(left):
-            await tell(index, None, error)
+        for index in list(lines.left):
+            await lines.tell(index, None, error)
         raise
     except asyncio.CancelledError:
-        for submission in submissions.unfinished:
-            if submission.job is not None:
-                await tell(submission.index, submission.job, None)
+        for index, job in _accepted(submissions):
+            await lines.tell(index, job, None)
         await output.announce("Interrupted: what was accepted stands on stdout; the rest was not sent.")
         raise
+    except (OSError, Failure):
+        for index, job in _accepted(submissions):
+            output.say(lines.line(index, job, None))
+        raise
     return ExitCode.SOME_FAILED if failed else ExitCode.WELL
+
+
+class _Lines:
+    """One line for each submission. An id that stdout does not take goes to stderr: it stands nowhere else."""
+
+    def __init__(self, output: Output, requests: Sequence[VoiceprintRequest]) -> None:
+        self.left = dict(enumerate(requests))
+        self._output = output
+        self._total = len(requests)
+
+    def line(self, index: int, job: JobCreated | None, error: VoiceprintError | None) -> str:
+        return json_line(submission_record(self.left.pop(index).url, job, error))
+
+    async def tell(self, index: int, job: JobCreated | None, error: Exception | None) -> None:
+        if error is not None and not isinstance(error, VoiceprintError):
+            raise error
+        line = self.line(index, job, error)
+        try:
+            await self._output.write(line)
+        except (OSError, Failure):
+            if job is not None:
+                self._output.say(line)
+            raise
+        done = self._total - len(self.left)
+        self._output.progress.show(done, self._total, f"{done} of {self._total} done")
+
+
+def _accepted(submissions: Results[Submission]) -> list[tuple[int, JobCreated]]:
+    return [(one.index, one.job) for one in submissions.unfinished if one.job is not None]
 
 
 def _problem(url: str) -> str | None:
