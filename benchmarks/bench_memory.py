@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import os
 import resource
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import attrs
+import fast_server
 
 from pyannote_voiceprint_async import AsyncVoiceprintClient, RateLimit, RateLimits
 
@@ -100,13 +100,8 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=1_000_000)
     parser.add_argument("--every", type=int, default=50_000, help="results between two samples")
     options = parser.parse_args()
-    command = [sys.executable, str(Path(__file__).with_name("fast_server.py"))]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        try:
-            report(asyncio.run(measure(int(server.stdout.readline()), options.items, options.every)))
-        finally:
-            server.communicate()
+    with fast_server.running() as port:
+        report(asyncio.run(measure(port, options.items, options.every)))
 
 
 if __name__ == "__main__":

@@ -9,13 +9,11 @@ a machine that changes its speed changes it for all. The server runs in another 
 import argparse
 import asyncio
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import aiohttp
+import fast_server
 import orjson
 
 from pyannote_voiceprint_async import AsyncVoiceprintClient, RateLimit, RateLimits
@@ -90,13 +88,8 @@ def main() -> None:
     parser.add_argument("--slices", type=int, default=30)
     parser.add_argument("--requests", type=int, default=2000, help="in each slice")
     options = parser.parse_args()
-    command = [sys.executable, str(Path(__file__).with_name("fast_server.py"))]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        try:
-            report(asyncio.run(measure(int(server.stdout.readline()), options.slices, options.requests)))
-        finally:
-            server.communicate()
+    with fast_server.running() as port:
+        report(asyncio.run(measure(port, options.slices, options.requests)))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,10 @@ Run as a process of its own, it prints its port and serves until its standard in
 """
 
 import asyncio
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-RateLimit-Limit: 1000000000\r\n"
 
@@ -33,6 +36,18 @@ class JobProtocol(asyncio.Protocol):
         JobProtocol.made += 1
         body = b'{"jobId":"%032x","status":"created"}' % JobProtocol.made
         self.transport.write(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+
+
+@contextmanager
+def running() -> Iterator[int]:
+    """Run the server in a process of its own, and give its port."""
+    command = [sys.executable, __file__]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            yield int(server.stdout.readline())
+        finally:
+            server.communicate()
 
 
 async def main() -> None:

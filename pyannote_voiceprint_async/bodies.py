@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
@@ -66,28 +67,30 @@ class UploadBody(aiohttp.Payload):
         self._consumed = True
         sent = 0
         chunks = self._chunks()
-        while (chunk := await self._ours(anext(chunks, b""))) != b"":
+        while True:
+            with self._callers_side():
+                chunk = await anext(chunks, b"")
+            if not chunk:
+                return
             await self._write_chunk(writer, chunk)
             sent += len(chunk)
             self.complete = sent == self._total
-            await self._ours(self._tell(sent))
+            if self._on_progress is not None:
+                with self._callers_side():
+                    self._on_progress(sent, self._total)
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:  # noqa: ARG002 - aiohttp's
         """Write it; the length is what was promised."""
         await self.write(writer)
 
-    async def _ours(self, step: Awaitable[bytes]) -> bytes:
-        """Take a step of the caller's side, and remember what it raises."""
+    @contextmanager
+    def _callers_side(self) -> Iterator[None]:
+        """Remember what the caller's own code raises."""
         try:
-            return await step
+            yield
         except Exception as exc:
             self.error = exc
             raise
-
-    async def _tell(self, sent: int) -> bytes:
-        if self._on_progress is not None:
-            self._on_progress(sent, self._total)
-        return b""
 
     async def _write_chunk(self, writer: AbstractStreamWriter, chunk: bytes) -> None:
         writing = asyncio.ensure_future(writer.write(chunk))

@@ -89,13 +89,12 @@ class Transport:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: Timer | None = None
         self._background: set[asyncio.Task[Any]] = set()
-        self._closed: ClientClosedError | None = None
         self._send_repeating = self.repeating(self._send_throttled)
 
     @property
     def closed(self) -> bool:
         """Whether it was closed."""
-        return self._closed is not None
+        return self.wire.closed is not None
 
     async def send(  # noqa: PLR0913 - the one door of the ladder
         self,
@@ -163,7 +162,7 @@ class Transport:
         Raises:
             ClientClosedError: it is closed, or belongs to another event loop.
         """
-        if self._closed is not None:
+        if self.closed:
             raise ClientClosedError(
                 "This client is closed. Make a new one, or close it later: in a service, when the service shuts "
                 "down (FastAPI: in its lifespan)."
@@ -180,13 +179,12 @@ class Transport:
 
     def close(self) -> None:
         """Let nothing new begin, and end what merely waits."""
-        if self._closed is None:
-            self._closed = ClientClosedError(
+        if not self.closed:
+            self.wire.closed = ClientClosedError(
                 "The client was closed while this call was waiting. A job that was accepted goes on: wait() on another "
                 "client picks it up."
             )
-            self.wire.closed = self._closed
-            self._waits.end(self._closed)
+            self._waits.end(self.wire.closed)
 
     async def aclose(self) -> None:
         """Let submissions that were sent finish, and close our own connections."""
@@ -362,7 +360,7 @@ class Transport:
             self._timer.cancel()
             self._timer = None
         when = self.throttle.next_at(self._clock.time())
-        if when is not None and self._closed is None:
+        if when is not None and not self.closed:
             self._timer = self._clock.call_at(when, self._on_time)
 
     def _on_time(self) -> None:

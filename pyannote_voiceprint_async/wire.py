@@ -104,7 +104,6 @@ class Wire:
         if self.closed is not None:
             raise copy.copy(self.closed)
         self.requests += 1
-        call.began_at = None
         call.withdrawn = False
         if call.body is None:
             call.begin(self._clock.time())
