@@ -5,26 +5,16 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Callable
-from enum import Enum
 
 from .errors import VoiceprintError
+from .line import Line, Stage
 from .settings import RateLimit
 
-__all__ = ["MANY", "Budget", "Stage", "Turn"]
+__all__ = ["Budget", "Turn"]
 
 # Places that come back within this part of a window come back together, with the last of them: the memory of
 # a budget is bounded, however large its limit is.
 _BUCKETS = 1000
-MANY = 1000
-
-
-class Stage(Enum):
-    """How far a request has come."""
-
-    WAITS_FOR_PLACE = "in its budget's queue"
-    WAITS_FOR_SLOT = "has a place"
-    GRANTED = "has a place and a slot: it may be sent"
-    OVER = "has given back what it had"
 
 
 class Turn:
@@ -63,8 +53,7 @@ class Budget:
     def __init__(self, default: int, ceiling: RateLimit | None = None) -> None:
         self.limit = ceiling.limit if ceiling else default
         self.per = ceiling.per if ceiling else 60.0
-        self.queue: list[Turn] = []  # a heap; who left is still in it, as OVER
-        self.queued = 0  # those in it who did not leave
+        self.line: Line[Turn] = Line(Stage.WAITS_FOR_PLACE)
         self.paused_until = float("-inf")
         self.refusals = 0
         self._ceiling = ceiling.limit if ceiling else None
@@ -98,13 +87,6 @@ class Budget:
         turn.seen = self._held + self._cooling_count - self._ever_taken
         if self._one_goes_first:
             self._first = turn
-
-    def desert(self) -> None:
-        """Count one less in line; who left still lies in the heap, until there are too many of them."""
-        self.queued -= 1
-        if len(self.queue) > 2 * self.queued + MANY:
-            self.queue = [turn for turn in self.queue if turn.stage is Stage.WAITS_FOR_PLACE]
-            heapq.heapify(self.queue)
 
     def untake(self, turn: Turn) -> None:
         """Give a place back at once: its request never reached the server."""

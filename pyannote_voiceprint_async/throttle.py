@@ -7,13 +7,13 @@ First come, first served; who was refused keeps its turn; who leaves while waiti
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable
 
-from .budget import MANY, Budget, Stage, Turn
+from .budget import Budget, Turn
 from .checks import check_count
 from .endpoints import DEFAULT_LIMITS
 from .errors import VoiceprintError
+from .line import Line, Stage
 from .settings import RateLimits
 
 __all__ = ["Throttle", "Turn"]
@@ -39,7 +39,7 @@ class Throttle:
         # How each client that uses it sets its timer; one that closes wakes the others.
         self.sharers: set[Callable[[], None]] = set()
         self._budgets = {name: Budget(default, getattr(rate_limits, name)) for name, default in DEFAULT_LIMITS.items()}
-        self._waiting_for_slot: list[Turn] = []  # a heap
+        self._waiting_for_slot: Line[Turn] = Line(Stage.WAITS_FOR_SLOT)
         self._last_number = 0
 
     def __repr__(self) -> str:
@@ -51,7 +51,7 @@ class Throttle:
 
     def expected_wait(self, budget: str, now: float) -> float:
         """Estimate the seconds that one more request of this budget would queue."""
-        return self._budgets[budget].expected_wait(self._budgets[budget].queued + 1, now)
+        return self._budgets[budget].expected_wait(len(self._budgets[budget].line) + 1, now)
 
     def pause_left(self, budget: str, now: float) -> float:
         """Give the seconds for which the server still wants no request of this budget."""
@@ -65,12 +65,12 @@ class Throttle:
         """Stand in line. The turn may be granted at once: look at its `stage`; else `notify` is called."""
         self._last_number += 1
         turn = Turn(self._budgets[budget], self._last_number, notify)
-        if not turn.budget.queued and self.in_flight < self.max_concurrency and turn.budget.may_take(now):
+        if not turn.budget.line and self.in_flight < self.max_concurrency and turn.budget.may_take(now):
             turn.budget.take(turn)
             self._grant(turn)
         else:
             self.queued += 1
-            self._stand_in_line(turn)
+            turn.budget.line.join(turn)
             self.advance(now)
         return turn
 
@@ -80,12 +80,11 @@ class Throttle:
         match stage:
             case Stage.WAITS_FOR_PLACE:
                 self.queued -= 1
-                turn.budget.desert()
+                turn.budget.line.leave()
             case Stage.WAITS_FOR_SLOT:
                 self.queued -= 1
                 turn.budget.untake(turn)
-                if len(self._waiting_for_slot) > 2 * self.queued + MANY:
-                    self._forget_who_left()
+                self._waiting_for_slot.leave()
             case Stage.GRANTED:
                 self.in_flight -= 1
                 turn.budget.untake(turn)
@@ -115,62 +114,48 @@ class Throttle:
         budget.refuse(turn, now + wait)
         budget.learn(turn, now, limit, None)
         self.queued += 1
-        self._stand_in_line(turn)
+        budget.line.join(turn)
         self._back_to_line(budget)
         self.advance(now)
 
     def dismiss(self, budget: str, error: VoiceprintError) -> None:
         """Send everybody home who stands in this line, each with the error."""
-        line, self._budgets[budget].queue = self._budgets[budget].queue, []
-        self.queued -= self._budgets[budget].queued
-        self._budgets[budget].queued = 0
-        for turn in sorted(line):
-            if turn.stage is Stage.WAITS_FOR_PLACE:
-                turn.stage = Stage.OVER
-                turn.notify(error)
+        for turn in self._budgets[budget].line.clear():
+            self.queued -= 1
+            turn.stage = Stage.OVER
+            turn.notify(error)
 
     def advance(self, now: float) -> None:
         """Give free places and slots to those whose turn it is."""
         if not self.queued:
             return
         for budget in self._budgets.values():
-            while budget.queued and budget.may_take(now):
-                turn = heapq.heappop(budget.queue)
-                if turn.stage is Stage.WAITS_FOR_PLACE:
-                    budget.queued -= 1
-                    budget.take(turn)
-                    turn.stage = Stage.WAITS_FOR_SLOT
-                    heapq.heappush(self._waiting_for_slot, turn)
+            while budget.line and budget.may_take(now):
+                turn = budget.line.pop()
+                budget.take(turn)
+                self._waiting_for_slot.join(turn)
         while self._waiting_for_slot and self.in_flight < self.max_concurrency:
-            turn = heapq.heappop(self._waiting_for_slot)
-            if turn.stage is Stage.WAITS_FOR_SLOT:
-                self.queued -= 1
-                self._grant(turn)
-                turn.notify(None)
+            turn = self._waiting_for_slot.pop()
+            self.queued -= 1
+            self._grant(turn)
+            turn.notify(None)
 
     def next_at(self, now: float) -> float | None:
         """Say when `advance` should be called though nothing happens; None if only an answer can help."""
         if not self.queued:
             return None
-        times = [budget.opens_at(now) for budget in self._budgets.values() if budget.queued]
+        times = [budget.opens_at(now) for budget in self._budgets.values() if budget.line]
         return min((when for when in times if when is not None), default=None)
 
     def _back_to_line(self, budget: Budget) -> None:
         """Let those that have a place and wait for a slot check again: they must not run into a refusal."""
-        for placed in self._waiting_for_slot:
-            if placed.budget is budget and placed.stage is Stage.WAITS_FOR_SLOT:
-                budget.untake(placed)
-                self._stand_in_line(placed)
-        self._forget_who_left()
-
-    def _forget_who_left(self) -> None:
-        self._waiting_for_slot = [turn for turn in self._waiting_for_slot if turn.stage is Stage.WAITS_FOR_SLOT]
-        heapq.heapify(self._waiting_for_slot)
-
-    def _stand_in_line(self, turn: Turn) -> None:
-        turn.stage = Stage.WAITS_FOR_PLACE
-        heapq.heappush(turn.budget.queue, turn)
-        turn.budget.queued += 1
+        placed = self._waiting_for_slot.clear()
+        for turn in placed:
+            if turn.budget is budget:
+                budget.untake(turn)
+                budget.line.join(turn)
+            else:
+                self._waiting_for_slot.join(turn)
 
     def _grant(self, turn: Turn) -> None:
         self.in_flight += 1

@@ -18,7 +18,6 @@ from yarl import URL
 
 from . import answers, rate_headers
 from .answers import Answer
-from .budget import Stage
 from .call import Call
 from .clock import Clock, Timer, deadline
 from .endpoints import GET_JOB, Endpoint
@@ -30,6 +29,7 @@ from .errors import (
     UnexpectedResponseError,
     VoiceprintError,
 )
+from .line import Stage
 from .models import JobCreated, VoiceprintJob
 from .retry import Attempted, exponential, repeating
 from .settings import RetryPolicy, Timeouts

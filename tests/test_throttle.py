@@ -21,7 +21,8 @@ from throttle_model import (
 )
 
 from pyannote_voiceprint_async import RateLimit, RateLimits, Throttle, VoiceprintError
-from pyannote_voiceprint_async.budget import Stage, Turn
+from pyannote_voiceprint_async.budget import Turn
+from pyannote_voiceprint_async.line import Stage
 
 # Places that come back within a thousandth of a window come back together.
 TOGETHER = 1.001
