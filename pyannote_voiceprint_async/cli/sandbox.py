@@ -5,6 +5,7 @@ import json
 import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
+from pathlib import Path
 from typing import Any
 
 import click
@@ -101,6 +102,12 @@ _WEBHOOK_FAULT: dict[str, Any] = {"metavar": "NAME=PROBABILITY", "callback": _pa
     **_WEBHOOK_FAULT,
     multiple=True,
     help="What goes wrong with webhooks, as lost=0.02; repeatable.",
+)
+@click.option(
+    "--store",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Where jobs and uploads are kept for a sandbox that is started again with it; else nowhere.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Where all chance comes from.")
 def sandbox(**settings: Any) -> None:

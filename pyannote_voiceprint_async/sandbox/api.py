@@ -6,6 +6,7 @@ from pyannote_voiceprint_async.sandbox.jobs import Jobs
 from pyannote_voiceprint_async.sandbox.media import Media
 from pyannote_voiceprint_async.sandbox.operations import OPERATIONS, Call
 from pyannote_voiceprint_async.sandbox.settings import Settings
+from pyannote_voiceprint_async.sandbox.store import Store
 from pyannote_voiceprint_async.sandbox.validation import Invalid, media_rules, voiceprint_rules
 from pyannote_voiceprint_async.sandbox.webhooks import Webhooks
 
@@ -21,12 +22,24 @@ class Api:
         self.jobs = Jobs(settings.job_seconds, settings.seed)
         self.webhooks = Webhooks(settings)
         self.media = Media(settings.media_seconds, settings.presigned_seconds)
+        self.store = Store(settings.store)
         limits = {
             name: settings.read_limit if operation.reads else settings.rate_limit
             for name, operation in OPERATIONS.items()
         }
         self.budgets = Budgets(settings, limits)
         self._authorization = f"Bearer {settings.api_key}"
+
+    async def start(self) -> None:
+        """Remember what the store holds.
+
+        Raises:
+            ValueError: When there is something wrong with its file.
+        """
+        kept = await self.store.open()
+        if kept is not None:
+            self.jobs.restore(kept.jobs)
+            self.media.restore(kept.uploads)
 
     def answer(self, call: Call) -> Answer:
         """Key, then budget, then what the operation itself checks: body, then credit."""

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from aiohttp import web
 
+from pyannote_voiceprint_async.sandbox.clock import http_date
 from pyannote_voiceprint_async.sandbox.jobs import Job
 
 # So many jobs are one write: a hundred thousand of them must neither fill the memory nor stall the loop.
@@ -14,7 +15,7 @@ _JOBS_A_WRITE = 500
 
 async def send_jobs(request: web.BaseRequest, jobs: Sequence[Job], now: float) -> web.StreamResponse:
     """Every accepted job, oldest first, as one JSON array."""
-    response = web.StreamResponse(headers={"Content-Type": "application/json; charset=utf-8"})
+    response = web.StreamResponse(headers={"Content-Type": "application/json; charset=utf-8", "Date": http_date(now)})
     with suppress(ConnectionError):  # whoever asked has left
         await response.prepare(request)
         for piece in _pieces(jobs[:], now):

@@ -85,6 +85,8 @@ class SocketExchange:
     async def answer(self) -> Answer:
         """Let the API answer."""
         answer = self._api.answer(await self._read())
+        # Whatever it shows, reads included, has to be true after a kill, too.
+        await self._api.store.settle()
         if answer.after is not None:
             await answer.after.wait()
         return answer
@@ -100,6 +102,7 @@ class SocketExchange:
     async def _answer_nobody(self, call: Call) -> None:
         await self._api.settings.sleep(self._api.settings.accept_late_seconds)
         self._api.answer(call)
+        await self._api.store.settle()
 
     async def _read(self) -> Call:
         headers = self._request.headers

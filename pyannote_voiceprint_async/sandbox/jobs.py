@@ -1,7 +1,7 @@
 """Jobs: everything that becomes of one is a function of its age."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from random import Random
 from typing import Any, ClassVar, Literal
@@ -129,6 +129,11 @@ class Jobs:
         self._positions[job.id] = len(self.accepted)
         self.accepted.append(job)
         return job
+
+    def restore(self, jobs: Sequence[Job]) -> None:
+        """Have accepted these, and no others."""
+        self.accepted = [*jobs]
+        self._positions = {job.id: position for position, job in enumerate(jobs)}
 
     def get(self, job_id: str) -> Job | None:
         """The job with this id."""

@@ -70,6 +70,10 @@ class Media:
         """Keep what came in at this path; a second upload replaces the first."""
         self._uploads[path] = upload
 
+    def restore(self, uploads: Mapping[str, Upload]) -> None:
+        """Have these by their paths, and no others."""
+        self._uploads = {**uploads}
+
     def find(self, url: str, now: float) -> Upload | None:
         """The file behind a `media://` URL, unless it was never uploaded or is too old."""
         upload = self._uploads.get(PREFIX + _to_segment(url))
@@ -81,4 +85,5 @@ class Media:
 
 def _to_segment(url: str) -> str:
     """A media URL as one path segment. A key may hold `..`, which clients would resolve away in a path."""
-    return base64.urlsafe_b64encode(url.encode()).decode().rstrip("=")
+    # Any submitted URL comes by here, and JSON allows half a surrogate pair in one.
+    return base64.urlsafe_b64encode(url.encode("utf-8", "surrogatepass")).decode().rstrip("=")

@@ -65,6 +65,7 @@ def _voiceprint(api: "Api", call: Call) -> Answer:
     now = api.now()
     fault = api.webhooks.choose_fault() if "webhook" in request else None
     job = api.jobs.accept(request, api.media.find(request["url"], now), now, fault)
+    api.store.add_job(job)
     answer = json_answer(200, {"jobId": job.id, "status": job.status(now)})
     return attrs.evolve(answer, after=api.webhooks.schedule(job))
 

@@ -9,6 +9,7 @@ from aiohttp import web
 from pyannote_voiceprint_async.sandbox.answers import Answer, error, json_answer
 from pyannote_voiceprint_async.sandbox.api import Api
 from pyannote_voiceprint_async.sandbox.backstage import send_jobs
+from pyannote_voiceprint_async.sandbox.clock import DateHeader
 from pyannote_voiceprint_async.sandbox.deliveries import Delivery
 from pyannote_voiceprint_async.sandbox.faults import Faults
 from pyannote_voiceprint_async.sandbox.gateway import Gateway
@@ -30,7 +31,7 @@ class Sandbox:
     """The pyannoteAI API on this machine, for as long as an `async with` lasts.
 
     Takes the fields of `Settings` as keywords. Nothing is shared between two sandboxes, and nothing outlives
-    one: connections are cut and what was still under way is dropped when the block ends.
+    one but its `store`: connections are cut and what was still under way is dropped when the block ends.
     """
 
     @takes_keywords_of(Settings)
@@ -40,6 +41,7 @@ class Sandbox:
         self._faults = Faults(settings.faults, settings.seed)
         self._counters = Counters(OPERATIONS)
         self._gateway = Gateway(self._api, self._faults, self._counters, self._spawn)
+        self._date = DateHeader(settings.now)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._runner: web.ServerRunner | None = None
         self._url = ""
@@ -108,6 +110,7 @@ class Sandbox:
         self._runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_SECONDS)
         await self._runner.setup()
         try:
+            await self._api.start()
             await web.TCPSite(self._runner, self.settings.host, self.settings.port, backlog=_BACKLOG).start()
         except BaseException:
             await self._stop()
@@ -133,6 +136,7 @@ class Sandbox:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._api.webhooks.close()
         await runner.cleanup()
+        await self._api.store.close()
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(coroutine)
@@ -153,7 +157,9 @@ class Sandbox:
             return await send_jobs(request, self.accepted, self.settings.now())
         answer = await self._answer(request)
         if answer is not None:
-            return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
+            # Not aiohttp's own, which is of this machine's clock: clients measure the server's time by it.
+            headers = {**answer.headers, "Date": str(self._date)}
+            return web.Response(status=answer.status, body=answer.body, headers=headers)
         if request.transport is not None:
             request.transport.abort()
         return web.Response()  # aiohttp wants one; there is no connection left that could carry it

@@ -5,6 +5,7 @@ import functools
 import inspect
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Concatenate, Literal, ParamSpec
 
@@ -104,6 +105,8 @@ class Settings:
         webhook_sign_anew: Each retry has a timestamp and a signature of its own; otherwise those of the first try.
         webhook_failed_as: Status by which a webhook tells a failed job: `failed` or `canceled`.
         webhook_faults: Probability of each fault of a job's webhook by name, see `WEBHOOK_FAULTS`.
+        store: File in which accepted jobs and uploads are kept, so that a sandbox that is started again with it still
+            knows them; `None` keeps nothing. Webhooks that were still to come are not kept.
         now: The time as UTC epoch seconds; tests hand in their own.
         sleep: How the sandbox waits (for latency, `accept-late` and webhooks); tests hand in their own.
     """
@@ -139,6 +142,7 @@ class Settings:
         default="failed", validator=_one_of("failed", "canceled")
     )
     webhook_faults: Mapping[str, float] = attrs.field(factory=dict, converter=_to_webhook_faults)
+    store: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
     now: Now = attrs.field(factory=anchored_clock, repr=False)
     sleep: Callable[[float], Awaitable[object]] = attrs.field(default=asyncio.sleep, repr=False)
 

@@ -28,6 +28,8 @@ async def answer_upload(api: Api, request: web.BaseRequest) -> Answer | None:
     if upload is None:
         return xml_error(*_TOO_LARGE)
     api.media.store(request.path, upload)
+    api.store.add_upload(request.path, upload)
+    await api.store.settle()
     return Answer(200, b"", {"ETag": f'"{upload.sha256.hex()[:32]}"'})
 
 

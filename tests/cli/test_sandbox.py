@@ -1,5 +1,11 @@
 import json
 import socket
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from time import sleep
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -53,6 +59,7 @@ def test_the_defaults_are_the_sandboxs_own():
         (["--window", "fixed", "--shared-budgets"], {"window": "fixed", "shared_budgets": True}),
         (["--job-seconds", "0.5:3", "--latency", "0.01:0.2"], {"job_seconds": (0.5, 3.0), "latency": (0.01, 0.2)}),
         (["--job-seconds", "2", "--credit", "0", "--seed", "7"], {"job_seconds": (2.0, 2.0), "credit": 0, "seed": 7}),
+        (["--store", "jobs.jsonl"], {"store": Path("jobs.jsonl")}),
         (
             ["--fault", "drop-after-accept=0.02", "--fault", "server-error=0.1"],
             {"faults": {"drop-after-accept": 0.02, "server-error": 0.1}},
@@ -66,3 +73,63 @@ def test_each_option_arrives(arguments, expected):
 def test_faults_that_are_too_probable_are_wrong_usage(invoke):
     result = invoke("sandbox", "--fault", "server-error=0.7", "--fault", "bad-gateway=0.7")
     assert (result.exit_code, result.stdout) == (2, "")
+
+
+def ask(server, path, payload=None) -> dict:
+    headers = {"Authorization": f"Bearer {server.api_key}", "Content-Type": "application/json"}
+    body = None if payload is None else json.dumps(payload).encode()
+    with urlopen(Request(server.url + path, body, headers), timeout=60) as answer:  # noqa: S310 - its own http
+        return json.load(answer)
+
+
+def submit(server, name) -> str:
+    return ask(server, "/v1/voiceprint", {"url": f"https://example.com/{name}"})["jobId"]
+
+
+def kill(server):
+    server.process.kill()
+    server.process.wait(timeout=60)
+
+
+def test_an_answered_submission_survives_a_kill(start_sandbox, tmp_path):
+    options = ("--job-seconds", "0", "--store", tmp_path / "jobs.jsonl")
+    server = start_sandbox(*options)
+    job_id = submit(server, "voice")
+    kill(server)
+    again = start_sandbox(*options)
+    assert again.state()["jobs"] == 1
+    job = ask(again, f"/v1/jobs/{job_id}")
+    assert (job["status"], list(job["output"])) == ("succeeded", ["voiceprint"])
+
+
+def test_a_kill_under_load_loses_no_answered_submission(start_sandbox, tmp_path):
+    """Killed among many submissions, again and again: whoever has an id finds its job, oldest first."""
+    options = ("--window", "none", "--store", tmp_path / "jobs.jsonl")
+    answered, names = [], count()
+
+    def submit_until_killed(server):
+        with suppress(OSError, ValueError):  # cut before an answer, or in the middle of one
+            while True:
+                answered.append(submit(server, next(names)))
+
+    for most in (20, 60, 100):
+        server = start_sandbox(*options)
+        with ThreadPoolExecutor(8) as pool:
+            for _ in range(8):
+                pool.submit(submit_until_killed, server)
+            while len(answered) < most:
+                sleep(0.001)
+            kill(server)
+    known = [job["jobId"] for job in ask(start_sandbox(*options), "/_sandbox/jobs")]
+    assert len(answered) >= 100
+    assert set(answered) <= set(known)
+    assert len(known) == len(set(known)) <= next(names)
+
+
+def test_a_store_that_is_something_else_is_wrong_usage(invoke, tmp_path):
+    diary = tmp_path / "diary.txt"
+    diary.write_text("Dear diary,\n")
+    result = invoke("sandbox", "--store", diary)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"Error: The sandbox cannot start: {diary} is not the store of a sandbox.")
+    assert diary.read_text() == "Dear diary,\n"

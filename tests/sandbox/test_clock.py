@@ -1,6 +1,8 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pyannote_voiceprint_async.sandbox.clock import anchored_clock, isoformat
+from pyannote_voiceprint_async.sandbox.clock import DateHeader, anchored_clock, http_date, isoformat
 
 
 @pytest.mark.parametrize(
@@ -13,6 +15,25 @@ from pyannote_voiceprint_async.sandbox.clock import anchored_clock, isoformat
 )
 def test_times_have_milliseconds_and_a_z(moment, written):
     assert isoformat(moment) == written
+
+
+@pytest.mark.parametrize(
+    ("moment", "written"),
+    [
+        (0.0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+        (-0.5, "Wed, 31 Dec 1969 23:59:59 GMT"),
+        (1_800_000_000.999, "Fri, 15 Jan 2027 08:00:00 GMT"),
+    ],
+)
+def test_http_dates_have_whole_seconds_that_have_passed(moment, written):
+    assert http_date(moment) == written
+
+
+@given(st.lists(st.floats(-1e9, 1e10)))
+def test_a_date_header_is_always_of_now(moments):
+    """Whatever it remembers of the second before, and wherever the clock steps."""
+    header = DateHeader(iter(moments).__next__)
+    assert [str(header) for _ in moments] == [http_date(moment) for moment in moments]
 
 
 def test_the_default_clock_does_not_follow_the_wall_clock(monkeypatch):

@@ -23,6 +23,13 @@ async def test_a_submission_is_answered_with_an_id(caller):
     assert str(uuid.UUID(reply.json["jobId"])) == reply.json["jobId"]
 
 
+async def test_a_url_with_half_a_surrogate_pair_is_a_url(caller, time):
+    """JSON can hold one; what it stands for is nobody's business here."""
+    job_id = (await caller.submit("https://x/\ud800")).json["jobId"]
+    await time.advance(1.0)
+    assert (await caller.job(job_id))["output"] == {"voiceprint": voiceprint_of("https://x/\ud800")}
+
+
 async def test_a_job_from_submission_to_expiry(open_sandbox, time):
     """Every step is a function of age; the output comes with the end and goes a day later."""
     caller = await open_sandbox(job_seconds=10)

@@ -37,6 +37,31 @@ async def test_whatever_is_not_the_api(caller, method, path, status):
     assert caller.sandbox.accepted == []
 
 
+async def test_every_answer_has_the_date_of_the_sandboxs_own_clock(open_sandbox, time, wav):
+    """Answers, refusals, faults and uploads: clients measure the server's time by it."""
+    caller = await open_sandbox(rate_limit=(3, 60.0))
+    presigned = await caller.presign("media://voice.wav")
+    caller.sandbox.fail_next("bad-gateway")
+    first = [
+        await caller.submit(),
+        await caller.submit("nonsense"),
+        await caller.submit(),
+        await caller.submit(),
+        await caller.get("/v1/test", headers={"Authorization": "Bearer wrong"}),
+        await caller.get("/v1/jobs/none"),
+        await caller.post("/v2/jobs"),
+        await caller.put(presigned, wav(1.0)),
+        await caller.put(presigned + "0", wav(1.0)),
+        await caller.get("/_sandbox/state"),
+        await caller.get("/_sandbox/jobs"),
+    ]
+    assert [reply.status for reply in first] == [502, 400, 200, 200, 401, 404, 405, 200, 403, 200, 200]
+    await time.advance(61.75)
+    second = [await caller.submit(), await caller.get("/_sandbox/jobs")]
+    assert [reply.headers.getall("Date") for reply in first] == [["Fri, 15 Jan 2027 08:00:00 GMT"]] * 11
+    assert [reply.headers.getall("Date") for reply in second] == [["Fri, 15 Jan 2027 08:01:01 GMT"]] * 2
+
+
 async def test_several_sandboxes_do_not_know_each_other(open_sandbox):
     one, two = await open_sandbox(rate_limit=(1, 60.0)), await open_sandbox(rate_limit=(1, 60.0))
     assert one.sandbox.url != two.sandbox.url

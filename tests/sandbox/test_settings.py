@@ -1,5 +1,6 @@
 import inspect
 import math
+from pathlib import Path
 
 import attrs
 import pytest
@@ -51,6 +52,11 @@ def test_numbers_and_pairs_become_value_objects():
 def test_a_value_that_makes_no_sense_is_refused(setting, value):
     with pytest.raises(ValueError):
         Sandbox(**{setting: value})
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, None), ("a/b", Path("a/b")), (Path("c"), Path("c"))])
+def test_a_store_is_a_path_or_nothing(given, expected):
+    assert Settings(store=given).store == expected
 
 
 def test_an_unknown_setting_is_a_type_error():
