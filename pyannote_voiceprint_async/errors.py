@@ -23,6 +23,11 @@ VoiceprintError
 │   ├── JobTimeoutError           our patience ended, not the job
 │   └── JobExpiredError           the job is done, its output is deleted
 ├── MediaError                    local audio cannot be read or sent
+├── EnrollmentError               bulk enrollment cannot begin, or cannot go on
+│   ├── ManifestError             something is wrong with the list of speakers
+│   └── LedgerError               the ledger cannot be opened, read or written
+│       ├── LedgerInUseError      another run has it
+│       └── LedgerOriginError     it belongs to another API or another key
 └── WebhookError
     ├── InvalidSignatureError
     └── StaleWebhookError
@@ -46,6 +51,7 @@ __all__ = [
     "AuthenticationError",
     "ClientClosedError",
     "ConfigurationError",
+    "EnrollmentError",
     "FieldError",
     "InvalidRequestError",
     "InvalidSignatureError",
@@ -54,6 +60,10 @@ __all__ = [
     "JobExpiredError",
     "JobFailedError",
     "JobTimeoutError",
+    "LedgerError",
+    "LedgerInUseError",
+    "LedgerOriginError",
+    "ManifestError",
     "MediaError",
     "NotFoundError",
     "PermissionDeniedError",
@@ -221,6 +231,30 @@ class JobExpiredError(JobError):
 
 class MediaError(VoiceprintError):
     """Local audio cannot be read, is empty, changed while it was sent, or cannot be read a second time."""
+
+
+class EnrollmentError(VoiceprintError):
+    """Bulk enrollment cannot begin, or cannot go on. What was done stands in the ledger."""
+
+
+class ManifestError(EnrollmentError):
+    """Something is wrong with the list of speakers; nothing was sent. `problems` says what, each with its line."""
+
+    def __init__(self, sentence: str = "", *, problems: Sequence[object] = (), **known: object) -> None:
+        super().__init__(sentence, **known)  # type: ignore[arg-type]  # the base names and checks them
+        self.problems = tuple(problems)
+
+
+class LedgerError(EnrollmentError):
+    """The ledger cannot be opened, read or written: it is none, is damaged, or the disk is full."""
+
+
+class LedgerInUseError(LedgerError):
+    """Another run has the ledger. Reading it works meanwhile."""
+
+
+class LedgerOriginError(LedgerError):
+    """The ledger was made with another API or another key: job ids of one are unknown to the other."""
 
 
 class WebhookError(VoiceprintError):

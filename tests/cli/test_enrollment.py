@@ -1,5 +1,6 @@
 """The run behind `voiceprint`, in this process: order, bounds, and what a broken output leaves behind."""
 
+import asyncio
 import io
 import json
 
@@ -20,9 +21,10 @@ class Broken(io.BytesIO):
         raise BrokenPipeError
 
 
-def enrollment(client, results, *arguments):
+async def enrollment(client, results, *arguments):
     output = Output(results, PlainProgress(lambda _: None))
-    return Enrollment(client, output, find_recordings(arguments), model="precision-2", timeout=30.0)
+    recordings = await asyncio.to_thread(find_recordings, arguments)
+    return Enrollment(client, output, recordings, model="precision-2", timeout=30.0)
 
 
 async def test_every_recording_gives_one_line(start):
@@ -31,7 +33,7 @@ async def test_every_recording_gives_one_line(start):
         AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, polling=Polling(first=0.01, longest=0.05))
     )
     results = io.BytesIO()
-    run = enrollment(client, results, *(f"https://e.com/{number}" for number in range(300)))
+    run = await enrollment(client, results, *(f"https://e.com/{number}" for number in range(300)))
     await run.run()
     labels = [json.loads(line)["label"] for line in results.getvalue().splitlines()]
     assert sorted(labels, key=int) == [str(number) for number in range(300)]
@@ -45,7 +47,7 @@ async def test_files_are_uploaded_several_at_a_time(start, speech, tmp_path):
     audio = (speech / "june-fr.wav").read_bytes()
     for number in range(20):
         (tmp_path / f"{number}.wav").write_bytes(audio)
-    run = enrollment(client, io.BytesIO(), str(tmp_path))
+    run = await enrollment(client, io.BytesIO(), str(tmp_path))
     await run.run()
     assert run.succeeded == 20
     assert 1 < sandbox.state.operations["media"].highest_in_flight <= 8
@@ -54,7 +56,7 @@ async def test_files_are_uploaded_several_at_a_time(start, speech, tmp_path):
 async def test_a_file_that_vanishes_is_one_line_and_stops_no_other(client, tmp_path, speech):
     (tmp_path / "gone.wav").write_bytes(b"RIFF")
     results = io.BytesIO()
-    run = enrollment(client, results, str(tmp_path / "gone.wav"), str(speech / "june-fr.wav"))
+    run = await enrollment(client, results, str(tmp_path / "gone.wav"), str(speech / "june-fr.wav"))
     (tmp_path / "gone.wav").unlink()
     await run.run()
     statuses = {
@@ -65,7 +67,7 @@ async def test_a_file_that_vanishes_is_one_line_and_stops_no_other(client, tmp_p
 
 
 async def test_no_line_can_be_written_and_every_job_was_announced(client, sandbox, capsys):
-    run = enrollment(client, Broken(), *(f"https://e.com/{number}" for number in range(20)))
+    run = await enrollment(client, Broken(), *(f"https://e.com/{number}" for number in range(20)))
     with pytest.raises(BrokenPipeError):
         await run.run()
     announced = {json.loads(line)["job_id"] for line in capsys.readouterr().err.splitlines()}

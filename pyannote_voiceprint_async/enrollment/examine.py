@@ -1,0 +1,263 @@
+"""What can be known to be wrong with a speaker before a cent is spent, and which recording it is.
+
+All of it blocks: it belongs on a worker thread.
+"""
+
+import hashlib
+import json
+import os
+import re
+import stat
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import attrs
+
+from pyannote_voiceprint_async.checks import check_request
+from pyannote_voiceprint_async.endpoints import LARGEST_VOICEPRINT_AUDIO
+from pyannote_voiceprint_async.errors import InvalidRequestError, MediaError
+from pyannote_voiceprint_async.masking import mask_url
+from pyannote_voiceprint_async.models import VoiceprintRequest
+
+from .presigned import url_expires_at, url_identity
+from .rows import Problem, Row
+from .sources import is_url
+
+__all__ = [
+    "LONGEST_LABEL",
+    "Examined",
+    "examine",
+    "file_digest",
+    "file_problem",
+    "shown_label",
+    "url_problem",
+]
+
+LONGEST_LABEL = 100
+"""Characters of a label that identification takes."""
+
+_SCHEMES = ("http://", "https://", "media://")
+# Line separators too: a label stands in one line of a file. Lone surrogates cannot be written at all.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_RESERVED = "speaker_"
+# A model is checked beside a source that is known to be good.
+_GOOD_SOURCE = "media://voice"
+_LONGEST_SHOWN = 200
+
+
+@attrs.frozen
+class Examined:
+    """A speaker of whom nothing is known to be wrong."""
+
+    row: Row
+    """As it came; only its label has no white space around it."""
+    identity: str = attrs.field(repr=mask_url)
+    """What is equal for the same recording: `url:…`, `sha256:…` of a file's bytes, or `id:…` for what only `resolve`
+    understands."""
+    model: str
+    """Its own, else that of the run."""
+    source: str = attrs.field(repr=mask_url)
+    """The URL as it was given, or the file's absolute path."""
+    is_file: bool
+    """Whether the source is a file of this machine."""
+    size: int | None = None
+    """Bytes of the file."""
+    modified_ns: int | None = None
+    """When the file was changed last: nanoseconds of the epoch."""
+    expires_at: float | None = None
+    """When a presigned URL dies: UTC epoch seconds."""
+
+
+def file_digest(path: Path, found: os.stat_result) -> str:
+    """Give the SHA-256 of a file in hexadecimal digits.
+
+    Args:
+        path: the file.
+        found: what `path.stat()` said of it.
+
+    Raises:
+        OSError: it cannot be read.
+        MediaError: it is no longer what was found.
+    """
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        now = os.fstat(file.fileno())
+    if (now.st_size, now.st_mtime_ns) != (found.st_size, found.st_mtime_ns):
+        raise MediaError("changed while it was read; enroll it when it is complete")
+    return digest
+
+
+def examine(
+    row: object,
+    *,
+    model: str,
+    resolves: bool,
+    digest_of: Callable[[Path, os.stat_result], str] = file_digest,
+) -> Examined | Problem:
+    """Say all that is wrong with a row, or what it is.
+
+    Args:
+        row: a `Row`. It may come from anywhere: wrong types are problems, too.
+        model: that of the run, for rows without one.
+        resolves: whether the run has a `resolve`, which understands more than the API does.
+        digest_of: gives the digest of a file, maybe from memory; raises what `file_digest` does.
+    """
+    if not isinstance(row, Row):
+        return Problem(f"is no Row but {type(row).__name__}; give Row(label, source)")
+    found = _file(row.source) if isinstance(row.source, Path) else _text_problem(row.source, resolves=resolves)
+    judged = (_label_problem(row.label), _model_problem(row.model), _extra_problem(row.extra), found)
+    if problems := [problem for problem in judged if isinstance(problem, str)]:
+        return Problem("; ".join(problems), shown_label(row.label), row.line)
+    tidy, used = _with_tidy_label(row), str(model if row.model is None else row.model)
+    if isinstance(found, os.stat_result):
+        return _examined_file(tidy, used, found, digest_of)
+    source = str(row.source)
+    if not is_url(source):
+        return Examined(tidy, f"id:{source}", used, source, is_file=False)
+    identity, expires_at = f"url:{url_identity(source)}", url_expires_at(source)
+    return Examined(tidy, identity, used, source, is_file=False, expires_at=expires_at)
+
+
+def url_problem(url: str) -> str | None:
+    """Say what is wrong with a URL."""
+    if not url.lower().startswith(_SCHEMES):
+        return "must begin with http://, https:// or media://; give a bucket's object by a presigned URL"
+    return _request_problem(VoiceprintRequest(url))
+
+
+def file_problem(path: Path, *, largest: int | None = None) -> str | None:
+    """Say why a file cannot be uploaded.
+
+    Args:
+        path: the file.
+        largest: bytes; None is without end.
+    """
+    found = _look_at(path, largest)
+    return found if isinstance(found, str) else None
+
+
+def shown_label(label: object) -> str | None:
+    """Give a label fit to be shown in a sentence, whatever was given as one."""
+    if not isinstance(label, str) or not label.strip():
+        return None
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", label.strip()[:LONGEST_LABEL])
+
+
+def _examined_file(
+    row: Row, model: str, found: os.stat_result, digest_of: Callable[[Path, os.stat_result], str]
+) -> Examined | Problem:
+    path = Path(row.source)
+    try:
+        identity = f"sha256:{digest_of(path, found)}"
+    except OSError as exc:
+        return Problem(f"{_shown(path)}: {_reason(exc)}; see that it stays readable", row.label, row.line)
+    except MediaError as error:
+        return Problem(f"{_shown(path)}: {error}", row.label, row.line)
+    return Examined(
+        row,
+        identity,
+        model,
+        str(path.absolute()),
+        is_file=True,
+        size=found.st_size,
+        modified_ns=found.st_mtime_ns,
+    )
+
+
+def _with_tidy_label(row: Row) -> Row:
+    label = row.label.strip()
+    return row if label == row.label else attrs.evolve(row, label=label)
+
+
+def _label_problem(label: object) -> str | None:
+    if label is None or label == "":
+        return "has no label; every speaker needs one"
+    if not isinstance(label, str):
+        return f"the label must be text, not {type(label).__name__}"
+    return _label_text_problem(label.strip())
+
+
+def _label_text_problem(label: str) -> str | None:
+    if not label:
+        return "has no label; every speaker needs one"
+    if len(label) > LONGEST_LABEL:
+        return f"the label has {len(label)} characters; identification takes at most {LONGEST_LABEL}"
+    if label[: len(_RESERVED)].lower() == _RESERVED:
+        return f"the label begins with {_RESERVED!r}, which identification keeps for unknown voices; give another one"
+    if _CONTROL.search(label):
+        return "the label has a line break or another control character; give one in plain text"
+    return None
+
+
+def _model_problem(model: object) -> str | None:
+    # Its type is checked there, too.
+    return None if model is None else _request_problem(VoiceprintRequest(_GOOD_SOURCE, model), "the model ")  # type: ignore[arg-type]
+
+
+def _extra_problem(extra: object) -> str | None:
+    if not extra and isinstance(extra, Mapping):
+        return None
+    try:
+        if not isinstance(extra, Mapping) or not all(isinstance(name, str) for name in extra):
+            return "the further columns must be a mapping from names to JSON values"
+        json.dumps(dict(extra), ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        return "the further columns hold what cannot be written as JSON in UTF-8 (no number, half a character, …)"
+    return None
+
+
+def _text_problem(source: object, *, resolves: bool) -> str | None:
+    if source is None or source == "":
+        return "has no source; give a URL or a file"
+    if not isinstance(source, str):
+        return f"the source must be a URL as str or a file as pathlib.Path, not {type(source).__name__}"
+    if _SURROGATE.search(source):
+        return "the source has half a character, which cannot be written as UTF-8; give it anew"
+    if resolves:
+        return None
+    if not is_url(source):
+        return f"{_shown(source)}: is no URL; give a file of this machine as pathlib.Path"
+    problem = url_problem(source)
+    return problem and f"{_shown(source)}: {problem}"
+
+
+def _file(path: Path) -> os.stat_result | str:
+    if _SURROGATE.search(str(path)):
+        return f"{_shown(path)}: its name is no UTF-8; rename it"
+    found = _look_at(path, LARGEST_VOICEPRINT_AUDIO)
+    return f"{_shown(path)}: {found}" if isinstance(found, str) else found
+
+
+def _look_at(path: Path, largest: int | None) -> os.stat_result | str:
+    """Give what the file is, or why it cannot be uploaded."""
+    try:
+        found = path.stat()
+    except OSError as exc:
+        return f"{_reason(exc)}; give a file that is there, or a URL"
+    except ValueError:
+        return "can be no file's name; give a file that is there, or a URL"
+    if not stat.S_ISREG(found.st_mode):
+        return "is no file; give a file"
+    if not found.st_size:
+        return "is empty; give a file with audio"
+    if largest is not None and found.st_size > largest:
+        return f"has {found.st_size / 2**20:.0f} MiB; a voiceprint takes at most {largest / 2**20:.0f} MiB"
+    return found if os.access(path, os.R_OK) else "may not be read; change its permissions"
+
+
+def _request_problem(request: VoiceprintRequest, subject: str = "") -> str | None:
+    try:
+        check_request(request)
+    except InvalidRequestError as error:
+        return f"{subject}{error.errors[0].message}"
+    return None
+
+
+def _reason(exc: OSError) -> str:
+    return (exc.strerror or "cannot be read").lower()
+
+
+def _shown(text: str | Path) -> str:
+    said = mask_url(text) if isinstance(text, str) else str(text)
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", said[:_LONGEST_SHOWN])
