@@ -459,14 +459,7 @@ class AsyncVoiceprintClient:
                 self._transport.abandon(job)
                 error.add_note(f"The job is {job.job_id}; wait() picks it up.")
             raise
-        said = (job.warning, done.output.warning if done.output else None)
-        return Voiceprint(
-            value=cast("str", done.voiceprint),  # the watcher gives no other job
-            model=str(request.model),
-            job_id=job.job_id,
-            created_at=done.created_at,
-            warnings=tuple(warning for warning in said if warning),
-        )
+        return Voiceprint.of(done, request.model, job.warning)
 
     async def _requested(
         self, source: Source, model: str, webhook: str | None, until: float | None

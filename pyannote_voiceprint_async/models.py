@@ -239,6 +239,18 @@ class Voiceprint:
     warnings: tuple[str, ...] = ()
     """What the API wants to be known about it."""
 
+    @classmethod
+    def of(cls, job: VoiceprintJob, model: str, *warnings: str | None) -> Self:
+        """Make it of a job that has one, and of what else was said about it.
+
+        Raises:
+            ValueError: the job has none.
+        """
+        if job.voiceprint is None:
+            raise ValueError(f"Job {job.job_id} has no voiceprint.")
+        said = (*warnings, job.output.warning if job.output else None)
+        return cls(job.voiceprint, str(model), job.job_id, job.created_at, tuple(filter(None, said)))
+
     def __repr__(self) -> str:
         return f"<Voiceprint model={self.model} job_id={self.job_id} (hidden, use .value)>"
 

@@ -1,4 +1,4 @@
-"""What an answer's headers say about the rate limit, in every form that the sources know.
+"""What an answer's headers say about the rate limit and the server's clock, in every form that the sources know.
 
 `Retry-After` is seconds, a fraction or an HTTP date; `X-RateLimit-Reset` is documented both as UTC epoch
 seconds and as seconds until the reset. Dates are measured against the answer's own `Date`, because local
@@ -13,7 +13,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
-__all__ = ["limit", "remaining", "retry_after", "says_when_to_return"]
+__all__ = ["date", "limit", "remaining", "retry_after", "says_when_to_return"]
 
 _SECONDS = re.compile(r"\s*(\d{1,18}(?:\.\d{1,18})?)\s*", re.ASCII)
 # `100`, and the list form of the IETF drafts: `100, 100;w=60`.
@@ -33,6 +33,11 @@ def remaining(headers: Mapping[str, str]) -> int | None:
     return _count(headers.get("X-RateLimit-Remaining"))
 
 
+def date(headers: Mapping[str, str]) -> float | None:
+    """Give the server's clock (`Date`) as UTC epoch seconds, if it is said; it has whole seconds only."""
+    return _epoch(headers.get("Date", ""))
+
+
 def retry_after(headers: Mapping[str, str], wall: float) -> float | None:
     """Give the seconds that the server asks to wait; None for no word, garbage, zero and the past.
 
@@ -40,7 +45,7 @@ def retry_after(headers: Mapping[str, str], wall: float) -> float | None:
         headers: the answer's headers.
         wall: UTC epoch seconds of this machine, used where the answer has no `Date`.
     """
-    server_now = _epoch(headers.get("Date", "")) or wall
+    server_now = date(headers) or wall
     word = _wait(headers.get("Retry-After", ""), server_now)
     if word is None:
         word = _wait(headers.get("X-RateLimit-Reset", ""), server_now)
@@ -61,8 +66,8 @@ def _count(text: str | None) -> int | None:
 def _wait(text: str, server_now: float) -> float | None:
     found = _SECONDS.fullmatch(text)
     if not found:
-        date = _epoch(text)
-        return None if date is None else date - server_now
+        at = _epoch(text)
+        return None if at is None else at - server_now
     number = float(found.group(1))
     if number >= _EPOCH_MILLISECONDS:
         number /= 1000
@@ -71,7 +76,7 @@ def _wait(text: str, server_now: float) -> float | None:
 
 def _epoch(text: str) -> float | None:
     try:
-        date = parsedate_to_datetime(text)
-        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+        read = parsedate_to_datetime(text)
+        return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, IndexError, OverflowError):
         return None

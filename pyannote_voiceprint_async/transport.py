@@ -46,6 +46,8 @@ C = TypeVar("C", bound=Attempted)
 R = TypeVar("R")
 
 _LONG_PAUSE = 10.0
+# `Date` has whole seconds.
+_DATE_STEP = 1.0
 _REMEMBERED = 1000
 
 
@@ -79,13 +81,14 @@ class Transport:
         self.abandoned: deque[JobCreated] = deque(maxlen=_REMEMBERED)
         self.throttle = throttle
         self.wire = wire
-        self._key = key
+        self.key = key
         self._base_url = base_url.rstrip("/")
         self._retry = retry
-        self._timeouts = timeouts
+        self.timeouts = timeouts
         self._clock = clock
         self._waits = waits
         self._urls: dict[str, URL] = {}
+        self._heard: tuple[Mapping[str, str], float, float] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: Timer | None = None
         self._background: set[asyncio.Task[Any]] = set()
@@ -151,6 +154,19 @@ class Transport:
                 job_id=job_id,
             )
         return job
+
+    def server_time(self) -> tuple[float, float]:
+        """Give the time of the server as UTC epoch seconds: no earlier than the first, no later than the second.
+
+        It is measured from the `Date` of the last answer, by both of our clocks: one stands still while a laptop
+        sleeps, the other jumps when it is set. Before any answer it is this machine's clock.
+        """
+        told = None if self._heard is None else rate_headers.date(self._heard[0])
+        if self._heard is None or told is None:
+            return (self._clock.wall(), self._clock.wall())
+        _, time, wall = self._heard
+        passed = self._clock.time() - time, self._clock.wall() - wall
+        return told + min(passed), told + max(passed) + _DATE_STEP
 
     def repeating(self, send: Callable[[C], Awaitable[R]]) -> Callable[[C], Awaitable[R]]:
         """Wrap a function so that it repeats what may be repeated, by the client's policy and clock."""
@@ -293,13 +309,15 @@ class Transport:
 
     def _settle(self, call: Call, turn: Turn, answer: Answer) -> Any:
         limit = rate_headers.limit(answer.headers)
+        now, wall = self._clock.time(), self._clock.wall()
+        self._heard = (answer.headers, now, wall)
         if answer.status != HTTPStatus.TOO_MANY_REQUESTS:
             left = rate_headers.remaining(answer.headers)
-            self.throttle.answered(turn, self._clock.time(), limit, left)
+            self.throttle.answered(turn, now, limit, left)
             if self.throttle.queued:
                 self._arm_timer()
         try:
-            model = answers.read(call.endpoint, answer, wall=self._clock.wall(), key=self._key)
+            model = answers.read(call.endpoint, answer, wall=wall, key=self.key)
         except RateLimitError as error:
             self._settle_refused(call, turn, error, limit)
             raise
@@ -327,7 +345,7 @@ class Transport:
             self.throttle.leave(turn, now)
         else:
             # The server may still see it for as long as we would have waited for its answer.
-            self.throttle.lost(turn, now, call.began_at + self._timeouts.total)
+            self.throttle.lost(turn, now, call.began_at + self.timeouts.total)
         self._arm_timer()
 
     def _leave(self, turn: Turn) -> None:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pyannote_voiceprint_async import AsyncVoiceprintClient
 
 START = 1_800_000_000.0
+_FAR, _IDLE_ROUNDS = 200.0, 100
 
 
 class FakeTimer:
@@ -69,13 +70,20 @@ class FakeClock:
 
     @asynccontextmanager
     async def running(self, *clients: AsyncVoiceprintClient) -> AsyncIterator[None]:
-        """Jump from timer to timer, whenever none of the clients has a request on the wire."""
+        """Jump from timer to timer, whenever none of the clients has a request on the wire.
+
+        Far jumps wait a little: a thread may be about to set a timer that is nearer.
+        """
 
         async def run() -> None:
+            idle = 0
             while True:
                 await asyncio.sleep(0.002)
-                if not any(client.stats.in_flight for client in clients) and (due := self.next_at()) is not None:
+                idle = 0 if any(client.stats.in_flight for client in clients) else idle + 1
+                due = self.next_at()
+                if due is not None and idle and (due - self._now < _FAR or idle > _IDLE_ROUNDS):
                     self.jump(due)
+                    idle = 0
 
         task = asyncio.create_task(run())
         try:

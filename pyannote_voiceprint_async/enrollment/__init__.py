@@ -1,0 +1,43 @@
+"""Bulk enrollment: a list of speakers goes in, voiceprints come out, and it may be killed at any instant."""
+
+from .enroll import enroll
+from .events import (
+    Event,
+    Finished,
+    Paused,
+    Progress,
+    Report,
+    Resumed,
+    RowExpired,
+    RowFailed,
+    RowSubmitted,
+    RowSucceeded,
+    RowUncertain,
+)
+from .ledger import Ledger
+from .manifest import Manifest
+from .rows import Problem, Row, State
+from .run import Enrollment
+from .sources import rows_from_sources
+
+__all__ = [
+    "Enrollment",
+    "Event",
+    "Finished",
+    "Ledger",
+    "Manifest",
+    "Paused",
+    "Problem",
+    "Progress",
+    "Report",
+    "Resumed",
+    "Row",
+    "RowExpired",
+    "RowFailed",
+    "RowSubmitted",
+    "RowSucceeded",
+    "RowUncertain",
+    "State",
+    "enroll",
+    "rows_from_sources",
+]

@@ -1,0 +1,91 @@
+"""Where a run pauses: while the API is in trouble, nobody passes but one who tries."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+__all__ = ["Gate", "Passage"]
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+
+
+class Passage:
+    """One who passed. It must say how it went; who says nothing leaves the gate as it was."""
+
+    def __init__(self, gate: "Gate", *, tries: bool) -> None:
+        self._gate = gate
+        self.tries = tries
+        """Whether it tries for all others."""
+
+    def well(self) -> None:
+        """The API is well: all may pass."""
+        self._gate.open()
+
+    def trouble(self, reason: str, seconds: float | None = None) -> None:
+        """Nobody may pass for a while: for so many seconds, or for longer with each time in a row."""
+        self._gate.shut(reason, seconds, tried=self.tries)
+
+
+class Gate:
+    """Open, or shut for a while that grows; then one goes first.
+
+    Args:
+        sleep: how to wait.
+        on_change: called with the reason and the seconds of a pause, and with None when it is over.
+    """
+
+    def __init__(
+        self, sleep: Callable[[float], Awaitable[None]], on_change: Callable[[str | None, float], None]
+    ) -> None:
+        self._sleep = sleep
+        self._on_change = on_change
+        self._troubles = 0
+        self._pause: float | None = None
+        self._is_tried = False
+        self._news = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Gate {'open' if self._pause is None else f'shut for {self._pause:.0f} s'}>"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether all may pass."""
+        return self._pause is None
+
+    @asynccontextmanager
+    async def passage(self) -> AsyncIterator[Passage]:
+        """Pass, or wait until one may."""
+        while self._pause is not None and self._is_tried:
+            await self._news.wait()
+        tries = self._pause is not None
+        self._is_tried |= tries
+        try:
+            if self._pause is not None:
+                await self._sleep(self._pause)
+            yield Passage(self, tries=tries)
+        finally:
+            if tries:
+                self._is_tried = False
+                self._tell()
+
+    def open(self) -> None:
+        """Let all pass."""
+        self._troubles = 0
+        if self._pause is not None:
+            self._pause = None
+            self._on_change(None, 0.0)
+            self._tell()
+
+    def shut(self, reason: str, seconds: float | None = None, *, tried: bool = False) -> None:
+        """Let nobody pass for a while. Of many who were on their way only the first lengthens the pause."""
+        if self._pause is not None and not tried:
+            self._pause = max(self._pause, seconds or 0.0)
+            return
+        self._troubles += 1
+        growing = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (self._troubles - 1))
+        self._pause = growing if seconds is None else max(seconds, _FIRST_PAUSE)
+        self._on_change(reason, self._pause)
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()

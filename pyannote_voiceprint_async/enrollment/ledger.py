@@ -1,0 +1,507 @@
+"""The ledger: what a run must know when it is killed at any instant, and begun again.
+
+Three promises hold the money together. The intent to submit is on the disk before the request's first byte leaves; the
+job id is there before anything else happens; the voiceprint is there before the row is called done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import attrs
+
+from pyannote_voiceprint_async.errors import LedgerError, LedgerOriginError
+from pyannote_voiceprint_async.masking import mask_url
+from pyannote_voiceprint_async.models import Voiceprint
+
+from .database import Database, Lock, Step, connect
+from .rows import Row, State
+
+__all__ = ["Counts", "Ledger", "Task", "Unresolved", "open_connection"]
+
+_APPLICATION = 0x70766C67  # "pvlg"
+
+_STEPS = (
+    Step(
+        "recordings, labels, jobs",
+        """
+        CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+        -- One recording under one model: what is paid for. Its identity is the URL without the signing query, or the
+        -- hash of the file's bytes.
+        CREATE TABLE recordings (
+            id INTEGER PRIMARY KEY,
+            identity TEXT NOT NULL,
+            model TEXT NOT NULL,
+            source TEXT NOT NULL,
+            is_file INTEGER NOT NULL,
+            size INTEGER,
+            modified_ns INTEGER,
+            expires_at REAL,
+            media_url TEXT,
+            uploaded_at REAL,
+            state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN
+                ('pending', 'submitting', 'submitted', 'succeeded', 'failed', 'uncertain', 'expired')),
+            -- Between these two, by the server's clock, the last intent was written.
+            intended_from REAL,
+            intended_until REAL,
+            job_id TEXT,
+            voiceprint TEXT,
+            voiceprint_hash TEXT,
+            created_at TEXT,
+            warnings TEXT,
+            finished_at REAL,
+            error TEXT,
+            -- Why it failed, in one word, where the program acts on it.
+            reason TEXT,
+            UNIQUE (identity, model)
+        );
+        CREATE INDEX recordings_by_state ON recordings (state, id);
+        CREATE INDEX recordings_by_file ON recordings (source) WHERE is_file;
+
+        CREATE TABLE labels (
+            label TEXT PRIMARY KEY,
+            recording_id INTEGER NOT NULL REFERENCES recordings (id),
+            -- The last run whose list had it, and where it stood there.
+            listed_in INTEGER NOT NULL,
+            position INTEGER NOT NULL,
+            extra TEXT NOT NULL
+        ) WITHOUT ROWID;
+        CREATE INDEX labels_by_recording ON labels (recording_id);
+
+        -- Every job id ever seen. Of jobs that are not ours only the id is kept.
+        CREATE TABLE jobs (
+            job_id TEXT PRIMARY KEY,
+            is_ours INTEGER NOT NULL,
+            recording_id INTEGER,
+            created_at REAL
+        ) WITHOUT ROWID;
+
+        -- Intents that were given up without knowing what became of them: jobs in their windows may be theirs.
+        CREATE TABLE lost_intents (
+            id INTEGER PRIMARY KEY,
+            was_resubmitted INTEGER NOT NULL,
+            intended_from REAL NOT NULL,
+            intended_until REAL NOT NULL
+        );
+
+        CREATE TABLE forgotten (hash BLOB PRIMARY KEY) WITHOUT ROWID
+        """,
+    ),
+)
+
+_WITHDRAW = (
+    "UPDATE recordings SET state = 'pending', error = NULL, intended_from = NULL, intended_until = NULL "
+    "WHERE id = ? AND state IN ('pending', 'submitting', 'uncertain')"
+)
+
+
+class Task(NamedTuple):
+    """A recording that is to become a voiceprint."""
+
+    id: int
+    identity: str
+    source: str
+    is_file: bool
+    model: str
+    size: int | None
+    modified_ns: int | None
+    expires_at: float | None
+    media_url: str | None
+    uploaded_at: float | None
+    job_id: str | None
+    labels: tuple[str, ...]
+    extra: dict[str, Any]
+
+    @property
+    def row(self) -> Row:
+        """The row of its first label."""
+        return Row(self.labels[0], Path(self.source) if self.is_file else self.source, self.model, extra=self.extra)
+
+
+class Unresolved(NamedTuple):
+    """A submission whose outcome nobody knows, and when its intent was written, by the server's clock."""
+
+    id: int
+    intended_from: float
+    intended_until: float
+    is_uncertain: bool
+
+
+@attrs.frozen
+class Counts:
+    """How the rows of a list stand."""
+
+    pending: int = 0
+    """Not accepted yet."""
+    submitting: int = 0
+    """On the wire, or cut off there."""
+    submitted: int = 0
+    """Accepted; they are waited for."""
+    succeeded: int = 0
+    """With a voiceprint."""
+    failed: int = 0
+    """Without, for a reason of their own."""
+    uncertain: int = 0
+    """A job of theirs may exist whose id nobody knows."""
+    expired: int = 0
+    """Paid, and the output was deleted before it was read."""
+
+    @property
+    def rows(self) -> int:
+        """All of them."""
+        return sum(attrs.astuple(self))
+
+
+def open_connection(path: Path, *, create: bool = False) -> sqlite3.Connection:
+    """Open a ledger as plain SQLite, for reading while a run has it, or for upkeep.
+
+    Raises:
+        LedgerError: it is missing, none, or cannot be used.
+    """
+    return connect(path, application=_APPLICATION, steps=_STEPS, create=create)
+
+
+class Ledger:
+    """An opened ledger. One run at a time may have it; readers work meanwhile.
+
+    Use it with `async with`, or give `enroll` the path.
+
+    Args:
+        path: the file; it is made when it is not there, private to its owner.
+
+    Raises:
+        LedgerInUseError: another run has it.
+        LedgerError: it cannot be used.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.run = 0
+        self._lock: Lock | None = None
+        self._opened: Database | None = None
+
+    def __repr__(self) -> str:
+        return f"<Ledger {'open' if self._opened else 'closed'}>"
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether this program has it."""
+        return self._opened is not None
+
+    @property
+    def database(self) -> Database:
+        """Where it is written."""
+        if self._opened is None:
+            raise LedgerError("The ledger is not open: use `async with Ledger(path) as ledger:`.")
+        return self._opened
+
+    async def open(self) -> None:
+        """Take it for one run."""
+
+        def opened() -> tuple[Lock, sqlite3.Connection]:
+            real = Path(os.path.realpath(self.path))
+            lock = Lock(real.with_name(f"{real.name}.lock"))
+            try:
+                return lock, open_connection(real, create=True)
+            except BaseException:
+                lock.release()
+                raise
+
+        opening = asyncio.ensure_future(asyncio.to_thread(opened))
+        try:
+            self._lock, connection = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            # The thread goes on, and what it opens would stay open.
+            opening.add_done_callback(_close_unwanted)
+            raise
+        self._opened = Database(connection)
+
+    async def aclose(self) -> None:
+        """Write what was handed over, and let others have it. Closing twice is fine."""
+        database, self._opened = self._opened, None
+        lock, self._lock = self._lock, None
+        try:
+            if database is not None:
+                await database.aclose()
+        finally:
+            if lock is not None:
+                lock.release()
+
+    # Whose it is
+
+    async def claim(self, base_url: str, key: str, *, new_key: bool = False) -> None:
+        """Make sure that the ledger belongs to this API and this key; a new one is made to.
+
+        Args:
+            base_url: where the API is.
+            key: the API key; only a salted hash of it is kept.
+            new_key: this key is another one of the same team.
+
+        Raises:
+            LedgerOriginError: it belongs to another API, or to another key.
+        """
+
+        def claimed(connection: sqlite3.Connection) -> None:
+            meta = dict(connection.execute("SELECT name, value FROM meta"))
+            salt = meta.setdefault("salt", secrets.token_hex(16))
+            fingerprint = hashlib.sha256(f"{salt} {key}".encode()).hexdigest()[:16]
+            if meta.setdefault("base_url", base_url) != base_url:
+                raise LedgerOriginError(
+                    f"This ledger was made with the API at {mask_url(meta['base_url'])}, and {mask_url(base_url)} "
+                    "does not know its jobs. Give another ledger, or the base URL it was made with."
+                )
+            if not new_key and meta.setdefault("key", fingerprint) != fingerprint:
+                raise LedgerOriginError(
+                    "This ledger was made with another API key. If the new key is of the same team, confirm it "
+                    "(`--new-key`, or `new_key=True`); another team does not know its jobs, and needs another ledger."
+                )
+            # Not written before the list is loaded: until then the last list is what `ledger status` shows.
+            self.run = int(meta.pop("run", "0")) + 1
+            meta["key"] = fingerprint
+            connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", meta.items())
+
+        await self.database.atomic(claimed)
+
+    # What is to be done
+
+    async def pending(self, after: int, many: int) -> list[Task]:
+        """Give the next recordings of this run's list that nothing was accepted of, by their number."""
+        listed = "EXISTS (SELECT 1 FROM labels WHERE recording_id = r.id AND listed_in = :run)"
+        return await self._tasks(f"r.state = 'pending' AND r.id > :after AND {listed}", after, many)
+
+    async def submitted(self, after: int, many: int) -> list[Task]:
+        """Give the next recordings whose jobs are waited for, whether they are still listed or not."""
+        return await self._tasks("r.state = 'submitted' AND r.id > :after", after, many)
+
+    async def unresolved(self) -> list[Unresolved]:
+        """Give the submissions whose outcome nobody knows."""
+
+        def found(connection: sqlite3.Connection) -> list[Unresolved]:
+            rows = connection.execute(
+                "SELECT id, intended_from, intended_until, state = 'uncertain' FROM recordings "
+                "WHERE state IN ('submitting', 'uncertain') ORDER BY id"
+            )
+            return [Unresolved(row[0], row[1], row[2], bool(row[3])) for row in rows]
+
+        return await self.database.read(found)
+
+    async def lost_windows(self) -> list[tuple[float, float]]:
+        """Give the windows of intents that were given up."""
+        return await self.database.read(
+            lambda connection: connection.execute("SELECT intended_from, intended_until FROM lost_intents").fetchall()
+        )
+
+    async def labels_of(self, ids: Iterable[int]) -> dict[int, tuple[str, ...]]:
+        """Give the labels of some recordings."""
+
+        def found(connection: sqlite3.Connection) -> dict[int, tuple[str, ...]]:
+            ask = "SELECT label FROM labels WHERE recording_id = ? ORDER BY position"
+            return {number: tuple(label for (label,) in connection.execute(ask, (number,))) for number in ids}
+
+        return await self.database.read(found)
+
+    async def known_jobs(self, job_ids: Sequence[str]) -> set[str]:
+        """Give those of some job ids that are ours."""
+
+        def found(connection: sqlite3.Connection) -> set[str]:
+            ask = "SELECT 1 FROM jobs WHERE job_id = ? AND is_ours"
+            return {job_id for job_id in job_ids if connection.execute(ask, (job_id,)).fetchone()}
+
+        return await self.database.read(found)
+
+    async def has_pending(self) -> bool:
+        """Whether anything of this run's list is still to be sent."""
+        return bool(await self.pending(0, 1))
+
+    async def task(self, number: int) -> Task:
+        """Give one recording."""
+        return (await self._tasks("r.id = :after", number, 1))[0]
+
+    async def counts(self) -> Counts:
+        """Give how the rows of this run's list stand."""
+
+        def counted(connection: sqlite3.Connection) -> Counts:
+            return Counts(
+                **dict(
+                    connection.execute(
+                        "SELECT state, count(*) FROM labels JOIN recordings ON id = recording_id "
+                        "WHERE listed_in = ? GROUP BY state",
+                        (self.run,),
+                    )
+                )
+            )
+
+        return await self.database.read(counted)
+
+    # What happens to a row
+
+    async def intend(self, task: Task, earliest: float, latest: float) -> None:
+        """Write down that a submission is about to leave, between these two moments of the server's clock."""
+        await self._write(
+            "UPDATE recordings SET state = 'submitting', intended_from = ?, intended_until = ? WHERE id = ?",
+            (earliest, latest, task.id),
+        )
+
+    async def withdraw(self, task: Task) -> None:
+        """Write down that nothing was accepted."""
+        await self._write(_WITHDRAW, (task.id,))
+
+    def withdraw_soon(self, task: Task) -> None:
+        """Let that be written, without waiting for it."""
+        self.database.write_soon(partial(_execute, statement=_WITHDRAW, values=(task.id,)))
+
+    async def accept(self, task: Task, job_id: str, created_at: float | None = None) -> bool:
+        """Write down the job.
+
+        Returns:
+            False where another recording has this job: then the row is uncertain.
+        """
+
+        def accepted(connection: sqlite3.Connection) -> bool:
+            is_new = connection.execute(
+                "INSERT INTO jobs VALUES (?, 1, ?, ?) ON CONFLICT (job_id) DO UPDATE "
+                "SET is_ours = 1, recording_id = excluded.recording_id WHERE NOT is_ours OR recording_id = ?",
+                (job_id, task.id, created_at, task.id),
+            ).rowcount
+            if is_new:
+                connection.execute(
+                    "UPDATE recordings SET state = 'submitted', job_id = ?, intended_from = NULL, "
+                    "intended_until = NULL, error = NULL, reason = NULL WHERE id = ?",
+                    (job_id, task.id),
+                )
+            else:
+                connection.execute(
+                    "UPDATE recordings SET state = 'uncertain', error = ? WHERE id = ?",
+                    (f"The API answered with job {job_id}, which belongs to another row.", task.id),
+                )
+            return bool(is_new)
+
+        return await self.database.atomic(accepted)
+
+    async def succeed(self, task: Task, voiceprint: Voiceprint, now: float) -> None:
+        """Write down the voiceprint."""
+        stored = (
+            voiceprint.value,
+            hashlib.sha256(voiceprint.value.encode()).hexdigest(),
+            voiceprint.created_at.isoformat() if voiceprint.created_at else None,
+            json.dumps(voiceprint.warnings),
+            now,
+            task.id,
+        )
+        await self._write(
+            "UPDATE recordings SET state = 'succeeded', voiceprint = ?, voiceprint_hash = ?, created_at = ?, "
+            "warnings = ?, finished_at = ?, error = NULL, reason = NULL WHERE id = ?",
+            stored,
+        )
+
+    async def fail(self, task: Task, error: str, reason: str, now: float) -> None:
+        """Write down why it has no voiceprint."""
+        await self._end(task, State.FAILED, error, reason, now)
+
+    async def expire(self, task: Task, error: str, now: float) -> None:
+        """Write down that it was paid, and that its output is gone."""
+        await self._end(task, State.EXPIRED, error, "output-gone", now)
+
+    async def uploaded(self, task: Task, media_url: str, now: float) -> None:
+        """Write down where its audio is, for a day."""
+        await self._write(
+            "UPDATE recordings SET media_url = ?, uploaded_at = ? WHERE id = ?", (media_url, now, task.id)
+        )
+
+    # What becomes of submissions whose outcome was not known
+
+    async def settle_unsent(self, ids: Iterable[int]) -> None:
+        """Write down that nothing was accepted of these."""
+        await self._write_many(_WITHDRAW, ids)
+
+    async def settle_uncertain(self, ids: Iterable[int]) -> None:
+        """Write down that nobody can know about these."""
+        await self._write_many(
+            "UPDATE recordings SET state = 'uncertain', "
+            "error = 'It may have been accepted: an unknown job was made when it was sent.' WHERE id = ?",
+            ids,
+        )
+
+    async def settle_resubmit(self, ids: Iterable[int]) -> None:
+        """Write down that these may be sent once more, and so be paid twice."""
+
+        def settled(connection: sqlite3.Connection) -> None:
+            for number in ids:
+                connection.execute(
+                    "INSERT INTO lost_intents (was_resubmitted, intended_from, intended_until) "
+                    "SELECT 1, coalesce(intended_from, 0), coalesce(intended_until, 0) FROM recordings WHERE id = ?",
+                    (number,),
+                )
+                connection.execute(_WITHDRAW, (number,))
+
+        await self.database.atomic(settled)
+
+    async def keep_unknown(self, jobs: Iterable[tuple[str, float | None]]) -> None:
+        """Keep the ids of jobs that nobody here made; never their outputs."""
+        kept = list(jobs)
+        await self.database.atomic(
+            lambda connection: connection.executemany("INSERT OR IGNORE INTO jobs VALUES (?, 0, NULL, ?)", kept).close()
+        )
+
+    # Helpers
+
+    async def _tasks(self, where: str, after: int, many: int) -> list[Task]:
+        # The label that this run's list has comes first, where several share the recording.
+        labels = "FROM labels WHERE recording_id = r.id ORDER BY listed_in DESC, position"
+
+        def found(connection: sqlite3.Connection) -> list[Task]:
+            rows = connection.execute(
+                "SELECT id, identity, source, is_file, model, size, modified_ns, expires_at, media_url, uploaded_at, "  # noqa: S608 - nothing of it is from outside
+                f"job_id, (SELECT json_group_array(label) FROM (SELECT label {labels})), "
+                f"(SELECT extra {labels} LIMIT 1)"
+                f" FROM recordings r WHERE {where} ORDER BY id LIMIT :many",
+                {"run": self.run, "after": after, "many": many},
+            )
+            return [Task._make((*row[:11], tuple(json.loads(row[11])), json.loads(row[12] or "{}"))) for row in rows]
+
+        return await self.database.read(found)
+
+    async def _end(self, task: Task, state: State, error: str, reason: str, now: float) -> None:
+        await self._write(
+            "UPDATE recordings SET state = ?, error = ?, reason = ?, finished_at = ?, intended_from = NULL, "
+            "intended_until = NULL WHERE id = ?",
+            (state, error, reason, now, task.id),
+        )
+
+    async def _write(self, statement: str, values: tuple[Any, ...]) -> None:
+        await self.database.atomic(partial(_execute, statement=statement, values=values))
+
+    async def _write_many(self, statement: str, ids: Iterable[int]) -> None:
+        values = [(number,) for number in ids]
+        await self.database.atomic(lambda connection: connection.executemany(statement, values).close())
+
+
+def _execute(connection: sqlite3.Connection, *, statement: str, values: tuple[Any, ...]) -> None:
+    connection.execute(statement, values)
+
+
+def _close_unwanted(opening: asyncio.Future[tuple[Lock, sqlite3.Connection]]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        lock, connection = opening.result()
+        connection.close()
+        lock.release()

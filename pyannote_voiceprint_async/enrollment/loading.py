@@ -1,0 +1,301 @@
+"""A list of speakers into the ledger: everything that is wrong is found before a cent is spent."""
+
+import asyncio
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from pyannote_voiceprint_async.errors import ManifestError
+
+from .examine import Examined, examine, file_digest
+from .ledger import Ledger
+from .rows import Problem, Row, State
+
+__all__ = ["Loading", "forgotten_hash"]
+
+_AT_ONCE = 500
+# A list that is wrong all over says enough in so many lines.
+_MOST_PROBLEMS = 1000
+
+_STAGED = """
+CREATE TEMP TABLE IF NOT EXISTS staged (
+    position INTEGER PRIMARY KEY,
+    line INTEGER,
+    label TEXT NOT NULL,
+    identity TEXT NOT NULL,
+    model TEXT NOT NULL,
+    source TEXT NOT NULL,
+    is_file INTEGER NOT NULL,
+    size INTEGER,
+    modified_ns INTEGER,
+    expires_at REAL,
+    extra TEXT NOT NULL,
+    is_wrong INTEGER NOT NULL DEFAULT 0
+)
+"""
+
+# What is wrong with two rows together: the later one, its line and label; the earlier one, its line and label.
+_SAME_LABEL = """
+SELECT twin.position, twin.line, twin.label, first.position, first.line, first.label FROM (
+    SELECT label, min(position) AS position FROM staged GROUP BY label HAVING count(*) > 1
+) AS named
+JOIN staged AS first ON first.position = named.position
+JOIN staged AS twin ON twin.label = named.label AND twin.position > named.position
+ORDER BY twin.position
+"""
+
+_SAME_AUDIO = """
+SELECT twin.position, twin.line, twin.label, first.position, first.line, first.label FROM (
+    SELECT identity, min(position) AS position FROM staged GROUP BY identity HAVING count(*) > 1
+) AS shared
+JOIN staged AS first ON first.position = shared.position
+JOIN staged AS twin ON twin.identity = shared.identity AND twin.position > shared.position
+AND twin.label <> first.label
+ORDER BY twin.position
+"""
+
+# With a label of an earlier list that this one has not, and whose audio was paid.
+_SAME_AUDIO_IN_LEDGER = """
+SELECT staged.position, staged.line, staged.label, staged.position, NULL, min(labels.label) FROM staged
+JOIN recordings USING (identity)
+JOIN labels ON labels.recording_id = recordings.id AND labels.label <> staged.label
+WHERE recordings.state NOT IN ('pending', 'failed')
+AND NOT EXISTS (SELECT 1 FROM staged AS listed WHERE listed.label = labels.label)
+AND NOT EXISTS (SELECT 1 FROM labels AS own WHERE own.label = staged.label AND own.recording_id = recordings.id)
+GROUP BY staged.position ORDER BY staged.position
+"""
+
+# A row that is finished stays as it is; one that is not takes over the newest signature. A file may have moved.
+_MERGE_RECORDINGS = """
+INSERT INTO recordings (identity, model, source, is_file, size, modified_ns, expires_at)
+SELECT identity, model, source, is_file, size, modified_ns, expires_at FROM staged WHERE NOT is_wrong ORDER BY position
+ON CONFLICT (identity, model) DO UPDATE SET
+    source = excluded.source, is_file = excluded.is_file, size = excluded.size,
+    modified_ns = excluded.modified_ns, expires_at = excluded.expires_at
+WHERE excluded.is_file OR state NOT IN ('succeeded', 'expired')
+"""
+
+# Where a label now means another recording, its old one keeps what it has.
+_MERGE_LABELS = """
+INSERT INTO labels (label, recording_id, listed_in, position, extra)
+SELECT label, recordings.id, :run, position, extra
+FROM staged JOIN recordings USING (identity, model) WHERE NOT is_wrong ORDER BY position
+ON CONFLICT (label) DO UPDATE SET
+    recording_id = excluded.recording_id, listed_in = excluded.listed_in,
+    position = excluded.position, extra = excluded.extra
+"""
+
+_RENEWED = """
+UPDATE recordings SET state = 'pending', error = NULL, reason = NULL
+WHERE state = 'failed' AND reason = 'url-expired' AND (expires_at IS NULL OR expires_at > :now)
+"""
+
+_RETRIED = """
+UPDATE recordings SET state = 'pending', error = NULL, reason = NULL
+WHERE state = :state AND instr(lower(coalesce(error, '')), lower(:text))
+AND id IN (SELECT recording_id FROM labels WHERE listed_in = :run)
+"""
+
+_TO_BE_PAID_AGAIN = """
+UPDATE recordings SET job_id = NULL WHERE state = 'pending' AND job_id IS NOT NULL
+"""
+
+
+@attrs.define
+class Loading:
+    """One list on its way into the ledger.
+
+    Args:
+        ledger: where to.
+        model: of rows that name none.
+        resolves: sources are given to `resolve`, so that they may be anything.
+        allow_shared_audio: the same audio may have several labels; it is submitted once.
+        skip_invalid: go on without the rows that are wrong.
+    """
+
+    ledger: Ledger
+    model: str
+    resolves: bool = False
+    allow_shared_audio: bool = False
+    skip_invalid: bool = False
+    problems: list[Problem] = attrs.field(factory=list, init=False)
+    """What is wrong, in the order of the list; the first thousand."""
+    read: int = attrs.field(default=0, init=False)
+    """How many rows were read so far."""
+    invalid: int = attrs.field(default=0, init=False)
+    """How many rows are left out for being wrong."""
+    forgotten: int = attrs.field(default=0, init=False)
+    """How many rows were erased by `forget`, and are not enrolled again."""
+    _noted: int = attrs.field(default=0, init=False)
+    _is_given_up: bool = attrs.field(default=False, init=False)
+
+    async def load(
+        self,
+        rows: Iterable[Row | Problem] | AsyncIterable[Row | Problem],
+        *,
+        now: float,
+        retry_failed: str | None = None,
+        retry_expired: bool = False,
+    ) -> None:
+        """Read the list, check it, and let the ledger have it.
+
+        Args:
+            rows: the list; read once, in pieces. A plain iterable is read in a worker thread.
+            now: UTC epoch seconds.
+            retry_failed: rows that failed with this in their text are tried again; an empty text is all of them.
+            retry_expired: rows that were paid and whose output is gone are paid again.
+
+        Raises:
+            ManifestError: something is wrong, and `skip_invalid` was not said. The ledger is as it was.
+        """
+        database = self.ledger.database
+        await database.read(lambda connection: connection.execute(_STAGED + ";").close())
+        try:
+            position = 0
+            async for piece in _pieces(rows):
+                await database.read(lambda connection, at=position, piece=piece: self._stage(connection, piece, at))  # type: ignore[misc]
+                position += len(piece)
+                self.read = position
+            await database.read(self._check)
+            if self.problems and not self.skip_invalid:
+                raise _wrong(self.problems, self._noted)
+            await database.atomic(lambda connection: self._merge(connection, now, retry_failed, retry_expired))
+        finally:
+            self._is_given_up = True
+            await database.read(lambda connection: connection.execute("DROP TABLE temp.staged").close())
+
+    # In the ledger's thread
+
+    def _stage(self, connection: sqlite3.Connection, piece: Sequence[Row | Problem], position: int) -> None:
+        def digest_of(path: Path, found: os.stat_result) -> str:
+            return _known_digest(connection, path, found) or file_digest(path, found)
+
+        staged = []
+        for at, row in enumerate(piece, position):
+            if self._is_given_up:
+                return  # files may be large, and many
+            seen = (
+                row
+                if isinstance(row, Problem)
+                else examine(row, model=self.model, resolves=self.resolves, digest_of=digest_of)
+            )
+            if isinstance(seen, Problem):
+                self.invalid += 1
+                self._note(seen)
+            else:
+                staged.append(_to_record(at, seen))
+        connection.executemany("INSERT INTO temp.staged VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)", staged)
+
+    def _check(self, connection: sqlite3.Connection) -> None:
+        """Find what is wrong with the list as a whole. All who are concerned are: nobody can say who is right."""
+        self._take_out_forgotten(connection)
+        self._find(connection, _SAME_LABEL, "the label is there twice{where}; each speaker needs a name of their own")
+        if not self.allow_shared_audio:
+            self._find(connection, _SAME_AUDIO, f"the same audio is under {{label!r}}{{where}}; {_SHARE}")
+            self._find(
+                connection, _SAME_AUDIO_IN_LEDGER, f"the same audio is under {{label!r}} in the ledger; {_SHARE}"
+            )
+        self.invalid += connection.execute("SELECT count(*) FROM staged WHERE is_wrong").fetchone()[0]
+        self.problems.sort(key=lambda problem: problem.line or 0)
+
+    def _find(self, connection: sqlite3.Connection, pairs: str, message: str) -> None:
+        wrong = set()
+        for position, line, label, other, other_line, other_label in connection.execute(pairs):
+            where = f" (line {other_line})" if other_line else ""
+            self._note(Problem(message.format(label=other_label, where=where), label, line))
+            wrong |= {position, other}
+        connection.executemany("UPDATE staged SET is_wrong = 1 WHERE position = ?", [(at,) for at in wrong])
+
+    def _take_out_forgotten(self, connection: sqlite3.Connection) -> None:
+        if not connection.execute("SELECT 1 FROM forgotten LIMIT 1").fetchone():
+            return
+        salt = connection.execute("SELECT value FROM meta WHERE name = 'salt'").fetchone()[0]
+        connection.create_function("forgotten_hash", 1, lambda text: forgotten_hash(salt, text), deterministic=True)
+        self.forgotten = connection.execute(
+            "DELETE FROM temp.staged WHERE forgotten_hash(label) IN (SELECT hash FROM forgotten) "
+            "OR forgotten_hash(identity) IN (SELECT hash FROM forgotten)"
+        ).rowcount
+
+    def _merge(
+        self,
+        connection: sqlite3.Connection,
+        now: float,
+        retry_failed: str | None,
+        retry_expired: bool,  # noqa: FBT001
+    ) -> None:
+        run = self.ledger.run
+        connection.execute("INSERT OR REPLACE INTO meta VALUES ('run', ?)", (str(run),))
+        connection.execute(_MERGE_RECORDINGS)
+        connection.execute(_MERGE_LABELS, {"run": run})
+        connection.execute(_RENEWED, {"now": now})
+        if retry_failed is not None:
+            connection.execute(_RETRIED, {"state": State.FAILED, "text": retry_failed, "run": run})
+        if retry_expired:
+            connection.execute(_RETRIED, {"state": State.EXPIRED, "text": "", "run": run})
+        connection.execute(_TO_BE_PAID_AGAIN)
+
+    def _note(self, problem: Problem) -> None:
+        self._noted += 1
+        if len(self.problems) < _MOST_PROBLEMS:
+            self.problems.append(problem)
+
+
+_SHARE = (
+    "two names for one voice are nearly always a mistake. If it is none, --allow-shared-audio submits it once for both"
+)
+
+
+def forgotten_hash(salt: str, text: str) -> bytes:
+    """Give what is left of a label or an identity that was erased."""
+    return hashlib.sha256(f"{salt} forgotten {text}".encode()).digest()
+
+
+def _wrong(problems: Sequence[Problem], count: int) -> ManifestError:
+    more = f"\n  and {count - len(problems)} more" if count > len(problems) else ""
+    things = "one thing is" if count == 1 else f"{count} things are"
+    return ManifestError(
+        f"Nothing was sent: {things} wrong with the list. Correct it, or go on without those rows (--skip-invalid).\n"
+        + "\n".join(f"  {problem}" for problem in problems)
+        + more,
+        problems=problems,
+    )
+
+
+def _known_digest(connection: sqlite3.Connection, path: Path, found: os.stat_result) -> str | None:
+    """Give the hash of a file that was read by an earlier run and has not changed since."""
+    known = connection.execute(
+        "SELECT identity FROM recordings WHERE source = ? AND is_file AND size = ? AND modified_ns = ?",
+        (str(path), found.st_size, found.st_mtime_ns),
+    ).fetchone()
+    return str(known[0]).removeprefix("sha256:") if known else None
+
+
+def _to_record(position: int, seen: Examined) -> tuple[Any, ...]:
+    extra = json.dumps(dict(seen.row.extra), ensure_ascii=False, default=str) if seen.row.extra else "{}"
+    return (
+        position, seen.row.line, seen.row.label, seen.identity, seen.model, seen.source, seen.is_file,
+        seen.size, seen.modified_ns, seen.expires_at, extra,
+    )  # fmt: skip
+
+
+async def _pieces(rows: Iterable[Row | Problem] | AsyncIterable[Row | Problem]) -> AsyncIterator[list[Row | Problem]]:
+    if isinstance(rows, AsyncIterable):
+        piece = []
+        async for row in rows:
+            piece.append(row)
+            if len(piece) == _AT_ONCE:
+                yield piece
+                piece = []
+        if piece:
+            yield piece
+        return
+    iterator: Iterator[Row | Problem] = await asyncio.to_thread(iter, rows)
+    while piece := await asyncio.to_thread(lambda: list(islice(iterator, _AT_ONCE))):
+        yield piece

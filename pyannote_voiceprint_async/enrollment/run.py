@@ -1,0 +1,476 @@
+"""A run: the list into the ledger, rows into jobs, jobs into voiceprints, and what to do when trouble comes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
+from contextlib import suppress
+from functools import partial
+from types import TracebackType
+from typing import Self, TypeVar
+
+import attrs
+
+from pyannote_voiceprint_async.bulk import Item, Results
+from pyannote_voiceprint_async.client import AsyncVoiceprintClient
+from pyannote_voiceprint_async.clock import deadline
+from pyannote_voiceprint_async.endpoints import OUTPUT_LIFETIME
+from pyannote_voiceprint_async.errors import (
+    AccountError,
+    JobCanceledError,
+    JobExpiredError,
+    JobFailedError,
+    JobTimeoutError,
+    LedgerError,
+    NotFoundError,
+    VoiceprintError,
+)
+from pyannote_voiceprint_async.models import JobCreated, Voiceprint
+
+from .events import (
+    Event,
+    Finished,
+    Paused,
+    Progress,
+    Report,
+    Resumed,
+    RowExpired,
+    RowFailed,
+    RowSubmitted,
+    RowSucceeded,
+    RowUncertain,
+)
+from .gate import Gate
+from .ledger import Ledger, Task
+from .loading import Loading
+from .options import Options
+from .reporting import report_of
+from .rows import Problem, Row
+from .sender import Meaning, RowError, Sender, meaning
+from .settling import Settling
+
+__all__ = ["Enrollment"]
+
+T = TypeVar("T")
+
+# Rows that are uploaded or resolved before there is a slot for them.
+_AHEAD = 16
+# Jobs that are waited for at once: more than the documented rate makes in an hour and a half.
+_MOST_WAITING = 10_000
+_MOST_EVENTS = 1000
+_PAGE = 256
+# For so long an earlier run's jobs are waited for before new ones are sent, and the last ones when credit is used up.
+_PATIENCE = 900.0
+# So many submissions in a row of which nobody knows what became: stop, and find out.
+_TOO_MANY_UNKNOWN = 3
+# Nothing stays unknown for longer, while others are sent.
+_OLDEST_UNKNOWN = 1800.0
+
+
+class Enrollment:
+    """One run. An async iterator over its events, and an async context manager: leaving early stops it cleanly.
+
+    Its work goes on in tasks of its own; whatever an event tells is in the ledger already.
+    """
+
+    def __init__(
+        self,
+        client: AsyncVoiceprintClient,
+        rows: Iterable[Row | Problem] | AsyncIterable[Row | Problem],
+        ledger: Ledger,
+        options: Options,
+        *,
+        owns_ledger: bool,
+    ) -> None:
+        self.progress = Progress()
+        """How far it is, at any moment."""
+        self.report: Report | None = None
+        """How the rows stand, once it is over."""
+        self._client = client
+        self._rows = rows
+        self._ledger = ledger
+        self._options = options
+        self._owns_ledger = owns_ledger
+        self._clock = client._clock
+        self._gate = Gate(client._waits.sleep, self._on_gate)
+        self._sender = Sender(client, ledger, self._gate, options.resolve, lambda: not self._must_find_out())
+        self._settling = Settling(client, ledger, options.on_unknown)
+        self._loading = Loading(
+            ledger, options.model, options.resolve is not None, options.allow_shared_audio, options.skip_invalid
+        )
+        self._task: asyncio.Task[None] | None = None
+        self._working: asyncio.Task[None] | None = None
+        self._sends: Results[Exception | None] | None = None
+        self._waits: set[asyncio.Task[None]] = set()
+        self._room_to_wait = asyncio.Semaphore(_MOST_WAITING)
+        self._accepted = self._booked = 0
+        self._unknown_in_a_row = 0
+        self._too_many_unknown = False
+        self._unknown_since: float | None = None
+        self._unsaved: dict[str, Task] = {}
+        self._error: BaseException | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._is_loaded = self._interrupted = self._left = False
+        self._events: deque[Event] = deque()
+        self._news, self._room = asyncio.Event(), asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Enrollment {self.progress.succeeded} of {self.progress.total}>"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        if self._task is None and not self._left:
+            self._task = asyncio.create_task(self._run())
+            self._task.add_done_callback(lambda _: self._news.set())
+        while not self._events:
+            if self._task is None or self._task.done():
+                error, self._error = self._error, None
+                raise error or StopAsyncIteration
+            self._news.clear()
+            await self._news.wait()
+        self._room.set()
+        return self._events.popleft()
+
+    def stop(self) -> None:
+        """End it early: nothing new is sent, what is on the wire is finished, and jobs are left to the next run.
+
+        The events go on until `Finished`.
+        """
+        if not self._interrupted:
+            self._interrupted = True
+            self._end_work()
+
+    async def aclose(self) -> None:
+        """Stop it, and come back when it is over. What was done stands in the ledger; closing twice is fine."""
+        self._left = True
+        self._room.set()
+        self.stop()
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    # Its course
+
+    async def _run(self) -> None:
+        self._working = asyncio.create_task(self._work())
+        try:
+            await asyncio.wait([self._working])
+            if not self._working.cancelled() and (error := self._working.exception()) is not None:
+                self._error = self._error or error
+            await self._end_waits()
+            if self._is_loaded:
+                await self._save_unsaved()
+                self.report = await self._report()
+                await self._tell(Finished(self.report))
+        except Exception as error:  # noqa: BLE001 - raised out of the iteration
+            self._error = self._error or error
+        finally:
+            self._working.cancel()
+            if self._owns_ledger:
+                await self._ledger.aclose()
+
+    async def _work(self) -> None:
+        if self._owns_ledger:
+            await self._ledger.open()
+        if await self._begin():
+            await self._meet()
+            await self._await_leftovers()
+            await self._settle(uncertain_too=True)
+        while await self._may_send():
+            await self._send_all()
+            await self._settle(uncertain_too=False)
+        while self._waits:
+            await asyncio.wait(self._waits)
+
+    def _end_work(self) -> None:
+        """Let nothing new begin. What is on the wire is finished while the events go on."""
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._end_sends())
+
+    async def _end_sends(self) -> None:
+        if self._sends is not None:
+            await self._sends.aclose()
+        if self._working is not None:
+            self._working.cancel()
+
+    async def _end_waits(self) -> None:
+        """End the waits for jobs; the next run takes them up. Without credit, jobs still finish, and can be read."""
+        try:
+            if isinstance(self._error, AccountError) and self._waits and not self._interrupted:
+                async with deadline(self._clock, self._clock.time() + _PATIENCE):
+                    await asyncio.wait(self._waits)
+        except TimeoutError:
+            pass
+        for wait in self._waits:
+            wait.cancel()
+        if self._waits:
+            await asyncio.wait(self._waits)
+
+    async def _begin(self) -> bool:
+        """Let the ledger have the list, and say whether there is anything to be asked of the API."""
+        options = self._options
+        base_url = options.origin or self._client._base_url
+        await self._ledger.claim(base_url, self._client._transport.key, new_key=options.new_key)
+        await self._loading.load(
+            self._rows,
+            now=self._clock.wall(),
+            retry_failed=options.retry_failed,
+            retry_expired=options.retry_expired,
+        )
+        self._is_loaded = True
+        await self._recount()
+        return bool(
+            await self._ledger.has_pending() or await self._ledger.submitted(0, 1) or await self._ledger.unresolved()
+        )
+
+    async def _meet(self) -> None:
+        """Learn the server's clock, and that the key works, before anything depends on either."""
+        with suppress(NotFoundError):  # a gateway that has only what it needs
+            await self._insist(self._client.check_key)
+
+    async def _await_leftovers(self) -> None:
+        """Wait for the jobs of earlier runs: they are paid, and their outputs are deleted after a day."""
+        after = 0
+        while tasks := await self._ledger.submitted(after, _PAGE):
+            after = tasks[-1].id
+            for task in tasks:
+                await self._room_to_wait.acquire()
+                self._wait_for(task, str(task.job_id))
+        with suppress(TimeoutError):
+            if self._waits:
+                async with deadline(self._clock, self._clock.time() + _PATIENCE):
+                    await asyncio.wait(self._waits)
+
+    # Rows to jobs
+
+    async def _may_send(self) -> bool:
+        most = self._options.max_jobs
+        return not self._is_ending and (most is None or self._booked < most) and await self._ledger.has_pending()
+
+    async def _send_all(self) -> None:
+        """Send what is pending, until it is sent, or until it must be found out first what became of the last ones.
+
+        Raises:
+            VoiceprintError: nothing will succeed until somebody does something.
+        """
+        self._unknown_in_a_row, self._too_many_unknown = 0, False
+        ahead = self._client._max_concurrency + _AHEAD
+        self._sends = Results(self._feed(), self._send, lambda _item, _none, error: error, ahead=ahead, waiting=ahead)
+        try:
+            async with self._sends as sends:
+                async for error in sends:
+                    if error is not None:
+                        raise error
+        finally:
+            self._sends = None
+
+    async def _feed(self) -> AsyncGenerator[Task, None]:
+        after, most = 0, self._options.max_jobs
+        while tasks := await self._ledger.pending(after, _PAGE):
+            for task in tasks:
+                if self._must_find_out() or (most is not None and self._booked >= most):
+                    return
+                await self._room_to_wait.acquire()
+                self._booked += 1
+                self.progress.sending += 1
+                after = task.id
+                yield task
+
+    def _must_find_out(self) -> bool:
+        if self._too_many_unknown:
+            return True
+        return self._unknown_since is not None and self._clock.time() - self._unknown_since > _OLDEST_UNKNOWN
+
+    async def _send(self, item: Item) -> None:
+        task: Task = item.value
+        is_waited_for, is_booked = False, False
+        try:
+            job = await self._sender.send(item, task)
+            is_booked = True
+            self._unknown_in_a_row = 0
+            is_waited_for = await self._accept(task, job)
+        except VoiceprintError as error:
+            what = meaning(error)
+            if what is Meaning.UNKNOWN:
+                is_booked = True
+                self._note_unknown()
+            elif what is Meaning.LATER:
+                pass  # it is pending
+            elif what is Meaning.ROW:
+                await self._fail(task, str(error), error.reason if isinstance(error, RowError) else "refused")
+            else:
+                raise
+        finally:
+            self.progress.sending -= 1
+            self._booked -= not is_booked
+            if not is_waited_for:
+                self._room_to_wait.release()
+
+    async def _accept(self, task: Task, job: JobCreated) -> bool:
+        self._accepted += 1
+        try:
+            is_its_own = await self._ledger.accept(task, job.job_id)
+        except LedgerError:
+            self._unsaved[job.job_id] = task
+            raise
+        if not is_its_own:
+            self.progress.failed += len(task.labels)
+            await self._tell(*(RowUncertain(label) for label in task.labels))
+            return False
+        self._wait_for(task, job.job_id, job.warning)
+        await self._tell(*(RowSubmitted(label, job.job_id) for label in task.labels))
+        return True
+
+    def _note_unknown(self) -> None:
+        self._unknown_in_a_row += 1
+        self._too_many_unknown |= self._unknown_in_a_row >= _TOO_MANY_UNKNOWN
+        if self._unknown_since is None:
+            self._unknown_since = self._clock.time()
+
+    async def _settle(self, *, uncertain_too: bool) -> None:
+        """Find out what became of submissions that ended without an answer, in this run or an earlier one."""
+        unresolved = [] if self._is_ending else await self._settling.unresolved(uncertain_too=uncertain_too)
+        if not unresolved:
+            return
+        while (left := self._settling.seconds_left(unresolved)) > 0:
+            many = "a submission" if len(unresolved) == 1 else f"{len(unresolved)} submissions"
+            self._pause(f"Nobody knows yet what became of {many}: a request that was cut off may still arrive.", left)
+            await self._client._waits.sleep(left)
+        settled = await self._insist(lambda: self._settling.settle(unresolved))
+        self._resume()
+        self._unknown_since = None
+        self._booked -= settled.sent_again * (not uncertain_too)
+        await self._recount()
+        labels = await self._ledger.labels_of([*settled.uncertain, *(number for number, _ in settled.adopted)])
+        for number in settled.uncertain:
+            await self._tell(*(RowUncertain(label) for label in labels[number]))
+        for number, voiceprint in settled.adopted:
+            await self._tell(*(RowSucceeded(label, voiceprint) for label in labels[number]))
+        if self._too_many_unknown:
+            self._gate.shut("The API did not answer several submissions in a row.")
+
+    # Jobs to voiceprints
+
+    def _wait_for(self, task: Task, job_id: str, warning: str | None = None) -> None:
+        self.progress.waiting += 1
+        wait = asyncio.create_task(self._wait(task, job_id, warning))
+        self._waits.add(wait)
+        wait.add_done_callback(self._end_wait)
+
+    def _end_wait(self, wait: asyncio.Task[None]) -> None:
+        self._waits.discard(wait)
+        self.progress.waiting -= 1
+        self._room_to_wait.release()
+        if not wait.cancelled() and (error := wait.exception()) is not None and self._error is None:
+            # Nothing more will be read, or written: all of it ends.
+            self._error = error
+            self._end_work()
+
+    async def _wait(self, task: Task, job_id: str, warning: str | None) -> None:
+        now = self._clock.wall
+        try:
+            job = await self._client._wait(job_id, self._clock.time() + OUTPUT_LIFETIME)
+        except JobTimeoutError:
+            return  # the next run takes it up
+        except JobExpiredError as error:
+            await self._ledger.expire(task, str(error), now())
+            await self._tell_failed(task, *(RowExpired(label, str(error)) for label in task.labels))
+        except JobFailedError as error:
+            await self._fail(task, f"The job failed: {error.message or 'the API gives no reason'}", "job-failed")
+        except JobCanceledError:
+            await self._fail(task, "The job was canceled.", "job-canceled")
+        else:
+            voiceprint = Voiceprint.of(job, task.model, warning)
+            await self._ledger.succeed(task, voiceprint, now())
+            self.progress.succeeded += len(task.labels)
+            self.progress.finished_now += len(task.labels)
+            await self._tell(*(RowSucceeded(label, voiceprint) for label in task.labels))
+
+    async def _fail(self, task: Task, error: str, reason: str) -> None:
+        await self._ledger.fail(task, error, reason, self._clock.wall())
+        await self._tell_failed(task, *(RowFailed(label, error) for label in task.labels))
+
+    # What it tells
+
+    async def _tell_failed(self, task: Task, *events: Event) -> None:
+        self.progress.failed += len(task.labels)
+        self.progress.finished_now += len(task.labels)
+        await self._tell(*events)
+
+    async def _tell(self, *events: Event) -> None:
+        """Hand over events, at the pace of whoever takes them."""
+        while len(self._events) >= _MOST_EVENTS and not self._left:
+            self._room.clear()
+            await self._room.wait()
+        if not self._left:
+            self._events.extend(events)
+            self._news.set()
+
+    def _on_gate(self, reason: str | None, seconds: float) -> None:
+        if reason is None:
+            self._resume()
+        else:
+            self._pause(reason, seconds)
+
+    def _pause(self, reason: str, seconds: float) -> None:
+        self.progress.paused_for = reason
+        self._events.append(Paused(reason, seconds))
+        self._news.set()
+
+    def _resume(self) -> None:
+        if self.progress.paused_for is not None:
+            self.progress.paused_for = None
+            self._events.append(Resumed())
+            self._news.set()
+
+    async def _recount(self) -> None:
+        counts = await self._ledger.counts()
+        self.progress.total, self.progress.succeeded = counts.rows, counts.succeeded
+        self.progress.failed = counts.failed + counts.expired + counts.uncertain
+
+    async def _save_unsaved(self) -> None:
+        """Try once more: there may be room on the disk by now."""
+        for job_id, task in list(self._unsaved.items()):
+            with suppress(LedgerError):
+                await self._ledger.accept(task, job_id)
+                del self._unsaved[job_id]
+
+    async def _report(self) -> Report:
+        known = await self._ledger.database.read(partial(report_of, run=self._ledger.run))
+        return attrs.evolve(
+            known,
+            invalid=self._loading.invalid,
+            forgotten=self._loading.forgotten,
+            jobs=self._accepted,
+            unsaved_jobs={job_id: task.labels[0] for job_id, task in self._unsaved.items()},
+            interrupted=self._interrupted,
+            stopped_by=None if self._error is None else str(self._error),
+        )
+
+    @property
+    def _is_ending(self) -> bool:
+        return self._interrupted or self._error is not None
+
+    async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask until there is an answer, however long the API is in trouble."""
+        while True:
+            async with self._gate.passage() as passage:
+                try:
+                    answer = await ask()
+                except VoiceprintError as error:
+                    if not error.retryable:
+                        raise
+                    passage.trouble(str(error), error.retry_after)
+                    continue
+                passage.well()
+                return answer
