@@ -30,38 +30,43 @@ class Gate:
     """Open, or shut for a while that grows; then one goes first.
 
     Args:
+        now: seconds of a clock that never goes back.
         sleep: how to wait.
         on_change: called with the reason and the seconds of a pause, and with None when it is over.
     """
 
     def __init__(
-        self, sleep: Callable[[float], Awaitable[None]], on_change: Callable[[str | None, float], None]
+        self,
+        now: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]],
+        on_change: Callable[[str | None, float], None],
     ) -> None:
+        self._now = now
         self._sleep = sleep
         self._on_change = on_change
         self._troubles = 0
-        self._pause: float | None = None
+        self._until: float | None = None
         self._is_tried = False
         self._news = asyncio.Event()
 
     def __repr__(self) -> str:
-        return f"<Gate {'open' if self._pause is None else f'shut for {self._pause:.0f} s'}>"
+        return f"<Gate {'open' if self._until is None else f'shut for {self._until - self._now():.0f} s'}>"
 
     @property
     def is_open(self) -> bool:
         """Whether all may pass."""
-        return self._pause is None
+        return self._until is None
 
     @asynccontextmanager
     async def passage(self) -> AsyncIterator[Passage]:
         """Pass, or wait until one may."""
-        while self._pause is not None and self._is_tried:
+        while self._until is not None and self._is_tried:
             await self._news.wait()
-        tries = self._pause is not None
+        tries = self._until is not None
         self._is_tried |= tries
         try:
-            if self._pause is not None:
-                await self._sleep(self._pause)
+            while self._until is not None and (left := self._until - self._now()) > 0:
+                await self._sleep(left)
             yield Passage(self, tries=tries)
         finally:
             if tries:
@@ -71,20 +76,21 @@ class Gate:
     def open(self) -> None:
         """Let all pass."""
         self._troubles = 0
-        if self._pause is not None:
-            self._pause = None
+        if self._until is not None:
+            self._until = None
             self._on_change(None, 0.0)
             self._tell()
 
     def shut(self, reason: str, seconds: float | None = None, *, tried: bool = False) -> None:
         """Let nobody pass for a while. Of many who were on their way only the first lengthens the pause."""
-        if self._pause is not None and not tried:
-            self._pause = max(self._pause, seconds or 0.0)
+        if self._until is not None and not tried:
+            self._until = max(self._until, self._now() + (seconds or 0.0))
             return
         self._troubles += 1
-        growing = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (self._troubles - 1))
-        self._pause = growing if seconds is None else max(seconds, _FIRST_PAUSE)
-        self._on_change(reason, self._pause)
+        growing = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(self._troubles - 1, 10))
+        pause = growing if seconds is None else max(seconds, _FIRST_PAUSE)
+        self._until = self._now() + pause
+        self._on_change(reason, pause)
 
     def _tell(self) -> None:
         self._news.set()

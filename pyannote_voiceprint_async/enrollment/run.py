@@ -93,7 +93,7 @@ class Enrollment:
         self._options = options
         self._owns_ledger = owns_ledger
         self._clock = client._clock
-        self._gate = Gate(client._waits.sleep, self._on_gate)
+        self._gate = Gate(client._clock.time, client._waits.sleep, self._on_gate)
         self._sender = Sender(client, ledger, self._gate, options.resolve, lambda: not self._must_find_out())
         self._settling = Settling(client, ledger, options.on_unknown)
         self._loading = Loading(
