@@ -67,6 +67,7 @@ __all__ = [
     "MediaError",
     "NotFoundError",
     "PermissionDeniedError",
+    "Problem",
     "QueueTooLongError",
     "RateLimitError",
     "ServerError",
@@ -87,6 +88,24 @@ class FieldError:
     """The request's field, in the API's spelling (`webhookStatusOnly`)."""
     message: str
     """What is wrong with it."""
+
+
+@attrs.frozen
+class Problem:
+    """One thing that is wrong with a list of speakers. `str` is a sentence with the line's number."""
+
+    message: str
+    """What is wrong, and what to do."""
+    label: str | None = None
+    """Whose row it is, if that is known."""
+    line: int | None = None
+    """Where it stands in its file, from 1."""
+
+    def __str__(self) -> str:
+        where = " ".join(
+            [*([f"line {self.line}"] if self.line else []), *([f"({self.label})"] if self.label is not None else [])]
+        )
+        return f"{where}: {self.message}" if where else self.message
 
 
 class VoiceprintError(Exception):
@@ -240,7 +259,7 @@ class EnrollmentError(VoiceprintError):
 class ManifestError(EnrollmentError):
     """Something is wrong with the list of speakers; nothing was sent. `problems` says what, each with its line."""
 
-    def __init__(self, sentence: str = "", *, problems: Sequence[object] = (), **known: object) -> None:
+    def __init__(self, sentence: str = "", *, problems: Sequence[Problem] = (), **known: object) -> None:
         super().__init__(sentence, **known)  # type: ignore[arg-type]  # the base names and checks them
         self.problems = tuple(problems)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from pyannote_voiceprint_async.errors import Problem
 from pyannote_voiceprint_async.masking import mask_url
 
 __all__ = ["Problem", "Row", "State"]
@@ -31,24 +32,6 @@ class Row:
     """More columns; they are passed through to the output."""
     line: int | None = attrs.field(default=None, kw_only=True, eq=False)
     """Where it stands in its file, from 1."""
-
-
-@attrs.frozen
-class Problem:
-    """One thing that is wrong with a list of speakers. `str` is a sentence with the line's number."""
-
-    message: str
-    """What is wrong, and what to do."""
-    label: str | None = None
-    """Whose row it is, if that is known."""
-    line: int | None = None
-    """Where it stands in its file, from 1."""
-
-    def __str__(self) -> str:
-        where = " ".join(
-            [*([f"line {self.line}"] if self.line else []), *([f"({self.label})"] if self.label is not None else [])]
-        )
-        return f"{where}: {self.message}" if where else self.message
 
 
 class State(StrEnum):

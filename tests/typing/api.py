@@ -21,6 +21,7 @@ from pyannote_voiceprint_async import (
     Clock,
     ConfigurationError,
     Enrolled,
+    EnrollmentError,
     FieldError,
     InvalidRequestError,
     InvalidSignatureError,
@@ -33,7 +34,11 @@ from pyannote_voiceprint_async import (
     JobSummary,
     JobTimeoutError,
     KeyStatus,
+    LedgerError,
+    LedgerInUseError,
+    LedgerOriginError,
     LocalAudio,
+    ManifestError,
     MediaError,
     Model,
     NotFoundError,
@@ -60,6 +65,18 @@ from pyannote_voiceprint_async import (
     WebhookError,
     WebhookEvent,
     __version__,
+)
+from pyannote_voiceprint_async.enrollment import (
+    Finished,
+    Ledger,
+    Manifest,
+    Problem,
+    Report,
+    Row,
+    RowFailed,
+    RowSucceeded,
+    enroll,
+    rows_from_sources,
 )
 from pyannote_voiceprint_async.sandbox import Sandbox
 from pyannote_voiceprint_async.webhooks import aiohttp_webhook_handler, verify
@@ -298,6 +315,41 @@ def receive(client: AsyncVoiceprintClient, app: web.Application) -> None:
     app.router.add_post("/webhooks/pyannote", aiohttp_webhook_handler(client, "secret", tolerance=60))
 
 
+# Enrollment
+
+
+async def presign(row: Row) -> str:
+    assert_type(row.label, str)
+    assert_type(row.source, str | Path)
+    return f"https://bucket.example.com/{row.source}"
+
+
+async def enroll_all(client: AsyncVoiceprintClient) -> None:
+    async with enroll(client, Manifest("speakers.csv"), "speakers.ledger", on_unknown="hold", max_jobs=10) as run:
+        async for event in run:
+            match event:
+                case RowSucceeded(label=label, voiceprint=voiceprint):
+                    assert_type(label, str)
+                    assert_type(voiceprint, Voiceprint)
+                case RowFailed(label=label, error=error):
+                    assert_type(error, str)
+                case Finished(report=report):
+                    assert_type(report, Report)
+                    assert_type(report.succeeded, int)
+                case _:
+                    run.stop()
+    assert_type(run.report, Report | None)
+    enroll(client, [Row("Ada", Path("ada.wav"))], Path("x.ledger"), resolve=presign)
+    enroll(client, rows_from_sources(["voices"]), Ledger("x.ledger"))
+    enroll(client, [], "x.ledger", on_unknown="guess")  # type: ignore[arg-type]  # hold, resubmit or adopt
+    enroll(client, "speakers.csv", "x.ledger")  # type: ignore[arg-type]  # Manifest("speakers.csv")
+
+
+def what_is_wrong(error: ManifestError) -> None:
+    assert_type(error.problems, tuple[Problem, ...])
+    assert_type(error.problems[0].line, int | None)
+
+
 # Errors
 
 
@@ -334,6 +386,8 @@ status: list[ApiStatusError] = [
 ]
 job: list[JobError] = [JobFailedError(), JobCanceledError(), JobTimeoutError(), JobExpiredError()]
 webhook: list[WebhookError] = [InvalidSignatureError(), StaleWebhookError()]
+ledger: list[LedgerError] = [LedgerInUseError(), LedgerOriginError()]
+enrollment: list[EnrollmentError] = [*ledger, ManifestError()]
 every: list[VoiceprintError] = [
     *configuration,
     *connection,
@@ -343,4 +397,5 @@ every: list[VoiceprintError] = [
     QueueTooLongError(),
     UnexpectedResponseError(),
     MediaError(),
+    *enrollment,
 ]
