@@ -1,4 +1,4 @@
-"""One verb for each task: `nox -s tests`, `lint`, `types`, `bench`, `live`."""
+"""One verb for each task: `nox -s tests`, `lint`, `types`, `bench`, `bench-full`, `torture`, `live`."""
 
 import nox
 
@@ -37,6 +37,21 @@ def bench(session: nox.Session) -> None:
     session.install("-e", ".[test]")
     for script in ("bench_submit.py", "bench_import.py", "bench_memory.py", "bench_waiting.py"):
         session.run("python", f"benchmarks/{script}")
+    session.run("python", "benchmarks/bench_enroll.py", "--quick")
+
+
+@nox.session(name="bench-full")
+def bench_full(session: nox.Session) -> None:
+    """Measure bulk enrollment, up to a million rows; twenty minutes."""
+    session.install("-e", ".[test]")
+    session.run("python", "benchmarks/bench_enroll.py", "--rows", "10000", "100000", "1000000", *session.posargs)
+
+
+@nox.session
+def torture(session: nox.Session) -> None:
+    """Kill bulk enrollment at hundreds of points, and audit what it leaves; what follows `--` goes to the script."""
+    session.install("-e", ".[test]")
+    session.run("python", "benchmarks/torture.py", *session.posargs)
 
 
 @nox.session

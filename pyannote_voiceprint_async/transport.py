@@ -83,7 +83,7 @@ class Transport:
         self.wire = wire
         self.key = key
         self._base_url = base_url.rstrip("/")
-        self._retry = retry
+        self.retry = retry
         self.timeouts = timeouts
         self._clock = clock
         self._waits = waits
@@ -170,7 +170,7 @@ class Transport:
 
     def repeating(self, send: Callable[[C], Awaitable[R]]) -> Callable[[C], Awaitable[R]]:
         """Wrap a function so that it repeats what may be repeated, by the client's policy and clock."""
-        return repeating(send, policy=self._retry, clock=self._clock, sleep=self._waits.sleep)
+        return repeating(send, policy=self.retry, clock=self._clock, sleep=self._waits.sleep)
 
     def enter(self) -> None:
         """Make sure that the client may be used here and now.
@@ -330,11 +330,11 @@ class Transport:
         now, budget = self._clock.time(), call.endpoint.budget
         wait = error.retry_after
         if wait is None:
-            wait = exponential(self._retry, self.throttle.refusals(budget) + 1)
+            wait = exponential(self.retry, self.throttle.refusals(budget) + 1)
         if wait > max(_LONG_PAUSE, self.throttle.pause_left(budget, now)):
             log.warning("The API asks for a pause of %.0f s in %s.", wait, budget)
         self.throttle.refused(turn, now, wait, limit)
-        if wait > self._retry.max_retry_after:
+        if wait > self.retry.max_retry_after:
             self.throttle.leave(turn, now)
             self.throttle.dismiss(budget, error)
         self._arm_timer()
@@ -354,7 +354,7 @@ class Transport:
 
     def _refuse_long_pause(self, endpoint: Endpoint[Any]) -> None:
         left = self.throttle.pause_left(endpoint.budget, self._clock.time())
-        if left > self._retry.max_retry_after:
+        if left > self.retry.max_retry_after:
             raise RateLimitError(
                 f"{endpoint.method} {endpoint.path} was not sent: the API wants no such request for another "
                 f"{left:.0f} s. Try again then.",

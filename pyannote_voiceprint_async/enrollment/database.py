@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 from pyannote_voiceprint_async.errors import LedgerError, LedgerInUseError
 
@@ -15,7 +15,7 @@ try:
 except ImportError:  # Windows has no such lock: there, do not start two runs on one file
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["Database", "Lock", "Step", "connect"]
+__all__ = ["Database", "Lock", "Step", "connect", "connect_to_read"]
 
 T = TypeVar("T")
 
@@ -58,6 +58,37 @@ def connect(path: Path, *, application: int, steps: Sequence[Step], create: bool
     except BaseException:
         connection.close()
         raise
+    return connection
+
+
+def connect_to_read(path: Path, *, application: int, steps: Sequence[Step]) -> sqlite3.Connection:
+    """Open a file in a way that cannot change it. It works while somebody else writes it.
+
+    Args:
+        path: the file.
+        application: as for `connect`.
+        steps: the schema; all of it must be there.
+
+    Raises:
+        LedgerError: it is missing, something else, damaged, or of another version.
+    """
+    try:
+        os.close(os.open(path, os.O_RDONLY))  # its reasons are better than SQLite's
+        uri = f"{Path(os.path.realpath(path)).as_uri()}?mode=ro"
+        connection = sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+    except (OSError, sqlite3.Error) as exc:
+        raise _unusable(path, exc) from None
+    try:
+        done = _steps_done(connection, path, application, steps)
+    except sqlite3.Error as exc:
+        connection.close()
+        raise _unusable(path, exc) from None
+    except BaseException:
+        connection.close()
+        raise
+    if done < len(steps):
+        connection.close()
+        raise LedgerError(f"{path} is empty, or of an earlier version. Run `pyannote-voiceprint enroll` with it.")
     return connection
 
 
@@ -176,6 +207,12 @@ class Lock:
         path: the file; it stays, empty of meaning, when the lock is given back.
     """
 
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """Lock a database, by whatever name it is called."""
+        real = Path(os.path.realpath(path))
+        return cls(real.with_name(f"{real.name}.lock"))
+
     def __init__(self, path: Path) -> None:
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT, _PRIVATE)
@@ -208,10 +245,7 @@ def _make_private(path: Path, *, create: bool) -> None:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, application: int, steps: Sequence[Step]) -> None:
-    found = connection.execute("PRAGMA application_id").fetchone()[0]
-    is_empty = not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-    if found != application and not is_empty:
-        raise LedgerError(f"{path} is an SQLite file, but no ledger. Give another file.")
+    done = _steps_done(connection, path, application, steps)
     connection.execute("PRAGMA journal_mode = WAL")
     # A commit is on the disk before it is believed, and what is deleted is overwritten.
     connection.execute("PRAGMA synchronous = FULL")
@@ -219,11 +253,19 @@ def _prepare(connection: sqlite3.Connection, path: Path, application: int, steps
     connection.execute(f"PRAGMA cache_size = -{_CACHE}")
     connection.execute("PRAGMA temp_store = FILE")
     connection.execute("PRAGMA foreign_keys = ON")
-    done = connection.execute("PRAGMA user_version").fetchone()[0]
-    if done > len(steps):
-        raise LedgerError(f"{path} was written by a later version of this package. Install that one.")
     for number, step in enumerate(steps[done:], done + 1):
         _take(connection, number, step, application)
+
+
+def _steps_done(connection: sqlite3.Connection, path: Path, application: int, steps: Sequence[Step]) -> int:
+    found = connection.execute("PRAGMA application_id").fetchone()[0]
+    is_empty = not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    if found != application and not is_empty:
+        raise LedgerError(f"{path} is an SQLite file, but no ledger. Give another file.")
+    done = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if done > len(steps):
+        raise LedgerError(f"{path} was written by a later version of this package. Install that one.")
+    return done
 
 
 def _take(connection: sqlite3.Connection, number: int, step: Step, application: int) -> None:

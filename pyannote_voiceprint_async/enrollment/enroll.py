@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterable, Iterable
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
+from pyannote_voiceprint_async.errors import ConfigurationError
 from pyannote_voiceprint_async.models import Model
 
 from .ledger import Ledger
@@ -60,6 +61,13 @@ def enroll(  # noqa: PLR0913 - what a person may want; all but the first three b
         AccountError: out of the iteration, after `Finished`: the account stopped it.
         VoiceprintError: out of the iteration, after `Finished`: nothing can be sent until somebody looks after it.
     """
+    if isinstance(rows, str | bytes | os.PathLike):
+        raise TypeError("Give rows: Manifest(path) reads a list, rows_from_sources([path]) a folder.")
+    if client._transport.retry.replay_unknown:
+        raise ConfigurationError(
+            "RetryPolicy(replay_unknown=True) may pay twice without the ledger's knowing. Leave it out, and say "
+            "on_unknown='resubmit': it counts what may be paid twice."
+        )
     options = Options(
         model=model,
         resolve=resolve,

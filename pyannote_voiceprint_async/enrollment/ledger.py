@@ -24,10 +24,10 @@ from pyannote_voiceprint_async.errors import LedgerError, LedgerOriginError
 from pyannote_voiceprint_async.masking import mask_url
 from pyannote_voiceprint_async.models import Voiceprint
 
-from .database import Database, Lock, Step, connect
+from .database import Database, Lock, Step, connect, connect_to_read
 from .rows import Row, State
 
-__all__ = ["Counts", "Ledger", "Task", "Unresolved", "open_connection"]
+__all__ = ["Counts", "Ledger", "Task", "Unresolved", "open_connection", "open_to_read"]
 
 _APPLICATION = 0x70766C67  # "pvlg"
 
@@ -164,12 +164,21 @@ class Counts:
 
 
 def open_connection(path: Path, *, create: bool = False) -> sqlite3.Connection:
-    """Open a ledger as plain SQLite, for reading while a run has it, or for upkeep.
+    """Open a ledger as plain SQLite, to write it. Its lock is another matter.
 
     Raises:
         LedgerError: it is missing, none, or cannot be used.
     """
-    return connect(path, application=_APPLICATION, steps=_STEPS, create=create)
+    return connect(Path(os.path.realpath(path)), application=_APPLICATION, steps=_STEPS, create=create)
+
+
+def open_to_read(path: Path) -> sqlite3.Connection:
+    """Open a ledger in a way that cannot change it, while a run has it or not.
+
+    Raises:
+        LedgerError: it is missing, none, or cannot be read.
+    """
+    return connect_to_read(path, application=_APPLICATION, steps=_STEPS)
 
 
 class Ledger:
@@ -219,10 +228,9 @@ class Ledger:
         """Take it for one run."""
 
         def opened() -> tuple[Lock, sqlite3.Connection]:
-            real = Path(os.path.realpath(self.path))
-            lock = Lock(real.with_name(f"{real.name}.lock"))
+            lock = Lock.of(self.path)
             try:
-                return lock, open_connection(real, create=True)
+                return lock, open_connection(self.path, create=True)
             except BaseException:
                 lock.release()
                 raise

@@ -2,15 +2,18 @@
 
 import asyncio
 import sqlite3
+from pathlib import Path
 
 import pytest
 from enrollment_world import people, url
 
 from pyannote_voiceprint_async import (
+    ConfigurationError,
     LedgerError,
     LedgerInUseError,
     LedgerOriginError,
     ManifestError,
+    RetryPolicy,
     SubscriptionRequiredError,
 )
 from pyannote_voiceprint_async.enrollment import (
@@ -302,6 +305,25 @@ async def test_a_wrong_list_is_refused_before_anything_is_sent(world, tmp_path):
     assert world.states() == {}
     report = await world.enroll([*rows, Row("c", url(9))], skip_invalid=True)
     assert (report.rows, report.succeeded, report.invalid) == (1, 1, 5)
+
+
+async def test_a_client_that_repeats_by_itself_is_refused(make_world):
+    """The ledger would not know what is paid twice."""
+    world = await make_world(client={"retry": RetryPolicy(replay_unknown=True)})
+    with pytest.raises(ConfigurationError, match="on_unknown='resubmit'"):
+        await world.enroll()
+
+
+@pytest.mark.parametrize("rows", ["speakers.csv", b"speakers.csv", Path("speakers.csv")])
+def test_a_path_is_no_list_of_rows(rows):
+    with pytest.raises(TypeError, match="Manifest"):
+        enroll(None, rows, "x.ledger")
+
+
+@pytest.mark.parametrize("options", [{"on_unknown": "guess"}, {"max_jobs": -1}, {"max_jobs": True}])
+async def test_options_that_cannot_work_are_refused_at_once(world, options):
+    with pytest.raises(ConfigurationError):
+        await world.enroll(**options)
 
 
 # Trouble that is not a row's own
