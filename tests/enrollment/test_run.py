@@ -2,12 +2,15 @@
 
 import asyncio
 import sqlite3
+import uuid
 from pathlib import Path
 
 import pytest
 from enrollment_world import people, url
 
 from pyannote_voiceprint_async import (
+    AsyncVoiceprintClient,
+    ClientClosedError,
     ConfigurationError,
     LedgerError,
     LedgerInUseError,
@@ -361,6 +364,69 @@ async def test_a_wrong_key_stops_before_anything_is_submitted(world):
         await world.enroll()
     assert world.states() == dict.fromkeys((row.label for row in people(5)), "pending")
     assert world.sandbox.state.operations["voiceprint"].requests == 0
+
+
+async def test_a_client_that_is_closed_ends_the_run_and_the_next_one_goes_on(make_world, start):
+    world = await make_world(job_seconds=60.0)
+    with pytest.raises(ClientClosedError):
+        async with world.clock.running(world.client), enroll(world.client, people(10), world.path) as run:
+            async for event in run:
+                if isinstance(event, RowSubmitted):
+                    await world.client.aclose()
+    assert set(world.states().values()) <= {"pending", "submitted"}
+    world.client = await start(
+        AsyncVoiceprintClient(world.sandbox.api_key, base_url=world.sandbox.url, clock=world.clock)
+    )
+    assert (await world.enroll(people(10))).succeeded == 10
+    assert len(world.sandbox.accepted) == 10
+
+
+async def test_whoever_takes_no_events_holds_up_the_run_and_leaving_ends_it(world):
+    async with world.clock.running(world.client), enroll(world.client, people(3000), world.path) as run:
+        await anext(run)
+        for _ in range(300):
+            await asyncio.sleep(0.001)
+        assert len(world.sandbox.accepted) < 3000
+    assert "submitting" not in world.states().values()
+
+
+async def test_stopping_while_nobody_takes_events_does_not_hang(world):
+    async with world.clock.running(world.client), enroll(world.client, people(3000), world.path) as run:
+        await anext(run)
+        await asyncio.sleep(0.3)
+        run.stop()
+        kinds = [type(event).__name__ async for event in run]
+    assert kinds[-1] == "Finished"
+    assert run.report.interrupted
+
+
+async def test_a_run_that_is_over_stays_over(world):
+    async with world.clock.running(world.client), enroll(world.client, people(2), world.path) as run:
+        assert isinstance([event async for event in run][-1], Finished)
+        assert [event async for event in run] == []
+    assert [event async for event in run] == []
+    assert len(world.sandbox.accepted) == 2
+
+
+async def test_a_run_that_was_never_iterated_does_nothing(world):
+    async with enroll(world.client, people(2), world.path):
+        pass
+    assert not world.path.exists()
+    assert world.sandbox.state.total.requests == 0
+
+
+async def test_a_job_id_that_comes_twice_is_filed_under_one_row_only(world, monkeypatch):
+    """A proxy that answers from its memory must not put one voice under two names."""
+    monkeypatch.setattr(uuid, "uuid4", lambda: uuid.UUID(int=1))
+    report = await world.enroll(people(2))
+    assert (report.succeeded, report.uncertain) == (1, 1)
+
+
+@pytest.mark.parametrize("text", ["Ada\x00", "x" * 101, " SPEAKER_1 "])
+async def test_a_label_that_identification_would_refuse_costs_nothing(world, text):
+    with pytest.raises(ManifestError):
+        await world.enroll([Row(text, url(1))])
+    assert world.sandbox.accepted == []
 
 
 # Outcomes that are not known
