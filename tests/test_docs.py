@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -34,16 +35,15 @@ def _blocks(language):
             yield pytest.param(str(region.parsed), id=f"{path.relative_to(ROOT)}:{line}")
 
 
-def run(command, environment, **options):
+def run(command, environment, folder):
     return subprocess.run(
         command,
-        cwd=ROOT,
+        cwd=folder,
         env={**os.environ, **environment, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
         timeout=100,
         check=False,
-        **options,
     )
 
 
@@ -57,18 +57,25 @@ async def environment(start):
     }
 
 
+@pytest.fixture
+def folder(tmp_path):
+    """Where the blocks are typed: beside a copy of the examples, because ledgers are written beside their lists."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("*.ledger*"))
+    return tmp_path
+
+
 @pytest.mark.parametrize("code", blocks("python"))
-async def test_python(code, environment):
-    done = await asyncio.to_thread(run, [sys.executable, "-W", "error", "-c", code], environment)
+async def test_python(code, environment, folder):
+    done = await asyncio.to_thread(run, [sys.executable, "-W", "error", "-c", code], environment, folder)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("code", blocks("sh"))
-async def test_shell(code, environment, tmp_path):
+async def test_shell(code, environment, folder):
     command = INSTALLS.sub("", code).strip()
     if command in {"", *RUNS_THESE_TESTS}:
         assert INSTALLS.match(code), "only an installation may be left to .ci/run"
         return
-    command = command.replace("--out ", f"--out {tmp_path}/").replace("export PYANNOTEAI_API_KEY=…\n", "")
-    done = await asyncio.to_thread(run, ["bash", "-euo", "pipefail", "-c", command], environment)
+    command = command.replace(".venv/bin/", "").replace("export PYANNOTEAI_API_KEY=…\n", "")
+    done = await asyncio.to_thread(run, ["bash", "-euo", "pipefail", "-c", command], environment, folder)
     assert done.returncode == 0, done.stderr

@@ -28,23 +28,23 @@ _STAGED = """
 CREATE TEMP TABLE IF NOT EXISTS staged (
     position INTEGER PRIMARY KEY,
     line INTEGER,
-    label TEXT NOT NULL,
-    identity TEXT NOT NULL,
-    model TEXT NOT NULL,
-    source TEXT NOT NULL,
-    is_file INTEGER NOT NULL,
+    label TEXT,
+    identity TEXT,
+    model TEXT,
+    source TEXT,
+    is_file INTEGER,
     size INTEGER,
     modified_ns INTEGER,
     expires_at REAL,
-    extra TEXT NOT NULL,
-    is_wrong INTEGER NOT NULL DEFAULT 0
+    extra TEXT,
+    is_wrong INTEGER NOT NULL
 )
 """
 
 # What is wrong with two rows together: the later one, its line and label; the earlier one, its line and label.
 _SAME_LABEL = """
 SELECT twin.position, twin.line, twin.label, first.position, first.line, first.label FROM (
-    SELECT label, min(position) AS position FROM staged GROUP BY label HAVING count(*) > 1
+    SELECT label, min(position) AS position FROM staged WHERE label IS NOT NULL GROUP BY label HAVING count(*) > 1
 ) AS named
 JOIN staged AS first ON first.position = named.position
 JOIN staged AS twin ON twin.label = named.label AND twin.position > named.position
@@ -53,7 +53,8 @@ ORDER BY twin.position
 
 _SAME_AUDIO = """
 SELECT twin.position, twin.line, twin.label, first.position, first.line, first.label FROM (
-    SELECT identity, min(position) AS position FROM staged GROUP BY identity HAVING count(*) > 1
+    SELECT identity, min(position) AS position FROM staged WHERE identity IS NOT NULL
+    GROUP BY identity HAVING count(*) > 1
 ) AS shared
 JOIN staged AS first ON first.position = shared.position
 JOIN staged AS twin ON twin.identity = shared.identity AND twin.position > shared.position
@@ -187,11 +188,11 @@ class Loading:
                 else examine(row, model=self.model, resolves=self.resolves, digest_of=digest_of)
             )
             if isinstance(seen, Problem):
-                self.invalid += 1
                 self._note(seen)
+                staged.append(_wrong_record(at, seen))
             else:
                 staged.append(_to_record(at, seen))
-        connection.executemany("INSERT INTO temp.staged VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)", staged)
+        connection.executemany("INSERT INTO temp.staged VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", staged)
 
     def _check(self, connection: sqlite3.Connection) -> None:
         """Find what is wrong with the list as a whole. All who are concerned are: nobody can say who is right."""
@@ -202,7 +203,7 @@ class Loading:
             self._find(
                 connection, _SAME_AUDIO_IN_LEDGER, f"the same audio is under {{label!r}} in the ledger; {_SHARE}"
             )
-        self.invalid += connection.execute("SELECT count(*) FROM staged WHERE is_wrong").fetchone()[0]
+        self.invalid = connection.execute("SELECT count(*) FROM staged WHERE is_wrong").fetchone()[0]
         self.problems.sort(key=lambda problem: problem.line or 0)
 
     def _find(self, connection: sqlite3.Connection, pairs: str, message: str) -> None:
@@ -219,8 +220,8 @@ class Loading:
         salt = connection.execute("SELECT value FROM meta WHERE name = 'salt'").fetchone()[0]
         connection.create_function("forgotten_hash", 1, lambda text: forgotten_hash(salt, text), deterministic=True)
         self.forgotten = connection.execute(
-            "DELETE FROM temp.staged WHERE forgotten_hash(label) IN (SELECT hash FROM forgotten) "
-            "OR forgotten_hash(identity) IN (SELECT hash FROM forgotten)"
+            "DELETE FROM temp.staged WHERE NOT is_wrong AND (forgotten_hash(label) IN (SELECT hash FROM forgotten) "
+            "OR forgotten_hash(identity) IN (SELECT hash FROM forgotten))"
         ).rowcount
 
     def _merge(
@@ -281,8 +282,13 @@ def _to_record(position: int, seen: Examined) -> tuple[Any, ...]:
     extra = json.dumps(dict(seen.row.extra), ensure_ascii=False, default=str) if seen.row.extra else "{}"
     return (
         position, seen.row.line, seen.row.label, seen.identity, seen.model, seen.source, seen.is_file,
-        seen.size, seen.modified_ns, seen.expires_at, extra,
+        seen.size, seen.modified_ns, seen.expires_at, extra, False,
     )  # fmt: skip
+
+
+def _wrong_record(position: int, problem: Problem) -> tuple[Any, ...]:
+    """What is wrong by itself still has a name, which another row may have, too."""
+    return (position, problem.line, problem.label, *[None] * 8, True)
 
 
 async def _pieces(rows: Iterable[Row | Problem] | AsyncIterable[Row | Problem]) -> AsyncIterator[list[Row | Problem]]:

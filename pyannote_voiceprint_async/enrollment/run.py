@@ -101,7 +101,7 @@ class Enrollment:
         )
         self._task: asyncio.Task[None] | None = None
         self._working: asyncio.Task[None] | None = None
-        self._sends: Results[Exception | None] | None = None
+        self._sends: Results[None] | None = None
         self._waits: set[asyncio.Task[None]] = set()
         self._room_to_wait = asyncio.Semaphore(_MOST_WAITING)
         self._accepted = self._booked = 0
@@ -265,12 +265,12 @@ class Enrollment:
         """
         self._unknown_in_a_row, self._too_many_unknown = 0, False
         ahead = self._client._max_concurrency + _AHEAD
-        self._sends = Results(self._feed(), self._send, lambda _item, _none, error: error, ahead=ahead, waiting=ahead)
+        self._sends = Results(self._feed(), self._send, lambda _item, _none, _error: None, ahead=ahead, waiting=ahead)
         try:
             async with self._sends as sends:
-                async for error in sends:
-                    if error is not None:
-                        raise error
+                async for _ in sends:
+                    if self._error is not None:
+                        raise self._error
         finally:
             self._sends = None
 
@@ -309,7 +309,11 @@ class Enrollment:
             elif what is Meaning.ROW:
                 await self._fail(task, str(error), error.reason if isinstance(error, RowError) else "refused")
             else:
+                self._error = self._error or error
                 raise
+        except Exception as defect:
+            self._error = self._error or defect
+            raise
         finally:
             self.progress.sending -= 1
             self._booked -= not is_booked
