@@ -3,8 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from pyannote_voiceprint_async.errors import VoiceprintError
 
 __all__ = ["Gate", "Passage"]
+
+T = TypeVar("T")
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 
@@ -72,6 +77,24 @@ class Gate:
             if tries:
                 self._is_tried = False
                 self._tell()
+
+    async def insist(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask until there is an answer, however long the API is in trouble.
+
+        Raises:
+            VoiceprintError: asking again would not help.
+        """
+        while True:
+            async with self.passage() as passage:
+                try:
+                    answer = await ask()
+                except VoiceprintError as error:
+                    if not error.retryable:
+                        raise
+                    passage.trouble(str(error), error.retry_after)
+                    continue
+                passage.well()
+                return answer
 
     def open(self) -> None:
         """Let all pass."""

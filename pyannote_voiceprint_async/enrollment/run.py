@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 import attrs
 
@@ -49,16 +48,14 @@ from .reporting import report_of
 from .rows import Problem, Row
 from .sender import Meaning, RowError, Sender, meaning
 from .settling import Settling
+from .stream import Stream
 
 __all__ = ["Enrollment"]
-
-T = TypeVar("T")
 
 # Rows that are uploaded or resolved before there is a slot for them.
 _AHEAD = 16
 # Jobs that are waited for at once: more than the documented rate makes in an hour and a half.
 _MOST_WAITING = 10_000
-_MOST_EVENTS = 1000
 _PAGE = 256
 # For so long an earlier run's jobs are waited for before new ones are sent, and the last ones when credit is used up.
 _PATIENCE = 900.0
@@ -83,10 +80,9 @@ class Enrollment:
         *,
         owns_ledger: bool,
     ) -> None:
-        self.progress = Progress()
-        """How far it is, at any moment."""
         self.report: Report | None = None
         """How the rows stand, once it is over."""
+        self._progress = Progress()
         self._client = client
         self._rows = rows
         self._ledger = ledger
@@ -111,12 +107,17 @@ class Enrollment:
         self._unsaved: dict[str, Task] = {}
         self._error: BaseException | None = None
         self._ending: asyncio.Task[None] | None = None
-        self._is_loaded = self._interrupted = self._left = False
-        self._events: deque[Event] = deque()
-        self._news, self._room = asyncio.Event(), asyncio.Event()
+        self._is_loaded = self._interrupted = False
+        self._stream = Stream()
 
     def __repr__(self) -> str:
         return f"<Enrollment {self.progress.succeeded} of {self.progress.total}>"
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is, at any moment."""
+        self._progress.read = self._loading.read
+        return self._progress
 
     async def __aenter__(self) -> Self:
         return self
@@ -130,17 +131,13 @@ class Enrollment:
         return self
 
     async def __anext__(self) -> Event:
-        if self._task is None and not self._left:
+        if self._task is None and not self._interrupted:
             self._task = asyncio.create_task(self._run())
-            self._task.add_done_callback(lambda _: self._news.set())
-        while not self._events:
-            if self._task is None or self._task.done():
-                error, self._error = self._error, None
-                raise error or StopAsyncIteration
-            self._news.clear()
-            await self._news.wait()
-        self._room.set()
-        return self._events.popleft()
+            self._task.add_done_callback(lambda _: self._stream.end())
+        if self._task is not None and (event := await self._stream.take()) is not None:
+            return event
+        error, self._error = self._error, None
+        raise error or StopAsyncIteration
 
     def stop(self) -> None:
         """End it early: nothing new is sent, what is on the wire is finished, and jobs are left to the next run.
@@ -150,11 +147,12 @@ class Enrollment:
         if not self._interrupted:
             self._interrupted = True
             self._end_work()
+            for wait in self._waits:
+                wait.cancel()
 
     async def aclose(self) -> None:
         """Stop it, and come back when it is over. What was done stands in the ledger; closing twice is fine."""
-        self._left = True
-        self._room.set()
+        self._stream.leave()
         self.stop()
         if self._task is not None:
             await asyncio.wait([self._task])
@@ -171,7 +169,7 @@ class Enrollment:
             if self._is_loaded:
                 await self._save_unsaved()
                 self.report = await self._report()
-                await self._tell(Finished(self.report))
+                await self._stream.put(Finished(self.report))
         except Exception as error:  # noqa: BLE001 - raised out of the iteration
             self._error = self._error or error
         finally:
@@ -236,7 +234,7 @@ class Enrollment:
     async def _meet(self) -> None:
         """Learn the server's clock, and that the key works, before anything depends on either."""
         with suppress(NotFoundError):  # a gateway that has only what it needs
-            await self._insist(self._client.check_key)
+            await self._gate.insist(self._client.check_key)
 
     async def _await_leftovers(self) -> None:
         """Wait for the jobs of earlier runs: they are paid, and their outputs are deleted after a day."""
@@ -329,10 +327,10 @@ class Enrollment:
             raise
         if not is_its_own:
             self.progress.failed += len(task.labels)
-            await self._tell(*(RowUncertain(label) for label in task.labels))
+            await self._stream.put(*(RowUncertain(label) for label in task.labels))
             return False
         self._wait_for(task, job.job_id, job.warning)
-        await self._tell(*(RowSubmitted(label, job.job_id) for label in task.labels))
+        await self._stream.put(*(RowSubmitted(label, job.job_id) for label in task.labels))
         return True
 
     def _note_unknown(self) -> None:
@@ -350,16 +348,16 @@ class Enrollment:
             many = "a submission" if len(unresolved) == 1 else f"{len(unresolved)} submissions"
             self._pause(f"Nobody knows yet what became of {many}: a request that was cut off may still arrive.", left)
             await self._client._waits.sleep(left)
-        settled = await self._insist(lambda: self._settling.settle(unresolved))
+        settled = await self._gate.insist(lambda: self._settling.settle(unresolved))
         self._resume()
         self._unknown_since = None
         self._booked -= settled.sent_again * (not uncertain_too)
         await self._recount()
         labels = await self._ledger.labels_of([*settled.uncertain, *(number for number, _ in settled.adopted)])
         for number in settled.uncertain:
-            await self._tell(*(RowUncertain(label) for label in labels[number]))
+            await self._stream.put(*(RowUncertain(label) for label in labels[number]))
         for number, voiceprint in settled.adopted:
-            await self._tell(*(RowSucceeded(label, voiceprint) for label in labels[number]))
+            await self._stream.put(*(RowSucceeded(label, voiceprint) for label in labels[number]))
         if self._too_many_unknown:
             self._gate.shut("The API did not answer several submissions in a row.")
 
@@ -398,7 +396,7 @@ class Enrollment:
             await self._ledger.succeed(task, voiceprint, now())
             self.progress.succeeded += len(task.labels)
             self.progress.finished_now += len(task.labels)
-            await self._tell(*(RowSucceeded(label, voiceprint) for label in task.labels))
+            await self._stream.put(*(RowSucceeded(label, voiceprint) for label in task.labels))
 
     async def _fail(self, task: Task, error: str, reason: str) -> None:
         await self._ledger.fail(task, error, reason, self._clock.wall())
@@ -409,16 +407,7 @@ class Enrollment:
     async def _tell_failed(self, task: Task, *events: Event) -> None:
         self.progress.failed += len(task.labels)
         self.progress.finished_now += len(task.labels)
-        await self._tell(*events)
-
-    async def _tell(self, *events: Event) -> None:
-        """Hand over events, at the pace of whoever takes them."""
-        while len(self._events) >= _MOST_EVENTS and not self._left:
-            self._room.clear()
-            await self._room.wait()
-        if not self._left:
-            self._events.extend(events)
-            self._news.set()
+        await self._stream.put(*events)
 
     def _on_gate(self, reason: str | None, seconds: float) -> None:
         if reason is None:
@@ -428,14 +417,12 @@ class Enrollment:
 
     def _pause(self, reason: str, seconds: float) -> None:
         self.progress.paused_for = reason
-        self._events.append(Paused(reason, seconds))
-        self._news.set()
+        self._stream.put_now(Paused(reason, seconds))
 
     def _resume(self) -> None:
         if self.progress.paused_for is not None:
             self.progress.paused_for = None
-            self._events.append(Resumed())
-            self._news.set()
+            self._stream.put_now(Resumed())
 
     async def _recount(self) -> None:
         counts = await self._ledger.counts()
@@ -464,17 +451,3 @@ class Enrollment:
     @property
     def _is_ending(self) -> bool:
         return self._interrupted or self._error is not None
-
-    async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Ask until there is an answer, however long the API is in trouble."""
-        while True:
-            async with self._gate.passage() as passage:
-                try:
-                    answer = await ask()
-                except VoiceprintError as error:
-                    if not error.retryable:
-                        raise
-                    passage.trouble(str(error), error.retry_after)
-                    continue
-                passage.well()
-                return answer
