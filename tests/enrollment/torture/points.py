@@ -1,0 +1,150 @@
+"""Where a run can be killed, as one table: between any two steps that must not be torn apart.
+
+The points in `SEEN_BY_THE_SANDBOX` are the harness's: it kills from outside. All others are armed in the program that
+is to die, which then kills itself with SIGKILL, so that not even its own `finally` runs.
+"""
+
+import inspect
+import os
+import signal
+from collections.abc import Callable, Mapping
+from enum import Enum
+from functools import wraps
+from typing import Any
+
+import attrs
+
+from pyannote_voiceprint_async.enrollment import database, settling
+from pyannote_voiceprint_async.enrollment.database import Database
+from pyannote_voiceprint_async.enrollment.ledger import Ledger
+from pyannote_voiceprint_async.enrollment.loading import Loading
+from pyannote_voiceprint_async.media import Audio
+
+
+class When(Enum):
+    """On which side of a step the program dies."""
+
+    BEFORE = "before"
+    AFTER = "after"
+
+
+@attrs.frozen
+class Point:
+    """A step of the program, and the side of it on which it dies."""
+
+    owner: Any
+    step: str
+    when: When
+    rare: bool = False
+    """Whether it comes once or twice in a run, not once for each row."""
+
+
+SEEN_BY_THE_SANDBOX = ("request", "answer")
+"""The sandbox sees the k-th request; the k-th answer is ready and has not left."""
+
+POINTS: Mapping[str, Point] = {
+    # The file, and the list
+    "schema-before": Point(database, "_take", When.BEFORE, rare=True),
+    "schema-after": Point(database, "_take", When.AFTER, rare=True),
+    "claimed": Point(Ledger, "claim", When.AFTER, rare=True),
+    "piece-loaded": Point(Loading, "_stage", When.AFTER, rare=True),
+    "list-before-merge": Point(Loading, "_merge", When.BEFORE, rare=True),
+    "list-merged-uncommitted": Point(Loading, "_merge", When.AFTER, rare=True),
+    # One submission
+    "intent-unwritten": Point(Ledger, "intend", When.BEFORE),
+    "intent-written-no-byte-sent": Point(Ledger, "intend", When.AFTER),
+    "answered-id-unwritten": Point(Ledger, "accept", When.BEFORE),
+    "id-written": Point(Ledger, "accept", When.AFTER),
+    "refused-unwritten": Point(Ledger, "withdraw_soon", When.BEFORE, rare=True),
+    "refused-on-its-way": Point(Ledger, "withdraw_soon", When.AFTER, rare=True),
+    "withdrawal-unwritten": Point(Ledger, "withdraw", When.BEFORE, rare=True),
+    "withdrawn": Point(Ledger, "withdraw", When.AFTER, rare=True),
+    "voiceprint-unwritten": Point(Ledger, "succeed", When.BEFORE),
+    "voiceprint-written": Point(Ledger, "succeed", When.AFTER),
+    # One upload
+    "upload-half-sent": Point(Audio, "chunks", When.AFTER, rare=True),
+    "upload-unwritten": Point(Ledger, "uploaded", When.BEFORE, rare=True),
+    "upload-written": Point(Ledger, "uploaded", When.AFTER, rare=True),
+    # Commits, whatever they hold
+    "commit-before": Point(Database, "_commit", When.BEFORE),
+    "commit-within": Point(Database, "_commit", When.AFTER),
+    "commit-after": Point(Database, "_commit", When.AFTER),
+    # Reconciling
+    "jobs-unlisted": Point(settling.Settling, "_look", When.BEFORE, rare=True),
+    "jobs-listed": Point(settling.Settling, "_look", When.AFTER, rare=True),
+    "unknown-kept": Point(Ledger, "keep_unknown", When.AFTER, rare=True),
+    "unsent-settled": Point(Ledger, "settle_unsent", When.AFTER, rare=True),
+    "resubmission-unwritten": Point(Ledger, "settle_resubmit", When.BEFORE, rare=True),
+    "resubmission-written": Point(Ledger, "settle_resubmit", When.AFTER, rare=True),
+    "uncertain-unwritten": Point(Ledger, "settle_uncertain", When.BEFORE, rare=True),
+    "uncertain-written": Point(Ledger, "settle_uncertain", When.AFTER, rare=True),
+}
+
+NAMES = (*SEEN_BY_THE_SANDBOX, *POINTS)
+
+
+def arm(name: str, nth: int) -> None:
+    """Let this process die when it passes a point for the nth time."""
+    point = POINTS[name]
+    original = getattr(point.owner, point.step)
+    replace = _SPECIAL.get(name, _bounded)
+    setattr(point.owner, point.step, replace(original, point.when, _Fuse(nth)))
+
+
+class _Fuse:
+    def __init__(self, nth: int) -> None:
+        self._left = nth
+
+    def burn(self) -> None:
+        self._left -= 1
+        if not self._left:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _bounded(original: Callable[..., Any], when: When, fuse: _Fuse) -> Callable[..., Any]:
+    """Wrap a step, be it a coroutine or not."""
+
+    @wraps(original)
+    async def slowly(*args: Any, **kwargs: Any) -> Any:
+        if when is When.BEFORE:
+            fuse.burn()
+        outcome = await original(*args, **kwargs)
+        if when is When.AFTER:
+            fuse.burn()
+        return outcome
+
+    @wraps(original)
+    def at_once(*args: Any, **kwargs: Any) -> Any:
+        if when is When.BEFORE:
+            fuse.burn()
+        outcome = original(*args, **kwargs)
+        if when is When.AFTER:
+            fuse.burn()
+        return outcome
+
+    return slowly if inspect.iscoroutinefunction(original) else at_once
+
+
+def _within(original: Callable[..., Any], _when: When, fuse: _Fuse) -> Callable[..., Any]:
+    """Die inside of the transaction, when all of its work is done and nothing is committed."""
+
+    def commit(self: Database, works: list[Any]) -> Any:
+        return original(self, [*works, lambda _connection: fuse.burn()])[:-1]
+
+    return commit
+
+
+def _in_halves(original: Callable[..., Any], _when: When, fuse: _Fuse) -> Callable[..., Any]:
+    """Die when the first half of a piece has been written to the socket."""
+
+    async def chunks(self: Audio) -> Any:
+        async for chunk in original(self):
+            half = len(chunk) // 2
+            yield chunk[:half]
+            fuse.burn()
+            yield chunk[half:]
+
+    return chunks
+
+
+_SPECIAL = {"commit-within": _within, "upload-half-sent": _in_halves}
