@@ -5,9 +5,12 @@ from typing import Any
 import click
 
 from .check import check
+from .enroll import enroll
 from .exit_codes import translated
+from .export import export
 from .job import job
 from .jobs import jobs
+from .ledger import ledger
 from .sandbox import sandbox
 from .submit import submit
 from .upload import upload
@@ -27,11 +30,12 @@ class _Group(click.Group):
 
 @click.group(
     cls=_Group,
-    commands=[voiceprint, submit, job, jobs, upload, check, sandbox],
+    commands=[enroll, export, ledger, voiceprint, submit, job, jobs, upload, check, sandbox],
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=(
         "The key is read from PYANNOTEAI_API_KEY. Results go to stdout, all else to stderr. Exit codes: 0 all well; "
-        "1 some failed; 2 wrong usage or configuration; 3 stopped by the account (401, 402, 403); 130 interrupted."
+        "1 some failed or are left; 2 wrong usage or configuration; 3 stopped by the account (401, 402, 403); "
+        "130 interrupted."
     ),
 )
 @click.version_option(package_name="pyannote-voiceprint-async", message="%(prog)s %(version)s")

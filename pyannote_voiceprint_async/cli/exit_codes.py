@@ -3,8 +3,8 @@
 | code | meaning |
 | --- | --- |
 | 0 | all well |
-| 1 | some failed, or the reader of stdout has gone |
-| 2 | wrong usage or configuration: nothing was sent |
+| 1 | some failed or are left, or the reader of stdout has gone |
+| 2 | wrong usage, configuration, list of speakers or ledger: nothing was sent |
 | 3 | stopped by the account: 401, 402, 403 |
 | 130 | interrupted: SIGINT, SIGTERM |
 """
@@ -19,7 +19,13 @@ from typing import TextIO
 
 import click
 
-from pyannote_voiceprint_async.errors import AccountError, ConfigurationError, InvalidRequestError, VoiceprintError
+from pyannote_voiceprint_async.errors import (
+    AccountError,
+    ConfigurationError,
+    EnrollmentError,
+    InvalidRequestError,
+    VoiceprintError,
+)
 
 __all__ = ["ExitCode", "Failure", "WrongUsage", "to_failure", "translated"]
 
@@ -58,7 +64,9 @@ def to_failure(error: VoiceprintError) -> Failure:
         return StoppedByAccount(str(error))
     # Without a status no server said so: our own checks did, before anything was sent.
     ours = isinstance(error, InvalidRequestError) and error.status is None
-    return (WrongUsage if ours or isinstance(error, ConfigurationError) else Failure)(str(error))
+    # Of a ledger that fails in the middle of a run, `enroll` itself says so.
+    is_usage = ours or isinstance(error, ConfigurationError | EnrollmentError)
+    return (WrongUsage if is_usage else Failure)(str(error))
 
 
 @contextmanager

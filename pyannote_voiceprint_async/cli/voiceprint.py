@@ -15,6 +15,7 @@ from .options import Common, common_options, model_option, timeout_option
 from .output import Output
 from .session import run
 from .sources import Recording, find_recordings
+from .words import count
 
 __all__ = ["voiceprint"]
 
@@ -65,10 +66,10 @@ async def _voiceprint(
     if enrollment.stopped_by is not None:
         raise enrollment.stopped_by
     if not enrollment.failed:
-        output.say(f"All well: {_count(enrollment.succeeded, 'voiceprint')}.")
+        output.say(f"All well: {count(enrollment.succeeded, 'voiceprint')}.")
         return ExitCode.WELL
     output.say(
-        f"{_count(enrollment.succeeded, 'voiceprint')}, and {enrollment.failed} of {len(recordings)} sources without: "
+        f"{count(enrollment.succeeded, 'voiceprint')}, and {enrollment.failed} of {len(recordings)} sources without: "
         "the `error` in each line says why."
     )
     return ExitCode.SOME_FAILED
@@ -78,15 +79,11 @@ def _interruption(jobs: int, on_wire: int, unsent: int) -> str:
     said = []
     if jobs:
         said.append(
-            f"{_count(jobs, 'job')} submitted but not waited for; fetch each with `pyannote-voiceprint job ID --wait`, "
+            f"{count(jobs, 'job')} submitted but not waited for; fetch each with `pyannote-voiceprint job ID --wait`, "
             "the ids stand above"
         )
     if on_wire:
-        said.append(f"up to {_count(on_wire, 'job')} may have been accepted; look with `pyannote-voiceprint jobs`")
+        said.append(f"up to {count(on_wire, 'job')} may have been accepted; look with `pyannote-voiceprint jobs`")
     if unsent > 0:
-        said.append(f"{_count(unsent, 'source')} not sent")
+        said.append(f"{count(unsent, 'source')} not sent")
     return f"Interrupted: {'; '.join(said) or 'nothing is left to be fetched'}."
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -278,7 +278,8 @@ def _take(connection: sqlite3.Connection, number: int, step: Step, application: 
 def _unusable(path: Path, exc: Exception) -> LedgerError:
     why = (exc.strerror if isinstance(exc, OSError) else str(exc)) or type(exc).__name__
     if isinstance(exc, FileNotFoundError):
-        return LedgerError(f"There is no ledger {path}.")
+        folder = path.parent
+        return LedgerError(f"There is no ledger {path}." if folder.is_dir() else f"There is no folder {folder}.")
     if "not a database" in why:
         return LedgerError(f"{path} is no ledger. Give another file.")
     return LedgerError(f"The ledger {path} cannot be used ({why.lower()}).")

@@ -9,7 +9,7 @@ from pyannote_voiceprint_async import AsyncVoiceprintClient, __version__
 from pyannote_voiceprint_async.cli import entry
 from pyannote_voiceprint_async.cli.app import app
 
-_COMMANDS = ["voiceprint", "submit", "job", "jobs", "upload", "check", "sandbox"]
+_COMMANDS = ["enroll", "export", "ledger", "voiceprint", "submit", "job", "jobs", "upload", "check", "sandbox"]
 
 
 def test_help_lists_the_commands_in_the_order_of_use(invoke):
@@ -26,11 +26,11 @@ def test_every_command_has_help(invoke, name):
     assert app.commands[name].help.splitlines()[0] in result.stdout
 
 
-@pytest.mark.parametrize("name", [name for name in _COMMANDS if name != "sandbox"])
+@pytest.mark.parametrize("name", [name for name in _COMMANDS if name not in {"export", "ledger", "sandbox"}])
 def test_every_command_that_speaks_to_the_api_has_the_common_options_and_none_for_the_key(name):
     options = {option for parameter in app.commands[name].params for option in parameter.opts}
     assert {"--sandbox", "--base-url", "--max-concurrency", "--rate-limit", "-v"} <= options
-    assert not [option for option in options if "key" in option]
+    assert [option for option in options if "key" in option] == ["--new-key"] * (name == "enroll")
 
 
 def test_the_version(command):

@@ -14,7 +14,8 @@ _CLASSES = [
 
 @pytest.mark.parametrize("error", _CLASSES)
 def test_every_error_has_a_code(error):
-    expected = 3 if issubclass(error, errors.AccountError) else 2 if issubclass(error, errors.ConfigurationError) else 1
+    usage = (errors.ConfigurationError, errors.EnrollmentError)
+    expected = 3 if issubclass(error, errors.AccountError) else 2 if issubclass(error, usage) else 1
     failure = to_failure(error("A sentence.", **({} if error is errors.QueueTooLongError else {"status": 400})))
     assert (failure.exit_code, failure.message) == (expected, "A sentence.")
 

@@ -1,0 +1,105 @@
+"""What `enroll` was asked for, checked before there is a ledger."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import attrs
+import click
+
+from pyannote_voiceprint_async.endpoints import DEFAULT_LIMITS
+from pyannote_voiceprint_async.enrollment import Manifest, Problem, Row, rows_from_sources
+from pyannote_voiceprint_async.enrollment.export import Format, check_out, format_of
+from pyannote_voiceprint_async.enrollment.options import Options
+from pyannote_voiceprint_async.enrollment.private_file import check_place, is_same
+from pyannote_voiceprint_async.enrollment.sources import is_manifest
+from pyannote_voiceprint_async.errors import ConfigurationError
+from pyannote_voiceprint_async.settings import RateLimit
+
+from .options import Common
+
+__all__ = ["Asked"]
+
+# What people keep lists in, and what is never a recording.
+_OTHER_LISTS = (".txt", ".json", ".xls", ".xlsx", ".ods", ".xml", ".yaml", ".yml", ".parquet")
+
+
+@attrs.frozen(kw_only=True)
+class Asked:
+    """What the command was asked for."""
+
+    common: Common
+    sources: tuple[str, ...]
+    given_ledger: Path | None
+    out: Path | None
+    report: Path | None
+    dry_run: bool
+    label_column: str | None
+    source_column: str | None
+    options: Options
+
+    @property
+    def manifest(self) -> Path | None:
+        """The list of speakers, where there is one."""
+        return Path(self.sources[0]) if is_manifest(self.sources[0]) else None
+
+    @property
+    def ledger(self) -> Path:
+        """The ledger; that of the sandbox is never that of real voiceprints."""
+        if self.given_ledger is not None:
+            return self.given_ledger
+        return (self.manifest or Path("voiceprints")).with_suffix(
+            ".sandbox.ledger" if self.common.sandbox else ".ledger"
+        )
+
+    @property
+    def store(self) -> Path:
+        """Where the embedded sandbox keeps its jobs: killing the command kills it, too."""
+        return self.ledger.with_name(f"{self.ledger.name}.server")
+
+    @property
+    def form(self) -> Format | None:
+        """How `out` is written."""
+        return None if self.out is None else format_of(self.out)
+
+    @property
+    def limit(self) -> RateLimit:
+        """How fast submissions go."""
+        return self.common.rate_limit or RateLimit(DEFAULT_LIMITS["submissions"])
+
+    def rows(self) -> Iterable[Row | Problem]:
+        """Give the speakers."""
+        if self.manifest is None:
+            return rows_from_sources(self.sources)
+        return Manifest(self.manifest, label_column=self.label_column, source_column=self.source_column)
+
+    def check(self) -> None:
+        """Make sure of all that can be known before a ledger is made.
+
+        Raises:
+            click.UsageError: it was asked for in a way that cannot work.
+            ConfigurationError: a file cannot be written.
+        """
+        self._check_sources()
+        if self.out is not None:
+            if self.form is None:
+                raise click.UsageError(f"--out must end in .jsonl, .csv or .json, not {self.out.name!r}.")
+            check_out(self.out, self.form, self.ledger, *filter(None, (self.manifest, self.report)))
+        if self.report is not None:
+            if is_same(self.report, self.ledger) or (self.manifest and is_same(self.report, self.manifest)):
+                raise click.UsageError(f"--report {self.report} is read by this command; give another file.")
+            try:
+                check_place(self.report)
+            except OSError as exc:
+                raise ConfigurationError(f"--report {self.report} cannot be written ({exc.strerror}).") from None
+
+    def _check_sources(self) -> None:
+        lists = [source for source in self.sources if is_manifest(source)]
+        if lists and len(self.sources) > 1:
+            raise click.UsageError(f"{lists[0]} is a list of speakers: give it alone, or recordings without a list.")
+        if self.manifest is not None and not self.manifest.exists():
+            raise click.UsageError(f"{self.manifest}: no such file.")
+        if not lists and (self.label_column or self.source_column):
+            raise click.UsageError("--label-column and --source-column are for a list of speakers.")
+        other = next((source for source in self.sources if source.lower().endswith(_OTHER_LISTS)), None)
+        if other is not None:
+            raise click.UsageError(f"{other} is no recording. Save a list of speakers as .csv, .tsv or .jsonl.")

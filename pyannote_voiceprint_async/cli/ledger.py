@@ -1,0 +1,84 @@
+"""`pyannote-voiceprint ledger`: how a ledger stands, and its upkeep."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+
+from pyannote_voiceprint_async.enrollment import upkeep
+
+from .exit_codes import ExitCode
+from .output import json_line
+from .session import ended_by_signals
+from .summary import failures, paid, standing
+from .words import count
+
+__all__ = ["ledger"]
+
+# Only a run itself knows these.
+_OF_A_RUN = ("invalid", "forgotten", "jobs", "unsaved_jobs", "interrupted", "stopped_by")
+
+
+@click.group()
+def ledger() -> None:
+    """Look at a ledger, and look after it. No command of these prints a voiceprint."""
+
+
+def _ledger_argument(command: Callable[..., Any]) -> Callable[..., Any]:
+    kind = click.Path(dir_okay=False, path_type=Path)
+    return click.argument("path", type=kind, metavar="LEDGER")(command)
+
+
+@ledger.command()
+@_ledger_argument
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+def status(path: Path, *, as_json: bool) -> None:
+    """Say how the rows of the newest list stand. It works during a run."""
+    report = upkeep.status(path)
+    if as_json:
+        known = {name: value for name, value in attrs.asdict(report).items() if name not in _OF_A_RUN}
+        click.echo(json.dumps(known, ensure_ascii=False))
+        return
+    for line in (*standing(report), *paid(report), *failures(report, path)):
+        click.echo(line)
+
+
+@ledger.command()
+@_ledger_argument
+def failed(path: Path) -> None:
+    """List the rows without a voiceprint that need somebody: label, status, error, one line of JSON each.
+
+    The status is failed, uncertain (it may have been accepted) or expired (paid, and not fetched in time). It works
+    during a run.
+    """
+    for trouble in upkeep.troubles(path):
+        click.echo(json_line(trouble._asdict()))
+
+
+@ledger.command()
+@_ledger_argument
+@click.argument("labels", nargs=-1, required=True, metavar="LABEL…")
+def forget(path: Path, labels: tuple[str, ...]) -> None:
+    """Erase people: label, source, voiceprint. Only a hash stays, so that no later run enrolls them again."""
+    with ended_by_signals():
+        forgotten = upkeep.forget(path, labels)
+    for label in forgotten.unknown:
+        click.echo(f"{label}: the ledger has no such label.", err=True)
+    if forgotten.labels:
+        erased = f"{count(len(forgotten.labels), 'label')} and {count(forgotten.recordings, 'recording')}"
+        click.echo(f"Erased: {erased}, with all that the ledger knew of them. {upkeep.OUT_OF_REACH}", err=True)
+    sys.exit(ExitCode.SOME_FAILED if forgotten.unknown else ExitCode.WELL)
+
+
+@ledger.command()
+@_ledger_argument
+def purge(path: Path) -> None:
+    """Drop the voiceprints that were exported. Job ids and hashes stay, so that nothing is paid again."""
+    with ended_by_signals():
+        purged = upkeep.purge(path)
+    kept = f" {purged.kept} were made after the last export, and stay." if purged.kept else ""
+    click.echo(f"Dropped: {count(purged.dropped, 'voiceprint')}.{kept} The export is now the only place.", err=True)

@@ -1,0 +1,253 @@
+"""Voiceprints out of a ledger, into a file that only its owner may read."""
+
+import csv
+import json
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any, Literal, TextIO, TypeAlias, get_args
+
+import attrs
+
+from pyannote_voiceprint_async.errors import ConfigurationError, LedgerError
+from pyannote_voiceprint_async.masking import mask_url
+
+from .ledger import open_connection, open_to_read
+from .private_file import check_place, is_same, private_file
+
+__all__ = ["EXPORTED_COUNT", "EXPORTED_THROUGH", "Exported", "Format", "check_out", "export", "format_of"]
+
+Format: TypeAlias = Literal["jsonl", "csv", "json"]
+"""One object a line; a table; or `{label: voiceprint}`, as identification wants it."""
+
+# What the ledger remembers of its last export: when the newest of its voiceprints was made, and how many there were.
+# The count is for clocks that go back: what slipped in behind the time must not be taken for exported (`purge`).
+EXPORTED_THROUGH, EXPORTED_COUNT = "exported_through", "exported_count"
+
+_FIELDS = ("label", "source", "status", "job_id", "model", "voiceprint", "created_at", "warnings", "error")
+
+# By the order of the labels, which is that of their table: any other would be sorted first, in files of SQLite's own.
+_ROWS = """
+SELECT label, source, is_file, state, job_id, model, voiceprint, created_at, warnings, error, extra
+FROM labels CROSS JOIN recordings ON id = recording_id
+WHERE :model IS NULL OR model = :model ORDER BY label
+"""
+_MODELS = """
+SELECT model, count(*) AS many FROM labels JOIN recordings ON id = recording_id
+WHERE state = 'succeeded' GROUP BY model ORDER BY many DESC, model
+"""
+_COUNTS = """
+SELECT count(*), count(voiceprint), coalesce(sum(state = 'succeeded' AND voiceprint IS NULL), 0)
+FROM labels JOIN recordings ON id = recording_id WHERE :model IS NULL OR model = :model
+"""
+# Recordings, not labels: several labels may share one.
+_NEWEST = """
+SELECT max(finished_at), count(*) FROM recordings
+WHERE state = 'succeeded' AND voiceprint IS NOT NULL AND id IN (SELECT recording_id FROM labels)
+"""
+
+
+@attrs.frozen
+class Exported:
+    """What a file holds."""
+
+    labels: int
+    """All of the ledger; a `json` has only those with a voiceprint."""
+    voiceprints: int
+    """Those with a voiceprint."""
+    purged: int
+    """Those whose voiceprint was dropped by `purge` earlier."""
+
+
+def format_of(path: Path) -> Format | None:
+    """Give the format that a file's name asks for."""
+    suffix = path.suffix.lower().removeprefix(".")
+    return next((known for known in get_args(Format) if known == suffix), None)
+
+
+def check_out(out: Path, form: Format, ledger: Path, *others: Path) -> None:
+    """Make sure, before anything is paid, that an export can be written, and destroys nothing else.
+
+    Args:
+        out: the file.
+        form: its format.
+        ledger: what is exported; it need not be there.
+        others: further files that it must not be.
+
+    Raises:
+        ConfigurationError: it cannot.
+    """
+    if any(is_same(out, other) for other in (ledger, *others)):
+        raise ConfigurationError(f"{out} is read by this command; give another file for the voiceprints.")
+    try:
+        check_place(out)
+        is_ours = _is_export(out, form)
+    except OSError as exc:
+        raise ConfigurationError(f"{out} cannot be written ({_why(exc)}). Give another file.") from None
+    if not is_ours:
+        raise ConfigurationError(f"{out} holds something else than voiceprints by this command. Give another file.")
+    # What is wrong with the ledger itself is told by whoever opens it.
+    with suppress(LedgerError), _snapshot(ledger) as connection:
+        _check_loses_nothing(connection, out)
+
+
+def export(ledger: Path, out: Path, form: Format, *, model: str | None = None) -> Exported:
+    """Write the whole ledger into a file, as it is at one moment. It works during a run, and blocks.
+
+    Args:
+        ledger: the ledger.
+        out: the file; what it held is replaced when all is written.
+        form: how it is written.
+        model: only voiceprints of this model.
+
+    Raises:
+        ConfigurationError: a `json` cannot hold what is there, and what to do.
+        LedgerError: the ledger cannot be read.
+        OSError: the file cannot be written.
+    """
+    with _snapshot(ledger) as connection:
+        asked = {"model": model}
+        if form == "json":
+            _check_identifiable(connection, model)
+        _check_loses_nothing(connection, out)
+        exported = Exported(*connection.execute(_COUNTS, asked).fetchone())
+        newest = connection.execute(_NEWEST).fetchone()
+        with private_file(out) as file:
+            _WRITERS[form](file, connection, asked)
+    if model is None:
+        _remember(ledger, *newest)
+    return exported
+
+
+@contextmanager
+def _snapshot(ledger: Path) -> Iterator[sqlite3.Connection]:
+    with closing(open_to_read(ledger)) as connection:
+        try:
+            connection.execute("BEGIN")
+            yield connection
+        except sqlite3.Error as exc:
+            raise LedgerError(f"The ledger {ledger} cannot be read ({exc}).") from None
+
+
+def _check_loses_nothing(connection: sqlite3.Connection, out: Path) -> None:
+    """Make sure that no file is replaced which may be the only place of voiceprints, after a `purge`."""
+    purged = connection.execute(_COUNTS, {"model": None}).fetchone()[2]
+    if purged and out.exists() and out.stat().st_size:
+        raise ConfigurationError(
+            f"{purged} voiceprints were purged from the ledger, and {out} may be the only place that has them. Give "
+            "another file."
+        )
+
+
+def _check_identifiable(connection: sqlite3.Connection, model: str | None) -> None:
+    models = dict(connection.execute(_MODELS).fetchall())
+    if model is None and len(models) > 1:
+        listed = ", ".join(f"{name} ({many})" for name, many in models.items())
+        raise ConfigurationError(
+            f"The ledger has voiceprints of several models: {listed}. Identification must not mix them: export each "
+            "with --model, or use jsonl or csv."
+        )
+    if model is not None and model not in models:
+        raise ConfigurationError(f"The ledger has no voiceprint of the model {model!r}, only: {', '.join(models)}.")
+    purged = connection.execute(_COUNTS, {"model": model}).fetchone()[2]
+    if purged:
+        raise ConfigurationError(
+            f"{purged} voiceprints were purged from the ledger and would be missing: use the file of the earlier "
+            "export. jsonl and csv say which they are."
+        )
+
+
+def _records(connection: sqlite3.Connection, asked: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for label, source, is_file, *known, warnings, error, extra in connection.execute(_ROWS, asked):
+        shown = source if is_file else mask_url(source)
+        values = (label, shown, *known, json.loads(warnings or "[]"), error)
+        yield dict(zip(_FIELDS, values, strict=True)) | {"extra": json.loads(extra)}
+
+
+def _write_lines(file: TextIO, connection: sqlite3.Connection, asked: Mapping[str, Any]) -> None:
+    file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in _records(connection, asked))
+
+
+def _write_table(file: TextIO, connection: sqlite3.Connection, asked: Mapping[str, Any]) -> None:
+    extras = _extra_names(connection, asked)
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([*_FIELDS, *_column_names(extras)])
+    for record in _records(connection, asked):
+        extra = record.pop("extra")
+        record["warnings"] = "; ".join(record["warnings"])
+        writer.writerow([*record.values(), *(_cell(extra.get(name)) for name in extras)])
+
+
+def _write_object(file: TextIO, connection: sqlite3.Connection, asked: Mapping[str, Any]) -> None:
+    # The line break behind the brace tells it from what others call .json (`_is_export`).
+    between = "{\n"
+    for record in _records(connection, asked):
+        if record["voiceprint"] is not None:
+            file.write(between + json.dumps(record["label"], ensure_ascii=False))
+            file.write(f": {json.dumps(record['voiceprint'])}")
+            between = ",\n"
+    file.write("{\n}\n" if between == "{\n" else "\n}\n")
+
+
+_WRITERS: Mapping[Format, Callable[[TextIO, sqlite3.Connection, Mapping[str, Any]], None]] = {
+    "jsonl": _write_lines,
+    "csv": _write_table,
+    "json": _write_object,
+}
+
+
+def _extra_names(connection: sqlite3.Connection, asked: Mapping[str, Any]) -> list[str]:
+    names: dict[str, None] = {}
+    ask = "SELECT extra FROM labels JOIN recordings ON id = recording_id WHERE :model IS NULL OR model = :model"
+    for (extra,) in connection.execute(ask, asked):
+        if extra != "{}":
+            names |= dict.fromkeys(json.loads(extra))
+    return list(names)
+
+
+def _column_names(extras: Sequence[str]) -> list[str]:
+    """Give names that no two columns share, whatever the list of speakers called its own."""
+    given = list(_FIELDS)
+    for name in extras:
+        told = name
+        while told in given:
+            told = f"extra.{told}"
+        given.append(told)
+    return given[len(_FIELDS) :]
+
+
+def _cell(value: Any) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _is_export(path: Path, form: Format) -> bool:
+    """Whether a file is an export, or may become one without a loss."""
+    if not path.exists() or not path.stat().st_size:
+        return True
+    begins = {"jsonl": '{"label": ', "csv": ",".join(_FIELDS), "json": "{\n"}[form]
+    with path.open("rb") as file:
+        begin = file.readline(1024 * 1024)
+    if not begin.startswith(begins.encode()):
+        return False
+    # A list of speakers may begin with its labels, too; it has no job ids.
+    return form != "jsonl" or b', "job_id": ' in begin
+
+
+def _remember(ledger: Path, newest: float | None, count: int) -> None:
+    """Write down what is exported. Where that cannot be, `purge` drops less."""
+    if newest is None:
+        return
+    with suppress(LedgerError, sqlite3.Error), closing(open_connection(ledger)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany(
+            "INSERT OR REPLACE INTO meta VALUES (?, ?)",
+            [(EXPORTED_THROUGH, repr(newest)), (EXPORTED_COUNT, str(count))],
+        )
+        connection.execute("COMMIT")
+
+
+def _why(exc: OSError) -> str:
+    return (exc.strerror or type(exc).__name__).lower()

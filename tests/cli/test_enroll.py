@@ -1,0 +1,372 @@
+"""`enroll` as people run it: real processes, real signals, real files; every accepted job is a bill."""
+
+import contextlib
+import csv
+import json
+import resource
+import sqlite3
+import stat
+import subprocess
+import time
+from collections.abc import Callable
+
+import pytest
+
+from pyannote_voiceprint_async.sandbox import voiceprint_of
+
+_ROWS = 40
+_FIRST = 15
+
+
+def url(number: int) -> str:
+    return f"https://e.com/voices/{number}.wav"
+
+
+@pytest.fixture
+def write_list(tmp_path) -> Callable:
+    """Write a list of speakers, and give its path."""
+
+    def write(rows, name="speakers.csv"):
+        with (tmp_path / name).open("w", newline="") as file:
+            csv.writer(file).writerows([("label", "source"), *rows])
+        return tmp_path / name
+
+    return write
+
+
+@pytest.fixture
+def speakers(write_list):
+    """A list of forty speakers."""
+    return write_list([(f"person {number}", url(number)) for number in range(_ROWS)])
+
+
+@pytest.fixture
+def few(write_list):
+    """A list of three speakers."""
+    return write_list([(f"person {number}", url(number)) for number in range(3)])
+
+
+def expected(many: int) -> dict[str, str]:
+    return {f"person {number}": voiceprint_of(url(number)) for number in range(many)}
+
+
+def names(folder) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def until(process: subprocess.Popen, is_so: Callable[[], bool]) -> None:
+    """Wait for something that a running command does."""
+    while not is_so():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+
+
+# From a list to voiceprints
+
+
+def test_a_list_goes_in_and_voiceprints_come_out(command, quick_sandbox, speakers, tmp_path):
+    out, report = tmp_path / "out.json", tmp_path / "report.json"
+    result = command("enroll", speakers, "--out", out, "--report", report, environment=quick_sandbox.environment)
+    assert (result.returncode, result.stdout) == (0, ""), result.stderr
+    assert json.loads(out.read_text()) == expected(_ROWS)
+    assert quick_sandbox.state()["jobs"] == _ROWS
+    said = json.loads(report.read_text())
+    assert (said["rows"], said["succeeded"], said["jobs"], said["possibly_paid_twice"]) == (_ROWS, _ROWS, _ROWS, 0)
+    assert said.keys() >= {"failed", "uncertain", "expired", "submitted", "unknown_jobs", "failures", "stopped_by"}
+    assert f"All well: {_ROWS} of {_ROWS} rows with a voiceprint." in result.stderr
+    assert f"{_ROWS} voiceprints in {out} and in the ledger {tmp_path / 'speakers.ledger'}" in result.stderr
+    assert voiceprint_of(url(0)) not in result.stderr
+
+
+def test_what_it_writes_is_private(command, quick_sandbox, few, tmp_path):
+    command(
+        "enroll", few, "--out", tmp_path / "o.csv", "--report", tmp_path / "r", environment=quick_sandbox.environment
+    )
+    assert names(tmp_path) == {"speakers.csv", "speakers.ledger", "speakers.ledger.lock", "o.csv", "r"}
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir() if path != few}
+    assert set(modes.values()) == {0o600}
+
+
+def test_done_rows_cost_nothing_again(command, quick_sandbox, few):
+    for _ in range(2):
+        result = command("enroll", few, environment=quick_sandbox.environment)
+        assert result.returncode == 0
+    assert quick_sandbox.state()["jobs"] == 3
+    assert "Jobs accepted: 0 by this run (about 0.00 EUR, failed ones are free), 3 by all runs." in result.stderr
+
+
+def test_recordings_without_a_list_go_through_the_embedded_sandbox(command, speech, tmp_path):
+    """Its ledger is one of its own, and so is what it keeps for the next command."""
+    result = command("enroll", "--sandbox", speech, "--out", "out.json", cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (0, ""), result.stderr
+    wavs = {path.stem: voiceprint_of(path.read_bytes()) for path in speech.glob("*.wav")}
+    assert json.loads((tmp_path / "out.json").read_text()) == wavs
+    ledger = "voiceprints.sandbox.ledger"
+    assert names(tmp_path) == {"out.json", ledger, f"{ledger}.lock", f"{ledger}.server"}
+    assert "in the sandbox, nothing is paid" in result.stderr
+
+
+def test_more_columns_and_other_names_of_columns(command, quick_sandbox, write_list, tmp_path):
+    speakers = tmp_path / "people.csv"
+    speakers.write_text(f"who,where,team\nAda,{url(1)},red\n")
+    columns = ("--label-column", "who", "--source-column", "where")
+    out = tmp_path / "out.csv"
+    result = command("enroll", speakers, *columns, "--out", out, environment=quick_sandbox.environment)
+    assert result.returncode == 0, result.stderr
+    [row] = csv.DictReader(out.read_text().splitlines())
+    assert (row["label"], row["team"], row["voiceprint"]) == ("Ada", "red", voiceprint_of(url(1)))
+
+
+# What is wrong
+
+
+def test_a_wrong_list_is_told_at_once_and_nothing_is_sent(command, quick_sandbox, write_list):
+    speakers = write_list([("Ada", url(1)), ("Ada", url(2)), ("Eve", "s3://b/k"), ("", url(3))])
+    result = command("enroll", speakers, environment=quick_sandbox.environment)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert [f"line {number}" in result.stderr for number in (3, 4, 5)] == [True] * 3
+    assert "--skip-invalid" in result.stderr
+    assert quick_sandbox.state()["total"]["requests"] == 0
+
+
+def test_rows_that_are_wrong_may_be_left_out_but_are_not_forgotten(command, quick_sandbox, write_list):
+    speakers = write_list([("Ada", url(1)), ("Eve", "s3://b/k")])
+    result = command("enroll", speakers, "--skip-invalid", environment=quick_sandbox.environment)
+    assert result.returncode == 1
+    assert "Left out because they are wrong: 1 row." in result.stderr
+
+
+def test_failures_are_grouped_and_tried_again_when_that_is_asked_for(command, quick_sandbox, write_list):
+    rows = [(f"person {number}", url(number)) for number in range(3)]
+    speakers = write_list([*rows, *((f"lost {n}", f"https://e.com/unreachable/{n}") for n in range(2))])
+    result = command("enroll", speakers, environment=quick_sandbox.environment)
+    assert result.returncode == 1
+    assert "3 of 5 rows with a voiceprint, 2 failed." in result.stderr
+    assert [line for line in result.stderr.splitlines() if line.startswith("      2 x The job failed: ")]
+    assert f"enroll {speakers} --retry-failed" in result.stderr
+    for option, jobs in (("--dry-run", 5), ("--retry-failed=no such text", 5), ("--retry-failed", 7)):
+        assert command("enroll", option, speakers, environment=quick_sandbox.environment).returncode in (0, 1)
+        assert quick_sandbox.state()["jobs"] == jobs
+    assert quick_sandbox.state()["jobs"] == 7
+
+
+def test_the_account_is_exit_code_3_and_what_was_paid_is_there(command, start_sandbox, speakers, tmp_path):
+    server = start_sandbox("--credit", str(_FIRST), "--window", "none", "--job-seconds", "0.2")
+    report, out = tmp_path / "report.json", tmp_path / "out.json"
+    result = command("enroll", speakers, "--report", report, "--out", out, environment=server.environment)
+    assert (result.returncode, result.stdout) == (3, "")
+    said = json.loads(report.read_text())
+    assert (said["succeeded"], said["pending"], server.state()["jobs"]) == (_FIRST, _ROWS - _FIRST, _FIRST)
+    assert "402" in said["stopped_by"]
+    assert len(json.loads(out.read_text())) == _FIRST
+    assert result.stderr.splitlines()[-1].startswith("Error: ")
+    assert f"to go on with the rest: pyannote-voiceprint enroll {speakers}" in result.stderr
+
+
+def test_rows_that_are_left_are_exit_code_1(command, quick_sandbox, speakers):
+    result = command("enroll", speakers, "--max-jobs", str(_FIRST), environment=quick_sandbox.environment)
+    assert result.returncode == 1
+    assert f"{_FIRST} of {_ROWS} rows with a voiceprint, {_ROWS - _FIRST} not sent." in result.stderr
+    assert quick_sandbox.state()["jobs"] == _FIRST
+    assert command("enroll", speakers, environment=quick_sandbox.environment).returncode == 0
+    assert quick_sandbox.state()["jobs"] == _ROWS
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "Missing argument"),
+        (["gone.csv"], "gone.csv: no such file"),
+        (["list.csv", "list.jsonl"], "list.csv is a list of speakers: give it alone"),
+        (["a.wav", "--label-column", "x"], "are for a list of speakers"),
+        (["people.xlsx"], "people.xlsx is no recording. Save a list of speakers as .csv"),
+        (["list.csv", "--out", "o.txt"], "--out must end in .jsonl, .csv or .json"),
+        (["list.csv", "--out", "list.csv"], "list.csv is read by this command"),
+        (["list.csv", "--out", "gone/o.csv"], "gone/o.csv cannot be written (no such file or directory)"),
+        (["list.csv", "--report", "list.csv"], "--report list.csv is read by this command"),
+        (["list.csv", "--report", "gone/r.json"], "--report gone/r.json cannot be written"),
+        (["list.csv", "--ledger", "gone/x.ledger"], "There is no folder"),
+        (["list.csv", "--ledger", "list.csv"], "list.csv is no ledger"),
+        (["list.csv", "--on-unknown", "guess"], "'guess' is not one of"),
+        (["list.csv", "--max-jobs", "-1"], "-1 is not in the range"),
+        (["list.csv", "--retry-failed", "text"], "give it alone"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(invoke, tmp_path, monkeypatch, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "list.csv").write_text(f"label,source\nAda,{url(1)}\n" * 1)
+    (tmp_path / "list.jsonl").write_text("")
+    result = invoke(
+        "enroll", *arguments, environment={"PYANNOTEAI_API_KEY": "k", "PYANNOTEAI_BASE_URL": "http://[::1]:9"}
+    )
+    assert (result.exit_code, result.stdout) == (2, ""), result.stderr
+    assert said in result.stderr
+
+
+def test_without_a_key_no_ledger_is_made(invoke, few, tmp_path):
+    assert invoke("enroll", few).exit_code == 2
+    assert names(tmp_path) == {"speakers.csv"}
+
+
+def test_a_ledger_of_the_real_api_is_not_the_sandboxes(command, quick_sandbox, few, tmp_path):
+    ledger = tmp_path / "x.ledger"
+    assert command("enroll", few, "--ledger", ledger, environment=quick_sandbox.environment).returncode == 0
+    result = command("enroll", few, "--ledger", ledger, "--sandbox")
+    assert result.returncode == 2
+    assert "This ledger was made with the API at" in result.stderr
+
+
+# Ends and begins again
+
+
+def test_a_run_that_was_stopped_goes_on_with_the_same_command(
+    command, spawn, start_sandbox, speakers, tmp_path, ending
+):
+    server = start_sandbox("--rate-limit", "10000/60", "--read-limit", "10000/60", "--job-seconds", "0.2")
+    out = tmp_path / "out.json"
+    process = spawn("enroll", speakers, "--out", out, "--rate-limit", f"{_FIRST}/600", environment=server.environment)
+    until(process, lambda: server.state()["jobs"] == _FIRST)
+    process.send_signal(ending)
+    stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stdout) == (130, "")
+    assert "Interrupted: " in stderr
+    again = f"pyannote-voiceprint enroll {speakers} --out {out} --rate-limit {_FIRST}/600"
+    assert f"Next, to go on with the rest: {again}" in stderr.splitlines()
+    assert json.loads(out.read_text()).items() <= expected(_ROWS).items()
+    result = command("enroll", speakers, "--out", out, environment=server.environment)
+    assert (result.returncode, result.stdout) == (0, "")
+    assert json.loads(out.read_text()) == expected(_ROWS)
+    assert server.state()["jobs"] == _ROWS
+
+
+def test_what_is_on_the_wire_is_finished_after_a_signal(command, spawn, start_sandbox, few, tmp_path, ending):
+    server = start_sandbox("--latency", "0.8", "--job-seconds", "0")
+    report = tmp_path / "report.json"
+    process = spawn("enroll", few, "--report", report, environment=server.environment)
+    until(process, lambda: server.state()["operations"]["voiceprint"]["inFlight"])
+    process.send_signal(ending)
+    process.send_signal(ending)  # as `timeout` does
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Stopping: what is on the wire is finished first" in stderr
+    said = json.loads(report.read_text())
+    assert said["interrupted"]
+    assert said["succeeded"] + said["submitted"] == said["jobs"] == server.state()["jobs"] > 0
+    assert command("enroll", few, environment=server.environment).returncode == 0
+    assert server.state()["jobs"] == 3
+
+
+def test_a_second_signal_waits_for_nothing(spawn, start_sandbox, few, tmp_path, ending):
+    server = start_sandbox("--latency", "600", "--job-seconds", "0")
+    process = spawn("enroll", few, environment=server.environment)
+    until(process, lambda: server.state()["total"]["inFlight"])
+    process.send_signal(ending)
+    assert process.stderr.readline().startswith("Stopping")
+    # Those that come close together are one, because `timeout` and others send it twice.
+    for _ in range(100):
+        process.send_signal(ending)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=0.2)
+            break
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "the same command goes on" in stderr or "Interrupted: " in stderr
+
+
+def test_a_killed_run_on_the_embedded_sandbox_goes_on(command, spawn, invoke, speakers, tmp_path):
+    """Killing the command kills its sandbox as well, which has kept its jobs."""
+    ledger = tmp_path / "speakers.sandbox.ledger"
+
+    def accepted() -> int:
+        result = invoke("ledger", "status", "--json", ledger)
+        return json.loads(result.stdout)["jobs_ever"] if result.exit_code == 0 else 0
+
+    process = spawn("enroll", speakers, "--sandbox", "--rate-limit", f"{_FIRST}/600")
+    until(process, lambda: accepted() == _FIRST)
+    process.kill()
+    process.communicate(timeout=60)
+    out = tmp_path / "out.json"
+    result = command("enroll", speakers, "--sandbox", "--out", out)
+    assert (result.returncode, result.stdout) == (0, ""), result.stderr
+    assert json.loads(out.read_text()) == expected(_ROWS)
+    assert ledger.with_name(f"{ledger.name}.server").read_text().count('{"job"') == _ROWS
+
+
+def test_of_two_runs_at_once_the_second_is_refused(command, spawn, start_sandbox, few, tmp_path):
+    server = start_sandbox("--job-seconds", "600")
+    process = spawn("enroll", few, environment=server.environment)
+    until(process, lambda: server.state()["jobs"] == 3)
+    result = command("enroll", few, environment=server.environment)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert f"Another run has this ledger (process {process.pid})" in result.stderr
+    status = command("ledger", "status", tmp_path / "speakers.ledger")
+    assert (status.returncode, status.stdout.splitlines()[0]) == (
+        0,
+        "0 of 3 rows with a voiceprint, 3 submitted and not done.",
+    )
+    assert server.state()["jobs"] == 3
+
+
+def test_a_full_disk_leaves_every_paid_id_with_somebody(command, records, quick_sandbox, write_list, tmp_path):
+    many = 300
+    speakers = write_list([(f"person {number}", url(number)) for number in range(many)])
+
+    def small_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+
+    result = command("enroll", speakers, environment=quick_sandbox.environment, preexec_fn=small_files)
+    assert (result.returncode, result.stdout) == (1, ""), result.stderr
+    assert "The ledger cannot be written" in result.stderr.splitlines()[-1]
+    connection = sqlite3.connect(tmp_path / "speakers.ledger")
+    kept = {job_id for (job_id,) in connection.execute("SELECT job_id FROM jobs")}
+    connection.close()
+    told = {record["job_id"] for record in records(result.stderr)}
+    assert len(kept | told) == quick_sandbox.state()["jobs"] < many
+
+
+# Before it costs anything
+
+
+def test_a_dry_run_says_what_it_costs_and_changes_nothing(command, quick_sandbox, few, write_list, tmp_path):
+    assert command("enroll", few, environment=quick_sandbox.environment).returncode == 0
+    ledger = tmp_path / "speakers.ledger"
+    before, requests = ledger.read_bytes(), quick_sandbox.state()["total"]["requests"]
+    speakers = write_list([(f"person {number}", url(number)) for number in range(203)])
+    result = command("enroll", speakers, "--dry-run", environment=quick_sandbox.environment)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "      3 have their voiceprint\n" in result.stdout
+    assert "To be submitted: 200 jobs (about 3.00 EUR).\n" in result.stdout
+    assert "At 100 submissions in 60 seconds, the last one is sent after 1 min.\n" in result.stdout
+    assert (ledger.read_bytes(), quick_sandbox.state()["total"]["requests"]) == (before, requests)
+
+
+def test_a_dry_run_needs_no_key_and_makes_no_ledger(invoke, few, tmp_path):
+    result = invoke("enroll", few, "--dry-run")
+    assert result.exit_code == 0
+    assert "To be submitted: 3 jobs" in result.stdout
+    assert names(tmp_path) == {"speakers.csv"}
+
+
+def test_a_dry_run_of_a_wrong_list_is_exit_code_2(invoke, write_list):
+    result = invoke("enroll", write_list([("Ada", "s3://b/k")]), "--dry-run")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "line 2 (Ada)" in result.stderr
+
+
+# What is said
+
+
+def test_the_next_command_has_no_secret(command, quick_sandbox, tmp_path):
+    sources = ["https://e.com/unreachable/a.wav?sig=secret", "https://e.com/b c.wav"[:15] + "b.wav"]
+    result = command("enroll", *sources, "--allow-shared-audio", cwd=tmp_path, environment=quick_sandbox.environment)
+    assert result.returncode == 1
+    assert (
+        "pyannote-voiceprint enroll 'https://e.com/unreachable/a.wav?…' https://e.com/bb.wav --allow-shared-audio "
+        "--retry-failed"
+    ) in result.stderr
+    assert "secret" not in result.stderr
+
+
+def test_labels_of_failed_rows_are_told_when_that_is_asked_for(command, quick_sandbox, write_list):
+    speakers = write_list([("Eve", "https://e.com/unreachable")])
+    assert "Eve: The job failed" in command("enroll", speakers, "-v", environment=quick_sandbox.environment).stderr

@@ -1,0 +1,63 @@
+"""`export` as people run it: never to stdout, never in the place of the list."""
+
+import json
+import stat
+
+import pytest
+
+from pyannote_voiceprint_async.sandbox import voiceprint_of
+
+_URL = "https://e.com/ada.wav"
+
+
+@pytest.fixture
+def ledger(command, quick_sandbox, tmp_path):
+    """A ledger with one voiceprint, beside its list."""
+    (tmp_path / "speakers.csv").write_text(f"label,source\nAda,{_URL}\n")
+    assert command("enroll", tmp_path / "speakers.csv", environment=quick_sandbox.environment).returncode == 0
+    return tmp_path / "speakers.ledger"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ([], "speakers.voiceprints.jsonl"),
+        (["--format", "csv"], "speakers.voiceprints.csv"),
+        (["--format", "json"], "speakers.voiceprints.json"),
+        (["--out", "mine.json"], "mine.json"),
+        (["--out", "mine.data", "--format", "csv"], "mine.data"),
+    ],
+)
+def test_where_it_goes(command, ledger, tmp_path, arguments, name):
+    before = (tmp_path / "speakers.csv").read_text()
+    result = command("export", ledger, *arguments, cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (0, ""), result.stderr
+    assert voiceprint_of(_URL) in (tmp_path / name).read_text()
+    assert voiceprint_of(_URL) not in result.stderr
+    assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+    assert result.stderr.startswith("1 voiceprint ")
+    assert (tmp_path / "speakers.csv").read_text() == before
+
+
+def test_an_object_is_ready_for_identification(command, ledger, tmp_path):
+    command("export", ledger, "--format", "json", "--out", tmp_path / "mine")
+    assert json.loads((tmp_path / "mine").read_text()) == {"Ada": voiceprint_of(_URL)}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["gone.ledger"], "There is no ledger gone.ledger."),
+        (["speakers.csv"], "speakers.csv is no ledger"),
+        (["speakers.ledger", "--out", "speakers.csv"], "holds something else than voiceprints"),
+        (["speakers.ledger", "--out", "speakers.ledger"], "is read by this command"),
+        (["speakers.ledger", "--out", "/dev/null"], "it is no file"),
+        (["speakers.ledger", "--format", "xml"], "'xml' is not one of"),
+        (["speakers.ledger", "--format", "json", "--model", "x"], "no voiceprint of the model 'x'"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(command, ledger, tmp_path, arguments, said):
+    result = command("export", *arguments, cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert said in result.stderr
+    assert {path.suffix for path in tmp_path.iterdir()} <= {".csv", ".ledger", ".lock", ".ledger-shm", ".ledger-wal"}

@@ -1,0 +1,91 @@
+"""`ledger` as people run it: what it shows, what it drops, and that no voiceprint is ever printed."""
+
+import json
+
+import pytest
+
+from pyannote_voiceprint_async.enrollment.database import Lock
+from pyannote_voiceprint_async.sandbox import voiceprint_of
+
+_URL = "https://e.com/ada.wav"
+
+
+@pytest.fixture
+def ledger(command, quick_sandbox, tmp_path):
+    """A ledger with one voiceprint and one failure."""
+    lines = f"label,source\nAda,{_URL}\nEve,https://e.com/unreachable\n"
+    (tmp_path / "speakers.csv").write_text(lines)
+    assert command("enroll", tmp_path / "speakers.csv", environment=quick_sandbox.environment).returncode == 1
+    return tmp_path / "speakers.ledger"
+
+
+def test_how_it_stands(invoke, ledger):
+    result = invoke("ledger", "status", ledger)
+    first, second, *rest = result.stdout.splitlines()
+    assert (first, second) == ("1 of 2 rows with a voiceprint, 1 failed.", "Jobs accepted: 2 by all runs.")
+    assert rest[0] == "Failures:"
+    assert rest[1].startswith("      1 x The job failed: ")
+    assert rest[2] == f"Whose they are: pyannote-voiceprint ledger failed {ledger}"
+
+
+def test_how_it_stands_as_json_has_only_what_a_ledger_knows(invoke, ledger):
+    said = json.loads(invoke("ledger", "status", ledger, "--json").stdout)
+    counts = {name: said.pop(name) for name in ("rows", "succeeded", "failed", "jobs_ever")}
+    assert counts == {"rows": 2, "succeeded": 1, "failed": 1, "jobs_ever": 2}
+    assert said.pop("failures").values()
+    assert said == dict.fromkeys(
+        ["uncertain", "expired", "submitted", "pending", "possibly_paid_twice", "unknown_jobs"], 0
+    )
+
+
+def test_who_failed(invoke, records, ledger):
+    [line] = records(invoke("ledger", "failed", ledger).stdout)
+    assert (line["label"], line["status"]) == ("Eve", "failed")
+    assert "The job failed" in line["error"]
+
+
+def test_forgetting_says_what_it_cannot_reach(command, quick_sandbox, ledger):
+    result = command("ledger", "forget", ledger, "Ada")
+    assert (result.returncode, result.stdout) == (0, "")
+    assert "Erased: 1 label and 1 recording" in result.stderr
+    assert "This cannot reach: the recording itself" in result.stderr
+    assert voiceprint_of(_URL).encode() not in ledger.read_bytes()
+    again = command("enroll", ledger.with_suffix(".csv"), environment=quick_sandbox.environment)
+    assert "Left out because somebody had them erased (`ledger forget`): 1 row." in again.stderr
+    assert quick_sandbox.state()["jobs"] == 2
+
+
+def test_a_label_that_is_not_there_is_exit_code_1(invoke, ledger):
+    result = invoke("ledger", "forget", ledger, "Nobody")
+    assert (result.exit_code, result.stderr) == (1, "Nobody: the ledger has no such label.\n")
+
+
+def test_purging_drops_what_was_exported(command, ledger, tmp_path):
+    assert command("ledger", "purge", ledger).returncode == 2
+    assert command("export", ledger, "--out", tmp_path / "out.jsonl").returncode == 0
+    result = command("ledger", "purge", ledger)
+    assert (result.returncode, result.stdout) == (0, "")
+    assert result.stderr == "Dropped: 1 voiceprint. The export is now the only place.\n"
+    assert voiceprint_of(_URL).encode() not in ledger.read_bytes()
+    assert voiceprint_of(_URL) in (tmp_path / "out.jsonl").read_text()
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["status", "--json"], ["failed"], ["purge"], ["forget", "Ada"]])
+def test_what_works_during_a_run(invoke, ledger, arguments):
+    name, *more = arguments
+    lock = Lock.of(ledger)
+    result = invoke("ledger", name, ledger, *more)
+    lock.release()
+    is_looking = name in ("status", "failed")
+    assert result.exit_code == (0 if is_looking else 2)
+    assert ("Another run has this ledger" in result.stderr) == (not is_looking)
+    assert voiceprint_of(_URL) not in result.output
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["failed"], ["purge"], ["forget", "Ada"]])
+def test_what_is_no_ledger_is_exit_code_2_and_nothing_is_made(invoke, tmp_path, arguments):
+    name, *more = arguments
+    result = invoke("ledger", name, tmp_path / "gone.ledger", *more)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == f"Error: There is no ledger {tmp_path / 'gone.ledger'}.\n"
+    assert list(tmp_path.iterdir()) == []

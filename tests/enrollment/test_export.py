@@ -1,0 +1,275 @@
+"""What leaves a ledger: all of it, streamed, private, and never in the place of something else."""
+
+import csv
+import json
+import sqlite3
+import stat
+import tracemalloc
+from asyncio import to_thread
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+from enrollment_world import people
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyannote_voiceprint_async import ConfigurationError, LedgerError
+from pyannote_voiceprint_async.enrollment import Row
+from pyannote_voiceprint_async.enrollment import export as room
+from pyannote_voiceprint_async.enrollment.export import check_out, export, format_of
+from pyannote_voiceprint_async.enrollment.ledger import open_connection, open_to_read
+from pyannote_voiceprint_async.enrollment.upkeep import purge
+from pyannote_voiceprint_async.sandbox import voiceprint_of
+
+_FIELDS = ["label", "source", "status", "job_id", "model", "voiceprint", "created_at", "warnings", "error"]
+_ADA = "https://e.com/ada.wav?X-Amz-Signature=secret"
+
+
+async def spoken(world, *rows: Row) -> Path:
+    await world.enroll(rows)
+    return world.path
+
+
+@pytest.fixture
+async def ledger(world, speech) -> Path:
+    """Two voiceprints, one of a file, and one that failed."""
+    return await spoken(
+        world,
+        Row("Ada", _ADA, extra={"age": 36, "note": 'says "hi", often'}),
+        Row("June", speech / "june-fr.wav", extra={"status": "on leave", "langs": ["fr"]}),
+        Row("Eve", "https://e.com/unreachable.wav"),
+    )
+
+
+@pytest.fixture
+def large_ledger(tmp_path) -> Path:
+    """Twenty thousand voiceprints of the usual size."""
+    path = tmp_path / "large.ledger"
+    connection = open_connection(path, create=True)
+    connection.execute("BEGIN")
+    for number in range(20_000):
+        connection.execute(
+            "INSERT INTO recordings (id, identity, model, source, is_file, state, job_id, voiceprint, finished_at) "
+            "VALUES (?, ?, 'precision-2', ?, 0, 'succeeded', ?, ?, ?)",
+            (number, f"url:{number}", f"https://e.com/{number}", f"job {number}", "V" * 1400, float(number)),
+        )
+        connection.execute("INSERT INTO labels VALUES (?, ?, 1, ?, '{}')", (f"person {number}", number, number))
+    connection.execute("COMMIT")
+    connection.close()
+    return path
+
+
+def test_lines_have_every_row_with_all_that_is_known(ledger, tmp_path, speech):
+    exported = export(ledger, tmp_path / "out.jsonl", "jsonl")
+    ada, eve, june = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert (exported.labels, exported.voiceprints, exported.purged) == (3, 2, 0)
+    assert list(ada) == [*_FIELDS, "extra"]
+    assert (ada["label"], ada["source"], ada["status"]) == ("Ada", "https://e.com/ada.wav?…", "succeeded")
+    assert (ada["voiceprint"], ada["model"]) == (voiceprint_of(_ADA), "precision-2")
+    assert ada["extra"] == {"age": 36, "note": 'says "hi", often'}
+    assert (ada["warnings"], ada["error"], bool(ada["created_at"]), bool(ada["job_id"])) == ([], None, True, True)
+    assert june["source"] == str(speech / "june-fr.wav")
+    assert june["voiceprint"] == voiceprint_of((speech / "june-fr.wav").read_bytes())
+    assert (eve["status"], eve["voiceprint"]) == ("failed", None)
+    assert "The job failed" in eve["error"]
+
+
+def test_a_table_has_the_columns_of_all_lists_behind_its_own(ledger, tmp_path):
+    """A column that is called like one of ours loses nothing."""
+    export(ledger, tmp_path / "out.csv", "csv")
+    with (tmp_path / "out.csv").open(newline="") as file:
+        reader = csv.DictReader(file)
+        rows = {row["label"]: row for row in reader}
+    assert reader.fieldnames == [*_FIELDS, "age", "note", "extra.status", "langs"]
+    assert (rows["Ada"]["age"], rows["Ada"]["note"], rows["Ada"]["langs"]) == ("36", 'says "hi", often', "")
+    assert (rows["June"]["status"], rows["June"]["extra.status"]) == ("succeeded", "on leave")
+    assert rows["June"]["langs"] == '["fr"]'
+    assert rows["Ada"]["voiceprint"] == voiceprint_of(_ADA)
+
+
+def test_an_object_is_ready_for_identification(ledger, tmp_path, speech):
+    export(ledger, tmp_path / "out.json", "json")
+    assert json.loads((tmp_path / "out.json").read_text()) == {
+        "Ada": voiceprint_of(_ADA),
+        "June": voiceprint_of((speech / "june-fr.wav").read_bytes()),
+    }
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "json"])
+async def test_nothing_to_export_is_a_whole_file_too(world, tmp_path, form):
+    path, out = await spoken(world), tmp_path / f"out.{form}"
+    assert (await to_thread(export, path, out, form)).voiceprints == 0
+    await to_thread(check_out, out, form, path)
+    assert {"jsonl": str, "csv": lambda text: text == ",".join(_FIELDS) + "\n", "json": json.loads}[form](
+        out.read_text()
+    ) in ("", True, {})
+
+
+async def test_an_object_never_mixes_models(world, tmp_path):
+    rows = (Row("Ada", "https://e.com/1"), Row("Bob", "https://e.com/2"), Row("Cid", "https://e.com/3", "precision-3"))
+    path, out = await spoken(world, *rows), tmp_path / "out.json"
+    with pytest.raises(ConfigurationError, match=r"precision-2 \(2\), precision-3 \(1\).*--model"):
+        await to_thread(export, path, out, "json")
+    assert not out.exists()
+    await to_thread(export, path, out, "json", model="precision-3")
+    assert json.loads(out.read_text()) == {"Cid": voiceprint_of("https://e.com/3")}
+    with pytest.raises(ConfigurationError, match="no voiceprint of the model 'x', only: precision-2, precision-3"):
+        await to_thread(export, path, out, "json", model="x")
+
+
+async def test_what_was_purged_is_told_and_its_only_place_is_not_overwritten(world, tmp_path):
+    path, first = await spoken(world, *people(3)), tmp_path / "first.jsonl"
+    await to_thread(export, path, first, "jsonl")
+    kept = first.read_text()
+    await to_thread(purge, path)
+    with pytest.raises(ConfigurationError, match="3 voiceprints were purged"):
+        await to_thread(export, path, tmp_path / "x.json", "json")
+    for work in (partial(export, path, first, "jsonl"), partial(check_out, first, "jsonl", path)):
+        with pytest.raises(ConfigurationError, match="may be the only place"):
+            await to_thread(work)
+    assert first.read_text() == kept
+    exported = await to_thread(export, path, tmp_path / "second.jsonl", "jsonl")
+    assert (exported.labels, exported.voiceprints, exported.purged) == (3, 0, 3)
+
+
+def test_the_file_is_private_whatever_was_there_before(ledger, tmp_path):
+    out = tmp_path / "out.jsonl"
+    out.touch(mode=0o644)
+    export(ledger, out, "jsonl")
+    assert stat.S_IMODE(out.stat().st_mode) == 0o600
+
+
+def test_a_link_stays_one(ledger, tmp_path):
+    (tmp_path / "link.jsonl").symlink_to(tmp_path / "real.jsonl")
+    export(ledger, tmp_path / "link.jsonl", "jsonl")
+    assert (tmp_path / "link.jsonl").is_symlink()
+    assert len((tmp_path / "real.jsonl").read_text().splitlines()) == 3
+
+
+async def test_a_failure_halfway_leaves_what_was_there(world, tmp_path):
+    folder = tmp_path / "exports"
+    folder.mkdir()
+    path, out = await spoken(world, *people(3)), folder / "out.jsonl"
+    await to_thread(export, path, out, "jsonl")
+    before = out.read_text()
+    world.ask("UPDATE labels SET extra = 'no JSON' WHERE label = 'person 2'")
+    with pytest.raises(json.JSONDecodeError):
+        await to_thread(export, path, out, "jsonl")
+    assert [file.name for file in folder.iterdir()] == ["out.jsonl"]
+    assert out.read_text() == before
+
+
+def test_rows_are_streamed(large_ledger, tmp_path):
+    """Twenty-eight megabytes of voiceprints pass through a few."""
+    tracemalloc.start()
+    try:
+        for form in ("jsonl", "csv", "json"):
+            export(large_ledger, tmp_path / f"out.{form}", form)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(json.loads((tmp_path / "out.json").read_text())) == 20_000
+    assert peak < 4 * 2**20
+
+
+async def test_all_of_it_is_of_one_moment(world):
+    path = await spoken(world, *people(3))
+    count = "SELECT count(voiceprint) FROM recordings"
+
+    def look():
+        with room._snapshot(path) as connection:
+            yield connection.execute(count).fetchone()
+            world.ask("UPDATE recordings SET voiceprint = NULL WHERE id = 1")
+            yield connection.execute(count).fetchone()
+
+    assert await to_thread(lambda: list(look())) == [(3,), (3,)]
+    assert world.ask(count) == [(2,)]
+
+
+async def test_it_cannot_write_into_the_ledger_that_it_reads(world):
+    connection = await to_thread(open_to_read, await spoken(world, *people(1)))
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        connection.execute("DELETE FROM labels")
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda path: None, "There is no ledger"),
+        (lambda path: path.write_bytes(b"label,source\n" * 100), "is no ledger"),
+        (lambda path: path.touch(), "is empty, or of an earlier version"),
+        (lambda path: path.mkdir(), "cannot be used"),
+    ],
+)
+def test_what_is_no_ledger_is_said_and_nothing_is_made(tmp_path, make: Callable, said):
+    make(tmp_path / "x.ledger")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    with pytest.raises(LedgerError, match=said):
+        export(tmp_path / "x.ledger", tmp_path / "out.jsonl", "jsonl")
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+async def test_only_a_whole_export_is_remembered_as_one(world, tmp_path):
+    path = await spoken(world, Row("Ada", "https://e.com/1"), Row("Cid", "https://e.com/3", "precision-3"))
+    remembered = "SELECT value FROM meta WHERE name LIKE 'exported%' ORDER BY name"
+    await to_thread(export, path, tmp_path / "out.jsonl", "jsonl", model="precision-3")
+    assert world.ask(remembered) == []
+    await to_thread(export, path, tmp_path / "out.jsonl", "jsonl")
+    ((newest,),) = world.ask("SELECT max(finished_at) FROM recordings")
+    assert world.ask(remembered) == [("2",), (repr(newest),)]
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [("a.jsonl", "jsonl"), ("a.CSV", "csv"), ("a.b.json", "json"), ("a.txt", None), ("json", None), (".json", None)],
+)
+def test_the_format_of_a_file(name, form):
+    assert format_of(Path(name)) == form
+
+
+@pytest.mark.parametrize(
+    ("form", "held", "is_fine"),
+    [
+        ("csv", None, True),
+        ("csv", "", True),
+        ("csv", ",".join(_FIELDS) + ",age\nAda,…\n", True),
+        ("csv", "label,source,language\nAda,ada.wav,en\n", False),
+        ("jsonl", '{"label": "Ada", "source": "x", "status": "succeeded", "job_id": "j"}\n', True),
+        ("jsonl", '{"label": "Ada", "source": "ada.wav"}\n', False),
+        ("json", '{\n"Ada": "U0FO"\n}\n', True),
+        ("json", '{"name": "my-package"}', False),
+        ("json", "x" * 5_000_000, False),
+    ],
+)
+def test_a_file_that_holds_something_else_is_not_overwritten(tmp_path, form, held, is_fine):
+    out = tmp_path / "out"
+    if held is not None:
+        out.write_text(held)
+    if is_fine:
+        check_out(out, form, tmp_path / "x.ledger")
+    else:
+        with pytest.raises(ConfigurationError, match="holds something else"):
+            check_out(out, form, tmp_path / "x.ledger")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"] * (held is not None)
+
+
+def test_what_the_command_reads_and_what_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "list.csv").write_text("label,source\n")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "list.csv")
+    with pytest.raises(ConfigurationError, match="is read by this command"):
+        check_out(tmp_path / "link.csv", "csv", tmp_path / "x.ledger", tmp_path / "list.csv")
+    with pytest.raises(ConfigurationError, match="no such file or directory"):
+        check_out(tmp_path / "gone" / "out.csv", "csv", tmp_path / "x.ledger")
+    with pytest.raises(ConfigurationError, match="it is no file"):
+        check_out(tmp_path, "csv", tmp_path / "x.ledger")
+
+
+@given(
+    st.lists(st.text() | st.sampled_from(_FIELDS) | st.sampled_from(["extra.label", "extra.extra.label"]), unique=True)
+)
+def test_no_two_columns_share_a_name(extras):
+    names = [*_FIELDS, *room._column_names(extras)]
+    assert len(set(names)) == len(names) == len(_FIELDS) + len(extras)
