@@ -1,0 +1,253 @@
+"""A part of a recording, in memory: mono FLAC at the recording's own rate, and what it is known by."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+from collections.abc import Iterable
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from pyannote_voiceprint_async.errors import MediaError
+
+from .facts import AudioFacts, facts_of
+from .source import AudioSource
+from .verdict import LONGEST_SECONDS
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from .meter import Meter
+    from .recording import Recording
+
+__all__ = ["Clip", "as_clip", "best_part", "cut", "cut_pieces"]
+
+# What FLAC can say of a rate in its frames and its header, as libFLAC enforces it.
+_HIGHEST_FLAC_RATE = 655_350
+# Times in lists are rounded to hundredths.
+_ROUNDING_SECONDS = 0.01
+# Codings with more than 16 bits. What is lossy has no bits of its own: 16 are more than it kept.
+_FINE = frozenset({"PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ALAC_20", "ALAC_24", "ALAC_32", "DWVW_24"})
+_LARGEST_24, _LARGEST_16 = 2**23 - 1, 2**15 - 1
+
+
+@attrs.frozen
+class Clip:
+    """A part of a recording. Its `repr` hides the voice."""
+
+    audio: bytes = attrs.field(repr=False)
+    """A FLAC file: mono, at the source's rate, 24 bits where the source has more than 16."""
+    sample_rate: int
+    """Samples in a second."""
+    seconds: float
+    """How long it is."""
+    digest: str
+    """The SHA-256, in hexadecimal digits, of the rate and the decoded mono samples in 16 bits. It is equal for equal
+    audio, whether that came from a file of whatever format, from a longer recording or from an array."""
+    facts: AudioFacts
+    """What it is, measured; channels, coding and clipping are those of the source."""
+
+
+def cut(
+    source: AudioSource, start: float | None = None, end: float | None = None, *, longest: float = LONGEST_SECONDS
+) -> Clip:
+    """Cut a part out of a recording. It blocks, and reads no more than it needs where the format can be sought in.
+
+    Args:
+        source: the recording.
+        start: seconds from its beginning; None is the beginning.
+        end: seconds from its beginning; None is its end. Up to 0.01 s beyond the end counts as rounding.
+        longest: seconds that the part may have.
+
+    Raises:
+        MediaError: the part is not inside the recording, is too long, or cannot be read or written as FLAC.
+        ConfigurationError: the extra `[audio]` is missing.
+    """
+    return cut_pieces(source, [(start, end)], longest=longest)
+
+
+def cut_pieces(
+    source: AudioSource, pieces: Iterable[tuple[float | None, float | None]], *, longest: float = LONGEST_SECONDS
+) -> Clip:
+    """Cut several parts out of a recording and join them in their order; for the rest see `cut`."""
+    from .meter import Meter
+    from .recording import opened
+
+    spans = [_seconds(start, end) for start, end in pieces]
+    if not spans:
+        raise MediaError("The clip has no pieces: there is nothing to cut.")
+    with opened(source) as recording:
+        if recording.sample_rate > _HIGHEST_FLAC_RATE:
+            raise MediaError(
+                f"The audio has {recording.sample_rate} samples in a second, and FLAC can have {_HIGHEST_FLAC_RATE}. "
+                "Resample it before."
+            )
+        meter = Meter(recording.sample_rate, recording.subtype)
+        samples = _read(recording, spans, meter, round(longest * recording.sample_rate))
+        # That a recording breaks off elsewhere is nothing to say of the clip.
+        facts = attrs.evolve(
+            facts_of(recording, meter),
+            told_seconds=meter.samples / recording.sample_rate,
+            is_truncated=False,
+            is_unclosed=False,
+        )
+        return _clip(samples, recording, facts)
+
+
+def as_clip(waveform: Any, sample_rate: int, *, longest: float = LONGEST_SECONDS) -> Clip:
+    """Make a clip of samples in memory, without a file.
+
+    Args:
+        waveform: a numpy array, or anything with `.numpy()`, of shape (samples,) or (channels, samples): floats between
+            -1 and 1, or int16.
+        sample_rate: samples in a second.
+        longest: seconds that it may have.
+
+    Raises:
+        MediaError: it is no such array, or too long.
+        ConfigurationError: the extra `[audio]` is missing.
+    """
+    return cut({"waveform": waveform, "sample_rate": sample_rate}, longest=longest)
+
+
+def best_part(
+    source: AudioSource, seconds: float = LONGEST_SECONDS, *, start: float | None = None, end: float | None = None
+) -> tuple[float, float]:
+    """Give start and end of the part with most speech by energy (see `meter`), in seconds. It blocks.
+
+    It decodes everything between `start` and `end` in blocks, and keeps 50 bytes for each second.
+
+    Args:
+        source: the recording.
+        seconds: how long the part is; a shorter recording is its own best part.
+        start: where to look from, in seconds.
+        end: where to look to, in seconds.
+
+    Raises:
+        MediaError: it cannot be read, or `start` and `end` are not inside it.
+        ConfigurationError: the extra `[audio]` is missing.
+    """
+    from .meter import Meter
+    from .recording import opened
+
+    begin, stop = _seconds(start, end)
+    with opened(source) as recording:
+        meter = Meter(recording.sample_rate, recording.subtype)
+        first, count = _place(recording, begin, stop)
+        meter.skipped = first
+        for block in recording.blocks(first, count):
+            meter.feed(block)
+        if not meter.samples:
+            raise _outside(recording, 0, "")
+        left, right = meter.best_window(seconds)
+        return (first + left) / recording.sample_rate, (first + right) / recording.sample_rate
+
+
+def _seconds(start: object, end: object) -> tuple[float, float | None]:
+    begin = 0.0 if start is None else _number(start, "start")
+    stop = None if end is None else _number(end, "end")
+    if stop is not None and begin >= stop:
+        raise MediaError(f"The clip's start ({begin:g} s) is not before its end ({stop:g} s).")
+    return begin, stop
+
+
+def _number(value: object, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | Real) or not math.isfinite(value):
+        raise MediaError(f"The clip's {name} must be a number of seconds, not {value!r:.40}.")
+    if value < 0:
+        raise MediaError(f"The clip's {name} ({float(value):g} s) is before the beginning of the audio.")
+    return float(value)
+
+
+def _place(recording: Recording, start: float, end: float | None) -> tuple[int, int | None]:
+    """Give the first sample, and how many there are; None is all that come."""
+    rate, frames = recording.sample_rate, recording.frames
+    first = round(start * rate)
+    count = None if end is None else max(1, round((end - start) * rate))
+    if frames is None:
+        return first, count
+    if start * rate >= frames:
+        raise _outside(recording, frames, f"before the clip's start at {start:g} s")
+    first = min(first, frames - 1)
+    if count is None:
+        return first, frames - first
+    missing = first + count - frames
+    if missing > max(1.0, _ROUNDING_SECONDS * rate):
+        raise _outside(recording, frames, f"before the clip's end at {end:g} s")
+    # Start and length are rounded each by itself, and may be one sample too far together.
+    return (first - 1, count) if missing == 1 and first else (first, min(count, frames - first))
+
+
+def _read(
+    recording: Recording, spans: list[tuple[float, float | None]], meter: Meter, most: int
+) -> list[NDArray[np.int32]]:
+    places = [(*_place(recording, start, end), end) for start, end in spans]
+    # Rounding may add a sample to each piece.
+    most += len(places)
+    if sum(count or 0 for _, count, _ in places) > most:
+        raise _too_long(sum(count or 0 for _, count, _ in places) / recording.sample_rate, most, recording)
+    samples = []
+    for first, count, end in places:
+        before = meter.samples
+        meter.skipped = first - before
+        for block in recording.blocks(first, count):
+            samples.append(_quantised(meter.feed(block)))
+            if meter.samples > most:
+                raise _too_long(meter.samples / recording.sample_rate, most, recording)
+        got = meter.samples - before
+        if not got or got < (count or 0) - _ROUNDING_SECONDS * recording.sample_rate:
+            wanted = "its end" if end is None else f"the clip's end at {end:g} s"
+            raise _outside(recording, first + got, f"before {wanted}")
+    return samples
+
+
+def _too_long(seconds: float, most: int, recording: Recording) -> MediaError:
+    return MediaError(
+        f"The clip has {seconds:.1f} s or more, and may have {most // recording.sample_rate} s. "
+        "Give start and end of a shorter part, or have it trimmed."
+    )
+
+
+def _outside(recording: Recording, frames: int, before: str) -> MediaError:
+    """Say that the audio ends before the clip does, and whether it should have."""
+    seconds, told = frames / recording.sample_rate, recording.told_seconds
+    if recording.is_unclosed:
+        return MediaError(
+            f"The audio goes on after the {seconds:.2f} s that its header tells: its recording broke off. "
+            "Repair the header: ffmpeg -ignore_length 1 -i FILE -c copy repaired.wav"
+        )
+    reason = ""
+    if told is not None and told > seconds + _ROUNDING_SECONDS:
+        reason = f" (damaged, or not complete: its header tells {told:.2f} s)"
+    if not frames:
+        return MediaError(f"The audio has no samples that can be read{reason}.")
+    return MediaError(f"The audio ends at {seconds:.2f} s{reason}, {before}.")
+
+
+def _quantised(mono: NDArray[np.float64]) -> NDArray[np.int32]:
+    """Give samples in 24 bits, whatever they had: 16 are 256 times as much, exactly."""
+    from .libraries import np
+
+    return np.clip(np.rint(mono * 2.0**23), -(2**23), _LARGEST_24).astype(np.int32)
+
+
+def _clip(pieces: list[NDArray[np.int32]], recording: Recording, facts: AudioFacts) -> Clip:
+    from .libraries import np, sf
+
+    samples = np.concatenate(pieces)
+    coarse = np.minimum(np.rint(samples / 256), _LARGEST_16).astype(np.int16)
+    rate = recording.sample_rate
+    digest = hashlib.sha256(f"{rate} Hz, mono\n".encode())
+    digest.update(coarse.astype("<i2").tobytes())
+    is_fine = recording.subtype in _FINE and bool(np.any(samples & 0xFF))
+    file = io.BytesIO()
+    # As whole numbers: libsndfile would scale floats by 32767, and equal samples would become others.
+    if is_fine:
+        sf.write(file, samples << 8, rate, format="FLAC", subtype="PCM_24")
+    else:
+        sf.write(file, coarse, rate, format="FLAC", subtype="PCM_16")
+    return Clip(file.getvalue(), rate, len(samples) / rate, digest.hexdigest(), facts)

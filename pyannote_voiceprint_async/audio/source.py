@@ -1,0 +1,164 @@
+"""Where audio comes from: a file, its bytes, or samples in memory. Whatever it is, it is read through one door."""
+
+import io
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, TypeAlias
+
+from pyannote_voiceprint_async.errors import MediaError
+
+__all__ = ["AudioSource", "Door", "foreign_format", "opened_door"]
+
+AudioSource: TypeAlias = "os.PathLike[str] | bytes | IO[bytes] | Mapping[str, Any]"
+"""A path, the bytes of a file, an open binary file that can be rewound, or `{"waveform": …, "sample_rate": …}`."""
+
+# What the API may well read, and libsndfile does not: by its first bytes.
+_FOREIGN = (
+    (4, b"ftyp", "MP4/M4A"),
+    (0, b"\x1a\x45\xdf\xa3", "WebM/Matroska"),
+    (0, b"\x30\x26\xb2\x75", "WMA/ASF"),
+    (0, b"#!AMR", "AMR"),
+    (0, b"\xff\xf1", "AAC"),
+    (0, b"\xff\xf9", "AAC"),
+    (0, b"FLV\x01", "FLV"),
+)
+_HEAD_BYTES = 12
+
+
+class Door:
+    """A file of bytes as libsndfile wants it: from where it stood, and in full reads.
+
+    `readinto` is called from C, where an exception cannot pass; `check` raises what happened meanwhile.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file: Any = file
+        self._begin = file.tell()
+        self.size = file.seek(0, os.SEEK_END) - self._begin
+        self._at = 0
+        self._error: MediaError | None = None
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move, and give the new place."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def tell(self) -> int:
+        """Give the place."""
+        return self._at
+
+    def read(self, count: int) -> bytes:
+        """Give so many bytes, fewer only at the end.
+
+        Raises:
+            MediaError: the file cannot be read.
+        """
+        pieces = []
+        try:
+            self._file.seek(self._begin + self._at)
+            while count > 0 and (piece := self._file.read(count)):
+                pieces.append(piece)
+                count -= len(piece)
+                self._at += len(piece)
+            return b"".join(pieces)
+        except Exception as exc:  # noqa: BLE001 - whatever a file of the caller's raises
+            raise MediaError(f"The audio cannot be read ({_why(exc)}).") from None
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer, and give how many bytes there were."""
+        try:
+            found = self.read(len(buffer))
+        except MediaError as error:
+            self._error = error
+            return 0
+        buffer[: len(found)] = found
+        return len(found)
+
+    def check(self) -> None:
+        """Raise what reading could not.
+
+        Raises:
+            MediaError: the file cannot be read.
+        """
+        if self._error is not None:
+            raise self._error
+
+    def rewind(self) -> None:
+        """Leave the file where it was found, so that the next one finds the same audio."""
+        self._file.seek(self._begin)
+
+
+@contextmanager
+def opened_door(source: object) -> Iterator[Door]:
+    """Open a file or its bytes. A file of the caller's stays open, and where it was.
+
+    Raises:
+        MediaError: it is missing, no regular file, empty, open as text, or cannot be rewound.
+    """
+    if isinstance(source, os.PathLike):
+        with _opened(source) as file:
+            yield _door(file)
+    elif isinstance(source, bytes | bytearray | memoryview):
+        yield _door(io.BytesIO(source))
+    elif hasattr(source, "read"):
+        door = _door(source)
+        try:
+            yield door
+        finally:
+            door.rewind()
+    else:
+        raise MediaError(
+            f"The audio must be a pathlib.Path, bytes, an open binary file, or a mapping with 'waveform' and "
+            f"'sample_rate', not {type(source).__name__}."
+        )
+
+
+def foreign_format(source: AudioSource) -> str | None:
+    """Give the name of a format that the API may read and this room cannot ("MP4/M4A"), by its first bytes.
+
+    Raises:
+        MediaError: the file cannot be opened.
+    """
+    if isinstance(source, Mapping):
+        return None
+    with opened_door(source) as door:
+        return foreign_name(door)
+
+
+def foreign_name(door: Door) -> str | None:
+    """Do what `foreign_format` does, for what is open already."""
+    door.seek(0)
+    head = door.read(_HEAD_BYTES)
+    return next((name for at, magic, name in _FOREIGN if head.startswith(magic, at)), None)
+
+
+def _opened(path: os.PathLike[str]) -> IO[bytes]:
+    try:
+        # Before it is opened: opening a named pipe would wait for somebody who writes.
+        mode = Path(path).stat().st_mode
+        if stat.S_ISREG(mode):
+            return Path(path).open("rb")
+    except (OSError, ValueError) as exc:
+        raise MediaError(f"The audio file cannot be opened ({_why(exc)}): {os.fspath(path)}") from None
+    kind = "is a directory" if stat.S_ISDIR(mode) else "it is no regular file"
+    raise MediaError(f"The audio file cannot be opened ({kind}): {os.fspath(path)}")
+
+
+def _door(file: Any) -> Door:
+    if isinstance(file, io.TextIOBase):
+        raise MediaError("The file is open as text. Open it in binary mode: open(path, 'rb').")
+    try:
+        door = Door(file)
+    except (OSError, ValueError, AttributeError) as exc:
+        raise MediaError(f"The audio cannot be rewound ({_why(exc)}). Give a path, or its bytes.") from None
+    if door.size <= 0:
+        raise MediaError("The audio is empty: there is not one byte in it.")
+    return door
+
+
+def _why(exc: Exception) -> str:
+    return (getattr(exc, "strerror", None) or str(exc) or type(exc).__name__).lower()

@@ -1,0 +1,169 @@
+"""What of a recording is one speaker alone, chosen by its RTTM."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePath
+from typing import NamedTuple
+
+import attrs
+
+from pyannote_voiceprint_async.errors import MediaError, Problem
+
+from .rttm import Turn, turns_of
+from .verdict import LONGEST_SECONDS, SHORTEST_SECONDS
+
+__all__ = ["SpeakerClip", "clips_from_rttm", "pick"]
+
+_MICRO = 1_000_000
+# Diarization rounds to its frames, and lossy files have a few samples more or less.
+_SLACK_SECONDS, _SLACK_SHARE = 1.0, 0.01
+_NAMES_SHOWN = 5
+
+
+@attrs.frozen
+class SpeakerClip:
+    """Where one speaker can be heard alone: what `cut_pieces` takes."""
+
+    label: str
+    """The speaker's name in the RTTM. Identification takes none that begins with `speaker_`, in any case."""
+    pieces: tuple[tuple[float, float], ...]
+    """Starts and ends in seconds, in the order of time."""
+
+    @property
+    def seconds(self) -> float:
+        """How long the pieces are together."""
+        return round(sum(end - start for start, end in self.pieces), 6)
+
+
+class _Piece(NamedTuple):
+    start: int
+    end: int
+
+    @property
+    def length(self) -> int:
+        return self.end - self.start
+
+
+def clips_from_rttm(
+    rttm: os.PathLike[str] | str | Iterable[str],
+    audio: os.PathLike[str],
+    *,
+    longest: float = LONGEST_SECONDS,
+    shortest: float = SHORTEST_SECONDS,
+    file_id: str | None = None,
+) -> list[SpeakerClip | Problem]:
+    """Choose for each speaker the longest turns that overlap nobody. It blocks.
+
+    Args:
+        rttm: a file, its text, or its lines.
+        audio: the recording that it tells of.
+        longest: seconds for each speaker, all pieces together.
+        shortest: seconds of a piece; shorter ones are not used.
+        file_id: the recording's name in the RTTM. None is the only one there, or the audio file's name without suffix.
+
+    Returns:
+        One for each speaker in the order of appearance: what to cut, or a `Problem` where nobody can be heard alone.
+
+    Raises:
+        MediaError: the RTTM has garbage, is of several recordings or of another one, or the audio cannot be read.
+        ConfigurationError: the extra `[audio]` is missing.
+    """
+    turns = _of_one_file(turns_of(rttm), PurePath(audio).stem, file_id)
+    length = _seconds(audio)
+    last = max(turn.end for turn in turns) / _MICRO
+    if last > length + max(_SLACK_SECONDS, _SLACK_SHARE * length):
+        raise MediaError(
+            f"The RTTM tells of {last:.1f} s, and the audio has {length:.1f} s. They are not of the same recording, "
+            "or the audio is not complete."
+        )
+    return pick(turns, longest=longest, shortest=shortest, until=length)
+
+
+def pick(
+    turns: Iterable[Turn],
+    *,
+    longest: float = LONGEST_SECONDS,
+    shortest: float = SHORTEST_SECONDS,
+    until: float | None = None,
+) -> list[SpeakerClip | Problem]:
+    """Choose among turns of one recording; see `clips_from_rttm`. Pure.
+
+    Args:
+        turns: who speaks when.
+        longest: seconds for each speaker, all pieces together.
+        shortest: seconds of a piece.
+        until: where the recording ends, in seconds.
+    """
+    # Down to the microsecond before the end, never one after it.
+    limit = None if until is None else int(until * _MICRO)
+    by_start = sorted(turns, key=lambda turn: (turn.start, turn.end))
+    alone = _alone(by_start)
+    return [
+        _chosen(speaker, _shortened(alone[speaker], limit), round(longest * _MICRO), round(shortest * _MICRO))
+        for speaker in dict.fromkeys(turn.speaker for turn in by_start)
+    ]
+
+
+def _alone(turns: Sequence[Turn]) -> Mapping[str, Sequence[_Piece]]:
+    """Sweep over all beginnings and ends, and note where exactly one speaker speaks."""
+    events = sorted(event for turn in turns for event in ((turn.start, 1, turn.speaker), (turn.end, -1, turn.speaker)))
+    pieces: dict[str, list[_Piece]] = defaultdict(list)
+    speaking: dict[str, int] = {}
+    before = 0
+    for moment, change, speaker in events:
+        if moment > before and len(speaking) == 1:
+            _extend(pieces[next(iter(speaking))], _Piece(before, moment))
+        before = moment
+        # A speaker's own turns may overlap: they are counted.
+        speaking[speaker] = speaking.get(speaker, 0) + change
+        if not speaking[speaker]:
+            del speaking[speaker]
+    return pieces
+
+
+def _extend(pieces: list[_Piece], piece: _Piece) -> None:
+    if pieces and pieces[-1].end == piece.start:
+        piece = _Piece(pieces.pop().start, piece.end)
+    pieces.append(piece)
+
+
+def _shortened(pieces: Sequence[_Piece], limit: int | None) -> Sequence[_Piece]:
+    return pieces if limit is None else [_Piece(start, min(end, limit)) for start, end in pieces if start < limit]
+
+
+def _chosen(speaker: str, pieces: Sequence[_Piece], longest: int, shortest: int) -> SpeakerClip | Problem:
+    chosen, left = [], longest
+    for piece in sorted(pieces, key=lambda piece: (-piece.length, piece.start)):
+        # The longest come first: after one that is too short, or room for none, nothing is left to find.
+        if min(piece.length, left) < shortest:
+            break
+        chosen.append(_Piece(piece.start, min(piece.end, piece.start + left)))
+        left -= chosen[-1].length
+    if not chosen:
+        heard = max((piece.length for piece in pieces), default=0) / _MICRO
+        return Problem(
+            f"speaks alone for {heard:.2f} s at most, and {shortest / _MICRO:g} s are needed; "
+            "enroll this voice from another recording",
+            speaker,
+        )
+    return SpeakerClip(speaker, tuple((start / _MICRO, end / _MICRO) for start, end in sorted(chosen)))
+
+
+def _of_one_file(turns: Sequence[Turn], stem: str, file_id: str | None) -> Sequence[Turn]:
+    there = list(dict.fromkeys(turn.file_id for turn in turns))
+    if file_id is None:
+        file_id = there[0] if len(there) == 1 else stem
+    if file_id not in there:
+        names = ", ".join(there[:_NAMES_SHOWN]) + (", …" if len(there) > _NAMES_SHOWN else "")
+        raise MediaError(f"The RTTM has no turns of {file_id!r}, only of: {names}. Say which with file_id.")
+    return [turn for turn in turns if turn.file_id == file_id]
+
+
+def _seconds(audio: os.PathLike[str]) -> float:
+    from .recording import opened
+
+    with opened(audio) as recording:
+        if recording.frames is not None:
+            return recording.frames / recording.sample_rate
+        return sum(len(block) for block in recording.blocks()) / recording.sample_rate

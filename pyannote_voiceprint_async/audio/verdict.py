@@ -1,0 +1,132 @@
+"""What the facts of a recording mean for a voiceprint: a table, and nothing else."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import attrs
+
+from .facts import AudioFacts
+
+__all__ = ["LONGEST_SECONDS", "SHORTEST_SECONDS", "Finding", "judge"]
+
+LONGEST_SECONDS = 30.0
+"""What the API takes for a voiceprint (docs.pyannote.ai: one speaker, at most 30 seconds, at most 100 MiB; the size is
+`endpoints.LARGEST_VOICEPRINT_AUDIO`)."""
+
+# From here on the numbers are our own: where a voiceprint is hardly worth its price. The API documents no such limits.
+SHORTEST_SECONDS = 1.0
+"""There is hardly a word in less."""
+_SILENT_DBFS, _NEARLY_SILENT_DBFS = -60.0, -45.0
+# Speech lies between -30 and -15 dBFS where somebody looked at a meter. At -60 dBFS, 16 bits have about six left.
+_CLIPPED_SHARE = 0.001
+# A recording at its loudest touches full scale now and then; one sample in a thousand is a flattened voice.
+_LITTLE_SPEECH = 1.0
+
+
+@attrs.frozen
+class Finding:
+    """One thing to tell about a recording."""
+
+    code: str
+    """What it is, for programs: "too_long", "silent", …"""
+    message: str
+    """What it is and what to do, for people. It begins in lower case, as `Problem.message` does."""
+    is_fatal: bool
+    """Whether the recording should not be enrolled."""
+
+
+class _Rule(NamedTuple):
+    code: str
+    is_fatal: bool
+    applies: Callable[[AudioFacts], bool]
+    message: str
+    """Filled in with the facts."""
+
+
+def _has_sound(facts: AudioFacts) -> bool:
+    return facts.seconds > 0 and facts.loudness_dbfs >= _SILENT_DBFS
+
+
+_RULES = (
+    _Rule(
+        "empty",
+        True,
+        lambda facts: not (facts.seconds or facts.is_unclosed or facts.is_truncated),
+        "has no samples that can be read, only a header; record or copy it anew",
+    ),
+    _Rule(
+        "unclosed",
+        True,
+        lambda facts: facts.is_unclosed,
+        "goes on after the {told_seconds:.1f} s that its header tells: its recording broke off; repair the "
+        "header: ffmpeg -ignore_length 1 -i FILE -c copy repaired.wav",
+    ),
+    _Rule(
+        "truncated",
+        True,
+        lambda facts: facts.is_truncated,
+        "ends or is damaged after {seconds:.1f} of the {told_seconds:.1f} s that its header tells; copy it anew, or "
+        "cut out a part that is there with start and end",
+    ),
+    _Rule(
+        "too_short",
+        True,
+        lambda facts: 0 < facts.seconds < SHORTEST_SECONDS,
+        "lasts {seconds:.2f} s; a voice needs at least 1 s, better 10: record more",
+    ),
+    _Rule(
+        "silent",
+        True,
+        lambda facts: facts.seconds > 0 and not _has_sound(facts),
+        "is silent ({loudness_dbfs:.0f} dBFS); see whether the right microphone, channel or part was recorded",
+    ),
+    _Rule(
+        "nearly_silent",
+        False,
+        lambda facts: _has_sound(facts) and facts.loudness_dbfs < _NEARLY_SILENT_DBFS,
+        "is nearly silent ({loudness_dbfs:.0f} dBFS); see whether somebody speaks in it",
+    ),
+    _Rule(
+        "little_speech",
+        False,
+        lambda facts: _has_sound(facts) and facts.seconds >= SHORTEST_SECONDS and facts.speech_seconds < _LITTLE_SPEECH,
+        "has {speech_seconds:.1f} s that rise above their background as speech does; see whether somebody speaks in it",
+    ),
+    _Rule(
+        "clipped",
+        False,
+        lambda facts: facts.clipped >= _CLIPPED_SHARE,
+        "is clipped ({clipped:.1%} of its samples are at full scale), which distorts the voice; record it less loudly",
+    ),
+    _Rule(
+        "channels",
+        False,
+        lambda facts: facts.channels > 1,
+        "has {channels} channels, which are mixed down to one; see that they have the same speaker",
+    ),
+)
+_TOO_LONG = _Rule(
+    "too_long",
+    True,
+    # A lossy file has a few samples more than was put in.
+    lambda facts: round(facts.seconds, 2) > LONGEST_SECONDS,
+    "lasts {seconds:.2f} s; a voiceprint takes at most 30 s: cut it with start and end, or have it trimmed",
+)
+_TRIMMED = _TOO_LONG._replace(
+    code="trimmed",
+    is_fatal=False,
+    message="lasts {seconds:.1f} s; only the 30 s with most speech are used",
+)
+
+
+def judge(facts: AudioFacts, *, trims: bool = False) -> tuple[Finding, ...]:
+    """Say what there is to say, what is fatal first.
+
+    Args:
+        facts: of the recording.
+        trims: whether its best part is taken where it is too long.
+    """
+    rules = (_TRIMMED if trims else _TOO_LONG, *_RULES)
+    said = attrs.asdict(facts)
+    findings = [Finding(rule.code, rule.message.format(**said), rule.is_fatal) for rule in rules if rule.applies(facts)]
+    return tuple(sorted(findings, key=lambda finding: not finding.is_fatal))

@@ -1,0 +1,96 @@
+"""Samples in memory, as numpy and what is like it hold them.
+
+It imports numpy, so it is imported inside functions only.
+"""
+
+import operator
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pyannote_voiceprint_async.errors import MediaError
+
+from .libraries import NDArray, np
+
+__all__ = ["Waveform", "waveform_of"]
+
+_BLOCK_SAMPLES = 32 * 1024
+_KEYS = {"waveform", "sample_rate"}
+_DIMENSIONS = (1, 2)
+# In either order of bytes.
+_INT16 = ("i", 2)
+
+
+class Waveform:
+    """An array of shape (channels, samples) as a recording; see `recording.Recording`."""
+
+    format = "waveform"
+    is_truncated = False
+    is_unclosed = False
+
+    def __init__(self, samples: NDArray[Any], sample_rate: int) -> None:
+        self._samples = samples
+        self.sample_rate = sample_rate
+        self.channels = samples.shape[0]
+        self.frames: int | None = samples.shape[1]
+        self.told_seconds: float | None = samples.shape[1] / sample_rate
+        self.subtype = "PCM_16" if samples.dtype.kind == "i" else "FLOAT"
+
+    def blocks(self, first: int = 0, count: int | None = None) -> Iterator[NDArray[np.float64]]:
+        """Give it in blocks of shape (frames, channels)."""
+        end = self._samples.shape[1] if count is None else min(first + count, self._samples.shape[1])
+        step = max(1, _BLOCK_SAMPLES // self.channels)
+        for at in range(first, end, step):
+            block = self._samples[:, at : min(at + step, end)].T.astype(np.float64)
+            if self._samples.dtype.kind == "i":
+                block /= 2.0**15
+            yield block
+
+
+def waveform_of(given: Mapping[str, Any]) -> Waveform:
+    """Read `{"waveform": array, "sample_rate": int}`.
+
+    Raises:
+        MediaError: a key is missing or unknown, or what it has is not what it should be.
+    """
+    if set(given) != _KEYS:
+        names = ", ".join(sorted(map(repr, given))) or "nothing"
+        raise MediaError(f"A waveform is a mapping with 'waveform' and 'sample_rate'; this one has {names}.")
+    return Waveform(_samples(given["waveform"]), _rate(given["sample_rate"]))
+
+
+def _rate(value: Any) -> int:
+    try:
+        rate = operator.index(value)
+    except TypeError:
+        raise MediaError(f"The sample_rate must be a whole number of hertz, not {value!r:.40}.") from None
+    if isinstance(value, bool) or rate <= 0:
+        raise MediaError(f"The sample_rate must be a positive number of hertz, not {value!r:.40}.")
+    return rate
+
+
+def _samples(value: Any) -> NDArray[Any]:
+    array = _array(value)
+    if array.dtype.kind != "f" and (array.dtype.kind, array.dtype.itemsize) != _INT16:
+        raise MediaError(f"The waveform's samples are {array.dtype}; give floats between -1 and 1, or int16.")
+    if array.ndim not in _DIMENSIONS:
+        raise MediaError(f"The waveform has the shape {array.shape}; it must be (samples,) or (channels, samples).")
+    array = np.atleast_2d(array)
+    channels, samples = array.shape
+    if not channels or not samples:
+        raise MediaError(f"The waveform is empty: it has {channels} channels with {samples} samples.")
+    if channels > samples:
+        raise MediaError(
+            f"The waveform has the shape {array.shape}, which is {channels} channels with {samples} samples each. "
+            "Channels come first: give waveform.T."
+        )
+    return array
+
+
+def _array(value: Any) -> NDArray[Any]:
+    try:
+        # A torch tensor that learns, or lives on a GPU, gives its numbers only after these.
+        for step in ("detach", "cpu", "numpy"):
+            value = getattr(value, step, lambda same=value: same)()
+        return np.asarray(value)
+    except Exception as exc:  # noqa: BLE001 - whatever a foreign array raises
+        raise MediaError(f"The waveform cannot be turned into a numpy array ({exc!s:.200}).") from None

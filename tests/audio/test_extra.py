@@ -1,0 +1,44 @@
+"""The extra `[audio]`: nothing of it is loaded before it is needed, and who lacks it is told what to install."""
+
+import subprocess
+import sys
+
+import pytest
+
+CALLS = (
+    "look_at(b'RIFF')",
+    "cut(b'RIFF', 0, 1)",
+    "best_part(b'RIFF')",
+    "as_clip([0.0], 8000)",
+    "clips_from_rttm('SPEAKER a 1 0 5 <NA> <NA> anna', pathlib.Path('a.wav'))",
+)
+
+SENTENCE = (
+    "Looking into audio needs soundfile, which is not installed here. "
+    "Install the extra: pip install 'pyannote-voiceprint-async[audio]'"
+)
+
+
+def run(program):
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
+    return done.stdout.split("\n")[:-1]
+
+
+def test_importing_loads_neither_soundfile_nor_numpy():
+    """Nor does what needs neither: reading an RTTM, and choosing from it."""
+    program = (
+        "import sys, pyannote_voiceprint_async\n"
+        "from pyannote_voiceprint_async.audio import pick, turns_of\n"
+        "pick(turns_of('SPEAKER a 1 0 5 <NA> <NA> anna'))\n"
+        "print(sorted({'soundfile', 'numpy'} & set(sys.modules)))\n"
+    )
+    assert run(program) == ["[]"]
+
+
+@pytest.mark.parametrize("missing", ["numpy", "soundfile"])
+def test_without_the_extra_every_call_says_what_to_install(missing):
+    program = f"import pathlib, sys\nsys.modules[{missing!r}] = None\nfrom pyannote_voiceprint_async.audio import *\n"
+    program += "from pyannote_voiceprint_async import ConfigurationError\n"
+    for call in CALLS:
+        program += f"try:\n    {call}\nexcept ConfigurationError as error:\n    print(error)\n"
+    assert run(program) == [SENTENCE] * len(CALLS)

@@ -1,0 +1,201 @@
+import io
+
+import attrs
+import numpy as np
+import pytest
+from audio_files import FLOAT, RATE, encoded, speechlike, wav, with_flac_length
+
+from pyannote_voiceprint_async.audio import look_at
+from pyannote_voiceprint_async.errors import MediaError
+
+SPEECH = speechlike()
+
+
+@pytest.mark.parametrize(
+    ("name", "seconds"),
+    [
+        ("allison-en.wav", 15.18),
+        ("allison-es.wav", 14.81),
+        ("carlo-it.wav", 12.92),
+        ("ivrvoice-ru.wav", 10.66),
+        ("june-fr.wav", 13.16),
+        ("../conversation/conversation.flac", 75.62),
+    ],
+)
+def test_real_speech_is_mostly_speech(speech, name, seconds):
+    facts = look_at(speech / name)
+    assert (round(facts.seconds, 2), facts.sample_rate, facts.channels) == (seconds, 8000, 1)
+    assert 0.7 * facts.seconds < facts.speech_seconds < 0.95 * facts.seconds
+    assert -25 < facts.loudness_dbfs < -15
+    assert facts.clipped == 0
+    assert facts.told_seconds == facts.seconds
+    assert not facts.is_truncated
+    assert not facts.is_unclosed
+
+
+@pytest.mark.parametrize(
+    ("kind", "subtype", "rate"),
+    [
+        ("WAV", "PCM_16", 16000),
+        ("WAV", "PCM_U8", 8000),
+        ("WAV", "DOUBLE", 48000),
+        ("WAV", "GSM610", 8000),
+        ("WAV", "IMA_ADPCM", 16000),
+        ("FLAC", "PCM_24", 44100),
+        ("OGG", "VORBIS", 16000),
+        ("OGG", "OPUS", 48000),
+        ("MP3", "MPEG_LAYER_III", 44100),
+        ("AIFF", "PCM_16", 22050),
+        ("AU", "ULAW", 8000),
+        ("RF64", "PCM_16", 16000),
+        ("W64", "PCM_16", 16000),
+    ],
+)
+def test_formats_are_named_and_measured_alike(kind, subtype, rate):
+    samples = (
+        np.tile(speechlike(rate=rate), (2, 1)).T if subtype not in {"GSM610", "IMA_ADPCM"} else speechlike(rate=rate)
+    )
+    facts = look_at(encoded(samples / 2**15, rate=rate, kind=kind, subtype=subtype))
+    assert (facts.format, facts.subtype, facts.sample_rate) == (kind, subtype, rate)
+    assert facts.channels == samples.ndim
+    assert facts.seconds == pytest.approx(2.0, abs=0.05)
+    assert facts.loudness_dbfs == pytest.approx(-16.5, abs=0.5)
+    assert facts.speech_seconds == pytest.approx(1.0, abs=0.2)
+    assert not facts.is_truncated
+    assert not facts.is_unclosed
+
+
+@pytest.mark.parametrize("wrap", [bytes, io.BytesIO], ids=["bytes", "file"])
+def test_bytes_files_and_paths_are_the_same_audio(tmp_path, wrap):
+    path = tmp_path / "voice.wav"
+    path.write_bytes(wav(SPEECH))
+    assert look_at(wrap(wav(SPEECH))) == look_at(path)
+
+
+def test_a_file_of_the_callers_is_read_from_where_it_stands_and_left_there():
+    file = io.BytesIO(b"something" + wav(SPEECH))
+    file.seek(9)
+    assert look_at(file) == look_at(file) == look_at(wav(SPEECH))
+    assert file.tell() == 9
+
+
+def test_a_waveform_has_facts_like_a_file():
+    facts = look_at({"waveform": SPEECH, "sample_rate": RATE})
+    expected = look_at(wav(SPEECH))
+    assert facts == attrs.evolve(expected, format="waveform")
+
+
+@pytest.mark.parametrize(
+    ("samples", "expected"),
+    [
+        (np.zeros(RATE, np.int16), -120.0),
+        (np.full(RATE, -32768, np.int16), 0.0),
+        (np.full(RATE, 328, np.int16), -40.0),
+        (np.stack([SPEECH, -SPEECH], axis=1), -120.0),
+    ],
+    ids=["digital silence", "full scale", "one percent", "channels that cancel each other out"],
+)
+def test_loudness_is_that_of_the_mono_mix(samples, expected):
+    assert look_at(encoded(samples)).loudness_dbfs == pytest.approx(expected, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("samples", "subtype", "expected"),
+    [
+        (np.array([32767, -32768, 32766, 0], np.int16), "PCM_16", 0.5),
+        (np.array([[32767, 0], [0, 0]], np.int16), "PCM_16", 0.25),
+        (np.array([32767, 0, 0, 0], np.int16), "PCM_U8", 0.25),
+        (np.array([32767, -32768, 0, 0], np.int16), "ULAW", 0.5),
+        (np.array([1.5, -1.0, 0.9, 0.0]), "FLOAT", 0.5),
+    ],
+)
+def test_clipped_is_the_share_of_samples_at_full_scale_of_their_coding(samples, subtype, expected):
+    kind = "AU" if subtype == "ULAW" else "WAV"
+    assert look_at(encoded(samples, kind=kind, subtype=subtype)).clipped == expected
+
+
+def test_steady_noise_is_no_speech():
+    noise = (np.random.default_rng(1).normal(size=5 * RATE) * 3000).astype(np.int16)
+    assert look_at(wav(noise)).speech_seconds == 0
+
+
+@pytest.mark.parametrize(
+    ("data", "seconds", "told", "is_truncated", "is_unclosed"),
+    [
+        (wav(SPEECH), 2.0, 2.0, False, False),
+        (wav(SPEECH, tail=b"LIST\x04\0\0\0abcd"), 2.0, 2.0, False, False),
+        (wav(SPEECH, tail=bytes(4096)), 2.0, 2.0, False, False),
+        (wav(SPEECH)[:32044], 1.0, 2.0, True, False),
+        (wav(SPEECH, data_length=640_000), 2.0, 20.0, True, False),
+        (wav(SPEECH, data_length=0xFFFFFFFF, riff_length=0xFFFFFFFF), 2.0, 2.0, False, False),
+        (wav(SPEECH, data_length=0x7FFFF000), 2.0, 2.0, False, False),
+        (wav(SPEECH, data_length=0, riff_length=0), 0.0, 0.0, False, True),
+        (wav(SPEECH, data_length=32000), 1.0, 1.0, False, True),
+        (wav(SPEECH)[:44], 0.0, 0.0, False, False),
+        (with_flac_length(encoded(SPEECH), 0), 2.0, 2.0, False, False),
+        (with_flac_length(encoded(SPEECH), 64000), 2.0, 4.0, True, False),
+        (encoded(SPEECH, kind="RF64", subtype="PCM_16")[:-32000], 1.0, 2.0, True, False),
+    ],
+    ids=[
+        "right", "with another chunk", "filled up with zeros", "truncated", "tells ten times as much",
+        "streamed by ffmpeg", "streamed by sox", "never closed", "tells half", "only a header",
+        "FLAC of unknown length", "FLAC that tells twice", "RF64 truncated",
+    ],
+)  # fmt: skip
+def test_headers_that_lie_are_found_out(data, seconds, told, is_truncated, is_unclosed):
+    facts = look_at(data)
+    assert (facts.seconds, facts.is_truncated, facts.is_unclosed) == (seconds, is_truncated, is_unclosed)
+    assert facts.told_seconds == pytest.approx(told, abs=0.001)
+
+
+@pytest.mark.parametrize("kind", ["FLAC", "MP3"])
+def test_half_a_file_is_truncated(kind):
+    data = encoded(speechlike(20.0), kind=kind)
+    facts = look_at(data[: len(data) // 2])
+    assert facts.is_truncated
+    assert facts.told_seconds == pytest.approx(20.0, abs=0.1)
+    assert 5 < facts.seconds < 11
+
+
+def test_an_mp3_that_tells_no_length_is_never_called_truncated():
+    """Its length is libsndfile's guess from the bit rate, which goes wrong where that varies."""
+    data = encoded(speechlike(5.0), kind="MP3")
+    place = max(data.find(mark) for mark in (b"Xing", b"Info"))
+    assert 0 < place < 512
+    # An ordinary frame in its stead.
+    facts = look_at(b"ID3\x04\0\0\0\0\x01\x00" + bytes(128) + data[:place] + bytes(4) + data[place + 4 : -2000])
+    assert not facts.is_truncated
+    assert facts.seconds > 2
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"", "The audio is empty: there is not one byte in it."),
+        (b"RIFF", "The file is no audio: it is in none of the formats that are known. Give WAV, FLAC, MP3"),
+        (b"hello world\n" * 100, "The file is no audio"),
+        (("hello world" * 100).encode("utf-16"), "The file is no audio"),
+        (b"\x89PNG\r\n" + bytes(1000), "The file is no audio"),
+        (b"\xff\xfb\x90\x64" + bytes(3000), "The file is no audio"),
+        (b"\0\0\0\x20ftypM4A " + bytes(1000), "The audio is MP4/M4A, which cannot be looked into here."),
+        (b"\x1a\x45\xdf\xa3" + bytes(1000), "The audio is WebM/Matroska, which cannot be looked into here."),
+        (wav(bytes(100), channels=0), "its header is damaged (channel count is zero). Export or copy it anew."),
+        (wav(bytes(100), rate=0), "The audio cannot be read, because its header is damaged"),
+        (wav(bytes(8000), channels=2000), "its header is damaged (too many channels specified)"),
+        (wav(np.full(RATE, np.nan, np.float32), tag=FLOAT), "no numbers (NaN or infinite), the first at 0.00 s."),
+        (
+            wav(np.r_[np.zeros(RATE), np.inf, np.zeros(RATE)].astype(np.float32), tag=FLOAT),
+            "no numbers (NaN or infinite), the first at 1.00 s.",
+        ),
+        (wav(SPEECH.astype(np.float32), tag=FLOAT), "where floats must lie between -1 and 1."),
+    ],
+    ids=[
+        "empty", "four bytes", "text", "UTF-16 text", "picture", "MP3 mark only", "M4A", "WebM", "zero channels",
+        "zero rate", "2000 channels", "NaN", "infinity", "floats of another scale",
+    ],
+)  # fmt: skip
+def test_what_is_no_audio_is_told_in_one_sentence(data, sentence):
+    with pytest.raises(MediaError) as caught:
+        look_at(data)
+    assert sentence in str(caught.value)
+    assert not caught.value.retryable

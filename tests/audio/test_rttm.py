@@ -1,0 +1,68 @@
+import pytest
+
+from pyannote_voiceprint_async.audio import Turn, turns_of
+from pyannote_voiceprint_async.errors import MediaError
+
+LINE = "SPEAKER talk 1 1.250 2.5 <NA> <NA> anna <NA> <NA>"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LINE,
+        LINE + "\n",
+        LINE.replace(" ", "\t") + "\r\n",
+        "SPEAKER talk 1 1.25 2.5 <NA> <NA> anna",
+        "SPEAKER talk 1 1.25 2.5 <NA> <NA> anna <NA>",
+        "SPEAKER talk 1 +125e-2 2.5 <NA> <NA> anna <NA> <NA>",
+        f";; a comment\n# another\n\nSPKR-INFO talk 1 <NA> <NA> <NA> unknown anna <NA>\n{LINE}\n",
+        f"{LINE}\nSPEAKER talk 1 9 0 <NA> <NA> anna <NA> <NA>",
+    ],
+)
+def test_turns_are_read(text):
+    assert turns_of(text) == [Turn("talk", "anna", 1_250_000, 3_750_000)]
+
+
+def test_lines_and_files_are_read_alike(tmp_path):
+    path = tmp_path / "talk.rttm"
+    path.write_text(LINE, encoding="utf-8-sig")
+    assert turns_of(path) == turns_of([LINE]) == turns_of(LINE)
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("garbage", "begins with 'garbage', not with SPEAKER"),
+        ("speaker talk 1 1.25 2.5 <NA> <NA> anna <NA> <NA>", "begins with 'speaker'"),
+        ("SPEAKER talk 1 1.25", "has 4 fields, not 8 to 10"),
+        ("SPEAKER talk 1 1.25 2.5 <NA> <NA> anna maria smith <NA> <NA>", "has 12 fields, not 8 to 10"),
+        ("SPEAKER talk 1 one 2.5 <NA> <NA> anna <NA> <NA>", "has 'one' for a start"),
+        ("SPEAKER talk 1 1.25 -2.5 <NA> <NA> anna <NA> <NA>", "has '-2.5' for a duration"),
+        ("SPEAKER talk 1 nan 2.5 <NA> <NA> anna <NA> <NA>", "has 'nan' for a start"),
+        ("SPEAKER talk 1 1.25 inf <NA> <NA> anna <NA> <NA>", "has 'inf' for a duration"),
+        ("SPEAKER talk 1 1_0 2.5 <NA> <NA> anna <NA> <NA>", "has '1_0' for a start"),
+        ("SPEAKER talk 1 1e99 2.5 <NA> <NA> anna <NA> <NA>", "has '1e99' for a start"),
+        ("SPEAKER talk 1 \u0661 2.5 <NA> <NA> anna <NA> <NA>", "has '\u0661' for a start"),
+        ("SPEAKER talk 1 1.25 2.5 <NA> <NA> <NA> <NA> <NA>", "has no speaker"),
+        ("x" * 100_000, f"begins with {'x' * 20!r}"),
+        (b"SPEAKER", "is bytes, not text"),
+    ],
+)
+def test_garbage_is_told_with_its_line(line, what):
+    with pytest.raises(MediaError) as caught:
+        turns_of([LINE, "", line])
+    assert str(caught.value).startswith(f"Line 3 of the RTTM {what}")
+    assert str(caught.value).endswith("A turn is: SPEAKER file 1 START DURATION <NA> <NA> NAME <NA> <NA>")
+    assert not caught.value.retryable
+
+
+@pytest.mark.parametrize("text", ["", "\n;; nothing\n", "SPEAKER talk 1 9 0 <NA> <NA> anna <NA> <NA>"])
+def test_an_rttm_without_turns_is_told(text):
+    with pytest.raises(MediaError, match="has no turns"):
+        turns_of(text)
+
+
+def test_files_that_cannot_be_read_are_told(tmp_path, speech):
+    for path, reason in ((tmp_path / "no.rttm", "No such file"), (speech / "allison-en.wav", "not UTF-8")):
+        with pytest.raises(MediaError, match=reason):
+            turns_of(path)

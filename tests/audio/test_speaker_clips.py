@@ -1,0 +1,144 @@
+from fractions import Fraction
+from itertools import pairwise
+
+import pytest
+from audio_files import RATE, encoded, speechlike, wav, with_flac_length
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pyannote_voiceprint_async.audio import SpeakerClip, Turn, clips_from_rttm, cut_pieces, judge, pick
+from pyannote_voiceprint_async.errors import MediaError, Problem
+
+
+def turns(*said):
+    return [Turn("talk", name, round(start * 1e6), round(end * 1e6)) for name, start, end in said]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ([("a", 0, 5)], {"a": [(0, 5)]}),
+        ([("a", 0, 40)], {"a": [(0, 30)]}),
+        ([("a", 0, 5), ("a", 10, 20), ("a", 30, 48)], {"a": [(0, 2), (10, 20), (30, 48)]}),
+        ([("a", 0, 8), ("a", 10, 20), ("a", 30, 45)], {"a": [(0, 5), (10, 20), (30, 45)]}),
+        ([("a", 0, 29.5), ("a", 40, 50)], {"a": [(0, 29.5)]}),
+        ([("a", 0, 10), ("b", 8, 15)], {"a": [(0, 8)], "b": [(10, 15)]}),
+        ([("a", 0, 10), ("b", 4, 6)], {"a": [(0, 4), (6, 10)], "b": None}),
+        ([("a", 0, 10), ("b", 2, 12), ("c", 1, 3)], {"a": [(0, 1)], "c": None, "b": [(10, 12)]}),
+        ([("a", 0, 5), ("a", 3, 8), ("a", 8, 9)], {"a": [(0, 9)]}),
+        ([("a", 0, 5), ("a", 0, 5), ("b", 5, 7)], {"a": [(0, 5)], "b": [(5, 7)]}),
+        ([("b", 5, 7), ("a", 0, 0.9)], {"a": None, "b": [(5, 7)]}),
+        ([("a", 0, 5), ("b", 0, 5)], {"a": None, "b": None}),
+        ([("a", 0, 1)], {"a": [(0, 1)]}),
+    ],
+    ids=[
+        "one turn", "longer than a clip", "the longest", "the rest of a third", "no room for a second", "an overlap",
+        "an interruption", "three at once", "turns of one speaker that overlap", "twice the same turn",
+        "too short", "always together", "just long enough",
+    ],
+)  # fmt: skip
+def test_the_longest_clean_turns_are_picked(said, expected):
+    found = pick(turns(*said))
+    assert {
+        one.label: [tuple(piece) for piece in one.pieces] if isinstance(one, SpeakerClip) else None for one in found
+    } == expected
+
+
+def test_a_speaker_whom_nobody_can_hear_alone_is_a_problem_with_a_reason():
+    (_, problem) = pick(turns(("anna", 0, 10), ("ben", 9.5, 10.25)))
+    assert problem == Problem(
+        "speaks alone for 0.25 s at most, and 1 s are needed; enroll this voice from another recording", "ben"
+    )
+
+
+def test_pieces_end_with_the_recording():
+    (clip,) = pick(turns(("a", 0, 5), ("a", 6, 12), ("a", 13, 14)), until=9.5)
+    assert clip.pieces == ((0.0, 5.0), (6.0, 9.5))
+    assert clip.seconds == 8.5
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abcd"), st.integers(0, 60_000), st.integers(1, 40_000)), min_size=1, max_size=12
+    ),
+    st.integers(500, 3000),
+    st.integers(3000, 30_000),
+)
+def test_no_piece_overlaps_another_speaker_and_no_clip_is_too_long(said, shortest, longest):
+    """Turns in milliseconds, so that everything can be compared exactly."""
+    given_turns = [Turn("talk", name, start * 1000, (start + length) * 1000) for name, start, length in said]
+    found = pick(given_turns, longest=longest / 1000, shortest=shortest / 1000)
+    assert {one.label for one in found} == {turn.speaker for turn in given_turns}
+    for clip in found:
+        if isinstance(clip, Problem):
+            continue
+        pieces = [(round(Fraction(start) * 1000), round(Fraction(end) * 1000)) for start, end in clip.pieces]
+        assert sum(end - start for start, end in pieces) <= longest
+        assert all(end - start >= shortest for start, end in pieces)
+        assert all(first[1] < second[0] for first, second in pairwise(pieces))
+        for start, end in pieces:
+            for name, begin, length in said:
+                if name != clip.label:
+                    assert end <= begin or begin + length <= start
+            covered = {
+                moment for name, begin, length in said if name == clip.label for moment in range(begin, begin + length)
+            }
+            assert covered.issuperset(range(start, end))
+
+
+def test_the_conversation_gives_a_clip_for_each_of_three_voices(speech):
+    folder = speech.parent / "conversation"
+    found = clips_from_rttm(folder / "conversation.rttm", folder / "conversation.flac")
+    assert {clip.label: clip.seconds for clip in found} == {"june": 30.0, "carlo": 27.777, "allison": 14.639}
+    for clip in found:
+        cut = cut_pieces(folder / "conversation.flac", clip.pieces)
+        assert cut.seconds == pytest.approx(clip.seconds, abs=0.001)
+        assert judge(cut.facts) == ()
+
+
+def line(name, start, duration, file_id="talk"):
+    return f"SPEAKER {file_id} 1 {start} {duration} <NA> <NA> {name} <NA> <NA>"
+
+
+@pytest.fixture
+def talk(tmp_path):
+    path = tmp_path / "talk.wav"
+    path.write_bytes(wav(speechlike(10.0)))
+    return path
+
+
+def test_a_turn_may_end_a_little_after_the_audio(talk):
+    (clip,) = clips_from_rttm(line("anna", 4, 6.5), talk)
+    assert clip.pieces == ((4.0, 10.0),)
+    assert cut_pieces(talk, clip.pieces).seconds == 6.0
+
+
+def test_an_rttm_of_another_recording_is_told(talk):
+    with pytest.raises(
+        MediaError, match=r"The RTTM tells of 75\.0 s, and the audio has 10\.0 s\. They are not of the same"
+    ):
+        clips_from_rttm(line("anna", 0, 75), talk)
+
+
+def test_the_turns_of_one_recording_are_used(talk):
+    lines = [line("anna", 0, 5), line("ben", 0, 7, "other")]
+    assert [clip.label for clip in clips_from_rttm(lines, talk)] == ["anna"]
+    assert [clip.label for clip in clips_from_rttm(lines, talk, file_id="other")] == ["ben"]
+    assert [clip.label for clip in clips_from_rttm(lines[1:], talk)] == ["ben"]
+
+
+def test_which_recording_must_be_known(talk):
+    lines = [line("anna", 0, 5, "one"), line("ben", 0, 7, "two")]
+    for file_id in (None, "talk"):
+        with pytest.raises(
+            MediaError, match=r"The RTTM has no turns of 'talk', only of: one, two\. Say which with file_id\."
+        ):
+            clips_from_rttm(lines, talk, file_id=file_id)
+
+
+def test_the_length_of_a_streamed_flac_is_counted(tmp_path):
+    path = tmp_path / "talk.flac"
+    path.write_bytes(with_flac_length(encoded(speechlike(10.0), rate=RATE), 0))
+    (clip,) = clips_from_rttm(line("anna", 4, 6.5), path)
+    assert clip.pieces == ((4.0, 10.0),)

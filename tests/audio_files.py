@@ -1,0 +1,66 @@
+"""Audio that tests make: good files, and files whose headers lie."""
+
+import io
+import struct
+
+import numpy as np
+import soundfile as sf
+
+PCM, FLOAT = 1, 3
+RATE = 16000
+
+
+def speechlike(seconds=2.0, *, rate=RATE, loud=0.3):
+    """A tone that comes and goes four times a second, over a little noise; int16."""
+    time = np.arange(round(seconds * rate)) / rate
+    noise = np.random.default_rng(5).normal(size=len(time)) * 0.0005
+    tone = np.sin(2 * np.pi * 220 * time) * (np.sin(2 * np.pi * 4 * time) > 0)
+    return np.rint((tone * loud + noise) * 32767).astype(np.int16)
+
+
+def wav(samples, *, rate=RATE, channels=1, tag=PCM, data_length=None, riff_length=None, tail=b""):
+    """A WAV file whose header says what it is told to."""
+    payload = samples if isinstance(samples, bytes) else samples.astype(samples.dtype.newbyteorder("<")).tobytes()
+    width = 2 if isinstance(samples, bytes) else samples.dtype.itemsize
+    data_length = len(payload) if data_length is None else data_length
+    riff_length = 36 + len(payload) + len(tail) if riff_length is None else riff_length
+    head = struct.pack("<4sI4s4sI", b"RIFF", riff_length, b"WAVE", b"fmt ", 16)
+    form = struct.pack("<HHIIHH", tag, channels, rate, rate * channels * width, channels * width, 8 * width)
+    return head + form + struct.pack("<4sI", b"data", data_length) + payload + tail
+
+
+def encoded(samples, *, rate=RATE, kind="FLAC", subtype=None):
+    """A file of any format; samples of shape (frames,) or (frames, channels)."""
+    file = io.BytesIO()
+    sf.write(file, samples, rate, format=kind, subtype=subtype)
+    return file.getvalue()
+
+
+def with_flac_length(data, samples):
+    """A FLAC file whose header tells another number of samples; 0 is none."""
+    packed = int.from_bytes(data[18:26], "big") >> 36 << 36 | samples
+    return data[:18] + packed.to_bytes(8, "big") + data[26:]
+
+
+def decoded(data, dtype="int16"):
+    """The samples of a file, as soundfile reads them."""
+    return sf.read(io.BytesIO(data), dtype=dtype)[0]
+
+
+class CountingFile(io.BufferedIOBase):
+    """A file that counts what is read of it."""
+
+    def __init__(self, file):
+        self._file = file
+        self.bytes_read = 0
+
+    def read(self, count=-1):
+        found = self._file.read(count)
+        self.bytes_read += len(found)
+        return found
+
+    def seek(self, offset, whence=0):
+        return self._file.seek(offset, whence)
+
+    def tell(self):
+        return self._file.tell()
