@@ -14,6 +14,7 @@ from pyannote_voiceprint_async.enrollment import (
     Resumed,
     RowExpired,
     RowFailed,
+    RowSucceeded,
     RowUncertain,
 )
 
@@ -25,6 +26,8 @@ __all__ = ["Follower"]
 # A pause that is over before anybody has read of it is not told.
 _WORTH_TELLING = 5.0
 _TICK = 1.0
+# Of a list that fits on a screen, what becomes of each row is told.
+_SHORT_LIST = 20
 
 
 class Follower:
@@ -34,7 +37,7 @@ class Follower:
         run: the run.
         client: asked how many requests wait for the rate limit.
         output: where it is told.
-        tells_rows: each row that gets no voiceprint is told, too.
+        tells_rows: what becomes of each row is told, however many there are.
         now: seconds of a clock that never goes back.
     """
 
@@ -96,7 +99,7 @@ class Follower:
         elif isinstance(event, Resumed) and self._told_pause:
             self._told_pause = False
             await self._output.announce("It goes on.")
-        elif self._tells_rows and (said := _said(event)):
+        elif (self._tells_rows or self._run.progress.total <= _SHORT_LIST) and (said := _said(event)):
             await self._output.announce(said)
         self._show()
 
@@ -135,6 +138,8 @@ class Follower:
 
 def _said(event: Event) -> str | None:
     match event:
+        case RowSucceeded(label, voiceprint):
+            return f"{label}: voiceprint by {voiceprint.model}, job {voiceprint.job_id}"
         case RowFailed(label, error) | RowExpired(label, error):
             return f"{label}: {error}"
         case RowUncertain(label):

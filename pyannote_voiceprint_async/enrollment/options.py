@@ -35,6 +35,8 @@ class Options:
     origin: str | None = None
 
     def __attrs_post_init__(self) -> None:
+        if not isinstance(self.model, str) or not self.model.strip():
+            raise ConfigurationError(f"model must be the name of a voiceprint model, not {self.model!r}.")
         if self.on_unknown not in get_args(OnUnknown):
             raise ConfigurationError(f"on_unknown must be hold, resubmit or adopt, not {self.on_unknown!r}.")
         if self.max_jobs is not None and (isinstance(self.max_jobs, bool) or self.max_jobs < 0):

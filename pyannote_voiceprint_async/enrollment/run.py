@@ -437,7 +437,11 @@ class Enrollment:
                 del self._unsaved[job_id]
 
     async def _report(self) -> Report:
-        known = await self._ledger.database.read(partial(report_of, run=self._ledger.run))
+        try:
+            known = await self._ledger.database.read(partial(report_of, run=self._ledger.run))
+        except LedgerError as error:
+            # What could not be saved must be told all the same.
+            self._error, known = self._error or error, Report()
         return attrs.evolve(
             known,
             invalid=self._loading.invalid,

@@ -6,9 +6,19 @@ from types import SimpleNamespace
 
 import pytest
 
+from pyannote_voiceprint_async import Voiceprint
 from pyannote_voiceprint_async.cli.follower import Follower
 from pyannote_voiceprint_async.cli.words import count, duration, euros
-from pyannote_voiceprint_async.enrollment import Finished, Paused, Progress, Report, Resumed, RowFailed, RowUncertain
+from pyannote_voiceprint_async.enrollment import (
+    Finished,
+    Paused,
+    Progress,
+    Report,
+    Resumed,
+    RowFailed,
+    RowSucceeded,
+    RowUncertain,
+)
 
 
 class FakeRun:
@@ -98,11 +108,15 @@ async def test_a_pause_is_told_once_and_only_if_it_is_worth_it():
     assert following.report == Report()
 
 
-@pytest.mark.parametrize(("tells_rows", "lines"), [(False, 0), (True, 2)])
-async def test_rows_are_told_when_that_is_asked_for(tells_rows, lines):
-    following = follower(FakeRun(RowFailed("Eve", "No voice."), RowUncertain("Bob")), tells_rows=tells_rows)
+@pytest.mark.parametrize(("total", "tells_rows", "lines"), [(20, False, 3), (21, False, 0), (21, True, 3)])
+async def test_rows_are_told_of_short_lists_and_when_that_is_asked_for(total, tells_rows, lines):
+    voiceprint = Voiceprint("secret", "precision-2", "job-1")
+    run = FakeRun(RowFailed("Eve", "No voice."), RowUncertain("Bob"), RowSucceeded("Ada", voiceprint))
+    run.progress = Progress(total=total)
+    following = follower(run, tells_rows=tells_rows)
     await following.follow()
     assert len(following._output.lines) == lines
+    assert "secret" not in "".join(following._output.lines)
 
 
 @pytest.mark.parametrize("in_flight", [0, 3])

@@ -276,6 +276,12 @@ async def test_a_ledger_belongs_to_one_api(world):
         await world.enroll(origin="https://elsewhere.example.com")
 
 
+async def test_a_ledger_that_has_nothing_belongs_to_nobody(world):
+    with pytest.raises(ManifestError):
+        await world.enroll([Row("", url(1))], origin="https://elsewhere.example.com")
+    assert (await world.enroll()).succeeded == 5
+
+
 async def test_another_key_must_be_confirmed(world):
     await world.enroll()
     world.client._transport.key = "another"
@@ -323,7 +329,7 @@ def test_a_path_is_no_list_of_rows(rows):
         enroll(None, rows, "x.ledger")
 
 
-@pytest.mark.parametrize("options", [{"on_unknown": "guess"}, {"max_jobs": -1}, {"max_jobs": True}])
+@pytest.mark.parametrize("options", [{"on_unknown": "guess"}, {"max_jobs": -1}, {"max_jobs": True}, {"model": " "}])
 async def test_options_that_cannot_work_are_refused_at_once(world, options):
     with pytest.raises(ConfigurationError):
         await world.enroll(**options)
