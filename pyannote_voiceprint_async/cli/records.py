@@ -9,7 +9,7 @@ from pyannote_voiceprint_async.errors import (
     VoiceprintError,
 )
 from pyannote_voiceprint_async.masking import mask_url
-from pyannote_voiceprint_async.models import JobCreated, JobSummary, VoiceprintJob
+from pyannote_voiceprint_async.models import JobCreated, JobSummary, Voiceprint, VoiceprintJob
 
 from .sources import Recording
 
@@ -27,13 +27,16 @@ def announcement(recording: Recording, job: JobCreated, model: str) -> dict[str,
     }
 
 
-def success(recording: Recording, job: JobCreated, done: VoiceprintJob, model: str) -> dict[str, Any]:
+def success(recording: Recording, voiceprint: Voiceprint) -> dict[str, Any]:
     """Give the line of a voiceprint. It stands there in clear."""
-    said = (job.warning, done.output.warning if done.output else None)
-    return announcement(recording, job, model) | {
-        "status": str(done.status),
-        "voiceprint": done.voiceprint,
-        "warnings": [warning for warning in said if warning],
+    return {
+        "label": recording.label,
+        "source": recording.shown,
+        "status": "succeeded",
+        "job_id": voiceprint.job_id,
+        "model": voiceprint.model,
+        "voiceprint": voiceprint.value,
+        "warnings": list(voiceprint.warnings),
         "error": None,
     }
 
