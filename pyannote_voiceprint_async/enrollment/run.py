@@ -342,6 +342,7 @@ class Enrollment:
     async def _settle(self, *, uncertain_too: bool) -> None:
         """Find out what became of submissions that ended without an answer, in this run or an earlier one."""
         unresolved = [] if self._is_ending else await self._settling.unresolved(uncertain_too=uncertain_too)
+        self._unknown_since = None
         if not unresolved:
             return
         while (left := self._settling.seconds_left(unresolved)) > 0:
@@ -350,7 +351,6 @@ class Enrollment:
             await self._client._waits.sleep(left)
         settled = await self._gate.insist(lambda: self._settling.settle(unresolved))
         self._resume()
-        self._unknown_since = None
         self._booked -= settled.sent_again * (not uncertain_too)
         await self._recount()
         labels = await self._ledger.labels_of([*settled.uncertain, *(number for number, _ in settled.adopted)])

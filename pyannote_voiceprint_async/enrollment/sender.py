@@ -178,11 +178,18 @@ class Sender:
 
     async def _resolved(self, task: Task, resolve: Resolve) -> str:
         try:
-            return await resolve(task.row)
+            url = await resolve(task.row)
+        except asyncio.CancelledError as exc:
+            if (ours := asyncio.current_task()) is None or ours.cancelling():
+                raise
+            raise _unresolved("failed", exc) from exc  # something of its own was canceled
         except VoiceprintError:
             raise
         except Exception as exc:
-            raise RowError(f"resolve() failed for this row ({type(exc).__name__}).", "unresolved") from exc
+            raise _unresolved("failed", exc) from exc
+        if not isinstance(url, str):
+            raise _unresolved("gave no URL", url)
+        return url
 
     def _check_expiry(self, url: str) -> None:
         expires_at = url_expires_at(url)
@@ -211,3 +218,8 @@ class Sender:
             raise RowError(f"The audio file cannot be read ({(exc.strerror or '').lower()}).", "file") from None
         if found is not None and (found.st_size, found.st_mtime_ns) != (task.size, task.modified_ns):
             raise RowError("The audio file changed while the run went on. Run again: it is then read anew.", "file")
+
+
+def _unresolved(what: str, by: object) -> RowError:
+    """The user's code; one row's failure never stops the rest."""
+    return RowError(f"resolve() {what} for this row ({type(by).__name__}).", "unresolved")

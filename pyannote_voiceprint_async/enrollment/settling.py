@@ -6,7 +6,7 @@ import attrs
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.endpoints import OUTPUT_LIFETIME
-from pyannote_voiceprint_async.errors import JobError
+from pyannote_voiceprint_async.errors import JobError, NotFoundError, UnexpectedResponseError
 from pyannote_voiceprint_async.models import JobSummary, Voiceprint
 
 from .ledger import Ledger, Unresolved
@@ -16,6 +16,8 @@ from .reconcile import SETTLING_SECONDS, UnknownJob, Verdict, decide, windows_of
 __all__ = ["Settled", "Settling"]
 
 _LOOKED_UP_AT_ONCE = 100
+# Of others, in the time of our own submissions: at the highest limit that would be a day and a half.
+_MOST_UNKNOWN = 1_000_000
 
 
 @attrs.frozen
@@ -78,7 +80,11 @@ class Settling:
 
     async def _look(self, unresolved: Sequence[Unresolved]) -> Verdict:
         windows = windows_of(((one.intended_from, one.intended_until) for one in unresolved), self._patience)
-        unknown, listed_since = await self._unknown_jobs(since=min(window.begins for window in windows))
+        try:
+            unknown, listed_since = await self._unknown_jobs(since=min(window.begins for window in windows))
+        except NotFoundError:
+            # A gateway without the list: then nobody can know.
+            return Verdict([], [one.id for one in unresolved], {}, [])
         return decide(
             unresolved,
             await self._ledger.lost_windows(),
@@ -90,9 +96,13 @@ class Settling:
 
     async def _unknown_jobs(self, *, since: float) -> tuple[list[UnknownJob], float | None]:
         """List the jobs that are not ours back to some time, and say how far back the list went."""
-        unknown, piece, older = [], list[JobSummary](), 0
+        unknown, piece, older = list[UnknownJob](), list[JobSummary](), 0
         listed_since: float | None = None
         async for job in self._client.list_jobs():
+            if len(unknown) > _MOST_UNKNOWN:
+                raise UnexpectedResponseError(
+                    "The API's list of jobs does not end, so nobody can know what is missing."
+                )
             piece.append(job)
             created_at = job.created_at.timestamp() if job.created_at else None
             # Newest first, but nobody promises it to the second: a page of older ones is believed.

@@ -16,6 +16,7 @@ from pyannote_voiceprint_async import (
     LedgerInUseError,
     LedgerOriginError,
     ManifestError,
+    NotFoundError,
     RetryPolicy,
     SubscriptionRequiredError,
 )
@@ -156,6 +157,37 @@ async def test_resolve_presigns_just_in_time(world):
     assert (report.succeeded, report.failed) == (1, 1)
     assert (asked[0].source, asked[0].extra) == ("s3://b/1.wav", {"team": "red"})
     assert world.of(RowFailed)[0].error == "resolve() failed for this row (KeyError)."
+
+
+@pytest.mark.parametrize("gives", [None, 7, b"https://example.com", "", "ftp://example.com/a.wav", "https://a b"])
+async def test_what_resolve_must_not_give_fails_the_row_only(world, gives):
+    async def resolve(row):
+        return gives if row.label == "bad" else row.source
+
+    report = await world.enroll([Row("bad", "s3://b/1"), Row("good", url(1))], resolve=resolve)
+    assert (report.failed, report.succeeded, len(world.sandbox.accepted)) == (1, 1, 1)
+
+
+async def test_a_resolve_that_cancels_itself_fails_the_row_only(world):
+    async def resolve(row):
+        if row.label == "bad":
+            raise asyncio.CancelledError
+        return row.source
+
+    report = await world.enroll([Row("bad", "s3://b/1"), Row("good", url(1))], resolve=resolve)
+    assert (report.failed, report.succeeded) == (1, 1)
+
+
+async def test_a_resolve_that_hangs_does_not_hold_up_the_end(world):
+    async def resolve(_row):
+        await asyncio.Event().wait()
+
+    async with enroll(world.client, people(3), world.path, resolve=resolve) as run:
+        taking = asyncio.create_task(anext(run))
+        await asyncio.sleep(0.2)
+        run.stop()
+        assert isinstance(await taking, Finished)
+    assert set(world.states().values()) == {"pending"}
 
 
 async def test_max_jobs_bounds_what_is_paid(world):
@@ -458,6 +490,17 @@ async def test_what_may_have_been_accepted_is_held(world, fault):
     settled = await world.enroll(on_unknown="resubmit")
     assert (settled.succeeded, settled.possibly_paid_twice, len(world.sandbox.accepted)) == (5, 1, 6)
     assert world.voiceprints() == expected(people(5))
+
+
+async def test_without_a_list_of_jobs_nobody_can_know(world, monkeypatch):
+    def no_list(**_):
+        raise NotFoundError("There is no such list.", status=404)
+
+    world.sandbox.fail_next(["server-error"], operation="voiceprint")
+    monkeypatch.setattr(world.client, "list_jobs", no_list)
+    report = await world.enroll()
+    assert (report.succeeded, report.uncertain, report.stopped_by) == (4, 1, None)
+    assert (await world.enroll(on_unknown="resubmit")).succeeded == 5
 
 
 async def test_resubmit_counts_what_may_be_paid_twice(world):
