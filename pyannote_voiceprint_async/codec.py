@@ -135,13 +135,15 @@ def _output(raw: Any) -> VoiceprintOutput | None:
     return _converter().structure(raw, VoiceprintOutput) if isinstance(raw, dict) else None
 
 
-def _summaries(raw: Any) -> tuple[JobSummary, ...]:
-    return tuple(filter(None, map(_summary, raw))) if isinstance(raw, list) else ()
+def _summaries(raw: Any) -> tuple[JobSummary, ...] | None:
+    return tuple(filter(None, map(_summary, raw))) if isinstance(raw, list) else None
 
 
 def _summary(raw: Any) -> JobSummary | None:
     # One job that cannot be read must not hide the others of its page.
     try:
+        if "id" not in raw and "jobId" in raw:
+            raw = raw | {"id": raw["jobId"]}  # as all other answers call it
         return _converter().structure(raw, JobSummary)
     except Exception:  # noqa: BLE001 - whatever a validator or hook stumbles over
         return None

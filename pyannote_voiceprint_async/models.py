@@ -156,8 +156,8 @@ class JobSummary:
 
     job_id: str = attrs.field(validator=_not_empty)
     """The job's id."""
-    status: JobStatus
-    """Where it stands."""
+    status: JobStatus = attrs.field(factory=lambda: JobStatus("unknown"))
+    """Where it stands; `unknown` where the page does not say."""
     created_at: datetime | None = None
     """When it was accepted (UTC)."""
     extra: Mapping[str, Any] = _extra()
@@ -168,8 +168,8 @@ class JobSummary:
 class JobPage:
     """One page of `GET /v2/jobs`, newest first."""
 
-    items: tuple[JobSummary, ...] = ()
-    """At most 100 jobs."""
+    items: tuple[JobSummary, ...] = attrs.field()
+    """At most 100 jobs. A page without such a list is none: what is not listed may be taken for what is not there."""
     next_cursor: str | None = None
     """What asks for the next page; None on the last one."""
 

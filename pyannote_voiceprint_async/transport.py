@@ -161,12 +161,17 @@ class Transport:
         It is measured from the `Date` of the last answer, by both of our clocks: one stands still while a laptop
         sleeps, the other jumps when it is set. Before any answer it is this machine's clock.
         """
-        told = None if self._heard is None else rate_headers.date(self._heard[0])
+        told = self._told_date()
         if self._heard is None or told is None:
             return (self._clock.wall(), self._clock.wall())
         _, time, wall = self._heard
         passed = self._clock.time() - time, self._clock.wall() - wall
         return told + min(passed), told + max(passed) + _DATE_STEP
+
+    @property
+    def knows_server_time(self) -> bool:
+        """Whether the last answer said what time it is."""
+        return self._told_date() is not None
 
     def repeating(self, send: Callable[[C], Awaitable[R]]) -> Callable[[C], Awaitable[R]]:
         """Wrap a function so that it repeats what may be repeated, by the client's policy and clock."""
@@ -347,6 +352,9 @@ class Transport:
             # The server may still see it for as long as we would have waited for its answer.
             self.throttle.lost(turn, now, call.began_at + self.timeouts.total)
         self._arm_timer()
+
+    def _told_date(self) -> float | None:
+        return None if self._heard is None else rate_headers.date(self._heard[0])
 
     def _leave(self, turn: Turn) -> None:
         self.throttle.leave(turn, self._clock.time())

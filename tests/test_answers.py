@@ -257,7 +257,7 @@ JOB = {"jobId": "job-1", "status": "created"}
         (VOICEPRINT, JOB | {"new": [1]}, JobCreated("job-1", JobStatus.CREATED, extra={"new": [1]})),
         (VOICEPRINT, {"jobId": "job-1", "status": "queued"}, JobCreated("job-1", JobStatus("queued"))),
         (GET_JOB, {"jobId": "job-1", "status": "running"}, VoiceprintJob("job-1", JobStatus.RUNNING)),
-        (LIST_JOBS, {"items": [], "nextCursor": None}, JobPage()),
+        (LIST_JOBS, {"items": [], "nextCursor": None}, JobPage(())),
         (TEST_KEY, {"status": "OK", "message": "valid"}, KeyStatus("OK", "valid")),
         (MEDIA_INPUT, {"url": "https://s.example/a?sig=1"}, MediaUpload("https://s.example/a?sig=1")),
     ],

@@ -98,11 +98,13 @@ def test_a_request_arrives_as_it_was_meant(url, model, webhook, status_only):
             {"jobId": "1", "status": "created", "createdAt": "yesterday", "updatedAt": 5},
             VoiceprintJob("1", JobStatus.CREATED),
         ),
-        (JobPage, {}, JobPage()),
-        (JobPage, {"items": [], "nextCursor": None}, JobPage()),
-        (JobPage, {"items": None, "nextCursor": 5}, JobPage()),
-        (JobPage, {"items": 5}, JobPage()),
-        (JobPage, {"items": "none", "nextCursor": ""}, JobPage()),
+        (JobPage, {"items": [], "nextCursor": None}, JobPage(())),
+        (JobPage, {"items": [], "nextCursor": 5}, JobPage(())),
+        (
+            JobPage,
+            {"items": [{"jobId": "1", "status": "failed"}]},
+            JobPage((attrs.evolve(FAILED, extra={"jobId": "1"}),)),
+        ),
         (
             JobPage,
             {"items": [{"id": "1", "status": "created", "new": 1}], "nextCursor": "n"},
@@ -131,6 +133,11 @@ def test_a_job_in_a_page_without_a_status_spoils_no_page(status):
 @pytest.mark.parametrize(
     ("kind", "body"),
     [
+        (JobPage, {}),
+        (JobPage, {"items": None}),
+        (JobPage, {"items": 5}),
+        (JobPage, {"items": "none"}),
+        (JobPage, {"data": []}),
         (JobCreated, {}),
         (JobCreated, {"jobId": None}),
         (JobCreated, {"jobId": ""}),

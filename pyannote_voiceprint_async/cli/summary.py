@@ -32,6 +32,11 @@ def standing(report: Report) -> Iterator[str]:
     yield begin + ", ".join(parts + [f"{many} {what}" for what, many in without.items() if many]) + "."
     if report.invalid:
         yield f"Left out because they are wrong: {count(report.invalid, 'row')}."
+    if report.replaced:
+        yield (
+            f"Rows with another recording than in an earlier list: {report.replaced}. The earlier voiceprint is no "
+            "longer under their name."
+        )
     if report.forgotten:
         yield f"Left out because somebody had them erased (`ledger forget`): {count(report.forgotten, 'row')}."
 

@@ -106,10 +106,14 @@ class Database:
 
     Args:
         connection: nobody else's any more.
+        path: its file. Making this looks at it, which blocks.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
+        self._path = path
+        self._file = _identity(path)
+        self._lost: LedgerError | None = None
         self._thread = ThreadPoolExecutor(1, "ledger")
         self._writes: list[Write[Any]] = []
         self._idle = asyncio.Event()
@@ -143,7 +147,12 @@ class Database:
         """Write what was handed over, and close the file."""
         await self._idle.wait()
         await asyncio.get_running_loop().run_in_executor(self._thread, self._connection.close)
+        self.close()
+
+    def close(self) -> None:
+        """Close the file, where nothing was handed over."""
         self._thread.shutdown(wait=False)
+        self._connection.close()
 
     def _add(self, write: Write[Any]) -> None:
         self._writes.append(write)
@@ -183,6 +192,9 @@ class Database:
         return [outcome for work in works for outcome in self._write([work])]
 
     def _commit(self, works: list[Callable[[sqlite3.Connection], Any]]) -> list[Any]:
+        if _identity(self._path) != self._file:
+            self._lost = self._lost or self._rescue()
+            raise self._lost
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             outcomes = [work(self._connection) for work in works]
@@ -192,6 +204,17 @@ class Database:
                 self._connection.execute("ROLLBACK")
             raise
         return outcomes
+
+    def _rescue(self) -> LedgerError:
+        """The file was deleted or replaced. SQLite would write on, into a file that nobody finds again."""
+        rescued = self._path.with_name(f"{self._path.name}.rescued")
+        try:
+            self._connection.execute("VACUUM INTO ?", (str(rescued),))
+            rescued.chmod(_PRIVATE)
+            what = f"What it held is in {rescued.name} beside it: use that one."
+        except (sqlite3.Error, OSError):
+            what = "Jobs that this run was waiting for are listed by `pyannote-voiceprint jobs`."
+        return LedgerError(f"The ledger {self._path.name} was deleted or replaced while a run had it. {what}")
 
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
@@ -237,6 +260,14 @@ class Lock:
     def release(self) -> None:
         """Give it back."""
         os.close(self._file)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _make_private(path: Path, *, create: bool) -> None:

@@ -107,6 +107,8 @@ class Report:
     """Wrong, and left out (`skip_invalid`)."""
     forgotten: int = 0
     """Left out because somebody had them erased."""
+    replaced: int = 0
+    """Rows that have another recording than in an earlier list; the voiceprint of that is no longer theirs."""
     jobs: int = 0
     """Jobs accepted by this run. Those that succeed are paid."""
     jobs_ever: int = 0

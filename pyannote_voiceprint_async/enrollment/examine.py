@@ -26,6 +26,7 @@ from .sources import is_url
 __all__ = [
     "LONGEST_LABEL",
     "Examined",
+    "changed_at",
     "examine",
     "file_digest",
     "file_problem",
@@ -64,7 +65,7 @@ class Examined:
     size: int | None = None
     """Bytes of the file."""
     modified_ns: int | None = None
-    """When the file was changed last: nanoseconds of the epoch."""
+    """When the file was changed last, see `changed_at`."""
     expires_at: float | None = None
     """When a presigned URL dies: UTC epoch seconds."""
 
@@ -83,9 +84,17 @@ def file_digest(path: Path, found: os.stat_result) -> str:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         now = os.fstat(file.fileno())
-    if (now.st_size, now.st_mtime_ns) != (found.st_size, found.st_mtime_ns):
+    if (now.st_size, changed_at(now)) != (found.st_size, changed_at(found)):
         raise MediaError("changed while it was read; enroll it when it is complete")
     return digest
+
+
+def changed_at(found: os.stat_result) -> int:
+    """Give when a file was changed last, in nanoseconds of the epoch.
+
+    Its own time of change can be set by anybody (`cp -p`, `tar`, `rsync -t`); when its entry was changed cannot.
+    """
+    return max(found.st_mtime_ns, found.st_ctime_ns)
 
 
 def examine(
@@ -161,7 +170,7 @@ def _examined_file(
         str(path.absolute()),
         is_file=True,
         size=found.st_size,
-        modified_ns=found.st_mtime_ns,
+        modified_ns=changed_at(found),
     )
 
 

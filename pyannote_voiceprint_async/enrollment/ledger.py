@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, Self
 
 import attrs
 
-from pyannote_voiceprint_async.errors import LedgerError, LedgerOriginError
+from pyannote_voiceprint_async.errors import LedgerError, LedgerInUseError, LedgerOriginError
 from pyannote_voiceprint_async.masking import mask_url
 from pyannote_voiceprint_async.models import Voiceprint
 
@@ -199,6 +199,7 @@ class Ledger:
         self.run = 0
         self._lock: Lock | None = None
         self._opened: Database | None = None
+        self._is_taken = False
 
     def __repr__(self) -> str:
         return f"<Ledger {'open' if self._opened else 'closed'}>"
@@ -224,25 +225,38 @@ class Ledger:
             raise LedgerError("The ledger is not open: use `async with Ledger(path) as ledger:`.")
         return self._opened
 
+    def take(self) -> None:
+        """Let one run of this program have it.
+
+        Raises:
+            LedgerInUseError: another one has it.
+        """
+        if self._is_taken:
+            raise LedgerInUseError("Another run of this program has this ledger. Let it finish first.")
+        self._is_taken = True
+
+    def give_back(self) -> None:
+        """Let the next run have it."""
+        self._is_taken = False
+
     async def open(self) -> None:
         """Take it for one run."""
 
-        def opened() -> tuple[Lock, sqlite3.Connection]:
+        def opened() -> tuple[Lock, Database]:
             lock = Lock.of(self.path)
             try:
-                return lock, open_connection(self.path, create=True)
+                return lock, Database(open_connection(self.path, create=True), Path(os.path.realpath(self.path)))
             except BaseException:
                 lock.release()
                 raise
 
         opening = asyncio.ensure_future(asyncio.to_thread(opened))
         try:
-            self._lock, connection = await asyncio.shield(opening)
+            self._lock, self._opened = await asyncio.shield(opening)
         except asyncio.CancelledError:
             # The thread goes on, and what it opens would stay open.
             opening.add_done_callback(_close_unwanted)
             raise
-        self._opened = Database(connection)
 
     async def aclose(self) -> None:
         """Write what was handed over, and let others have it. Closing twice is fine."""
@@ -330,6 +344,22 @@ class Ledger:
 
         return await self.database.read(found)
 
+    async def newest_job(self) -> tuple[str, float] | None:
+        """Give our last job, and when it was accepted: a list of jobs that goes back to it must have it."""
+        return await self.database.read(
+            lambda connection: connection.execute(
+                "SELECT job_id, created_at FROM jobs WHERE is_ours AND created_at IS NOT NULL "
+                "ORDER BY created_at DESC LIMIT 1"
+            ).fetchone()
+        )
+
+    async def accepted_at(self, job_id: str) -> float | None:
+        """Give when one of our jobs was accepted."""
+        found = await self.database.read(
+            lambda connection: connection.execute("SELECT created_at FROM jobs WHERE job_id = ?", (job_id,)).fetchone()
+        )
+        return found[0] if found else None
+
     async def known_jobs(self, job_ids: Sequence[str]) -> set[str]:
         """Give those of some job ids that are ours."""
 
@@ -380,8 +410,19 @@ class Ledger:
         """Let that be written, without waiting for it."""
         self.database.write_soon(partial(_execute, statement=_WITHDRAW, values=(task.id,)))
 
-    async def accept(self, task: Task, job_id: str, created_at: float | None = None) -> bool:
+    async def widen(self, task: Task, until: float) -> None:
+        """Write down that a submission of which nobody knows may have left as late as this, by the server's clock."""
+        await self._write(
+            "UPDATE recordings SET intended_until = max(intended_until, ?) WHERE id = ?", (until, task.id)
+        )
+
+    async def accept(self, task: Task, job_id: str, created_at: float) -> bool:
         """Write down the job.
+
+        Args:
+            task: the row.
+            job_id: its job.
+            created_at: when it was accepted, about, by the server's clock.
 
         Returns:
             False where another recording has this job: then the row is uncertain.
@@ -510,8 +551,8 @@ def _execute(connection: sqlite3.Connection, *, statement: str, values: tuple[An
     connection.execute(statement, values)
 
 
-def _close_unwanted(opening: asyncio.Future[tuple[Lock, sqlite3.Connection]]) -> None:
+def _close_unwanted(opening: asyncio.Future[tuple[Lock, Database]]) -> None:
     if not opening.cancelled() and opening.exception() is None:
-        lock, connection = opening.result()
-        connection.close()
+        lock, database = opening.result()
+        database.close()
         lock.release()

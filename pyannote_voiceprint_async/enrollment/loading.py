@@ -14,7 +14,7 @@ import attrs
 
 from pyannote_voiceprint_async.errors import ManifestError
 
-from .examine import Examined, examine, file_digest
+from .examine import Examined, changed_at, examine, file_digest
 from .ledger import Ledger
 from .rows import Problem, Row, State
 
@@ -68,7 +68,7 @@ SELECT staged.position, staged.line, staged.label, staged.position, NULL, min(la
 JOIN recordings USING (identity)
 JOIN labels ON labels.recording_id = recordings.id AND labels.label <> staged.label
 WHERE recordings.state NOT IN ('pending', 'failed')
-AND NOT EXISTS (SELECT 1 FROM staged AS listed WHERE listed.label = labels.label)
+AND NOT EXISTS (SELECT 1 FROM staged AS listed WHERE listed.label = labels.label AND NOT listed.is_wrong)
 AND NOT EXISTS (SELECT 1 FROM labels AS own WHERE own.label = staged.label AND own.recording_id = recordings.id)
 GROUP BY staged.position ORDER BY staged.position
 """
@@ -91,6 +91,25 @@ FROM staged JOIN recordings USING (identity, model) WHERE NOT is_wrong ORDER BY 
 ON CONFLICT (label) DO UPDATE SET
     recording_id = excluded.recording_id, listed_in = excluded.listed_in,
     position = excluded.position, extra = excluded.extra
+"""
+
+# A name that was corrected before anything was sent must not get the voiceprint too.
+_CORRECTED = """
+DELETE FROM labels WHERE listed_in < :run
+AND recording_id IN (SELECT recording_id FROM labels WHERE listed_in = :run)
+AND recording_id IN (SELECT id FROM recordings WHERE state IN ('pending', 'failed'))
+"""
+
+# What comes back into the ledger's labels was not in its exports: `purge` must not take it for exported.
+_COME_BACK = """
+UPDATE recordings SET finished_at = :now + 0.001
+WHERE state = 'succeeded' AND NOT EXISTS (SELECT 1 FROM labels WHERE recording_id = recordings.id)
+AND EXISTS (SELECT 1 FROM staged WHERE NOT is_wrong AND staged.identity = recordings.identity)
+"""
+
+_REPLACED = """
+SELECT count(*) FROM staged JOIN labels USING (label) JOIN recordings ON recordings.id = labels.recording_id
+WHERE NOT is_wrong AND recordings.identity <> staged.identity AND state NOT IN ('pending', 'failed')
 """
 
 _RENEWED = """
@@ -134,6 +153,8 @@ class Loading:
     """How many rows are left out for being wrong."""
     forgotten: int = attrs.field(default=0, init=False)
     """How many rows were erased by `forget`, and are not enrolled again."""
+    replaced: int = attrs.field(default=0, init=False)
+    """How many rows have another recording than before, which was paid."""
     _noted: int = attrs.field(default=0, init=False)
     _is_given_up: bool = attrs.field(default=False, init=False)
 
@@ -196,6 +217,8 @@ class Loading:
 
     def _check(self, connection: sqlite3.Connection) -> None:
         """Find what is wrong with the list as a whole. All who are concerned are: nobody can say who is right."""
+        connection.execute("CREATE INDEX temp.staged_by_label ON staged (label)")
+        connection.execute("CREATE INDEX temp.staged_by_identity ON staged (identity)")
         self._take_out_forgotten(connection)
         self._find(connection, _SAME_LABEL, "the label is there twice{where}; each speaker needs a name of their own")
         if not self.allow_shared_audio:
@@ -234,7 +257,11 @@ class Loading:
         run = self.ledger.run
         connection.execute("INSERT OR REPLACE INTO meta VALUES ('run', ?)", (str(run),))
         connection.execute(_MERGE_RECORDINGS)
+        connection.execute(_COME_BACK, {"now": now})
+        (self.replaced,) = connection.execute(_REPLACED).fetchone()
         connection.execute(_MERGE_LABELS, {"run": run})
+        if not self.allow_shared_audio:
+            connection.execute(_CORRECTED, {"run": run})
         connection.execute(_RENEWED, {"now": now})
         if retry_failed is not None:
             connection.execute(_RETRIED, {"state": State.FAILED, "text": retry_failed, "run": run})
@@ -273,7 +300,7 @@ def _known_digest(connection: sqlite3.Connection, path: Path, found: os.stat_res
     """Give the hash of a file that was read by an earlier run and has not changed since."""
     known = connection.execute(
         "SELECT identity FROM recordings WHERE source = ? AND is_file AND size = ? AND modified_ns = ?",
-        (str(path), found.st_size, found.st_mtime_ns),
+        (str(path), found.st_size, changed_at(found)),
     ).fetchone()
     return str(known[0]).removeprefix("sha256:") if known else None
 

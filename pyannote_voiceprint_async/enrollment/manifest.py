@@ -84,8 +84,11 @@ class Manifest:
         reader = _Reader(self.path.name, self.path.absolute().parent, self._wanted)
         try:
             with self.path.open("rb") as file, _text(file) as text:
-                lines = _Lines(text)
+                lines, before = _Lines(text), _stamp(file)
                 yield from reader.objects(lines) if self._has_objects(file) else reader.table(lines)
+                if _stamp(file) != before:
+                    # Half of it old and half of it new could put a name beside another one's recording.
+                    raise ManifestError(f"{self.path.name} was changed while it was read. Nothing was sent; run again.")
         except OSError as exc:
             raise ManifestError(f"{self.path.name} cannot be read ({exc.strerror or exc}).") from None
         except UnicodeError:
@@ -96,6 +99,11 @@ class Manifest:
         if suffix in (*TABLES, *JSON_LINES):
             return suffix in JSON_LINES
         return file.peek(1).lstrip(_BEFORE_TEXT)[:1] in (b"{", b"[")
+
+
+def _stamp(file: BufferedReader) -> tuple[int, int]:
+    found = os.fstat(file.fileno())
+    return found.st_size, found.st_mtime_ns
 
 
 @contextmanager

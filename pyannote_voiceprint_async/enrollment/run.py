@@ -17,6 +17,7 @@ from pyannote_voiceprint_async.clock import deadline
 from pyannote_voiceprint_async.endpoints import OUTPUT_LIFETIME
 from pyannote_voiceprint_async.errors import (
     AccountError,
+    EnrollmentError,
     JobCanceledError,
     JobExpiredError,
     JobFailedError,
@@ -25,7 +26,7 @@ from pyannote_voiceprint_async.errors import (
     NotFoundError,
     VoiceprintError,
 )
-from pyannote_voiceprint_async.models import JobCreated, Voiceprint
+from pyannote_voiceprint_async.models import JobCreated, Voiceprint, VoiceprintJob
 
 from .events import (
     Event,
@@ -61,6 +62,12 @@ _PAGE = 256
 _PATIENCE = 900.0
 # So many submissions in a row of which nobody knows what became: stop, and find out.
 _TOO_MANY_UNKNOWN = 3
+# So many times in a row jobs were made all the same: each more would be paid for nothing.
+_TOO_MANY_LOST = 2
+# So long a word of the server about its clock is believed, while this machine may be put to sleep.
+_FRESH = 60.0
+# For so long jobs that were accepted today may be unknown to the API: it is in trouble, not they.
+_LONGEST_UNKNOWN, _BETWEEN_UNKNOWN = 3600.0, 60.0
 # Nothing stays unknown for longer, while others are sent.
 _OLDEST_UNKNOWN = 1800.0
 
@@ -103,11 +110,12 @@ class Enrollment:
         self._accepted = self._booked = 0
         self._unknown_in_a_row = 0
         self._too_many_unknown = False
+        self._lost_rounds = 0
         self._unknown_since: float | None = None
         self._unsaved: dict[str, Task] = {}
         self._error: BaseException | None = None
         self._ending: asyncio.Task[None] | None = None
-        self._is_loaded = self._interrupted = False
+        self._is_loaded = self._interrupted = self._has_ledger = False
         self._stream = Stream()
 
     def __repr__(self) -> str:
@@ -174,12 +182,16 @@ class Enrollment:
             self._error = self._error or error
         finally:
             self._working.cancel()
+            if self._has_ledger:
+                self._ledger.give_back()
             if self._owns_ledger:
                 await self._ledger.aclose()
 
     async def _work(self) -> None:
         if self._owns_ledger:
             await self._ledger.open()
+        self._ledger.take()
+        self._has_ledger = True
         if await self._begin():
             await self._meet()
             await self._await_leftovers()
@@ -295,7 +307,7 @@ class Enrollment:
         try:
             job = await self._sender.send(item, task)
             is_booked = True
-            self._unknown_in_a_row = 0
+            self._unknown_in_a_row = self._lost_rounds = 0
             is_waited_for = await self._accept(task, job)
         except VoiceprintError as error:
             what = meaning(error)
@@ -321,7 +333,7 @@ class Enrollment:
     async def _accept(self, task: Task, job: JobCreated) -> bool:
         self._accepted += 1
         try:
-            is_its_own = await self._ledger.accept(task, job.job_id)
+            is_its_own = await self._ledger.accept(task, job.job_id, self._client._transport.server_time()[0])
         except LedgerError:
             self._unsaved[job.job_id] = task
             raise
@@ -345,13 +357,16 @@ class Enrollment:
         self._unknown_since = None
         if not unresolved:
             return
-        while (left := self._settling.seconds_left(unresolved)) > 0:
+        await self._meet()  # clocks may have been set meanwhile: the server's word must be fresh
+        over = self._settling.over_at(unresolved)
+        while (left := self._settling.seconds_to(over)) > 0:
             many = "a submission" if len(unresolved) == 1 else f"{len(unresolved)} submissions"
             self._pause(f"Nobody knows yet what became of {many}: a request that was cut off may still arrive.", left)
-            await self._client._waits.sleep(left)
+            await self._client._waits.sleep(min(left, _FRESH))
+            await self._meet()
         settled = await self._gate.insist(lambda: self._settling.settle(unresolved))
         self._resume()
-        self._booked -= settled.sent_again * (not uncertain_too)
+        self._booked -= settled.unsent * (not uncertain_too)
         await self._recount()
         labels = await self._ledger.labels_of([*settled.uncertain, *(number for number, _ in settled.adopted)])
         for number in settled.uncertain:
@@ -359,6 +374,13 @@ class Enrollment:
         for number, voiceprint in settled.adopted:
             await self._stream.put(*(RowSucceeded(label, voiceprint) for label in labels[number]))
         if self._too_many_unknown:
+            self._lost_rounds = 0 if settled.unsent else self._lost_rounds + 1
+            if self._lost_rounds >= _TOO_MANY_LOST:
+                raise EnrollmentError(
+                    "The API seems to accept submissions whose answers do not arrive: jobs were made, and nobody knows "
+                    "their ids. Nothing more is sent. Look at the network and at `pyannote-voiceprint jobs`, then run "
+                    "again."
+                )
             self._gate.shut("The API did not answer several submissions in a row.")
 
     # Jobs to voiceprints
@@ -381,7 +403,7 @@ class Enrollment:
     async def _wait(self, task: Task, job_id: str, warning: str | None) -> None:
         now = self._clock.wall
         try:
-            job = await self._client._wait(job_id, self._clock.time() + OUTPUT_LIFETIME)
+            job = await self._wait_patiently(job_id)
         except JobTimeoutError:
             return  # the next run takes it up
         except JobExpiredError as error:
@@ -397,6 +419,27 @@ class Enrollment:
             self.progress.succeeded += len(task.labels)
             self.progress.finished_now += len(task.labels)
             await self._stream.put(*(RowSucceeded(label, voiceprint) for label in task.labels))
+
+    async def _wait_patiently(self, job_id: str) -> VoiceprintJob:
+        """Wait for a job. One of today cannot be deleted yet: where the API does not know it, the API is in trouble.
+
+        Raises:
+            JobTimeoutError: it is left to the next run.
+            VoiceprintError: what `wait` raises.
+        """
+        until, given_up_at = self._clock.time() + OUTPUT_LIFETIME, float("inf")
+        while True:
+            try:
+                return await self._client._wait(job_id, until)
+            except JobExpiredError:
+                accepted_at = await self._ledger.accepted_at(job_id)
+                now = self._client._transport.server_time()[0]
+                if accepted_at is None or now - accepted_at >= OUTPUT_LIFETIME:
+                    raise
+                given_up_at = min(given_up_at, self._clock.time() + _LONGEST_UNKNOWN)
+                if self._clock.time() >= given_up_at:
+                    raise JobTimeoutError(f"The API does not know job {job_id}.", job_id=job_id) from None
+            await self._client._waits.sleep(_BETWEEN_UNKNOWN)
 
     async def _fail(self, task: Task, error: str, reason: str) -> None:
         await self._ledger.fail(task, error, reason, self._clock.wall())
@@ -433,7 +476,7 @@ class Enrollment:
         """Try once more: there may be room on the disk by now."""
         for job_id, task in list(self._unsaved.items()):
             with suppress(LedgerError):
-                await self._ledger.accept(task, job_id)
+                await self._ledger.accept(task, job_id, self._client._transport.server_time()[0])
                 del self._unsaved[job_id]
 
     async def _report(self) -> Report:
@@ -446,6 +489,7 @@ class Enrollment:
             known,
             invalid=self._loading.invalid,
             forgotten=self._loading.forgotten,
+            replaced=self._loading.replaced,
             jobs=self._accepted,
             unsaved_jobs={job_id: task.labels[0] for job_id, task in self._unsaved.items()},
             interrupted=self._interrupted,

@@ -21,6 +21,7 @@ from pyannote_voiceprint_async.errors import (
 )
 from pyannote_voiceprint_async.models import JobCreated, VoiceprintRequest
 
+from .examine import changed_at
 from .gate import Gate
 from .ledger import Ledger, Task
 from .options import Resolve
@@ -125,8 +126,12 @@ class Sender:
                         if not accepted:
                             raise  # nothing has ever been accepted: it is no row's fault
                     if what in {Meaning.PAUSE, Meaning.STRANGE}:
+                        item.refused()  # nothing of it is on the wire: it may be stopped
                         passage.trouble(str(error), error.retry_after)
                         continue
+                    if what is Meaning.UNKNOWN:
+                        # It left before now, however long this process stood still before it did.
+                        await self._ledger.widen(task, self._client._transport.server_time()[1])
                     if what is Meaning.ROW and error.status is not None:
                         passage.well()  # the API has answered
                     raise
@@ -216,7 +221,7 @@ class Sender:
             found: os.stat_result | None = await asyncio.to_thread(path.stat)
         except OSError as exc:
             raise RowError(f"The audio file cannot be read ({(exc.strerror or '').lower()}).", "file") from None
-        if found is not None and (found.st_size, found.st_mtime_ns) != (task.size, task.modified_ns):
+        if found is not None and (found.st_size, changed_at(found)) != (task.size, task.modified_ns):
             raise RowError("The audio file changed while the run went on. Run again: it is then read anew.", "file")
 
 

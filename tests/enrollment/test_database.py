@@ -19,11 +19,15 @@ def opened(path, steps=STEPS, **options):
     return connect(path, application=7, steps=steps, **{"create": True, **options})
 
 
+def made(path):
+    return Database(opened(path), path)
+
+
 @pytest.fixture
 async def database(tmp_path):
-    made = Database(await asyncio.to_thread(opened, tmp_path / "x.ledger"))
-    yield made
-    await made.aclose()
+    database = await asyncio.to_thread(made, tmp_path / "x.ledger")
+    yield database
+    await database.aclose()
 
 
 def insert(number, text="x"):
@@ -89,7 +93,7 @@ async def test_a_full_disk_is_an_error_and_room_mends_it(database, tmp_path):
 
 
 async def test_closing_writes_what_was_handed_over(tmp_path):
-    database = Database(await asyncio.to_thread(opened, tmp_path / "x.ledger"))
+    database = await asyncio.to_thread(made, tmp_path / "x.ledger")
     database.write_soon(insert(1))
     await database.aclose()
     assert await asyncio.to_thread(numbers, tmp_path / "x.ledger") == [1]
@@ -180,3 +184,18 @@ def test_a_dead_process_keeps_no_lock(tmp_path):
     lock = Lock(path)
     assert path.read_text() == str(os.getpid())
     lock.release()
+
+
+@pytest.mark.parametrize("how", ["deleted", "replaced"])
+async def test_a_file_that_is_taken_away_is_noticed_and_rescued(database, tmp_path, how):
+    """SQLite would write on into a file that nobody finds again."""
+    path = tmp_path / "x.ledger"
+    await database.atomic(insert(1))
+    if how == "deleted":
+        await asyncio.to_thread(path.unlink)
+    else:
+        await asyncio.to_thread(lambda: (tmp_path / "y").write_bytes(b"") or (tmp_path / "y").replace(path))
+    with pytest.raises(LedgerError, match=r"x.ledger was deleted or replaced.*x.ledger.rescued"):
+        await database.atomic(insert(2))
+    assert await asyncio.to_thread(numbers, tmp_path / "x.ledger.rescued") == [1]
+    assert (await asyncio.to_thread((tmp_path / "x.ledger.rescued").stat)).st_mode & 0o777 == 0o600
