@@ -194,7 +194,13 @@ class Results(Generic[R]):
             outcome = await self._run(item)
         except asyncio.CancelledError:
             if item.stopped_by is None:
+                # Somebody else canceled it: its place is free again.
                 self._running.discard(item)
+                if item.phase is not Phase.WAITING:
+                    self._ahead.release()
+                self._waiting.release()
+                self._news.set()
+                self._look_if_over()
                 raise
             error = item.stopped_by
         except Exception as exc:  # noqa: BLE001 - one bad item never stops the rest

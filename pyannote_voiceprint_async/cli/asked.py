@@ -63,8 +63,10 @@ class Asked:
 
     @property
     def limit(self) -> RateLimit:
-        """How fast submissions go."""
-        return self.common.rate_limit or RateLimit(DEFAULT_LIMITS["submissions"])
+        """How fast submissions go, as far as that is known before the API is asked."""
+        documented = RateLimit(DEFAULT_LIMITS["submissions"])
+        asked = self.common.rate_limit or documented
+        return min(asked, documented, key=lambda limit: limit.limit / limit.per)
 
     def rows(self) -> Iterable[Row | Problem]:
         """Give the speakers."""

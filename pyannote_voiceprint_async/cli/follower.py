@@ -71,7 +71,7 @@ class Follower:
             await self._take_all()
         except asyncio.CancelledError:
             if self._client.stats.in_flight:
-                await self._output.announce("Stopping: what is on the wire is finished first; stopping again does not.")
+                await self._output.announce("Stopping after what is on the wire. Stopping again ends it at once.")
             self._run.stop()
             await self._take_all()
             raise

@@ -12,7 +12,7 @@ import click
 from pyannote_voiceprint_async.enrollment import upkeep
 
 from .exit_codes import ExitCode
-from .output import json_line
+from .output import json_line, printable
 from .session import ended_by_signals
 from .summary import failures, paid, standing
 from .words import count
@@ -20,7 +20,7 @@ from .words import count
 __all__ = ["ledger"]
 
 # Only a run itself knows these.
-_OF_A_RUN = ("invalid", "forgotten", "jobs", "unsaved_jobs", "interrupted", "stopped_by")
+_OF_A_RUN = ("invalid", "forgotten", "replaced", "jobs", "unsaved_jobs", "interrupted", "stopped_by")
 
 
 @click.group()
@@ -44,7 +44,7 @@ def status(path: Path, *, as_json: bool) -> None:
         click.echo(json.dumps(known, ensure_ascii=False))
         return
     for line in (*standing(report), *paid(report), *failures(report, path)):
-        click.echo(line)
+        click.echo(printable(line))
 
 
 @ledger.command()

@@ -14,14 +14,14 @@ from typing import Any, BinaryIO
 from .exit_codes import Failure, WrongUsage
 from .progress import Progress, find_progress
 
-__all__ = ["Output", "json_line", "output_to"]
+__all__ = ["Output", "json_line", "output_to", "printable"]
 
 _PRIVATE = 0o600
 
 
 def json_line(record: Mapping[str, Any]) -> str:
     """Write a record as one line of JSON, readable in any script."""
-    return _printable(json.dumps(record, ensure_ascii=False))
+    return printable(json.dumps(record, ensure_ascii=False))
 
 
 class Output:
@@ -58,7 +58,7 @@ class Output:
         """Write a line to stderr."""
         # A stderr that takes nothing must not stop what is paid for.
         with suppress(OSError), self.progress.hidden():
-            sys.stderr.write(f"{_printable(line)}\n")
+            sys.stderr.write(f"{printable(line)}\n")
             sys.stderr.flush()
 
     def close(self) -> None:
@@ -103,7 +103,7 @@ def output_to(path: Path | None) -> Iterator[Output]:
         yield output
 
 
-def _printable(line: str) -> str:
+def printable(line: str) -> str:
     """Escape what does not print, the way JSON does: no file name can break a line or steer a terminal."""
     if line.isprintable():
         return line

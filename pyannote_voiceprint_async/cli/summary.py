@@ -25,6 +25,7 @@ def standing(report: Report) -> Iterator[str]:
         "uncertain": report.uncertain,
         "expired": report.expired,
         "submitted and not done": report.submitted,
+        "sent, with no answer known": report.unanswered,
         "not sent": report.pending,
     }
     begin = "Interrupted: " if report.interrupted else "All well: " if report.is_complete else ""
@@ -76,7 +77,9 @@ def next_commands(report: Report, again: Again) -> Iterator[str]:
         report: how the rows stand.
         again: gives the command with further words.
     """
-    if report.submitted or report.pending:
+    if report.submitted:
+        yield "Outputs are deleted after 24 hours: go on before that, or they must be paid again."
+    if report.submitted or report.pending or report.unanswered:
         yield f"Next, to go on with the rest: {again()}"
     if report.failed:
         yield f"When the cause is mended, to try the failed ones again: {again('--retry-failed')}"
@@ -86,7 +89,11 @@ def next_commands(report: Report, again: Again) -> Iterator[str]:
             f"Uncertain means: a job was made at the time, and nobody knows whose. To send them again ({jobs}, "
             f"{euros(report.uncertain)}, maybe for the second time): {again('--on-unknown', 'resubmit')}"
         )
-        yield f"Or, if nobody else uses the key, to take over these jobs: {again('--on-unknown', 'adopt')}"
+        if report.uncertain == 1:  # of several, nobody can know which job is whose
+            yield (
+                "Or, if nothing else uses the key, no other list either, to take that job over: "
+                f"{again('--on-unknown', 'adopt')}"
+            )
     if report.expired:
         jobs = f"{count(report.expired, 'job')}, {euros(report.expired)}"
         yield f"Expired means: paid, and not fetched within a day. To pay again ({jobs}): {again('--retry-expired')}"

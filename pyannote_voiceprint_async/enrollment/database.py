@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sqlite3
+import stat
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -73,7 +74,7 @@ def connect_to_read(path: Path, *, application: int, steps: Sequence[Step]) -> s
         LedgerError: it is missing, something else, damaged, or of another version.
     """
     try:
-        os.close(os.open(path, os.O_RDONLY))  # its reasons are better than SQLite's
+        path.stat()  # its reasons are better than SQLite's
         uri = f"{Path(os.path.realpath(path)).as_uri()}?mode=ro"
         connection = sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
     except (OSError, sqlite3.Error) as exc:
@@ -272,7 +273,16 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def _make_private(path: Path, *, create: bool) -> None:
     # Before SQLite makes it by the process's umask; its other files take over the rights of this one.
-    os.close(os.open(path, os.O_RDWR | (os.O_CREAT if create else 0), _PRIVATE))
+    # One that is there is only looked at: closing it would take all locks of this process on it away.
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        if not create:
+            raise
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, _PRIVATE))
+        return
+    if found.st_nlink > 1 and stat.S_ISREG(found.st_mode):
+        raise LedgerError(f"{path} has a second name (a hard link), and two runs could have it at once. Copy it.")
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, application: int, steps: Sequence[Step]) -> None:

@@ -44,8 +44,8 @@ def enroll(  # noqa: PLR0913 - what a person may want; all but the first three b
         resolve: gives the URL of a row just before it is submitted, to presign it then; a row's `source` may be
             anything that it understands.
         on_unknown: what is done with a row that may have been accepted, when an unknown job was made at its time:
-            `hold` it, `resubmit` it once (it may be paid twice), or `adopt` the job, which states that nobody else
-            uses the key.
+            `hold` it, `resubmit` it once (it may be paid twice), or `adopt` the job, which states that nothing else
+            uses the key, no other list either.
         retry_failed: rows that failed with this in their text are tried again; an empty text is all of them.
         retry_expired: rows that were paid, and whose output was deleted unread, are paid again.
         allow_shared_audio: the same audio may have several labels; it is submitted once for all of them.

@@ -101,8 +101,10 @@ class Report:
     """Paid, and the output was deleted before it was read."""
     submitted: int = 0
     """Accepted and not done: the next run waits for them."""
+    unanswered: int = 0
+    """Sent, and no answer is known: the next run finds out."""
     pending: int = 0
-    """Not accepted, or not known to be: the next run sends them, or finds out."""
+    """Not sent, or refused for now: the next run sends them."""
     invalid: int = 0
     """Wrong, and left out (`skip_invalid`)."""
     forgotten: int = 0

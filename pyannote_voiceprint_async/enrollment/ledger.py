@@ -12,7 +12,7 @@ import json
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -254,8 +254,9 @@ class Ledger:
         try:
             self._lock, self._opened = await asyncio.shield(opening)
         except asyncio.CancelledError:
-            # The thread goes on, and what it opens would stay open.
-            opening.add_done_callback(_close_unwanted)
+            # The thread goes on, and what it opens would stay open; who comes next must find it free.
+            await asyncio.wait([opening])
+            _close_unwanted(opening)
             raise
 
     async def aclose(self) -> None:
@@ -376,6 +377,14 @@ class Ledger:
     async def task(self, number: int) -> Task:
         """Give one recording."""
         return (await self._tasks("r.id = :after", number, 1))[0]
+
+    async def voiceprints(self) -> AsyncIterator[tuple[str, Voiceprint]]:
+        """Give the label and the voiceprint of every row that has one, of this run or an earlier one, by label."""
+        last = ""
+        while page := await self.database.read(partial(_voiceprints_after, last=last)):
+            for label, voiceprint in page:
+                yield label, voiceprint
+                last = label
 
     async def counts(self) -> Counts:
         """Give how the rows of this run's list stand."""
@@ -545,6 +554,30 @@ class Ledger:
     async def _write_many(self, statement: str, ids: Iterable[int]) -> None:
         values = [(number,) for number in ids]
         await self.database.atomic(lambda connection: connection.executemany(statement, values).close())
+
+
+def _voiceprints_after(connection: sqlite3.Connection, *, last: str) -> list[tuple[str, Voiceprint]]:
+    rows = connection.execute(
+        "SELECT label, voiceprint, model, job_id, created_at, warnings "
+        "FROM labels JOIN recordings ON id = recording_id "
+        "WHERE label > ? AND voiceprint IS NOT NULL ORDER BY label LIMIT 256",
+        (last,),
+    )
+    return [
+        (
+            label,
+            Voiceprint.from_dict(
+                {
+                    "value": value,
+                    "model": model,
+                    "job_id": job_id,
+                    "created_at": created_at,
+                    "warnings": json.loads(warnings or "[]"),
+                }
+            ),
+        )
+        for label, value, model, job_id, created_at, warnings in rows
+    ]
 
 
 def _execute(connection: sqlite3.Connection, *, statement: str, values: tuple[Any, ...]) -> None:

@@ -47,8 +47,9 @@ _POLICY_END = re.compile(rb'"DateLessThan"\s*:\s*\{\s*"AWS:EpochTime"\s*:\s*(\d{
 def url_identity(url: str) -> str:
     """Give the URL without what only signs it: two presigned URLs of one object have one identity.
 
-    Scheme and host are in lower case; user, password, default port and fragment are left out. All other parameters
-    stay as they are, in their order. A URL that is neither http nor https is its own identity.
+    Scheme and host are in lower case; password, default port and fragment are left out. The user stays, who may own
+    what the URL stands for. All other parameters stay as they are, in their order. A URL that is neither http nor
+    https is its own identity.
     """
     if _SETTLED.fullmatch(url):
         return url
@@ -57,7 +58,9 @@ def url_identity(url: str) -> str:
         return url
     scheme, authority, path, query = found.groups("")
     scheme = scheme.lower()
-    host = authority.rpartition("@")[2].lower().removesuffix(_DEFAULT_PORTS[scheme])
+    credentials, _, place = authority.rpartition("@")
+    user = credentials.partition(":")[0]
+    host = (f"{user}@" if user else "") + place.lower().removesuffix(_DEFAULT_PORTS[scheme])
     kept = "&".join(_unsigned(query.split("&")))
     return f"{scheme}://{host}{path}?{kept}" if kept else f"{scheme}://{host}{path}"
 

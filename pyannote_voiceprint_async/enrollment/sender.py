@@ -1,11 +1,13 @@
 """One row to one job: its URL, its intent, its submission, and what each way of failing means."""
 
 import asyncio
+import inspect
 import math
 import os
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from pyannote_voiceprint_async.bulk import Item
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
@@ -183,7 +185,8 @@ class Sender:
 
     async def _resolved(self, task: Task, resolve: Resolve) -> str:
         try:
-            url = await resolve(task.row)
+            given: Any = resolve(task.row)
+            url = await given if inspect.isawaitable(given) else given
         except asyncio.CancelledError as exc:
             if (ours := asyncio.current_task()) is None or ours.cancelling():
                 raise

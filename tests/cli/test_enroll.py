@@ -1,6 +1,5 @@
 """`enroll` as people run it: real processes, real signals, real files; every accepted job is a bill."""
 
-import contextlib
 import csv
 import json
 import resource
@@ -248,7 +247,7 @@ def test_what_is_on_the_wire_is_finished_after_a_signal(command, spawn, start_sa
     process.send_signal(ending)  # as `timeout` does
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "Stopping: what is on the wire is finished first" in stderr
+    assert "Stopping after what is on the wire" in stderr
     said = json.loads(report.read_text())
     assert said["interrupted"]
     assert said["succeeded"] + said["submitted"] == said["jobs"] == server.state()["jobs"] > 0
@@ -263,12 +262,9 @@ def test_a_second_signal_waits_for_nothing(spawn, start_sandbox, few, tmp_path, 
     process.send_signal(ending)
     assert process.stderr.readline().startswith("Stopping")
     # Those that come close together are one, because `timeout` and others send it twice.
-    for _ in range(100):
-        process.send_signal(ending)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=0.2)
-            break
-    _, stderr = process.communicate(timeout=30)
+    time.sleep(1.0)
+    process.send_signal(ending)
+    _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "the same command goes on" in stderr or "Interrupted: " in stderr
 

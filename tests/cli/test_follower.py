@@ -132,7 +132,7 @@ async def test_a_cancelled_follower_takes_the_events_to_their_end(in_flight):
         await task
     assert task.cancelled()
     assert following.report == Report(rows=7)
-    assert [line.split(":")[0] for line in following._output.lines] == ["Stopping"] * bool(in_flight)
+    assert [line.split(" ")[0] for line in following._output.lines] == ["Stopping"] * bool(in_flight)
 
 
 async def test_waiting_is_shown_without_events(monkeypatch):

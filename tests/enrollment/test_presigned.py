@@ -69,7 +69,7 @@ def test_parameters_that_do_not_sign_tell_objects_apart(signing):
         ("http://example.com:80", "http://example.com"),
         ("http://example.com:443/a", "http://example.com:443/a"),
         ("http://[::1]:80/a", "http://[::1]/a"),
-        ("https://user:pass@word@example.com/a?id=1", "https://example.com/a?id=1"),
+        ("https://user:pass@word@Example.com/a?id=1", "https://user@example.com/a?id=1"),
         ("https://example.com/a@b", "https://example.com/a@b"),
         ("https://example.com/a#part?id=1", "https://example.com/a"),
         ("https://example.com/a?id=1#part", "https://example.com/a?id=1"),

@@ -50,6 +50,19 @@ async def test_every_row_gets_the_voiceprint_of_its_own_source(world):
     assert {event.label for event in world.of(RowSubmitted)} == told.keys()
 
 
+async def test_all_voiceprints_can_be_read_from_the_ledger(world):
+    """Events tell of this run only."""
+    await world.enroll(people(300))
+    async with Ledger(world.path) as ledger:
+        found = {label: voiceprint.value async for label, voiceprint in ledger.voiceprints()}
+    assert found == expected(people(300))
+
+
+async def test_a_plain_function_may_resolve(world):
+    report = await world.enroll([Row("a", "s3://b/1")], resolve=lambda _row: url(1))
+    assert report.succeeded == 1
+
+
 async def test_done_rows_cost_nothing_and_ask_nothing(world):
     await world.enroll()
     before = world.sandbox.state.total.requests
