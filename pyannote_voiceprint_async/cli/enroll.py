@@ -70,6 +70,8 @@ class _Command(click.Command):
 @click.option("--allow-shared-audio", is_flag=True, help="One recording may have several labels; it is paid once.")
 @click.option("--label-column", metavar="NAME", help="The list's column of labels, if it is not `label`.")
 @click.option("--source-column", metavar="NAME", help="The list's column of sources, if it is not `source`.")
+@click.option("--no-preflight", "preflight", flag_value=False, default=True, help="Send files without looking at them.")
+@click.option("--trim", is_flag=True, help="Take the best 30 s of files that are longer.")
 @click.option("--new-key", is_flag=True, help="The key is another one of the same team than the ledger was made with.")
 @model_option
 @common_options
@@ -188,6 +190,8 @@ def _rehearse(asked: Asked) -> None:
 
     async def ask(output: Output) -> None:
         found = await rehearse(client, asked.rows(), asked.ledger, options, asked.limit)
+        for note in found.notes:
+            output.say(f"{note.label}: {note.message}")
         for line in foreseen(found, asked.limit, is_sandbox=asked.common.sandbox):
             await output.write(line)
         if asked.report is not None:
