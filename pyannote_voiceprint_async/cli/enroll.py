@@ -82,8 +82,11 @@ def enroll(context: click.Context, /, common: Common, **given: Any) -> None:
     It may be killed at any time: the same command goes on, and pays nothing twice.
 
     MANIFEST is a list of speakers, .csv, .tsv or .jsonl, with `label`, `source` (a URL, or a file relative to the
-    list), maybe `model`, and whatever else; or give recordings, each called after its file. A ledger beside the list
-    remembers every row: what is done costs nothing again, what is submitted is waited for, the rest is sent.
+    list), maybe `model`, `start` and `end` (seconds to cut out of a file), and whatever else; or give recordings, each
+    called after its file. A ledger beside the list remembers every row: what is done costs nothing again, what is
+    submitted is waited for, the rest is sent.
+
+    With the extra `[audio]`, files are looked at before anything is sent.
 
     Voiceprints never go to stdout: get them with --out, or `pyannote-voiceprint export`. The exit code is 1 if any
     row is without its voiceprint.

@@ -18,6 +18,7 @@ from .events import (
 from .ledger import Ledger
 from .manifest import Manifest
 from .rows import Problem, Row, State
+from .rttm_rows import rows_from_rttm
 from .run import Enrollment
 from .sources import rows_from_sources
 
@@ -41,5 +42,6 @@ __all__ = [
     "RowUncertain",
     "State",
     "enroll",
+    "rows_from_rttm",
     "rows_from_sources",
 ]

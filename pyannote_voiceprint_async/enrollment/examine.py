@@ -30,6 +30,7 @@ __all__ = [
     "Examined",
     "examine",
     "file_problem",
+    "is_reserved",
     "shown_label",
     "url_problem",
 ]
@@ -129,6 +130,11 @@ def file_problem(path: Path, *, largest: int | None = None) -> str | None:
     return found if isinstance(found, str) else None
 
 
+def is_reserved(label: str) -> bool:
+    """Whether it begins as identification's own names do, so that it takes no such label."""
+    return label[: len(_RESERVED)].lower() == _RESERVED
+
+
 def shown_label(label: object) -> str | None:
     """Give a label fit to be shown in a sentence, whatever was given as one."""
     if not isinstance(label, str) or not label.strip():
@@ -175,7 +181,7 @@ def _label_text_problem(label: str) -> str | None:
         return "has no label; every speaker needs one"
     if len(label) > LONGEST_LABEL:
         return f"the label has {len(label)} characters; identification takes at most {LONGEST_LABEL}"
-    if label[: len(_RESERVED)].lower() == _RESERVED:
+    if is_reserved(label):
         return f"the label begins with {_RESERVED!r}, which identification keeps for unknown voices; give another one"
     if _CONTROL.search(label):
         return "the label has a line break or another control character; give one in plain text"

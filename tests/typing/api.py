@@ -76,8 +76,10 @@ from pyannote_voiceprint_async.enrollment import (
     Report,
     Row,
     RowFailed,
+    RowNoted,
     RowSucceeded,
     enroll,
+    rows_from_rttm,
     rows_from_sources,
 )
 from pyannote_voiceprint_async.sandbox import Sandbox
@@ -336,6 +338,8 @@ async def enroll_all(client: AsyncVoiceprintClient) -> None:
                 case RowSucceeded(label=label, voiceprint=voiceprint):
                     assert_type(label, str)
                     assert_type(voiceprint, Voiceprint)
+                case RowNoted(label=label, message=message):
+                    assert_type(message, str)
                 case RowFailed(label=label, error=error):
                     assert_type(error, str)
                 case Finished(report=report):
@@ -345,7 +349,9 @@ async def enroll_all(client: AsyncVoiceprintClient) -> None:
                     run.stop()
     assert_type(run.report, Report | None)
     enroll(client, [Row("Ada", Path("ada.wav"))], Path("x.ledger"), resolve=presign)
-    enroll(client, rows_from_sources(["voices"]), Ledger("x.ledger"))
+    enroll(client, rows_from_sources(["voices"]), Ledger("x.ledger"), preflight=True, trim=True)
+    enroll(client, [Row("Ada", Path("long.wav"), pieces=((12.5, 20), (31.0, None)))], "x.ledger")
+    enroll(client, rows_from_rttm(Path("a.rttm"), Path("a.wav"), labels={"SPEAKER_00": "Ada"}), "x.ledger")
     enroll(client, [], "x.ledger", on_unknown="guess")  # type: ignore[arg-type]  # hold, resubmit or adopt
     enroll(client, "speakers.csv", "x.ledger")  # type: ignore[arg-type]  # Manifest("speakers.csv")
 
