@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import os
 import warnings
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
@@ -31,6 +31,7 @@ from .endpoints import (
     LARGEST_VOICEPRINT_AUDIO,
     LIST_JOBS,
     LONGEST_PAGE,
+    LONGEST_VOICEPRINT_SECONDS,
     OUTPUT_LIFETIME,
     TEST_KEY,
     VOICEPRINT,
@@ -280,8 +281,9 @@ class AsyncVoiceprintClient:
         """Turn a recording into a voiceprint: upload it if it is local, submit it, wait for it.
 
         Args:
-            source: a URL, a request, or local audio: a path, bytes, or an open binary file. One speaker, at most
-                30 seconds and 100 MiB. A `str` is always a URL.
+            source: a URL, a request, or local audio: a path, bytes, an open binary file, or
+                `{"waveform": array, "sample_rate": int}` (see `audio.as_clip`). One speaker, at most 30 seconds and
+                100 MiB. A `str` is always a URL.
             model: the voiceprint model.
             webhook: where the result is to be posted too.
             timeout: seconds for all of it; None waits as long as an output can exist.
@@ -290,6 +292,7 @@ class AsyncVoiceprintClient:
 
         Raises:
             MediaError: the audio cannot be read or uploaded.
+            ConfigurationError: it is a waveform, and the extra `[audio]` is missing.
             JobError: the job has no voiceprint for us; `job_id` says which job.
             VoiceprintError: see `outcome_unknown`: True means that a job may exist.
         """
@@ -370,17 +373,20 @@ class AsyncVoiceprintClient:
         """Upload local audio and give its `media://` URL. The API deletes it after 24 to 48 hours.
 
         Args:
-            source: a path, bytes, or an open binary file that can be rewound.
+            source: a path, bytes, an open binary file that can be rewound, or a waveform, as for `voiceprint`; one that
+                is only uploaded may last a day.
             media_key: its key, with or without `media://`; by default a new one, unique and flat.
             on_progress: called with the bytes sent and the bytes in total; begins anew when the upload does.
 
         Raises:
             MediaError: it cannot be read or rewound, is empty, or changes while it is sent.
+            ConfigurationError: it is a waveform, and the extra `[audio]` is missing.
         """
         url = None if media_key is None else check_media_key(media_key)
         if not media.is_local(source):
             raise MediaError(
-                f"upload() wants a path (pathlib.Path), bytes or an open binary file, not {type(source).__name__}."
+                "upload() wants a path (pathlib.Path), bytes, an open binary file or a waveform, not "
+                f"{type(source).__name__}."
             )
         self._transport.enter()
         async with media.opened(source) as audio, self._uploads:
@@ -466,7 +472,7 @@ class AsyncVoiceprintClient:
     ) -> VoiceprintRequest:
         if not media.is_local(source):
             return _request(source, model, webhook)
-        async with media.opened(cast("LocalAudio", source)) as audio:
+        async with media.opened(cast("LocalAudio", source), longest=LONGEST_VOICEPRINT_SECONDS) as audio:
             if audio.size > LARGEST_VOICEPRINT_AUDIO:
                 raise MediaError(
                     f"The audio has {audio.size / 2**20:.0f} MiB; a voiceprint takes at most 100 MiB and 30 seconds."
@@ -547,7 +553,7 @@ def _check_hook(hook: object) -> None:
 
 
 def _check_many(items: object) -> None:
-    if isinstance(items, str | bytes):
+    if isinstance(items, str | bytes | Mapping):
         raise TypeError("Give a list of sources, or another iterable of them; a single one goes into a list too.")
 
 

@@ -11,6 +11,7 @@ __all__ = [
     "LARGEST_VOICEPRINT_AUDIO",
     "LIST_JOBS",
     "LONGEST_PAGE",
+    "LONGEST_VOICEPRINT_SECONDS",
     "MEDIA_INPUT",
     "OUTPUT_LIFETIME",
     "TEST_KEY",
@@ -54,6 +55,9 @@ OUTPUT_LIFETIME = 24 * 3600.0
 """Seconds after completion at which the output of a job is deleted."""
 LARGEST_VOICEPRINT_AUDIO = 100 * 1024 * 1024
 """Bytes that the audio of a voiceprint may have."""
+
+LONGEST_VOICEPRINT_SECONDS = 30.0
+"""Seconds that it may last (docs.pyannote.ai: one speaker, at most 30 seconds, at most 100 MiB)."""
 
 # Requests in 60 seconds for a team without Enterprise, by the field of `RateLimits`.
 DEFAULT_LIMITS = {

@@ -7,7 +7,7 @@ import io
 import os
 import re
 import stat
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path, PurePath
 from typing import IO, Any, TypeAlias, TypeVar
@@ -19,10 +19,14 @@ from .endpoints import MEDIA_INPUT
 from .errors import MediaError, ServerError, UnexpectedResponseError, VoiceprintError
 from .transport import Transport
 
-__all__ = ["Audio", "LocalAudio", "is_local", "opened", "upload"]
+__all__ = ["LONGEST_WAVEFORM", "Audio", "LocalAudio", "is_local", "opened", "upload"]
 
-LocalAudio: TypeAlias = "os.PathLike[str] | bytes | IO[bytes]"
-"""A path, the bytes themselves, or an open binary file that can be rewound."""
+LocalAudio: TypeAlias = "os.PathLike[str] | bytes | IO[bytes] | Mapping[str, Any]"
+"""A path, the bytes themselves, an open binary file that can be rewound, or samples in memory:
+`{"waveform": array, "sample_rate": int}`, which need the extra `[audio]`."""
+
+LONGEST_WAVEFORM = 24 * 3600.0
+"""Seconds of samples in memory that are uploaded at most, where no voiceprint is made of them."""
 
 T = TypeVar("T")
 
@@ -36,7 +40,7 @@ _FIRST_SUCCESS, _FIRST_ERROR, _FIRST_SERVER_ERROR, _LAST_SERVER_ERROR = 200, 300
 
 def is_local(source: object) -> bool:
     """Whether it is audio of this machine. A `str` never is: local audio must be meant."""
-    return isinstance(source, os.PathLike | bytes) or hasattr(source, "read")
+    return isinstance(source, os.PathLike | bytes | Mapping) or hasattr(source, "read")
 
 
 class Audio:
@@ -79,13 +83,20 @@ class Audio:
 
 
 @asynccontextmanager
-async def opened(source: LocalAudio) -> AsyncIterator[Audio]:
+async def opened(source: LocalAudio, *, longest: float = LONGEST_WAVEFORM) -> AsyncIterator[Audio]:
     """Open local audio and measure it. A file of the caller's is left open, wherever reading ended.
 
+    Args:
+        source: the audio.
+        longest: seconds that a waveform may have.
+
     Raises:
-        MediaError: it is missing, no regular file, empty, text, or cannot be measured.
+        MediaError: it is missing, no regular file, empty, text, cannot be measured, or is no waveform.
+        ConfigurationError: it is a waveform, and the extra `[audio]` is missing.
     """
-    if isinstance(source, bytes):
+    if isinstance(source, Mapping):
+        yield _measured(io.BytesIO(await asyncio.to_thread(_encoded, source, longest)), ".flac")
+    elif isinstance(source, bytes):
         yield _measured(io.BytesIO(source), "")
     elif isinstance(source, os.PathLike):
         file = await _opened_file(source)
@@ -137,6 +148,12 @@ async def upload(
     send: Callable[[_Attempt], Awaitable[None]] = transport.repeating(once)
     await send(_Attempt())
     return media_url
+
+
+def _encoded(waveform: Mapping[str, Any], longest: float) -> bytes:
+    from .audio import cut  # noqa: PLC0415 - most programs have no waveforms, and start without it
+
+    return cut(waveform, longest=longest).audio
 
 
 def _open(path: os.PathLike[str]) -> IO[bytes]:

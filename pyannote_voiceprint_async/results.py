@@ -11,7 +11,7 @@ from .models import JobCreated, Voiceprint, VoiceprintRequest
 __all__ = ["ClientStats", "Enrolled", "Source", "Submission"]
 
 Source: TypeAlias = "str | VoiceprintRequest | LocalAudio"
-"""A URL, a request, or local audio: a path, bytes, or an open binary file."""
+"""A URL, a request, or local audio: a path, bytes, an open binary file, or a waveform with its sample rate."""
 
 
 def _shown(source: object) -> str:

@@ -5,13 +5,14 @@ from typing import NamedTuple
 
 import attrs
 
+from pyannote_voiceprint_async.endpoints import LONGEST_VOICEPRINT_SECONDS
+
 from .facts import AudioFacts
 
 __all__ = ["LONGEST_SECONDS", "SHORTEST_SECONDS", "Finding", "judge"]
 
-LONGEST_SECONDS = 30.0
-"""What the API takes for a voiceprint (docs.pyannote.ai: one speaker, at most 30 seconds, at most 100 MiB; the size is
-`endpoints.LARGEST_VOICEPRINT_AUDIO`)."""
+LONGEST_SECONDS = LONGEST_VOICEPRINT_SECONDS
+"""What the API takes for a voiceprint."""
 
 # From here on the numbers are our own: where a voiceprint is hardly worth its price. The API documents no such limits.
 SHORTEST_SECONDS = 1.0

@@ -8,9 +8,11 @@ from .check import check
 from .enroll import enroll
 from .exit_codes import translated
 from .export import export
+from .inspect import inspect
 from .job import job
 from .jobs import jobs
 from .ledger import ledger
+from .manifest import manifest
 from .sandbox import sandbox
 from .submit import submit
 from .upload import upload
@@ -30,7 +32,7 @@ class _Group(click.Group):
 
 @click.group(
     cls=_Group,
-    commands=[enroll, export, ledger, voiceprint, submit, job, jobs, upload, check, sandbox],
+    commands=[enroll, export, ledger, inspect, manifest, voiceprint, submit, job, jobs, upload, check, sandbox],
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=(
         "The key is read from PYANNOTEAI_API_KEY. Results go to stdout, all else to stderr. Exit codes: 0 all well; "

@@ -70,6 +70,8 @@ class _Command(click.Command):
 @click.option("--allow-shared-audio", is_flag=True, help="One recording may have several labels; it is paid once.")
 @click.option("--label-column", metavar="NAME", help="The list's column of labels, if it is not `label`.")
 @click.option("--source-column", metavar="NAME", help="The list's column of sources, if it is not `source`.")
+@click.option("--no-preflight", "preflight", flag_value=False, default=True, help="Send files without looking at them.")
+@click.option("--trim", is_flag=True, help="Take the best 30 s of files that are longer.")
 @click.option("--new-key", is_flag=True, help="The key is another one of the same team than the ledger was made with.")
 @model_option
 @common_options
@@ -80,8 +82,11 @@ def enroll(context: click.Context, /, common: Common, **given: Any) -> None:
     It may be killed at any time: the same command goes on, and pays nothing twice.
 
     MANIFEST is a list of speakers, .csv, .tsv or .jsonl, with `label`, `source` (a URL, or a file relative to the
-    list), maybe `model`, and whatever else; or give recordings, each called after its file. A ledger beside the list
-    remembers every row: what is done costs nothing again, what is submitted is waited for, the rest is sent.
+    list), maybe `model`, `start` and `end` (seconds to cut out of a file), and whatever else; or give recordings, each
+    called after its file. A ledger beside the list remembers every row: what is done costs nothing again, what is
+    submitted is waited for, the rest is sent.
+
+    With the extra `[audio]`, files are looked at before anything is sent.
 
     Voiceprints never go to stdout: get them with --out, or `pyannote-voiceprint export`. The exit code is 1 if any
     row is without its voiceprint.
@@ -188,6 +193,8 @@ def _rehearse(asked: Asked) -> None:
 
     async def ask(output: Output) -> None:
         found = await rehearse(client, asked.rows(), asked.ledger, options, asked.limit)
+        for note in found.notes:
+            output.say(f"{note.label}: {note.message}")
         for line in foreseen(found, asked.limit, is_sandbox=asked.common.sandbox):
             await output.write(line)
         if asked.report is not None:

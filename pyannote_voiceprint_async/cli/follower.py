@@ -14,6 +14,7 @@ from pyannote_voiceprint_async.enrollment import (
     Resumed,
     RowExpired,
     RowFailed,
+    RowNoted,
     RowSucceeded,
     RowUncertain,
 )
@@ -99,6 +100,8 @@ class Follower:
         elif isinstance(event, Resumed) and self._told_pause:
             self._told_pause = False
             await self._output.announce("It goes on.")
+        elif isinstance(event, RowNoted):
+            await self._output.announce(f"{event.label}: {event.message}")
         elif (self._tells_rows or self._run.progress.total <= _SHORT_LIST) and (said := _said(event)):
             await self._output.announce(said)
         self._show()

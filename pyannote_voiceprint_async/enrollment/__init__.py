@@ -10,6 +10,7 @@ from .events import (
     Resumed,
     RowExpired,
     RowFailed,
+    RowNoted,
     RowSubmitted,
     RowSucceeded,
     RowUncertain,
@@ -17,6 +18,7 @@ from .events import (
 from .ledger import Ledger
 from .manifest import Manifest
 from .rows import Problem, Row, State
+from .rttm_rows import rows_from_rttm
 from .run import Enrollment
 from .sources import rows_from_sources
 
@@ -34,10 +36,12 @@ __all__ = [
     "Row",
     "RowExpired",
     "RowFailed",
+    "RowNoted",
     "RowSubmitted",
     "RowSucceeded",
     "RowUncertain",
     "State",
     "enroll",
+    "rows_from_rttm",
     "rows_from_sources",
 ]

@@ -68,10 +68,10 @@ def connect_to_read(path: Path, *, application: int, steps: Sequence[Step]) -> s
     Args:
         path: the file.
         application: as for `connect`.
-        steps: the schema; all of it must be there.
+        steps: the schema; only the first one must be there, because readers ask for nothing that came later.
 
     Raises:
-        LedgerError: it is missing, something else, damaged, or of another version.
+        LedgerError: it is missing, something else, damaged, or of a later version.
     """
     try:
         path.stat()  # its reasons are better than SQLite's
@@ -87,9 +87,9 @@ def connect_to_read(path: Path, *, application: int, steps: Sequence[Step]) -> s
     except BaseException:
         connection.close()
         raise
-    if done < len(steps):
+    if not done:
         connection.close()
-        raise LedgerError(f"{path} is empty, or of an earlier version. Run `pyannote-voiceprint enroll` with it.")
+        raise LedgerError(f"{path} is empty. Run `pyannote-voiceprint enroll` with it.")
     return connection
 
 

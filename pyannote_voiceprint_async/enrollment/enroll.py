@@ -30,6 +30,8 @@ def enroll(  # noqa: PLR0913 - what a person may want; all but the first three b
     max_jobs: int | None = None,
     new_key: bool = False,
     origin: str | None = None,
+    preflight: bool = True,
+    trim: bool = False,
 ) -> Enrollment:
     """Turn a list of speakers into voiceprints, through a ledger that remembers everything. Use it with `async with`.
 
@@ -53,9 +55,12 @@ def enroll(  # noqa: PLR0913 - what a person may want; all but the first three b
         max_jobs: submit no more jobs than this.
         new_key: the client's key is another one of the same team than the ledger was made with.
         origin: what the ledger knows the API by; else the client's base URL.
+        preflight: look at files before anything is sent, where the extra `[audio]` is installed: what is too long,
+            silent or damaged is refused with the list, and what is only worth a look is told as `RowNoted`.
+        trim: take the best 30 seconds of files that are longer, and tell so.
 
     Raises:
-        ConfigurationError: an option cannot work.
+        ConfigurationError: an option cannot work; out of the iteration: the extra `[audio]` is missing, and needed.
         ManifestError: out of the iteration: the list is wrong; nothing was sent.
         LedgerError: out of the iteration: the ledger cannot be used, or written any more.
         AccountError: out of the iteration, after `Finished`: the account stopped it.
@@ -79,6 +84,8 @@ def enroll(  # noqa: PLR0913 - what a person may want; all but the first three b
         max_jobs=max_jobs,
         new_key=new_key,
         origin=origin,
+        preflight=preflight,
+        trim=trim,
     )
     opened = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
     return Enrollment(client, rows, opened, options, owns_ledger=not opened.is_open)

@@ -16,10 +16,24 @@ __all__ = [
     "Resumed",
     "RowExpired",
     "RowFailed",
+    "RowNoted",
     "RowSubmitted",
     "RowSucceeded",
     "RowUncertain",
 ]
+
+
+@attrs.frozen
+class RowNoted:
+    """A row's recording is worth a look, and no reason not to enroll it.
+
+    It is told once, after the list is read; of a long list, the first thousand.
+    """
+
+    label: str
+    """The row."""
+    message: str
+    """What it is, and what to do. It begins in lower case: it goes on after the label."""
 
 
 @attrs.frozen
@@ -168,4 +182,6 @@ class Progress:
     """Why nothing new is sent."""
 
 
-Event: TypeAlias = RowSubmitted | RowSucceeded | RowFailed | RowUncertain | RowExpired | Paused | Resumed | Finished
+Event: TypeAlias = (
+    RowNoted | RowSubmitted | RowSucceeded | RowFailed | RowUncertain | RowExpired | Paused | Resumed | Finished
+)

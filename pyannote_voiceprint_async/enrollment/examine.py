@@ -3,13 +3,13 @@
 All of it blocks: it belongs on a worker thread.
 """
 
-import hashlib
 import json
 import os
 import re
 import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 import attrs
 
@@ -19,6 +19,8 @@ from pyannote_voiceprint_async.errors import InvalidRequestError, MediaError
 from pyannote_voiceprint_async.masking import mask_url
 from pyannote_voiceprint_async.models import VoiceprintRequest
 
+from .pieces import Pieces, pieces_problem
+from .preflight import Heard, changed_at
 from .presigned import url_expires_at, url_identity
 from .rows import Problem, Row
 from .sources import is_url
@@ -26,13 +28,15 @@ from .sources import is_url
 __all__ = [
     "LONGEST_LABEL",
     "Examined",
-    "changed_at",
     "examine",
-    "file_digest",
     "file_problem",
+    "is_reserved",
     "shown_label",
     "url_problem",
 ]
+
+Listen: TypeAlias = Callable[[Path, os.stat_result, Pieces], Heard]
+"""Looks at a file, of which pieces may be wanted."""
 
 LONGEST_LABEL = 100
 """Characters of a label that identification takes."""
@@ -54,8 +58,8 @@ class Examined:
     row: Row
     """As it came; only its label has no white space around it."""
     identity: str = attrs.field(repr=mask_url)
-    """What is equal for the same recording: `url:…`, `sha256:…` of a file's bytes, or `id:…` for what only `resolve`
-    understands."""
+    """What is equal for the same recording: `url:…`, `sha256:…` of a file's bytes, `samples:…` of a part of it, or
+    `id:…` for what only `resolve` understands."""
     model: str
     """Its own, else that of the run."""
     source: str = attrs.field(repr=mask_url)
@@ -66,35 +70,12 @@ class Examined:
     """Bytes of the file."""
     modified_ns: int | None = None
     """When the file was changed last, see `changed_at`."""
+    pieces: Pieces = ()
+    """What is cut out of the file before it is sent; nothing sends all of it."""
+    notes: tuple[str, ...] = ()
+    """What is to be told of it."""
     expires_at: float | None = None
     """When a presigned URL dies: UTC epoch seconds."""
-
-
-def file_digest(path: Path, found: os.stat_result) -> str:
-    """Give the SHA-256 of a file in hexadecimal digits.
-
-    Args:
-        path: the file.
-        found: what `path.stat()` said of it.
-
-    Raises:
-        OSError: it cannot be read.
-        MediaError: it is no longer what was found.
-    """
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        now = os.fstat(file.fileno())
-    if (now.st_size, changed_at(now)) != (found.st_size, changed_at(found)):
-        raise MediaError("changed while it was read; enroll it when it is complete")
-    return digest
-
-
-def changed_at(found: os.stat_result) -> int:
-    """Give when a file was changed last, in nanoseconds of the epoch.
-
-    Its own time of change can be set by anybody (`cp -p`, `tar`, `rsync -t`); when its entry was changed cannot.
-    """
-    return max(found.st_mtime_ns, found.st_ctime_ns)
 
 
 def examine(
@@ -102,7 +83,8 @@ def examine(
     *,
     model: str,
     resolves: bool,
-    digest_of: Callable[[Path, os.stat_result], str] = file_digest,
+    listen: Listen,
+    trims: bool = False,
 ) -> Examined | Problem:
     """Say all that is wrong with a row, or what it is.
 
@@ -110,17 +92,19 @@ def examine(
         row: a `Row`. It may come from anywhere: wrong types are problems, too.
         model: that of the run, for rows without one.
         resolves: whether the run has a `resolve`, which understands more than the API does.
-        digest_of: gives the digest of a file, maybe from memory; raises what `file_digest` does.
+        listen: looks at a file, maybe from memory; raises what `Preflight.listen` does.
+        trims: whether a part is taken of what is too long, so that a file may have any size.
     """
     if not isinstance(row, Row):
         return Problem(f"is no Row but {type(row).__name__}; give Row(label, source)")
-    found = _file(row.source) if isinstance(row.source, Path) else _text_problem(row.source, resolves=resolves)
-    judged = (_label_problem(row.label), _model_problem(row.model), _extra_problem(row.extra), found)
+    found = _look_at_source(row, resolves=resolves, trims=trims)
+    wrong_pieces = _pieces_problem(row)
+    judged = (_label_problem(row.label), _model_problem(row.model), _extra_problem(row.extra), found, wrong_pieces)
     if problems := [problem for problem in judged if isinstance(problem, str)]:
         return Problem("; ".join(problems), shown_label(row.label), row.line)
     tidy, used = _with_tidy_label(row), str(model if row.model is None else row.model)
     if isinstance(found, os.stat_result):
-        return _examined_file(tidy, used, found, digest_of)
+        return _examined_file(tidy, used, found, listen)
     source = str(row.source)
     if not is_url(source):
         return Examined(tidy, f"id:{source}", used, source, is_file=False)
@@ -146,6 +130,11 @@ def file_problem(path: Path, *, largest: int | None = None) -> str | None:
     return found if isinstance(found, str) else None
 
 
+def is_reserved(label: str) -> bool:
+    """Whether it begins as identification's own names do, so that it takes no such label."""
+    return label[: len(_RESERVED)].lower() == _RESERVED
+
+
 def shown_label(label: object) -> str | None:
     """Give a label fit to be shown in a sentence, whatever was given as one."""
     if not isinstance(label, str) or not label.strip():
@@ -153,24 +142,24 @@ def shown_label(label: object) -> str | None:
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", label.strip()[:LONGEST_LABEL])
 
 
-def _examined_file(
-    row: Row, model: str, found: os.stat_result, digest_of: Callable[[Path, os.stat_result], str]
-) -> Examined | Problem:
+def _examined_file(row: Row, model: str, found: os.stat_result, listen: Listen) -> Examined | Problem:
     path = Path(row.source)
     try:
-        identity = f"sha256:{digest_of(path, found)}"
+        heard = listen(path, found, row.pieces)
     except OSError as exc:
         return Problem(f"{_shown(path)}: {_reason(exc)}; see that it stays readable", row.label, row.line)
     except MediaError as error:
-        return Problem(f"{_shown(path)}: {error}", row.label, row.line)
+        return Problem(f"{_shown(path)}: {_continued(str(error))}", row.label, row.line)
     return Examined(
         row,
-        identity,
+        heard.identity,
         model,
         str(path.absolute()),
         is_file=True,
         size=found.st_size,
         modified_ns=changed_at(found),
+        pieces=heard.pieces,
+        notes=heard.notes,
     )
 
 
@@ -192,7 +181,7 @@ def _label_text_problem(label: str) -> str | None:
         return "has no label; every speaker needs one"
     if len(label) > LONGEST_LABEL:
         return f"the label has {len(label)} characters; identification takes at most {LONGEST_LABEL}"
-    if label[: len(_RESERVED)].lower() == _RESERVED:
+    if is_reserved(label):
         return f"the label begins with {_RESERVED!r}, which identification keeps for unknown voices; give another one"
     if _CONTROL.search(label):
         return "the label has a line break or another control character; give one in plain text"
@@ -216,6 +205,24 @@ def _extra_problem(extra: object) -> str | None:
     return None
 
 
+def _pieces_problem(row: Row) -> str | None:
+    problem = pieces_problem(row.pieces)
+    if problem is None and not _is_whole(row) and not isinstance(row.source, Path):
+        return "start and end cut a file of this machine, and the source is none; cut it before, or leave them empty"
+    return problem
+
+
+def _look_at_source(row: Row, *, resolves: bool, trims: bool) -> os.stat_result | str | None:
+    if isinstance(row.source, Path):
+        return _file(row.source, is_cut=trims or not _is_whole(row))
+    return _text_problem(row.source, resolves=resolves)
+
+
+def _is_whole(row: Row) -> bool:
+    # It may be anything: an array, for one, is neither true nor false.
+    return isinstance(row.pieces, tuple | list) and not row.pieces
+
+
 def _text_problem(source: object, *, resolves: bool) -> str | None:
     if source is None or source == "":
         return "has no source; give a URL or a file"
@@ -231,10 +238,10 @@ def _text_problem(source: object, *, resolves: bool) -> str | None:
     return problem and f"{_shown(source)}: {problem}"
 
 
-def _file(path: Path) -> os.stat_result | str:
+def _file(path: Path, *, is_cut: bool) -> os.stat_result | str:
     if _SURROGATE.search(str(path)):
         return f"{_shown(path)}: its name is no UTF-8; rename it"
-    found = _look_at(path, LARGEST_VOICEPRINT_AUDIO)
+    found = _look_at(path, None if is_cut else LARGEST_VOICEPRINT_AUDIO)
     return f"{_shown(path)}: {found}" if isinstance(found, str) else found
 
 
@@ -261,6 +268,11 @@ def _request_problem(request: VoiceprintRequest, subject: str = "") -> str | Non
     except InvalidRequestError as error:
         return f"{subject}{error.errors[0].message}"
     return None
+
+
+def _continued(sentence: str) -> str:
+    """Give a sentence as it goes on after a file's name."""
+    return sentence[:1].lower() + sentence[1:].removesuffix(".")
 
 
 def _reason(exc: OSError) -> str:

@@ -25,6 +25,7 @@ from pyannote_voiceprint_async.masking import mask_url
 from pyannote_voiceprint_async.models import Voiceprint
 
 from .database import Database, Lock, Step, connect, connect_to_read
+from .pieces import Pieces, from_json
 from .rows import Row, State
 
 __all__ = ["Counts", "Ledger", "Task", "Unresolved", "open_connection", "open_to_read"]
@@ -98,6 +99,14 @@ _STEPS = (
         CREATE TABLE forgotten (hash BLOB PRIMARY KEY) WITHOUT ROWID
         """,
     ),
+    Step(
+        "parts of recordings",
+        """
+        -- What is cut out of the file, as JSON; nothing is all of it. And how it was looked at.
+        ALTER TABLE recordings ADD COLUMN pieces TEXT;
+        ALTER TABLE recordings ADD COLUMN asked TEXT NOT NULL DEFAULT ''
+        """,
+    ),
 )
 
 _WITHDRAW = (
@@ -120,6 +129,7 @@ class Task(NamedTuple):
     media_url: str | None
     uploaded_at: float | None
     job_id: str | None
+    pieces: Pieces
     labels: tuple[str, ...]
     extra: dict[str, Any]
 
@@ -532,12 +542,12 @@ class Ledger:
         def found(connection: sqlite3.Connection) -> list[Task]:
             rows = connection.execute(
                 "SELECT id, identity, source, is_file, model, size, modified_ns, expires_at, media_url, uploaded_at, "  # noqa: S608 - nothing of it is from outside
-                f"job_id, (SELECT json_group_array(label) FROM (SELECT label {labels})), "
+                f"job_id, pieces, (SELECT json_group_array(label) FROM (SELECT label {labels})), "
                 f"(SELECT extra {labels} LIMIT 1)"
                 f" FROM recordings r WHERE {where} ORDER BY id LIMIT :many",
                 {"run": self.run, "after": after, "many": many},
             )
-            return [Task._make((*row[:11], tuple(json.loads(row[11])), json.loads(row[12] or "{}"))) for row in rows]
+            return [_task(*row) for row in rows]
 
         return await self.database.read(found)
 
@@ -578,6 +588,11 @@ def _voiceprints_after(connection: sqlite3.Connection, *, last: str) -> list[tup
         )
         for label, value, model, job_id, created_at, warnings in rows
     ]
+
+
+def _task(*row: Any) -> Task:
+    *known, pieces, labels, extra = row
+    return Task._make((*known, from_json(pieces), tuple(json.loads(labels)), json.loads(extra or "{}")))
 
 
 def _execute(connection: sqlite3.Connection, *, statement: str, values: tuple[Any, ...]) -> None:

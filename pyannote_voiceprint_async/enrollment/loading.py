@@ -8,14 +8,18 @@ import sqlite3
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import attrs
 
 from pyannote_voiceprint_async.errors import ManifestError
 
-from .examine import Examined, changed_at, examine, file_digest
+from .events import RowNoted
+from .examine import Examined, examine
 from .ledger import Ledger
+from .options import Options
+from .pieces import Pieces, from_json, to_json
+from .preflight import Heard, Preflight, changed_at
 from .rows import Problem, Row, State
 
 __all__ = ["Loading", "forgotten_hash"]
@@ -23,6 +27,7 @@ __all__ = ["Loading", "forgotten_hash"]
 _AT_ONCE = 500
 # A list that is wrong all over says enough in so many lines.
 _MOST_PROBLEMS = 1000
+_MOST_NOTES = 1000
 
 _STAGED = """
 CREATE TEMP TABLE IF NOT EXISTS staged (
@@ -37,6 +42,8 @@ CREATE TEMP TABLE IF NOT EXISTS staged (
     modified_ns INTEGER,
     expires_at REAL,
     extra TEXT,
+    pieces TEXT,
+    asked TEXT,
     is_wrong INTEGER NOT NULL
 )
 """
@@ -73,13 +80,21 @@ AND NOT EXISTS (SELECT 1 FROM labels AS own WHERE own.label = staged.label AND o
 GROUP BY staged.position ORDER BY staged.position
 """
 
+# What was paid as a whole is not looked at any more: whatever is wrong with it, its voiceprint is there.
+_KNOWN = """
+SELECT identity, pieces FROM recordings WHERE source = ? AND is_file AND size = ? AND modified_ns = ?
+AND (asked = ? OR (? AND pieces IS NULL AND state NOT IN ('pending', 'failed')))
+"""
+
 # A row that is finished stays as it is; one that is not takes over the newest signature. A file may have moved.
 _MERGE_RECORDINGS = """
-INSERT INTO recordings (identity, model, source, is_file, size, modified_ns, expires_at)
-SELECT identity, model, source, is_file, size, modified_ns, expires_at FROM staged WHERE NOT is_wrong ORDER BY position
+INSERT INTO recordings (identity, model, source, is_file, size, modified_ns, expires_at, pieces, asked)
+SELECT identity, model, source, is_file, size, modified_ns, expires_at, pieces, asked FROM staged
+WHERE NOT is_wrong ORDER BY position
 ON CONFLICT (identity, model) DO UPDATE SET
     source = excluded.source, is_file = excluded.is_file, size = excluded.size,
-    modified_ns = excluded.modified_ns, expires_at = excluded.expires_at
+    modified_ns = excluded.modified_ns, expires_at = excluded.expires_at,
+    pieces = excluded.pieces, asked = excluded.asked
 WHERE excluded.is_file OR state NOT IN ('succeeded', 'expired')
 """
 
@@ -138,6 +153,8 @@ class Loading:
         resolves: sources are given to `resolve`, so that they may be anything.
         allow_shared_audio: the same audio may have several labels; it is submitted once.
         skip_invalid: go on without the rows that are wrong.
+        preflight: files are looked at, where that is possible.
+        trim: the best part is taken of what is too long.
     """
 
     ledger: Ledger
@@ -145,8 +162,12 @@ class Loading:
     resolves: bool = False
     allow_shared_audio: bool = False
     skip_invalid: bool = False
+    preflight: bool = True
+    trim: bool = False
     problems: list[Problem] = attrs.field(factory=list, init=False)
     """What is wrong, in the order of the list; the first thousand."""
+    notes: list[RowNoted] = attrs.field(factory=list, init=False)
+    """What is to be told of rows; the first thousand."""
     read: int = attrs.field(default=0, init=False)
     """How many rows were read so far."""
     invalid: int = attrs.field(default=0, init=False)
@@ -155,8 +176,22 @@ class Loading:
     """How many rows were erased by `forget`, and are not enrolled again."""
     replaced: int = attrs.field(default=0, init=False)
     """How many rows have another recording than before, which was paid."""
+    _preflight: Preflight = attrs.field(init=False)
     _noted: int = attrs.field(default=0, init=False)
     _is_given_up: bool = attrs.field(default=False, init=False)
+
+    @classmethod
+    def of(cls, ledger: Ledger, options: Options) -> Self:
+        """Make one for a run, or its rehearsal."""
+        return cls(
+            ledger,
+            options.model,
+            options.resolve is not None,
+            options.allow_shared_audio,
+            options.skip_invalid,
+            options.preflight,
+            options.trim,
+        )
 
     async def load(
         self,
@@ -176,7 +211,9 @@ class Loading:
 
         Raises:
             ManifestError: something is wrong, and `skip_invalid` was not said. The ledger is as it was.
+            ConfigurationError: a row is to be cut, and the extra `[audio]` is missing.
         """
+        self._preflight = await asyncio.to_thread(Preflight.of, is_wanted=self.preflight, trims=self.trim)
         database = self.ledger.database
         await database.read(lambda connection: connection.execute(_STAGED + ";").close())
         try:
@@ -196,8 +233,11 @@ class Loading:
     # In the ledger's thread
 
     def _stage(self, connection: sqlite3.Connection, piece: Sequence[Row | Problem], position: int) -> None:
-        def digest_of(path: Path, found: os.stat_result) -> str:
-            return _known_digest(connection, path, found) or file_digest(path, found)
+        preflight = self._preflight
+
+        def listen(path: Path, found: os.stat_result, pieces: Pieces) -> Heard:
+            known = _known(connection, path, found, preflight.asked(pieces), is_whole=not pieces)
+            return known or preflight.listen(path, found, pieces)
 
         staged = []
         for at, row in enumerate(piece, position):
@@ -206,14 +246,15 @@ class Loading:
             seen = (
                 row
                 if isinstance(row, Problem)
-                else examine(row, model=self.model, resolves=self.resolves, digest_of=digest_of)
+                else examine(row, model=self.model, resolves=self.resolves, listen=listen, trims=preflight.trims)
             )
             if isinstance(seen, Problem):
                 self._note(seen)
                 staged.append(_wrong_record(at, seen))
             else:
-                staged.append(_to_record(at, seen))
-        connection.executemany("INSERT INTO temp.staged VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", staged)
+                self._tell(seen)
+                staged.append(_to_record(at, seen, preflight))
+        connection.executemany("INSERT INTO temp.staged VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", staged)
 
     def _check(self, connection: sqlite3.Connection) -> None:
         """Find what is wrong with the list as a whole. All who are concerned are: nobody can say who is right."""
@@ -269,6 +310,10 @@ class Loading:
             connection.execute(_RETRIED, {"state": State.EXPIRED, "text": "", "run": run})
         connection.execute(_TO_BE_PAID_AGAIN)
 
+    def _tell(self, seen: Examined) -> None:
+        if seen.notes and len(self.notes) < _MOST_NOTES:
+            self.notes.append(RowNoted(seen.row.label, "; ".join(seen.notes)))
+
     def _note(self, problem: Problem) -> None:
         self._noted += 1
         if len(self.problems) < _MOST_PROBLEMS:
@@ -296,26 +341,27 @@ def _wrong(problems: Sequence[Problem], count: int) -> ManifestError:
     )
 
 
-def _known_digest(connection: sqlite3.Connection, path: Path, found: os.stat_result) -> str | None:
-    """Give the hash of a file that was read by an earlier run and has not changed since."""
-    known = connection.execute(
-        "SELECT identity FROM recordings WHERE source = ? AND is_file AND size = ? AND modified_ns = ?",
-        (str(path), found.st_size, changed_at(found)),
-    ).fetchone()
-    return str(known[0]).removeprefix("sha256:") if known else None
+def _known(
+    connection: sqlite3.Connection, path: Path, found: os.stat_result, asked: str, *, is_whole: bool
+) -> Heard | None:
+    """Give what is known of a file that an earlier run looked at in the same way, and that has not changed since."""
+    values = (str(path.absolute()), found.st_size, changed_at(found), asked, is_whole)
+    known = connection.execute(_KNOWN, values).fetchone()
+    return Heard(known[0], from_json(known[1])) if known else None
 
 
-def _to_record(position: int, seen: Examined) -> tuple[Any, ...]:
+def _to_record(position: int, seen: Examined, preflight: Preflight) -> tuple[Any, ...]:
+    asked = preflight.asked(seen.row.pieces) if seen.is_file else ""
     extra = json.dumps(dict(seen.row.extra), ensure_ascii=False, default=str) if seen.row.extra else "{}"
     return (
         position, seen.row.line, seen.row.label, seen.identity, seen.model, seen.source, seen.is_file,
-        seen.size, seen.modified_ns, seen.expires_at, extra, False,
+        seen.size, seen.modified_ns, seen.expires_at, extra, to_json(seen.pieces), asked, False,
     )  # fmt: skip
 
 
 def _wrong_record(position: int, problem: Problem) -> tuple[Any, ...]:
     """What is wrong by itself still has a name, which another row may have, too."""
-    return (position, problem.line, problem.label, *[None] * 8, True)
+    return (position, problem.line, problem.label, *[None] * 10, True)
 
 
 async def _pieces(rows: Iterable[Row | Problem] | AsyncIterable[Row | Problem]) -> AsyncIterator[list[Row | Problem]]:

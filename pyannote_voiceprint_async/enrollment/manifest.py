@@ -18,12 +18,14 @@ from pyannote_voiceprint_async.errors import ManifestError
 from pyannote_voiceprint_async.masking import mask_text
 
 from .examine import shown_label
+from .pieces import pieces_of
 from .rows import Problem, Row
 from .sources import JSON_LINES, SUFFIXES, TABLES, is_url
 
 __all__ = ["Manifest"]
 
-_LABEL, _SOURCE, _MODEL = "label", "source", "model"
+_LABEL, _SOURCE, _MODEL, _START, _END = "label", "source", "model", "start", "end"
+_OPTIONAL = (_MODEL, _START, _END)
 _OPTIONS = {_LABEL: "--label-column", _SOURCE: "--source-column"}
 # What others call them.
 _SYNONYMS = {
@@ -52,9 +54,11 @@ _LONGEST_LINE = 1024 * 1024
 class Manifest:
     """The rows of a file, and what is wrong with it, from the beginning each time it is iterated.
 
-    A table has a line of column names; in JSON Lines each line is an object. `label` and `source` are needed, `model`
-    is known, and all others are kept in `Row.extra`. A source without `://` is a file, relative to the manifest.
-    Memory is that of one row.
+    A table has a line of column names; in JSON Lines each line is an object. `label` and `source` are needed; `model`,
+    `start` and `end` are known, and all others are kept in `Row.extra`. A source without `://` is a file, relative to
+    the manifest. `start` and `end` are seconds, and cut a part out of it; several numbers between spaces (in JSON Lines
+    a list of them) are several parts, joined in their order. An empty end is the recording's. Memory is that of one
+    row.
 
     Args:
         path: the file. It is opened when it is iterated.
@@ -169,7 +173,8 @@ class _Columns:
 
     label: int
     source: int
-    model: int | None
+    optional: Mapping[str, int]
+    """Of those that are there: `model`, `start`, `end`."""
     count: int
     extra: tuple[tuple[int, str], ...]
 
@@ -257,10 +262,13 @@ class _Reader:
         label, source = found[_LABEL], found[_SOURCE]
         if problems or label is None or source is None:
             raise self._refused(*problems)
-        model = _find(names, _MODEL)
-        if model in (label, source):
-            model = None
-        return _Columns(label, source, model, len(names), tuple(_extra(names, {label, source, model})))
+        optional = {
+            column: place
+            for column in _OPTIONAL
+            if (place := _find(names, column)) is not None and place not in (label, source)
+        }
+        taken = {label, source, *optional.values()}
+        return _Columns(label, source, optional, len(names), tuple(_extra(names, taken)))
 
     def _check_keys(self, record: Mapping[str, Any], line: int) -> None:
         """Say at the first object what would else be said a million times."""
@@ -296,15 +304,18 @@ class _Reader:
                 "line break in it needs quotation marks",
                 line=line,
             )
-        model = None if columns.model is None else cells[columns.model].strip()
+        optional = {column: cells[place].strip() for column, place in columns.optional.items()}
         # Columns without a name come from spreadsheets, and are empty but for an index.
         extra = {name or f"column {place + 1}": cells[place] for place, name in columns.extra if name or cells[place]}
-        return self._row(cells[columns.label].strip(), cells[columns.source].strip(), model, extra, line)
+        return self._row(cells[columns.label].strip(), cells[columns.source].strip(), optional, extra, line)
 
     def _of_object(self, record: dict[str, Any], line: int) -> Row | Problem:
-        keys = {column: _key(record, wanted) for column, wanted in (*self._wanted.items(), (_MODEL, _MODEL))}
-        if keys[_MODEL] in (keys[_LABEL], keys[_SOURCE]):
-            keys[_MODEL] = None
+        keys = {column: _key(record, wanted) for column, wanted in self._wanted.items()}
+        keys |= {
+            column: key
+            for column in _OPTIONAL
+            if (key := _key(record, column)) is not None and key not in (keys[_LABEL], keys[_SOURCE])
+        }
         values = {column: None if key is None else record[key] for column, key in keys.items()}
         # Names that are numbers are not put into quotation marks by everyone.
         if type(values[_LABEL]) is int:
@@ -312,20 +323,26 @@ class _Reader:
         wrong = [
             f"{keys[column]!r} must be text, not {type(value).__name__}"
             for column, value in values.items()
-            if value is not None and not isinstance(value, str)
+            if value is not None and not isinstance(value, str) and column not in (_START, _END)
         ]
         if wrong:
             return Problem("; ".join(wrong), shown_label(values[_LABEL]), line)
-        label, source, model = ((values[column] or "").strip() for column in (_LABEL, _SOURCE, _MODEL))
+        label, source, model = ((values.get(column) or "").strip() for column in (_LABEL, _SOURCE, _MODEL))
         used = set(keys.values())
-        return self._row(label, source, model, {key: value for key, value in record.items() if key not in used}, line)
+        extra = {key: value for key, value in record.items() if key not in used}
+        return self._row(label, source, values | {_MODEL: model}, extra, line)
 
-    def _row(self, label: str, source: str, model: str | None, extra: dict[str, Any], line: int) -> Row | Problem:
+    def _row(
+        self, label: str, source: str, optional: Mapping[str, Any], extra: dict[str, Any], line: int
+    ) -> Row | Problem:
         if source[:7].lower() == "file://":
             return Problem("a file:// URL is no source; give the path alone", shown_label(label), line)
         # What is empty stays empty, and is told with all else that is wrong with the row: a folder is no recording.
         place = source if not source or is_url(source) else self._folder / source
-        return Row(label, place, model or None, extra=extra, line=line)
+        pieces = pieces_of(optional.get(_START), optional.get(_END))
+        if isinstance(pieces, str):
+            return Problem(pieces, shown_label(label), line)
+        return Row(label, place, optional.get(_MODEL) or None, extra=extra, pieces=pieces, line=line)
 
 
 def _find(names: Sequence[str], wanted: str) -> int | None:
@@ -352,7 +369,7 @@ def _near(column: str, wanted: str, names: Sequence[str]) -> str | None:
     return next((plain[name] for name in (*close, *synonyms) if name in plain), None)
 
 
-def _extra(names: Sequence[str], taken: set[int | None]) -> Iterator[tuple[int, str]]:
+def _extra(names: Sequence[str], taken: set[int]) -> Iterator[tuple[int, str]]:
     """Give the columns that are passed through. A name that comes again is numbered, so that nothing is lost."""
     given: set[str] = set()
     for place, name in enumerate(names):

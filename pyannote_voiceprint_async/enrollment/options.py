@@ -33,11 +33,15 @@ class Options:
     max_jobs: int | None = None
     new_key: bool = False
     origin: str | None = None
+    preflight: bool = True
+    trim: bool = False
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.model, str) or not self.model.strip():
             raise ConfigurationError(f"model must be the name of a voiceprint model, not {self.model!r}.")
         if self.on_unknown not in get_args(OnUnknown):
             raise ConfigurationError(f"on_unknown must be hold, resubmit or adopt, not {self.on_unknown!r}.")
+        if self.trim and not self.preflight:
+            raise ConfigurationError("trim needs preflight: what is too long is known only by looking at it.")
         if self.max_jobs is not None and (isinstance(self.max_jobs, bool) or self.max_jobs < 0):
             raise ConfigurationError(f"max_jobs must be a number of jobs from 0 on, or None, not {self.max_jobs!r}.")

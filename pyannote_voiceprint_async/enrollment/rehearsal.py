@@ -16,6 +16,7 @@ from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.errors import LedgerError
 from pyannote_voiceprint_async.settings import RateLimit
 
+from .events import RowNoted
 from .ledger import Ledger, open_connection, open_to_read
 from .loading import Loading
 from .options import Options
@@ -69,6 +70,8 @@ class Rehearsal:
     """How long the submissions take at the limit, at least."""
     expiring: int = 0
     """Presigned URLs that would expire before their turn."""
+    notes: tuple[RowNoted, ...] = ()
+    """What is to be told of the recordings that were looked at."""
 
     @property
     def euros(self) -> float:
@@ -120,13 +123,11 @@ async def _rehearse(
     # As a run does it.
     base_url, key, now = client._base_url, client._transport.key, client._clock.wall()  # noqa: SLF001
     await ledger.claim(options.origin or base_url, key, new_key=options.new_key)
-    loading = Loading(
-        ledger, options.model, options.resolve is not None, options.allow_shared_audio, options.skip_invalid
-    )
+    loading = Loading.of(ledger, options)
     await loading.load(rows, now=now, retry_failed=options.retry_failed, retry_expired=options.retry_expired)
     foresee = partial(_foresee, run=ledger.run, most=options.max_jobs, limit=limit, now=now)
     found = await ledger.database.read(foresee)
-    return attrs.evolve(found, invalid=loading.invalid, forgotten=loading.forgotten)
+    return attrs.evolve(found, invalid=loading.invalid, forgotten=loading.forgotten, notes=tuple(loading.notes))
 
 
 def _copy(source: Path, copy: Path) -> None:

@@ -10,6 +10,8 @@ import attrs
 from pyannote_voiceprint_async.errors import Problem
 from pyannote_voiceprint_async.masking import mask_url
 
+from .pieces import Pieces
+
 __all__ = ["Problem", "Row", "State"]
 
 
@@ -30,6 +32,9 @@ class Row:
     """The voiceprint model; None is that of the run."""
     extra: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True)
     """More columns; they are passed through to the output."""
+    pieces: Pieces = attrs.field(default=(), kw_only=True)
+    """Parts of a longer recording, as starts and ends in seconds, which are cut out and joined: at most 30 seconds
+    together. An end that is None is the recording's. Only files of this machine are cut, with the extra `[audio]`."""
     line: int | None = attrs.field(default=None, kw_only=True, eq=False)
     """Where it stands in its file, from 1."""
 

@@ -99,9 +99,7 @@ class Enrollment:
         self._gate = Gate(client._clock.time, client._waits.sleep, self._on_gate)
         self._sender = Sender(client, ledger, self._gate, options.resolve, lambda: not self._must_find_out())
         self._settling = Settling(client, ledger, options.on_unknown)
-        self._loading = Loading(
-            ledger, options.model, options.resolve is not None, options.allow_shared_audio, options.skip_invalid
-        )
+        self._loading = Loading.of(ledger, options)
         self._task: asyncio.Task[None] | None = None
         self._working: asyncio.Task[None] | None = None
         self._sends: Results[None] | None = None
@@ -239,6 +237,8 @@ class Enrollment:
         )
         self._is_loaded = True
         await self._recount()
+        for note in self._loading.notes:
+            await self._stream.put(note)
         return bool(
             await self._ledger.has_pending() or await self._ledger.submitted(0, 1) or await self._ledger.unresolved()
         )

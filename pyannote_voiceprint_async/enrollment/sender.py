@@ -9,6 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from pyannote_voiceprint_async.audio import cut_pieces
 from pyannote_voiceprint_async.bulk import Item
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.errors import (
@@ -23,10 +24,10 @@ from pyannote_voiceprint_async.errors import (
 )
 from pyannote_voiceprint_async.models import JobCreated, VoiceprintRequest
 
-from .examine import changed_at
 from .gate import Gate
 from .ledger import Ledger, Task
 from .options import Resolve
+from .preflight import changed_at, clip_identity
 from .presigned import url_expires_at
 
 __all__ = ["Meaning", "RowError", "Sender", "meaning"]
@@ -213,10 +214,19 @@ class Sender:
             return task.media_url
         path = Path(task.source)
         await self._check_unchanged(task, path)
-        url = await self._client.upload(path)
+        url = await self._client.upload(await self._audio(task, path))
         await self._check_unchanged(task, path)
         await self._ledger.uploaded(task, url, now)
         return url
+
+    async def _audio(self, task: Task, path: Path) -> Path | bytes:
+        """Give what is uploaded: the file, or what is cut out of it."""
+        if not task.pieces:
+            return path
+        clip = await asyncio.to_thread(cut_pieces, path, task.pieces)
+        if clip_identity(clip.digest) != task.identity:
+            raise RowError("The audio file is not what it was when it was looked at. Run again.", "file")
+        return clip.audio
 
     async def _check_unchanged(self, task: Task, path: Path) -> None:
         """Make sure that it is the audio whose hash the ledger has: another one may be another person."""

@@ -9,7 +9,11 @@ from pyannote_voiceprint_async import AsyncVoiceprintClient, __version__
 from pyannote_voiceprint_async.cli import entry
 from pyannote_voiceprint_async.cli.app import app
 
-_COMMANDS = ["enroll", "export", "ledger", "voiceprint", "submit", "job", "jobs", "upload", "check", "sandbox"]
+_COMMANDS = [
+    "enroll", "export", "ledger", "inspect", "manifest",
+    "voiceprint", "submit", "job", "jobs", "upload", "check", "sandbox",
+]  # fmt: skip
+_OF_THIS_MACHINE = {"export", "ledger", "inspect", "manifest", "sandbox"}
 
 
 def test_help_lists_the_commands_in_the_order_of_use(invoke):
@@ -26,7 +30,7 @@ def test_every_command_has_help(invoke, name):
     assert app.commands[name].help.splitlines()[0] in result.stdout
 
 
-@pytest.mark.parametrize("name", [name for name in _COMMANDS if name not in {"export", "ledger", "sandbox"}])
+@pytest.mark.parametrize("name", [name for name in _COMMANDS if name not in _OF_THIS_MACHINE])
 def test_every_command_that_speaks_to_the_api_has_the_common_options_and_none_for_the_key(name):
     options = {option for parameter in app.commands[name].params for option in parameter.opts}
     assert {"--sandbox", "--base-url", "--max-concurrency", "--rate-limit", "-v"} <= options
@@ -88,6 +92,12 @@ def test_the_default_concurrency_is_the_clients():
         (["check", "--rate-limit", "\u0661/\u0666"], "is no limit"),
         (["check", "--max-concurrency", "0"], "0 is not in the range"),
         (["voiceprint", "--timeout", "0", "media://x"], "0.0 is not in the range"),
+        (["inspect"], "Missing argument"),
+        (["inspect", "https://e.com/a.wav"], "https://e.com/a.wav: is a URL; fetch it first"),
+        (["inspect", "*.wav"], "*.wav: matches no file"),
+        (["manifest", "from-rttm", "a.rttm"], "Missing option '--audio'"),
+        (["manifest", "from-rttm", "a.rttm", "--audio", "a.wav", "--label", "x"], "write OLD=NEW"),
+        (["manifest", "from-rttm", "a.rttm", "--audio", "a.wav", "--out", "a.wav"], "is read by this command"),
         (["jobs", "--status", "done"], "'done' is not one of"),
         (["voiceprint", "s3://bucket/key"], "must begin with http://, https:// or media://"),
         (["voiceprint", "gone.wav"], "gone.wav: no such file or directory"),

@@ -13,16 +13,17 @@ from pyannote_voiceprint_async.endpoints import LARGEST_VOICEPRINT_AUDIO
 from pyannote_voiceprint_async.enrollment.examine import (
     Examined,
     examine,
-    file_digest,
     file_problem,
     shown_label,
     url_problem,
 )
+from pyannote_voiceprint_async.enrollment.preflight import Heard, Preflight, file_digest
 from pyannote_voiceprint_async.enrollment.rows import Problem, Row
 from pyannote_voiceprint_async.errors import MediaError
 from pyannote_voiceprint_async.models import Model
 
 URL = "https://example.com/anna.wav"
+UNHEARD = Preflight(looks=False).listen
 PRESIGNED = f"{URL}?X-Amz-Date=20260130T230000Z&X-Amz-Expires=3600&X-Amz-Signature=secret"
 
 
@@ -37,8 +38,9 @@ def _files(tmp_path, monkeypatch):
     os.mkfifo("pipe.wav")
 
 
-def look(label="Anna", source=URL, model=None, *, resolves=False, line=None, **more):
-    return examine(Row(label, source, model, line=line, **more), model="precision-2", resolves=resolves)
+def look(label="Anna", source=URL, model=None, *, resolves=False, line=None, trims=False, **more):
+    row = Row(label, source, model, line=line, **more)
+    return examine(row, model="precision-2", resolves=resolves, listen=UNHEARD, trims=trims)
 
 
 def said(**row):
@@ -49,7 +51,7 @@ def said(**row):
 
 def test_a_url_is_known_by_itself_without_its_signature():
     row = Row("Anna", PRESIGNED, line=7)
-    assert examine(row, model="precision-2", resolves=False) == Examined(
+    assert examine(row, model="precision-2", resolves=False, listen=UNHEARD) == Examined(
         row, f"url:{URL}", "precision-2", PRESIGNED, is_file=False, expires_at=1769817600.0
     )
 
@@ -58,7 +60,7 @@ def test_a_file_is_known_by_its_bytes_wherever_it_is(tmp_path):
     Path("folder/copy.wav").write_bytes(b"RIFF")
     found = Path("good.wav").stat()
     row, digest = Row("Anna", Path("good.wav")), hashlib.sha256(b"RIFF").hexdigest()
-    seen = examine(row, model="precision-2", resolves=False)
+    seen = examine(row, model="precision-2", resolves=False, listen=UNHEARD)
     assert seen == Examined(
         row,
         f"sha256:{digest}",
@@ -177,7 +179,7 @@ def test_further_columns_that_are_kept(extra):
 
 @pytest.mark.parametrize("row", [None, {"label": "Anna", "source": URL}, ("Anna", URL), "Anna"])
 def test_what_is_no_row_is_a_problem(row):
-    assert "is no Row but" in str(examine(row, model="precision-2", resolves=True))
+    assert "is no Row but" in str(examine(row, model="precision-2", resolves=True, listen=UNHEARD))
 
 
 def test_all_that_is_wrong_is_said_at_once_with_line_and_label():
@@ -196,36 +198,74 @@ def test_a_label_that_is_none_is_not_shown(label):
     assert shown_label(label) is None
 
 
-def test_a_digest_may_come_from_memory():
+def test_what_is_heard_may_come_from_memory():
     asked = []
 
-    def remembered(path, found):
-        asked.append((path, found.st_size))
-        return "00"
+    def remembered(path, found, pieces):
+        asked.append((path, found.st_size, pieces))
+        return Heard("samples:00", ((1.0, 2.0),), ("is nearly silent",))
 
-    seen = examine(Row("Anna", Path("good.wav")), model="m", resolves=False, digest_of=remembered)
-    assert (seen.identity, asked) == ("sha256:00", [(Path("good.wav"), 4)])
+    row = Row("Anna", Path("good.wav"), pieces=((1, 2),))
+    seen = examine(row, model="m", resolves=False, listen=remembered)
+    assert asked == [(Path("good.wav"), 4, ((1, 2),))]
+    assert (seen.identity, seen.pieces, seen.notes) == ("samples:00", ((1.0, 2.0),), ("is nearly silent",))
+
+
+@pytest.mark.parametrize(
+    ("pieces", "source", "message"),
+    [
+        (((1, 2),), URL, "start and end cut a file of this machine, and the source is none"),
+        (((2, 1),), Path("good.wav"), "start (2 s) is not before end (1 s)"),
+        (((1, 1.0),), Path("good.wav"), "start (1 s) is not before end (1 s)"),
+        (((-1, 2),), Path("good.wav"), "start (-1 s) is before the beginning of the recording"),
+        (((1, -2),), Path("good.wav"), "end (-2 s) is before the beginning of the recording"),
+        (((0, 31),), Path("good.wav"), "the piece has 31.00 s; a voiceprint takes at most 30 s"),
+        (((0, 20), (30, 41)), Path("good.wav"), "the 2 pieces have together 31.00 s"),
+        (((None, 2),), Path("good.wav"), "start must be a number of seconds, not None"),
+        (((float("nan"), 2),), Path("good.wav"), "start must be a number of seconds, not nan"),
+        (((1, float("inf")),), Path("good.wav"), "end must be a number of seconds, not inf"),
+        (((True, 2),), Path("good.wav"), "start must be a number of seconds, not True"),
+        (((10**400, None),), Path("good.wav"), "start must be a number of seconds, not 1000"),
+        ((1, 2), Path("good.wav"), "the pieces must be pairs of start and end in seconds, and 1 is none"),
+        (("12",), Path("good.wav"), "the pieces must be pairs of start and end in seconds, and '12' is none"),
+        ("12", Path("good.wav"), "the pieces must be pairs of start and end in seconds, not str"),
+        (None, Path("good.wav"), "the pieces must be pairs of start and end in seconds, not NoneType"),
+        ({1: 2}, Path("good.wav"), "the pieces must be pairs of start and end in seconds, not dict"),
+    ],
+)
+def test_pieces_that_no_recording_has(pieces, source, message):
+    assert said(pieces=pieces, source=source).startswith(message)
+
+
+@pytest.mark.parametrize("more", [{"trims": True}, {"pieces": ((0, 1),)}])
+def test_a_file_that_is_cut_may_have_any_size(more):
+    def listen(path, found, pieces):
+        return Heard("samples:00")
+
+    row, trims = Row("Anna", Path("large.wav"), pieces=more.get("pieces", ())), more.get("trims", False)
+    assert isinstance(examine(row, model="m", resolves=False, listen=listen, trims=trims), Examined)
 
 
 def test_no_file_is_read_for_a_row_that_is_refused_anyway():
-    def never(path, found):
+    def never(path, found, pieces):
         raise AssertionError
 
-    assert isinstance(examine(Row("", Path("good.wav")), model="m", resolves=False, digest_of=never), Problem)
+    assert isinstance(examine(Row("", Path("good.wav")), model="m", resolves=False, listen=never), Problem)
 
 
 @pytest.mark.parametrize(
     ("error", "message"),
     [
         (OSError(5, "Input/output error"), "good.wav: input/output error; see that it stays readable"),
+        (MediaError("The audio cannot be read."), "good.wav: the audio cannot be read"),
         (MediaError("changed while it was read"), "good.wav: changed while it was read"),
     ],
 )
 def test_a_file_that_cannot_be_read_to_its_end_is_a_problem(error, message):
-    def fail(path, found):
+    def fail(path, found, pieces):
         raise error
 
-    found = examine(Row("Anna", Path("good.wav"), line=2), model="m", resolves=False, digest_of=fail)
+    found = examine(Row("Anna", Path("good.wav"), line=2), model="m", resolves=False, listen=fail)
     assert found == Problem(message, "Anna", 2)
 
 
@@ -251,7 +291,7 @@ ANYTHING = st.none() | st.booleans() | st.integers() | st.text() | st.binary() |
     st.booleans(),
 )
 def test_whatever_a_row_holds_it_is_examined_or_a_problem(label, source, model, resolves):
-    seen = examine(Row(label, source, model), model="precision-2", resolves=resolves, digest_of=lambda *_: "00")
+    seen = examine(Row(label, source, model), model="precision-2", resolves=resolves, listen=lambda *_: Heard("00"))
     if isinstance(seen, Problem):
         str(seen).encode()
     else:

@@ -3,11 +3,13 @@
 import tracemalloc
 
 import pytest
+from audio_files import speechlike, wav
 from enrollment_world import url
 
 from pyannote_voiceprint_async import LedgerError, ManifestError
-from pyannote_voiceprint_async.enrollment import Ledger, Problem, Row, loading
+from pyannote_voiceprint_async.enrollment import Ledger, Problem, Row
 from pyannote_voiceprint_async.enrollment.loading import Loading, forgotten_hash
+from pyannote_voiceprint_async.enrollment.preflight import Preflight
 
 NOW = 1_800_000_000.0
 
@@ -117,23 +119,30 @@ async def test_fresh_signatures_reach_unfinished_rows_only(ledger):
 
 
 async def test_a_file_is_read_once(ledger, tmp_path, monkeypatch):
-    read = []
+    """In each way that it is asked for."""
+    read, listen = [], Preflight.listen
 
-    def digest(path, _found):
+    def listening(preflight, path, found, pieces):
         read.append(path.name)
-        return f"digest of {path.name}"
+        return listen(preflight, path, found, pieces)
 
-    monkeypatch.setattr(loading, "file_digest", digest)
+    monkeypatch.setattr(Preflight, "listen", listening)
     files = [tmp_path / f"{number}.wav" for number in range(3)]
-    for file in files:
-        file.write_bytes(b"RIFF" + file.name.encode())
+    for number, file in enumerate(files):
+        file.write_bytes(wav(speechlike(2 + number)))
     rows = [Row(file.stem, file) for file in files]
-    await load(ledger, rows)
-    await load(ledger, rows)
+    for _ in range(2):
+        await load(ledger, rows)
     assert read == ["0.wav", "1.wav", "2.wav"]
-    files[1].write_bytes(b"RIFF another")
+    files[1].write_bytes(wav(speechlike(1.5)))
     await load(ledger, rows)
     assert read == ["0.wav", "1.wav", "2.wav", "1.wav"]
+    cut = [Row("a", files[2], pieces=((0, 2),)), Row("b", files[2], pieces=((1, None),))]
+    for _ in range(2):
+        await load(ledger, cut)
+    assert read[4:] == ["2.wav", "2.wav"]
+    await load(ledger, cut, preflight=False)
+    assert read[6:] == ["2.wav", "2.wav"]
 
 
 async def test_what_was_forgotten_is_not_enrolled_again(ledger):

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, assert_type
 
 import aiohttp
+import numpy as np
 from aiohttp import web
+from numpy.typing import NDArray
 
 from pyannote_voiceprint_async import (
     AccountError,
@@ -74,8 +76,10 @@ from pyannote_voiceprint_async.enrollment import (
     Report,
     Row,
     RowFailed,
+    RowNoted,
     RowSucceeded,
     enroll,
+    rows_from_rttm,
     rows_from_sources,
 )
 from pyannote_voiceprint_async.sandbox import Sandbox
@@ -148,12 +152,13 @@ def own_clock() -> None:
 # One voice
 
 
-async def one(client: AsyncVoiceprintClient, path: Path, file: BinaryIO) -> None:
+async def one(client: AsyncVoiceprintClient, path: Path, file: BinaryIO, samples: NDArray[np.float32]) -> None:
     voiceprint = assert_type(await client.voiceprint(URL), Voiceprint)
     await client.voiceprint(path)
     await client.voiceprint(path.read_bytes())
     await client.voiceprint(io.BytesIO())
     await client.voiceprint(file)
+    await client.voiceprint({"waveform": samples, "sample_rate": 16000})
     await client.voiceprint(VoiceprintRequest(URL))
     await client.voiceprint(7)  # type: ignore[arg-type]
     await client.voiceprint(
@@ -211,6 +216,7 @@ async def step_by_step(client: AsyncVoiceprintClient) -> None:
 async def upload(client: AsyncVoiceprintClient, path: Path, audio: LocalAudio) -> None:
     url = assert_type(await client.upload(path), str)
     await client.upload(audio, media_key="ada.wav", on_progress=show)
+    await client.upload({"waveform": [0.0], "sample_rate": 8000})
     await client.upload("ada.wav")  # type: ignore[arg-type]  # a str is never local
     await client.submit(url)
 
@@ -255,6 +261,7 @@ async def voiceprint_many(client: AsyncVoiceprintClient, sources: list[Source]) 
     assert_type(results.unfinished, list[Enrolled])
     client.voiceprint_many(Path("examples").glob("*.wav"))
     client.voiceprint_many([URL, b"RIFF", VoiceprintRequest(URL)])
+    client.voiceprint_many({"waveform": number, "sample_rate": 8000} for number in range(3))
     client.voiceprint_many(presigned())
     await client.voiceprint(source)
 
@@ -331,6 +338,8 @@ async def enroll_all(client: AsyncVoiceprintClient) -> None:
                 case RowSucceeded(label=label, voiceprint=voiceprint):
                     assert_type(label, str)
                     assert_type(voiceprint, Voiceprint)
+                case RowNoted(label=label, message=message):
+                    assert_type(message, str)
                 case RowFailed(label=label, error=error):
                     assert_type(error, str)
                 case Finished(report=report):
@@ -340,7 +349,9 @@ async def enroll_all(client: AsyncVoiceprintClient) -> None:
                     run.stop()
     assert_type(run.report, Report | None)
     enroll(client, [Row("Ada", Path("ada.wav"))], Path("x.ledger"), resolve=presign)
-    enroll(client, rows_from_sources(["voices"]), Ledger("x.ledger"))
+    enroll(client, rows_from_sources(["voices"]), Ledger("x.ledger"), preflight=True, trim=True)
+    enroll(client, [Row("Ada", Path("long.wav"), pieces=((12.5, 20), (31.0, None)))], "x.ledger")
+    enroll(client, rows_from_rttm(Path("a.rttm"), Path("a.wav"), labels={"SPEAKER_00": "Ada"}), "x.ledger")
     enroll(client, [], "x.ledger", on_unknown="guess")  # type: ignore[arg-type]  # hold, resubmit or adopt
     enroll(client, "speakers.csv", "x.ledger")  # type: ignore[arg-type]  # Manifest("speakers.csv")
 

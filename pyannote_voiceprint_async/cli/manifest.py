@@ -1,0 +1,91 @@
+"""`pyannote-voiceprint manifest`: lists of speakers, made of what people have."""
+
+import csv
+import os
+import shlex
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TextIO
+
+import click
+
+from pyannote_voiceprint_async.enrollment import Problem, Row, rows_from_rttm
+from pyannote_voiceprint_async.enrollment.pieces import listed
+from pyannote_voiceprint_async.enrollment.private_file import is_same, private_file
+from pyannote_voiceprint_async.errors import ConfigurationError
+
+from .exit_codes import ExitCode, Failure
+from .words import count
+
+__all__ = ["manifest"]
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_COLUMNS = ("label", "source", "start", "end", "seconds")
+
+
+@click.group()
+def manifest() -> None:
+    """Make a list of speakers, for `enroll`."""
+
+
+@manifest.command("from-rttm")
+@click.argument("rttm", type=_FILE, metavar="FILE.rttm")
+@click.option("--audio", type=_FILE, required=True, metavar="FILE", help="The recording that the RTTM tells of.")
+@click.option("--out", type=_FILE, metavar="FILE.csv", help="Write the list here; else to stdout.")
+@click.option("--label", "labels", multiple=True, metavar="OLD=NEW", help="Call a speaker so; may be given repeatedly.")
+@click.option("--file-id", metavar="NAME", help="The recording's name in an RTTM of several; else that of the audio.")
+def from_rttm(rttm: Path, audio: Path, out: Path | None, labels: Sequence[str], file_id: str | None) -> None:
+    """Make a list of the speakers of a recording whose turns are known, as diarization writes them.
+
+    Of each speaker the longest turns are taken that overlap nobody, up to 30 seconds together. `start` and `end` are
+    their seconds in the recording; `enroll` cuts them out. The exit code is 1 if somebody cannot be heard alone.
+
+    Identification takes no label that begins with `speaker_`: SPEAKER_00 of meeting.wav is called `meeting SPEAKER_00`,
+    unless --label has a better name. It needs the extra `[audio]`.
+    """
+    given = dict(map(_renaming, labels))
+    if out is not None and (is_same(out, rttm) or is_same(out, audio)):
+        raise click.UsageError(f"--out {out} is read by this command; give another file.")
+    found = rows_from_rttm(rttm, audio, labels=given, file_id=file_id)
+    rows = [one for one in found if isinstance(one, Row)]
+    problems = [one for one in found if isinstance(one, Problem)]
+    for problem in problems:
+        click.echo(f"Left out: {problem.label} {problem.message}.", err=True)
+    if not rows:
+        raise Failure("There is nobody to be listed.")
+    folder = Path.cwd() if out is None else out.absolute().parent
+    if out is None:
+        _write(sys.stdout, rows, folder)
+    else:
+        try:
+            with private_file(out) as file:
+                _write(file, rows, folder)
+        except OSError as exc:
+            raise ConfigurationError(f"--out {out} cannot be written ({exc.strerror or exc}).") from None
+        click.echo(f"{count(len(rows), 'speaker')} in {out}.", err=True)
+    for row in rows:
+        speaker = row.extra["speaker"]
+        if speaker not in given and row.label != speaker:
+            click.echo(
+                f"{speaker} is called {row.label!r}, because identification takes no label that begins with speaker_. "
+                f"To give a better one: --label {shlex.quote(f'{speaker}=NAME')}",
+                err=True,
+            )
+    sys.exit(ExitCode.SOME_FAILED if problems else ExitCode.WELL)
+
+
+def _renaming(text: str) -> tuple[str, str]:
+    old, mark, new = text.partition("=")
+    if not (mark and old.strip() and new.strip()):
+        raise click.UsageError(f"--label {text!r} is none: write OLD=NEW, such as SPEAKER_00=Anna.")
+    return old.strip(), new.strip()
+
+
+def _write(file: TextIO, rows: Iterable[Row], folder: Path) -> None:
+    table = csv.writer(file, lineterminator="\n")
+    table.writerow(_COLUMNS)
+    for row in rows:
+        # Seconds only tell people how much there is: `enroll` passes them through.
+        seconds = sum(end - start for start, end in row.pieces if end is not None)
+        table.writerow([row.label, os.path.relpath(row.source, folder), *listed(row.pieces), f"{seconds:.2f}"])

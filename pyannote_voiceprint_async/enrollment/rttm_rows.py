@@ -1,0 +1,61 @@
+"""The speakers of a conversation as rows: whoever diarization heard alone becomes a clip with a name."""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from pyannote_voiceprint_async.audio import SpeakerClip, clips_from_rttm
+from pyannote_voiceprint_async.errors import ConfigurationError
+
+from .examine import is_reserved
+from .rows import Problem, Row
+
+__all__ = ["rows_from_rttm"]
+
+_NAMES_SHOWN = 5
+
+
+def rows_from_rttm(
+    rttm: os.PathLike[str] | str | Iterable[str],
+    audio: os.PathLike[str],
+    *,
+    labels: Mapping[str, str] | None = None,
+    file_id: str | None = None,
+) -> list[Row | Problem]:
+    """Give a row for each speaker of a recording: the longest turns that overlap nobody, 30 seconds in all. It blocks.
+
+    Identification takes no label that begins with `speaker_`, and diarization gives just such names, the same ones for
+    every recording. Where `labels` has no better one, `SPEAKER_00` of `meeting.wav` is called `meeting SPEAKER_00`.
+
+    Args:
+        rttm: a file, its text, or its lines.
+        audio: the recording that it tells of.
+        labels: what speakers are called, by their names in the RTTM.
+        file_id: the recording's name in the RTTM; None is the only one there, or the audio file's name without suffix.
+
+    Returns:
+        One for each speaker, in the order of appearance, with the name in the RTTM as `extra["speaker"]`; a `Problem`
+        for whoever cannot be heard alone for a second.
+
+    Raises:
+        MediaError: the RTTM has garbage or is of another recording, or the audio cannot be read.
+        ConfigurationError: `labels` names somebody who is not there, or the extra `[audio]` is missing.
+    """
+    path, given = Path(audio), dict(labels or {})
+    clips = clips_from_rttm(rttm, path, file_id=file_id)
+    there = [str(clip.label) for clip in clips]
+    if unknown := [name for name in given if name not in there]:
+        shown = ", ".join(there[:_NAMES_SHOWN]) + (", …" if len(there) > _NAMES_SHOWN else "")
+        raise ConfigurationError(f"The RTTM has no speaker {unknown[0]!r}, only: {shown}.")
+    return [clip if isinstance(clip, Problem) else _row(clip, given.get(clip.label), path) for clip in clips]
+
+
+def _row(clip: SpeakerClip, label: str | None, audio: Path) -> Row:
+    return Row(label or _label(clip.label, audio), audio, pieces=clip.pieces, extra={"speaker": clip.label})
+
+
+def _label(speaker: str, audio: Path) -> str:
+    if not is_reserved(speaker):
+        return speaker
+    named = f"{audio.stem} {speaker}"
+    return f"voice {named}" if is_reserved(named) else named

@@ -1,0 +1,158 @@
+"""`inspect` and `manifest`: from recordings as people have them to lists that `enroll` takes."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from audio_files import speechlike, wav
+
+from pyannote_voiceprint_async.audio import cut_pieces
+from pyannote_voiceprint_async.enrollment import Manifest
+from pyannote_voiceprint_async.sandbox import voiceprint_of
+
+RTTM = """\
+SPEAKER meeting 1 0.0 4.0 <NA> <NA> SPEAKER_00 <NA> <NA>
+SPEAKER meeting 1 4.5 3.0 <NA> <NA> SPEAKER_01 <NA> <NA>
+SPEAKER meeting 1 8.0 2.5 <NA> <NA> SPEAKER_00 <NA> <NA>
+"""
+
+
+@pytest.fixture
+def meeting(tmp_path, monkeypatch):
+    """A recording with its turns, in the folder where the commands are typed."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "audio").mkdir()
+    (tmp_path / "audio" / "meeting.wav").write_bytes(wav(speechlike(12)))
+    (tmp_path / "meeting.rttm").write_text(RTTM)
+    return tmp_path
+
+
+def from_rttm(invoke, *more):
+    return invoke("manifest", "from-rttm", "meeting.rttm", "--audio", "audio/meeting.wav", *more)
+
+
+def table(text):
+    return list(csv.DictReader(text.splitlines()))
+
+
+# inspect
+
+
+def test_what_a_file_is_is_one_line(invoke, speech):
+    result = invoke("inspect", speech / "june-fr.wav")
+    (record,) = map(json.loads, result.stdout.splitlines())
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert (record["format"], record["sample_rate"], record["channels"], record["findings"]) == ("WAV", 8000, 1, [])
+    assert record["seconds"] > record["speech_seconds"] > 1
+
+
+def test_fatal_findings_are_exit_code_1_and_all_files_are_told(invoke, tmp_path, speech):
+    files = {
+        "silent.wav": wav(np.zeros(32000, np.int16)),
+        "long.wav": wav(speechlike(31)),
+        "cut.wav": wav(speechlike(4))[:-64000],
+        "none.wav": b"RIFF and nothing",
+        "phone.wav": b"\0\0\0\x20ftypM4A " + bytes(100),
+    }
+    for name, audio in files.items():
+        (tmp_path / name).write_bytes(audio)
+    result = invoke("inspect", *(tmp_path / name for name in files), speech / "june-fr.wav")
+    assert result.exit_code == 1
+    found = [json.loads(line)["findings"] for line in result.stdout.splitlines()]
+    codes = [[(finding["code"], finding["is_fatal"]) for finding in findings] for findings in found]
+    assert [dict(each[:1]) for each in codes] == [
+        {"silent": True}, {"too_long": True}, {"truncated": True}, {"unreadable": True}, {"foreign": False}, {},
+    ]  # fmt: skip
+
+
+def test_a_folder_is_searched_for_audio(invoke, speech):
+    result = invoke("inspect", speech)
+    assert result.exit_code == 0
+    assert len(result.stdout.splitlines()) == len(list(speech.glob("*.wav")))
+
+
+# manifest from-rttm
+
+
+def test_a_list_of_the_speakers_of_a_recording(invoke, meeting):
+    """Its files are relative to it, and what diarization calls a speaker gets a name that identification takes."""
+    (meeting / "lists").mkdir()
+    result = from_rttm(invoke, "--out", "lists/speakers.csv")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "2 speakers in lists/speakers.csv." in result.stderr
+    assert "SPEAKER_00 is called 'meeting SPEAKER_00', because identification takes no label" in result.stderr
+    assert "--label SPEAKER_00=NAME" in result.stderr
+    assert (meeting / "lists" / "speakers.csv").read_text().splitlines() == [
+        "label,source,start,end,seconds",
+        "meeting SPEAKER_00,../audio/meeting.wav,0 8,4 10.5,6.50",
+        "meeting SPEAKER_01,../audio/meeting.wav,4.5,7.5,3.00",
+    ]
+    rows = list(Manifest(meeting / "lists" / "speakers.csv"))
+    assert [row.pieces for row in rows] == [((0.0, 4.0), (8.0, 10.5)), ((4.5, 7.5),)]
+
+
+def test_speakers_are_called_as_they_are_told_to_be(invoke, meeting):
+    result = from_rttm(invoke, "--label", "SPEAKER_00=Anna", "--label", "SPEAKER_01 = Bo = B.")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert [row["label"] for row in table(result.stdout)] == ["Anna", "Bo = B."]
+    assert {row["source"] for row in table(result.stdout)} == {"audio/meeting.wav"}
+
+
+def test_who_cannot_be_heard_alone_is_told_and_the_others_are_listed(invoke, meeting):
+    turn = "SPEAKER meeting 1 4.5 3.0 <NA> <NA> drowned <NA> <NA>\n"
+    (meeting / "meeting.rttm").write_text(RTTM + turn)
+    result = from_rttm(invoke)
+    assert result.exit_code == 1
+    assert "Left out: drowned speaks alone for 0.00 s at most, and 1 s are needed" in result.stderr
+    assert [row["label"] for row in table(result.stdout)] == ["meeting SPEAKER_00"]
+
+
+WRONG = [
+    ("garbage", (), "Line 1 of the RTTM begins with 'garbage'", 1),
+    ("", (), "The RTTM has no turns", 1),
+    (RTTM.replace("8.0", "80.0"), (), "The RTTM tells of 82.5 s, and the audio has 12.0 s", 1),
+    (RTTM, ("--label", "SPEAKER_07=Anna"), "no speaker 'SPEAKER_07', only: SPEAKER_00, SPEAKER_01", 2),
+    (RTTM, ("--file-id", "other"), "The RTTM has no turns of 'other'", 1),
+    (RTTM, ("--out", "gone/speakers.csv"), "--out gone/speakers.csv cannot be written", 2),
+]
+
+
+@pytest.mark.parametrize(("rttm", "more", "sentence", "code"), WRONG)
+def test_what_is_wrong_is_one_sentence(invoke, meeting, rttm, more, sentence, code):
+    (meeting / "meeting.rttm").write_text(rttm)
+    result = from_rttm(invoke, *more)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert sentence in result.stderr
+
+
+# All the way
+
+
+def test_from_a_recording_to_voiceprints(command, meeting):
+    """What is sent is what the list says, and nobody else's voice."""
+    made = command(
+        "manifest", "from-rttm", "meeting.rttm", "--audio", "audio/meeting.wav", "--out", "s.csv", cwd=meeting
+    )
+    assert made.returncode == 0, made.stderr
+    enrolled = command("enroll", "--sandbox", "s.csv", "--out", "out.json", cwd=meeting)
+    assert enrolled.returncode == 0, enrolled.stderr
+    rows = Manifest(meeting / "s.csv")
+    expected = {row.label: voiceprint_of(cut_pieces(row.source, row.pieces).audio) for row in rows}
+    assert json.loads((meeting / "out.json").read_text()) == expected
+
+
+def test_the_command_looks_trims_and_tells(command, meeting):
+    (meeting / "long.wav").write_bytes(wav(speechlike(31)))
+    refused = command("enroll", "--sandbox", "long.wav", cwd=meeting)
+    assert refused.returncode == 2
+    assert "long.wav: lasts 31.00 s; a voiceprint takes at most 30 s" in refused.stderr
+    told = "long: is too long; only "
+    for more in (("--dry-run",), ()):
+        trimmed = command("enroll", "--sandbox", "long.wav", "--trim", *more, cwd=meeting)
+        assert (trimmed.returncode, trimmed.stderr.count(told)) == (0, 1), trimmed.stderr
+    again = command("enroll", "--sandbox", "long.wav", "--trim", cwd=meeting)
+    assert (again.returncode, again.stderr.count(told)) == (0, 0)
+    unseen = command("enroll", "--sandbox", "audio/meeting.wav", "--no-preflight", "--ledger", "x.ledger", cwd=meeting)
+    assert unseen.returncode == 0, unseen.stderr
+    assert command("enroll", "--sandbox", "long.wav", "--no-preflight", "--trim", cwd=meeting).returncode == 2

@@ -1,0 +1,52 @@
+"""The notebook of `examples/` runs from its first cell to its last, and is kept without what it puts out."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+NAME = "enroll.ipynb"
+# In a process of its own: what it warns of is not ours.
+PROGRAM = """
+import sys, nbformat
+from nbclient import NotebookClient
+
+path = sys.argv[1]
+notebook = nbformat.read(path, as_version=4)
+NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+nbformat.write(notebook, path)
+"""
+
+
+@pytest.fixture
+def cells(tmp_path):
+    """Run it, and give its cells of code."""
+    shutil.copytree(EXAMPLES, tmp_path / "examples", ignore=shutil.ignore_patterns("*.ledger*"))
+    folder = tmp_path / "examples"
+    command = [sys.executable, "-c", PROGRAM, NAME]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    notebook = nbformat.read(folder / NAME, as_version=4)
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def test_it_goes_from_a_conversation_to_three_voiceprints(cells):
+    outputs = [output for cell in cells for output in cell.outputs]
+    said = "".join(output.text for output in outputs if output.output_type == "stream" and output.name == "stdout")
+    assert "It lasts 75.62 s; a voiceprint takes at most 30 s" in said
+    lines = [line for line in said.splitlines() if line.endswith("by precision-2")]
+    assert [line.partition(":")[0] for line in lines] == ["Allison", "Carlo", "June"]
+    pictures = [output for output in outputs if "image/png" in output.get("data", {})]
+    assert len(pictures) == 1
+    assert [output for output in outputs if output.get("name") == "stderr"] == []
+
+
+def test_it_is_kept_without_what_it_puts_out():
+    cells = json.loads((EXAMPLES / NAME).read_text("utf-8"))["cells"]
+    kept = [(cell["outputs"], cell["execution_count"]) for cell in cells if cell["cell_type"] == "code"]
+    assert kept == [([], None)] * len(kept) != []

@@ -1,0 +1,126 @@
+"""Samples in memory on their way to voiceprints: encoded as FLAC in a worker thread, without a file."""
+
+import asyncio
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from audio_files import speechlike
+
+from pyannote_voiceprint_async import MediaError
+from pyannote_voiceprint_async.audio import as_clip, clips
+from pyannote_voiceprint_async.sandbox import voiceprint_of
+
+RATE = 16000
+SAMPLES = speechlike()
+
+
+class Tensor:
+    """What is no array, and can give one, as tensors do."""
+
+    def numpy(self):
+        return SAMPLES
+
+
+def waveform(samples=SAMPLES, rate=RATE):
+    return {"waveform": samples, "sample_rate": rate}
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [SAMPLES, SAMPLES / 2**15, (SAMPLES / 2**15).astype(np.float32), SAMPLES[None], np.stack([SAMPLES] * 2), Tensor()],
+    ids=["int16", "float64", "float32", "one channel", "two channels", "tensor"],
+)
+async def test_every_kind_of_samples_is_the_same_voice(client, samples):
+    voiceprint = await client.voiceprint(waveform(samples))
+    assert voiceprint.value == voiceprint_of(as_clip(SAMPLES, RATE).audio)
+
+
+async def test_many_of_them_and_other_sources_beside_them(client, speech):
+    path, short = speech / "june-fr.wav", speechlike(1.5)
+    async with client.voiceprint_many([waveform(), path, waveform(short)]) as results:
+        found = {result.index: result.voiceprint.value async for result in results}
+    audio = [as_clip(SAMPLES, RATE).audio, path.read_bytes(), as_clip(short, RATE).audio]
+    assert found == {index: voiceprint_of(each) for index, each in enumerate(audio)}
+
+
+async def test_one_waveform_is_no_list_of_them(client):
+    with pytest.raises(TypeError, match="a single one goes into a list too"):
+        client.voiceprint_many(waveform())
+
+
+async def test_what_is_uploaded_is_a_flac_file(client):
+    url = await client.upload(waveform())
+    assert url.endswith(".flac")
+    assert (await client.voiceprint(url)).value == voiceprint_of(as_clip(SAMPLES, RATE).audio)
+
+
+WRONG = [
+    (waveform(speechlike(30.5)), "may have 30 s"),
+    (waveform(np.full(RATE, np.nan)), "no numbers"),
+    (waveform(np.zeros((RATE, 2))), "Channels come first"),
+    (waveform(SAMPLES.astype(np.int32)), "give floats between -1 and 1, or int16"),
+    (waveform(rate=0), "positive number of hertz"),
+    ({"waveform": SAMPLES}, "'waveform' and 'sample_rate'"),
+    ({}, "'waveform' and 'sample_rate'"),
+]
+
+
+@pytest.mark.parametrize(("source", "sentence"), WRONG)
+async def test_what_is_wrong_with_it_is_said_and_nothing_is_sent(client, sandbox, source, sentence):
+    with pytest.raises(MediaError, match=sentence):
+        await client.voiceprint(source)
+    assert sandbox.state.total.requests == 0
+
+
+async def test_a_wrong_one_does_not_stop_the_others(client):
+    async with client.voiceprint_many([waveform(rate=-1), waveform()]) as results:
+        found = {result.index: result.error async for result in results}
+    assert isinstance(found[0], MediaError)
+    assert found[1] is None
+
+
+async def test_what_is_only_uploaded_may_be_longer_than_a_voiceprint_takes(client, sandbox):
+    await client.upload(waveform(speechlike(31.0)))
+    assert sandbox.state.operations["media"].requests == 1
+
+
+async def test_the_event_loop_goes_on_while_it_is_encoded(client, monkeypatch):
+    began, may_end = threading.Event(), threading.Event()
+    cut_pieces = clips.cut_pieces
+
+    def slow(*given, **more):
+        began.set()
+        assert may_end.wait(20)
+        return cut_pieces(*given, **more)
+
+    monkeypatch.setattr(clips, "cut_pieces", slow)
+    upload = asyncio.create_task(client.upload(waveform()))
+    while not began.is_set():
+        await asyncio.sleep(0.001)
+    may_end.set()
+    assert (await upload).startswith("media://")
+
+
+PROGRAM = """
+import asyncio, sys
+sys.modules["soundfile"] = None
+from pyannote_voiceprint_async import AsyncVoiceprintClient, ConfigurationError
+
+async def main():
+    async with AsyncVoiceprintClient("key") as client:
+        for call in (client.voiceprint, client.upload):
+            try:
+                await call({"waveform": [0.0], "sample_rate": 8000})
+            except ConfigurationError as error:
+                print(error)
+
+asyncio.run(main())
+"""
+
+
+def test_without_the_extra_it_says_what_to_install():
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, check=True, text=True)
+    assert done.stdout.count("pip install 'pyannote-voiceprint-async[audio]'") == 2
