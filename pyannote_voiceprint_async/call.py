@@ -11,6 +11,7 @@ from yarl import URL
 
 from .endpoints import Endpoint
 from .errors import VoiceprintError
+from .relay import Relay
 from .waits import wake
 
 __all__ = ["Call"]
@@ -34,6 +35,7 @@ class Call:
         "body",
         "deadline",
         "endpoint",
+        "exchange",
         "failure",
         "first_byte_at",
         "future",
@@ -70,7 +72,9 @@ class Call:
         self.future: asyncio.Future[None] | None = None
         """What its caller waits for, while it waits for its turn."""
         self.moved_at = 0.0
-        """When something of its answer last arrived, on the event loop's clock."""
+        """When something of its answer last arrived, on the monotonic clock."""
+        self.exchange: Relay[Any] | None = None
+        """What is being made of it on the wire; None again when that is over, so that they do not hold each other."""
 
     def __str__(self) -> str:
         return f"{self.endpoint.method} {self.endpoint.path}"
@@ -92,6 +96,23 @@ class Call:
         self.began_at = now
         if self.first_byte_at is None:
             self.first_byte_at = now
+
+    def may_end(self) -> bool:
+        """Whether its exchange may end with its caller: one that does not repeat it may be a bill once it has begun."""
+        if self.has_begun and not self.endpoint.repeatable:
+            return False
+        self.withdrawn = True
+        return True
+
+    @property
+    def is_canceled(self) -> bool:
+        """Whether the task that makes its exchange was canceled."""
+        return self.exchange is not None and self.exchange.canceled
+
+    def interrupt(self) -> None:
+        """Cancel its exchange, and no task."""
+        if self.exchange is not None:
+            self.exchange.interrupt()
 
     def notify(self, error: VoiceprintError | None) -> None:
         """Wake the caller: its turn has come, or will not come."""

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -31,6 +32,7 @@ from .errors import (
 )
 from .line import Stage
 from .models import JobCreated, VoiceprintJob
+from .relay import Relay
 from .retry import Attempted, exponential, repeating
 from .settings import RetryPolicy, Timeouts
 from .throttle import Throttle, Turn
@@ -91,7 +93,8 @@ class Transport:
         self._heard: tuple[Mapping[str, str], float, float] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: Timer | None = None
-        self._background: set[asyncio.Task[Any]] = set()
+        self._under_way: set[Call] = set()
+        self._all_over: asyncio.Future[None] | None = None
         self._send_repeating = self.repeating(self._send_throttled)
 
     @property
@@ -210,8 +213,9 @@ class Transport:
     async def aclose(self) -> None:
         """Let submissions that were sent finish, and close our own connections."""
         self.close()
-        while self._background:
-            await asyncio.wait(self._background)
+        while self._under_way:
+            self._all_over = asyncio.get_running_loop().create_future()
+            await self._all_over
         if self._timer is not None:
             self._timer.cancel()
         # The timer may have been what others of this throttle waited for.
@@ -232,9 +236,7 @@ class Transport:
                 self._leave(turn)
                 raise _too_late(call.endpoint)
             try:
-                if call.endpoint.repeatable:
-                    return await self._exchange(call, turn)
-                return await self._exchange_to_the_end(call, turn)
+                return await self._exchange_in_relay(call, turn)
             except VoiceprintError as error:
                 if error.retryable and call.refused is not None:
                     call.refused()
@@ -257,44 +259,41 @@ class Transport:
         finally:
             call.future = None
 
-    async def _exchange_to_the_end(self, call: Call, turn: Turn) -> Any:
-        """Make an exchange that its caller may leave, but that does not end by that: it is a bill."""
-        # The caller waits for a future of its own, so that its cancellation does not reach the task.
-        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        task = asyncio.create_task(self._exchange(call, turn, ended))
-        self._background.add(task)
-        # It tells by itself, unless somebody else cancels it before its first step.
-        task.add_done_callback(lambda _: wake(ended))
+    async def _exchange_in_relay(self, call: Call, turn: Turn) -> Any:
+        """Make an exchange that its caller may leave. One that may be a bill does not end by that."""
+        call.exchange = exchange = Relay(self._exchange(call, turn), call.may_end)
+        self._under_way.add(call)
         try:
-            await ended
-        except asyncio.CancelledError:
-            if not call.has_begun:
-                call.withdrawn = True
-                task.cancel()
-            task.add_done_callback(lambda _: self._take_in(task, turn))
-            raise
-        self._background.discard(task)
-        if task.cancelled():
-            self._leave(turn)
-        return task.result()
+            return await exchange
+        finally:
+            if exchange.over:
+                self._is_over(call)
+            else:
+                asyncio.create_task(_go_on(exchange)).add_done_callback(partial(self._take_in, call, turn))
 
-    def _take_in(self, task: asyncio.Task[Any], turn: Turn) -> None:
+    def _take_in(self, call: Call, turn: Turn, task: asyncio.Task[Any]) -> None:
         """Keep what came of an exchange whose caller has gone."""
-        self._background.discard(task)
+        self._is_over(call)
         self._leave(turn)
-        error = None if task.cancelled() else task.exception()
-        if error is None and not task.cancelled():
+        error = asyncio.CancelledError("It was canceled too.") if task.cancelled() else task.exception()
+        if error is None:
             self.abandon(task.result())
-        elif getattr(error, "outcome_unknown", False):
+        elif getattr(error, "outcome_unknown", task.cancelled()):
             log.warning("A submission whose caller had gone ended without an answer. %s", error)
+
+    def _is_over(self, call: Call) -> None:
+        call.exchange = None
+        self._under_way.discard(call)
+        if not self._under_way:
+            wake(self._all_over)
 
     def abandon(self, job: JobCreated) -> None:
         """Keep a job whose caller has gone: it is paid for."""
         self.abandoned.append(job)
         log.warning("Job %s was accepted, but its caller went or failed. It is kept in client.abandoned.", job.job_id)
 
-    async def _exchange(self, call: Call, turn: Turn, ended: asyncio.Future[None] | None = None) -> Any:
-        """Make one request, read one answer, and settle the turn whatever happens. Tell the caller by `ended`."""
+    async def _exchange(self, call: Call, turn: Turn) -> Any:
+        """Make one request, read one answer, and settle the turn whatever happens."""
         call.began_at = None
         answer: Answer | None = None
         try:
@@ -308,9 +307,6 @@ class Transport:
             elif isinstance(error, UnexpectedResponseError):
                 await self.wire.distrust()
             raise
-        finally:
-            # From here, and not from a callback of the task: that would cost a turn of the event loop.
-            wake(ended)
 
     def _settle(self, call: Call, turn: Turn, answer: Answer) -> Any:
         limit = rate_headers.limit(answer.headers)
@@ -401,6 +397,10 @@ class Transport:
             return known
         quoted = {name: quote(value, safe="") for name, value in (path or {}).items()}
         return URL(f"{self._base_url}{endpoint.path.format_map(quoted)}", encoded=True).with_query(query)
+
+
+async def _go_on(exchange: Relay[R]) -> R:
+    return await exchange
 
 
 def _too_late(endpoint: Endpoint[Any]) -> ApiTimeoutError:

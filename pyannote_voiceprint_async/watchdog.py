@@ -6,8 +6,8 @@ aiohttp's own would set and cancel three timers for each request, which is a ten
 from __future__ import annotations
 
 import asyncio
+from time import monotonic as now
 from types import TracebackType
-from typing import cast
 
 from .call import Call
 from .settings import Timeouts
@@ -35,7 +35,7 @@ class Watchdog:
         """Begin to look at it."""
         self._watches.add(watch)
         if self._timer is None:
-            self._timer = watch.loop.call_later(self._period, self._look)
+            self._look_again()
 
     def end(self, watch: Watch) -> None:
         """Look at it no more."""
@@ -51,14 +51,17 @@ class Watchdog:
         self._timer = None
         for watch in list(self._watches):
             watch.look(self._timeouts)
-            if self._timer is None:
-                self._timer = watch.loop.call_later(self._period, self._look)
+        if self._watches:
+            self._look_again()
+
+    def _look_again(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self._period, self._look)
 
 
 class Watch:
     """A block that is watched. It does what `asyncio.timeout` does, at half the price."""
 
-    __slots__ = ("_call", "_cancelling", "_dog", "_expired", "_started_at", "_task", "loop")
+    __slots__ = ("_call", "_dog", "_expired", "_started_at")
 
     def __init__(self, dog: Watchdog, call: Call) -> None:
         self._dog = dog
@@ -66,25 +69,21 @@ class Watch:
         self._expired = False
 
     def __enter__(self) -> None:
-        self.loop = asyncio.get_running_loop()
-        self._task = cast("asyncio.Task[object]", asyncio.current_task(self.loop))
-        self._cancelling = self._task.cancelling()
-        self._started_at = self._call.moved_at = self.loop.time()
+        self._started_at = self._call.moved_at = now()
         self._dog.start(self)
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._dog.end(self)
-        # Canceled by us alone: a cancellation of the caller's goes first, and is never turned into a timeout.
-        if self._expired and self._task.uncancel() <= self._cancelling and exc_type is asyncio.CancelledError:
+        # A cancellation of the caller's goes first, and is never turned into a timeout.
+        if self._expired and exc_type is asyncio.CancelledError and not self._call.is_canceled:
             raise TimeoutError from None
 
     def look(self, timeouts: Timeouts) -> None:
         """End the block if its time is over."""
-        now = self.loop.time()
         # Before its first byte a request waits for its connection, which has a timeout of its own.
-        stalled = self._call.has_begun and now - self._call.moved_at > timeouts.read
-        if not self._expired and (stalled or now - self._started_at > timeouts.total):
+        stalled = self._call.has_begun and now() - self._call.moved_at > timeouts.read
+        if not self._expired and (stalled or now() - self._started_at > timeouts.total):
             self._expired = True
-            self._task.cancel()
+            self._call.interrupt()

@@ -6,8 +6,8 @@ outside of any `except`, so that no traceback shows the key.
 
 from __future__ import annotations
 
-import asyncio
 import copy
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from http import HTTPStatus
 from urllib.request import getproxies, proxy_bypass
@@ -304,5 +304,5 @@ async def _read_into(pieces: list[bytes], response: aiohttp.ClientResponse, call
         left -= len(pieces[-1])
         if left < 0:
             return Flaw.TOO_LONG
-        call.moved_at = asyncio.get_running_loop().time()
+        call.moved_at = time.monotonic()
     return None

@@ -42,8 +42,8 @@ def submissions(sandbox: Sandbox) -> int:
 
 async def everything_at_rest(client: AsyncVoiceprintClient) -> None:
     """Let what goes on in the background end, and find nothing held."""
-    while client._transport._background:
-        await asyncio.wait(client._transport._background)
+    while client._transport._under_way:
+        await asyncio.sleep(0)
     await settle()
     assert (client.stats.in_flight, client.stats.queued, len(client._waits)) == (0, 0, 0)
 
@@ -498,14 +498,51 @@ async def test_closing_one_client_does_not_leave_others_of_its_throttle_waiting(
     assert len(limited.accepted) == 4
 
 
-async def test_a_task_of_ours_that_somebody_else_cancels_does_not_hang_its_caller(client):
+@pytest.mark.parametrize("turns", range(4))
+async def test_whoever_cancels_all_tasks_is_told_of_what_was_on_the_wire(start, caplog, turns):
+    """As asyncio.run() does at its end: the caller goes, and what goes on in its place goes too."""
+    sandbox = await start(Sandbox(window="none", latency=0.2))
+    client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url))
+    others = asyncio.all_tasks()
     caller = asyncio.create_task(client.submit(URL))
-    await asyncio.sleep(0)
-    for task in list(client._transport._background):
-        task.cancel()
+    while not submissions(sandbox):
+        await asyncio.sleep(0)
+    caller.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(caller, 20)
+        await caller
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    ours = [task for task in asyncio.all_tasks() - others if task.get_coro().__name__ == "_go_on"]
+    for task in ours:
+        task.cancel()
     await everything_at_rest(client)
+    assert (len(ours), client.abandoned) == (1, ())
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
+        "A submission whose caller had gone ended without an answer. It was canceled too."
+    ]
+
+
+async def test_a_program_that_is_canceled_as_a_whole_keeps_the_answers_of_what_was_on_the_wire(start):
+    """Closing the client waits for them, also when the program's own tasks are canceled."""
+    sandbox = await start(Sandbox(window="none", latency=0.2))
+
+    async def program():
+        async with AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url) as client:
+            clients.append(client)
+            await client.submit(URL)
+            await asyncio.gather(*(client.submit(URL) for _ in range(3)))
+
+    clients: list[AsyncVoiceprintClient] = []
+    others = asyncio.all_tasks()
+    whole = asyncio.create_task(program())
+    while submissions(sandbox) < 4:
+        await asyncio.sleep(0)
+    for task in asyncio.all_tasks() - others:
+        if "program" in repr(task) or "submit" in repr(task):
+            task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await whole
+    assert {job.job_id for job in clients[0].abandoned} == {job.id for job in sandbox.accepted[1:]}
 
 
 async def test_a_submission_that_closing_broke_off_may_have_been_accepted(start):
