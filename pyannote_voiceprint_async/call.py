@@ -40,8 +40,10 @@ class Call:
         "first_byte_at",
         "future",
         "moved_at",
+        "overdue",
         "refused",
         "retries",
+        "started_at",
         "url",
         "withdrawn",
     )
@@ -73,6 +75,10 @@ class Call:
         """What its caller waits for, while it waits for its turn."""
         self.moved_at = 0.0
         """When something of its answer last arrived, on the monotonic clock."""
+        self.started_at = 0.0
+        """When its exchange began, on the monotonic clock."""
+        self.overdue = False
+        """Its exchange took too long, and was interrupted."""
         self.exchange: Relay[Any] | None = None
         """What is being made of it on the wire; None again when that is over, so that they do not hold each other."""
 

@@ -65,7 +65,7 @@ def prepare() -> None:
 
 def encode(body: VoiceprintRequest | Mapping[str, Any]) -> bytes:
     """Give the JSON of a request body. Fields that are not set are left out, never null."""
-    return orjson.dumps(_converter().unstructure(body) if isinstance(body, VoiceprintRequest) else body)
+    return orjson.dumps(_request_hook()(body) if isinstance(body, VoiceprintRequest) else body)
 
 
 def decode(model: type[M], body: bytes) -> M:
@@ -209,3 +209,8 @@ def _converter() -> cattrs.Converter:
 def _hooks() -> dict[type[Any], Callable[[Any, Any], Any]]:
     # The hooks themselves: looking one up for each answer costs as much as structuring it.
     return {model: _converter().get_structure_hook(model) for model in _MODELS}
+
+
+@cache
+def _request_hook() -> Callable[[VoiceprintRequest], dict[str, Any]]:
+    return _converter().get_unstructure_hook(VoiceprintRequest)

@@ -1,4 +1,4 @@
-"""Timeouts of the requests in flight. One timer looks at all of them, as the throttle's wakes all who wait.
+"""Timeouts of the exchanges in flight. One timer looks at all of them, as the throttle's wakes all who wait.
 
 aiohttp's own would set and cancel three timers for each request, which is a tenth of what a request costs.
 """
@@ -6,8 +6,7 @@ aiohttp's own would set and cancel three timers for each request, which is a ten
 from __future__ import annotations
 
 import asyncio
-from time import monotonic as now
-from types import TracebackType
+import time
 
 from .call import Call
 from .settings import Timeouts
@@ -19,71 +18,46 @@ _PRECISION = 0.05
 
 
 class Watchdog:
-    """Ends what takes longer than `Timeouts.total`, or has not moved for `Timeouts.read`."""
+    """Interrupts what takes longer than `Timeouts.total`, or has not moved for `Timeouts.read`."""
 
     def __init__(self, timeouts: Timeouts) -> None:
         self._timeouts = timeouts
         self._period = min(timeouts.total, timeouts.read) * _PRECISION
-        self._watches: set[Watch] = set()
+        self._calls: set[Call] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    def over(self, call: Call) -> Watch:
-        """Raise `TimeoutError` out of the block when the call takes too long."""
-        return Watch(self, call)
-
-    def start(self, watch: Watch) -> None:
-        """Begin to look at it."""
-        self._watches.add(watch)
+    def watch(self, call: Call) -> None:
+        """Begin to look at an exchange that begins now. When its time is over it is canceled, and `overdue`."""
+        call.overdue = False
+        call.started_at = call.moved_at = time.monotonic()
+        self._calls.add(call)
         if self._timer is None:
             self._look_again()
 
-    def end(self, watch: Watch) -> None:
+    def unwatch(self, call: Call) -> None:
         """Look at it no more."""
-        self._watches.discard(watch)
+        self._calls.discard(call)
 
     def close(self) -> None:
         """Leave no timer behind, unless something is still on the wire of a session of the user's."""
-        if self._timer is not None and not self._watches:
+        if self._timer is not None and not self._calls:
             self._timer.cancel()
             self._timer = None
 
     def _look(self) -> None:
         self._timer = None
-        for watch in list(self._watches):
-            watch.look(self._timeouts)
-        if self._watches:
+        now = time.monotonic()
+        for call in self._calls:
+            if not call.overdue and self._is_overdue(call, now):
+                call.overdue = True
+                call.interrupt()
+        if self._calls:
             self._look_again()
+
+    def _is_overdue(self, call: Call, now: float) -> bool:
+        # Before its first byte a request waits for its connection, which has a timeout of its own.
+        stalled = call.has_begun and now - call.moved_at > self._timeouts.read
+        return stalled or now - call.started_at > self._timeouts.total
 
     def _look_again(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(self._period, self._look)
-
-
-class Watch:
-    """A block that is watched. It does what `asyncio.timeout` does, at half the price."""
-
-    __slots__ = ("_call", "_dog", "_expired", "_started_at")
-
-    def __init__(self, dog: Watchdog, call: Call) -> None:
-        self._dog = dog
-        self._call = call
-        self._expired = False
-
-    def __enter__(self) -> None:
-        self._started_at = self._call.moved_at = now()
-        self._dog.start(self)
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._dog.end(self)
-        # A cancellation of the caller's goes first, and is never turned into a timeout.
-        if self._expired and exc_type is asyncio.CancelledError and not self._call.is_canceled:
-            raise TimeoutError from None
-
-    def look(self, timeouts: Timeouts) -> None:
-        """End the block if its time is over."""
-        # Before its first byte a request waits for its connection, which has a timeout of its own.
-        stalled = self._call.has_begun and now() - self._call.moved_at > timeouts.read
-        if not self._expired and (stalled or now() - self._started_at > timeouts.total):
-            self._expired = True
-            self._call.interrupt()

@@ -6,6 +6,7 @@ outside of any `except`, so that no traceback shows the key.
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -108,33 +109,39 @@ class Wire:
         if call.body is None:
             call.begin(self._clock.time())
         pieces: list[bytes] = []
+        trouble: Exception | None = None
         response, flaw = None, None
         connections = self._api_connections()
         connections.users += 1
+        self._watchdog.watch(call)
         try:
-            with self._watchdog.over(call):
-                response = await self._request(call, connections)
-                if not call.has_begun:
-                    # It was there before the first byte of this request left: it is somebody else's.
-                    call.withdrawn = True
-                    response.close()
-                    response = None
-                    raise DisconnectedError
+            response = await self._request(call, connections)
+            if call.has_begun:
                 flaw = await _read_into(pieces, response, call)
-        except TRANSLATED as exc:
-            if response is None:
-                problem = self._problem(exc, call)
             else:
-                flaw = Flaw.STALLED if isinstance(exc, TimeoutError) else Flaw.BROKE_OFF
+                # It was there before the first byte of this request left: it is somebody else's.
+                call.withdrawn = True
+                response.close()
+                response = None
+        except asyncio.CancelledError:
+            # A cancellation of the caller's goes first, and is never turned into a timeout.
+            if call.is_canceled or not call.overdue:
+                raise
+            trouble = TimeoutError()
+        except TRANSLATED as exc:
+            trouble = exc
         finally:
             # A connection whose answer was read to its end has been given back already; this closes the others.
             if response is not None and response.connection is not None:
                 response.close()
+            self._watchdog.unwatch(call)
             connections.users -= 1
             if connections.distrusted:
                 await self._close_unused(connections)
         if response is None:
-            raise problem
+            raise self._problem(trouble or DisconnectedError(), call)
+        if trouble is not None:
+            flaw = Flaw.STALLED if isinstance(trouble, TimeoutError) else Flaw.BROKE_OFF
         return Answer(response.status, response.headers, b"".join(pieces), flaw)
 
     async def put(
