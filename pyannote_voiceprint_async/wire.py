@@ -102,12 +102,7 @@ class Wire:
         Raises:
             VoiceprintError: no answer came, or it was no HTTP.
         """
-        if self.closed is not None:
-            raise copy.copy(self.closed)
-        self.requests += 1
-        call.withdrawn = False
-        if call.body is None:
-            call.begin(self._clock.time())
+        self._begin(call)
         pieces: list[bytes] = []
         trouble: Exception | None = None
         response, flaw = None, None
@@ -197,6 +192,15 @@ class Wire:
         if answer.status < HTTPStatus.MULTIPLE_CHOICES and not body.complete:
             raise UnexpectedResponseError("The storage answered before it had all of the audio.", retryable=True)
         return answer
+
+    def _begin(self, call: Call) -> None:
+        if self.closed is not None:
+            raise copy.copy(self.closed)
+        self.requests += 1
+        call.withdrawn = False
+        if call.body is None:
+            # One with a body says by itself when it begins.
+            call.begin(self._clock.time())
 
     def _request(self, call: Call, connections: Connections) -> Awaitable[aiohttp.ClientResponse]:
         return connections.session.request(
