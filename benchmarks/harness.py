@@ -79,6 +79,21 @@ def in_fresh_process(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
         return pool.submit(function, *args, **kwargs).result()
 
 
+def stay_on_core(number: int) -> None:
+    """Keep this process on one core, where that can be said and there are several."""
+    if hasattr(os, "sched_setaffinity") and len(cores := sorted(os.sched_getaffinity(0))) > 1:
+        os.sched_setaffinity(0, {cores[number % len(cores)]})
+
+
+def url(number: int) -> str:
+    return f"https://example.com/voices/{number:07}.wav"
+
+
+def urls(items: int) -> Iterator[str]:
+    """Give as many different recordings."""
+    return map(url, range(items))
+
+
 # Statistics
 
 
