@@ -18,13 +18,14 @@ a process and a sandbox of its own.
 """
 
 import asyncio
-import itertools
 import threading
 import time
 import warnings
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from itertools import count, product
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from pyannote_voiceprint_async import AsyncVoiceprintClient, Polling, RateLimit,
 COMPRESSED = 30
 WINDOW = 60.0 / COMPRESSED
 SUBMISSIONS, READS = RateLimit(100, WINDOW), RateLimit(300, WINDOW)
+SERVER_LIMITS = {"rate_limit": (SUBMISSIONS.limit, WINDOW), "read_limit": (READS.limit, WINDOW)}
 POLLING = Polling(first=1.0 / COMPRESSED, longest=10.0 / COMPRESSED, webhook_grace=60.0 / COMPRESSED)
 SDK_PAUSE = 10.0 / COMPRESSED
 
@@ -98,7 +100,7 @@ def sdk(base_url: str, until: float, finished: Callable[[], None]) -> None:
         return float(state.outcome.exception().response.headers["Retry-After"])  # type: ignore[union-attr]
 
     patient = retry(retry=retry_if_exception(is_refusal), wait=as_told)
-    client, numbers = sdk_client(base_url), itertools.count()
+    client, numbers = sdk_client(base_url), count()
     submit, retrieve = patient(client.voiceprint), patient(client.retrieve)
 
     def work() -> None:
@@ -147,16 +149,14 @@ def work(contestant: str, base_url: str, span: tuple[float, float]) -> dict[str,
     }
 
 
-def run(jobs: str, contestant: str, span: tuple[float, float] = (COUNTED_FROM, ENDS)) -> dict[str, Any]:
+def run(jobs: str, contestant: str, span: tuple[float, float] = (COUNTED_FROM, ENDS)) -> dict[str, float]:
     """Measure one contestant."""
-    limits = {"rate_limit": (SUBMISSIONS.limit, WINDOW), "read_limit": (READS.limit, WINDOW)}
-    with sandbox_server.running(job_seconds=JOBS[jobs], **limits) as base_url:
+    with sandbox_server.running(job_seconds=JOBS[jobs], **SERVER_LIMITS) as base_url:
         found = harness.in_fresh_process(work, contestant, base_url, span)
     voiceprints = max(1, found["voiceprints"])
     return {
-        "jobs": jobs,
-        "contestant": contestant,
         "per_window": found["voiceprints"] / ((span[1] - span[0]) / WINDOW),
+        "requests": (found["lists"] + found["reads"]) / voiceprints,
         "lists": found["lists"] / voiceprints,
         "reads": found["reads"] / voiceprints,
         "refused": found["refused"],
@@ -165,7 +165,7 @@ def run(jobs: str, contestant: str, span: tuple[float, float] = (COUNTED_FROM, E
 
 def sdk_as_it_is(recordings: int) -> dict[str, int]:
     """Count what becomes of some recordings that are given to the SDK in threads, as it is."""
-    with sandbox_server.running(job_seconds=JOBS["6 s"], rate_limit=(SUBMISSIONS.limit, WINDOW)) as base_url:
+    with sandbox_server.running(job_seconds=JOBS["6 s"], **SERVER_LIMITS) as base_url:
         succeeded = harness.in_fresh_process(sdk_succeeds, base_url, recordings)
         seen = asyncio.run(sandbox_server.seen_by(base_url))
     refused = seen["total"]["rateLimited"]
@@ -187,21 +187,30 @@ def sdk_succeeds(base_url: str, recordings: int) -> int:
 
 
 def measure(*, full: bool) -> dict[str, Any]:
-    runs = []
+    found: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
     for contestants in (CONTESTANTS, RIVALS) * (FULL_ROUNDS if full else 1):
+        cases = list(product(JOBS, contestants))
         with ThreadPoolExecutor() as side_by_side:
-            runs += side_by_side.map(lambda case: run(*case), itertools.product(JOBS, contestants))
-    return {"runs": runs, "sdk_as_it_is": sdk_as_it_is(FOR_THE_RECORD)}
+            for case, one in zip(cases, side_by_side.map(lambda case: run(*case), cases), strict=True):
+                found[case].append(one)
+    return {
+        "cases": [
+            {"jobs": jobs, "contestant": contestant}
+            | {what: harness.quartiles([one[what] for one in runs]) for what in runs[0]}
+            for (jobs, contestant), runs in sorted(found.items(), key=lambda item: list(JOBS).index(item[0][0]))
+        ],
+        "sdk_as_it_is": sdk_as_it_is(FOR_THE_RECORD),
+    }
 
 
 def show(results: dict[str, Any]) -> None:
     print(f"{SUBMISSIONS.limit} submissions in a window are allowed; the target is 95 voiceprints, with no 429.\n")
     rows = [
         (
-            found["jobs"], found["contestant"], f"{found['per_window']:.1f}", f"{found['lists'] + found['reads']:.2f}",
-            f"{found['lists']:.2f}", f"{found['reads']:.2f}", found["refused"],
+            case["jobs"], case["contestant"], harness.span(case["per_window"], 1), harness.span(case["requests"]),
+            harness.span(case["lists"]), harness.span(case["reads"]), harness.span(case["refused"], 0),
         )
-        for jobs in JOBS for found in results["runs"] if found["jobs"] == jobs
+        for case in results["cases"]
     ]  # fmt: skip
     headings = (
         "jobs take", "contestant", "voiceprints a window", "requests a voiceprint, beyond the submission",
@@ -218,13 +227,11 @@ def draw(results: dict[str, Any], folder: Path) -> list[str]:
     names = ["watcher", "webhooks", *RIVALS]
     with harness.figure(folder, "end_to_end.png", columns=2, height=3.6) as (flows, requests):
         for number, name in enumerate(names):
-            found = {run["jobs"]: run for run in results["runs"] if run["contestant"] == name}
+            cases = [case for case in results["cases"] if case["contestant"] == name]
             places = [at + (number - 1) * 0.27 for at in range(len(JOBS))]
-            for axes, values in (
-                (flows, [found[jobs]["per_window"] for jobs in JOBS]),
-                (requests, [found[jobs]["lists"] + found[jobs]["reads"] for jobs in JOBS]),
-            ):
-                bars = axes.bar(places, values, width=0.25, color=harness.COLORS[number], label=name)
+            for axes, what in ((flows, "per_window"), (requests, "requests")):
+                heights = [case[what]["median"] for case in cases]
+                bars = axes.bar(places, heights, width=0.25, color=harness.COLORS[number], label=name)
                 axes.bar_label(bars, fmt="%.3g", padding=2, fontsize=8)
         for axes in (flows, requests):
             axes.set_xticks(range(len(JOBS)), [f"jobs of {jobs}" for jobs in JOBS])

@@ -191,8 +191,8 @@ def show(results: dict[str, Any]) -> None:
     for case in results["cases"]:
         refused, requests = case["refused"]["median"], case["requests"]["median"]
         rows.append((
-            case["latency"], case["window"], case["contestant"], f"{case['rate']['median']:.1f}",
-            f"{case['share']['median']:.3f}", f"{refused:.0f}", f"{refused / requests:.0%}",
+            case["latency"], case["window"], case["contestant"], harness.span(case["rate"], 1),
+            harness.span(case["share"], 3), f"{refused:.0f}", f"{refused / requests:.0%}",
         ))  # fmt: skip
     for latency, found in results["perfect"].items():
         rows.append((latency, "either", PERFECT, "", f"{found['median']:.3f}", 0, "0%"))

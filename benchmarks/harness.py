@@ -136,8 +136,9 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, words: i
 
 
 def span(values: Mapping[str, float], digits: int = 2) -> str:
-    """Write a median with its quartiles."""
-    return f"{values['median']:.{digits}f} ({values['low']:.{digits}f} to {values['high']:.{digits}f})"
+    """Write a median, with its quartiles if they differ from it."""
+    low, median, high = (f"{values[name]:.{digits}f}" for name in ("low", "median", "high"))
+    return median if low == high else f"{median} ({low} to {high})"
 
 
 # Figures
@@ -170,7 +171,7 @@ def machine() -> Results:
     return {
         "cpu": _cpu(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
     }
 

@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import harness
@@ -37,6 +38,10 @@ class NoResultError(Exception):
 
 def script(name: str) -> Path:
     return HERE / f"bench_{name}.py"
+
+
+def module(name: str) -> ModuleType:
+    return importlib.import_module(script(name).stem)
 
 
 # Measuring
@@ -115,7 +120,7 @@ def shown(name: str, entry: dict[str, Any]) -> str:
     """Give what a measurement prints of its results."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        importlib.import_module(script(name).stem).show(entry["results"])
+        module(name).show(entry["results"])
     return printed.getvalue().strip()
 
 
@@ -154,9 +159,9 @@ def write_readme(results: dict[str, Any]) -> None:
 def redraw(results: dict[str, Any]) -> None:
     """Show and draw what results.json holds."""
     FIGURES.mkdir(exist_ok=True)
-    for name, entry in results["measurements"].items():
+    for name, entry in results.get("measurements", {}).items():
         print(f"\n# {name}\n\n{shown(name, entry)}")
-        importlib.import_module(script(name).stem).draw(entry["results"], FIGURES)
+        module(name).draw(entry["results"], FIGURES)
 
 
 def main() -> None:
@@ -169,13 +174,14 @@ def main() -> None:
     names = options.names or list(MEASUREMENTS)
     if unknown := set(names) - set(MEASUREMENTS):
         parser.error(f"there is no {', '.join(sorted(unknown))}")
-    if missing := [script(name).name for name in names if not script(name).exists()]:
-        parser.error(f"{', '.join(missing)} is not there")
-    failed = [] if options.redraw else measure_all(names, full=options.full)
-    results = kept()
-    if options.redraw and results:
-        redraw(results)
-    if results:
+    if options.redraw:
+        redraw(kept())
+        failed = []
+    elif missing := [script(name).name for name in names if not script(name).exists()]:
+        parser.error(f"there is no {', '.join(missing)}")
+    else:
+        failed = measure_all(names, full=options.full)
+    if results := kept():
         write_readme(results)
     sys.exit(f"No result: {', '.join(failed)}" if failed else 0)
 
