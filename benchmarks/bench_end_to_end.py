@@ -238,7 +238,7 @@ def draw(results: dict[str, Any], folder: Path) -> list[str]:
             axes.grid(visible=False, axis="x")
             axes.margins(y=0.12)
         flows.axhline(SUBMISSIONS.limit, color=harness.GREY, linestyle="--")
-        flows.text(0.5, SUBMISSIONS.limit + 1, "the limit", ha="center", color=harness.GREY, fontsize=9)
+        flows.text(1.27, SUBMISSIONS.limit + 1, "the limit", ha="center", color=harness.GREY, fontsize=9)
         flows.set(title="Voiceprints in a minute of the real scale", ylabel="voiceprints")
         requests.set(title="Requests, beyond the submission", ylabel="requests a voiceprint")
         flows.figure.legend(*flows.get_legend_handles_labels(), loc="outside lower center", ncols=3)

@@ -13,8 +13,8 @@ Who takes the risk may come above it, and pays with 429s.
 - aiolimiter and tenacity: `AsyncLimiter(100, 2)` around each request of aiohttp, and around both a retry
 - tenacity alone: the same without a limiter
 - a perfect client, computed: 100 places, each used again 2 seconds after its answer, on a machine that takes no time.
-  It is below 1 where latencies differ, because the 100th that is accepted is the last of the first hundred, and the
-  900th is not the last of the ninth
+  It is below 1 where latencies differ: the first hundred are accepted in one burst, the later ones spread over the
+  window, so the count begins with a lead that is gone when it ends
 
 tenacity repeats each 429 until it is accepted, after `Retry-After`, as careful people write it.
 
@@ -46,7 +46,7 @@ LATENCIES = {"0 ms": (0.0, 0.0), "5 to 50 ms": (0.005, 0.05), "0 to 500 ms": (0.
 TARGET = 0.97
 
 AT_ONCE = 8
-"""Runs side by side: all of one latency."""
+"""Runs side by side: all of one latency. Alone, the shares of this client were the same within 0.01."""
 ROUNDS, FULL_ROUNDS = 1, 5
 
 
