@@ -6,19 +6,24 @@
 - `pyannote-voiceprint --help` and `--version` are measured as whole processes, against an interpreter that does
   nothing, and one that imports aiohttp.
 
-All take turns, and each ratio is one of neighbours. Bytecode is compiled before. aiohttp against itself is the noise.
+All take turns, and each ratio is one of neighbours. aiohttp against itself is the noise. All find their bytecode
+compiled, in a folder of its own: pip compiles what it installs, but neither what is installed with `-e`, nor what runs
+where PYTHONDONTWRITEBYTECODE is set.
 """
 
+import os
 import resource
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import harness
+
+T = TypeVar("T")
 
 SLICES, FULL_SLICES = 30, 100
 TARGET = 1.3
@@ -41,35 +46,39 @@ PROCESSES = {
 }
 
 
-def import_seconds(statement: str) -> float:
+def import_seconds(statement: str, environment: dict[str, str]) -> float:
     """Give the CPU seconds that an import takes in a fresh interpreter, without the interpreter's own start."""
     command = [sys.executable, "-c", INSIDE.format(statement)]
-    return float(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+    return float(subprocess.run(command, capture_output=True, check=True, env=environment, text=True).stdout)
 
 
-def process_seconds(command: list[str]) -> float:
+def process_seconds(command: list[str], environment: dict[str, str]) -> float:
     """Give the CPU seconds of a whole process."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
-def take_turns(contestants: Mapping[str, Callable[[], float]], slices: int) -> dict[str, dict[str, Any]]:
-    for seconds in contestants.values():
-        seconds()  # the first time compiles, and fills the page cache
+def take_turns(
+    seconds: Callable[[T, dict[str, str]], float], contestants: Mapping[str, T], slices: int
+) -> dict[str, dict[str, Any]]:
     taken: dict[str, list[float]] = {name: [] for name in contestants}
-    for _ in range(slices):
-        for name, seconds in contestants.items():
-            taken[name].append(seconds())
+    with tempfile.TemporaryDirectory() as bytecode:
+        environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": bytecode}
+        for contestant in contestants.values():
+            seconds(contestant, environment)  # the first time compiles, and fills the page cache
+        for _ in range(slices):
+            for name, contestant in contestants.items():
+                taken[name].append(seconds(contestant, environment))
     return harness.compare(taken, reference=next(iter(contestants)))
 
 
 def measure(*, full: bool) -> dict[str, Any]:
     slices = FULL_SLICES if full else SLICES
     return {
-        "imports": take_turns({name: partial(import_seconds, said) for name, said in IMPORTS.items()}, slices),
-        "processes": take_turns({name: partial(process_seconds, said) for name, said in PROCESSES.items()}, slices),
+        "imports": take_turns(import_seconds, IMPORTS, slices),
+        "processes": take_turns(process_seconds, PROCESSES, slices),
     }
 
 

@@ -1,7 +1,9 @@
 """The measurements run, and what is said of them is what they found."""
 
 import json
+import os
 import re
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -92,10 +94,27 @@ def test_waiting():
     assert [(one["count"], one["timed_out"]) for one in found] == [(3, 3), (2, 2)]
 
 
-def test_start():
-    found = bench_start.take_turns({"one": lambda: bench_start.import_seconds("import json"), "again": lambda: 1.0}, 2)
+@pytest.mark.parametrize(
+    ("seconds", "contestant"),
+    [
+        (bench_start.import_seconds, bench_start.IMPORTS["import this package"]),
+        (bench_start.process_seconds, bench_start.PROCESSES["pyannote-voiceprint --version"]),
+    ],
+)
+def test_start(seconds, contestant):
+    found = bench_start.take_turns(seconds, {"one": contestant, "again": contestant}, 2)
     assert found["one"]["ratio"]["median"] == 1.0
-    assert bench_start.process_seconds(bench_start.PROCESSES["pyannote-voiceprint --version"]) > 0
+    assert (found["again"]["slices"], found["again"]["low"] > 0) == (2, True)
+
+
+def test_what_starts_finds_its_bytecode_compiled(monkeypatch):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    statement = "import pyannote_voiceprint_async as p, os; assert os.path.exists(p.__cached__)"
+    with pytest.raises(subprocess.CalledProcessError):
+        bench_start.import_seconds(statement, {**os.environ, "PYTHONPYCACHEPREFIX": "/nowhere"})
+    bench_start.take_turns(
+        bench_start.import_seconds, {"warm": "import pyannote_voiceprint_async", "then": statement}, 1
+    )
 
 
 # What they share
