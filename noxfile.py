@@ -33,18 +33,16 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure; a few minutes."""
-    session.install("-e", ".[test]")
-    for script in ("bench_submit.py", "bench_import.py", "bench_memory.py", "bench_waiting.py"):
-        session.run("python", f"benchmarks/{script}")
-    session.run("python", "benchmarks/bench_enroll.py", "--quick")
+    """Measure, in less than ten minutes; what follows `--` goes to the script."""
+    session.install("-e", ".[bench]")
+    session.run("python", "benchmarks/run.py", *session.posargs)
 
 
 @nox.session(name="bench-full")
 def bench_full(session: nox.Session) -> None:
-    """Measure bulk enrollment, up to a million rows; twenty minutes."""
-    session.install("-e", ".[test]")
-    session.run("python", "benchmarks/bench_enroll.py", "--rows", "10000", "100000", "1000000", *session.posargs)
+    """Measure all of it, up to a million rows, however long that takes."""
+    session.install("-e", ".[bench]")
+    session.run("python", "benchmarks/run.py", "--full", *session.posargs)
 
 
 @nox.session

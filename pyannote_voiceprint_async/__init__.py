@@ -1,58 +1,62 @@
 """An asyncio client for pyannoteAI voiceprints."""
 
-from .client import AsyncVoiceprintClient
-from .clock import Clock
-from .errors import (
-    AccountError,
-    ApiConnectionError,
-    ApiStatusError,
-    ApiTimeoutError,
-    AuthenticationError,
-    ClientClosedError,
-    ConfigurationError,
-    EnrollmentError,
-    FieldError,
-    InvalidRequestError,
-    InvalidSignatureError,
-    JobCanceledError,
-    JobError,
-    JobExpiredError,
-    JobFailedError,
-    JobTimeoutError,
-    LedgerError,
-    LedgerInUseError,
-    LedgerOriginError,
-    ManifestError,
-    MediaError,
-    NotFoundError,
-    PermissionDeniedError,
-    QueueTooLongError,
-    RateLimitError,
-    ServerError,
-    StaleWebhookError,
-    SubscriptionRequiredError,
-    UnexpectedResponseError,
-    VoiceprintError,
-    WebhookError,
-)
-from .media import LocalAudio
-from .models import (
-    JobCreated,
-    JobStatus,
-    JobSummary,
-    KeyStatus,
-    Model,
-    Voiceprint,
-    VoiceprintJob,
-    VoiceprintOutput,
-    VoiceprintRequest,
-    WebhookEvent,
-)
-from .results import ClientStats, Enrolled, Source, Submission
-from .settings import Polling, RateLimit, RateLimits, RetryPolicy, Timeouts
-from .throttle import Throttle
-from .version import __version__
-from .webhooks import aiohttp_webhook_handler, verify
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .client import AsyncVoiceprintClient
+    from .clock import Clock
+    from .errors import (
+        AccountError,
+        ApiConnectionError,
+        ApiStatusError,
+        ApiTimeoutError,
+        AuthenticationError,
+        ClientClosedError,
+        ConfigurationError,
+        EnrollmentError,
+        FieldError,
+        InvalidRequestError,
+        InvalidSignatureError,
+        JobCanceledError,
+        JobError,
+        JobExpiredError,
+        JobFailedError,
+        JobTimeoutError,
+        LedgerError,
+        LedgerInUseError,
+        LedgerOriginError,
+        ManifestError,
+        MediaError,
+        NotFoundError,
+        PermissionDeniedError,
+        QueueTooLongError,
+        RateLimitError,
+        ServerError,
+        StaleWebhookError,
+        SubscriptionRequiredError,
+        UnexpectedResponseError,
+        VoiceprintError,
+        WebhookError,
+    )
+    from .media import LocalAudio
+    from .models import (
+        JobCreated,
+        JobStatus,
+        JobSummary,
+        KeyStatus,
+        Model,
+        Voiceprint,
+        VoiceprintJob,
+        VoiceprintOutput,
+        VoiceprintRequest,
+        WebhookEvent,
+    )
+    from .results import ClientStats, Enrolled, Source, Submission
+    from .settings import Polling, RateLimit, RateLimits, RetryPolicy, Timeouts
+    from .throttle import Throttle
+    from .version import __version__
+    from .webhooks import aiohttp_webhook_handler, verify
 
 __all__ = [
     "AccountError",
@@ -113,3 +117,20 @@ __all__ = [
     "aiohttp_webhook_handler",
     "verify",
 ]
+
+# What stands above, for type checkers, in the words that a program runs.
+_ROOMS = ("client", "clock", "errors", "media", "models", "results", "settings", "throttle", "version", "webhooks")
+
+
+def __getattr__(name: str) -> Any:
+    """Import all public names with the first that is asked for. The command's `--help` asks for none, and is fast."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    for room in _ROOMS:
+        module = import_module(f".{room}", __name__)
+        globals().update({public: getattr(module, public) for public in module.__all__ if public in __all__})
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

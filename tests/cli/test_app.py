@@ -7,7 +7,7 @@ import pytest
 
 from pyannote_voiceprint_async import AsyncVoiceprintClient, __version__
 from pyannote_voiceprint_async.cli import entry
-from pyannote_voiceprint_async.cli.app import app
+from pyannote_voiceprint_async.cli.app import app, load
 
 _COMMANDS = [
     "enroll", "export", "ledger", "inspect", "manifest",
@@ -27,12 +27,17 @@ def test_help_lists_the_commands_in_the_order_of_use(invoke):
 def test_every_command_has_help(invoke, name):
     result = invoke(name, "--help")
     assert (result.exit_code, result.stderr) == (0, "")
-    assert app.commands[name].help.splitlines()[0] in result.stdout
+    assert load(name).help.splitlines()[0] in result.stdout
+
+
+@pytest.mark.parametrize("name", _COMMANDS)
+def test_the_list_of_commands_says_of_each_what_its_own_help_says_first(name):
+    assert app.commands[name].get_short_help_str(1000) == load(name).get_short_help_str(1000)
 
 
 @pytest.mark.parametrize("name", [name for name in _COMMANDS if name not in _OF_THIS_MACHINE])
 def test_every_command_that_speaks_to_the_api_has_the_common_options_and_none_for_the_key(name):
-    options = {option for parameter in app.commands[name].params for option in parameter.opts}
+    options = {option for parameter in load(name).params for option in parameter.opts}
     assert {"--sandbox", "--base-url", "--max-concurrency", "--rate-limit", "-v"} <= options
     assert [option for option in options if "key" in option] == ["--new-key"] * (name == "enroll")
 
@@ -42,14 +47,15 @@ def test_the_version(command):
     assert (result.returncode, result.stdout) == (0, f"pyannote-voiceprint {__version__}\n")
 
 
-def test_help_waits_neither_for_rich_nor_for_the_sandbox():
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_and_version_wait_for_nothing_that_a_command_needs(option):
     script = (
-        "import sys; from pyannote_voiceprint_async.cli.app import app; app(['--help'], standalone_mode=False); "
-        "print(sorted({name.split('.')[0] for name in sys.modules} & {'rich'}), "
-        "[name for name in sys.modules if name.endswith('.sandbox.server')])"
+        f"import sys; from pyannote_voiceprint_async.cli.app import app; app(['{option}'], standalone_mode=False); "
+        "print(sorted({name.split('.')[0] for name in sys.modules} & {'aiohttp', 'asyncio', 'rich', 'sqlite3'}), "
+        "sorted({name.split('.')[1] for name in sys.modules if name.startswith('pyannote_voiceprint_async.')}))"
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
-    assert run.stdout.splitlines()[-1] == "[] []"
+    assert run.stdout.splitlines()[-1] == "[] ['cli', 'errors', 'version']"
 
 
 @pytest.mark.parametrize("missing", [["click"], ["rich"], ["click", "rich"]])
@@ -70,9 +76,7 @@ def test_the_way_in_needs_neither_click_nor_rich():
 
 
 def test_the_default_concurrency_is_the_clients():
-    default = next(
-        parameter.default for parameter in app.commands["check"].params if parameter.name == "max_concurrency"
-    )
+    default = next(parameter.default for parameter in load("check").params if parameter.name == "max_concurrency")
     assert default == AsyncVoiceprintClient.__init__.__kwdefaults__["max_concurrency"]
 
 

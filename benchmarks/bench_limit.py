@@ -1,0 +1,234 @@
+"""Use of the limit: how much of what the API allows is used, and how many requests are refused on the way.
+
+The sandbox takes 100 submissions in 2 seconds, in a sliding or a fixed window. It answers at once, after 5 to 50 ms, or
+after 0 to 500 ms; some of that is the way there, so that requests overtake each other. 1,000 recordings are submitted,
+64 at a time. The rate is that between the 100th and the 900th that is accepted. Its share is that of
+
+    limit / (per + mean latency)
+
+which is the most that is sure to draw no 429: the server may have counted a request as late as its answer came.
+Who takes the risk may come above it, and pays with 429s.
+
+- this client: `submit_many`, told of the limit
+- aiolimiter and tenacity: `AsyncLimiter(100, 2)` around each request of aiohttp, and around both a retry
+- tenacity alone: the same without a limiter
+- a perfect client, computed: 100 places, each used again 2 seconds after its answer, on a machine that takes no time.
+  It is below 1 where latencies differ: the first hundred are accepted in one burst, the later ones spread over the
+  window, so the count begins with a lead that is gone when it ends
+
+tenacity repeats each 429 until it is accepted, after `Retry-After`, as careful people write it.
+
+Each run has a process and a sandbox of its own. A run is idle most of its time, so some go on side by side.
+"""
+
+import asyncio
+import heapq
+import random
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import harness
+import sandbox_server
+
+from pyannote_voiceprint_async import AsyncVoiceprintClient, RateLimit, RateLimits
+
+LIMIT, PER = 100, 2.0
+ITEMS, FIRST, LAST = 1000, 100, 900
+CONCURRENCY = 64
+WINDOWS = ("sliding", "fixed")
+LATENCIES = {"0 ms": (0.0, 0.0), "5 to 50 ms": (0.005, 0.05), "0 to 500 ms": (0.0, 0.5)}
+TARGET = 0.97
+
+AT_ONCE = 8
+"""Runs side by side: all of one latency. Alone, the shares of this client were the same within 0.01."""
+ROUNDS, FULL_ROUNDS = 1, 5
+
+
+# The contestants: each calls `accepted` for each job that it has made
+
+
+async def this_client(base_url: str, items: int, accepted: Callable[[], None]) -> None:
+    limits = RateLimits(submissions=RateLimit(LIMIT, PER))
+    async with (
+        AsyncVoiceprintClient(
+            sandbox_server.KEY, base_url=base_url, rate_limits=limits, max_concurrency=CONCURRENCY
+        ) as client,
+        client.submit_many(harness.urls(items)) as submissions,
+    ):
+        async for submission in submissions:
+            assert submission.job is not None, submission.error
+            accepted()
+
+
+async def aiolimiter(base_url: str, items: int, accepted: Callable[[], None]) -> None:
+    from aiolimiter import AsyncLimiter  # noqa: PLC0415 - only those who compare have it
+
+    await by_hand(base_url, items, accepted, AsyncLimiter(LIMIT, PER))
+
+
+async def tenacity(base_url: str, items: int, accepted: Callable[[], None]) -> None:
+    await by_hand(base_url, items, accepted, nullcontext())
+
+
+async def by_hand(base_url: str, items: int, accepted: Callable[[], None], limiter: Any) -> None:
+    """Do it as people write it: a limiter around each request, and around both a retry."""
+    from tenacity import RetryCallState, retry, retry_if_exception  # noqa: PLC0415 - as above
+
+    def is_refusal(error: BaseException) -> bool:
+        return isinstance(error, aiohttp.ClientResponseError) and error.status == 429
+
+    def as_told(state: RetryCallState) -> float:
+        return float(state.outcome.exception().headers["Retry-After"])  # type: ignore[union-attr]
+
+    headers = {"Authorization": f"Bearer {sandbox_server.KEY}"}
+    semaphore = asyncio.Semaphore(CONCURRENCY)
+    async with aiohttp.ClientSession(base_url, headers=headers, raise_for_status=True) as session:
+
+        @retry(retry=retry_if_exception(is_refusal), wait=as_told)
+        async def submit(url: str) -> None:
+            async with limiter, session.post("/v1/voiceprint", json={"url": url, "model": "precision-2"}) as response:
+                await response.json()
+
+        async def one(url: str) -> None:
+            async with semaphore:
+                await submit(url)
+            accepted()
+
+        await asyncio.gather(*map(one, harness.urls(items)))
+
+
+CONTESTANTS: dict[str, Callable[[str, int, Callable[[], None]], Awaitable[None]]] = {
+    "this client": this_client,
+    "this client, again": this_client,
+    "aiolimiter and tenacity": aiolimiter,
+    "tenacity alone": tenacity,
+}
+
+
+PERFECT, RANDOM = "a perfect client, computed", 200
+
+
+def perfect(latency: tuple[float, float], seed: int) -> float:
+    """Give the share of a client, and of a server, that take no time of their own."""
+    chance = random.Random(seed)
+    answers = [chance.uniform(*latency)]  # the first goes alone
+    places = [answers[0]] * (LIMIT - 1) + [answers[0] + PER]
+    heapq.heapify(places)
+    slots = [0.0] * CONCURRENCY
+    for _ in range(ITEMS - 1):
+        sent = max(heapq.heappop(places), heapq.heappop(slots))
+        answered = sent + chance.uniform(*latency)
+        answers.append(answered)
+        heapq.heappush(slots, answered)
+        heapq.heappush(places, answered + PER)
+    return share(rate(sorted(answers)), latency)
+
+
+# The measurement
+
+
+def rate(moments: list[float]) -> float:
+    """Give how many are accepted in a second, without the beginning and the end."""
+    first, last = len(moments) * FIRST // ITEMS, len(moments) * LAST // ITEMS
+    return (last - first) / (moments[last - 1] - moments[first - 1])
+
+
+def share(rate: float, latency: tuple[float, float]) -> float:
+    return rate / (LIMIT / (PER + sum(latency) / 2))
+
+
+def accepted_at(contestant: str, base_url: str, items: int) -> list[float]:
+    """Let a contestant submit all, and give the seconds at which each was accepted."""
+    moments: list[float] = []
+    asyncio.run(CONTESTANTS[contestant](base_url, items, lambda: moments.append(time.perf_counter())))
+    return moments
+
+
+def run(window: str, latency: tuple[float, float], contestant: str, items: int = ITEMS) -> dict[str, float]:
+    """Give what one contestant makes of the limit, and what it asked of the server for that."""
+    with sandbox_server.running(rate_limit=(LIMIT, PER), window=window, latency=latency) as base_url:
+        moments = harness.in_fresh_process(accepted_at, contestant, base_url, items)
+        seen = asyncio.run(sandbox_server.seen_by(base_url))["operations"]["voiceprint"]
+    return {
+        "rate": rate(moments),
+        "share": share(rate(moments), latency),
+        "requests": seen["requests"],
+        "refused": seen["rateLimited"],
+    }
+
+
+def measure(*, full: bool) -> dict[str, Any]:
+    cases = list(product(LATENCIES, WINDOWS, CONTESTANTS))
+    found: dict[tuple[str, str, str], list[dict[str, float]]] = {case: [] for case in cases}
+    with ThreadPoolExecutor(AT_ONCE) as side_by_side:
+        for _ in range(FULL_ROUNDS if full else ROUNDS):
+            runs = side_by_side.map(lambda case: run(case[1], LATENCIES[case[0]], case[2]), cases)
+            for case, one in zip(cases, runs, strict=True):
+                found[case].append(one)
+    return {
+        "items": ITEMS,
+        "perfect": {
+            name: harness.quartiles([perfect(latency, seed) for seed in range(RANDOM)])
+            for name, latency in LATENCIES.items()
+        },
+        "cases": [
+            {"latency": latency, "window": window, "contestant": contestant}
+            | {what: harness.quartiles([one[what] for one in runs]) for what in runs[0]}
+            for (latency, window, contestant), runs in found.items()
+        ],
+    }
+
+
+def show(results: dict[str, Any]) -> None:
+    print(f"{results['items']:,} submissions; 100 in 2 s are allowed. The target is a share of {TARGET} with no 429.\n")
+    rows: list[tuple[object, ...]] = []
+    for case in results["cases"]:
+        refused, requests = case["refused"]["median"], case["requests"]["median"]
+        rows.append((
+            case["latency"], case["window"], case["contestant"], harness.span(case["rate"], 1),
+            harness.span(case["share"], 3), f"{refused:.0f}", f"{refused / requests:.0%}",
+        ))  # fmt: skip
+    for latency, found in results["perfect"].items():
+        rows.append((latency, "either", PERFECT, "", f"{found['median']:.3f}", 0, "0%"))
+    headings = ("latency", "window", "contestant", "accepted/s", "share", "429s", "requests wasted")
+    harness.table(headings, rows, words=3)
+
+
+def draw(results: dict[str, Any], folder: Path) -> list[str]:
+    scenarios = list(dict.fromkeys((case["latency"], case["window"]) for case in results["cases"]))
+    names = [name for name in CONTESTANTS if not name.endswith("again")]
+    with harness.figure(folder, "limit.png", columns=2, share_y=True) as (shares, refusals):
+        for number, name in enumerate(names):
+            cases = {(case["latency"], case["window"]): case for case in results["cases"] if case["contestant"] == name}
+            heights = [at + (number - 1) * 0.2 for at in range(len(scenarios))]
+            look = {"color": harness.COLORS[number], "label": name}
+            values = [cases[scenario]["share"]["median"] for scenario in scenarios]
+            shares.plot(values, heights, harness.MARKERS[number], **look)
+            refused = [cases[scenario]["refused"]["median"] for scenario in scenarios]
+            refusals.barh(heights, refused, height=0.18, **look)
+            for height, count in zip(heights, refused, strict=True):
+                refusals.text(count + 8, height, f"{count:.0f}", va="center", fontsize=8)
+        perfect_shares = [results["perfect"][latency]["median"] for latency, _ in scenarios]
+        shares.plot(perfect_shares, range(len(scenarios)), "|", color=harness.GREY, markersize=16, label=PERFECT)
+        shares.set(
+            title="How much of the limit is used",
+            xlabel="1.00 is the most that is sure to draw no 429",
+            yticks=range(len(scenarios)),
+            yticklabels=[f"answers take {latency},\n{window} window" for latency, window in scenarios],
+        )
+        shares.invert_yaxis()
+        refusals.set(title="How many requests are refused", xlabel=f"429s, for {results['items']:,} accepted")
+        refusals.margins(x=0.12)
+        refusals.grid(visible=False, axis="y")
+        shares.figure.legend(*shares.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return ["limit.png"]
+
+
+if __name__ == "__main__":
+    harness.main(measure, show, draw)

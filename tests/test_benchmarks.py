@@ -1,0 +1,167 @@
+"""The measurements run, and what is said of them is what they found."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+sys.path.insert(0, str(BENCHMARKS))  # they import each other, and so do the processes that they start
+
+import bench_end_to_end  # noqa: E402
+import bench_growth  # noqa: E402
+import bench_limit  # noqa: E402
+import bench_start  # noqa: E402
+import harness  # noqa: E402
+import run  # noqa: E402
+
+RESULTS = json.loads((BENCHMARKS / "results.json").read_text("utf-8"))
+README = (BENCHMARKS / "README.md").read_text("utf-8")
+WRITTEN = {name: entry["results"] for name, entry in RESULTS["measurements"].items()}
+
+
+# What stands in the repository
+
+
+def test_every_measurement_that_is_there_has_results():
+    assert set(WRITTEN) == {name for name in run.MEASUREMENTS if run.script(name).exists()}
+
+
+@pytest.mark.parametrize("name", ["machine", *WRITTEN])
+def test_the_readme_has_the_tables_as_they_are_printed(name):
+    (written,) = run.marked(name).findall(README)
+    assert written.strip() == run.parts(RESULTS)[name]
+
+
+def test_the_readme_shows_every_figure_that_is_drawn_and_no_other(tmp_path):
+    drawn = {figure for name, results in WRITTEN.items() for figure in run.module(name).draw(results, tmp_path)}
+    assert {path.name for path in tmp_path.iterdir()} == drawn
+    assert {path.name for path in run.FIGURES.iterdir()} == drawn
+    assert set(re.findall(r"\(figures/([^)]+)\)", README)) == drawn
+
+
+# Each measurement, in its smallest form
+
+
+@pytest.mark.parametrize(("window", "contestant"), [("sliding", "this client"), ("fixed", "this client, again")])
+def test_limit(window, contestant):
+    found = bench_limit.run(window, (0.0, 0.01), contestant, items=50)
+    assert (found["requests"], found["refused"]) == (50, 0)
+    assert found["share"] == pytest.approx(found["rate"] / (100 / 2.005))
+
+
+def test_a_perfect_client_uses_all_of_the_limit_where_latencies_do_not_differ():
+    assert bench_limit.perfect((0.0, 0.0), seed=0) == pytest.approx(1.0)
+    assert bench_limit.perfect((0.1, 0.1), seed=0) == pytest.approx(1.0)
+    assert 0.9 < bench_limit.perfect((0.0, 0.5), seed=0) < 1.0
+
+
+@pytest.mark.parametrize("contestant", ["watcher", "webhooks"])
+def test_end_to_end(contestant):
+    found = bench_end_to_end.run("6 s", contestant, span=(0.1, 3.0))
+    assert found["per_window"] > found["refused"] == 0
+    # A webhook brings the voiceprint with it. The watcher has to read each job.
+    assert (found["reads"] == 0) == (contestant == "webhooks")
+
+
+def test_end_to_end_of_the_sdk():
+    found = bench_end_to_end.sdk_as_it_is(recordings=5)
+    assert found == {"recordings": 5, "paid": 5, "voiceprints": 5, "refused": 0}
+
+
+@pytest.mark.parametrize("name", bench_growth.GROWING)
+def test_growth(name):
+    found = bench_growth.grow(name, 40)
+    assert (found["what"], found["count"], found["slope"]) == (name, 40, None)
+    assert found["seconds"] > 0
+    assert found["memory"] > 0
+
+
+def test_the_bytes_that_each_costs_are_counted_after_the_warm_up():
+    warm = bench_growth.WARM_UP
+    samples = [bench_growth.Sample(0, 0, 0.0, 0.0)]
+    samples += [bench_growth.Sample(warm + step, 1_000 + 8 * step, 0.0, 0.0) for step in range(10)]
+    assert bench_growth.slope(samples) == pytest.approx(8.0)
+
+
+def test_waiting():
+    found = bench_growth.wait_all((3, 2), patience=(0.5, 0.6))
+    assert [(one["count"], one["timed_out"]) for one in found] == [(3, 3), (2, 2)]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "contestant"),
+    [
+        (bench_start.import_seconds, bench_start.IMPORTS["import this package"]),
+        (bench_start.process_seconds, bench_start.PROCESSES["pyannote-voiceprint --version"]),
+    ],
+)
+def test_start(seconds, contestant):
+    found = bench_start.take_turns(seconds, {"one": contestant, "again": contestant}, 2)
+    assert found["one"]["ratio"]["median"] == 1.0
+    assert (found["again"]["slices"], found["again"]["low"] > 0) == (2, True)
+
+
+def test_what_starts_finds_its_bytecode_compiled(monkeypatch):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    statement = "import pyannote_voiceprint_async as p, os; assert os.path.exists(p.__cached__)"
+    with pytest.raises(subprocess.CalledProcessError):
+        bench_start.import_seconds(statement, {**os.environ, "PYTHONPYCACHEPREFIX": "/nowhere"})
+    bench_start.take_turns(
+        bench_start.import_seconds, {"warm": "import pyannote_voiceprint_async", "then": statement}, 1
+    )
+
+
+# What they share
+
+
+def test_ratios_are_those_of_neighbours():
+    found = harness.compare({"base": [1.0, 2.0, 4.0], "other": [2.0, 4.0, 8.0]}, reference="base")
+    assert found["other"]["ratio"] == {"low": 2.0, "median": 2.0, "high": 2.0}
+    assert (found["other"]["median"], found["other"]["slices"]) == (4.0, 3)
+
+
+def test_one_value_is_its_own_median_and_quartiles():
+    assert harness.quartiles([3.0]) == {"low": 3.0, "median": 3.0, "high": 3.0}
+
+
+@pytest.fixture
+def measurement(monkeypatch, tmp_path):
+    """Put a measurement of these lines in the place of all."""
+
+    def put(lines):
+        (tmp_path / "bench_new.py").write_text(lines, "utf-8")
+        monkeypatch.setattr(run, "script", lambda _: tmp_path / "bench_new.py")
+
+    return put
+
+
+def test_a_measurement_that_takes_too_long_is_ended_with_all_that_it_started(measurement, tmp_path):
+    began, survived = tmp_path / "began", tmp_path / "survived"
+    child = f"import pathlib, time; [pathlib.Path(p).touch() or time.sleep(4) for p in {[str(began), str(survived)]}]"
+    measurement(f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])")
+    with pytest.raises(run.NoResultError, match="did not end"):
+        run.measured("new", full=False, seconds=3.0)
+    time.sleep(2.0)
+    assert (began.exists(), survived.exists()) == (True, False)
+
+
+def test_a_measurement_that_fails_has_no_result(measurement):
+    measurement("raise SystemExit(3)")
+    with pytest.raises(run.NoResultError, match="exit code 3"):
+        run.measured("new", full=False, seconds=60.0)
+
+
+@pytest.mark.parametrize("change", [{}, {"machine": {"cpu": "another"}}, {"versions": {"aiohttp": "0"}}])
+def test_a_new_result_stands_beside_those_of_the_same_machine_and_versions(monkeypatch, tmp_path, change):
+    about = {"machine": harness.machine(), "versions": harness.versions(), **change}
+    monkeypatch.setattr(run, "RESULTS", tmp_path / "results.json")
+    run.RESULTS.write_text(json.dumps({**about, "measurements": {"start": {"at": "then"}}}), "utf-8")
+    run.keep("limit", {"at": "now"})
+    expected = {"limit": {"at": "now"}} | ({} if change else {"start": {"at": "then"}})
+    assert run.kept()["measurements"] == expected
