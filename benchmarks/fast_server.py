@@ -1,15 +1,109 @@
 """A server that is not the bottleneck: it answers every request with a new job, and understands little else.
 
-Run as a process of its own, it prints its port and serves until its standard input ends.
+It is nginx where that is installed, else a small protocol on asyncio in a process of its own, which prints its port
+and serves until its standard input ends.
 """
 
 import asyncio
+import os
+import shutil
+import socket
+import ssl
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-RateLimit-Limit: 1000000000\r\n"
+from harness import core
+
+LIMIT = 1_000_000_000
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-RateLimit-Limit: %d\r\n" % LIMIT
+
+NGINX = """
+daemon off;
+master_process off;
+pid nginx.pid;
+error_log stderr crit;
+events {{ worker_connections 2048; }}
+http {{
+    access_log off;
+    keepalive_requests {limit};
+    keepalive_timeout 600s;
+    client_body_temp_path body;
+    proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+    server {{
+        listen 127.0.0.1:{port} backlog=1024{ssl};
+        location / {{
+            default_type application/json;
+            add_header X-RateLimit-Limit {limit};
+            return 200 '{{"jobId":"$request_id","status":"created"}}';
+        }}
+    }}
+}}
+"""
+
+
+def name() -> str:
+    """Say which server it is."""
+    return "nginx" if shutil.which("nginx") else "a protocol on asyncio"
+
+
+@contextmanager
+def running(*, on_core: int | None = None, certificate: Path | None = None) -> Iterator[int]:
+    """Run the server in a process of its own, and give its port.
+
+    Args:
+        on_core: the core that it stays on.
+        certificate: a file with its key and certificate; then it speaks TLS.
+    """
+    with (_nginx if shutil.which("nginx") else _protocol)(certificate) as (process, port):
+        if on_core is not None and hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(process.pid, {core(on_core)})
+        yield port
+
+
+@contextmanager
+def _nginx(certificate: Path | None) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        tls = f" ssl; ssl_certificate {certificate}; ssl_certificate_key {certificate}" if certificate else ""
+        Path(folder, "nginx.conf").write_text(NGINX.format(port=port, limit=LIMIT, ssl=tls), "utf-8")
+        with subprocess.Popen(["nginx", "-p", folder, "-c", "nginx.conf"], text=True) as server:  # noqa: S607 - wherever it is
+            try:
+                _wait_for(port)
+                yield server, port
+            finally:
+                server.terminate()
+
+
+@contextmanager
+def _protocol(certificate: Path | None) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    command = [sys.executable, __file__, *([str(certificate)] if certificate else [])]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            yield server, int(server.stdout.readline())
+        finally:
+            server.communicate()
+
+
+def _wait_for(port: int) -> None:
+    for _ in range(100):
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionRefusedError:
+            time.sleep(0.05)
+        else:
+            return
+    raise TimeoutError("nginx did not begin to listen within 5 s")
 
 
 class JobProtocol(asyncio.Protocol):
@@ -38,25 +132,17 @@ class JobProtocol(asyncio.Protocol):
         self.transport.write(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
 
 
-@contextmanager
-def running() -> Iterator[int]:
-    """Run the server in a process of its own, and give its port."""
-    command = [sys.executable, __file__]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        try:
-            yield int(server.stdout.readline())
-        finally:
-            server.communicate()
-
-
-async def main() -> None:
+async def main(certificate: str | None = None) -> None:
+    tls = None
+    if certificate:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(certificate)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(JobProtocol, "127.0.0.1", 0)
+    server = await loop.create_server(JobProtocol, "127.0.0.1", 0, ssl=tls)
     print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
     server.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(*sys.argv[1:]))

@@ -79,10 +79,16 @@ def in_fresh_process(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
         return pool.submit(function, *args, **kwargs).result()
 
 
+def core(number: int) -> int:
+    """Give the number, to the system, of one of the cores that this process may use."""
+    cores = sorted(os.sched_getaffinity(0))
+    return cores[number % len(cores)]
+
+
 def stay_on_core(number: int) -> None:
-    """Keep this process on one core, where that can be said and there are several."""
-    if hasattr(os, "sched_setaffinity") and len(cores := sorted(os.sched_getaffinity(0))) > 1:
-        os.sched_setaffinity(0, {cores[number % len(cores)]})
+    """Keep this process on one core, where that can be said."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {core(number)})
 
 
 def url(number: int) -> str:

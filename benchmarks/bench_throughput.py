@@ -1,0 +1,290 @@
+"""Submissions a second, and what each costs, against what people would use instead.
+
+- bare aiohttp, as its documentation shows it: `json=` to send, `.json()` to parse. It is the reference.
+- the same once more, which shows the noise, and once with all prepared that can be: the body as bytes, orjson to parse.
+- aiohttp with a semaphore, aiolimiter and tenacity, as one writes by hand what a program needs that is left alone.
+- httpx, and the official SDK, which is synchronous, in 64 threads.
+- this client, with all that it does: throttle, retries, timeouts, exchanges that outlive their callers.
+
+The server runs on the other core, and is not the bottleneck. No limit is in the way: this is what the machine can do,
+not what the API allows. Each number of requests in flight, and each event loop, has a fresh process; in it all
+contestants take turns, slice by slice. Most of it is plain HTTP, where the client's own cost shows best; once it is
+TLS, as the API is reached.
+"""
+
+import asyncio
+import itertools
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import fast_server
+import harness
+import httpx
+import orjson
+import trustme
+import uvloop
+from aiolimiter import AsyncLimiter
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from pyannote_voiceprint_async import AsyncVoiceprintClient, RateLimit, RateLimits
+
+LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "asyncio": asyncio.new_event_loop,
+    "uvloop": uvloop.new_event_loop,
+}
+WAYS = {"asyncio": (1, 16, 64, 256), "uvloop": (1, 16, 64, 256), "asyncio, TLS": (64,)}
+"""How it is sent, and how many requests are in flight."""
+SLICES = 30
+SLICE_SECONDS = {False: 0.06, True: 0.4}
+"""About how long each slice is, by whether the measurement is a full one."""
+
+HERE, OURS, SDK = "bare aiohttp", "this client", "official SDK, 64 threads"
+TARGET, SDK_TARGET = 0.95, 20
+
+AUDIO = harness.url(1)
+BODY = {"url": AUDIO, "model": "precision-2"}
+HEADERS = {"Authorization": "Bearer key"}
+JSON_HEADERS = HEADERS | {"Content-Type": "application/json"}
+PREPARED = orjson.dumps(BODY)
+
+Submit = Callable[[], Awaitable[object]]
+
+
+# The contestants
+
+
+@asynccontextmanager
+async def this_client(base_url: str, concurrency: int) -> AsyncIterator[Submit]:
+    limits = RateLimits(submissions=RateLimit(fast_server.LIMIT))
+    async with AsyncVoiceprintClient("key", base_url=base_url, max_concurrency=concurrency, rate_limits=limits) as ours:
+
+        async def submit() -> object:
+            return (await ours.submit(AUDIO)).job_id
+
+        yield submit
+
+
+@asynccontextmanager
+async def bare(base_url: str, concurrency: int) -> AsyncIterator[Submit]:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=concurrency)) as session:
+
+        async def submit() -> object:
+            async with session.post(f"{base_url}/v1/voiceprint", json=BODY, headers=HEADERS) as response:
+                return (await response.json())["jobId"]
+
+        yield submit
+
+
+@asynccontextmanager
+async def prepared(base_url: str, concurrency: int) -> AsyncIterator[Submit]:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=concurrency)) as session:
+
+        async def submit() -> object:
+            async with session.post(f"{base_url}/v1/voiceprint", data=PREPARED, headers=JSON_HEADERS) as response:
+                return orjson.loads(await response.read())["jobId"]
+
+        yield submit
+
+
+@asynccontextmanager
+async def by_hand(base_url: str, concurrency: int) -> AsyncIterator[Submit]:
+    semaphore, limiter = asyncio.Semaphore(concurrency), AsyncLimiter(fast_server.LIMIT, 60)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=concurrency)) as session:
+
+        @retry(
+            retry=retry_if_exception_type(aiohttp.ClientError),
+            wait=wait_random_exponential(max=30),
+            stop=stop_after_attempt(5),
+        )
+        async def submit() -> object:
+            async with (
+                semaphore,
+                limiter,
+                session.post(f"{base_url}/v1/voiceprint", json=BODY, headers=HEADERS) as response,
+            ):
+                response.raise_for_status()
+                return (await response.json())["jobId"]
+
+        yield submit
+
+
+@asynccontextmanager
+async def with_httpx(base_url: str, concurrency: int) -> AsyncIterator[Submit]:
+    limits = httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
+    async with httpx.AsyncClient(base_url=base_url, headers=HEADERS, limits=limits) as client:
+
+        async def submit() -> object:
+            return (await client.post("/v1/voiceprint", json=BODY)).json()["jobId"]
+
+        yield submit
+
+
+CONTESTANTS = {
+    HERE: bare,
+    OURS: this_client,
+    "bare aiohttp, again": bare,
+    "bare aiohttp, prepared": prepared,
+    "aiohttp, aiolimiter, tenacity": by_hand,
+    "httpx": with_httpx,
+}
+
+
+# Measuring
+
+
+async def cost(submit: Submit, concurrency: int, requests: int) -> dict[str, float]:
+    """Make so many submissions, and give how many there were a second, and the CPU time that each took."""
+    left = iter(range(requests))
+
+    async def worker() -> None:
+        for _ in left:
+            await submit()
+
+    wall, cpu = time.perf_counter(), time.process_time()
+    await asyncio.gather(*(worker() for _ in range(concurrency)))
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    return {"per_second": requests / wall, "cpu_us": cpu / requests * 1e6}
+
+
+async def sdk_cost(base_url: str, requests: int) -> dict[str, float]:
+    """Do the same with the official SDK, in 64 threads."""
+    from pyannoteai.sdk import Client  # noqa: PLC0415 - no other cell needs it
+
+    class Local(Client):  # type: ignore[misc]  # it has no types
+        API_URL = f"{base_url}/v1"
+
+    client = Local("key")
+    with ThreadPoolExecutor(64) as threads:
+        submit = asyncio.get_running_loop().run_in_executor
+        wall, cpu = time.perf_counter(), time.process_time()
+        await asyncio.gather(*(submit(threads, client.voiceprint, AUDIO) for _ in range(requests)))
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    return {"per_second": requests / wall, "cpu_us": cpu / requests * 1e6}
+
+
+async def take_turns(base_url: str, concurrency: int, seconds: float, *, sdk: bool) -> dict[str, Any]:
+    slices: dict[str, list[dict[str, float]]] = {}
+    async with AsyncExitStack() as stack:
+        submits = {
+            name: await stack.enter_async_context(make(base_url, concurrency)) for name, make in CONTESTANTS.items()
+        }
+        rates = {
+            name: (await cost(submit, concurrency, 10 * concurrency))["per_second"] for name, submit in submits.items()
+        }
+        for _, (name, submit) in itertools.product(range(SLICES), submits.items()):
+            requests = max(concurrency, int(rates[name] * seconds))
+            slices.setdefault(name, []).append(await cost(submit, concurrency, requests))
+            rates[name] = statistics.median(one["per_second"] for one in slices[name])
+            if sdk and name == HERE:
+                slices.setdefault(SDK, []).append(await sdk_cost(base_url, 64))
+    return {
+        figure: harness.compare({name: [one[figure] for one in found] for name, found in slices.items()}, HERE)
+        for figure in ("per_second", "cpu_us")
+    }
+
+
+def cell(base_url: str, loop: str, concurrency: int, seconds: float) -> dict[str, Any]:
+    """Let all take turns at one number of requests in flight, in a process that has one core for itself."""
+    harness.stay_on_core(0)
+    sdk = loop == "asyncio" and concurrency == 64
+    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+        return runner.run(take_turns(base_url, concurrency, seconds, sdk=sdk))
+
+
+@contextmanager
+def server(*, tls: bool) -> Iterator[str]:
+    """Run the server, and give its URL. With TLS, processes that are started meanwhile trust its certificate."""
+    with tempfile.TemporaryDirectory() as folder:
+        certificate = trusted_certificate(Path(folder)) if tls else None
+        with fast_server.running(on_core=1, certificate=certificate) as port:
+            yield f"{'https' if tls else 'http'}://127.0.0.1:{port}"
+
+
+def trusted_certificate(folder: Path) -> Path:
+    authority, certificate = trustme.CA(), folder / "server.pem"
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(certificate)
+    os.environ["SSL_CERT_FILE"] = os.environ["REQUESTS_CA_BUNDLE"] = str(folder / "ca.pem")
+    return certificate
+
+
+def measure(*, full: bool) -> dict[str, Any]:
+    ways: dict[str, Any] = {}
+    for way, concurrencies in WAYS.items():
+        loop, *tls = way.split(", ")
+        with server(tls=bool(tls)) as base_url:
+            for concurrency in concurrencies:
+                harness.progress(f"{way}, {concurrency} in flight")
+                ways.setdefault(way, {})[str(concurrency)] = harness.in_fresh_process(
+                    cell, base_url, loop, concurrency, SLICE_SECONDS[full]
+                )
+    return {"server": fast_server.name(), "ways": ways}
+
+
+# Showing
+
+
+def show(results: dict[str, Any]) -> None:
+    print(f"The server is {results['server']}.\n")
+    for way, cells in results["ways"].items():
+        names = [name for name in (*CONTESTANTS, SDK) if any(name in found["cpu_us"] for found in cells.values())]
+        print(f"{way}: share of bare aiohttp's requests a second; median of {SLICES} slices (quartiles)\n")
+        rows = [(name, *(_ratio(found, name) for found in cells.values())) for name in names]
+        harness.table(("in flight", *cells), rows)
+        print(f"{way}: requests a second, and CPU microseconds of the client for each; medians\n")
+        rows = [(name, *(_absolute(found, name) for found in cells.values())) for name in names]
+        harness.table(("in flight", *cells), rows)
+    plain, tls = results["ways"]["asyncio"]["64"]["per_second"], results["ways"]["asyncio, TLS"]["64"]["per_second"]
+    print(
+        f"At 64 in flight this client makes {plain[OURS]['ratio']['median']:.3f} of bare aiohttp's requests "
+        f"(target {TARGET}), {_times(plain):.1f} times those of the official SDK in 64 threads, and {_times(tls):.1f} "
+        f"times over TLS, as the API is reached (target {SDK_TARGET}).\n"
+    )
+
+
+def _ratio(found: dict[str, Any], name: str) -> str:
+    return harness.span(found["per_second"][name]["ratio"], 3) if name in found["per_second"] else ""
+
+
+def _absolute(found: dict[str, Any], name: str) -> str:
+    if name not in found["per_second"]:
+        return ""
+    return f"{found['per_second'][name]['median']:,.0f} / {found['cpu_us'][name]['median']:,.0f}"
+
+
+def _times(per_second: dict[str, Any]) -> float:
+    times: float = per_second[OURS]["median"] / per_second[SDK]["median"]
+    return times
+
+
+def draw(results: dict[str, Any], folder: Path) -> list[str]:
+    name = "throughput.png"
+    ways = [way for way, cells in results["ways"].items() if len(cells) > 1]
+    with harness.figure(folder, name, columns=len(ways), share_y=True) as all_axes:
+        for axes, way in zip(all_axes, ways, strict=True):
+            cells = results["ways"][way]
+            for at, contestant in enumerate((OURS, HERE, *list(CONTESTANTS)[3:], SDK)):
+                found = {x: one["per_second"].get(contestant) for x, one in enumerate(cells.values())}
+                found = {x: one for x, one in found.items() if one}
+                style = {"color": harness.COLORS[at], "label": contestant}
+                axes.plot(list(found), [one["median"] for one in found.values()], marker=harness.MARKERS[at], **style)
+                low, high = ([one[edge] for one in found.values()] for edge in ("low", "high"))
+                axes.fill_between(list(found), low, high, color=harness.COLORS[at], alpha=0.15, linewidth=0)
+            axes.set(
+                title=way, xlabel="requests in flight", xticks=range(len(cells)), xticklabels=cells, ylim=(0, None)
+            )
+        all_axes[0].set_ylabel("submissions a second\n(median and quartiles)")
+        all_axes[0].legend(fontsize=8)
+    return [name]
+
+
+if __name__ == "__main__":
+    harness.main(measure, show, draw)
