@@ -69,6 +69,14 @@ def test_end_to_end(contestant):
     assert (found["reads"] == 0) == (contestant == "webhooks")
 
 
+@pytest.mark.parametrize("began", [0.0, 0.5, 1.9])
+def test_bursts_that_are_cut_off_do_not_change_the_rate(began):
+    bursts = [began + 2.0 * burst + number / 1000 for burst in range(8) for number in range(100)]
+    assert bench_end_to_end.rate(bursts[30:-30], together=100) == pytest.approx(50.0)
+    assert bench_end_to_end.rate(bursts[:3], together=100) == pytest.approx(1000.0)
+    assert bench_end_to_end.rate([], together=100) == 0.0
+
+
 def test_end_to_end_of_the_sdk():
     found = bench_end_to_end.sdk_as_it_is(recordings=5)
     assert found == {"recordings": 5, "paid": 5, "voiceprints": 5, "refused": 0}
