@@ -21,25 +21,18 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import fast_server
 import harness
-import httpx
 import orjson
 import trustme
-import uvloop
-from aiolimiter import AsyncLimiter
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from pyannote_voiceprint_async import AsyncVoiceprintClient, RateLimit, RateLimits
 
-LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
-    "asyncio": asyncio.new_event_loop,
-    "uvloop": uvloop.new_event_loop,
-}
 WAYS = {"asyncio": (1, 16, 64, 256), "uvloop": (1, 16, 64, 256), "asyncio, TLS": (64,)}
 """How it is sent, and how many requests are in flight."""
 SLICES = 30
@@ -96,6 +89,9 @@ async def prepared(base_url: str, concurrency: int) -> AsyncIterator[Submit]:
 
 @asynccontextmanager
 async def by_hand(base_url: str, concurrency: int) -> AsyncIterator[Submit]:
+    from aiolimiter import AsyncLimiter  # noqa: PLC0415 - the tests are without it
+    from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential  # noqa: PLC0415
+
     semaphore, limiter = asyncio.Semaphore(concurrency), AsyncLimiter(fast_server.LIMIT, 60)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=concurrency)) as session:
 
@@ -118,6 +114,8 @@ async def by_hand(base_url: str, concurrency: int) -> AsyncIterator[Submit]:
 
 @asynccontextmanager
 async def with_httpx(base_url: str, concurrency: int) -> AsyncIterator[Submit]:
+    import httpx  # noqa: PLC0415 - the tests are without it
+
     limits = httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
     async with httpx.AsyncClient(base_url=base_url, headers=HEADERS, limits=limits) as client:
 
@@ -195,7 +193,7 @@ def cell(base_url: str, loop: str, concurrency: int, seconds: float) -> dict[str
     """Let all take turns at one number of requests in flight, in a process that has one core for itself."""
     harness.stay_on_core(0)
     sdk = loop == "asyncio" and concurrency == 64
-    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+    with asyncio.Runner(loop_factory=import_module(loop).new_event_loop) as runner:
         return runner.run(take_turns(base_url, concurrency, seconds, sdk=sdk))
 
 

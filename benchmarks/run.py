@@ -26,7 +26,7 @@ import harness
 HERE = Path(__file__).parent
 RESULTS, FIGURES, README = HERE / "results.json", HERE / "figures", HERE / "README.md"
 
-MEASUREMENTS = ("throughput", "limit", "end_to_end", "growth", "start", "faults")
+MEASUREMENTS = ("throughput", "ladder", "limit", "end_to_end", "growth", "start", "faults")
 
 BOUND = 600.0
 """Seconds that all of them may take together, unless the full ones are asked for."""

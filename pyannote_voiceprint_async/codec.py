@@ -173,10 +173,11 @@ def _reader(model: type[Any]) -> Callable[[Any, Any], Any]:
     keeps_extra = len(fields) < len(attrs.fields(model))
 
     def read(raw: Any, _: Any) -> Any:
-        values: dict[str, Any] = {}
-        for wire, name, field_reader in plan:
-            if wire in raw and (value := field_reader(raw[wire])) is not None:
-                values[name] = value
+        values = {
+            name: value
+            for wire, name, field_reader in plan
+            if (found := raw.get(wire)) is not None and (value := field_reader(found)) is not None
+        }
         if keeps_extra and not raw.keys() <= known:
             values["extra"] = {wire: value for wire, value in raw.items() if wire not in known}
         return model(**values)

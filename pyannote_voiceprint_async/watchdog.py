@@ -55,9 +55,10 @@ class Watchdog:
             self._look_again()
 
     def _is_overdue(self, call: Call, now: float) -> bool:
-        # Before its first byte a request waits for its connection, which has a timeout of its own.
-        stalled = call.has_begun and now - call.moved_at > self._timeouts.read
-        return stalled or now - call.started_at > self._timeouts.total
+        if not call.has_begun:
+            # It waits for its connection, which has a timeout of its own: what that takes is not the answer's.
+            call.moved_at = now
+        return now - call.moved_at > self._timeouts.read or now - call.started_at > self._timeouts.total
 
     def _look_again(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(self._period, self._look)

@@ -15,8 +15,11 @@ sys.path.insert(0, str(BENCHMARKS))  # they import each other, and so do the pro
 
 import bench_end_to_end  # noqa: E402
 import bench_growth  # noqa: E402
+import bench_ladder  # noqa: E402
 import bench_limit  # noqa: E402
 import bench_start  # noqa: E402
+import bench_throughput  # noqa: E402
+import fast_server  # noqa: E402
 import harness  # noqa: E402
 import run  # noqa: E402
 
@@ -46,6 +49,40 @@ def test_the_readme_shows_every_figure_that_is_drawn_and_no_other(tmp_path):
 
 
 # Each measurement, in its smallest form
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """One slice of what the tests have installed."""
+    monkeypatch.setattr(bench_throughput, "SLICES", 1)
+    for name in ("aiohttp, aiolimiter, tenacity", "httpx"):
+        monkeypatch.delitem(bench_throughput.CONTESTANTS, name)
+
+
+@pytest.mark.parametrize("tls", [False, True])
+async def test_throughput(small, monkeypatch, tls):
+    """The SDK is asked once more in a process of its own: this one has made its TLS settings long ago."""
+    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.setenv(name, "")
+    with bench_throughput.server(tls=tls) as base_url:
+        found = harness.in_fresh_process(bench_throughput.cell, base_url, "asyncio", 64, 0.001)
+    assert {"this client", "official SDK, 64 threads"} < set(found["per_second"])
+    assert all(one["low"] > 0 for figure in found.values() for one in figure.values())
+
+
+def test_ladder():
+    with fast_server.running() as port:
+        found = harness.in_fresh_process(bench_ladder.sampled, port, 1.0)
+    assert (found["submissions"] > 0, found["samples"] > 0, "transport.py" in found["microseconds"]) == (
+        True,
+        True,
+        True,
+    )
+    assert sum(found["microseconds"].values()) == pytest.approx(found["cpu_us"])
+
+
+def test_the_ladder_knows_every_room_that_is_sampled():
+    assert set(WRITTEN["ladder"]["microseconds"]) <= {*bench_ladder.ROOMS, *bench_ladder.ELSEWHERE}
 
 
 @pytest.mark.parametrize(("window", "contestant"), [("sliding", "this client"), ("fixed", "this client, again")])
