@@ -16,8 +16,8 @@ from pyannote_voiceprint_async import AsyncVoiceprintClient
 Call = Callable[[Stage, str], Awaitable[Any]]
 """Makes one call with this URL, and gives or raises what its caller gets."""
 
-# Seconds in which calls begin, and after which they are left at the latest.
-_BEGIN, _LEAVE = 0.1, 0.03
+# Turns of the event loop in which calls begin, and after which they are left at the latest.
+_BEGIN, _LEAVE = 200, 20
 _RANDOM = random.Random(1)
 
 
@@ -60,9 +60,9 @@ async def cancel_on_the_wire(stage: Stage, url: str) -> Any:
 
 
 async def cancel_at_any_moment(stage: Stage, url: str) -> Any:
-    await asyncio.sleep(_RANDOM.uniform(0.0, _BEGIN))
+    await _turns(_RANDOM.randrange(_BEGIN))
     task = asyncio.create_task(stage.client.submit(url))
-    await asyncio.sleep(_RANDOM.uniform(0.0, _LEAVE))
+    await _turns(_RANDOM.randrange(_LEAVE))
     task.cancel()
     return await task
 
@@ -112,6 +112,11 @@ async def close_in_the_wait(stage: Stage, url: str) -> Any:
     return await task
 
 
+async def _turns(many: int) -> None:
+    for _ in range(many):
+        await asyncio.sleep(0)
+
+
 async def _until_seen(stage: Stage, asked_for: str) -> None:
     while not stage.scene.seen[asked_for]:
         await asyncio.sleep(0.001)
@@ -120,7 +125,7 @@ async def _until_seen(stage: Stage, asked_for: str) -> None:
 async def _until_submitted(client: AsyncVoiceprintClient, url: str) -> asyncio.Task[Any]:
     """Begin, and come back when the job is waited for."""
     submitted = asyncio.Event()
-    task = asyncio.create_task(client.voiceprint(url, on_submitted=lambda _: submitted.set()))
+    task = asyncio.create_task(client.voiceprint(url, timeout=None, on_submitted=lambda _: submitted.set()))
     await submitted.wait()
     return task
 
@@ -129,27 +134,27 @@ async def _until_submitted(client: AsyncVoiceprintClient, url: str) -> asyncio.T
 
 
 async def enroll_nothing(stage: Stage, url: str) -> Any:
-    return await stage.client.voiceprint(Path("/nowhere") / Path(urlsplit(url).path).name)
+    return await stage.client.voiceprint(Path("/nowhere") / Path(urlsplit(url).path).name, timeout=None)
 
 
 async def enroll_a_folder(stage: Stage, url: str) -> Any:
-    return await stage.client.voiceprint(Path(__file__).parent)
+    return await stage.client.voiceprint(Path(__file__).parent, timeout=None)
 
 
 async def enroll_an_empty_file(stage: Stage, url: str) -> Any:
-    return await stage.client.voiceprint(b"")
+    return await stage.client.voiceprint(b"", timeout=None)
 
 
 async def enroll_a_bad_sector(stage: Stage, url: str) -> Any:
-    return await stage.client.voiceprint(_BadSector(bytes(1000)))
+    return await stage.client.voiceprint(_BadSector(bytes(1000)), timeout=None)
 
 
 async def enroll_a_file_that_shrinks(stage: Stage, url: str) -> Any:
-    return await stage.client.voiceprint(_Shrinking(bytes(1000)))
+    return await stage.client.voiceprint(_Shrinking(bytes(1000)), timeout=None)
 
 
 async def enroll_a_file_that_grows(stage: Stage, url: str) -> Any:
-    return await stage.client.voiceprint(_Growing(bytes(1000)))
+    return await stage.client.voiceprint(_Growing(bytes(1000)), timeout=None)
 
 
 class _BadSector(io.BytesIO):

@@ -191,7 +191,7 @@ FAULTS: tuple[Fault, ...] = (
     *faults("cancel", {"on the wire, twice": telling(slow)}, made(calls.cancel_twice, CANCELLED, times=200)),
     *faults("cancel", {"by a timeout of the caller's": telling(slow)},
             made(calls.run_out_of_time, Outcome("TimeoutError"), times=200)),
-    *faults("cancel", {"at any moment": telling(slow)},
+    *faults("cancel", {"at any moment": telling(answer)},
             made(calls.cancel_at_any_moment, by_chance(CANCELLED), by_chance(ACCEPTED), times=400)),
     *faults("cancel", {"while reading": hostile(silence)}, made(calls.cancel_reading, CANCELLED, times=100)),
     *faults("cancel", {"while waiting for the job": calm(job_seconds=1e6)},
