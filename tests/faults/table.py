@@ -125,6 +125,11 @@ FAULTS: tuple[Fault, ...] = (
     # What an answer says
     *faults("JSON", each(GARBAGE),
             submits(unknown(UnexpectedResponseError)), reads(repeated(UnexpectedResponseError))),
+    *faults("JSON", {
+        "a refusal with a deep well": hostile(
+            answer(b'{"errors":[{"field":' + b"[" * 1000 + b"]" * 1000 + b"}]}", "400 No"), accepts=False
+        ),
+    }, submits(final(InvalidRequestError)), reads(final(InvalidRequestError))),
     *faults("JSON", {"the sandbox's truncated-json": in_sandbox("truncated-json")},
             submits(unknown(UnexpectedResponseError), times=100)),
     *faults("JSON", each(BROKEN_AFTER_THE_ID, telling), submits(ACCEPTED)),
