@@ -83,8 +83,10 @@ class Watch:
     def look(self, timeouts: Timeouts) -> None:
         """End the block if its time is over."""
         now = self.loop.time()
-        # Before its first byte a request waits for its connection, which has a timeout of its own.
-        stalled = self._call.has_begun and now - self._call.moved_at > timeouts.read
+        if not self._call.has_begun:
+            # It waits for its connection, which has a timeout of its own: what that takes is not the answer's.
+            self._call.moved_at = now
+        stalled = now - self._call.moved_at > timeouts.read
         if not self._expired and (stalled or now - self._started_at > timeouts.total):
             self._expired = True
             self._task.cancel()

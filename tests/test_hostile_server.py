@@ -4,12 +4,14 @@ import asyncio
 import gzip
 import json
 import logging
+import socket
 import ssl
 import tracemalloc
 
 import aiohttp
 import pytest
 import trustme
+from aiohttp.abc import AbstractResolver
 from faults.plays import (
     BROKEN,
     BROKEN_HEADERS,
@@ -276,6 +278,33 @@ async def test_a_server_that_never_agrees_on_tls_was_sent_nothing(how):
     async with HostileServer(answer()) as server, open_client(tls(server.url), timeouts=timeouts) as client:
         assert verdict(await fails(client, how)) == (ApiTimeoutError, True, False)
     assert server.asked == []
+
+
+class SlowResolver(AbstractResolver):
+    """Finds this machine, after a while."""
+
+    async def resolve(self, host, port=0, family=socket.AF_INET):
+        await asyncio.sleep(0.8)
+        return [{"hostname": host, "host": "127.0.0.1", "port": port, "family": family, "proto": 0, "flags": 0}]
+
+    async def close(self):
+        pass
+
+
+async def test_what_the_way_there_took_is_not_taken_from_the_answer(foreign):
+    """A submission would be given up as unknown in the moment in which it leaves."""
+
+    async def answer_after_a_while(wire):
+        await wire.body()
+        await asyncio.sleep(0.1)
+        await wire.send(answer())
+
+    session = await foreign(connector=aiohttp.TCPConnector(resolver=SlowResolver()))
+    async with (
+        HostileServer(answer_after_a_while) as server,
+        open_client(f"http://localhost.test:{server.port}", session=session, timeouts=Timeouts(read=0.5)) as client,
+    ):
+        assert await client.submit(AUDIO) == JobCreated("job-1")
 
 
 async def test_plain_http_to_a_tls_server_is_sent_once(certificate):
