@@ -52,7 +52,7 @@ from pyannote_voiceprint_async import (
 
 # Calls where each costs half a second or a megabyte, and where it keeps a processor busy that long.
 SOME, FEW = 16, 1
-SHORT = Timeouts(total=0.5)
+SHORT = Timeouts(total=1.0)
 
 
 def each(things: Mapping[str, Any], scene: Callable[..., Provoke] = hostile, **options: Any) -> dict[str, Provoke]:
@@ -168,11 +168,11 @@ FAULTS: tuple[Fault, ...] = (
     # Too late
     *faults("time", each(LATE, timeouts=SHORT),
             submits(unknown(ApiTimeoutError), times=SOME), reads(repeated(ApiTimeoutError), times=SOME)),
-    *faults("time", each(LATE_AND_BUSY, timeouts=SHORT),
+    *faults("time", each(LATE_AND_BUSY, timeouts=Timeouts(total=0.5)),
             submits(unknown(ApiTimeoutError), times=FEW), reads(repeated(ApiTimeoutError), times=FEW)),
     *faults("time", {
-        "silence within an answer": hostile(answer(b"{", Content_Length="9"), timeouts=Timeouts(read=0.5)),
-        "silence from the beginning": hostile(silence, timeouts=Timeouts(read=0.5)),
+        "silence within an answer": hostile(answer(b"{", Content_Length="9"), timeouts=Timeouts(read=1.0)),
+        "silence from the beginning": hostile(silence, timeouts=Timeouts(read=1.0)),
     }, submits(unknown(ApiTimeoutError), times=SOME), reads(repeated(ApiTimeoutError), times=SOME)),
     *faults("time", {"an id, and no end": telling(an_id_and_no_end, timeouts=SHORT)}, submits(ACCEPTED, times=SOME)),
     *faults("time", {"a job that takes too long": calm(job_seconds=1e6)},
