@@ -11,9 +11,14 @@ import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 from fake_clock import FakeClock
 from faults.rows import lines
+from hypothesis import settings
 
 from pyannote_voiceprint_async import AsyncVoiceprintClient, Polling
 from pyannote_voiceprint_async.sandbox import Sandbox
+
+# No test asserts how long something takes: machines have other work.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 SPEECH = Path(__file__).parents[1] / "examples" / "speech"
 
