@@ -2,7 +2,7 @@
 
 A duplicate is a submission that the server accepted although it had accepted one of the same call. A loss is a job that
 was accepted, whose id nobody has, and of which no error says that it may exist. A leak is a task, a socket, a file or a
-request that is left at the end. Each fault happens in a process of its own, over real sockets.
+request that is left at the end. A few processes share the faults; in each of them one happens after the other.
 """
 
 import asyncio

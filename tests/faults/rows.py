@@ -17,11 +17,11 @@ def lines(rows: Sequence[Row], *, with_faults: bool) -> Iterator[str]:
     yield f"{'':54}" + "".join(f"{column:>11}" for column in COLUMNS)
     for family in dict.fromkeys(row["family"] for row in rows):
         mine = [row for row in rows if row["family"] == family]
-        yield _line(f"{family}, {len(mine)} faults", sums(mine))
+        yield _line(f"{family} ({len(mine)})", sums(mine))
         for row in mine if with_faults else ():
             ends = "; ".join(f"{end} ({times:,})" for end, times in row["happened"].items())
             yield f"{_line('  ' + row['fault'], row)}   {ends}"
-    yield _line(f"all, {len(rows)} faults", sums(rows))
+    yield _line(f"all ({len(rows)})", sums(rows))
 
 
 def _line(name: str, row: Row) -> str:

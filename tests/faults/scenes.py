@@ -61,14 +61,14 @@ def telling(told: Told, *, accepts: bool = True, reads: bool = True, once: bool 
     """Let a server play what is made of the JSON that tells of the job; the rest is as for `hostile`."""
 
     @asynccontextmanager
-    async def scene() -> AsyncIterator[Scene]:
-        seen = Scene("", options)
-        till = _Till(seen, told, accepts=accepts, reads=reads, once=once)
+    async def provoke() -> AsyncIterator[Scene]:
+        scene = Scene("", options)
+        till = _Till(scene, told, accepts=accepts, reads=reads, once=once)
         async with HostileServer(till.serve) as server:
-            seen.url = server.url
-            yield seen
+            scene.url = server.url
+            yield scene
 
-    return scene
+    return provoke
 
 
 class _Till:
@@ -118,25 +118,25 @@ def in_sandbox(*faults: str, share: float = 1.0, first: int = 0, settings: Mappi
     """
 
     @asynccontextmanager
-    async def scene() -> AsyncIterator[Scene]:
-        seen = Scene("", options)
+    async def provoke() -> AsyncIterator[Scene]:
+        scene = Scene("", options)
         sandbox = Sandbox(
             **{"window": "none", "job_seconds": 60.0, **(settings or {})},
             faults={} if first else {name: share / len(faults) for name in faults},
-            now=seen.clock.wall,
-            sleep=seen.clock.sleep,
+            now=scene.clock.wall,
+            sleep=scene.clock.sleep,
         )
         sandbox.fail_next([*faults] * first, operation="voiceprint")
-        _count_met(sandbox, seen)
+        _count_met(sandbox, scene)
         async with sandbox:
-            seen.url, seen.key = sandbox.url, sandbox.api_key
-            yield seen
+            scene.url, scene.key = sandbox.url, sandbox.api_key
+            yield scene
             while sandbox._tasks:  # what is accepted late has to come
                 await asyncio.sleep(0.001)
         for job in sandbox.accepted:
-            seen.accepted[job.url].append(job.id)
+            scene.accepted[job.url].append(job.id)
 
-    return scene
+    return provoke
 
 
 def _count_met(sandbox: Sandbox, scene: Scene) -> None:
@@ -155,36 +155,36 @@ def calm(*, job_seconds: float = 0.0, latency: float = 0.0, **options: Any) -> P
     settings = {"job_seconds": job_seconds, "latency": latency}
 
     @asynccontextmanager
-    async def scene() -> AsyncIterator[Scene]:
-        async with in_sandbox(settings=settings, **options)() as seen:
-            seen.met = None
-            yield seen
+    async def provoke() -> AsyncIterator[Scene]:
+        async with in_sandbox(settings=settings, **options)() as scene:
+            scene.met = None
+            yield scene
 
-    return scene
+    return provoke
 
 
 def nobody(scheme: str = "http", **options: Any) -> Provoke:
     """Let nobody listen there."""
 
     @asynccontextmanager
-    async def scene() -> AsyncIterator[Scene]:
+    async def provoke() -> AsyncIterator[Scene]:
         yield Scene(f"{scheme}://127.0.0.1:{unused_port()}", options, met=None)
 
-    return scene
+    return provoke
 
 
 def no_proxy(play: Play | None = None) -> Provoke:
     """Let a proxy answer this to every CONNECT, or let there be none."""
 
     @asynccontextmanager
-    async def scene() -> AsyncIterator[Scene]:
+    async def provoke() -> AsyncIterator[Scene]:
         if play is None:
             yield Scene(_NOWHERE, {"proxy": f"http://127.0.0.1:{unused_port()}"}, met=None)
             return
         async with HostileServer(play) as proxy:
             yield Scene(_NOWHERE, {"proxy": proxy.url}, met=None)
 
-    return scene
+    return provoke
 
 
 def no_tls(scheme: str, *, tls: bool, greeting: bytes = b"", **options: Any) -> Provoke:
@@ -198,11 +198,11 @@ def no_tls(scheme: str, *, tls: bool, greeting: bytes = b"", **options: Any) -> 
     """
 
     @asynccontextmanager
-    async def scene() -> AsyncIterator[Scene]:
+    async def provoke() -> AsyncIterator[Scene]:
         async with HostileServer(answer(), tls=_certificate() if tls else None, greeting=greeting) as server:
             yield Scene(f"{scheme}://127.0.0.1:{server.port}", options, met=None)
 
-    return scene
+    return provoke
 
 
 @cache
