@@ -111,11 +111,16 @@ def _text(raw: Any) -> str | None:
     return raw if isinstance(raw, str) and raw else None
 
 
+def _words(raw: Any) -> str:
+    # Lists in lists are no words, and Python cannot write a thousand of them down.
+    return str(raw) if isinstance(raw, str | int | float) else ""
+
+
 def _field_errors(raw: Any) -> tuple[FieldError, ...]:
     if not isinstance(raw, list):
         return ()
     return tuple(
-        FieldError(str(item.get("field", "")), str(item.get("message", ""))) for item in raw if isinstance(item, dict)
+        FieldError(_words(item.get("field")), _words(item.get("message"))) for item in raw if isinstance(item, dict)
     )
 
 

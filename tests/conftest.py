@@ -1,4 +1,4 @@
-"""What all tests share: a sandbox, a client on it, a clock that tests move, and two watchdogs."""
+"""What all tests share: a sandbox, a client on it, a clock that tests move, two watchdogs, and the table of faults."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -10,9 +10,15 @@ import cattrs  # noqa: F401 - the same
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 from fake_clock import FakeClock
+from faults.rows import lines
+from hypothesis import settings
 
 from pyannote_voiceprint_async import AsyncVoiceprintClient, Polling
 from pyannote_voiceprint_async.sandbox import Sandbox
+
+# No test asserts how long something takes: machines have other work.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 SPEECH = Path(__file__).parents[1] / "examples" / "speech"
 
@@ -62,3 +68,13 @@ async def client(start: Callable[..., Any], sandbox: Sandbox) -> AsyncVoiceprint
     return await start(
         AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, polling=Polling(first=0.01, longest=0.05))
     )
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was counted while faults were on; `benchmarks/bench_faults.py` shows each of them."""
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    rows = [value for report in reports for name, value in report.user_properties if name == "fault"]
+    if rows:
+        terminalreporter.section("faults")
+        for line in lines(rows, with_faults=False):
+            terminalreporter.write_line(line)

@@ -75,11 +75,17 @@ class FakeClock:
         Far jumps wait a little: a thread may be about to set a timer that is nearer.
         """
 
+        def any_in_flight() -> bool:
+            return any(client.stats.in_flight for client in clients)
+
         async def run() -> None:
             idle = 0
             while True:
                 await asyncio.sleep(0.002)
-                idle = 0 if any(client.stats.in_flight for client in clients) else idle + 1
+                # What an answer that has just come sets off must have set its timers before anybody jumps to the next.
+                was_busy = any_in_flight()
+                await settle(10)
+                idle = 0 if was_busy or any_in_flight() else idle + 1
                 due = self.next_at()
                 if due is not None and idle and (due - self._now < _FAR or idle > _IDLE_ROUNDS):
                     self.jump(due)

@@ -2,13 +2,14 @@
 
 import math
 import time
+from email.utils import formatdate
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from pyannote_voiceprint_async.rate_headers import limit, remaining, retry_after, says_when_to_return
+from pyannote_voiceprint_async.rate_headers import date, limit, remaining, retry_after, says_when_to_return
 
 # The server's clock, in all its spellings; this machine's is an hour wrong.
 SERVER_NOW = 784111777.0
@@ -259,3 +260,26 @@ def test_headers_of_any_kind_break_nothing(headers, wall):
     assert limit(headers) is None or limit(headers) > 0
     assert remaining(headers) is None or remaining(headers) >= 0
     assert says_when_to_return(headers) in {True, False}
+    assert date(headers) is None or math.isfinite(date(headers))
+
+
+@settings(deadline=None)
+@given(word=NEARLY, wall=st.floats(0.0, 4e9))
+def test_a_wait_that_a_retry_after_gives_is_one_that_it_says(word, wall):
+    """A 503 is believed to have refused a submission for such a word only: the two must not disagree."""
+    headers = CIMultiDict({"Retry-After": word})
+    assert says_when_to_return(headers) or retry_after(headers, wall) is None
+
+
+@given(st.integers(0, 10**9 - 1), st.sampled_from(["{}", " {} ", "{}, {};w=60", "{};w=60"]))
+def test_counts_are_read_as_they_are_written(count, form):
+    headers = CIMultiDict({name: form.format(count, count) for name in ("X-RateLimit-Limit", "X-RateLimit-Remaining")})
+    assert (limit(headers), remaining(headers)) == (count or None, count)
+
+
+@given(st.integers(1, 10**9 - 1), st.integers(0, 2 * 10**9))
+def test_seconds_and_dates_are_read_as_they_are_written(seconds, wall):
+    """Seconds, and a date so many seconds after the answer's own, are the same wait, whatever the clock here says."""
+    then, now = (formatdate(SERVER_NOW + offset, usegmt=True) for offset in (seconds, 0))
+    assert retry_after(CIMultiDict({"Retry-After": str(seconds)}), wall) == seconds
+    assert retry_after(CIMultiDict({"Retry-After": then, "Date": now}), wall) == seconds

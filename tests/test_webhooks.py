@@ -234,6 +234,56 @@ def test_any_two_headers_give_an_invalid_signature(signature, timestamp):
     assert type(refusal(BODY, headers)) is InvalidSignatureError
 
 
+SECRETS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
+DELIVERIES = st.tuples(st.binary(max_size=50), st.integers(0, 10**11 - 1), SECRETS)
+FORMS = [
+    bytes.hex,
+    lambda mac: mac.hex().upper(),
+    lambda mac: base64.b64encode(mac).decode(),
+    lambda mac: f"v0={mac.hex()}",
+]
+
+
+@given(DELIVERIES, DELIVERIES, st.sampled_from(FORMS), st.tuples(*[st.integers(0, 1)] * 3))
+@example((b"0:", 1, "s"), (b":", 10, "s"), bytes.hex, (1, 1, 0))
+def test_a_signature_is_for_one_body_one_moment_and_one_secret(one, other, form, pick):
+    """Also where the end of one would be the beginning of the other."""
+    body, timestamp, secret = ((one, other)[which][place] for place, which in enumerate(pick))
+    headers = {"X-Request-Timestamp": str(timestamp), "X-Signature": form(digest(one[0], str(one[1]), one[2]))}
+    # HMAC takes a secret with NULs at its end for the same one, and one of more than 64 bytes for its digest.
+    is_same = (body, timestamp, secret.rstrip("\0")) == (*one[:2], one[2].rstrip("\0"))
+    try:
+        verify(body, headers, secret, now=timestamp)
+    except InvalidSignatureError:
+        assert not is_same
+    except WebhookError:
+        assert is_same  # signed, and not understood
+    else:
+        assert is_same
+
+
+@given(
+    form=st.sampled_from(FORMS),
+    timestamp=st.integers(0, 10**11 - 1),
+    age=st.floats() | st.integers(-700, 700),
+    tolerance=st.floats(),
+    more=st.dictionaries(st.sampled_from(["x-retry-num", "X-Retry-Reason", "Date"]) | anything, anything),
+)
+def test_what_is_signed_is_an_event_or_too_old(form, timestamp, age, tolerance, more):
+    """Whatever the clocks say, and whatever stands in the headers that are not signed."""
+    more = {name: value for name, value in more.items() if name.lower() not in {"x-signature", "x-request-timestamp"}}
+    headers = more | {"X-Request-Timestamp": str(timestamp), "X-Signature": form(digest(timestamp=str(timestamp)))}
+    now = timestamp + age
+    try:
+        event = verify(BODY, headers, ["another", SECRET], tolerance=tolerance, now=now)
+    except StaleWebhookError:
+        assert not abs(now - timestamp) <= tolerance
+    else:
+        assert abs(now - timestamp) <= tolerance
+        assert (event.job_id, event.timestamp.timestamp()) == ("8d2f-01", timestamp)
+        assert event.retry_num is None or event.retry_num >= 0
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["jobId", "status", "output"]) | st.text(), inner),

@@ -39,14 +39,14 @@ def invalid(errors: Sequence[Mapping[str, str]]) -> Answer:
     return json_answer(400, {"message": "Invalid request", "errors": list(errors)})
 
 
-def xml_error(status: int, code: str, message: str) -> Answer:
+def xml_error(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Answer:
     """The shape of an object storage's errors; the words are ours and need no escaping."""
     body = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f"<Error><Code>{code}</Code><Message>{message}</Message>"
         f"<RequestId>{uuid.uuid4()}</RequestId></Error>"
     )
-    return Answer(status, body.encode(), _XML)
+    return Answer(status, body.encode(), {**_XML, **headers} if headers else _XML)
 
 
 def html_error(status: int, title: str) -> Answer:

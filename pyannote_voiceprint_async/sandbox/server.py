@@ -8,7 +8,7 @@ from aiohttp import web
 
 from pyannote_voiceprint_async.sandbox.answers import Answer, error, json_answer
 from pyannote_voiceprint_async.sandbox.api import Api
-from pyannote_voiceprint_async.sandbox.backstage import send_jobs
+from pyannote_voiceprint_async.sandbox.backstage import BACKSTAGE, JOBS, STATE, send_jobs
 from pyannote_voiceprint_async.sandbox.clock import DateHeader
 from pyannote_voiceprint_async.sandbox.deliveries import Delivery
 from pyannote_voiceprint_async.sandbox.faults import Faults
@@ -153,7 +153,7 @@ class Sandbox:
             self._tasks.discard(task)
 
     async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
-        if (request.method, request.path) == ("GET", "/_sandbox/jobs"):
+        if (request.method, request.path) == ("GET", JOBS):
             return await send_jobs(request, self.accepted, self.settings.now())
         answer = await self._answer(request)
         if answer is not None:
@@ -169,13 +169,19 @@ class Sandbox:
         if operation is not None and request.method == operation.method:
             return await self._gateway.answer(request, operation, argument)
         if operation is not None:
-            return error(405, f"{request.method} is not allowed here", {"Allow": operation.method})
+            return _not_allowed(request, operation.method)
         if request.path.startswith(PREFIX):
             with self._counters.upload():
                 return await answer_upload(self._api, request)
-        if (request.method, request.path) == ("GET", "/_sandbox/state"):
+        if request.path in BACKSTAGE and request.method != "GET":
+            return _not_allowed(request, "GET")
+        if request.path == STATE:
             return json_answer(200, self.state.to_dict())
         return error(404, f"Cannot {request.method} {request.path}")
+
+
+def _not_allowed(request: web.BaseRequest, allowed: str) -> Answer:
+    return error(405, f"{request.method} is not allowed here", {"Allow": allowed})
 
 
 def _to_url(host: str, port: int) -> str:

@@ -1,7 +1,7 @@
 """The object storage behind presigned URLs: it wants a signature and a length, and no key."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from aiohttp import web
 
@@ -14,6 +14,9 @@ from pyannote_voiceprint_async.sandbox.media import Upload
 LARGEST_BYTES = 100 * 1024 * 1024
 
 Refuses = Callable[[Api, web.BaseRequest], bool]
+
+# Status, code and message; then headers, if there are any.
+Complaint = tuple[int, str, str] | tuple[int, str, str, Mapping[str, str]]
 
 
 async def answer_upload(api: Api, request: web.BaseRequest) -> Answer | None:
@@ -81,8 +84,11 @@ def _is_too_large(_api: Api, request: web.BaseRequest) -> bool:
 _TOO_LARGE = (400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size")
 
 # In the order in which they are looked at: who, then what.
-_REFUSALS: tuple[tuple[Refuses, tuple[int, str, str]], ...] = (
-    (_is_no_put, (405, "MethodNotAllowed", "The specified method is not allowed against this resource")),
+_REFUSALS: tuple[tuple[Refuses, Complaint], ...] = (
+    (
+        _is_no_put,
+        (405, "MethodNotAllowed", "The specified method is not allowed against this resource", {"Allow": "PUT"}),
+    ),
     (_has_second_authorization, (400, "InvalidArgument", "Only one auth mechanism allowed")),
     (_is_unsigned, (403, "AccessDenied", "Access Denied")),
     (_is_signed_wrong, (403, "SignatureDoesNotMatch", "The signature is not the one that was calculated")),

@@ -22,7 +22,9 @@ from pyannote_voiceprint_async.sandbox.server import _to_url
         ("POST", "/v1/identify", 404),
         ("POST", "/v1/media/output", 404),
         ("GET", "/_sandbox", 404),
-        ("POST", "/_sandbox/jobs", 404),
+        ("POST", "/_sandbox", 404),
+        ("POST", "/_sandbox/jobs", 405),
+        ("PUT", "/_sandbox/state", 405),
         ("GET", "/v1/voiceprint", 405),
         ("GET", "/v1/media/input", 405),
         ("POST", "/v1/test", 405),
@@ -34,6 +36,7 @@ async def test_whatever_is_not_the_api(caller, method, path, status):
     async with caller.session.request(method, caller.sandbox.url + path) as response:
         assert response.status == status
         assert sorted(await response.json()) == ["message", "requestId"]
+        assert ("Allow" in response.headers) == (status == 405)
     assert caller.sandbox.accepted == []
 
 

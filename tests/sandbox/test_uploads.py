@@ -116,7 +116,7 @@ async def test_a_presigned_url_grows_old(open_sandbox, time):
 async def test_only_put_is_allowed(caller):
     url = await caller.presign("media://voice.wav")
     async with caller.bare.get(url) as response:
-        assert response.status == 405
+        assert (response.status, response.headers["Allow"]) == (405, "PUT")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,212 @@
+"""Where a fault happens: a server, a proxy or nothing at all, and what it saw."""
+
+import asyncio
+import json
+import ssl
+import time
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import cache
+from typing import Any
+
+import attrs
+import trustme
+from enrollment.torture.scaled_clock import ScaledClock
+from faults.plays import Told
+from hostile_server import Asked, HostileServer, Play, Wire, answer, unused_port
+
+from pyannote_voiceprint_async.sandbox import Sandbox
+
+KEY = "sk-THIS-IS-THE-KEY"
+# Nobody waits for a pause that a server asks for: a second of it is a millisecond.
+_SCALE = 1000.0
+_NOWHERE = "https://api.example.invalid"
+
+
+@attrs.define
+class Scene:
+    """What calls meet."""
+
+    url: str
+    options: Mapping[str, Any] = attrs.field(factory=dict)
+    """Of the client."""
+    key: str = KEY
+    clock: ScaledClock = attrs.field(factory=lambda: ScaledClock(time.monotonic(), _SCALE))
+    accepted: dict[str, list[str]] = attrs.field(factory=lambda: defaultdict(list))
+    """Ids of accepted jobs, by the URL that was submitted."""
+    seen: Counter[str] = attrs.field(factory=Counter)
+    """Requests by URL, or by the id of the job that they ask about."""
+    met: int | None = 0
+    """Requests that met the fault; None for all that were made."""
+
+
+Provoke = Callable[[], AbstractAsyncContextManager[Scene]]
+
+
+def hostile(play: Play, *, accepts: bool = True, reads: bool = True, once: bool = False, **options: Any) -> Provoke:
+    """Let a server play this.
+
+    Args:
+        play: what it plays.
+        accepts: whether it has accepted a submission before.
+        reads: whether it has read it before.
+        once: whether the second request of a call is answered as it should be.
+        options: of the client.
+    """
+    return telling(lambda _: play, accepts=accepts, reads=reads, once=once, **options)
+
+
+def telling(told: Told, *, accepts: bool = True, reads: bool = True, once: bool = False, **options: Any) -> Provoke:
+    """Let a server play what is made of the JSON that tells of the job; the rest is as for `hostile`."""
+
+    @asynccontextmanager
+    async def provoke() -> AsyncIterator[Scene]:
+        scene = Scene("", options)
+        till = _Till(scene, told, accepts=accepts, reads=reads, once=once)
+        async with HostileServer(till.serve) as server:
+            scene.url = server.url
+            yield scene
+
+    return provoke
+
+
+class _Till:
+    """Accepts submissions and notes what it has accepted, before it plays."""
+
+    def __init__(self, scene: Scene, told: Told, *, accepts: bool, reads: bool, once: bool) -> None:
+        self._scene = scene
+        self._told = told
+        self._accepts = accepts
+        self._reads = reads
+        self._once = once
+
+    async def serve(self, wire: Wire) -> None:
+        is_healthy, job = False, b""
+        if self._reads:
+            await wire.body()
+            asked_for = _asked_for(wire.asked)
+            self._scene.seen[asked_for] += 1
+            is_healthy = self._once and self._scene.seen[asked_for] > 1
+            job = self._accept(asked_for, wire.asked) if self._accepts or is_healthy else b""
+        self._scene.met = (self._scene.met or 0) + (not is_healthy)
+        play = answer(job) if is_healthy else self._told(job)
+        await (wire.send(play) if isinstance(play, bytes) else play(wire))
+
+    def _accept(self, asked_for: str, asked: Asked) -> bytes:
+        job_id = asked_for
+        if asked.method == "POST":
+            job_id = f"job-{sum(map(len, self._scene.accepted.values()))}"
+            self._scene.accepted[asked_for].append(job_id)
+        return b'{"jobId":"%b","status":"created"}' % job_id.encode()
+
+
+def _asked_for(asked: Asked) -> str:
+    return json.loads(asked.body)["url"] if asked.method == "POST" else asked.target.rpartition("/")[2]
+
+
+def in_sandbox(*faults: str, share: float = 1.0, first: int = 0, settings: Mapping[str, Any] | None = None,
+               **options: Any) -> Provoke:  # fmt: skip
+    """Let the sandbox do what it can do.
+
+    Args:
+        faults: of the sandbox, by name.
+        share: of the requests that meet one of them.
+        first: submissions that meet them instead, before all goes well.
+        settings: of the sandbox.
+        options: of the client.
+    """
+
+    @asynccontextmanager
+    async def provoke() -> AsyncIterator[Scene]:
+        scene = Scene("", options)
+        sandbox = Sandbox(
+            **{"window": "none", "job_seconds": 60.0, **(settings or {})},
+            faults={} if first else {name: share / len(faults) for name in faults},
+            now=scene.clock.wall,
+            sleep=scene.clock.sleep,
+        )
+        sandbox.fail_next([*faults] * first, operation="voiceprint")
+        _count_met(sandbox, scene)
+        async with sandbox:
+            scene.url, scene.key = sandbox.url, sandbox.api_key
+            yield scene
+            while sandbox._tasks:  # what is accepted late has to come
+                await asyncio.sleep(0.001)
+        for job in sandbox.accepted:
+            scene.accepted[job.url].append(job.id)
+
+    return provoke
+
+
+def _count_met(sandbox: Sandbox, scene: Scene) -> None:
+    choose = sandbox._faults.choose
+
+    def choose_and_count(operation: Any) -> Any:
+        if (fault := choose(operation)) is not None:
+            scene.met = (scene.met or 0) + 1
+        return fault
+
+    sandbox._faults.choose = choose_and_count  # type: ignore[method-assign]
+
+
+def calm(*, job_seconds: float = 0.0, latency: float = 0.0, **options: Any) -> Provoke:
+    """Let nothing happen on the wire: what goes wrong is on this side of it."""
+    settings = {"job_seconds": job_seconds, "latency": latency}
+
+    @asynccontextmanager
+    async def provoke() -> AsyncIterator[Scene]:
+        async with in_sandbox(settings=settings, **options)() as scene:
+            scene.met = None
+            yield scene
+
+    return provoke
+
+
+def nobody(scheme: str = "http", **options: Any) -> Provoke:
+    """Let nobody listen there."""
+
+    @asynccontextmanager
+    async def provoke() -> AsyncIterator[Scene]:
+        yield Scene(f"{scheme}://127.0.0.1:{unused_port()}", options, met=None)
+
+    return provoke
+
+
+def no_proxy(play: Play | None = None) -> Provoke:
+    """Let a proxy answer this to every CONNECT, or let there be none."""
+
+    @asynccontextmanager
+    async def provoke() -> AsyncIterator[Scene]:
+        if play is None:
+            yield Scene(_NOWHERE, {"proxy": f"http://127.0.0.1:{unused_port()}"}, met=None)
+            return
+        async with HostileServer(play) as proxy:
+            yield Scene(_NOWHERE, {"proxy": proxy.url}, met=None)
+
+    return provoke
+
+
+def no_tls(scheme: str, *, tls: bool, greeting: bytes = b"", **options: Any) -> Provoke:
+    """Let client and server not agree on TLS.
+
+    Args:
+        scheme: of the client.
+        tls: whether the server speaks it; nobody vouches for its certificate.
+        greeting: what the server says to whoever connects.
+        options: of the client.
+    """
+
+    @asynccontextmanager
+    async def provoke() -> AsyncIterator[Scene]:
+        async with HostileServer(answer(), tls=_certificate() if tls else None, greeting=greeting) as server:
+            yield Scene(f"{scheme}://127.0.0.1:{server.port}", options, met=None)
+
+    return provoke
+
+
+@cache
+def _certificate() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    return context
