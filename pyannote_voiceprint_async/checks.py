@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from .errors import ConfigurationError, FieldError, InvalidRequestError
-from .models import VoiceprintRequest
+from .models import Model, VoiceprintRequest
 
 __all__ = [
     "check_api_key",
@@ -136,6 +136,8 @@ def check_proxy(proxy: object) -> None:
 
 
 def _model_problem(model: object) -> str | None:
+    if model is Model.PRECISION_2:
+        return None
     if not isinstance(model, str) or not model or _FORBIDDEN.search(model):
         return "must be the name of a model"
     return None

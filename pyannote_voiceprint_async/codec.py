@@ -47,6 +47,8 @@ _MODELS: tuple[type[Any], ...] = (
 
 # The API's spelling, where it is not the field's name in camelCase.
 _RENAMED: dict[type[Any], dict[str, str]] = {JobSummary: {"job_id": "id"}}
+# A dictionary of its own is several times as fast as the enumeration's.
+_STATUSES = {status.value: status for status in JobStatus}
 _JOB_ID = re.compile(rb'"jobId"\s*:\s*("(?:[^"\\]|\\.){1,1000}")', re.DOTALL)
 
 
@@ -133,7 +135,7 @@ def _time(raw: Any) -> datetime | None:
 
 
 def _status(raw: Any) -> JobStatus | None:
-    return JobStatus(raw) if isinstance(raw, str) and raw else None
+    return (_STATUSES.get(raw) or JobStatus(raw)) if isinstance(raw, str) and raw else None
 
 
 def _output(raw: Any) -> VoiceprintOutput | None:

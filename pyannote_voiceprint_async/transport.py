@@ -11,7 +11,6 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -47,6 +46,7 @@ A = TypeVar("A")
 C = TypeVar("C", bound=Attempted)
 R = TypeVar("R")
 
+_REFUSED = 429
 _LONG_PAUSE = 10.0
 # `Date` has whole seconds.
 _DATE_STEP = 1.0
@@ -312,7 +312,7 @@ class Transport:
         limit = rate_headers.limit(answer.headers)
         now, wall = self._clock.time(), self._clock.wall()
         self._heard = (answer.headers, now, wall)
-        if answer.status != HTTPStatus.TOO_MANY_REQUESTS:
+        if answer.status != _REFUSED:
             left = rate_headers.remaining(answer.headers)
             self.throttle.answered(turn, now, limit, left)
             if self.throttle.queued:
