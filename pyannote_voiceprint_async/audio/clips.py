@@ -15,7 +15,7 @@ from pyannote_voiceprint_async.errors import MediaError
 
 from .facts import AudioFacts, facts_of
 from .source import AudioSource
-from .verdict import LONGEST_SECONDS
+from .verdict import LONGEST_SECONDS, REPAIRABLE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -156,11 +156,21 @@ def _seconds(start: object, end: object) -> tuple[float, float | None]:
 
 
 def _number(value: object, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | Real) or not math.isfinite(value):
+    if not _is_finite(value):
         raise MediaError(f"The clip's {name} must be a number of seconds, not {value!r:.40}.")
-    if value < 0:
-        raise MediaError(f"The clip's {name} ({float(value):g} s) is before the beginning of the audio.")
-    return float(value)
+    seconds = float(value)  # type: ignore[arg-type]
+    if seconds < 0:
+        raise MediaError(f"The clip's {name} ({seconds:g} s) is before the beginning of the audio.")
+    return seconds
+
+
+def _is_finite(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float | Real):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number that no float can hold
+        return False
 
 
 def _place(recording: Recording, start: float, end: float | None) -> tuple[int, int | None]:
@@ -185,29 +195,32 @@ def _place(recording: Recording, start: float, end: float | None) -> tuple[int, 
 def _read(
     recording: Recording, spans: list[tuple[float, float | None]], meter: Meter, most: int
 ) -> list[NDArray[np.int32]]:
-    places = [(*_place(recording, start, end), end) for start, end in spans]
-    # Rounding may add a sample to each piece.
-    most += len(places)
-    if sum(count or 0 for _, count, _ in places) > most:
-        raise _too_long(sum(count or 0 for _, count, _ in places) / recording.sample_rate, most, recording)
+    places = [(*_place(recording, start, end), start, end) for start, end in spans]
+    # Rounding may add that much to each piece.
+    slack = len(places) * round(_ROUNDING_SECONDS * recording.sample_rate) + len(places)
+    if sum(count or 0 for _, count, *_ in places) > most + slack:
+        raise _too_long(sum(count or 0 for _, count, *_ in places), most, recording)
     samples = []
-    for first, count, end in places:
+    for first, count, start, end in places:
         before = meter.samples
         meter.skipped = first - before
         for block in recording.blocks(first, count):
             samples.append(_quantised(meter.feed(block)))
-            if meter.samples > most:
-                raise _too_long(meter.samples / recording.sample_rate, most, recording)
+            if meter.samples > most + slack:
+                raise _too_long(meter.samples, most, recording)
         got = meter.samples - before
+        if not got and recording.frames is None and start:
+            raise MediaError(f"The audio ends before the clip's start at {start:g} s.")
         if not got or got < (count or 0) - _ROUNDING_SECONDS * recording.sample_rate:
             wanted = "its end" if end is None else f"the clip's end at {end:g} s"
             raise _outside(recording, first + got, f"before {wanted}")
     return samples
 
 
-def _too_long(seconds: float, most: int, recording: Recording) -> MediaError:
+def _too_long(samples: int, most: int, recording: Recording) -> MediaError:
+    seconds = samples / recording.sample_rate
     return MediaError(
-        f"The clip has {seconds:.1f} s or more, and may have {most // recording.sample_rate} s. "
+        f"The clip has {seconds:.2f} s or more, and may have {most / recording.sample_rate:g} s. "
         "Give start and end of a shorter part, or have it trimmed."
     )
 
@@ -216,10 +229,12 @@ def _outside(recording: Recording, frames: int, before: str) -> MediaError:
     """Say that the audio ends before the clip does, and whether it should have."""
     seconds, told = frames / recording.sample_rate, recording.told_seconds
     if recording.is_unclosed:
-        return MediaError(
-            f"The audio goes on after the {seconds:.2f} s that its header tells: its recording broke off. "
-            "Repair the header: ffmpeg -ignore_length 1 -i FILE -c copy repaired.wav"
+        repair = (
+            ": its recording broke off. Repair the header: ffmpeg -ignore_length 1 -i FILE -c copy repaired.wav"
+            if recording.format in REPAIRABLE
+            else ". Make it anew: ffmpeg -i FILE whole.flac"
         )
+        return MediaError(f"The audio goes on after the {seconds:.2f} s that its header tells{repair}")
     reason = ""
     if told is not None and told > seconds + _ROUNDING_SECONDS:
         reason = f" (damaged, or not complete: its header tells {told:.2f} s)"

@@ -9,10 +9,13 @@ from pyannote_voiceprint_async.endpoints import LONGEST_VOICEPRINT_SECONDS
 
 from .facts import AudioFacts
 
-__all__ = ["LONGEST_SECONDS", "SHORTEST_SECONDS", "Finding", "judge"]
+__all__ = ["LONGEST_SECONDS", "REPAIRABLE", "SHORTEST_SECONDS", "Finding", "judge"]
 
 LONGEST_SECONDS = LONGEST_VOICEPRINT_SECONDS
 """What the API takes for a voiceprint."""
+
+REPAIRABLE = frozenset({"WAV", "WAVEX", "RF64"})
+"""Formats whose header can be told to be ignored."""
 
 # From here on the numbers are our own: where a voiceprint is hardly worth its price. The API documents no such limits.
 SHORTEST_SECONDS = 1.0
@@ -58,9 +61,16 @@ _RULES = (
     _Rule(
         "unclosed",
         True,
-        lambda facts: facts.is_unclosed,
+        lambda facts: facts.is_unclosed and facts.format in REPAIRABLE,
         "goes on after the {told_seconds:.1f} s that its header tells: its recording broke off; repair the "
         "header: ffmpeg -ignore_length 1 -i FILE -c copy repaired.wav",
+    ),
+    _Rule(
+        "unclosed",
+        True,
+        lambda facts: facts.is_unclosed and facts.format not in REPAIRABLE,
+        "goes on after the {told_seconds:.1f} s that its header tells, and who is heard there cannot be known; make it "
+        "anew: ffmpeg -i FILE whole.flac",
     ),
     _Rule(
         "truncated",

@@ -3,7 +3,7 @@ import io
 import attrs
 import numpy as np
 import pytest
-from audio_files import FLOAT, RATE, decoded, encoded, speechlike, wav, with_flac_length
+from audio_files import FLOAT, RATE, decoded, encoded, mp3, speechlike, wav, with_flac_length, without_mp3_length
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -166,6 +166,9 @@ def test_a_clip_remembers_the_channels_and_the_clipping_of_its_source():
         (0, float("inf"), "The clip's end must be a number of seconds, not inf."),
         ("1", 2, "The clip's start must be a number of seconds, not '1'."),
         (True, 2, "The clip's start must be a number of seconds, not True."),
+        pytest.param(
+            10**400, None, f"The clip's start must be a number of seconds, not {'1' + '0' * 39}.", id="immense"
+        ),
     ],
 )
 @pytest.mark.parametrize("cutting", [cut, lambda source, start, end: best_part(source, start=start, end=end)])
@@ -229,10 +232,33 @@ def test_flac_that_does_not_know_its_length_is_cut_like_any_other(data):
     assert cut(data, 1).seconds == 3.0
 
 
+@pytest.mark.parametrize(
+    "data", [with_flac_length(encoded(SOUND), 0), without_mp3_length(mp3(SOUND))], ids=["FLAC", "MP3"]
+)
+def test_a_start_beyond_the_end_is_told_where_no_length_is_known(data):
+    with pytest.raises(MediaError) as caught:
+        cut(data, 10, 12)
+    assert str(caught.value) == "The audio ends before the clip's start at 10 s."
+
+
+# Quiet passages have MP3 frames of a few bytes, from which the loud ones behind them have borrowed.
+BURSTS = np.tile(np.r_[np.zeros(RATE, np.int16), speechlike(0.5)], 20)
+
+
+@pytest.mark.parametrize("data", [mp3(BURSTS), without_mp3_length(mp3(BURSTS))], ids=["with length", "without"])
+def test_an_mp3_is_cut_as_it_sounds_from_its_beginning(data):
+    """A decoder that begins in the middle has noise first: that must not be in the clip."""
+    whole = decoded(cut(data, longest=60).audio).astype(int)
+    for start in np.arange(1.0, 28.0, 0.1):
+        samples = decoded(cut(data, start, start + 1).audio).astype(int)
+        first = round(start * RATE)
+        assert np.abs(samples - whole[first : first + RATE]).max() <= 1, start
+
+
 @pytest.mark.parametrize("kind", ["WAV", "FLAC"])
 def test_nothing_longer_than_asked_for_is_kept(kind):
     silence = encoded(np.zeros(31 * 8000, np.int16), rate=8000, kind=kind)
-    with pytest.raises(MediaError, match=r"The clip has 31\.0 s or more, and may have 30 s\. "):
+    with pytest.raises(MediaError, match=r"The clip has 31\.00 s or more, and may have 30 s\. "):
         cut(silence)
     with pytest.raises(MediaError, match=r"may have 30 s"):
         cut_pieces(silence, [(0, 16), (16, 31)])
@@ -240,6 +266,15 @@ def test_nothing_longer_than_asked_for_is_kept(kind):
         cut(with_flac_length(encoded(np.zeros(31 * 8000, np.int16), rate=8000), 0))
     assert cut(silence, longest=60).seconds == 31.0
     assert cut(silence, 0.5, 30.5).seconds == 30.0
+
+
+def test_what_rounding_adds_is_no_length():
+    """Lists have hundredths of seconds: what they may say, can be cut."""
+    data = encoded(np.zeros(31 * 8000, np.int16), rate=8000)
+    assert cut(data, 0, 30.01).seconds == 30.01
+    assert cut_pieces(data, [(0, 15.01), (15.01, 30.02)]).seconds == 30.02
+    with pytest.raises(MediaError, match=r"The clip has 30\.02 s or more, and may have 30 s\."):
+        cut(data, 0, 30.02)
 
 
 def test_pieces_are_joined_in_their_order():

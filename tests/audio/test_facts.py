@@ -1,9 +1,10 @@
 import io
+import struct
 
 import attrs
 import numpy as np
 import pytest
-from audio_files import FLOAT, RATE, encoded, speechlike, wav, with_flac_length
+from audio_files import FLOAT, RATE, encoded, mp3, speechlike, wav, with_flac_length, without_mp3_length
 
 from pyannote_voiceprint_async.audio import look_at
 from pyannote_voiceprint_async.errors import MediaError
@@ -119,6 +120,19 @@ def test_steady_noise_is_no_speech():
     assert look_at(wav(noise)).speech_seconds == 0
 
 
+def big_endian_wav(samples):
+    """What a WAV file is where the highest byte comes first."""
+    head = struct.pack(">4sI4s4sI", b"RIFX", 36 + 2 * len(samples), b"WAVE", b"fmt ", 16)
+    form = struct.pack(">HHIIHH", 1, 1, RATE, 2 * RATE, 2, 16)
+    return head + form + struct.pack(">4sI", b"data", 2 * len(samples)) + samples.astype(">i2").tobytes()
+
+
+def with_aiff_length(data, samples):
+    """An AIFF file whose chunk of samples tells another number of them."""
+    place = data.index(b"SSND") + 4
+    return data[:place] + struct.pack(">I", 8 + 2 * samples) + data[place + 4 :]
+
+
 @pytest.mark.parametrize(
     ("data", "seconds", "told", "is_truncated", "is_unclosed"),
     [
@@ -135,11 +149,26 @@ def test_steady_noise_is_no_speech():
         (with_flac_length(encoded(SPEECH), 0), 2.0, 2.0, False, False),
         (with_flac_length(encoded(SPEECH), 64000), 2.0, 4.0, True, False),
         (encoded(SPEECH, kind="RF64", subtype="PCM_16")[:-32000], 1.0, 2.0, True, False),
+        (encoded(SPEECH) + b"TAG" + bytes(125), 2.0, 2.0, False, False),
+        (with_flac_length(encoded(speechlike(20)), 32000), 2.0, 2.0, False, True),
+        (encoded(SPEECH) * 2, 2.0, 2.0, False, True),
+        (wav(np.r_[SPEECH[:16000], np.full(16000, 0x4141, np.int16)], data_length=32000), 1.0, 1.0, False, True),
+        (big_endian_wav(SPEECH), 2.0, 2.0, False, False),
+        (big_endian_wav(SPEECH)[:-32000], 1.0, 2.0, True, False),
+        (encoded(SPEECH, kind="AIFF"), 2.0, 2.0, False, False),
+        (encoded(SPEECH, kind="AIFF")[:-32000], 1.0, 2.0, True, False),
+        (with_aiff_length(encoded(SPEECH, kind="AIFF"), 16000), 1.0, 1.0, False, True),
+        (with_aiff_length(encoded(SPEECH, kind="AIFF"), -4), 2.0, 2.0, False, False),
+        (mp3(speechlike(20)) + mp3(speechlike(20)), 20.0, 20.0, False, True),
+        (mp3(speechlike(20)) + b"APETAGEX" + bytes(100_000), 20.0, 20.0, False, False),
     ],
     ids=[
         "right", "with another chunk", "filled up with zeros", "truncated", "tells ten times as much",
         "streamed by ffmpeg", "streamed by sox", "never closed", "tells half", "only a header",
-        "FLAC of unknown length", "FLAC that tells twice", "RF64 truncated",
+        "FLAC of unknown length", "FLAC that tells twice", "RF64 truncated", "FLAC with a tag at its end",
+        "FLAC that tells less", "two FLAC files joined", "tells half, and letters follow", "RIFX", "RIFX truncated",
+        "AIFF", "AIFF truncated", "AIFF that tells half", "AIFF that tells nothing", "two MP3 files joined",
+        "MP3 with a picture at its end",
     ],
 )  # fmt: skip
 def test_headers_that_lie_are_found_out(data, seconds, told, is_truncated, is_unclosed):
@@ -155,6 +184,15 @@ def test_half_a_file_is_truncated(kind):
     assert facts.is_truncated
     assert facts.told_seconds == pytest.approx(20.0, abs=0.1)
     assert 5 < facts.seconds < 11
+
+
+@pytest.mark.parametrize("first", [0, 20])
+def test_all_of_an_mp3_that_tells_no_length_is_heard(first):
+    """A guess from its first frame would end far before its end, or behind it."""
+    sound = [np.zeros(first * RATE, np.int16), speechlike(20.0), np.zeros((20 - first) * RATE, np.int16)]
+    facts = look_at(without_mp3_length(mp3(np.concatenate(sound))))
+    assert facts.seconds == facts.told_seconds == pytest.approx(40.0, abs=0.2)
+    assert not facts.is_truncated
 
 
 def test_an_mp3_that_tells_no_length_is_never_called_truncated():
