@@ -13,6 +13,7 @@ import click
 from pyannote_voiceprint_async.enrollment import Problem, Row, rows_from_rttm
 from pyannote_voiceprint_async.enrollment.pieces import listed
 from pyannote_voiceprint_async.enrollment.private_file import is_same, private_file
+from pyannote_voiceprint_async.enrollment.sources import is_url
 from pyannote_voiceprint_async.errors import ConfigurationError
 
 from .exit_codes import ExitCode, Failure
@@ -47,6 +48,8 @@ def from_rttm(rttm: Path, audio: Path, out: Path | None, labels: Sequence[str], 
     given = dict(map(_renaming, labels))
     if out is not None and (is_same(out, rttm) or is_same(out, audio)):
         raise click.UsageError(f"--out {out} is read by this command; give another file.")
+    if not _is_utf8(audio):
+        raise ConfigurationError(f"--audio {_shown(audio)}: its name is no UTF-8, and no list can hold it; rename it.")
     found = rows_from_rttm(rttm, audio, labels=given, file_id=file_id)
     rows = [one for one in found if isinstance(one, Row)]
     problems = [one for one in found if isinstance(one, Problem)]
@@ -88,4 +91,23 @@ def _write(file: TextIO, rows: Iterable[Row], folder: Path) -> None:
     for row in rows:
         # Seconds only tell people how much there is: `enroll` passes them through.
         seconds = sum(end - start for start, end in row.pieces if end is not None)
-        table.writerow([row.label, os.path.relpath(row.source, folder), *listed(row.pieces), f"{seconds:.2f}"])
+        table.writerow([row.label, _from_folder(Path(row.source), folder), *listed(row.pieces), f"{seconds:.2f}"])
+
+
+def _from_folder(audio: Path, folder: Path) -> str:
+    """Give the way from the list to the recording. Links are followed first: `..` behind one leads elsewhere."""
+    place = os.path.relpath(audio.parent.resolve() / audio.name, folder.resolve())
+    # A list takes white space from around its cells, and what looks like a URL for one.
+    return os.path.join(os.curdir, place) if is_url(place) or place != place.strip() else place  # noqa: PTH118
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        os.fspath(path.absolute()).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _shown(path: Path) -> str:
+    return os.fsencode(path).decode(errors="replace")

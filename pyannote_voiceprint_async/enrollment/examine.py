@@ -31,6 +31,7 @@ __all__ = [
     "examine",
     "file_problem",
     "is_reserved",
+    "label_problem",
     "shown_label",
     "url_problem",
 ]
@@ -99,7 +100,7 @@ def examine(
         return Problem(f"is no Row but {type(row).__name__}; give Row(label, source)")
     found = _look_at_source(row, resolves=resolves, trims=trims)
     wrong_pieces = _pieces_problem(row)
-    judged = (_label_problem(row.label), _model_problem(row.model), _extra_problem(row.extra), found, wrong_pieces)
+    judged = (label_problem(row.label), _model_problem(row.model), _extra_problem(row.extra), found, wrong_pieces)
     if problems := [problem for problem in judged if isinstance(problem, str)]:
         return Problem("; ".join(problems), shown_label(row.label), row.line)
     tidy, used = _with_tidy_label(row), str(model if row.model is None else row.model)
@@ -168,7 +169,8 @@ def _with_tidy_label(row: Row) -> Row:
     return row if label == row.label else attrs.evolve(row, label=label)
 
 
-def _label_problem(label: object) -> str | None:
+def label_problem(label: object) -> str | None:
+    """Say why identification takes no such label."""
     if label is None or label == "":
         return "has no label; every speaker needs one"
     if not isinstance(label, str):

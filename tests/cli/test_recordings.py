@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 
 import numpy as np
 import pytest
@@ -108,11 +109,63 @@ def test_who_cannot_be_heard_alone_is_told_and_the_others_are_listed(invoke, mee
     assert [row["label"] for row in table(result.stdout)] == ["meeting SPEAKER_00"]
 
 
+@pytest.mark.parametrize("name", ["data:1.wav", " meeting.wav", 'a, "b"\nc.wav', "-.wav", "#.wav"])
+def test_names_of_files_that_lists_might_misread(invoke, meeting, name):
+    (meeting / "audio" / "meeting.wav").rename(meeting / name)
+    called = ("--label", "SPEAKER_00=Anna", "--label", "SPEAKER_01=Bo")
+    result = invoke("manifest", "from-rttm", "meeting.rttm", "--audio", f"./{name}", "--out", "s.csv", *called)
+    assert result.exit_code == 0, result.stderr
+    assert {row.source for row in Manifest("s.csv")} == {meeting / name}
+
+
+def test_a_list_in_a_folder_that_is_a_link(invoke, meeting, tmp_path_factory):
+    """What stands beside the folder that the link leads to is another recording, or none."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "lists"
+    elsewhere.mkdir()
+    (meeting / "lists").symlink_to(elsewhere)
+    assert from_rttm(invoke, "--out", "lists/s.csv").exit_code == 0
+    for row in Manifest("lists/s.csv"):
+        assert row.source.samefile(meeting / "audio" / "meeting.wav")
+
+
+def test_a_file_whose_name_is_no_text_cannot_be_listed(invoke, meeting):
+    name = os.fsdecode(b"m\xff.wav")
+    (meeting / "audio" / "meeting.wav").rename(meeting / name)
+    result = invoke("manifest", "from-rttm", "meeting.rttm", "--audio", name, "--out", "s.csv")
+    assert result.exit_code == 2
+    assert "m\N{REPLACEMENT CHARACTER}.wav: its name is no UTF-8, and no list can hold it; rename it." in result.stderr
+    assert not (meeting / "s.csv").exists()
+
+
+def test_a_name_that_identification_does_not_take_is_told_and_the_others_are_listed(invoke, meeting):
+    (meeting / "meeting.rttm").write_text(RTTM.replace("SPEAKER_01", "x" * 101))
+    result = from_rttm(invoke)
+    assert result.exit_code == 1
+    assert (
+        "cannot be listed: the label has 101 characters; identification takes at most 100; --label OLD=NEW"
+        in result.stderr
+    )
+    assert [row["label"] for row in table(result.stdout)] == ["meeting SPEAKER_00"]
+
+
 WRONG = [
     ("garbage", (), "Line 1 of the RTTM begins with 'garbage'", 1),
     ("", (), "The RTTM has no turns", 1),
     (RTTM.replace("8.0", "80.0"), (), "The RTTM tells of 82.5 s, and the audio has 12.0 s", 1),
     (RTTM, ("--label", "SPEAKER_07=Anna"), "no speaker 'SPEAKER_07', only: SPEAKER_00, SPEAKER_01", 2),
+    (
+        RTTM,
+        ("--label", "SPEAKER_00=Anna", "--label", "SPEAKER_01=Anna"),
+        "SPEAKER_00 and SPEAKER_01 would both be called 'Anna'. Give each a name of their own",
+        2,
+    ),
+    (
+        RTTM,
+        ("--label", "SPEAKER_00=Speaker_A"),
+        "SPEAKER_00 cannot be called 'Speaker_A': the label begins with 'speaker_'",
+        2,
+    ),
+    (RTTM.replace("SPEAKER_01 <NA> <NA>", "Bo Li"), (), "Line 2 of the RTTM has 'Li' behind the name", 1),
     (RTTM, ("--file-id", "other"), "The RTTM has no turns of 'other'", 1),
     (RTTM, ("--out", "gone/speakers.csv"), "--out gone/speakers.csv cannot be written", 2),
 ]
