@@ -46,6 +46,50 @@ async def test_many_of_them_and_other_sources_beside_them(client, speech):
     assert found == {index: voiceprint_of(each) for index, each in enumerate(audio)}
 
 
+@pytest.mark.parametrize("is_async", [False, True], ids=["generator", "async generator"])
+async def test_a_recorder_may_fill_the_same_array_again_and_again(client, is_async):
+    """Each voice is sent as it was when it was given, not as the array is when its turn has come."""
+    voices = [speechlike(1.0, loud=0.1 * number) for number in range(1, 6)]
+    source = waveform(np.zeros_like(voices[0]))
+
+    def record():
+        for voice in voices:
+            source["waveform"][:] = voice
+            yield source
+        source["waveform"][:] = 0
+
+    async def recorded():
+        for given in record():
+            yield given
+
+    async with client.voiceprint_many(recorded() if is_async else record()) as results:
+        found = {result.index: result.voiceprint.value async for result in results}
+    assert found == {index: voiceprint_of(as_clip(voice, RATE).audio) for index, voice in enumerate(voices)}
+
+
+async def test_leaving_while_a_waveform_is_encoded_loses_none(client, monkeypatch):
+    began, may_end = threading.Event(), threading.Event()
+    cut_pieces = clips.cut_pieces
+
+    def slow(*given, **more):
+        began.set()
+        assert may_end.wait(20)
+        return cut_pieces(*given, **more)
+
+    monkeypatch.setattr(clips, "cut_pieces", slow)
+    async with client.voiceprint_many([waveform(), waveform()]) as results:
+        reading = asyncio.create_task(anext(results))
+        while not began.is_set():
+            await asyncio.sleep(0.001)
+        leaving = asyncio.create_task(results.aclose())
+        await asyncio.sleep(0)
+        may_end.set()
+        await leaving
+        left = await reading
+    assert (left.index, results.unfinished) == (0, [])
+    assert "It was not sent" in str(left.error)
+
+
 async def test_one_waveform_is_no_list_of_them(client):
     with pytest.raises(TypeError, match="a single one goes into a list too"):
         client.voiceprint_many(waveform())

@@ -116,9 +116,9 @@ def _span_problem(start: object, end: object) -> str | None:
         if not _is_number(value):
             return f"{name} must be a number of seconds, not {_shown(value)}"
         if value < 0:  # type: ignore[operator]
-            return f"{name} ({value:g} s) is before the beginning of the recording"
+            return f"{name} ({float(value):g} s) is before the beginning of the recording"  # type: ignore[arg-type]
     if end is not None and start >= end:  # type: ignore[operator]
-        return f"start ({start:g} s) is not before end ({end:g} s)"
+        return f"start ({float(start):g} s) is not before end ({float(end):g} s)"  # type: ignore[arg-type]
     return None
 
 
