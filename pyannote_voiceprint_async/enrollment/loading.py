@@ -80,9 +80,11 @@ AND NOT EXISTS (SELECT 1 FROM labels AS own WHERE own.label = staged.label AND o
 GROUP BY staged.position ORDER BY staged.position
 """
 
-# What was paid as a whole is not looked at any more: whatever is wrong with it, its voiceprint is there.
+# What was paid as a whole is not looked at any more: whatever is wrong with it, its voiceprint is there. What failed
+# because it was not what it should be ('file' is written by `sender.py`) is looked at anew, or would fail forever.
 _KNOWN = """
 SELECT identity, pieces FROM recordings WHERE source = ? AND is_file AND size = ? AND modified_ns = ?
+AND reason IS NOT 'file'
 AND (asked = ? OR (? AND pieces IS NULL AND state NOT IN ('pending', 'failed')))
 """
 

@@ -154,6 +154,27 @@ async def test_a_recording_that_changes_while_the_run_goes_on_fails(world, tmp_p
     assert world.sandbox.accepted == []
 
 
+async def test_what_is_remembered_of_a_recording_that_sounds_otherwise_now_is_not_believed_again(world, tmp_path):
+    """A newer decoder, or a clock that stood still, changes what is heard; running again must help, as is said."""
+    path = tmp_path / "a.wav"
+    await asyncio.to_thread(path.write_bytes, GOOD)
+    rows = [Row("Anna", path, pieces=((1, 3),))]
+    await world.enroll(rows, max_jobs=0)
+
+    def remember_another():
+        with sqlite3.connect(world.path) as connection:
+            connection.execute("UPDATE recordings SET identity = 'samples:of another decoder'")
+        connection.close()
+
+    await asyncio.to_thread(remember_another)
+    assert (await world.enroll(rows)).failed == 1
+    assert [event.error for event in world.of(RowFailed)] == [
+        "The audio file is not what it was when it was looked at. Run again."
+    ]
+    report = await world.enroll(rows)
+    assert (report.succeeded, report.failed, len(world.sandbox.accepted)) == (1, 0, 1)
+
+
 async def test_urls_are_not_cut(world):
     with pytest.raises(ManifestError, match="start and end cut a file of this machine"):
         await world.enroll([Row("Anna", "https://e.com/a.wav", pieces=((1, 2),))])
