@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Clip", "as_clip", "best_part", "cut", "cut_pieces"]
 
-# What FLAC can say of a rate in its frames and its header, as libFLAC enforces it.
-_HIGHEST_FLAC_RATE = 655_350
+# What FLAC can say of a rate in its frames, as libFLAC enforces it: 16 bits of hertz, or of tens of them.
+_HIGHEST_FLAC_RATE = 65_535
 # Times in lists are rounded to hundredths.
 _ROUNDING_SECONDS = 0.01
 # Codings with more than 16 bits. What is lossy has no bits of its own: 16 are more than it kept.
@@ -81,10 +81,10 @@ def cut_pieces(
     if not spans:
         raise MediaError("The clip has no pieces: there is nothing to cut.")
     with opened(source) as recording:
-        if recording.sample_rate > _HIGHEST_FLAC_RATE:
+        if not _is_flac_rate(recording.sample_rate):
             raise MediaError(
-                f"The audio has {recording.sample_rate} samples in a second, and FLAC can have {_HIGHEST_FLAC_RATE}. "
-                "Resample it before."
+                f"The audio has {recording.sample_rate} samples in a second, and FLAC can have {_HIGHEST_FLAC_RATE}, "
+                f"or tens up to {10 * _HIGHEST_FLAC_RATE}. Resample it before."
             )
         meter = Meter(recording.sample_rate, recording.subtype)
         samples = _read(recording, spans, meter, round(longest * recording.sample_rate))
@@ -145,6 +145,10 @@ def best_part(
             raise _outside(recording, 0, "")
         left, right = meter.best_window(seconds)
         return (first + left) / recording.sample_rate, (first + right) / recording.sample_rate
+
+
+def _is_flac_rate(rate: int) -> bool:
+    return rate <= _HIGHEST_FLAC_RATE or (rate % 10 == 0 and rate <= 10 * _HIGHEST_FLAC_RATE)
 
 
 def _seconds(start: object, end: object) -> tuple[float, float | None]:

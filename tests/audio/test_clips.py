@@ -85,6 +85,7 @@ NEVER_CLOSED = (
     "The audio goes on after the 0.00 s that its header tells: its recording broke off. "
     "Repair the header: ffmpeg -ignore_length 1 -i FILE -c copy repaired.wav"
 )
+FLAC_RATES = "The audio has {} samples in a second, and FLAC can have 65535, or tens up to 655350. Resample it before."
 NO_NUMBERS = (
     "The audio has samples that are no numbers (NaN or infinite), the first at 2.00 s. "
     "Make it anew: something went wrong where it was computed."
@@ -210,11 +211,24 @@ def test_open_ends_and_rounded_ends_are_the_recordings(start, end, seconds):
         ),
         (
             wav(np.zeros(700_000 * 3, np.int16), rate=700_000),
-            "The audio has 700000 samples in a second, and FLAC can have 655350. Resample it before.",
+            FLAC_RATES.format(700000),
+        ),
+        (
+            wav(np.zeros(70_001 * 3, np.int16), rate=70_001),
+            FLAC_RATES.format(70001),
         ),
     ],
-    ids=["truncated", "never closed", "only a header", "FLAC that lies", "FLAC of unknown length", "NaN", "rate"],
-)
+    ids=[
+        "truncated",
+        "never closed",
+        "only a header",
+        "FLAC that lies",
+        "FLAC of unknown length",
+        "NaN",
+        "rate",
+        "odd rate",
+    ],
+)  # fmt: skip
 def test_a_clip_that_is_not_there_is_told_in_one_sentence(data, sentence):
     with pytest.raises(MediaError) as caught:
         cut(data, 1, 3)

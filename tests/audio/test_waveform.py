@@ -99,7 +99,7 @@ def test_a_little_overshoot_is_clipped_and_told():
         (SOUND, True, "The sample_rate must be a positive number of hertz, not True."),
         (SOUND, 16000.0, "The sample_rate must be a whole number of hertz, not 16000.0."),
         (SOUND, None, "The sample_rate must be a whole number of hertz, not None."),
-        (SOUND, 10**7, "FLAC can have 655350."),
+        (SOUND, 10**7, "FLAC can have 65535, or tens up to 655350."),
     ],
 )
 def test_what_is_no_waveform_is_told_in_one_sentence(waveform, rate, sentence):
