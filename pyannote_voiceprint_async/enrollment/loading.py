@@ -215,7 +215,9 @@ class Loading:
             ManifestError: something is wrong, and `skip_invalid` was not said. The ledger is as it was.
             ConfigurationError: a row is to be cut, and the extra `[audio]` is missing.
         """
-        self._preflight = await asyncio.to_thread(Preflight.of, is_wanted=self.preflight, trims=self.trim)
+        self._preflight = await asyncio.to_thread(
+            Preflight.of, is_wanted=self.preflight, trims=self.trim, is_over=lambda: self._is_given_up
+        )
         database = self.ledger.database
         await database.read(lambda connection: connection.execute(_STAGED + ";").close())
         try:

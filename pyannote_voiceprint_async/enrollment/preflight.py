@@ -5,9 +5,10 @@ All of it blocks: it belongs on a worker thread.
 
 import hashlib
 import os
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Self
+from typing import IO, Self, cast
 
 import attrs
 
@@ -48,9 +49,11 @@ class Preflight:
     """Whether it is said what is wrong with them."""
     trims: bool = False
     """Whether the best 30 seconds are taken of what is too long."""
+    is_over: Callable[[], bool] = lambda: False
+    """Whether nobody wants to know any more: hours of audio must not hold up who leaves."""
 
     @classmethod
-    def of(cls, *, is_wanted: bool, trims: bool) -> Self:
+    def of(cls, *, is_wanted: bool, trims: bool, is_over: Callable[[], bool] = lambda: False) -> Self:
         """Look at files where that is possible.
 
         Raises:
@@ -62,7 +65,7 @@ class Preflight:
                 "Nothing can be trimmed without looking into it, which needs an extra: "
                 "pip install 'pyannote-voiceprint-async[audio]'"
             )
-        return cls(looks, trims)
+        return cls(looks, trims, is_over)
 
     def asked(self, pieces: Pieces) -> str:
         """Give what is equal where a file was, or would be, looked at in the same way."""
@@ -82,29 +85,46 @@ class Preflight:
             MediaError: it must not be enrolled, or is no longer what was found.
             ConfigurationError: something is to be cut out, and the extra `[audio]` is missing.
         """
-        heard = self._clip(path, pieces) if pieces else self._whole(path, found)
+        with path.open("rb") as file:
+            audio = cast("IO[bytes]", _Abandonable(file, self.is_over))
+            heard = self._clip(audio, pieces) if pieces else self._whole(audio, path, found)
         if _is_changed(path.stat(), found):
             raise _changed()
         return heard
 
-    def _whole(self, path: Path, found: os.stat_result) -> Heard:
-        if not self.looks or foreign_format(path) is not None:
+    def _whole(self, audio: IO[bytes], path: Path, found: os.stat_result) -> Heard:
+        if not self.looks or foreign_format(audio) is not None:
             return _unheard(path, found)
-        findings = judge(look_at(path), trims=self.trims)
+        findings = judge(look_at(audio), trims=self.trims)
         notes = _notes(findings)
         if any(finding.code == "trimmed" for finding in findings):
-            return _trimmed(path)
+            return _trimmed(audio)
         return attrs.evolve(_unheard(path, found), notes=notes)
 
-    def _clip(self, path: Path, pieces: Pieces) -> Heard:
-        clip = cut_pieces(path, pieces)
+    def _clip(self, audio: IO[bytes], pieces: Pieces) -> Heard:
+        clip = cut_pieces(audio, pieces)
         notes = _notes(judge(clip.facts)) if self.looks else ()
         return Heard(clip_identity(clip.digest), pieces, notes)
 
 
-def _trimmed(path: Path) -> Heard:
-    start, end = best_part(path)
-    clip = cut(path, start, end)
+class _Abandonable:
+    """An open file that cannot be read any more when it is over."""
+
+    def __init__(self, file: IO[bytes], is_over: Callable[[], bool]) -> None:
+        self._file = file
+        self._is_over = is_over
+        self.seek = file.seek
+        self.tell = file.tell
+
+    def read(self, count: int) -> bytes:
+        if self._is_over():
+            raise OSError(0, "the run is over")
+        return self._file.read(count)
+
+
+def _trimmed(audio: IO[bytes]) -> Heard:
+    start, end = best_part(audio)
+    clip = cut(audio, start, end)
     told = f"is too long; only {start:.1f} to {end:.1f} s are used"
     return Heard(clip_identity(clip.digest), ((start, end),), (told, *_notes(judge(clip.facts))))
 

@@ -3,17 +3,19 @@
 import asyncio
 import os
 import sqlite3
+import threading
 
 import numpy as np
 import pytest
 from audio_files import FLOAT, encoded, speechlike, wav, with_flac_length
 
-from pyannote_voiceprint_async import ConfigurationError, ManifestError, RateLimit
+from pyannote_voiceprint_async import ConfigurationError, ManifestError, MediaError, RateLimit
 from pyannote_voiceprint_async.audio import best_part, cut, cut_pieces
 from pyannote_voiceprint_async.enrollment import Manifest, Paused, Row, RowFailed, RowNoted, enroll
 from pyannote_voiceprint_async.enrollment import preflight as preflight_module
 from pyannote_voiceprint_async.enrollment.ledger import _STEPS
 from pyannote_voiceprint_async.enrollment.options import Options
+from pyannote_voiceprint_async.enrollment.preflight import Preflight
 from pyannote_voiceprint_async.enrollment.rehearsal import rehearse
 from pyannote_voiceprint_async.sandbox import voiceprint_of
 
@@ -184,6 +186,26 @@ async def test_urls_are_not_cut(world):
 
     with pytest.raises(ManifestError, match="start and end cut a file of this machine"):
         await world.enroll([Row("Anna", "asset 17", pieces=((1, 2),))], resolve=resolve)
+
+
+async def test_who_leaves_does_not_wait_for_hours_of_audio(tmp_path):
+    """An hour of silence whose first second is heard when the run is left: the rest is not."""
+    path = tmp_path / "a.wav"
+    await asyncio.to_thread(path.write_bytes, wav(b"", data_length=0x7000_0000, riff_length=0x7000_0024))
+    await asyncio.to_thread(os.truncate, path, 44 + 0x7000_0000)
+    looked, over = [], threading.Event()
+
+    def is_over():
+        looked.append(1)
+        return over.is_set()
+
+    preflight = Preflight(looks=True, is_over=is_over)
+    listening = asyncio.create_task(asyncio.to_thread(preflight.listen, path, await asyncio.to_thread(path.stat), ()))
+    while len(looked) < 50:
+        await asyncio.sleep(0.001)
+    over.set()
+    with pytest.raises(MediaError, match="the run is over"):
+        await listening
 
 
 # What is trimmed, and what is told
