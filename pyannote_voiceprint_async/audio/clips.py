@@ -257,16 +257,15 @@ def _quantised(mono: NDArray[np.float64]) -> NDArray[np.int32]:
 def _clip(pieces: list[NDArray[np.int32]], recording: Recording, facts: AudioFacts) -> Clip:
     from .libraries import np, sf
 
-    samples = np.concatenate(pieces)
-    coarse = np.minimum(np.rint(samples / 256), _LARGEST_16).astype(np.int16)
     rate = recording.sample_rate
+    is_fine = recording.subtype in _FINE and any(np.any(samples & 0xFF) for samples in pieces)
     digest = hashlib.sha256(f"{rate} Hz, mono\n".encode())
-    digest.update(coarse.astype("<i2").tobytes())
-    is_fine = recording.subtype in _FINE and bool(np.any(samples & 0xFF))
     file = io.BytesIO()
-    # As whole numbers: libsndfile would scale floats by 32767, and equal samples would become others.
-    if is_fine:
-        sf.write(file, samples << 8, rate, format="FLAC", subtype="PCM_24")
-    else:
-        sf.write(file, coarse, rate, format="FLAC", subtype="PCM_16")
-    return Clip(file.getvalue(), rate, len(samples) / rate, digest.hexdigest(), facts)
+    # Piece by piece, because a waveform that is only uploaded may last hours.
+    with sf.SoundFile(file, "w", rate, 1, format="FLAC", subtype="PCM_24" if is_fine else "PCM_16") as encoder:
+        for samples in pieces:
+            coarse = np.minimum(np.rint(samples / 256), _LARGEST_16).astype(np.int16)
+            digest.update(coarse.astype("<i2").tobytes())
+            # As whole numbers: libsndfile would scale floats by 32767, and equal samples would become others.
+            encoder.write(samples << 8 if is_fine else coarse)
+    return Clip(file.getvalue(), rate, sum(map(len, pieces)) / rate, digest.hexdigest(), facts)
