@@ -180,6 +180,7 @@ class Loading:
     """How many rows have another recording than before, which was paid."""
     _preflight: Preflight = attrs.field(init=False)
     _noted: int = attrs.field(default=0, init=False)
+    _is_blindness_told: bool = attrs.field(default=False, init=False)
     _is_given_up: bool = attrs.field(default=False, init=False)
 
     @classmethod
@@ -241,7 +242,7 @@ class Loading:
 
         def listen(path: Path, found: os.stat_result, pieces: Pieces) -> Heard:
             known = _known(connection, path, found, preflight.asked(pieces), is_whole=not pieces)
-            return known or preflight.listen(path, found, pieces)
+            return known or self._heard(preflight.listen(path, found, pieces))
 
         staged = []
         for at, row in enumerate(piece, position):
@@ -314,6 +315,13 @@ class Loading:
             connection.execute(_RETRIED, {"state": State.EXPIRED, "text": "", "run": run})
         connection.execute(_TO_BE_PAID_AGAIN)
 
+    def _heard(self, heard: Heard) -> Heard:
+        """Tell once that files are not looked at, where that was wanted."""
+        if self._preflight.looks or not self.preflight or self._is_blindness_told:
+            return heard
+        self._is_blindness_told = True
+        return attrs.evolve(heard, notes=(*heard.notes, _BLIND))
+
     def _tell(self, seen: Examined) -> None:
         if seen.notes and len(self.notes) < _MOST_NOTES:
             self.notes.append(RowNoted(seen.row.label, "; ".join(seen.notes)))
@@ -324,6 +332,10 @@ class Loading:
             self.problems.append(problem)
 
 
+_BLIND = (
+    "was not looked at before it is sent, nor is any other file; that needs an extra: "
+    "pip install 'pyannote-voiceprint-async[audio]'"
+)
 _SHARE = (
     "two names for one voice are nearly always a mistake. If it is none, --allow-shared-audio submits it once for both"
 )

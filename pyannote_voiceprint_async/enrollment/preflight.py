@@ -93,8 +93,11 @@ class Preflight:
         return heard
 
     def _whole(self, audio: IO[bytes], path: Path, found: os.stat_result) -> Heard:
-        if not self.looks or foreign_format(audio) is not None:
+        if not self.looks:
             return _unheard(path, found)
+        if foreign := foreign_format(audio):
+            told = (f"is {foreign}, which cannot be trimmed here, and is sent as it is",) if self.trims else ()
+            return attrs.evolve(_unheard(path, found), notes=told)
         findings = judge(look_at(audio), trims=self.trims)
         notes = _notes(findings)
         if any(finding.code == "trimmed" for finding in findings):

@@ -259,10 +259,27 @@ def _bare(monkeypatch):
 
 
 @pytest.mark.usefixtures("_bare")
-async def test_without_the_extra_files_are_sent_as_they_are(world, write_list):
-    assert (await world.enroll(write_list(audio=wav(SILENCE)))).rows == 1
+async def test_without_the_extra_files_are_sent_as_they_are(world, write_list, tmp_path):
+    """That nobody looks at them is told once, with what to install."""
+    again = tmp_path / "again.wav"
+    await asyncio.to_thread(again.write_bytes, GOOD)
+    rows = [*write_list(audio=wav(SILENCE)), Row("Bo", again), Row("Cleo", "https://e.com/c.wav")]
+    assert (await world.enroll(rows)).rows == 3
+    (note,) = world.of(RowNoted)
+    assert note.label == "Anna"
+    assert "nor is any other file; that needs an extra: pip install 'pyannote-voiceprint-async[audio]'" in note.message
+    await world.enroll(rows)
+    assert world.of(RowNoted) == []
+    await world.enroll([Row("Dora", "https://e.com/d.wav")], tmp_path / "urls.ledger")
+    assert world.of(RowNoted) == []
     with pytest.raises(ConfigurationError, match=r"Nothing can be trimmed .*async\[audio\]"):
         await world.enroll(write_list(), trim=True)
+
+
+async def test_what_cannot_be_trimmed_is_told_where_that_was_asked_for(world, write_list):
+    audio = b"\0\0\0\x20ftypM4A " + bytes(100)
+    await world.enroll(write_list(audio=audio), trim=True)
+    assert world.of(RowNoted) == [RowNoted("Anna", "is MP4/M4A, which cannot be trimmed here, and is sent as it is")]
 
 
 async def test_trimming_needs_a_look(world):
