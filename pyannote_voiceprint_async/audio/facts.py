@@ -44,7 +44,7 @@ class AudioFacts:
     a header."""
     is_unclosed: bool = False
     """Whether it goes on where its header says that it ends: whoever recorded it never finished the header, or two
-    files were joined. Known of the same formats."""
+    files were joined. Known of the same formats, and of Ogg."""
 
 
 def look_at(source: AudioSource) -> AudioFacts:

@@ -11,6 +11,7 @@ from pyannote_voiceprint_async.errors import MediaError
 
 from .libraries import NDArray, np, sf
 from .mp3_header import mp3_length
+from .ogg_pages import is_joined
 from .source import AudioSource, Door, foreign_name, opened_door
 from .wav_header import wav_length
 from .waveform import waveform_of
@@ -152,6 +153,8 @@ class _File:
             self._frames_told = self.frames - round(_SLACK_SECONDS * self.sample_rate)
             told = mp3_length(self._door)
             self.is_unclosed = told is not None and told.goes_on
+        if self.format == "OGG":
+            self.is_unclosed = is_joined(self._door)
         length = wav_length(self._door)
         if length is None or not length.there:
             return

@@ -1,12 +1,13 @@
 import io
 import struct
+import tracemalloc
 
 import attrs
 import numpy as np
 import pytest
 from audio_files import FLOAT, RATE, encoded, mp3, speechlike, wav, with_flac_length, without_mp3_length
 
-from pyannote_voiceprint_async.audio import look_at
+from pyannote_voiceprint_async.audio import cut, look_at
 from pyannote_voiceprint_async.errors import MediaError
 
 SPEECH = speechlike()
@@ -184,6 +185,28 @@ def test_half_a_file_is_truncated(kind):
     assert facts.is_truncated
     assert facts.told_seconds == pytest.approx(20.0, abs=0.1)
     assert 5 < facts.seconds < 11
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_ogg_files_that_were_joined_are_not_taken_for_the_first_of_them(subtype):
+    """Whoever speaks in the second one would be in the voiceprint, and nobody here has heard them."""
+    first, second = (encoded(speechlike(seconds), kind="OGG", subtype=subtype) for seconds in (2, 3))
+    assert not look_at(first).is_unclosed
+    joined = look_at(first + second)
+    assert (joined.seconds, joined.is_unclosed) == (2.0, True)
+    with pytest.raises(MediaError, match=r"The audio goes on after the 2\.00 s that its header tells\. Make it anew"):
+        cut(first + second, 1, 4)
+
+
+def test_a_rate_of_gigahertz_takes_no_more_memory_than_any_other():
+    data = wav(np.zeros(10_000_000, np.int16))
+    data = data[:24] + struct.pack("<I", 2**31 - 1) + data[28:]
+    tracemalloc.start()
+    try:
+        assert look_at(data).sample_rate == 2**31 - 1
+        assert tracemalloc.get_traced_memory()[1] < 10e6
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("first", [0, 20])

@@ -42,6 +42,7 @@ FATAL, TOLD = True, False
         ({"told_seconds": 20.0, "is_truncated": True}, [("truncated", FATAL)]),
         ({"seconds": 0.0, "loudness_dbfs": -120.0, "is_truncated": True}, [("truncated", FATAL)]),
         ({"is_unclosed": True}, [("unclosed", FATAL)]),
+        ({"is_unclosed": True, "format": "OGG"}, [("unclosed", FATAL)]),
         ({"seconds": 0.0, "loudness_dbfs": -120.0, "is_unclosed": True}, [("unclosed", FATAL)]),
         (
             {"seconds": 60.0, "channels": 2, "clipped": 0.2, "is_truncated": True},
@@ -68,6 +69,20 @@ def test_what_is_trimmed_is_told_and_not_fatal():
         (
             {"seconds": 75.6},
             "lasts 75.60 s; a voiceprint takes at most 30 s: cut it with start and end, or have it trimmed",
+        ),
+        (
+            {"is_unclosed": True},
+            (
+                "goes on after the 12.0 s that its header tells: its recording broke off; repair the header: "
+                "ffmpeg -ignore_length 1 -i FILE -c copy repaired.wav"
+            ),
+        ),
+        (
+            {"is_unclosed": True, "format": "OGG"},
+            (
+                "goes on after the 12.0 s that its header tells, and who is heard there cannot be known; make it anew: "
+                "ffmpeg -i FILE whole.flac"
+            ),
         ),
         ({"seconds": 0.25}, "lasts 0.25 s; a voice needs at least 1 s, better 10: record more"),
         (
