@@ -23,6 +23,8 @@ _PADDING = 4096
 _MOST_CHUNKS = 1000
 _CHUNK_HEAD = 8
 _FIRST_PRINTABLE, _LAST_PRINTABLE = 0x20, 0x7E
+# What often stands behind the samples, and no samples spell by chance: believed even where it is cut off.
+_WELL_KNOWN = {b"LIST", b"id3 ", b"ID3 ", b"bext", b"iXML", b"_PMX"}
 
 
 class WavLength(NamedTuple):
@@ -84,4 +86,4 @@ def _is_chunk(door: Door, place: int, chunk: struct.Struct) -> bool:
     door.seek(place)
     name, size = chunk.unpack(door.read(_CHUNK_HEAD).ljust(_CHUNK_HEAD, b"\0"))
     is_name = all(_FIRST_PRINTABLE <= byte <= _LAST_PRINTABLE for byte in name)
-    return is_name and place + _CHUNK_HEAD + size <= door.size
+    return name in _WELL_KNOWN or (is_name and place + _CHUNK_HEAD + size <= door.size)

@@ -140,6 +140,7 @@ def with_aiff_length(data, samples):
         (wav(SPEECH), 2.0, 2.0, False, False),
         (wav(SPEECH, tail=b"LIST\x04\0\0\0abcd"), 2.0, 2.0, False, False),
         (wav(SPEECH, tail=bytes(4096)), 2.0, 2.0, False, False),
+        (wav(SPEECH, tail=b"LIST\xff\xff\0\0" + bytes(5000)), 2.0, 2.0, False, False),
         (wav(SPEECH)[:32044], 1.0, 2.0, True, False),
         (wav(SPEECH, data_length=640_000), 2.0, 20.0, True, False),
         (wav(SPEECH, data_length=0xFFFFFFFF, riff_length=0xFFFFFFFF), 2.0, 2.0, False, False),
@@ -164,7 +165,8 @@ def with_aiff_length(data, samples):
         (mp3(speechlike(20)) + b"APETAGEX" + bytes(100_000), 20.0, 20.0, False, False),
     ],
     ids=[
-        "right", "with another chunk", "filled up with zeros", "truncated", "tells ten times as much",
+        "right", "with another chunk", "filled up with zeros",
+        "cut off in another chunk", "truncated", "tells ten times as much",
         "streamed by ffmpeg", "streamed by sox", "never closed", "tells half", "only a header",
         "FLAC of unknown length", "FLAC that tells twice", "RF64 truncated", "FLAC with a tag at its end",
         "FLAC that tells less", "two FLAC files joined", "tells half, and letters follow", "RIFX", "RIFX truncated",
