@@ -30,8 +30,8 @@ _NO_AUDIO = (1, 7)
 _SLACK_SECONDS = 0.1
 # MP3 frames borrow bits from those before them: where decoding begins, the first ones are noise.
 _RUN_UP_SECONDS = 1.0
-# Without a length, the end of an MP3 file is an error, and takes its block along: four frames are little.
-_MP3_BLOCK_SAMPLES = 4 * 1152
+# Without a length, the end of an MP3 file is an error, and takes its block along: one frame is little.
+_MP3_BLOCK_SAMPLES = 1152
 # More than that behind the last frame of a FLAC file is no tag.
 _PADDING = 16 * 1024
 
