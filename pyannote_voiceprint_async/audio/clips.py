@@ -60,7 +60,8 @@ def cut(
     Args:
         source: the recording.
         start: seconds from its beginning; None is the beginning.
-        end: seconds from its beginning; None is its end. Up to 0.01 s beyond the end counts as rounding.
+        end: seconds from its beginning; None is its end, which must be there: a recording that breaks off has none. Up
+            to 0.01 s beyond the end counts as rounding.
         longest: seconds that the part may have.
 
     Raises:
@@ -88,7 +89,7 @@ def cut_pieces(
             )
         meter = Meter(recording.sample_rate, recording.subtype)
         samples = _read(recording, spans, meter, round(longest * recording.sample_rate))
-        # That a recording breaks off elsewhere is nothing to say of the clip.
+        # That a recording breaks off behind the clip is nothing to say of it.
         facts = attrs.evolve(
             facts_of(recording, meter),
             told_seconds=meter.samples / recording.sample_rate,
@@ -199,33 +200,46 @@ def _place(recording: Recording, start: float, end: float | None) -> tuple[int, 
 def _read(
     recording: Recording, spans: list[tuple[float, float | None]], meter: Meter, most: int
 ) -> list[NDArray[np.int32]]:
+    rate = recording.sample_rate
     places = [(*_place(recording, start, end), start, end) for start, end in spans]
     # Rounding may add that much to each piece.
-    slack = len(places) * round(_ROUNDING_SECONDS * recording.sample_rate) + len(places)
+    slack = len(places) * round(_ROUNDING_SECONDS * rate) + len(places)
     if sum(count or 0 for _, count, *_ in places) > most + slack:
         raise _too_long(sum(count or 0 for _, count, *_ in places), most, recording)
     samples = []
     for first, count, start, end in places:
         before = meter.samples
         meter.skipped = first - before
-        for block in recording.blocks(first, count):
+        # To an open end it is read as a whole file is, so that it is seen in the same way that the file breaks off.
+        for block in recording.blocks(first, None if end is None else count):
             samples.append(_quantised(meter.feed(block)))
             if meter.samples > most + slack:
                 raise _too_long(meter.samples, most, recording)
         got = meter.samples - before
-        if not got and recording.frames is None and start:
-            raise MediaError(f"The audio ends before the clip's start at {start:g} s.")
-        if not got or got < (count or 0) - _ROUNDING_SECONDS * recording.sample_rate:
-            wanted = "its end" if end is None else f"the clip's end at {end:g} s"
-            raise _outside(recording, first + got, f"before {wanted}")
+        is_broken_off = end is None and (recording.is_truncated or recording.is_unclosed)
+        if is_broken_off or not got or (end is not None and got < (count or 0) - _ROUNDING_SECONDS * rate):
+            raise _ends_before(recording, first, start, end)
     return samples
+
+
+def _ends_before(recording: Recording, first: int, start: float, end: float | None) -> MediaError:
+    # Where reading stopped says little: a decoder that begins behind the damage finds nothing at all.
+    there = sum(len(block) for block in recording.blocks())
+    if there <= first:
+        return _outside(recording, there, f"before the clip's start at {start:g} s")
+    wanted = "its end; give an end that is there, or copy it anew" if end is None else f"the clip's end at {end:g} s"
+    return _outside(recording, there, f"before {wanted}")
 
 
 def _too_long(samples: int, most: int, recording: Recording) -> MediaError:
     seconds = samples / recording.sample_rate
+    what, instead = (
+        ("waveform", "Give a slice of the array: waveform[..., first:last], in samples.")
+        if recording.format == "waveform"
+        else ("clip", "Give start and end of a shorter part.")
+    )
     return MediaError(
-        f"The clip has {seconds:.2f} s or more, and may have {most / recording.sample_rate:g} s. "
-        "Give start and end of a shorter part, or have it trimmed."
+        f"The {what} has {seconds:.2f} s or more, and may have {most / recording.sample_rate:g} s. {instead}"
     )
 
 
@@ -234,9 +248,10 @@ def _outside(recording: Recording, frames: int, before: str) -> MediaError:
     seconds, told = frames / recording.sample_rate, recording.told_seconds
     if recording.is_unclosed:
         repair = (
-            ": its recording broke off. Repair the header: ffmpeg -ignore_length 1 -i FILE -c copy repaired.wav"
+            ": its recording broke off. Give an end before that, or repair the header: "
+            "ffmpeg -ignore_length 1 -i FILE -c copy repaired.wav"
             if recording.format in REPAIRABLE
-            else ". Make it anew: ffmpeg -i FILE whole.flac"
+            else ". Give an end before that, or make it anew: ffmpeg -i FILE whole.flac"
         )
         return MediaError(f"The audio goes on after the {seconds:.2f} s that its header tells{repair}")
     reason = ""

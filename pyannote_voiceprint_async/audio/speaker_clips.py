@@ -164,6 +164,8 @@ def _seconds(audio: os.PathLike[str]) -> float:
     from .recording import opened
 
     with opened(audio) as recording:
-        if recording.frames is not None:
-            return recording.frames / recording.sample_rate
+        frames = recording.frames
+        # A recording that breaks off is as long as what can be read of it, whatever its header tells.
+        if frames and sum(map(len, recording.blocks(frames - 1))):
+            return frames / recording.sample_rate
         return sum(len(block) for block in recording.blocks()) / recording.sample_rate

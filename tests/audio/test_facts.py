@@ -196,7 +196,7 @@ def test_ogg_files_that_were_joined_are_not_taken_for_the_first_of_them(subtype)
     assert not look_at(first).is_unclosed
     joined = look_at(first + second)
     assert (joined.seconds, joined.is_unclosed) == (2.0, True)
-    with pytest.raises(MediaError, match=r"The audio goes on after the 2\.00 s that its header tells\. Make it anew"):
+    with pytest.raises(MediaError, match=r"The audio goes on after the 2\.00 s that its header tells\. Give an end"):
         cut(first + second, 1, 4)
 
 

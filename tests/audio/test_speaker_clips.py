@@ -142,3 +142,14 @@ def test_the_length_of_a_streamed_flac_is_counted(tmp_path):
     path.write_bytes(with_flac_length(encoded(speechlike(10.0), rate=RATE), 0))
     (clip,) = clips_from_rttm(line("anna", 4, 6.5), path)
     assert clip.pieces == ((4.0, 10.0),)
+
+
+def test_a_recording_that_breaks_off_is_as_long_as_what_can_be_read_of_it(tmp_path):
+    """Its header still tells the whole; clips of what is missing would fail one by one, later."""
+    path, whole = tmp_path / "talk.flac", encoded(speechlike(20))
+    path.write_bytes(whole[: len(whole) // 2])
+    rttm = "SPEAKER talk 1 0 4 <NA> <NA> a <NA> <NA>\nSPEAKER talk 1 14 5 <NA> <NA> b <NA> <NA>\n"
+    with pytest.raises(MediaError, match=r"tells of 19\.0 s, and the audio has \d\.\d s\. .* is not complete"):
+        clips_from_rttm(rttm, path)
+    (clip,) = clips_from_rttm(rttm.splitlines()[:1], path)
+    assert clip.pieces == ((0.0, 4.0),)

@@ -52,6 +52,8 @@ WRONG = {
     "too short": (wav(speechlike(0.5)), "", "", "lasts 0.50 s"),
     "silent": (wav(SILENCE), "", "", "is silent (-120 dBFS)"),
     "a silent part": (wav(np.concatenate([speechlike(2), SILENCE])), "2", "4", "is silent (-120 dBFS)"),
+    "truncated, to an open end": (wav(speechlike(4))[:-64000], "0.5", "", "ends at 2.00 s (damaged, or not complete"),
+    "never closed, to an open end": (wav(speechlike(4), data_length=64000), "0.5", "", "goes on after the 2.00 s"),
     "truncated": (wav(speechlike(4))[:-64000], "", "", "ends or is damaged after 2.0 of the 4.0 s"),
     "a lying header": (
         with_flac_length(encoded(speechlike(4)), 160000),
