@@ -71,7 +71,11 @@ class _Command(click.Command):
 @click.option("--label-column", metavar="NAME", help="The list's column of labels, if it is not `label`.")
 @click.option("--source-column", metavar="NAME", help="The list's column of sources, if it is not `source`.")
 @click.option("--no-preflight", "preflight", flag_value=False, default=True, help="Send files without looking at them.")
-@click.option("--trim", is_flag=True, help="Take the best 30 s of files that are longer.")
+@click.option(
+    "--trim",
+    is_flag=True,
+    help="Take the best 30 s of whole files that are longer; see that only one person speaks there.",
+)
 @click.option("--new-key", is_flag=True, help="The key is another one of the same team than the ledger was made with.")
 @model_option
 @common_options

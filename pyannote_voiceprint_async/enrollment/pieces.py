@@ -59,7 +59,7 @@ def pieces_problem(pieces: object) -> str | None:
         total += 0.0 if end is None else end - start
     if total > LONGEST_VOICEPRINT_SECONDS + _SLACK * len(pieces):
         many = "the piece has" if len(pieces) == 1 else f"the {len(pieces)} pieces have together"
-        return f"{many} {total:.2f} s; a voiceprint takes at most {LONGEST_VOICEPRINT_SECONDS:g} s"
+        return f"{many} {total:.2f} s; a voiceprint takes at most {LONGEST_VOICEPRINT_SECONDS:g} s: give a shorter part"
     return None
 
 

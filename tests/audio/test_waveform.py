@@ -93,7 +93,7 @@ def test_a_little_overshoot_is_clipped_and_told():
         ("voice.wav", RATE, "The waveform's samples are <U9"),
         (None, RATE, "The waveform's samples are object"),
         ([[1.0], [1.0, 2.0]], RATE, "The waveform cannot be turned into a numpy array"),
-        (np.zeros(31 * RATE), RATE, "The clip has 31.00 s or more, and may have 30 s."),
+        (np.zeros(31 * RATE), RATE, "The waveform has 31.00 s or more, and may have 30 s."),
         (SOUND, 0, "The sample_rate must be a positive number of hertz, not 0."),
         (SOUND, -8000, "The sample_rate must be a positive number of hertz, not -8000."),
         (SOUND, True, "The sample_rate must be a positive number of hertz, not True."),

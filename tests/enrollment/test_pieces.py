@@ -77,7 +77,10 @@ def test_seconds_may_be_numbers_of_any_kind(kind):
     assert pieces_problem(((kind(1), kind(2)),)) is None
     assert pieces_problem(((kind(2), kind(1)),)) == "start (2 s) is not before end (1 s)"
     assert pieces_problem(((kind(-1), kind(1)),)) == "start (-1 s) is before the beginning of the recording"
-    assert pieces_problem(((kind(0), kind(40)),)) == "the piece has 40.00 s; a voiceprint takes at most 30 s"
+    assert (
+        pieces_problem(((kind(0), kind(40)),))
+        == "the piece has 40.00 s; a voiceprint takes at most 30 s: give a shorter part"
+    )
 
 
 LISTED = [
