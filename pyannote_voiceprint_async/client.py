@@ -31,7 +31,6 @@ from .endpoints import (
     LARGEST_VOICEPRINT_AUDIO,
     LIST_JOBS,
     LONGEST_PAGE,
-    LONGEST_VOICEPRINT_SECONDS,
     OUTPUT_LIFETIME,
     TEST_KEY,
     VOICEPRINT,
@@ -283,7 +282,8 @@ class AsyncVoiceprintClient:
         Args:
             source: a URL, a request, or local audio: a path, bytes, an open binary file, or
                 `{"waveform": array, "sample_rate": int}` (see `audio.as_clip`). One speaker, at most 30 seconds and
-                100 MiB. A `str` is always a URL. Files and arrays must stay as they are until it is submitted.
+                100 MiB. A `str` is always a URL. Files and arrays must stay as they are until it is submitted. Files
+                are sent unseen (`enroll` looks at them); a waveform that is silent or under a second is refused.
             model: the voiceprint model.
             webhook: where the result is to be posted too.
             timeout: seconds for all of it; None waits as long as an output can exist.
@@ -291,7 +291,7 @@ class AsyncVoiceprintClient:
             max_queue_wait: seconds; else the client's.
 
         Raises:
-            MediaError: the audio cannot be read or uploaded.
+            MediaError: the audio cannot be read or uploaded, or is a waveform without a voice.
             ConfigurationError: it is a waveform, and the extra `[audio]` is missing.
             JobError: the job has no voiceprint for us; `job_id` says which job.
             VoiceprintError: see `outcome_unknown`: True means that a job may exist.
@@ -477,7 +477,7 @@ class AsyncVoiceprintClient:
     ) -> VoiceprintRequest:
         if not media.is_local(source):
             return _request(source, model, webhook)
-        async with media.opened(cast("LocalAudio", source), longest=LONGEST_VOICEPRINT_SECONDS) as audio:
+        async with media.opened(cast("LocalAudio", source), is_voice=True) as audio:
             if taken is not None and not _lasts(source):
                 taken()
             if audio.size > LARGEST_VOICEPRINT_AUDIO:

@@ -103,6 +103,9 @@ async def test_what_is_uploaded_is_a_flac_file(client):
 
 WRONG = [
     (waveform(speechlike(30.5)), "may have 30 s"),
+    (waveform(np.zeros(2 * RATE)), r"The waveform is silent \(-120 dBFS\)"),
+    (waveform(np.stack([SAMPLES, -SAMPLES])), r"The waveform is silent \(-120 dBFS\)"),
+    (waveform(SAMPLES[:100]), r"The waveform lasts 0\.01 s; a voice needs at least 1 s"),
     (waveform(np.full(RATE, np.nan)), "no numbers"),
     (waveform(np.zeros((RATE, 2))), "Channels come first"),
     (waveform(SAMPLES.astype(np.int32)), "give floats between -1 and 1, or int16"),
@@ -129,6 +132,10 @@ async def test_a_wrong_one_does_not_stop_the_others(client):
 async def test_what_is_only_uploaded_may_be_longer_than_a_voiceprint_takes(client, sandbox):
     await client.upload(waveform(speechlike(31.0)))
     assert sandbox.state.operations["media"].requests == 1
+
+
+async def test_what_is_only_uploaded_may_be_silent(client):
+    assert (await client.upload(waveform(np.zeros(100)))).startswith("media://")
 
 
 async def test_the_event_loop_goes_on_while_it_is_encoded(client, monkeypatch):

@@ -1,6 +1,6 @@
 """What the facts of a recording mean for a voiceprint: a table, and nothing else."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import attrs
@@ -9,7 +9,7 @@ from pyannote_voiceprint_async.endpoints import LONGEST_VOICEPRINT_SECONDS
 
 from .facts import AudioFacts
 
-__all__ = ["LONGEST_SECONDS", "REPAIRABLE", "SHORTEST_SECONDS", "Finding", "judge"]
+__all__ = ["LONGEST_SECONDS", "REPAIRABLE", "SHORTEST_SECONDS", "Finding", "judge", "refusal"]
 
 LONGEST_SECONDS = LONGEST_VOICEPRINT_SECONDS
 """What the API takes for a voiceprint."""
@@ -141,3 +141,8 @@ def judge(facts: AudioFacts, *, trims: bool = False) -> tuple[Finding, ...]:
     said = attrs.asdict(facts)
     findings = [Finding(rule.code, rule.message.format(**said), rule.is_fatal) for rule in rules if rule.applies(facts)]
     return tuple(sorted(findings, key=lambda finding: not finding.is_fatal))
+
+
+def refusal(findings: Iterable[Finding]) -> str | None:
+    """Say all that is fatal, in one sentence as a finding has it; None where nothing is."""
+    return "; ".join(finding.message for finding in findings if finding.is_fatal) or None

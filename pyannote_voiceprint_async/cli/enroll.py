@@ -24,7 +24,7 @@ from pyannote_voiceprint_async.errors import ConfigurationError, LedgerError, Vo
 from .asked import Asked
 from .exit_codes import ExitCode, Failure
 from .follower import Follower
-from .options import Common, common_options, model_option
+from .options import Common, common_options, model_option, preflight_option
 from .output import Output, json_line, output_to
 from .retyped import retyped
 from .session import connected, ended_by_signals, new_client, run_alone
@@ -70,7 +70,7 @@ class _Command(click.Command):
 @click.option("--allow-shared-audio", is_flag=True, help="One recording may have several labels; it is paid once.")
 @click.option("--label-column", metavar="NAME", help="The list's column of labels, if it is not `label`.")
 @click.option("--source-column", metavar="NAME", help="The list's column of sources, if it is not `source`.")
-@click.option("--no-preflight", "preflight", flag_value=False, default=True, help="Send files without looking at them.")
+@preflight_option
 @click.option(
     "--trim",
     is_flag=True,

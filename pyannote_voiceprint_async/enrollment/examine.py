@@ -30,6 +30,7 @@ __all__ = [
     "Examined",
     "examine",
     "file_problem",
+    "heard_of",
     "is_reserved",
     "label_problem",
     "shown_label",
@@ -131,6 +132,23 @@ def file_problem(path: Path, *, largest: int | None = None) -> str | None:
     return found if isinstance(found, str) else None
 
 
+def heard_of(path: Path, found: os.stat_result, pieces: Pieces, listen: Listen) -> Heard | str:
+    """Look at a file, and say what is known of it, or what is wrong with it.
+
+    Args:
+        path: the file.
+        found: what `path.stat()` said of it.
+        pieces: what is to be cut out of it; nothing is all of it.
+        listen: looks at it; raises what `Preflight.listen` does.
+    """
+    try:
+        return listen(path, found, pieces)
+    except OSError as exc:
+        return f"{_reason(exc)}; see that it stays readable"
+    except MediaError as error:
+        return _continued(str(error))
+
+
 def is_reserved(label: str) -> bool:
     """Whether it begins as identification's own names do, so that it takes no such label."""
     return label[: len(_RESERVED)].lower() == _RESERVED
@@ -145,12 +163,9 @@ def shown_label(label: object) -> str | None:
 
 def _examined_file(row: Row, model: str, found: os.stat_result, listen: Listen) -> Examined | Problem:
     path = Path(row.source)
-    try:
-        heard = listen(path, found, row.pieces)
-    except OSError as exc:
-        return Problem(f"{_shown(path)}: {_reason(exc)}; see that it stays readable", row.label, row.line)
-    except MediaError as error:
-        return Problem(f"{_shown(path)}: {_continued(str(error))}", row.label, row.line)
+    heard = heard_of(path, found, row.pieces, listen)
+    if isinstance(heard, str):
+        return Problem(f"{_shown(path)}: {heard}", row.label, row.line)
     return Examined(
         row,
         heard.identity,

@@ -19,7 +19,7 @@ from .examine import Examined, examine
 from .ledger import Ledger
 from .options import Options
 from .pieces import Pieces, from_json, to_json
-from .preflight import Heard, Preflight, changed_at
+from .preflight import BLIND, Heard, Preflight, changed_at
 from .rows import Problem, Row, State
 
 __all__ = ["Loading", "forgotten_hash"]
@@ -317,10 +317,10 @@ class Loading:
 
     def _heard(self, heard: Heard) -> Heard:
         """Tell once that files are not looked at, where that was wanted."""
-        if self._preflight.looks or not self.preflight or self._is_blindness_told:
+        if not self._preflight.is_blind or self._is_blindness_told:
             return heard
         self._is_blindness_told = True
-        return attrs.evolve(heard, notes=(*heard.notes, _BLIND))
+        return attrs.evolve(heard, notes=(*heard.notes, BLIND))
 
     def _tell(self, seen: Examined) -> None:
         if seen.notes and len(self.notes) < _MOST_NOTES:
@@ -332,10 +332,6 @@ class Loading:
             self.problems.append(problem)
 
 
-_BLIND = (
-    "was not looked at before it is sent, nor is any other file; that needs an extra: "
-    "pip install 'pyannote-voiceprint-async[audio]'"
-)
 _SHARE = (
     "two names for one voice are nearly always a mistake. If it is none, --allow-shared-audio submits it once for both"
 )

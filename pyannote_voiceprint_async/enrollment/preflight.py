@@ -20,13 +20,20 @@ from pyannote_voiceprint_async.audio import (
     foreign_format,
     judge,
     look_at,
+    refusal,
 )
 from pyannote_voiceprint_async.endpoints import LARGEST_VOICEPRINT_AUDIO
 from pyannote_voiceprint_async.errors import ConfigurationError, MediaError
 
 from .pieces import Pieces, to_json
 
-__all__ = ["Heard", "Preflight", "changed_at", "clip_identity", "file_digest"]
+__all__ = ["BLIND", "Heard", "Preflight", "changed_at", "clip_identity", "file_digest"]
+
+BLIND = (
+    "was not looked at before it is sent, nor is any other file; that needs an extra: "
+    "pip install 'pyannote-voiceprint-async[audio]'"
+)
+"""What is told of the first file where nothing can be looked at."""
 
 
 @attrs.frozen
@@ -49,6 +56,8 @@ class Preflight:
     """Whether it is said what is wrong with them."""
     trims: bool = False
     """Whether the best 30 seconds are taken of what is too long."""
+    is_blind: bool = False
+    """Whether they should be looked at, and cannot be: the extra `[audio]` is missing."""
     is_over: Callable[[], bool] = lambda: False
     """Whether nobody wants to know any more: hours of audio must not hold up who leaves."""
 
@@ -65,7 +74,7 @@ class Preflight:
                 "Nothing can be trimmed without looking into it, which needs an extra: "
                 "pip install 'pyannote-voiceprint-async[audio]'"
             )
-        return cls(looks, trims, is_over)
+        return cls(looks, trims, is_wanted and not looks, is_over)
 
     def asked(self, pieces: Pieces) -> str:
         """Give what is equal where a file was, or would be, looked at in the same way."""
@@ -178,8 +187,8 @@ def _notes(findings: tuple[Finding, ...]) -> tuple[str, ...]:
     Raises:
         MediaError: something is fatal; it says all that is.
     """
-    if fatal := [finding.message for finding in findings if finding.is_fatal]:
-        raise MediaError("; ".join(fatal))
+    if fatal := refusal(findings):
+        raise MediaError(fatal)
     return tuple(finding.message for finding in findings)
 
 
