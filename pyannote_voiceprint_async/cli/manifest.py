@@ -55,6 +55,8 @@ def from_rttm(rttm: Path, audio: Path, out: Path | None, labels: Sequence[str], 
     problems = [one for one in found if isinstance(one, Problem)]
     for problem in problems:
         click.echo(f"Left out: {problem.label} {problem.message}.", err=True)
+    for note in dict.fromkeys(note for row in rows for note in row.notes):
+        click.echo(f"Note: {note}, and say so with --file-id.", err=True)
     if not rows:
         raise Failure("There is nobody to be listed.")
     folder = Path.cwd() if out is None else out.absolute().parent

@@ -31,7 +31,8 @@ def rows_from_rttm(
         rttm: a file, its text, or its lines.
         audio: the recording that it tells of.
         labels: what speakers are called, by their names in the RTTM.
-        file_id: the recording's name in the RTTM; None is the only one there, or the audio file's name without suffix.
+        file_id: the recording's name in the RTTM; None is the only one there, or that of the audio file, whatever its
+            suffix and its capitals. Where the only one is another name, the rows have a note of it.
 
     Returns:
         One for each speaker, in the order of appearance, with the name in the RTTM as `extra["speaker"]`; a `Problem`
@@ -69,7 +70,7 @@ def _check_distinct(labelled: Mapping[str, str]) -> None:
 def _row(clip: SpeakerClip, label: str, audio: Path) -> Row | Problem:
     if problem := label_problem(label):
         return Problem(f"cannot be listed: {problem}; --label OLD=NEW gives another one", clip.label)
-    return Row(label, audio, pieces=clip.pieces, extra={"speaker": clip.label})
+    return Row(label, audio, pieces=clip.pieces, extra={"speaker": clip.label}, notes=clip.notes)
 
 
 def _label(speaker: str, audio: Path) -> str:

@@ -100,6 +100,14 @@ def test_speakers_are_called_as_they_are_told_to_be(invoke, meeting):
     assert {row["source"] for row in table(result.stdout)} == {"audio/meeting.wav"}
 
 
+def test_an_rttm_of_another_recording_is_told_once_and_can_be_confirmed(invoke, meeting):
+    (meeting / "meeting.rttm").write_text(RTTM.replace(" meeting ", " board-2023 "))
+    result = from_rttm(invoke, "--out", "s.csv")
+    note = "Note: the RTTM tells of 'board-2023', and the audio is 'meeting.wav'; see that they are of the same"
+    assert (result.exit_code, result.stderr.count(note)) == (0, 1)
+    assert note not in from_rttm(invoke, "--out", "t.csv", "--file-id", "board-2023").stderr
+
+
 def test_who_cannot_be_heard_alone_is_told_and_the_others_are_listed(invoke, meeting):
     turn = "SPEAKER meeting 1 4.5 3.0 <NA> <NA> drowned <NA> <NA>\n"
     (meeting / "meeting.rttm").write_text(RTTM + turn)
