@@ -14,12 +14,14 @@ from pyannote_voiceprint_async.enrollment import (
     Resumed,
     RowExpired,
     RowFailed,
+    RowLeftOut,
     RowNoted,
     RowSucceeded,
     RowUncertain,
 )
 
 from .output import Output
+from .summary import left_out
 from .words import duration
 
 __all__ = ["Follower"]
@@ -100,6 +102,8 @@ class Follower:
         elif isinstance(event, Resumed) and self._told_pause:
             self._told_pause = False
             await self._output.announce("It goes on.")
+        elif isinstance(event, RowLeftOut):
+            await self._output.announce(left_out(event.problem))
         elif isinstance(event, RowNoted):
             await self._output.announce(f"{event.label}: {event.message}")
         elif (self._tells_rows or self._run.progress.total <= _SHORT_LIST) and (said := _said(event)):

@@ -20,6 +20,7 @@ from .ledger import Ledger
 from .options import Options
 from .pieces import Pieces, from_json, to_json
 from .preflight import BLIND, Heard, Preflight, changed_at
+from .reporting import LEFT_OUT
 from .rows import Problem, Row, State
 
 __all__ = ["Loading", "forgotten_hash"]
@@ -301,7 +302,8 @@ class Loading:
         retry_expired: bool,  # noqa: FBT001
     ) -> None:
         run = self.ledger.run
-        connection.execute("INSERT OR REPLACE INTO meta VALUES ('run', ?)", (str(run),))
+        meta = {"run": str(run), LEFT_OUT: str(self.invalid)}
+        connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", meta.items())
         connection.execute(_MERGE_RECORDINGS)
         connection.execute(_COME_BACK, {"now": now})
         (self.replaced,) = connection.execute(_REPLACED).fetchone()
@@ -346,9 +348,8 @@ def _wrong(problems: Sequence[Problem], count: int) -> ManifestError:
     more = f"\n  and {count - len(problems)} more" if count > len(problems) else ""
     things = "one thing is" if count == 1 else f"{count} things are"
     return ManifestError(
-        f"Nothing was sent: {things} wrong with the list. Correct it, or go on without those rows (--skip-invalid).\n"
-        + "\n".join(f"  {problem}" for problem in problems)
-        + more,
+        f"Nothing was sent: {things} wrong with the list. Correct it, or go on without those rows (--skip-invalid; in "
+        "Python, skip_invalid=True).\n" + "\n".join(f"  {problem}" for problem in problems) + more,
         problems=problems,
     )
 

@@ -45,7 +45,7 @@ class Rehearsal:
     """What a run would find and do."""
 
     rows: int = 0
-    """Rows of the list."""
+    """Rows of the list, but for those that are left out."""
     succeeded: int = 0
     """Rows that have their voiceprint already."""
     submitted: int = 0
@@ -72,11 +72,18 @@ class Rehearsal:
     """Presigned URLs that would expire before their turn."""
     notes: tuple[RowNoted, ...] = ()
     """What is to be told of the recordings that were looked at."""
+    problems: tuple[Problem, ...] = ()
+    """What is wrong with the rows that would be left out; the first thousand."""
 
     @property
     def euros(self) -> float:
         """What the jobs cost, about."""
         return self.jobs * EUROS_PER_JOB
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether each row would have its voiceprint, if none of the jobs fails."""
+        return not (self.invalid or self.failed or self.expired or self.left)
 
     def to_dict(self) -> dict[str, Any]:
         """Give it as plain JSON types."""
@@ -127,7 +134,13 @@ async def _rehearse(
     await loading.load(rows, now=now, retry_failed=options.retry_failed, retry_expired=options.retry_expired)
     foresee = partial(_foresee, run=ledger.run, most=options.max_jobs, limit=limit, now=now)
     found = await ledger.database.read(foresee)
-    return attrs.evolve(found, invalid=loading.invalid, forgotten=loading.forgotten, notes=tuple(loading.notes))
+    return attrs.evolve(
+        found,
+        invalid=loading.invalid,
+        forgotten=loading.forgotten,
+        notes=tuple(loading.notes),
+        problems=tuple(loading.problems),
+    )
 
 
 def _copy(source: Path, copy: Path) -> None:

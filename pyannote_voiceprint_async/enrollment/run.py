@@ -37,6 +37,7 @@ from .events import (
     Resumed,
     RowExpired,
     RowFailed,
+    RowLeftOut,
     RowSubmitted,
     RowSucceeded,
     RowUncertain,
@@ -237,8 +238,7 @@ class Enrollment:
         )
         self._is_loaded = True
         await self._recount()
-        for note in self._loading.notes:
-            await self._stream.put(note)
+        await self._stream.put(*map(RowLeftOut, self._loading.problems), *self._loading.notes)
         return bool(
             await self._ledger.has_pending() or await self._ledger.submitted(0, 1) or await self._ledger.unresolved()
         )
