@@ -21,6 +21,7 @@ _ELSEWHERE = 0xFFFF_FFFF
 # Some writers fill up the last block of the disk.
 _PADDING = 4096
 _MOST_CHUNKS = 1000
+_BLOCK = 64 * 1024
 _CHUNK_HEAD = 8
 _FIRST_PRINTABLE, _LAST_PRINTABLE = 0x20, 0x7E
 # What often stands behind the samples, and no samples spell by chance: believed even where it is cut off.
@@ -35,7 +36,8 @@ class WavLength(NamedTuple):
     there: int
     """What comes after it."""
     is_followed: bool
-    """Whether another chunk stands where the samples are said to end, or next to nothing: the header is believed."""
+    """Whether another chunk stands where the samples are said to end, or zeros, or next to nothing: the header is
+    believed."""
 
     @property
     def is_truncated(self) -> bool:
@@ -77,8 +79,20 @@ def _data_length(door: Door, told: int, before: int, chunk: struct.Struct, *, is
     there = door.size - begin
     if (there < told and told >= _STREAMED and not is_wide) or told < before:
         return None
-    is_followed = there - told <= _PADDING or _is_chunk(door, begin + told + told % 2, chunk)
+    after = begin + told + told % 2
+    is_followed = (
+        there - told <= _PADDING or _is_chunk(door, after, chunk) or (told > before and _is_zeros(door, after))
+    )
     return WavLength(max(0, told - before), max(0, there - before), is_followed)
+
+
+def _is_zeros(door: Door, place: int) -> bool:
+    """Whether nothing but zeros follows: nobody speaks there, whether it is padding or not."""
+    door.seek(place)
+    while block := door.read(_BLOCK):
+        if block.count(0) < len(block):
+            return False
+    return True
 
 
 def _is_chunk(door: Door, place: int, chunk: struct.Struct) -> bool:

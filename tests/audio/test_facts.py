@@ -140,6 +140,8 @@ def with_aiff_length(data, samples):
         (wav(SPEECH), 2.0, 2.0, False, False),
         (wav(SPEECH, tail=b"LIST\x04\0\0\0abcd"), 2.0, 2.0, False, False),
         (wav(SPEECH, tail=bytes(4096)), 2.0, 2.0, False, False),
+        (wav(SPEECH, tail=bytes(100_001)), 2.0, 2.0, False, False),
+        (wav(SPEECH, tail=bytes(100_000) + b"speech"), 2.0, 2.0, False, True),
         (wav(SPEECH, tail=b"LIST\xff\xff\0\0" + bytes(5000)), 2.0, 2.0, False, False),
         (wav(SPEECH)[:32044], 1.0, 2.0, True, False),
         (wav(SPEECH, data_length=640_000), 2.0, 20.0, True, False),
@@ -166,6 +168,7 @@ def with_aiff_length(data, samples):
     ],
     ids=[
         "right", "with another chunk", "filled up with zeros",
+        "with many zeros", "with something behind many zeros",
         "cut off in another chunk", "truncated", "tells ten times as much",
         "streamed by ffmpeg", "streamed by sox", "never closed", "tells half", "only a header",
         "FLAC of unknown length", "FLAC that tells twice", "RF64 truncated", "FLAC with a tag at its end",
