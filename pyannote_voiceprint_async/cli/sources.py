@@ -77,7 +77,7 @@ def _notes(source: Path | str, preflight: Preflight | None, problems: list[str])
     if isinstance(heard, str):
         problems.append(f"{_shown(source)}: {heard}")
         return ()
-    return heard.notes
+    return heard.notes or ()
 
 
 def _with_blindness_told(recordings: Iterable[Recording], preflight: Preflight | None) -> list[Recording]:

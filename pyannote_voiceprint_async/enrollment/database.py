@@ -68,7 +68,8 @@ def connect_to_read(path: Path, *, application: int, steps: Sequence[Step]) -> s
     Args:
         path: the file.
         application: as for `connect`.
-        steps: the schema; only the first one must be there, because readers ask for nothing that came later.
+        steps: the schema; only the first one must be there, because readers ask for nothing that came later, or look
+            first whether it is there.
 
     Raises:
         LedgerError: it is missing, something else, damaged, or of a later version.

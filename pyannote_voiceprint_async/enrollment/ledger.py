@@ -107,6 +107,13 @@ _STEPS = (
         ALTER TABLE recordings ADD COLUMN asked TEXT NOT NULL DEFAULT ''
         """,
     ),
+    Step(
+        "notes on recordings",
+        """
+        -- What was found by looking at the file, as a JSON list of sentences.
+        ALTER TABLE recordings ADD COLUMN notes TEXT
+        """,
+    ),
 )
 
 _WITHDRAW = (

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -45,6 +46,7 @@ CREATE TEMP TABLE IF NOT EXISTS staged (
     extra TEXT,
     pieces TEXT,
     asked TEXT,
+    notes TEXT,
     is_wrong INTEGER NOT NULL
 )
 """
@@ -91,13 +93,13 @@ AND (asked = ? OR (? AND pieces IS NULL AND state NOT IN ('pending', 'failed')))
 
 # A row that is finished stays as it is; one that is not takes over the newest signature. A file may have moved.
 _MERGE_RECORDINGS = """
-INSERT INTO recordings (identity, model, source, is_file, size, modified_ns, expires_at, pieces, asked)
-SELECT identity, model, source, is_file, size, modified_ns, expires_at, pieces, asked FROM staged
+INSERT INTO recordings (identity, model, source, is_file, size, modified_ns, expires_at, pieces, asked, notes)
+SELECT identity, model, source, is_file, size, modified_ns, expires_at, pieces, asked, notes FROM staged
 WHERE NOT is_wrong ORDER BY position
 ON CONFLICT (identity, model) DO UPDATE SET
     source = excluded.source, is_file = excluded.is_file, size = excluded.size,
     modified_ns = excluded.modified_ns, expires_at = excluded.expires_at,
-    pieces = excluded.pieces, asked = excluded.asked
+    pieces = excluded.pieces, asked = excluded.asked, notes = coalesce(excluded.notes, notes)
 WHERE excluded.is_file OR state NOT IN ('succeeded', 'expired')
 """
 
@@ -169,8 +171,6 @@ class Loading:
     trim: bool = False
     problems: list[Problem] = attrs.field(factory=list, init=False)
     """What is wrong, in the order of the list; the first thousand."""
-    notes: list[RowNoted] = attrs.field(factory=list, init=False)
-    """What is to be told of rows; the first thousand."""
     read: int = attrs.field(default=0, init=False)
     """How many rows were read so far."""
     invalid: int = attrs.field(default=0, init=False)
@@ -181,8 +181,16 @@ class Loading:
     """How many rows have another recording than before, which was paid."""
     _preflight: Preflight = attrs.field(init=False)
     _noted: int = attrs.field(default=0, init=False)
-    _is_blindness_told: bool = attrs.field(default=False, init=False)
+    _told: list[tuple[str, str, list[str]]] = attrs.field(factory=list, init=False)
+    _more: Counter[tuple[str, str]] = attrs.field(factory=Counter, init=False)
     _is_given_up: bool = attrs.field(default=False, init=False)
+
+    @property
+    def notes(self) -> Iterator[RowNoted]:
+        """What is to be told of rows, of the first thousand; what holds for several parts of a file is told once."""
+        for label, source, notes in self._told:
+            said = [note + _too(self._more[source, note]) for note in notes]
+            yield RowNoted(label, "; ".join(said))
 
     @classmethod
     def of(cls, ledger: Ledger, options: Options) -> Self:
@@ -243,7 +251,7 @@ class Loading:
 
         def listen(path: Path, found: os.stat_result, pieces: Pieces) -> Heard:
             known = _known(connection, path, found, preflight.asked(pieces), is_whole=not pieces)
-            return known or self._heard(preflight.listen(path, found, pieces))
+            return known or preflight.listen(path, found, pieces)
 
         staged = []
         for at, row in enumerate(piece, position):
@@ -260,7 +268,7 @@ class Loading:
             else:
                 self._tell(seen)
                 staged.append(_to_record(at, seen, preflight))
-        connection.executemany("INSERT INTO temp.staged VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", staged)
+        connection.executemany("INSERT INTO temp.staged VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", staged)
 
     def _check(self, connection: sqlite3.Connection) -> None:
         """Find what is wrong with the list as a whole. All who are concerned are: nobody can say who is right."""
@@ -317,16 +325,19 @@ class Loading:
             connection.execute(_RETRIED, {"state": State.EXPIRED, "text": "", "run": run})
         connection.execute(_TO_BE_PAID_AGAIN)
 
-    def _heard(self, heard: Heard) -> Heard:
-        """Tell once that files are not looked at, where that was wanted."""
-        if not self._preflight.is_blind or self._is_blindness_told:
-            return heard
-        self._is_blindness_told = True
-        return attrs.evolve(heard, notes=(*heard.notes, BLIND))
-
     def _tell(self, seen: Examined) -> None:
-        if seen.notes and len(self.notes) < _MOST_NOTES:
-            self.notes.append(RowNoted(seen.row.label, "; ".join(seen.notes)))
+        blindness = (BLIND,) if self._preflight.is_blind and seen.is_file and seen.notes is not None else ()
+        told = []
+        for note in (*seen.row.notes, *(seen.notes or ()), *blindness):
+            # Blindness is that of all files.
+            key = ("" if note is BLIND else seen.source, note)
+            if key in self._more:
+                self._more[key] += note is not BLIND
+            elif len(self._more) < _MOST_NOTES:
+                self._more[key] = 0
+                told.append(note)
+        if told:
+            self._told.append((seen.row.label, seen.source, told))
 
     def _note(self, problem: Problem) -> None:
         self._noted += 1
@@ -337,6 +348,10 @@ class Loading:
 _SHARE = (
     "two names for one voice are nearly always a mistake. If it is none, --allow-shared-audio submits it once for both"
 )
+
+
+def _too(more: int) -> str:
+    return f" ({more} more of this file, too)" if more else ""
 
 
 def forgotten_hash(salt: str, text: str) -> bytes:
@@ -360,21 +375,22 @@ def _known(
     """Give what is known of a file that an earlier run looked at in the same way, and that has not changed since."""
     values = (str(path.absolute()), found.st_size, changed_at(found), asked, is_whole)
     known = connection.execute(_KNOWN, values).fetchone()
-    return Heard(known[0], from_json(known[1])) if known else None
+    return Heard(known[0], from_json(known[1]), None) if known else None
 
 
 def _to_record(position: int, seen: Examined, preflight: Preflight) -> tuple[Any, ...]:
     asked = preflight.asked(seen.row.pieces) if seen.is_file else ""
+    notes = None if seen.notes is None else json.dumps(seen.notes, ensure_ascii=False)
     extra = json.dumps(dict(seen.row.extra), ensure_ascii=False, default=str) if seen.row.extra else "{}"
     return (
         position, seen.row.line, seen.row.label, seen.identity, seen.model, seen.source, seen.is_file,
-        seen.size, seen.modified_ns, seen.expires_at, extra, to_json(seen.pieces), asked, False,
+        seen.size, seen.modified_ns, seen.expires_at, extra, to_json(seen.pieces), asked, notes, False,
     )  # fmt: skip
 
 
 def _wrong_record(position: int, problem: Problem) -> tuple[Any, ...]:
     """What is wrong by itself still has a name, which another row may have, too."""
-    return (position, problem.line, problem.label, *[None] * 10, True)
+    return (position, problem.line, problem.label, *[None] * 11, True)
 
 
 async def _pieces(rows: Iterable[Row | Problem] | AsyncIterable[Row | Problem]) -> AsyncIterator[list[Row | Problem]]:

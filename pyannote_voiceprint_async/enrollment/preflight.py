@@ -25,7 +25,7 @@ from pyannote_voiceprint_async.audio import (
 from pyannote_voiceprint_async.endpoints import LARGEST_VOICEPRINT_AUDIO
 from pyannote_voiceprint_async.errors import ConfigurationError, MediaError
 
-from .pieces import Pieces, to_json
+from .pieces import Pieces, overlap, to_json
 
 __all__ = ["BLIND", "Heard", "Preflight", "changed_at", "clip_identity", "file_digest"]
 
@@ -44,8 +44,8 @@ class Heard:
     """What is equal for the same audio: `sha256:…` of a file's bytes, or `samples:…` of what was cut out."""
     pieces: Pieces = ()
     """What is cut out of it before it is sent."""
-    notes: tuple[str, ...] = ()
-    """What is to be told of it, and is no reason not to enroll it."""
+    notes: tuple[str, ...] | None = ()
+    """What is to be told of it, and is no reason not to enroll it; None where an earlier run found and told it."""
 
 
 @attrs.frozen
@@ -105,8 +105,8 @@ class Preflight:
         if not self.looks:
             return _unheard(path, found)
         if foreign := foreign_format(audio):
-            told = (f"is {foreign}, which cannot be trimmed here, and is sent as it is",) if self.trims else ()
-            return attrs.evolve(_unheard(path, found), notes=told)
+            unable = "trimmed here, and is sent as it is" if self.trims else "looked into here, and is sent unseen"
+            return attrs.evolve(_unheard(path, found), notes=(f"is {foreign}, which cannot be {unable}",))
         findings = judge(look_at(audio), trims=self.trims)
         notes = _notes(findings)
         if any(finding.code == "trimmed" for finding in findings):
@@ -116,7 +116,8 @@ class Preflight:
     def _clip(self, audio: IO[bytes], pieces: Pieces) -> Heard:
         clip = cut_pieces(audio, pieces)
         notes = _notes(judge(clip.facts)) if self.looks else ()
-        return Heard(clip_identity(clip.digest), pieces, notes)
+        twice = ("has parts that overlap, so that the same words are heard twice",) if overlap(pieces) else ()
+        return Heard(clip_identity(clip.digest), pieces, (*twice, *notes))
 
 
 class _Abandonable:
@@ -137,7 +138,7 @@ class _Abandonable:
 def _trimmed(audio: IO[bytes]) -> Heard:
     start, end = best_part(audio)
     clip = cut(audio, start, end)
-    told = f"is too long; only {start:.1f} to {end:.1f} s are used"
+    told = f"is too long; only {start:.1f} to {end:.1f} s are used; see that only one person speaks there"
     return Heard(clip_identity(clip.digest), ((start, end),), (told, *_notes(judge(clip.facts))))
 
 

@@ -21,6 +21,7 @@ from pyannote_voiceprint_async.sandbox import voiceprint_of
 
 GOOD = wav(speechlike(4))
 LONG = wav(speechlike(40))
+ALONE = "; see that only one person speaks there"
 SILENCE = np.zeros(32000, np.int16)
 
 
@@ -89,6 +90,7 @@ async def test_without_a_look_files_are_sent_as_they_are(world, write_list, audi
 async def test_formats_that_cannot_be_looked_into_are_sent_as_they_are(world, write_list):
     audio = b"\0\0\0\x20ftypM4A " + bytes(100)
     assert (await world.enroll(write_list(audio=audio))).succeeded == 1
+    assert world.of(RowNoted) == [RowNoted("Anna", "is MP4/M4A, which cannot be looked into here, and is sent unseen")]
     assert world.voiceprints() == {"Anna": voiceprint_of(audio)}
     with pytest.raises(ManifestError, match="MP4/M4A, which cannot be looked into here"):
         await world.enroll(write_list("0", "1", audio=audio))
@@ -223,7 +225,7 @@ async def test_what_is_too_long_is_trimmed_when_that_is_asked_for(world, tmp_pat
     start, end = await asyncio.to_thread(best_part, long)
     clip = await asyncio.to_thread(cut, long, start, end)
     assert world.voiceprints() == {"Anna": voiceprint_of(clip.audio), "Bo": voiceprint_of(GOOD)}
-    assert world.of(RowNoted) == [RowNoted("Anna", f"is too long; only {start:.1f} to {end:.1f} s are used")]
+    assert world.of(RowNoted) == [RowNoted("Anna", f"is too long; only {start:.1f} to {end:.1f} s are used{ALONE}")]
     assert (await world.enroll(rows, trim=True)).jobs == 0
     assert world.of(RowNoted) == []
 
@@ -242,6 +244,43 @@ async def test_notes_are_told_once_for_each_row(world, tmp_path):
     assert world.events[0] == note
     await world.enroll(rows)
     assert world.of(RowNoted) == []
+
+
+async def test_what_holds_for_many_parts_of_a_file_is_told_once(world, tmp_path):
+    paths = [tmp_path / name for name in ("a.wav", "b.wav")]
+    for path, loud in zip(paths, (0.3, 0.2), strict=True):
+        stereo = np.stack([speechlike(20, loud=loud)] * 2, axis=1)
+        await asyncio.to_thread(path.write_bytes, wav(stereo, channels=2))
+    rows = [Row(f"{path.stem} {at}", path, pieces=((at, at + 2.5),)) for path in paths for at in range(0, 16, 2)]
+    await world.enroll([*rows, Row("twice", paths[0], pieces=((14, 17), (16, 18)))])
+    note = "has 2 channels, which are mixed down to one; see that they have the same speaker"
+    assert world.of(RowNoted) == [
+        RowNoted("a 0", f"{note} (8 more of this file, too)"),
+        RowNoted("b 0", f"{note} (7 more of this file, too)"),
+        RowNoted("twice", "has parts that overlap, so that the same words are heard twice"),
+    ]
+
+
+@pytest.mark.parametrize("pieces", [((0, None),), ((0.0, None),), [(0, None)]])
+async def test_a_part_from_the_beginning_to_the_end_is_the_whole_file(world, tmp_path, pieces):
+    """As which it was paid, and is known under another name."""
+    path = tmp_path / "a.wav"
+    await asyncio.to_thread(path.write_bytes, GOOD)
+    with pytest.raises(ManifestError, match=r"\(Bo\): the same audio is under 'Anna'"):
+        await world.enroll([Row("Anna", path), Row("Bo", path, pieces=pieces)])
+    await world.enroll([Row("Anna", path)])
+    assert (await world.enroll([Row("Anna", path, pieces=pieces)])).jobs == 0
+
+
+async def test_columns_that_only_look_like_a_part_are_told_once(world, write_list, tmp_path):
+    write_list()
+    path = tmp_path / "speakers.csv"
+    path.write_text("label,source,start_time,duration\nUrl,https://e.com/u.wav,1,2\nAnna,a.wav,1,2\nBo,a.wav,2,1\n")
+    await world.enroll(Manifest(path), allow_shared_audio=True)
+    told = (
+        "the list has 'start_time', 'duration', which is not read; 'start' and 'end' tell a part of a file, in seconds"
+    )
+    assert world.of(RowNoted) == [RowNoted("Anna", told)]
 
 
 async def test_a_rehearsal_tells_the_same(world, tmp_path):
@@ -296,9 +335,9 @@ async def test_a_ledger_of_the_first_step_goes_on(world, tmp_path):
     await world.enroll([Row("Anna", path), Row("Bo", "https://e.com/b.wav")], preflight=False)
 
     def as_it_was():
-        """Take back what the second step has done."""
+        """Take back what the steps after the first have done."""
         with sqlite3.connect(world.path) as connection:
-            for column in ("pieces", "asked"):
+            for column in ("pieces", "asked", "notes"):
                 connection.execute(f"ALTER TABLE recordings DROP COLUMN {column}")
             connection.execute("PRAGMA user_version = 1")
             connection.execute("UPDATE recordings SET state = 'succeeded', voiceprint = 'paid' WHERE is_file")
