@@ -86,7 +86,8 @@ class Follower:
         """Say how far it is."""
         progress = self._run.progress
         if not progress.total:
-            return f"Reading the list: {progress.read} rows"
+            listening = f", listening to {progress.listening_to}" if progress.listening_to else ""
+            return f"Reading the list: {progress.read} rows{listening}"
         return ", ".join(self._parts())
 
     async def _take_all(self) -> None:

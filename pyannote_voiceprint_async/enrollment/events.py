@@ -176,6 +176,8 @@ class Progress:
 
     read: int = 0
     """Rows of the list that were read so far."""
+    listening_to: str | None = None
+    """Which file is being looked at, by its name: hours of audio take their time."""
     total: int = 0
     """Rows of the list, once it is read."""
     succeeded: int = 0

@@ -173,6 +173,8 @@ class Loading:
     """What is wrong, in the order of the list; the first thousand."""
     read: int = attrs.field(default=0, init=False)
     """How many rows were read so far."""
+    listening_to: str | None = attrs.field(default=None, init=False)
+    """The name of the file that is being looked at."""
     invalid: int = attrs.field(default=0, init=False)
     """How many rows are left out for being wrong."""
     forgotten: int = attrs.field(default=0, init=False)
@@ -251,7 +253,13 @@ class Loading:
 
         def listen(path: Path, found: os.stat_result, pieces: Pieces) -> Heard:
             known = _known(connection, path, found, preflight.asked(pieces), is_whole=not pieces)
-            return known or preflight.listen(path, found, pieces)
+            if known:
+                return known
+            self.listening_to = path.name
+            try:
+                return preflight.listen(path, found, pieces)
+            finally:
+                self.listening_to = None
 
         staged = []
         for at, row in enumerate(piece, position):

@@ -123,7 +123,7 @@ class Enrollment:
     @property
     def progress(self) -> Progress:
         """How far it is, at any moment."""
-        self._progress.read = self._loading.read
+        self._progress.read, self._progress.listening_to = self._loading.read, self._loading.listening_to
         return self._progress
 
     async def __aenter__(self) -> Self:
