@@ -46,12 +46,9 @@ def turns_of(rttm: os.PathLike[str] | str | Iterable[str]) -> list[Turn]:
     Raises:
         MediaError: it cannot be read, a line is none of RTTM's (said with its number), or there is no turn in it.
     """
-    turns = [
-        turn
-        for number, line in enumerate(_lines(rttm), start=1)
-        if (turn := _turn(line, number)) and turn.end > turn.start
-    ]
-    if not turns:
+    # Turns that last no time stay: who has no other ones must not vanish without a word.
+    turns = [turn for number, line in enumerate(_lines(rttm), start=1) if (turn := _turn(line, number))]
+    if not any(turn.end > turn.start for turn in turns):
         raise MediaError("The RTTM has no turns: there is not one SPEAKER line with a duration in it.")
     return turns
 

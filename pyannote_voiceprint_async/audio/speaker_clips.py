@@ -73,7 +73,11 @@ def clips_from_rttm(
         ConfigurationError: the extra `[audio]` is missing.
     """
     turns = _of_one_file(turns_of(rttm), PurePath(audio), file_id)
-    length = _seconds(audio)
+    try:
+        length = _seconds(audio)
+    except MediaError as error:
+        named = str(error) if os.fspath(audio) in str(error) else f"{os.fspath(audio)}: {error}"
+        raise MediaError(named) from None
     last = max(turn.end for turn in turns) / _MICRO
     if last > length + max(_SLACK_SECONDS, _SLACK_SHARE * length):
         raise MediaError(

@@ -18,7 +18,6 @@ LINE = "SPEAKER talk 1 1.250 2.5 <NA> <NA> anna <NA> <NA>"
         f";; a comment\n# another\n\nSPKR-INFO talk 1 <NA> <NA> <NA> unknown anna <NA>\n{LINE}\n",
         f"\ufeff{LINE}",
         "SPEAKER talk 1 1.25 2.5 <NA> <NA> anna 0.97 1e-3",
-        f"{LINE}\nSPEAKER talk 1 9 0 <NA> <NA> anna <NA> <NA>",
     ],
 )
 def test_turns_are_read(text):
@@ -60,6 +59,11 @@ def test_garbage_is_told_with_its_line(line, what):
     assert str(caught.value).startswith(f"Line 3 of the RTTM {what}")
     assert str(caught.value).endswith("A turn is: SPEAKER file 1 START DURATION <NA> <NA> NAME <NA> <NA>")
     assert not caught.value.retryable
+
+
+def test_who_speaks_for_no_time_is_known_all_the_same():
+    *_, last = turns_of(f"{LINE}\nSPEAKER talk 1 9 0 <NA> <NA> ben <NA> <NA>")
+    assert last == Turn("talk", "ben", 9_000_000, 9_000_000)
 
 
 @pytest.mark.parametrize("text", ["", "\n;; nothing\n", "SPEAKER talk 1 9 0 <NA> <NA> anna <NA> <NA>"])

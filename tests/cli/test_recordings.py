@@ -157,9 +157,9 @@ def test_a_name_that_identification_does_not_take_is_told_and_the_others_are_lis
 
 
 WRONG = [
-    ("garbage", (), "Line 1 of the RTTM begins with 'garbage'", 1),
-    ("", (), "The RTTM has no turns", 1),
-    (RTTM.replace("8.0", "80.0"), (), "The RTTM tells of 82.5 s, and the audio has 12.0 s", 1),
+    ("garbage", (), "Line 1 of the RTTM begins with 'garbage'", 2),
+    ("", (), "The RTTM has no turns", 2),
+    (RTTM.replace("8.0", "80.0"), (), "The RTTM tells of 82.5 s, and the audio has 12.0 s", 2),
     (RTTM, ("--label", "SPEAKER_07=Anna"), "no speaker 'SPEAKER_07', only: SPEAKER_00, SPEAKER_01", 2),
     (
         RTTM,
@@ -173,8 +173,17 @@ WRONG = [
         "SPEAKER_00 cannot be called 'Speaker_A': the label begins with 'speaker_'",
         2,
     ),
-    (RTTM.replace("SPEAKER_01 <NA> <NA>", "Bo Li"), (), "Line 2 of the RTTM has 'Li' behind the name", 1),
-    (RTTM, ("--file-id", "other"), "The RTTM has no turns of 'other'", 1),
+    (RTTM.replace("SPEAKER_01 <NA> <NA>", "Bo Li"), (), "Line 2 of the RTTM has 'Li' behind the name", 2),
+    (RTTM, ("--file-id", "other"), "The RTTM has no turns of 'other'", 2),
+    (RTTM, ("--audio", "gone.wav"), "The audio file cannot be opened (no such file or directory): gone.wav", 2),
+    (RTTM, ("--audio", "meeting.rttm"), "meeting.rttm: The file is no audio", 2),
+    (RTTM.replace(" 4.0 ", " 0.4 ").replace(" 3.0 ", " 0.3 ").replace(" 2.5 ", " 0.2 "), (), "nobody to be listed", 2),
+    (
+        RTTM,
+        ("--label", "SPEAKER_00=Anna", "--label", "SPEAKER_00=Bo"),
+        "--label gives SPEAKER_00 two names, 'Anna' and 'Bo'; give one of them.",
+        2,
+    ),
     (RTTM, ("--out", "gone/speakers.csv"), "--out gone/speakers.csv cannot be written", 2),
 ]
 
@@ -185,6 +194,26 @@ def test_what_is_wrong_is_one_sentence(invoke, meeting, rttm, more, sentence, co
     result = from_rttm(invoke, *more)
     assert (result.exit_code, result.stdout) == (code, "")
     assert sentence in result.stderr
+
+
+def test_a_list_that_is_there_is_written_over_only_when_that_is_said(invoke, meeting):
+    assert from_rttm(invoke, "--out", "s.csv").exit_code == 0
+    made = (meeting / "s.csv").read_text()
+    (meeting / "s.csv").write_text("corrected by hand")
+    refused = from_rttm(invoke, "--out", "s.csv")
+    assert refused.exit_code == 2
+    assert "--out s.csv is there already, and may have been corrected by hand." in refused.stderr
+    assert (meeting / "s.csv").read_text() == "corrected by hand"
+    assert from_rttm(invoke, "--out", "s.csv", "--force").exit_code == 0
+    assert (meeting / "s.csv").read_text() == made
+
+
+def test_who_has_only_turns_without_a_duration_does_not_vanish(invoke, meeting):
+    (meeting / "meeting.rttm").write_text(RTTM + "SPEAKER meeting 1 11.0 0.0 <NA> <NA> mute <NA> <NA>\n")
+    result = from_rttm(invoke)
+    assert result.exit_code == 1
+    assert "Left out: mute speaks alone for 0.00 s at most" in result.stderr
+    assert len(table(result.stdout)) == 2
 
 
 # All the way
@@ -201,6 +230,14 @@ def test_from_a_recording_to_voiceprints(command, meeting):
     rows = Manifest(meeting / "s.csv")
     expected = {row.label: voiceprint_of(cut_pieces(row.source, row.pieces).audio) for row in rows}
     assert json.loads((meeting / "out.json").read_text()) == expected
+
+
+def test_a_wrong_file_is_called_as_people_write_it(invoke, meeting):
+    (meeting / "lists").mkdir()
+    (meeting / "lists" / "s.csv").write_text("label,source\nAnna,../audio/./gone.wav\n")
+    result = invoke("enroll", "--sandbox", "lists/s.csv", "--dry-run")
+    assert result.exit_code == 2
+    assert "line 2 (Anna): audio/gone.wav: no such file or directory" in result.stderr
 
 
 def test_the_command_looks_trims_and_tells(command, meeting):
