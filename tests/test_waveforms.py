@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from audio_files import speechlike
 
-from pyannote_voiceprint_async import MediaError
+from pyannote_voiceprint_async import InvalidRequestError, MediaError
 from pyannote_voiceprint_async.audio import as_clip, clips
 from pyannote_voiceprint_async.sandbox import voiceprint_of
 
@@ -175,3 +175,9 @@ asyncio.run(main())
 def test_without_the_extra_it_says_what_to_install():
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, check=True, text=True)
     assert done.stdout.count("pip install 'pyannote-voiceprint-async[audio]'") == 2
+
+
+@pytest.mark.parametrize("source", [SAMPLES, (SAMPLES, RATE)], ids=["array", "array and rate"])
+async def test_an_array_alone_is_told_how_it_is_given(client, source):
+    with pytest.raises(InvalidRequestError, match='"waveform": array, "sample_rate": hertz'):
+        await client.voiceprint(source)

@@ -291,6 +291,12 @@ def _reason(exc: OSError) -> str:
     return (exc.strerror or "cannot be read").lower()
 
 
+def _from_here(path: Path) -> str:
+    """Give a path as people write it: without detours, and without the folder that they are in."""
+    plain, here = Path(os.path.normpath(path)), Path.cwd()
+    return str(plain.relative_to(here) if plain.is_relative_to(here) else plain)
+
+
 def _shown(text: str | Path) -> str:
-    said = mask_url(text) if isinstance(text, str) else str(text)
+    said = mask_url(text) if isinstance(text, str) else _from_here(text)
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", said[:_LONGEST_SHOWN])

@@ -115,9 +115,12 @@ def test_what_is_no_waveform_is_told_in_one_sentence(waveform, rate, sentence):
         ({}, "nothing"),
         ({"waveform": SOUND}, "'waveform'"),
         ({"array": SOUND, "sample_rate": 1}, "'array', 'sample_rate'"),
+        ({"waveform": SOUND, "sample_rate": 1, "uri": ""}, "'sample_rate', 'uri', 'waveform'"),
     ],
 )
 def test_a_mapping_without_its_keys_is_told(given, names):
     with pytest.raises(MediaError) as caught:
         look_at(given)
-    assert str(caught.value) == f"A waveform is a mapping with 'waveform' and 'sample_rate'; this one has {names}."
+    assert (
+        str(caught.value) == f"A waveform is a mapping with 'waveform' and 'sample_rate' alone; this one has {names}."
+    )
