@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 
 import numpy as np
 import pytest
@@ -43,7 +44,9 @@ def table(text):
 def test_what_a_file_is_is_one_line(invoke, speech):
     result = invoke("inspect", speech / "june-fr.wav")
     (record,) = map(json.loads, result.stdout.splitlines())
-    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.exit_code == 0
+    assert re.fullmatch(r".*june-fr\.wav: good, \d+\.\d s, \d+\.\d s of them speech\.\n", result.stderr)
+    assert all(len(str(number).partition(".")[2]) <= 4 for number in record.values() if isinstance(number, float))
     assert (record["format"], record["sample_rate"], record["channels"], record["findings"]) == ("WAV", 8000, 1, [])
     assert record["seconds"] > record["speech_seconds"] > 1
 
@@ -61,6 +64,11 @@ def test_fatal_findings_are_exit_code_1_and_all_files_are_told(invoke, tmp_path,
     result = invoke("inspect", *(tmp_path / name for name in files), speech / "june-fr.wav")
     assert result.exit_code == 1
     found = [json.loads(line)["findings"] for line in result.stdout.splitlines()]
+    said = dict(zip([*files, "june-fr.wav"], result.stderr.splitlines(), strict=True))
+    assert "silent.wav: would be refused: is silent (-120 dBFS)" in said["silent.wav"]
+    assert "none.wav: would be refused: The file is no audio" in said["none.wav"]
+    assert "phone.wav: goes; but it is MP4/M4A" in said["phone.wav"]
+    assert "june-fr.wav: good, " in said["june-fr.wav"]
     codes = [[(finding["code"], finding["is_fatal"]) for finding in findings] for findings in found]
     assert [dict(each[:1]) for each in codes] == [
         {"silent": True}, {"too_long": True}, {"truncated": True}, {"unreadable": True}, {"foreign": False}, {},
