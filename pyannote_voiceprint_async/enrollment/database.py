@@ -76,11 +76,13 @@ def connect_to_read(path: Path, *, application: int, steps: Sequence[Step]) -> s
     """
     try:
         path.stat()  # its reasons are better than SQLite's
-        uri = f"{Path(os.path.realpath(path)).as_uri()}?mode=ro"
+        # Who may not write at all leaves files of SQLite's own behind when it is the last one to close.
+        uri = f"{Path(os.path.realpath(path)).as_uri()}?mode=rw"
         connection = sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
     except (OSError, sqlite3.Error) as exc:
         raise _unusable(path, exc) from None
     try:
+        connection.execute("PRAGMA query_only = ON")
         done = _steps_done(connection, path, application, steps)
     except sqlite3.Error as exc:
         connection.close()

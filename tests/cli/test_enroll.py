@@ -116,6 +116,13 @@ def test_more_columns_and_other_names_of_columns(command, quick_sandbox, write_l
     assert (row["label"], row["team"], row["voiceprint"]) == ("Ada", "red", voiceprint_of(url(1)))
 
 
+def test_nothing_is_left_behind_but_what_is_needed(command, quick_sandbox, few, tmp_path):
+    """SQLite's own files would be copied or sent with the ledger, or be missed there."""
+    assert command("enroll", few, environment=quick_sandbox.environment).returncode == 0
+    assert command("ledger", "status", tmp_path / "speakers.ledger").returncode == 0
+    assert names(tmp_path) == {"speakers.csv", "speakers.ledger", "speakers.ledger.lock"}
+
+
 # What is wrong
 
 
