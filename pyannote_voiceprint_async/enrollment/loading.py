@@ -7,13 +7,14 @@ import os
 import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
 import attrs
 
-from pyannote_voiceprint_async.errors import ManifestError
+from pyannote_voiceprint_async.errors import LedgerError, ManifestError
 
 from .events import RowNoted
 from .examine import Examined, examine
@@ -85,10 +86,20 @@ GROUP BY staged.position ORDER BY staged.position
 
 # What was paid as a whole is not looked at any more: whatever is wrong with it, its voiceprint is there. What failed
 # because it was not what it should be ('file' is written by `sender.py`) is looked at anew, or would fail forever.
+# Its notes were told then, but for those of a list that was refused.
 _KNOWN = """
-SELECT identity, pieces FROM recordings WHERE source = ? AND is_file AND size = ? AND modified_ns = ?
-AND reason IS NOT 'file'
-AND (asked = ? OR (? AND pieces IS NULL AND state NOT IN ('pending', 'failed')))
+SELECT identity, pieces, NULL FROM recordings
+WHERE source = :source AND is_file AND size = :size AND modified_ns = :modified_ns AND reason IS NOT 'file'
+AND (asked = :asked OR (:is_whole AND pieces IS NULL AND state NOT IN ('pending', 'failed')))
+UNION ALL
+SELECT identity, pieces, notes FROM looks
+WHERE source = :source AND size = :size AND modified_ns = :modified_ns AND asked = :asked
+LIMIT 1
+"""
+
+_KEEP_LOOKS = """
+INSERT OR REPLACE INTO looks (source, asked, size, modified_ns, identity, pieces, notes)
+SELECT source, asked, size, modified_ns, identity, pieces, notes FROM temp.staged WHERE is_file AND notes IS NOT NULL
 """
 
 # A row that is finished stays as it is; one that is not takes over the newest signature. A file may have moved.
@@ -224,7 +235,8 @@ class Loading:
             retry_expired: rows that were paid and whose output is gone are paid again.
 
         Raises:
-            ManifestError: something is wrong, and `skip_invalid` was not said. The ledger is as it was.
+            ManifestError: something is wrong, and `skip_invalid` was not said. The ledger is as it was,
+                but for what was heard of the files.
             ConfigurationError: a row is to be cut, and the extra `[audio]` is missing.
         """
         self._preflight = await asyncio.to_thread(
@@ -244,6 +256,8 @@ class Loading:
             await database.atomic(lambda connection: self._merge(connection, now, retry_failed, retry_expired))
         finally:
             self._is_given_up = True
+            with suppress(LedgerError):  # what cannot be kept is heard once more
+                await database.atomic(lambda connection: connection.execute(_KEEP_LOOKS).close())
             await database.read(lambda connection: connection.execute("DROP TABLE temp.staged").close())
 
     # In the ledger's thread
@@ -332,6 +346,9 @@ class Loading:
         if retry_expired:
             connection.execute(_RETRIED, {"state": State.EXPIRED, "text": "", "run": run})
         connection.execute(_TO_BE_PAID_AGAIN)
+        # The recordings have it now.
+        connection.execute("DELETE FROM looks")
+        connection.execute("DELETE FROM temp.staged")
 
     def _tell(self, seen: Examined) -> None:
         blindness = (BLIND,) if self._preflight.is_blind and seen.is_file and seen.notes is not None else ()
@@ -381,9 +398,18 @@ def _known(
     connection: sqlite3.Connection, path: Path, found: os.stat_result, asked: str, *, is_whole: bool
 ) -> Heard | None:
     """Give what is known of a file that an earlier run looked at in the same way, and that has not changed since."""
-    values = (str(path.absolute()), found.st_size, changed_at(found), asked, is_whole)
+    values = {
+        "source": str(path.absolute()),
+        "size": found.st_size,
+        "modified_ns": changed_at(found),
+        "asked": asked,
+        "is_whole": is_whole,
+    }
     known = connection.execute(_KNOWN, values).fetchone()
-    return Heard(known[0], from_json(known[1]), None) if known else None
+    if known is None:
+        return None
+    identity, pieces, notes = known
+    return Heard(identity, from_json(pieces), None if notes is None else tuple(json.loads(notes)))
 
 
 def _to_record(position: int, seen: Examined, preflight: Preflight) -> tuple[Any, ...]:

@@ -29,7 +29,7 @@ EUROS_PER_JOB = 0.015
 """About what pyannoteAI takes for a voiceprint, as of 2026."""
 
 # Whatever a run needs to know. Voiceprints stay where they are.
-_TABLES = ("meta", "recordings", "labels", "jobs", "lost_intents", "forgotten")
+_TABLES = ("meta", "recordings", "labels", "jobs", "lost_intents", "forgotten", "looks")
 _NOT_COPIED = ("voiceprint", "warnings")
 
 # In the order in which they are sent.
@@ -162,6 +162,8 @@ def _copy(source: Path, copy: Path) -> None:
 def _copy_table(origin: sqlite3.Connection, target: sqlite3.Connection, table: str) -> None:
     names = [name for (name,) in origin.execute("SELECT name FROM pragma_table_info(?)", (table,))]
     kept = [name for name in names if name not in _NOT_COPIED]
+    if not kept:
+        return  # the ledger is of an earlier version
     listed, marks = ", ".join(kept), ", ".join("?" * len(kept))
     # All these names are those of our own schema.
     ask, put = f"SELECT {listed} FROM {table}", f"INSERT INTO {table} ({listed}) VALUES ({marks})"  # noqa: S608

@@ -116,6 +116,7 @@ def test_a_ledger_of_an_earlier_version_is_exported_as_it_is(ledger, tmp_path):
     with sqlite3.connect(ledger) as connection:
         for column in ("pieces", "asked", "notes"):
             connection.execute(f"ALTER TABLE recordings DROP COLUMN {column}")
+        connection.execute("DROP TABLE looks")
         connection.execute("PRAGMA user_version = 1")
     connection.close()
     export(ledger, tmp_path / "out.jsonl", "jsonl")

@@ -17,6 +17,7 @@ from pyannote_voiceprint_async.enrollment.ledger import _STEPS
 from pyannote_voiceprint_async.enrollment.options import Options
 from pyannote_voiceprint_async.enrollment.preflight import Preflight
 from pyannote_voiceprint_async.enrollment.rehearsal import rehearse
+from pyannote_voiceprint_async.enrollment.upkeep import forget
 from pyannote_voiceprint_async.sandbox import voiceprint_of
 
 GOOD = wav(speechlike(4))
@@ -212,6 +213,24 @@ async def test_who_leaves_does_not_wait_for_hours_of_audio(tmp_path):
         await listening
 
 
+async def test_what_was_heard_is_kept_where_the_list_is_refused(world, tmp_path, monkeypatch):
+    """Hours of audio are not heard again for a wrong line; but what was found is still to be told."""
+    path = tmp_path / "a.wav"
+    await asyncio.to_thread(path.write_bytes, wav(np.stack([speechlike(4)] * 2, axis=1), channels=2))
+    rows = [Row("Anna", path), Row("Bo", path, pieces=((1, 3),))]
+    with pytest.raises(ManifestError, match="s3"):
+        await world.enroll([*rows, Row("Cleo", "s3://b/k")])
+    with monkeypatch.context() as patch:
+        patch.setattr(Preflight, "listen", None)
+        assert (await world.enroll(rows)).succeeded == 2
+    assert [note.label for note in world.of(RowNoted)] == ["Anna"]
+    assert world.ask("SELECT count(*) FROM looks") == [(0,)]
+    with pytest.raises(ManifestError):
+        await world.enroll([Row("Dora", path, pieces=((2, 4),)), Row("Cleo", "s3://b/k")])
+    await asyncio.to_thread(forget, world.path, ["Anna"])
+    assert world.ask("SELECT count(*) FROM looks") == [(0,)]
+
+
 # What is trimmed, and what is told
 
 
@@ -339,6 +358,7 @@ async def test_a_ledger_of_the_first_step_goes_on(world, tmp_path):
         with sqlite3.connect(world.path) as connection:
             for column in ("pieces", "asked", "notes"):
                 connection.execute(f"ALTER TABLE recordings DROP COLUMN {column}")
+            connection.execute("DROP TABLE looks")
             connection.execute("PRAGMA user_version = 1")
             connection.execute("UPDATE recordings SET state = 'succeeded', voiceprint = 'paid' WHERE is_file")
         connection.close()
