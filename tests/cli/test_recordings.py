@@ -240,6 +240,18 @@ def test_from_a_recording_to_voiceprints(command, meeting):
     assert json.loads((meeting / "out.json").read_text()) == expected
 
 
+def test_what_was_told_stands_in_the_report(command, meeting):
+    (meeting / "long.wav").write_bytes(wav(speechlike(31)))
+    (meeting / "s.csv").write_text("label,source\nAnna,long.wav\nBo,gone.wav\n")
+    options = ("--trim", "--skip-invalid", "--report", "r.json")
+    for more in (("--dry-run",), ()):
+        assert command("enroll", "--sandbox", "s.csv", *options, *more, cwd=meeting).returncode == 1
+        report = json.loads((meeting / "r.json").read_text())
+        assert [note["label"] for note in report["notes"]] == ["Anna"]
+        assert report["notes"][0]["message"].endswith("see that only one person speaks there")
+        assert [(problem["label"], problem["line"]) for problem in report["problems"]] == [("Bo", 3)]
+
+
 def test_a_wrong_file_is_called_as_people_write_it(invoke, meeting):
     (meeting / "lists").mkdir()
     (meeting / "lists" / "s.csv").write_text("label,source\nAnna,../audio/./gone.wav\n")
