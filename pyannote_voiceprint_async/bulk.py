@@ -43,8 +43,13 @@ class Item:
         self.job: JobCreated | None = None
         self.stopped_by: Exception | None = None
         self.task: asyncio.Task[None]
+        self.is_taken = asyncio.Event()
         self._on_submitted = on_submitted
         self._on_refused = on_refused
+
+    def taken(self) -> None:
+        """Take note that the value is not needed any more: whoever gave it may change it."""
+        self.is_taken.set()
 
     async def before_send(self) -> None:
         """Take note that the submission is about to leave; one that was stopped must not leave any more."""
@@ -89,9 +94,11 @@ class Results(Generic[R]):
         result: makes the result of an item out of what `run` gave, or out of an error.
         ahead: items that are read but not submitted.
         waiting: items that are read but whose result was not taken.
+        lasts: whether an item stays as it is while the next one is read. Of others the next is read when `run` has
+            said that the item is taken: a recorder fills the same array again and again.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what differs between the two bulk calls
         self,
         items: Iterable[Any] | AsyncIterable[Any],
         run: Callable[[Item], Awaitable[Any]],
@@ -99,12 +106,14 @@ class Results(Generic[R]):
         *,
         ahead: int,
         waiting: int,
+        lasts: Callable[[Any], bool] = lambda _: True,
     ) -> None:
         self.unfinished: list[R] = []
         self.on_over: Callable[[Results[R]], None] | None = None
         self._items = items
         self._run = run
         self._result = result
+        self._lasts = lasts
         self._ahead = asyncio.Semaphore(ahead)
         self._waiting = asyncio.Semaphore(waiting)
         self._running: set[Item] = set()
@@ -169,6 +178,9 @@ class Results(Generic[R]):
                     self._running.add(item)
                     item.task = asyncio.create_task(self._do(item))
                     item.task.add_done_callback(partial(self._take_in_unbegun, item))
+                    item.task.add_done_callback(lambda _, item=item: item.taken())  # type: ignore[misc]
+                    if not self._lasts(item.value):
+                        await item.is_taken.wait()
                     index += 1
         except StopAsyncIteration:
             pass

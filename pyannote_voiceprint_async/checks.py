@@ -145,7 +145,8 @@ def _model_problem(model: object) -> str | None:
 
 def _source_problem(url: object) -> str | None:
     if not isinstance(url, str):
-        return f"must be a URL as str (local audio: a path, bytes or an open binary file), not {type(url).__name__}"
+        local = 'a path, bytes, an open binary file or {"waveform": array, "sample_rate": hertz}'
+        return f"must be a URL as str (local audio: {local}), not {type(url).__name__}"
     if url.startswith("media://"):
         return _media_problem(url)
     return _web_problem(url)

@@ -31,7 +31,6 @@ from .endpoints import (
     LARGEST_VOICEPRINT_AUDIO,
     LIST_JOBS,
     LONGEST_PAGE,
-    LONGEST_VOICEPRINT_SECONDS,
     OUTPUT_LIFETIME,
     TEST_KEY,
     VOICEPRINT,
@@ -283,7 +282,8 @@ class AsyncVoiceprintClient:
         Args:
             source: a URL, a request, or local audio: a path, bytes, an open binary file, or
                 `{"waveform": array, "sample_rate": int}` (see `audio.as_clip`). One speaker, at most 30 seconds and
-                100 MiB. A `str` is always a URL.
+                100 MiB. A `str` is always a URL. Files and arrays must stay as they are until it is submitted. Files
+                are sent unseen (`enroll` looks at them); a waveform that is silent or under a second is refused.
             model: the voiceprint model.
             webhook: where the result is to be posted too.
             timeout: seconds for all of it; None waits as long as an output can exist.
@@ -291,7 +291,7 @@ class AsyncVoiceprintClient:
             max_queue_wait: seconds; else the client's.
 
         Raises:
-            MediaError: the audio cannot be read or uploaded.
+            MediaError: the audio cannot be read or uploaded, or is a waveform without a voice.
             ConfigurationError: it is a waveform, and the extra `[audio]` is missing.
             JobError: the job has no voiceprint for us; `job_id` says which job.
             VoiceprintError: see `outcome_unknown`: True means that a job may exist.
@@ -330,7 +330,8 @@ class AsyncVoiceprintClient:
         """Turn many recordings into voiceprints, and give each `Enrolled` as it finishes. Use it with `async with`.
 
         Args:
-            sources: as for `voiceprint`; read at most `max_concurrency` ahead of what is submitted.
+            sources: as for `voiceprint`; read at most `max_concurrency` ahead of what is submitted. Of a waveform, the
+                next source is read when it is encoded: a generator may fill the same array again and again.
             model: the voiceprint model.
             webhook: where the results are to be posted too.
             timeout: seconds for each, from when it was submitted on.
@@ -356,12 +357,15 @@ class AsyncVoiceprintClient:
                 on_submitted=submitted,
                 before_send=item.before_send,
                 refused=item.refused,
+                taken=item.taken,
             )
 
         def result(item: Item, voiceprint: Any, error: Exception | None) -> Enrolled:
             return Enrolled(item.index, item.value, voiceprint, error)
 
-        return self._start(Results(sources, run, result, ahead=self._max_concurrency, waiting=_MOST_WAITING))
+        return self._start(
+            Results(sources, run, result, ahead=self._max_concurrency, waiting=_MOST_WAITING, lasts=_lasts)
+        )
 
     async def upload(
         self,
@@ -451,9 +455,10 @@ class AsyncVoiceprintClient:
         on_submitted: Callable[[JobCreated], Awaitable[None]],
         before_send: Callable[[], Awaitable[None]] | None = None,
         refused: Callable[[], None] | None = None,
+        taken: Callable[[], None] | None = None,
         max_queue_wait: float | None = None,
     ) -> Voiceprint:
-        request = await self._requested(source, model, webhook, until)
+        request = await self._requested(source, model, webhook, until, taken)
         job = await self._submit(
             request, before_send=before_send, refused=refused, until=until, max_queue_wait=max_queue_wait
         )
@@ -468,11 +473,13 @@ class AsyncVoiceprintClient:
         return Voiceprint.of(done, request.model, job.warning)
 
     async def _requested(
-        self, source: Source, model: str, webhook: str | None, until: float | None
+        self, source: Source, model: str, webhook: str | None, until: float | None, taken: Callable[[], None] | None
     ) -> VoiceprintRequest:
         if not media.is_local(source):
             return _request(source, model, webhook)
-        async with media.opened(cast("LocalAudio", source), longest=LONGEST_VOICEPRINT_SECONDS) as audio:
+        async with media.opened(cast("LocalAudio", source), is_voice=True) as audio:
+            if taken is not None and not _lasts(source):
+                taken()
             if audio.size > LARGEST_VOICEPRINT_AUDIO:
                 raise MediaError(
                     f"The audio has {audio.size / 2**20:.0f} MiB; a voiceprint takes at most 100 MiB and 30 seconds."
@@ -545,6 +552,11 @@ async def _call(hook: Callable[..., Awaitable[None] | None] | None, *arguments: 
     given = None if hook is None else hook(*arguments)
     if inspect.isawaitable(given):
         await given
+
+
+def _lasts(source: object) -> bool:
+    """Whether it stays as it is. An array may be filled anew by whoever gave it, once it is encoded."""
+    return not isinstance(source, Mapping)
 
 
 def _check_hook(hook: object) -> None:

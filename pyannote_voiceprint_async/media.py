@@ -83,19 +83,20 @@ class Audio:
 
 
 @asynccontextmanager
-async def opened(source: LocalAudio, *, longest: float = LONGEST_WAVEFORM) -> AsyncIterator[Audio]:
+async def opened(source: LocalAudio, *, is_voice: bool = False) -> AsyncIterator[Audio]:
     """Open local audio and measure it. A file of the caller's is left open, wherever reading ended.
 
     Args:
         source: the audio.
-        longest: seconds that a waveform may have.
+        is_voice: a voiceprint is made of it: a waveform, whose samples are at hand, must be worth one.
 
     Raises:
-        MediaError: it is missing, no regular file, empty, text, cannot be measured, or is no waveform.
+        MediaError: it is missing, no regular file, empty, text, cannot be measured, or is no waveform, or
+            none that is worth a voiceprint.
         ConfigurationError: it is a waveform, and the extra `[audio]` is missing.
     """
     if isinstance(source, Mapping):
-        yield _measured(io.BytesIO(await asyncio.to_thread(_encoded, source, longest)), ".flac")
+        yield _measured(io.BytesIO(await asyncio.to_thread(_encoded, source, is_voice=is_voice)), ".flac")
     elif isinstance(source, bytes):
         yield _measured(io.BytesIO(source), "")
     elif isinstance(source, os.PathLike):
@@ -150,10 +151,14 @@ async def upload(
     return media_url
 
 
-def _encoded(waveform: Mapping[str, Any], longest: float) -> bytes:
-    from .audio import cut  # noqa: PLC0415 - most programs have no waveforms, and start without it
+def _encoded(waveform: Mapping[str, Any], *, is_voice: bool) -> bytes:
+    # Most programs have no waveforms, and start without it.
+    from .audio import LONGEST_SECONDS, cut, judge, refusal  # noqa: PLC0415
 
-    return cut(waveform, longest=longest).audio
+    clip = cut(waveform, longest=LONGEST_SECONDS if is_voice else LONGEST_WAVEFORM)
+    if is_voice and (reason := refusal(judge(clip.facts))):
+        raise MediaError(f"The waveform {reason}. Nothing was sent.")
+    return clip.audio
 
 
 def _open(path: os.PathLike[str]) -> IO[bytes]:

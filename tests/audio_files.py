@@ -36,6 +36,18 @@ def encoded(samples, *, rate=RATE, kind="FLAC", subtype=None):
     return file.getvalue()
 
 
+def mp3(samples, *, rate=RATE):
+    """An MP3 file of variable bit rate, which tells its length."""
+    file = io.BytesIO()
+    sf.write(file, samples, rate, format="MP3", bitrate_mode="VARIABLE", compression_level=0.5)
+    return file.getvalue()
+
+
+def without_mp3_length(data):
+    """The same MP3 file without its first frame, which plays nothing and tells the length."""
+    return data[data.index(data[:2], 2) :]
+
+
 def with_flac_length(data, samples):
     """A FLAC file whose header tells another number of samples; 0 is none."""
     packed = int.from_bytes(data[18:26], "big") >> 36 << 36 | samples

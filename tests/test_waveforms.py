@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from audio_files import speechlike
 
-from pyannote_voiceprint_async import MediaError
+from pyannote_voiceprint_async import InvalidRequestError, MediaError
 from pyannote_voiceprint_async.audio import as_clip, clips
 from pyannote_voiceprint_async.sandbox import voiceprint_of
 
@@ -46,6 +46,50 @@ async def test_many_of_them_and_other_sources_beside_them(client, speech):
     assert found == {index: voiceprint_of(each) for index, each in enumerate(audio)}
 
 
+@pytest.mark.parametrize("is_async", [False, True], ids=["generator", "async generator"])
+async def test_a_recorder_may_fill_the_same_array_again_and_again(client, is_async):
+    """Each voice is sent as it was when it was given, not as the array is when its turn has come."""
+    voices = [speechlike(1.0, loud=0.1 * number) for number in range(1, 6)]
+    source = waveform(np.zeros_like(voices[0]))
+
+    def record():
+        for voice in voices:
+            source["waveform"][:] = voice
+            yield source
+        source["waveform"][:] = 0
+
+    async def recorded():
+        for given in record():
+            yield given
+
+    async with client.voiceprint_many(recorded() if is_async else record()) as results:
+        found = {result.index: result.voiceprint.value async for result in results}
+    assert found == {index: voiceprint_of(as_clip(voice, RATE).audio) for index, voice in enumerate(voices)}
+
+
+async def test_leaving_while_a_waveform_is_encoded_loses_none(client, monkeypatch):
+    began, may_end = threading.Event(), threading.Event()
+    cut_pieces = clips.cut_pieces
+
+    def slow(*given, **more):
+        began.set()
+        assert may_end.wait(20)
+        return cut_pieces(*given, **more)
+
+    monkeypatch.setattr(clips, "cut_pieces", slow)
+    async with client.voiceprint_many([waveform(), waveform()]) as results:
+        reading = asyncio.create_task(anext(results))
+        while not began.is_set():
+            await asyncio.sleep(0.001)
+        leaving = asyncio.create_task(results.aclose())
+        await asyncio.sleep(0)
+        may_end.set()
+        await leaving
+        left = await reading
+    assert (left.index, results.unfinished) == (0, [])
+    assert "It was not sent" in str(left.error)
+
+
 async def test_one_waveform_is_no_list_of_them(client):
     with pytest.raises(TypeError, match="a single one goes into a list too"):
         client.voiceprint_many(waveform())
@@ -59,6 +103,9 @@ async def test_what_is_uploaded_is_a_flac_file(client):
 
 WRONG = [
     (waveform(speechlike(30.5)), "may have 30 s"),
+    (waveform(np.zeros(2 * RATE)), r"The waveform is silent \(-120 dBFS\)"),
+    (waveform(np.stack([SAMPLES, -SAMPLES])), "because they cancel each other out; give one of them alone"),
+    (waveform(SAMPLES[:100]), r"The waveform lasts 0\.01 s; a voice needs at least 1 s"),
     (waveform(np.full(RATE, np.nan)), "no numbers"),
     (waveform(np.zeros((RATE, 2))), "Channels come first"),
     (waveform(SAMPLES.astype(np.int32)), "give floats between -1 and 1, or int16"),
@@ -85,6 +132,10 @@ async def test_a_wrong_one_does_not_stop_the_others(client):
 async def test_what_is_only_uploaded_may_be_longer_than_a_voiceprint_takes(client, sandbox):
     await client.upload(waveform(speechlike(31.0)))
     assert sandbox.state.operations["media"].requests == 1
+
+
+async def test_what_is_only_uploaded_may_be_silent(client):
+    assert (await client.upload(waveform(np.zeros(100)))).startswith("media://")
 
 
 async def test_the_event_loop_goes_on_while_it_is_encoded(client, monkeypatch):
@@ -124,3 +175,9 @@ asyncio.run(main())
 def test_without_the_extra_it_says_what_to_install():
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, check=True, text=True)
     assert done.stdout.count("pip install 'pyannote-voiceprint-async[audio]'") == 2
+
+
+@pytest.mark.parametrize("source", [SAMPLES, (SAMPLES, RATE)], ids=["array", "array and rate"])
+async def test_an_array_alone_is_told_how_it_is_given(client, source):
+    with pytest.raises(InvalidRequestError, match='"waveform": array, "sample_rate": hertz'):
+        await client.voiceprint(source)

@@ -8,7 +8,7 @@ from .facts import AudioFacts, look_at
 from .rttm import Turn, turns_of
 from .source import AudioSource, foreign_format
 from .speaker_clips import SpeakerClip, clips_from_rttm, pick
-from .verdict import LONGEST_SECONDS, SHORTEST_SECONDS, Finding, judge
+from .verdict import LONGEST_SECONDS, SHORTEST_SECONDS, Finding, judge, refusal
 
 __all__ = [
     "LONGEST_SECONDS",
@@ -28,5 +28,6 @@ __all__ = [
     "judge",
     "look_at",
     "pick",
+    "refusal",
     "turns_of",
 ]

@@ -15,7 +15,7 @@ from pyannote_voiceprint_async.errors import MediaError
 
 from .facts import AudioFacts, facts_of
 from .source import AudioSource
-from .verdict import LONGEST_SECONDS
+from .verdict import LONGEST_SECONDS, REPAIRABLE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Clip", "as_clip", "best_part", "cut", "cut_pieces"]
 
-# What FLAC can say of a rate in its frames and its header, as libFLAC enforces it.
-_HIGHEST_FLAC_RATE = 655_350
+# What FLAC can say of a rate in its frames, as libFLAC enforces it: 16 bits of hertz, or of tens of them.
+_HIGHEST_FLAC_RATE = 65_535
 # Times in lists are rounded to hundredths.
 _ROUNDING_SECONDS = 0.01
 # Codings with more than 16 bits. What is lossy has no bits of its own: 16 are more than it kept.
@@ -60,7 +60,8 @@ def cut(
     Args:
         source: the recording.
         start: seconds from its beginning; None is the beginning.
-        end: seconds from its beginning; None is its end. Up to 0.01 s beyond the end counts as rounding.
+        end: seconds from its beginning; None is its end, which must be there: a recording that breaks off has none. Up
+            to 0.01 s beyond the end counts as rounding.
         longest: seconds that the part may have.
 
     Raises:
@@ -81,14 +82,14 @@ def cut_pieces(
     if not spans:
         raise MediaError("The clip has no pieces: there is nothing to cut.")
     with opened(source) as recording:
-        if recording.sample_rate > _HIGHEST_FLAC_RATE:
+        if not _is_flac_rate(recording.sample_rate):
             raise MediaError(
-                f"The audio has {recording.sample_rate} samples in a second, and FLAC can have {_HIGHEST_FLAC_RATE}. "
-                "Resample it before."
+                f"The audio has {recording.sample_rate} samples in a second, and FLAC can have {_HIGHEST_FLAC_RATE}, "
+                f"or tens up to {10 * _HIGHEST_FLAC_RATE}. Resample it before."
             )
         meter = Meter(recording.sample_rate, recording.subtype)
         samples = _read(recording, spans, meter, round(longest * recording.sample_rate))
-        # That a recording breaks off elsewhere is nothing to say of the clip.
+        # That a recording breaks off behind the clip is nothing to say of it.
         facts = attrs.evolve(
             facts_of(recording, meter),
             told_seconds=meter.samples / recording.sample_rate,
@@ -147,6 +148,10 @@ def best_part(
         return (first + left) / recording.sample_rate, (first + right) / recording.sample_rate
 
 
+def _is_flac_rate(rate: int) -> bool:
+    return rate <= _HIGHEST_FLAC_RATE or (rate % 10 == 0 and rate <= 10 * _HIGHEST_FLAC_RATE)
+
+
 def _seconds(start: object, end: object) -> tuple[float, float | None]:
     begin = 0.0 if start is None else _number(start, "start")
     stop = None if end is None else _number(end, "end")
@@ -156,11 +161,21 @@ def _seconds(start: object, end: object) -> tuple[float, float | None]:
 
 
 def _number(value: object, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | Real) or not math.isfinite(value):
+    if not _is_finite(value):
         raise MediaError(f"The clip's {name} must be a number of seconds, not {value!r:.40}.")
-    if value < 0:
-        raise MediaError(f"The clip's {name} ({float(value):g} s) is before the beginning of the audio.")
-    return float(value)
+    seconds = float(value)  # type: ignore[arg-type]
+    if seconds < 0:
+        raise MediaError(f"The clip's {name} ({seconds:g} s) is before the beginning of the audio.")
+    return seconds
+
+
+def _is_finite(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float | Real):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number that no float can hold
+        return False
 
 
 def _place(recording: Recording, start: float, end: float | None) -> tuple[int, int | None]:
@@ -185,30 +200,46 @@ def _place(recording: Recording, start: float, end: float | None) -> tuple[int, 
 def _read(
     recording: Recording, spans: list[tuple[float, float | None]], meter: Meter, most: int
 ) -> list[NDArray[np.int32]]:
-    places = [(*_place(recording, start, end), end) for start, end in spans]
-    # Rounding may add a sample to each piece.
-    most += len(places)
-    if sum(count or 0 for _, count, _ in places) > most:
-        raise _too_long(sum(count or 0 for _, count, _ in places) / recording.sample_rate, most, recording)
+    rate = recording.sample_rate
+    places = [(*_place(recording, start, end), start, end) for start, end in spans]
+    # Rounding may add that much to each piece.
+    slack = len(places) * round(_ROUNDING_SECONDS * rate) + len(places)
+    if sum(count or 0 for _, count, *_ in places) > most + slack:
+        raise _too_long(sum(count or 0 for _, count, *_ in places), most, recording)
     samples = []
-    for first, count, end in places:
+    for first, count, start, end in places:
         before = meter.samples
         meter.skipped = first - before
-        for block in recording.blocks(first, count):
+        # To an open end it is read as a whole file is, so that it is seen in the same way that the file breaks off.
+        for block in recording.blocks(first, None if end is None else count):
             samples.append(_quantised(meter.feed(block)))
-            if meter.samples > most:
-                raise _too_long(meter.samples / recording.sample_rate, most, recording)
+            if meter.samples > most + slack:
+                raise _too_long(meter.samples, most, recording)
         got = meter.samples - before
-        if not got or got < (count or 0) - _ROUNDING_SECONDS * recording.sample_rate:
-            wanted = "its end" if end is None else f"the clip's end at {end:g} s"
-            raise _outside(recording, first + got, f"before {wanted}")
+        is_broken_off = end is None and (recording.is_truncated or recording.is_unclosed)
+        if is_broken_off or not got or (end is not None and got < (count or 0) - _ROUNDING_SECONDS * rate):
+            raise _ends_before(recording, first, start, end)
     return samples
 
 
-def _too_long(seconds: float, most: int, recording: Recording) -> MediaError:
+def _ends_before(recording: Recording, first: int, start: float, end: float | None) -> MediaError:
+    # Where reading stopped says little: a decoder that begins behind the damage finds nothing at all.
+    there = sum(len(block) for block in recording.blocks())
+    if there <= first:
+        return _outside(recording, there, f"before the clip's start at {start:g} s")
+    wanted = "its end; give an end that is there, or copy it anew" if end is None else f"the clip's end at {end:g} s"
+    return _outside(recording, there, f"before {wanted}")
+
+
+def _too_long(samples: int, most: int, recording: Recording) -> MediaError:
+    seconds = samples / recording.sample_rate
+    what, instead = (
+        ("waveform", "Give a slice of the array: waveform[..., first:last], in samples.")
+        if recording.format == "waveform"
+        else ("clip", "Give start and end of a shorter part.")
+    )
     return MediaError(
-        f"The clip has {seconds:.1f} s or more, and may have {most // recording.sample_rate} s. "
-        "Give start and end of a shorter part, or have it trimmed."
+        f"The {what} has {seconds:.2f} s or more, and may have {most / recording.sample_rate:g} s. {instead}"
     )
 
 
@@ -216,10 +247,13 @@ def _outside(recording: Recording, frames: int, before: str) -> MediaError:
     """Say that the audio ends before the clip does, and whether it should have."""
     seconds, told = frames / recording.sample_rate, recording.told_seconds
     if recording.is_unclosed:
-        return MediaError(
-            f"The audio goes on after the {seconds:.2f} s that its header tells: its recording broke off. "
-            "Repair the header: ffmpeg -ignore_length 1 -i FILE -c copy repaired.wav"
+        repair = (
+            ": its recording broke off. Give an end before that, or repair the header: "
+            "ffmpeg -ignore_length 1 -i FILE -c copy repaired.wav"
+            if recording.format in REPAIRABLE
+            else ". Give an end before that, or make it anew: ffmpeg -i FILE whole.flac"
         )
+        return MediaError(f"The audio goes on after the {seconds:.2f} s that its header tells{repair}")
     reason = ""
     if told is not None and told > seconds + _ROUNDING_SECONDS:
         reason = f" (damaged, or not complete: its header tells {told:.2f} s)"
@@ -238,16 +272,15 @@ def _quantised(mono: NDArray[np.float64]) -> NDArray[np.int32]:
 def _clip(pieces: list[NDArray[np.int32]], recording: Recording, facts: AudioFacts) -> Clip:
     from .libraries import np, sf
 
-    samples = np.concatenate(pieces)
-    coarse = np.minimum(np.rint(samples / 256), _LARGEST_16).astype(np.int16)
     rate = recording.sample_rate
+    is_fine = recording.subtype in _FINE and any(np.any(samples & 0xFF) for samples in pieces)
     digest = hashlib.sha256(f"{rate} Hz, mono\n".encode())
-    digest.update(coarse.astype("<i2").tobytes())
-    is_fine = recording.subtype in _FINE and bool(np.any(samples & 0xFF))
     file = io.BytesIO()
-    # As whole numbers: libsndfile would scale floats by 32767, and equal samples would become others.
-    if is_fine:
-        sf.write(file, samples << 8, rate, format="FLAC", subtype="PCM_24")
-    else:
-        sf.write(file, coarse, rate, format="FLAC", subtype="PCM_16")
-    return Clip(file.getvalue(), rate, len(samples) / rate, digest.hexdigest(), facts)
+    # Piece by piece, because a waveform that is only uploaded may last hours.
+    with sf.SoundFile(file, "w", rate, 1, format="FLAC", subtype="PCM_24" if is_fine else "PCM_16") as encoder:
+        for samples in pieces:
+            coarse = np.minimum(np.rint(samples / 256), _LARGEST_16).astype(np.int16)
+            digest.update(coarse.astype("<i2").tobytes())
+            # As whole numbers: libsndfile would scale floats by 32767, and equal samples would become others.
+            encoder.write(samples << 8 if is_fine else coarse)
+    return Clip(file.getvalue(), rate, sum(map(len, pieces)) / rate, digest.hexdigest(), facts)

@@ -40,10 +40,11 @@ class AudioFacts:
     told_seconds: float
     """How long its header says that it is."""
     is_truncated: bool = False
-    """Whether it ends, or is damaged, before the end that its header tells. Known of WAV, FLAC, and MP3 with a
-    header."""
+    """Whether it ends, or is damaged, before the end that its header tells. Known of WAV, AIFF, FLAC, and MP3 with
+    a header."""
     is_unclosed: bool = False
-    """Whether a WAV goes on where its header says that it ends: whoever recorded it never finished the header."""
+    """Whether it goes on where its header says that it ends: whoever recorded it never finished the header, or two
+    files were joined. Known of the same formats, and of Ogg."""
 
 
 def look_at(source: AudioSource) -> AudioFacts:

@@ -22,6 +22,8 @@ SILENCE_DBFS = -120.0
 """What is said of digital silence, whose level would be minus infinity."""
 
 _FRAME_SECONDS = 0.02
+# Samples. A header may tell a rate of gigahertz, and what a frame lacks is kept.
+_LONGEST_FRAME = 32 * 1024
 _STEPS_PER_DB, _MOST_STEPS = 2, 255
 _VOICE_RANGE, _LOUD_SHARE = 30.0, 0.95
 _ABOVE_BACKGROUND, _QUIET_SHARE = 6.0, 0.1
@@ -52,7 +54,7 @@ class Meter:
         self.peak = 0.0
         self._rate = sample_rate
         self._full_scale = _FULL_SCALE.get(subtype, _FULL_SCALE_16)
-        self._frame = max(1, round(sample_rate * _FRAME_SECONDS))
+        self._frame = min(max(1, round(sample_rate * _FRAME_SECONDS)), _LONGEST_FRAME)
         self._power = 0.0
         self._clipped = 0
         self._values = 0

@@ -10,7 +10,8 @@ from typing import Protocol, TypeAlias
 from pyannote_voiceprint_async.errors import MediaError
 
 from .libraries import NDArray, np, sf
-from .mp3_header import tells_length
+from .mp3_header import mp3_length
+from .ogg_pages import is_joined
 from .source import AudioSource, Door, foreign_name, opened_door
 from .wav_header import wav_length
 from .waveform import waveform_of
@@ -27,6 +28,12 @@ _UNKNOWN = 2**62
 _NO_AUDIO = (1, 7)
 # What a decoder may leave out at both ends.
 _SLACK_SECONDS = 0.1
+# MP3 frames borrow bits from those before them: where decoding begins, the first ones are noise.
+_RUN_UP_SECONDS = 1.0
+# Without a length, the end of an MP3 file is an error, and takes its block along: one frame is little.
+_MP3_BLOCK_SAMPLES = 1152
+# More than that behind the last frame of a FLAC file is no tag.
+_PADDING = 16 * 1024
 
 
 class Recording(Protocol):
@@ -79,15 +86,16 @@ class _File:
     def __init__(self, door: Door, decoder: _Decoder) -> None:
         self._door = door
         self._decoder = decoder
-        self._can_seek = bool(sf.SoundFile.seekable(decoder))
         self.sample_rate = int(decoder.samplerate)
         self.channels = int(decoder.channels)
         self.format = str(decoder.format)
         self.subtype = str(decoder.subtype)
         frames = int(decoder.frames)
-        self.frames = frames if frames < _UNKNOWN else None
+        self.frames = frames if frames < _UNKNOWN and not door.seems_longer else None
         self.told_seconds = None if self.frames is None else self.frames / self.sample_rate
         self.is_truncated = self.is_unclosed = False
+        self._is_mp3 = self.format == "MP3"
+        self._can_seek = bool(sf.SoundFile.seekable(decoder)) and (self._is_mp3 or self.frames is not None)
         # So many must come, or it is truncated.
         self._frames_told = self.frames
         place = door.tell()
@@ -96,22 +104,26 @@ class _File:
 
     def blocks(self, first: int = 0, count: int | None = None) -> Iterator[Block]:
         at = self._go_to(first)
-        end = None if count is None else first + count
+        # Behind the last sample there may be a tag, which a decoder takes for damage.
+        end = self.frames if count is None else first + count
         while end is None or at < end:
             block = self._read(None if end is None else end - at)
             if not len(block):
                 break
-            # What comes before `first` is there only where nobody can seek.
+            # What comes before `first` is there only where nobody can seek, or a run-up is needed.
             if at + len(block) > first:
                 yield block[max(0, first - at) :]
             at += len(block)
-        if self._frames_told is not None and at < (self._frames_told if end is None else end):
+        if self._frames_told is not None and at < (self._frames_told if count is None else first + count):
             self.is_truncated = True
+        elif self.format == "FLAC" and at == self._frames_told:
+            self.is_unclosed = self._door.size - self._door.furthest > _PADDING
 
     def _go_to(self, first: int) -> int:
-        if self._can_seek and self.frames is not None:
+        if self._can_seek:
+            run_up = round(_RUN_UP_SECONDS * self.sample_rate) if self._is_mp3 else 0
             try:
-                return int(self._decoder.seek(first))
+                return int(self._decoder.seek(max(0, first - run_up)))
             except sf.SoundFileError:
                 self._door.check()
         return self._begin_again()
@@ -124,7 +136,8 @@ class _File:
         return 0
 
     def _read(self, wanted: int | None) -> Block:
-        most = max(1, _BLOCK_SAMPLES // self.channels)
+        samples = _MP3_BLOCK_SAMPLES if self._is_mp3 and self.frames is None else _BLOCK_SAMPLES
+        most = max(1, samples // self.channels)
         try:
             block: Block = self._decoder.read(
                 most if wanted is None else min(most, wanted), dtype="float64", always_2d=True
@@ -136,9 +149,12 @@ class _File:
         return block
 
     def _compare_with_header(self) -> None:
-        if self.format == "MP3" and self.frames is not None:
-            slack = round(_SLACK_SECONDS * self.sample_rate)
-            self._frames_told = self.frames - slack if tells_length(self._door) else None
+        if self._is_mp3 and self.frames is not None:
+            self._frames_told = self.frames - round(_SLACK_SECONDS * self.sample_rate)
+            told = mp3_length(self._door)
+            self.is_unclosed = told is not None and told.goes_on
+        if self.format == "OGG":
+            self.is_unclosed = is_joined(self._door)
         length = wav_length(self._door)
         if length is None or not length.there:
             return
@@ -148,6 +164,19 @@ class _File:
 
 
 def _decoder(door: Door) -> _Decoder:
+    decoder = _decoder_at_beginning(door)
+    if decoder.format != "MP3" or door.seems_longer:
+        return decoder
+    place = door.tell()
+    if mp3_length(door) is None:
+        decoder.close()
+        door.seem_longer()
+        return _decoder_at_beginning(door)
+    door.seek(place)
+    return decoder
+
+
+def _decoder_at_beginning(door: Door) -> _Decoder:
     foreign = foreign_name(door)
     door.seek(0)
     try:

@@ -21,7 +21,10 @@ _FEWEST_FIELDS, _MOST_FIELDS = 8, 10
 _NUMBER = re.compile(r"\+?(?:\d{1,9}(?:\.\d*)?|\.\d+)(?:e[+-]?\d{1,2})?", re.IGNORECASE | re.ASCII)
 # Eleven days: beyond it, something else is written there.
 _LATEST = 1_000_000.0
+_NOTHING = "<NA>"
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\u2028\u2029]")
 _LONGEST_LINE = 10_000
+_NO_SPACES = "a name cannot have spaces"
 
 
 class Turn(NamedTuple):
@@ -43,12 +46,9 @@ def turns_of(rttm: os.PathLike[str] | str | Iterable[str]) -> list[Turn]:
     Raises:
         MediaError: it cannot be read, a line is none of RTTM's (said with its number), or there is no turn in it.
     """
-    turns = [
-        turn
-        for number, line in enumerate(_lines(rttm), start=1)
-        if (turn := _turn(line, number)) and turn.end > turn.start
-    ]
-    if not turns:
+    # Turns that last no time stay: who has no other ones must not vanish without a word.
+    turns = [turn for number, line in enumerate(_lines(rttm), start=1) if (turn := _turn(line, number))]
+    if not any(turn.end > turn.start for turn in turns):
         raise MediaError("The RTTM has no turns: there is not one SPEAKER line with a duration in it.")
     return turns
 
@@ -73,17 +73,22 @@ def _lines(rttm: os.PathLike[str] | str | Iterable[str]) -> Iterator[str]:
 def _turn(line: object, number: int) -> Turn | None:
     if not isinstance(line, str):
         raise _garbage(number, f"is {type(line).__name__}, not text")
-    fields = line.split()
+    fields = line.removeprefix("\ufeff").split()
     if not fields or fields[0].startswith(_COMMENTS) or fields[0] in _OTHER_KINDS:
         return None
     if fields[0] != "SPEAKER":
         raise _garbage(number, f"begins with {fields[0][:20]!r}, not with SPEAKER")
     if not _FEWEST_FIELDS <= len(fields) <= _MOST_FIELDS:
-        raise _garbage(number, f"has {len(fields)} fields, not 8 to 10 (a name cannot have spaces)")
+        raise _garbage(number, f"has {len(fields)} fields, not 8 to 10 ({_NO_SPACES})")
+    # Confidence and lookahead. What else stands there is the rest of a name, whose beginning several people may share.
+    if strange := [field for field in fields[8:] if field != _NOTHING and not _NUMBER.fullmatch(field)]:
+        raise _garbage(number, f"has {strange[0][:20]!r} behind the name ({_NO_SPACES})")
+    if _CONTROL.search(line):
+        raise _garbage(number, "has control characters")
     start, duration = (
         _microseconds(field, name, number) for field, name in ((fields[3], "start"), (fields[4], "duration"))
     )
-    if fields[7] == "<NA>":
+    if fields[7] == _NOTHING:
         raise _garbage(number, "has no speaker")
     return Turn(fields[1], fields[7], start, start + duration)
 

@@ -29,6 +29,8 @@ class SpeakerClip:
     """The speaker's name in the RTTM. Identification takes none that begins with `speaker_`, in any case."""
     pieces: tuple[tuple[float, float], ...]
     """Starts and ends in seconds, in the order of time."""
+    notes: tuple[str, ...] = ()
+    """What is to be told of it, and is no reason not to use it."""
 
     @property
     def seconds(self) -> float:
@@ -60,7 +62,8 @@ def clips_from_rttm(
         audio: the recording that it tells of.
         longest: seconds for each speaker, all pieces together.
         shortest: seconds of a piece; shorter ones are not used.
-        file_id: the recording's name in the RTTM. None is the only one there, or the audio file's name without suffix.
+        file_id: the recording's name in the RTTM. None is the only one there, or that of the audio file, whatever its
+            suffix and its capitals. Where the only one is another name, the clips have a note of it.
 
     Returns:
         One for each speaker in the order of appearance: what to cut, or a `Problem` where nobody can be heard alone.
@@ -69,15 +72,26 @@ def clips_from_rttm(
         MediaError: the RTTM has garbage, is of several recordings or of another one, or the audio cannot be read.
         ConfigurationError: the extra `[audio]` is missing.
     """
-    turns = _of_one_file(turns_of(rttm), PurePath(audio).stem, file_id)
-    length = _seconds(audio)
+    turns = _of_one_file(turns_of(rttm), PurePath(audio), file_id)
+    try:
+        length = _seconds(audio)
+    except MediaError as error:
+        named = str(error) if os.fspath(audio) in str(error) else f"{os.fspath(audio)}: {error}"
+        raise MediaError(named) from None
     last = max(turn.end for turn in turns) / _MICRO
     if last > length + max(_SLACK_SECONDS, _SLACK_SHARE * length):
         raise MediaError(
             f"The RTTM tells of {last:.1f} s, and the audio has {length:.1f} s. They are not of the same recording, "
             "or the audio is not complete."
         )
-    return pick(turns, longest=longest, shortest=shortest, until=length)
+    found = pick(turns, longest=longest, shortest=shortest, until=length)
+    if file_id is not None or _is_called(turns[0].file_id, PurePath(audio)):
+        return found
+    note = (
+        f"the RTTM tells of {turns[0].file_id!r}, and the audio is {PurePath(audio).name!r}; see that they are of the "
+        "same recording"
+    )
+    return [attrs.evolve(one, notes=(note,)) if isinstance(one, SpeakerClip) else one for one in found]
 
 
 def pick(
@@ -150,20 +164,29 @@ def _chosen(speaker: str, pieces: Sequence[_Piece], longest: int, shortest: int)
     return SpeakerClip(speaker, tuple((start / _MICRO, end / _MICRO) for start, end in sorted(chosen)))
 
 
-def _of_one_file(turns: Sequence[Turn], stem: str, file_id: str | None) -> Sequence[Turn]:
+def _of_one_file(turns: Sequence[Turn], audio: PurePath, file_id: str | None) -> Sequence[Turn]:
     there = list(dict.fromkeys(turn.file_id for turn in turns))
     if file_id is None:
-        file_id = there[0] if len(there) == 1 else stem
+        called = [name for name in there if _is_called(name, audio)]
+        file_id = next((names[0] for names in (there, called) if len(names) == 1), audio.stem)
     if file_id not in there:
         names = ", ".join(there[:_NAMES_SHOWN]) + (", …" if len(there) > _NAMES_SHOWN else "")
-        raise MediaError(f"The RTTM has no turns of {file_id!r}, only of: {names}. Say which with file_id.")
+        raise MediaError(f"The RTTM has no turns of {file_id!r}, only of: {names}. Say which it is (--file-id).")
     return [turn for turn in turns if turn.file_id == file_id]
+
+
+def _is_called(name: str, audio: PurePath) -> bool:
+    """Whether a name in an RTTM is that of a file, but for folders, suffixes and capitals."""
+    told = PurePath(name)
+    return bool({told.name.casefold(), told.stem.casefold()} & {audio.name.casefold(), audio.stem.casefold()})
 
 
 def _seconds(audio: os.PathLike[str]) -> float:
     from .recording import opened
 
     with opened(audio) as recording:
-        if recording.frames is not None:
-            return recording.frames / recording.sample_rate
+        frames = recording.frames
+        # A recording that breaks off is as long as what can be read of it, whatever its header tells.
+        if frames and sum(map(len, recording.blocks(frames - 1))):
+            return frames / recording.sample_rate
         return sum(len(block) for block in recording.blocks()) / recording.sample_rate

@@ -1,6 +1,6 @@
 """What the facts of a recording mean for a voiceprint: a table, and nothing else."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import attrs
@@ -9,10 +9,13 @@ from pyannote_voiceprint_async.endpoints import LONGEST_VOICEPRINT_SECONDS
 
 from .facts import AudioFacts
 
-__all__ = ["LONGEST_SECONDS", "SHORTEST_SECONDS", "Finding", "judge"]
+__all__ = ["LONGEST_SECONDS", "REPAIRABLE", "SHORTEST_SECONDS", "Finding", "judge", "refusal"]
 
 LONGEST_SECONDS = LONGEST_VOICEPRINT_SECONDS
 """What the API takes for a voiceprint."""
+
+REPAIRABLE = frozenset({"WAV", "WAVEX", "RF64"})
+"""Formats whose header can be told to be ignored."""
 
 # From here on the numbers are our own: where a voiceprint is hardly worth its price. The API documents no such limits.
 SHORTEST_SECONDS = 1.0
@@ -22,6 +25,8 @@ _SILENT_DBFS, _NEARLY_SILENT_DBFS = -60.0, -45.0
 _CLIPPED_SHARE = 0.001
 # A recording at its loudest touches full scale now and then; one sample in a thousand is a flattened voice.
 _LITTLE_SPEECH = 1.0
+# Of a voice. What hums in one channel alone is no voice that the other one takes away.
+_LOUD_PEAK = 0.05
 
 
 @attrs.frozen
@@ -48,6 +53,10 @@ def _has_sound(facts: AudioFacts) -> bool:
     return facts.seconds > 0 and facts.loudness_dbfs >= _SILENT_DBFS
 
 
+def _cancels_out(facts: AudioFacts) -> bool:
+    return facts.channels > 1 and facts.peak >= _LOUD_PEAK
+
+
 _RULES = (
     _Rule(
         "empty",
@@ -58,9 +67,16 @@ _RULES = (
     _Rule(
         "unclosed",
         True,
-        lambda facts: facts.is_unclosed,
-        "goes on after the {told_seconds:.1f} s that its header tells: its recording broke off; repair the "
-        "header: ffmpeg -ignore_length 1 -i FILE -c copy repaired.wav",
+        lambda facts: facts.is_unclosed and facts.format in REPAIRABLE,
+        "goes on after the {told_seconds:.1f} s that its header tells: its recording broke off; cut out a part "
+        "before that with start and end, or repair the header: ffmpeg -ignore_length 1 -i FILE -c copy repaired.wav",
+    ),
+    _Rule(
+        "unclosed",
+        True,
+        lambda facts: facts.is_unclosed and facts.format not in REPAIRABLE,
+        "goes on after the {told_seconds:.1f} s that its header tells, and who is heard there cannot be known; cut "
+        "out a part before that with start and end, or make it anew: ffmpeg -i FILE whole.flac",
     ),
     _Rule(
         "truncated",
@@ -73,13 +89,20 @@ _RULES = (
         "too_short",
         True,
         lambda facts: 0 < facts.seconds < SHORTEST_SECONDS,
-        "lasts {seconds:.2f} s; a voice needs at least 1 s, better 10: record more",
+        "lasts {seconds:.2f} s; a voice needs at least 1 s, better 10: give more of it",
     ),
     _Rule(
         "silent",
         True,
-        lambda facts: facts.seconds > 0 and not _has_sound(facts),
+        lambda facts: facts.seconds > 0 and not _has_sound(facts) and not _cancels_out(facts),
         "is silent ({loudness_dbfs:.0f} dBFS); see whether the right microphone, channel or part was recorded",
+    ),
+    _Rule(
+        "silent",
+        True,
+        lambda facts: facts.seconds > 0 and not _has_sound(facts) and _cancels_out(facts),
+        "is silent ({loudness_dbfs:.0f} dBFS) when its {channels} channels are mixed down to one, because they cancel "
+        "each other out; give one of them alone",
     ),
     _Rule(
         "nearly_silent",
@@ -111,12 +134,13 @@ _TOO_LONG = _Rule(
     True,
     # A lossy file has a few samples more than was put in.
     lambda facts: round(facts.seconds, 2) > LONGEST_SECONDS,
-    "lasts {seconds:.2f} s; a voiceprint takes at most 30 s: cut it with start and end, or have it trimmed",
+    "lasts {seconds:.2f} s; a voiceprint takes at most 30 s: "
+    "cut it with start and end in a list, or have it trimmed (enroll --trim)",
 )
 _TRIMMED = _TOO_LONG._replace(
     code="trimmed",
     is_fatal=False,
-    message="lasts {seconds:.1f} s; only the 30 s with most speech are used",
+    message="lasts {seconds:.1f} s; only the 30 s with most speech are used; see that only one person speaks there",
 )
 
 
@@ -131,3 +155,8 @@ def judge(facts: AudioFacts, *, trims: bool = False) -> tuple[Finding, ...]:
     said = attrs.asdict(facts)
     findings = [Finding(rule.code, rule.message.format(**said), rule.is_fatal) for rule in rules if rule.applies(facts)]
     return tuple(sorted(findings, key=lambda finding: not finding.is_fatal))
+
+
+def refusal(findings: Iterable[Finding]) -> str | None:
+    """Say all that is fatal, in one sentence as a finding has it; None where nothing is."""
+    return "; ".join(finding.message for finding in findings if finding.is_fatal) or None

@@ -1,4 +1,7 @@
-"""What the header of a WAV file tells of its length. libsndfile corrects lies in silence; people want to hear them."""
+"""What the header of a WAV or AIFF file tells of its length.
+
+libsndfile corrects lies in silence; people want to hear them.
+"""
 
 import struct
 from typing import NamedTuple
@@ -9,24 +12,32 @@ __all__ = ["WavLength", "wav_length"]
 
 # Writers that cannot seek leave the largest number there, or nearly: 0xFFFFFFFF (ffmpeg), 0x7FFFF000 (sox), …
 _STREAMED = 0x7FFF_0000
-_WIDE_KINDS = {b"RF64", b"BW64"}
+# What a file of chunks begins with, and in which order its numbers have their bytes.
+_KINDS = {b"RIFF": "<", b"RF64": "<", b"BW64": "<", b"RIFX": ">", b"FORM": ">"}
+_FORMS = {b"WAVE", b"AIFF", b"AIFC"}
+# Where its samples are, and how many bytes of something else stand before them.
+_SAMPLES = {b"data": 0, b"SSND": 8}
 _ELSEWHERE = 0xFFFF_FFFF
 # Some writers fill up the last block of the disk.
 _PADDING = 4096
 _MOST_CHUNKS = 1000
+_BLOCK = 64 * 1024
 _CHUNK_HEAD = 8
 _FIRST_PRINTABLE, _LAST_PRINTABLE = 0x20, 0x7E
+# What often stands behind the samples, and no samples spell by chance: believed even where it is cut off.
+_WELL_KNOWN = {b"LIST", b"id3 ", b"ID3 ", b"bext", b"iXML", b"_PMX"}
 
 
 class WavLength(NamedTuple):
-    """The samples of a WAV file, in bytes."""
+    """The samples of a file, in bytes."""
 
     told: int
     """What the header says."""
     there: int
     """What comes after it."""
     is_followed: bool
-    """Whether another chunk stands where the samples are said to end, or next to nothing: the header is believed."""
+    """Whether another chunk stands where the samples are said to end, or zeros, or next to nothing: the header is
+    believed."""
 
     @property
     def is_truncated(self) -> bool:
@@ -40,20 +51,21 @@ class WavLength(NamedTuple):
 
 
 def wav_length(door: Door) -> WavLength | None:
-    """Compare what is told with what is there; None where the file is no WAV, or tells no length."""
+    """Compare what is told with what is there; None where the file is no WAV or AIFF, or tells no length."""
     door.seek(0)
     kind, _, form = struct.unpack("<4sI4s", door.read(12).ljust(12, b"\0"))
-    if form != b"WAVE" or kind not in (b"RIFF", *_WIDE_KINDS):
+    if kind not in _KINDS or form not in _FORMS:
         return None
+    chunk = struct.Struct(f"{_KINDS[kind]}4sI")
     wide: int | None = None
     for _ in range(_MOST_CHUNKS):
         head = door.read(_CHUNK_HEAD)
         if len(head) < _CHUNK_HEAD:
             return None
-        name, told = struct.unpack("<4sI", head)
-        if name == b"data":
+        name, told = chunk.unpack(head)
+        if name in _SAMPLES:
             told = wide if wide is not None and told == _ELSEWHERE else told
-            return _data_length(door, told, is_wide=wide is not None)
+            return _data_length(door, told, _SAMPLES[name], chunk, is_wide=wide is not None)
         begin = door.tell()
         if name == b"ds64":
             # The size of the whole, then that of the samples, 64 bits each.
@@ -62,11 +74,30 @@ def wav_length(door: Door) -> WavLength | None:
     return None
 
 
-def _data_length(door: Door, told: int, *, is_wide: bool) -> WavLength | None:
+def _data_length(door: Door, told: int, before: int, chunk: struct.Struct, *, is_wide: bool) -> WavLength | None:
     begin = door.tell()
     there = door.size - begin
-    if there < told and told >= _STREAMED and not is_wide:
+    if (there < told and told >= _STREAMED and not is_wide) or told < before:
         return None
-    door.seek(begin + told + told % 2)
-    has_name = all(_FIRST_PRINTABLE <= byte <= _LAST_PRINTABLE for byte in door.read(4))
-    return WavLength(told, there, is_followed=has_name or there - told <= _PADDING)
+    after = begin + told + told % 2
+    is_followed = (
+        there - told <= _PADDING or _is_chunk(door, after, chunk) or (told > before and _is_zeros(door, after))
+    )
+    return WavLength(max(0, told - before), max(0, there - before), is_followed)
+
+
+def _is_zeros(door: Door, place: int) -> bool:
+    """Whether nothing but zeros follows: nobody speaks there, whether it is padding or not."""
+    door.seek(place)
+    while block := door.read(_BLOCK):
+        if block.count(0) < len(block):
+            return False
+    return True
+
+
+def _is_chunk(door: Door, place: int, chunk: struct.Struct) -> bool:
+    """Whether one begins there, and ends inside the file: four letters alone may be samples."""
+    door.seek(place)
+    name, size = chunk.unpack(door.read(_CHUNK_HEAD).ljust(_CHUNK_HEAD, b"\0"))
+    is_name = all(_FIRST_PRINTABLE <= byte <= _LAST_PRINTABLE for byte in name)
+    return name in _WELL_KNOWN or (is_name and place + _CHUNK_HEAD + size <= door.size)

@@ -54,7 +54,7 @@ def waveform_of(given: Mapping[str, Any]) -> Waveform:
     """
     if set(given) != _KEYS:
         names = ", ".join(sorted(map(repr, given))) or "nothing"
-        raise MediaError(f"A waveform is a mapping with 'waveform' and 'sample_rate'; this one has {names}.")
+        raise MediaError(f"A waveform is a mapping with 'waveform' and 'sample_rate' alone; this one has {names}.")
     return Waveform(_samples(given["waveform"]), _rate(given["sample_rate"]))
 
 

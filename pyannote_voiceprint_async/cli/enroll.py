@@ -24,11 +24,11 @@ from pyannote_voiceprint_async.errors import ConfigurationError, LedgerError, Vo
 from .asked import Asked
 from .exit_codes import ExitCode, Failure
 from .follower import Follower
-from .options import Common, common_options, model_option
+from .options import Common, common_options, model_option, preflight_option
 from .output import Output, json_line, output_to
 from .retyped import retyped
 from .session import connected, ended_by_signals, new_client, run_alone
-from .summary import failures, foreseen, next_commands, paid, standing
+from .summary import failures, foreseen, left_out, next_commands, paid, standing
 from .words import count, euros
 
 __all__ = ["enroll"]
@@ -54,7 +54,11 @@ class _Command(click.Command):
 )
 @click.option("--out", type=_FILE, metavar="FILE", help="Write the whole ledger here, as .jsonl, .csv or .json.")
 @click.option("--report", type=_FILE, metavar="FILE.json", help="Write the summary here as JSON.")
-@click.option("--dry-run", is_flag=True, help="Say what a run would do and cost; nothing is sent or changed.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Say what a run would do and cost, by the same exit codes; nothing is sent or changed.",
+)
 @click.option("--retry-failed", metavar="[=TEXT]", help="Try rows again that failed, or failed with TEXT in the error.")
 @click.option("--retry-expired", is_flag=True, help="Pay rows again whose output was deleted before it was read.")
 @click.option(
@@ -70,8 +74,12 @@ class _Command(click.Command):
 @click.option("--allow-shared-audio", is_flag=True, help="One recording may have several labels; it is paid once.")
 @click.option("--label-column", metavar="NAME", help="The list's column of labels, if it is not `label`.")
 @click.option("--source-column", metavar="NAME", help="The list's column of sources, if it is not `source`.")
-@click.option("--no-preflight", "preflight", flag_value=False, default=True, help="Send files without looking at them.")
-@click.option("--trim", is_flag=True, help="Take the best 30 s of files that are longer.")
+@preflight_option
+@click.option(
+    "--trim",
+    is_flag=True,
+    help="Take the best 30 s of whole files that are longer; see that only one person speaks there.",
+)
 @click.option("--new-key", is_flag=True, help="The key is another one of the same team than the ledger was made with.")
 @model_option
 @common_options
@@ -191,8 +199,10 @@ def _summary(asked: Asked, report: Report, again: partial[str], *wheres: str | N
 def _rehearse(asked: Asked) -> None:
     client, options = _client_to_rehearse(asked)
 
-    async def ask(output: Output) -> None:
+    async def ask(output: Output) -> ExitCode:
         found = await rehearse(client, asked.rows(), asked.ledger, options, asked.limit)
+        for problem in found.problems:
+            output.say(left_out(problem))
         for note in found.notes:
             output.say(f"{note.label}: {note.message}")
         for line in foreseen(found, asked.limit, is_sandbox=asked.common.sandbox):
@@ -200,8 +210,9 @@ def _rehearse(asked: Asked) -> None:
         if asked.report is not None:
             with private_file(asked.report) as file:
                 file.write(json.dumps(found.to_dict(), indent=2) + "\n")
+        return ExitCode.WELL if found.is_complete else ExitCode.SOME_FAILED
 
-    run_alone(asked.common, ask)
+    sys.exit(run_alone(asked.common, ask))
 
 
 def _client_to_rehearse(asked: Asked) -> tuple[AsyncVoiceprintClient, Options]:

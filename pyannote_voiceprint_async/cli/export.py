@@ -34,8 +34,8 @@ def export(ledger: Path, form: Format | None, out: Path | None, model: str | Non
     """Write the voiceprints of a ledger into a private file.
 
     It works during a run. jsonl and csv have all rows: label, source (a URL without its query), status, job_id, model,
-    voiceprint, created_at, warnings, error, and the further columns of the list. json has the voiceprints alone,
-    ready for identification, and refuses to mix models.
+    voiceprint, created_at, warnings (of the look at the file, too), error, start and end (what was cut out), and the
+    further columns of the list. json has the voiceprints alone, ready for identification, and refuses to mix models.
     """
     form = form or (None if out is None else format_of(out)) or "jsonl"
     # Not `speakers.csv`: that is the list itself.

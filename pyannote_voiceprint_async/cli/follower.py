@@ -14,12 +14,14 @@ from pyannote_voiceprint_async.enrollment import (
     Resumed,
     RowExpired,
     RowFailed,
+    RowLeftOut,
     RowNoted,
     RowSucceeded,
     RowUncertain,
 )
 
 from .output import Output
+from .summary import left_out
 from .words import duration
 
 __all__ = ["Follower"]
@@ -84,7 +86,8 @@ class Follower:
         """Say how far it is."""
         progress = self._run.progress
         if not progress.total:
-            return f"Reading the list: {progress.read} rows"
+            listening = f", listening to {progress.listening_to}" if progress.listening_to else ""
+            return f"Reading the list: {progress.read} rows{listening}"
         return ", ".join(self._parts())
 
     async def _take_all(self) -> None:
@@ -100,6 +103,8 @@ class Follower:
         elif isinstance(event, Resumed) and self._told_pause:
             self._told_pause = False
             await self._output.announce("It goes on.")
+        elif isinstance(event, RowLeftOut):
+            await self._output.announce(left_out(event.problem))
         elif isinstance(event, RowNoted):
             await self._output.announce(f"{event.label}: {event.message}")
         elif (self._tells_rows or self._run.progress.total <= _SHORT_LIST) and (said := _said(event)):

@@ -13,10 +13,13 @@ from pyannote_voiceprint_async.enrollment.sources import expand
 from pyannote_voiceprint_async.errors import MediaError
 
 from .exit_codes import ExitCode
-from .output import json_line
+from .output import json_line, printable
 from .sources import check_all
 
 __all__ = ["inspect"]
+
+# What is measured has no more.
+_DIGITS = 4
 
 
 @click.command()
@@ -25,8 +28,9 @@ def inspect(files: tuple[str, ...]) -> None:
     """Say what audio files are, and what is wrong with them. Nothing is sent.
 
     FILE is a file, a directory or a pattern. Each gives one line of JSON: what is measured (seconds, sample_rate,
-    channels, format, peak, loudness_dbfs, speech_seconds, …) and `findings`, each with code, message and is_fatal. The
-    exit code is 1 if any finding is fatal: `enroll` would refuse the file. It needs the extra `[audio]`.
+    channels, format, peak, loudness_dbfs, speech_seconds, told_seconds by the header, …) and `findings`, each with
+    code, message and is_fatal. A verdict for people goes to stderr. The exit code is 1 if any finding is fatal:
+    `enroll` would refuse the file. It needs the extra `[audio]`.
     """
     paths = _found(files)
     is_well = True
@@ -34,6 +38,7 @@ def inspect(files: tuple[str, ...]) -> None:
         record = _record(path)
         is_well &= not any(finding["is_fatal"] for finding in record["findings"])
         click.echo(json_line(record))
+        click.echo(printable(_verdict(record)), err=True)
     sys.exit(ExitCode.WELL if is_well else ExitCode.SOME_FAILED)
 
 
@@ -55,7 +60,23 @@ def _record(path: Path) -> dict[str, Any]:
         facts = look_at(path)
     except MediaError as error:
         return record | {"findings": [_finding("unreadable", str(error), is_fatal=True)]}
-    return record | attrs.asdict(facts) | {"findings": [attrs.asdict(finding) for finding in judge(facts)]}
+    return record | _rounded(attrs.asdict(facts)) | {"findings": [attrs.asdict(finding) for finding in judge(facts)]}
+
+
+def _rounded(facts: dict[str, Any]) -> dict[str, Any]:
+    return {name: round(value, _DIGITS) if isinstance(value, float) else value for name, value in facts.items()}
+
+
+def _verdict(record: dict[str, Any]) -> str:
+    """Say in one line whether `enroll` takes it, and why not."""
+    findings = record["findings"]
+    said = "; ".join(finding["message"].removesuffix(".") for finding in findings)
+    if any(finding["is_fatal"] for finding in findings):
+        return f"{record['file']}: would be refused: {said}."
+    heard = (
+        f", {record['seconds']:.1f} s, {record['speech_seconds']:.1f} s of them speech" if "seconds" in record else ""
+    )
+    return f"{record['file']}: {'good' if not findings else 'goes'}{heard}{f'; but it {said}' if findings else ''}."
 
 
 def _finding(code: str, message: str, *, is_fatal: bool) -> dict[str, Any]:

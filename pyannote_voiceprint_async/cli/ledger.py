@@ -20,7 +20,7 @@ from .words import count
 __all__ = ["ledger"]
 
 # Only a run itself knows these.
-_OF_A_RUN = ("invalid", "forgotten", "replaced", "jobs", "unsaved_jobs", "interrupted", "stopped_by")
+_OF_A_RUN = ("forgotten", "replaced", "jobs", "unsaved_jobs", "notes", "problems", "interrupted", "stopped_by")
 
 
 @click.group()

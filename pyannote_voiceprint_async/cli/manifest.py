@@ -4,7 +4,7 @@ import csv
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -13,9 +13,10 @@ import click
 from pyannote_voiceprint_async.enrollment import Problem, Row, rows_from_rttm
 from pyannote_voiceprint_async.enrollment.pieces import listed
 from pyannote_voiceprint_async.enrollment.private_file import is_same, private_file
-from pyannote_voiceprint_async.errors import ConfigurationError
+from pyannote_voiceprint_async.enrollment.sources import is_url
+from pyannote_voiceprint_async.errors import ConfigurationError, MediaError
 
-from .exit_codes import ExitCode, Failure
+from .exit_codes import ExitCode, WrongUsage
 from .words import count
 
 __all__ = ["manifest"]
@@ -33,37 +34,59 @@ def manifest() -> None:
 @click.argument("rttm", type=_FILE, metavar="FILE.rttm")
 @click.option("--audio", type=_FILE, required=True, metavar="FILE", help="The recording that the RTTM tells of.")
 @click.option("--out", type=_FILE, metavar="FILE.csv", help="Write the list here; else to stdout.")
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
 @click.option("--label", "labels", multiple=True, metavar="OLD=NEW", help="Call a speaker so; may be given repeatedly.")
 @click.option("--file-id", metavar="NAME", help="The recording's name in an RTTM of several; else that of the audio.")
-def from_rttm(rttm: Path, audio: Path, out: Path | None, labels: Sequence[str], file_id: str | None) -> None:
+def from_rttm(  # noqa: PLR0913 - what a person may say
+    rttm: Path,
+    audio: Path,
+    *,
+    out: Path | None,
+    force: bool,
+    labels: Sequence[str],
+    file_id: str | None,
+) -> None:
     """Make a list of the speakers of a recording whose turns are known, as diarization writes them.
 
     Of each speaker the longest turns are taken that overlap nobody, up to 30 seconds together. `start` and `end` are
-    their seconds in the recording; `enroll` cuts them out. The exit code is 1 if somebody cannot be heard alone.
+    their seconds in the recording; `enroll` cuts them out. The exit code is 1 if somebody cannot be heard alone, and 2
+    if something is wrong, so that there is no list.
 
     Identification takes no label that begins with `speaker_`: SPEAKER_00 of meeting.wav is called `meeting SPEAKER_00`,
     unless --label has a better name. It needs the extra `[audio]`.
     """
-    given = dict(map(_renaming, labels))
-    if out is not None and (is_same(out, rttm) or is_same(out, audio)):
-        raise click.UsageError(f"--out {out} is read by this command; give another file.")
-    found = rows_from_rttm(rttm, audio, labels=given, file_id=file_id)
+    given = _renamings(labels)
+    _check(rttm, audio, out, force=force)
+    try:
+        found = rows_from_rttm(rttm, audio, labels=given, file_id=file_id)
+    except MediaError as error:
+        raise WrongUsage(str(error)) from None
     rows = [one for one in found if isinstance(one, Row)]
     problems = [one for one in found if isinstance(one, Problem)]
     for problem in problems:
         click.echo(f"Left out: {problem.label} {problem.message}.", err=True)
+    for note in dict.fromkeys(note for row in rows for note in row.notes):
+        click.echo(f"Note: {note}, and say so with --file-id.", err=True)
     if not rows:
-        raise Failure("There is nobody to be listed.")
-    folder = Path.cwd() if out is None else out.absolute().parent
-    if out is None:
-        _write(sys.stdout, rows, folder)
-    else:
-        try:
-            with private_file(out) as file:
-                _write(file, rows, folder)
-        except OSError as exc:
-            raise ConfigurationError(f"--out {out} cannot be written ({exc.strerror or exc}).") from None
-        click.echo(f"{count(len(rows), 'speaker')} in {out}.", err=True)
+        raise WrongUsage("There is nobody to be listed: nothing was written.")
+    _write_to(out, rows)
+    _tell_names(rows, given)
+    sys.exit(ExitCode.SOME_FAILED if problems else ExitCode.WELL)
+
+
+def _check(rttm: Path, audio: Path, out: Path | None, *, force: bool) -> None:
+    if out is not None and (is_same(out, rttm) or is_same(out, audio)):
+        raise click.UsageError(f"--out {out} is read by this command; give another file.")
+    if out is not None and not force and out.is_file() and out.stat().st_size:
+        raise ConfigurationError(
+            f"--out {out} is there already, and may have been corrected by hand. Give another file, or write over it "
+            "(--force)."
+        )
+    if not _is_utf8(audio):
+        raise ConfigurationError(f"--audio {_shown(audio)}: its name is no UTF-8, and no list can hold it; rename it.")
+
+
+def _tell_names(rows: Iterable[Row], given: Mapping[str, str]) -> None:
     for row in rows:
         speaker = row.extra["speaker"]
         if speaker not in given and row.label != speaker:
@@ -72,7 +95,14 @@ def from_rttm(rttm: Path, audio: Path, out: Path | None, labels: Sequence[str], 
                 f"To give a better one: --label {shlex.quote(f'{speaker}=NAME')}",
                 err=True,
             )
-    sys.exit(ExitCode.SOME_FAILED if problems else ExitCode.WELL)
+
+
+def _renamings(texts: Iterable[str]) -> dict[str, str]:
+    given: dict[str, str] = {}
+    for old, new in map(_renaming, texts):
+        if given.setdefault(old, new) != new:
+            raise click.UsageError(f"--label gives {old} two names, {given[old]!r} and {new!r}; give one of them.")
+    return given
 
 
 def _renaming(text: str) -> tuple[str, str]:
@@ -82,10 +112,41 @@ def _renaming(text: str) -> tuple[str, str]:
     return old.strip(), new.strip()
 
 
+def _write_to(out: Path | None, rows: Sequence[Row]) -> None:
+    if out is None:
+        _write(sys.stdout, rows, Path.cwd())
+        return
+    try:
+        with private_file(out) as file:
+            _write(file, rows, out.absolute().parent)
+    except OSError as exc:
+        raise ConfigurationError(f"--out {out} cannot be written ({exc.strerror or exc}).") from None
+    click.echo(f"{count(len(rows), 'speaker')} in {out}.", err=True)
+
+
 def _write(file: TextIO, rows: Iterable[Row], folder: Path) -> None:
     table = csv.writer(file, lineterminator="\n")
     table.writerow(_COLUMNS)
     for row in rows:
         # Seconds only tell people how much there is: `enroll` passes them through.
         seconds = sum(end - start for start, end in row.pieces if end is not None)
-        table.writerow([row.label, os.path.relpath(row.source, folder), *listed(row.pieces), f"{seconds:.2f}"])
+        table.writerow([row.label, _from_folder(Path(row.source), folder), *listed(row.pieces), f"{seconds:.2f}"])
+
+
+def _from_folder(audio: Path, folder: Path) -> str:
+    """Give the way from the list to the recording. Links are followed first: `..` behind one leads elsewhere."""
+    place = os.path.relpath(audio.parent.resolve() / audio.name, folder.resolve())
+    # A list takes white space from around its cells, and what looks like a URL for one.
+    return os.path.join(os.curdir, place) if is_url(place) or place != place.strip() else place  # noqa: PTH118
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        os.fspath(path.absolute()).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _shown(path: Path) -> str:
+    return os.fsencode(path).decode(errors="replace")

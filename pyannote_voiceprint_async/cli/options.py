@@ -11,7 +11,7 @@ import click
 from pyannote_voiceprint_async.errors import ConfigurationError
 from pyannote_voiceprint_async.settings import RateLimit
 
-__all__ = ["Common", "common_options", "model_option", "timeout_option"]
+__all__ = ["Common", "common_options", "model_option", "preflight_option", "timeout_option"]
 
 _RATE_LIMIT = re.compile(r"([0-9]+)/([0-9]+(?:\.[0-9]+)?)", re.ASCII)
 
@@ -63,6 +63,10 @@ _OPTIONS = [
 
 model_option = click.option(
     "--model", default="precision-2", show_default=True, help="The voiceprint model; never mix models."
+)
+
+preflight_option = click.option(
+    "--no-preflight", "preflight", flag_value=False, default=True, help="Send files without looking at them."
 )
 
 

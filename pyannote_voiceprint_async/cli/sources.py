@@ -8,7 +8,8 @@ import attrs
 import click
 
 from pyannote_voiceprint_async.endpoints import LARGEST_VOICEPRINT_AUDIO
-from pyannote_voiceprint_async.enrollment.examine import file_problem, url_problem
+from pyannote_voiceprint_async.enrollment.examine import file_problem, heard_of, url_problem
+from pyannote_voiceprint_async.enrollment.preflight import BLIND, Preflight
 from pyannote_voiceprint_async.enrollment.rows import Problem
 from pyannote_voiceprint_async.enrollment.sources import distinct_labels, expand, is_url, same_source
 from pyannote_voiceprint_async.masking import mask_url
@@ -24,6 +25,8 @@ class Recording:
     """Short, and different from all others of the command."""
     source: Path | str
     """A file, or a URL."""
+    notes: tuple[str, ...] = ()
+    """What is to be told of it, and is no reason not to send it."""
 
     @property
     def shown(self) -> str:
@@ -31,8 +34,12 @@ class Recording:
         return _shown(self.source)
 
 
-def find_recordings(arguments: Iterable[str]) -> list[Recording]:
+def find_recordings(arguments: Iterable[str], preflight: Preflight | None = None) -> list[Recording]:
     """Give what the arguments stand for, in their order; what is named twice is there once.
+
+    Args:
+        arguments: files, directories, patterns and URLs.
+        preflight: how files are looked at; None is not at all.
 
     Raises:
         click.UsageError: something cannot be sent; it says all that is wrong at once.
@@ -45,11 +52,11 @@ def find_recordings(arguments: Iterable[str]) -> list[Recording]:
                 problems.append(problem)
             elif not isinstance(found, Problem):
                 sources.setdefault(same_source(found), found)
+    found_ones = list(sources.values())
+    notes = [_notes(source, preflight, problems) for source in found_ones]
     check_all(problems)
-    recordings = list(sources.values())
-    return [
-        Recording(label, source) for label, source in zip(distinct_labels(recordings, _shown), recordings, strict=True)
-    ]
+    labels = distinct_labels(found_ones, _shown)
+    return _with_blindness_told(map(Recording, labels, found_ones, notes), preflight)
 
 
 def check_all(problems: Sequence[str]) -> None:
@@ -60,6 +67,26 @@ def check_all(problems: Sequence[str]) -> None:
     """
     if problems:
         raise click.UsageError("Nothing was sent:\n" + "\n".join(f"  {problem}" for problem in problems))
+
+
+def _notes(source: Path | str, preflight: Preflight | None, problems: list[str]) -> tuple[str, ...]:
+    """Look at a file as `enroll` does."""
+    if preflight is None or not preflight.looks or isinstance(source, str):
+        return ()
+    heard = heard_of(source, source.stat(), (), preflight.listen)
+    if isinstance(heard, str):
+        problems.append(f"{_shown(source)}: {heard}")
+        return ()
+    return heard.notes or ()
+
+
+def _with_blindness_told(recordings: Iterable[Recording], preflight: Preflight | None) -> list[Recording]:
+    """Tell once that files are not looked at, where that was wanted."""
+    found = list(recordings)
+    first = next((at for at, recording in enumerate(found) if isinstance(recording.source, Path)), None)
+    if preflight is not None and preflight.is_blind and first is not None:
+        found[first] = attrs.evolve(found[first], notes=(BLIND,))
+    return found
 
 
 def _problem(found: Path | str | Problem) -> str | None:

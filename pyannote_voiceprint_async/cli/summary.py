@@ -4,13 +4,13 @@ import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pyannote_voiceprint_async.enrollment import Report
+from pyannote_voiceprint_async.enrollment import Problem, Report
 from pyannote_voiceprint_async.enrollment.rehearsal import Rehearsal
 from pyannote_voiceprint_async.settings import RateLimit
 
 from .words import count, duration, euros
 
-__all__ = ["failures", "foreseen", "next_commands", "paid", "standing"]
+__all__ = ["failures", "foreseen", "left_out", "next_commands", "paid", "standing"]
 
 _MOST_TEXTS = 20
 
@@ -29,7 +29,7 @@ def standing(report: Report) -> Iterator[str]:
         "not sent": report.pending,
     }
     begin = "Interrupted: " if report.interrupted else "All well: " if report.is_complete else ""
-    parts = [f"{report.succeeded} of {count(report.rows, 'row')} with a voiceprint"]
+    parts = [f"{report.succeeded} of {count(report.rows + report.invalid, 'row')} with a voiceprint"]
     yield begin + ", ".join(parts + [f"{many} {what}" for what, many in without.items() if many]) + "."
     if report.invalid:
         yield f"Left out because they are wrong: {count(report.invalid, 'row')}."
@@ -40,6 +40,11 @@ def standing(report: Report) -> Iterator[str]:
         )
     if report.forgotten:
         yield f"Left out because somebody had them erased (`ledger forget`): {count(report.forgotten, 'row')}."
+
+
+def left_out(problem: Problem) -> str:
+    """Say which row is left out, as a refused list says it."""
+    return f"Left out: {problem}"
 
 
 def paid(report: Report, price: str | None = None) -> Iterator[str]:
@@ -112,7 +117,8 @@ def foreseen(found: Rehearsal, limit: RateLimit, *, is_sandbox: bool) -> Iterato
         "are wrong, and would be left out": found.invalid,
         "were erased, and would be left out": found.forgotten,
     }
-    yield f"Nothing was sent, and nothing was changed. The list has {count(found.rows, 'row')}:"
+    rows = found.rows + found.invalid + found.forgotten
+    yield f"Nothing was sent, and nothing was changed. The list has {count(rows, 'row')}:"
     yield from (f"{many:>7} {what}" for what, many in parts.items() if many)
     price = "in the sandbox, nothing is paid" if is_sandbox else euros(found.jobs)
     uploads = f", {count(found.uploads, 'file')} uploaded first" if found.uploads else ""

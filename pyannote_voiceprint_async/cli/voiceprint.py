@@ -8,11 +8,12 @@ from pathlib import Path
 import click
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
+from pyannote_voiceprint_async.enrollment.preflight import Preflight
 
 from .enrollment import Enrollment
 from .exit_codes import ExitCode
-from .options import Common, common_options, model_option, timeout_option
-from .output import Output
+from .options import Common, common_options, model_option, preflight_option, timeout_option
+from .output import Output, printable
 from .session import run
 from .sources import Recording, find_recordings
 from .words import count
@@ -28,20 +29,33 @@ __all__ = ["voiceprint"]
     metavar="FILE.jsonl",
     help="Append the results to this file, which only you may read, instead of stdout.",
 )
+@preflight_option
 @model_option
 @timeout_option("How long to wait for each job, once it is submitted; it goes on after that.")
 @common_options
-def voiceprint(common: Common, sources: tuple[str, ...], out: Path | None, model: str, timeout: float) -> None:
+def voiceprint(  # noqa: PLR0913 - what a person may say
+    common: Common,
+    *,
+    sources: tuple[str, ...],
+    out: Path | None,
+    preflight: bool,
+    model: str,
+    timeout: float,
+) -> None:
     """Make voiceprints of recordings.
 
     One speaker each, at most 30 seconds. SOURCE is a file, a directory (searched for audio, with all directories in
-    it), or a URL that starts with http://, https:// or media://. What is named twice is sent once.
+    it), or a URL that starts with http://, https:// or media://. What is named twice is sent once. With the extra
+    `[audio]`, files are looked at before anything is sent, as `enroll` does.
 
     Each source gives one line of JSON: label, source (a URL without its query), status, job_id, model, voiceprint,
     warnings, error. The status is succeeded, failed, canceled, submitted (its job goes on: fetch it with
     `pyannote-voiceprint job ID`), or unknown (a job may exist: look with `pyannote-voiceprint jobs`).
     """
-    recordings = find_recordings(sources)
+    recordings = find_recordings(sources, Preflight.of(is_wanted=preflight, trims=False))
+    for recording in recordings:
+        for note in recording.notes:
+            click.echo(printable(f"{recording.label}: {note}"), err=True)
     sys.exit(run(common, partial(_voiceprint, recordings=recordings, model=model, timeout=timeout), out))
 
 

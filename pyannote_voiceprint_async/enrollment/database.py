@@ -68,18 +68,21 @@ def connect_to_read(path: Path, *, application: int, steps: Sequence[Step]) -> s
     Args:
         path: the file.
         application: as for `connect`.
-        steps: the schema; only the first one must be there, because readers ask for nothing that came later.
+        steps: the schema; only the first one must be there, because readers ask for nothing that came later, or look
+            first whether it is there.
 
     Raises:
         LedgerError: it is missing, something else, damaged, or of a later version.
     """
     try:
         path.stat()  # its reasons are better than SQLite's
-        uri = f"{Path(os.path.realpath(path)).as_uri()}?mode=ro"
+        # Who may not write at all leaves files of SQLite's own behind when it is the last one to close.
+        uri = f"{Path(os.path.realpath(path)).as_uri()}?mode=rw"
         connection = sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
     except (OSError, sqlite3.Error) as exc:
         raise _unusable(path, exc) from None
     try:
+        connection.execute("PRAGMA query_only = ON")
         done = _steps_done(connection, path, application, steps)
     except sqlite3.Error as exc:
         connection.close()

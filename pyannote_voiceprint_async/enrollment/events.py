@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
+from pyannote_voiceprint_async.errors import Problem
 from pyannote_voiceprint_async.models import Voiceprint
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Resumed",
     "RowExpired",
     "RowFailed",
+    "RowLeftOut",
     "RowNoted",
     "RowSubmitted",
     "RowSucceeded",
@@ -34,6 +36,14 @@ class RowNoted:
     """The row."""
     message: str
     """What it is, and what to do. It begins in lower case: it goes on after the label."""
+
+
+@attrs.frozen
+class RowLeftOut:
+    """A row is wrong, and is left out (`skip_invalid`). It is told once, as `RowNoted` is."""
+
+    problem: Problem
+    """What is wrong, whose row it is, and its line."""
 
 
 @attrs.frozen
@@ -104,7 +114,7 @@ class Report:
     """How the rows of a list stand. What is counted is rows, but where it says jobs."""
 
     rows: int = 0
-    """All rows of this run's list."""
+    """All rows of this run's list, but for those that are left out."""
     succeeded: int = 0
     """With a voiceprint, of this run or an earlier one."""
     failed: int = 0
@@ -137,6 +147,10 @@ class Report:
     """Labels by the ids of jobs that could not be written into the ledger: the disk was full. Keep them."""
     failures: Mapping[str, int] = attrs.field(factory=dict)
     """How many rows failed with which text; the most frequent first."""
+    notes: tuple[RowNoted, ...] = ()
+    """What this run told of recordings."""
+    problems: tuple[Problem, ...] = ()
+    """What is wrong with the rows that this run left out; the first thousand."""
     interrupted: bool = False
     """It was stopped before its end."""
     stopped_by: str | None = None
@@ -166,6 +180,8 @@ class Progress:
 
     read: int = 0
     """Rows of the list that were read so far."""
+    listening_to: str | None = None
+    """Which file is being looked at, by its name: hours of audio take their time."""
     total: int = 0
     """Rows of the list, once it is read."""
     succeeded: int = 0
@@ -183,5 +199,14 @@ class Progress:
 
 
 Event: TypeAlias = (
-    RowNoted | RowSubmitted | RowSucceeded | RowFailed | RowUncertain | RowExpired | Paused | Resumed | Finished
+    RowLeftOut
+    | RowNoted
+    | RowSubmitted
+    | RowSucceeded
+    | RowFailed
+    | RowUncertain
+    | RowExpired
+    | Paused
+    | Resumed
+    | Finished
 )

@@ -19,7 +19,7 @@ from pyannote_voiceprint_async.errors import InvalidRequestError, MediaError
 from pyannote_voiceprint_async.masking import mask_url
 from pyannote_voiceprint_async.models import VoiceprintRequest
 
-from .pieces import Pieces, pieces_problem
+from .pieces import Pieces, is_whole, pieces_problem
 from .preflight import Heard, changed_at
 from .presigned import url_expires_at, url_identity
 from .rows import Problem, Row
@@ -30,7 +30,9 @@ __all__ = [
     "Examined",
     "examine",
     "file_problem",
+    "heard_of",
     "is_reserved",
+    "label_problem",
     "shown_label",
     "url_problem",
 ]
@@ -56,7 +58,7 @@ class Examined:
     """A speaker of whom nothing is known to be wrong."""
 
     row: Row
-    """As it came; only its label has no white space around it."""
+    """As it came; only its label has no white space around it, and all of a file has no pieces."""
     identity: str = attrs.field(repr=mask_url)
     """What is equal for the same recording: `url:…`, `sha256:…` of a file's bytes, `samples:…` of a part of it, or
     `id:…` for what only `resolve` understands."""
@@ -72,8 +74,8 @@ class Examined:
     """When the file was changed last, see `changed_at`."""
     pieces: Pieces = ()
     """What is cut out of the file before it is sent; nothing sends all of it."""
-    notes: tuple[str, ...] = ()
-    """What is to be told of it."""
+    notes: tuple[str, ...] | None = ()
+    """What was found in its file; None where an earlier run found it, and told it."""
     expires_at: float | None = None
     """When a presigned URL dies: UTC epoch seconds."""
 
@@ -99,10 +101,10 @@ def examine(
         return Problem(f"is no Row but {type(row).__name__}; give Row(label, source)")
     found = _look_at_source(row, resolves=resolves, trims=trims)
     wrong_pieces = _pieces_problem(row)
-    judged = (_label_problem(row.label), _model_problem(row.model), _extra_problem(row.extra), found, wrong_pieces)
+    judged = (label_problem(row.label), _model_problem(row.model), _extra_problem(row.extra), found, wrong_pieces)
     if problems := [problem for problem in judged if isinstance(problem, str)]:
         return Problem("; ".join(problems), shown_label(row.label), row.line)
-    tidy, used = _with_tidy_label(row), str(model if row.model is None else row.model)
+    tidy, used = _tidy(row), str(model if row.model is None else row.model)
     if isinstance(found, os.stat_result):
         return _examined_file(tidy, used, found, listen)
     source = str(row.source)
@@ -130,6 +132,23 @@ def file_problem(path: Path, *, largest: int | None = None) -> str | None:
     return found if isinstance(found, str) else None
 
 
+def heard_of(path: Path, found: os.stat_result, pieces: Pieces, listen: Listen) -> Heard | str:
+    """Look at a file, and say what is known of it, or what is wrong with it.
+
+    Args:
+        path: the file.
+        found: what `path.stat()` said of it.
+        pieces: what is to be cut out of it; nothing is all of it.
+        listen: looks at it; raises what `Preflight.listen` does.
+    """
+    try:
+        return listen(path, found, pieces)
+    except OSError as exc:
+        return f"{_reason(exc)}; see that it stays readable"
+    except MediaError as error:
+        return _continued(str(error))
+
+
 def is_reserved(label: str) -> bool:
     """Whether it begins as identification's own names do, so that it takes no such label."""
     return label[: len(_RESERVED)].lower() == _RESERVED
@@ -144,12 +163,9 @@ def shown_label(label: object) -> str | None:
 
 def _examined_file(row: Row, model: str, found: os.stat_result, listen: Listen) -> Examined | Problem:
     path = Path(row.source)
-    try:
-        heard = listen(path, found, row.pieces)
-    except OSError as exc:
-        return Problem(f"{_shown(path)}: {_reason(exc)}; see that it stays readable", row.label, row.line)
-    except MediaError as error:
-        return Problem(f"{_shown(path)}: {_continued(str(error))}", row.label, row.line)
+    heard = heard_of(path, found, row.pieces, listen)
+    if isinstance(heard, str):
+        return Problem(f"{_shown(path)}: {heard}", row.label, row.line)
     return Examined(
         row,
         heard.identity,
@@ -163,12 +179,13 @@ def _examined_file(row: Row, model: str, found: os.stat_result, listen: Listen) 
     )
 
 
-def _with_tidy_label(row: Row) -> Row:
-    label = row.label.strip()
-    return row if label == row.label else attrs.evolve(row, label=label)
+def _tidy(row: Row) -> Row:
+    label, pieces = row.label.strip(), () if is_whole(row.pieces) else row.pieces
+    return row if (label, pieces) == (row.label, row.pieces) else attrs.evolve(row, label=label, pieces=pieces)
 
 
-def _label_problem(label: object) -> str | None:
+def label_problem(label: object) -> str | None:
+    """Say why identification takes no such label."""
     if label is None or label == "":
         return "has no label; every speaker needs one"
     if not isinstance(label, str):
@@ -207,20 +224,15 @@ def _extra_problem(extra: object) -> str | None:
 
 def _pieces_problem(row: Row) -> str | None:
     problem = pieces_problem(row.pieces)
-    if problem is None and not _is_whole(row) and not isinstance(row.source, Path):
+    if problem is None and not is_whole(row.pieces) and not isinstance(row.source, Path):
         return "start and end cut a file of this machine, and the source is none; cut it before, or leave them empty"
     return problem
 
 
 def _look_at_source(row: Row, *, resolves: bool, trims: bool) -> os.stat_result | str | None:
     if isinstance(row.source, Path):
-        return _file(row.source, is_cut=trims or not _is_whole(row))
+        return _file(row.source, is_cut=trims or not is_whole(row.pieces))
     return _text_problem(row.source, resolves=resolves)
-
-
-def _is_whole(row: Row) -> bool:
-    # It may be anything: an array, for one, is neither true nor false.
-    return isinstance(row.pieces, tuple | list) and not row.pieces
 
 
 def _text_problem(source: object, *, resolves: bool) -> str | None:
@@ -279,6 +291,12 @@ def _reason(exc: OSError) -> str:
     return (exc.strerror or "cannot be read").lower()
 
 
+def _from_here(path: Path) -> str:
+    """Give a path as people write it: without detours, and without the folder that they are in."""
+    plain, here = Path(os.path.normpath(path)), Path.cwd()
+    return str(plain.relative_to(here) if plain.is_relative_to(here) else plain)
+
+
 def _shown(text: str | Path) -> str:
-    said = mask_url(text) if isinstance(text, str) else str(text)
+    said = mask_url(text) if isinstance(text, str) else _from_here(text)
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", said[:_LONGEST_SHOWN])

@@ -14,6 +14,7 @@ from pyannote_voiceprint_async.errors import ConfigurationError, LedgerError
 from pyannote_voiceprint_async.masking import mask_url
 
 from .ledger import open_connection, open_to_read
+from .pieces import from_json, listed
 from .private_file import check_place, is_same, private_file
 
 __all__ = ["EXPORTED_COUNT", "EXPORTED_THROUGH", "Exported", "Format", "check_out", "export", "format_of"]
@@ -26,10 +27,14 @@ Format: TypeAlias = Literal["jsonl", "csv", "json"]
 EXPORTED_THROUGH, EXPORTED_COUNT = "exported_through", "exported_count"
 
 _FIELDS = ("label", "source", "status", "job_id", "model", "voiceprint", "created_at", "warnings", "error")
+# What came later stands behind them: exports are known by how they begin.
+_ALL_FIELDS = (*_FIELDS, "start", "end")
+# Columns that a ledger of an earlier version does not have, which is not changed by reading it.
+_LATER = ("pieces", "notes")
 
 # By the order of the labels, which is that of their table: any other would be sorted first, in files of SQLite's own.
 _ROWS = """
-SELECT label, source, is_file, state, job_id, model, voiceprint, created_at, warnings, error, extra
+SELECT label, source, is_file, state, job_id, model, voiceprint, created_at, warnings, error, extra, {later}
 FROM labels CROSS JOIN recordings ON id = recording_id
 WHERE :model IS NULL OR model = :model ORDER BY label
 """
@@ -159,10 +164,14 @@ def _check_identifiable(connection: sqlite3.Connection, model: str | None) -> No
 
 
 def _records(connection: sqlite3.Connection, asked: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    for label, source, is_file, *known, warnings, error, extra in connection.execute(_ROWS, asked):
+    there = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info('recordings')")}
+    rows = _ROWS.format(later=", ".join(name if name in there else "NULL" for name in _LATER))
+    for label, source, is_file, *known, warnings, error, extra, pieces, notes in connection.execute(rows, asked):
         shown = source if is_file else mask_url(source)
-        values = (label, shown, *known, json.loads(warnings or "[]"), error)
-        yield dict(zip(_FIELDS, values, strict=True)) | {"extra": json.loads(extra)}
+        told = [*json.loads(notes or "[]"), *json.loads(warnings or "[]")]
+        start, end = listed(from_json(pieces))
+        values = (label, shown, *known, told, error, start or None, end or None)
+        yield dict(zip(_ALL_FIELDS, values, strict=True)) | {"extra": json.loads(extra)}
 
 
 def _write_lines(file: TextIO, connection: sqlite3.Connection, asked: Mapping[str, Any]) -> None:
@@ -172,7 +181,7 @@ def _write_lines(file: TextIO, connection: sqlite3.Connection, asked: Mapping[st
 def _write_table(file: TextIO, connection: sqlite3.Connection, asked: Mapping[str, Any]) -> None:
     extras = _extra_names(connection, asked)
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([*_FIELDS, *_column_names(extras)])
+    writer.writerow([*_ALL_FIELDS, *_column_names(extras)])
     for record in _records(connection, asked):
         extra = record.pop("extra")
         record["warnings"] = "; ".join(record["warnings"])
@@ -208,13 +217,13 @@ def _extra_names(connection: sqlite3.Connection, asked: Mapping[str, Any]) -> li
 
 def _column_names(extras: Sequence[str]) -> list[str]:
     """Give names that no two columns share, whatever the list of speakers called its own."""
-    given = list(_FIELDS)
+    given = list(_ALL_FIELDS)
     for name in extras:
         told = name
         while told in given:
             told = f"extra.{told}"
         given.append(told)
-    return given[len(_FIELDS) :]
+    return given[len(_ALL_FIELDS) :]
 
 
 def _cell(value: Any) -> str:

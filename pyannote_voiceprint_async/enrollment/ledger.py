@@ -107,6 +107,29 @@ _STEPS = (
         ALTER TABLE recordings ADD COLUMN asked TEXT NOT NULL DEFAULT ''
         """,
     ),
+    Step(
+        "notes on recordings",
+        """
+        -- What was found by looking at the file, as a JSON list of sentences.
+        ALTER TABLE recordings ADD COLUMN notes TEXT
+        """,
+    ),
+    Step(
+        "looks at files of lists that were refused",
+        """
+        -- What was heard of a file, until a list that has it is loaded: hours of audio are not heard twice.
+        CREATE TABLE looks (
+            source TEXT NOT NULL,
+            asked TEXT NOT NULL,
+            size INTEGER NOT NULL,
+            modified_ns INTEGER NOT NULL,
+            identity TEXT NOT NULL,
+            pieces TEXT,
+            notes TEXT NOT NULL,
+            PRIMARY KEY (source, asked)
+        ) WITHOUT ROWID
+        """,
+    ),
 )
 
 _WITHDRAW = (

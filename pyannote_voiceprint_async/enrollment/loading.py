@@ -5,21 +5,24 @@ import hashlib
 import json
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
 import attrs
 
-from pyannote_voiceprint_async.errors import ManifestError
+from pyannote_voiceprint_async.errors import LedgerError, ManifestError
 
 from .events import RowNoted
 from .examine import Examined, examine
 from .ledger import Ledger
 from .options import Options
 from .pieces import Pieces, from_json, to_json
-from .preflight import Heard, Preflight, changed_at
+from .preflight import BLIND, Heard, Preflight, changed_at
+from .reporting import LEFT_OUT
 from .rows import Problem, Row, State
 
 __all__ = ["Loading", "forgotten_hash"]
@@ -44,6 +47,7 @@ CREATE TEMP TABLE IF NOT EXISTS staged (
     extra TEXT,
     pieces TEXT,
     asked TEXT,
+    notes TEXT,
     is_wrong INTEGER NOT NULL
 )
 """
@@ -80,21 +84,33 @@ AND NOT EXISTS (SELECT 1 FROM labels AS own WHERE own.label = staged.label AND o
 GROUP BY staged.position ORDER BY staged.position
 """
 
-# What was paid as a whole is not looked at any more: whatever is wrong with it, its voiceprint is there.
+# What was paid as a whole is not looked at any more: whatever is wrong with it, its voiceprint is there. What failed
+# because it was not what it should be ('file' is written by `sender.py`) is looked at anew, or would fail forever.
+# Its notes were told then, but for those of a list that was refused.
 _KNOWN = """
-SELECT identity, pieces FROM recordings WHERE source = ? AND is_file AND size = ? AND modified_ns = ?
-AND (asked = ? OR (? AND pieces IS NULL AND state NOT IN ('pending', 'failed')))
+SELECT identity, pieces, NULL FROM recordings
+WHERE source = :source AND is_file AND size = :size AND modified_ns = :modified_ns AND reason IS NOT 'file'
+AND (asked = :asked OR (:is_whole AND pieces IS NULL AND state NOT IN ('pending', 'failed')))
+UNION ALL
+SELECT identity, pieces, notes FROM looks
+WHERE source = :source AND size = :size AND modified_ns = :modified_ns AND asked = :asked
+LIMIT 1
+"""
+
+_KEEP_LOOKS = """
+INSERT OR REPLACE INTO looks (source, asked, size, modified_ns, identity, pieces, notes)
+SELECT source, asked, size, modified_ns, identity, pieces, notes FROM temp.staged WHERE is_file AND notes IS NOT NULL
 """
 
 # A row that is finished stays as it is; one that is not takes over the newest signature. A file may have moved.
 _MERGE_RECORDINGS = """
-INSERT INTO recordings (identity, model, source, is_file, size, modified_ns, expires_at, pieces, asked)
-SELECT identity, model, source, is_file, size, modified_ns, expires_at, pieces, asked FROM staged
+INSERT INTO recordings (identity, model, source, is_file, size, modified_ns, expires_at, pieces, asked, notes)
+SELECT identity, model, source, is_file, size, modified_ns, expires_at, pieces, asked, notes FROM staged
 WHERE NOT is_wrong ORDER BY position
 ON CONFLICT (identity, model) DO UPDATE SET
     source = excluded.source, is_file = excluded.is_file, size = excluded.size,
     modified_ns = excluded.modified_ns, expires_at = excluded.expires_at,
-    pieces = excluded.pieces, asked = excluded.asked
+    pieces = excluded.pieces, asked = excluded.asked, notes = coalesce(excluded.notes, notes)
 WHERE excluded.is_file OR state NOT IN ('succeeded', 'expired')
 """
 
@@ -166,10 +182,10 @@ class Loading:
     trim: bool = False
     problems: list[Problem] = attrs.field(factory=list, init=False)
     """What is wrong, in the order of the list; the first thousand."""
-    notes: list[RowNoted] = attrs.field(factory=list, init=False)
-    """What is to be told of rows; the first thousand."""
     read: int = attrs.field(default=0, init=False)
     """How many rows were read so far."""
+    listening_to: str | None = attrs.field(default=None, init=False)
+    """The name of the file that is being looked at."""
     invalid: int = attrs.field(default=0, init=False)
     """How many rows are left out for being wrong."""
     forgotten: int = attrs.field(default=0, init=False)
@@ -178,7 +194,16 @@ class Loading:
     """How many rows have another recording than before, which was paid."""
     _preflight: Preflight = attrs.field(init=False)
     _noted: int = attrs.field(default=0, init=False)
+    _told: list[tuple[str, str, list[str]]] = attrs.field(factory=list, init=False)
+    _more: Counter[tuple[str, str]] = attrs.field(factory=Counter, init=False)
     _is_given_up: bool = attrs.field(default=False, init=False)
+
+    @property
+    def notes(self) -> Iterator[RowNoted]:
+        """What is to be told of rows, of the first thousand; what holds for several parts of a file is told once."""
+        for label, source, notes in self._told:
+            said = [note + _too(self._more[source, note]) for note in notes]
+            yield RowNoted(label, "; ".join(said))
 
     @classmethod
     def of(cls, ledger: Ledger, options: Options) -> Self:
@@ -210,10 +235,13 @@ class Loading:
             retry_expired: rows that were paid and whose output is gone are paid again.
 
         Raises:
-            ManifestError: something is wrong, and `skip_invalid` was not said. The ledger is as it was.
+            ManifestError: something is wrong, and `skip_invalid` was not said. The ledger is as it was,
+                but for what was heard of the files.
             ConfigurationError: a row is to be cut, and the extra `[audio]` is missing.
         """
-        self._preflight = await asyncio.to_thread(Preflight.of, is_wanted=self.preflight, trims=self.trim)
+        self._preflight = await asyncio.to_thread(
+            Preflight.of, is_wanted=self.preflight, trims=self.trim, is_over=lambda: self._is_given_up
+        )
         database = self.ledger.database
         await database.read(lambda connection: connection.execute(_STAGED + ";").close())
         try:
@@ -228,6 +256,8 @@ class Loading:
             await database.atomic(lambda connection: self._merge(connection, now, retry_failed, retry_expired))
         finally:
             self._is_given_up = True
+            with suppress(LedgerError):  # what cannot be kept is heard once more
+                await database.atomic(lambda connection: connection.execute(_KEEP_LOOKS).close())
             await database.read(lambda connection: connection.execute("DROP TABLE temp.staged").close())
 
     # In the ledger's thread
@@ -237,7 +267,13 @@ class Loading:
 
         def listen(path: Path, found: os.stat_result, pieces: Pieces) -> Heard:
             known = _known(connection, path, found, preflight.asked(pieces), is_whole=not pieces)
-            return known or preflight.listen(path, found, pieces)
+            if known:
+                return known
+            self.listening_to = path.name
+            try:
+                return preflight.listen(path, found, pieces)
+            finally:
+                self.listening_to = None
 
         staged = []
         for at, row in enumerate(piece, position):
@@ -254,7 +290,7 @@ class Loading:
             else:
                 self._tell(seen)
                 staged.append(_to_record(at, seen, preflight))
-        connection.executemany("INSERT INTO temp.staged VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", staged)
+        connection.executemany("INSERT INTO temp.staged VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", staged)
 
     def _check(self, connection: sqlite3.Connection) -> None:
         """Find what is wrong with the list as a whole. All who are concerned are: nobody can say who is right."""
@@ -296,7 +332,8 @@ class Loading:
         retry_expired: bool,  # noqa: FBT001
     ) -> None:
         run = self.ledger.run
-        connection.execute("INSERT OR REPLACE INTO meta VALUES ('run', ?)", (str(run),))
+        meta = {"run": str(run), LEFT_OUT: str(self.invalid)}
+        connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", meta.items())
         connection.execute(_MERGE_RECORDINGS)
         connection.execute(_COME_BACK, {"now": now})
         (self.replaced,) = connection.execute(_REPLACED).fetchone()
@@ -309,10 +346,23 @@ class Loading:
         if retry_expired:
             connection.execute(_RETRIED, {"state": State.EXPIRED, "text": "", "run": run})
         connection.execute(_TO_BE_PAID_AGAIN)
+        # The recordings have it now.
+        connection.execute("DELETE FROM looks")
+        connection.execute("DELETE FROM temp.staged")
 
     def _tell(self, seen: Examined) -> None:
-        if seen.notes and len(self.notes) < _MOST_NOTES:
-            self.notes.append(RowNoted(seen.row.label, "; ".join(seen.notes)))
+        blindness = (BLIND,) if self._preflight.is_blind and seen.is_file and seen.notes is not None else ()
+        told = []
+        for note in (*seen.row.notes, *(seen.notes or ()), *blindness):
+            # Blindness is that of all files.
+            key = ("" if note is BLIND else seen.source, note)
+            if key in self._more:
+                self._more[key] += note is not BLIND
+            elif len(self._more) < _MOST_NOTES:
+                self._more[key] = 0
+                told.append(note)
+        if told:
+            self._told.append((seen.row.label, seen.source, told))
 
     def _note(self, problem: Problem) -> None:
         self._noted += 1
@@ -325,6 +375,10 @@ _SHARE = (
 )
 
 
+def _too(more: int) -> str:
+    return f" ({more} more of this file, too)" if more else ""
+
+
 def forgotten_hash(salt: str, text: str) -> bytes:
     """Give what is left of a label or an identity that was erased."""
     return hashlib.sha256(f"{salt} forgotten {text}".encode()).digest()
@@ -334,9 +388,8 @@ def _wrong(problems: Sequence[Problem], count: int) -> ManifestError:
     more = f"\n  and {count - len(problems)} more" if count > len(problems) else ""
     things = "one thing is" if count == 1 else f"{count} things are"
     return ManifestError(
-        f"Nothing was sent: {things} wrong with the list. Correct it, or go on without those rows (--skip-invalid).\n"
-        + "\n".join(f"  {problem}" for problem in problems)
-        + more,
+        f"Nothing was sent: {things} wrong with the list. Correct it, or go on without those rows (--skip-invalid; in "
+        "Python, skip_invalid=True).\n" + "\n".join(f"  {problem}" for problem in problems) + more,
         problems=problems,
     )
 
@@ -345,23 +398,33 @@ def _known(
     connection: sqlite3.Connection, path: Path, found: os.stat_result, asked: str, *, is_whole: bool
 ) -> Heard | None:
     """Give what is known of a file that an earlier run looked at in the same way, and that has not changed since."""
-    values = (str(path.absolute()), found.st_size, changed_at(found), asked, is_whole)
+    values = {
+        "source": str(path.absolute()),
+        "size": found.st_size,
+        "modified_ns": changed_at(found),
+        "asked": asked,
+        "is_whole": is_whole,
+    }
     known = connection.execute(_KNOWN, values).fetchone()
-    return Heard(known[0], from_json(known[1])) if known else None
+    if known is None:
+        return None
+    identity, pieces, notes = known
+    return Heard(identity, from_json(pieces), None if notes is None else tuple(json.loads(notes)))
 
 
 def _to_record(position: int, seen: Examined, preflight: Preflight) -> tuple[Any, ...]:
     asked = preflight.asked(seen.row.pieces) if seen.is_file else ""
+    notes = None if seen.notes is None else json.dumps(seen.notes, ensure_ascii=False)
     extra = json.dumps(dict(seen.row.extra), ensure_ascii=False, default=str) if seen.row.extra else "{}"
     return (
         position, seen.row.line, seen.row.label, seen.identity, seen.model, seen.source, seen.is_file,
-        seen.size, seen.modified_ns, seen.expires_at, extra, to_json(seen.pieces), asked, False,
+        seen.size, seen.modified_ns, seen.expires_at, extra, to_json(seen.pieces), asked, notes, False,
     )  # fmt: skip
 
 
 def _wrong_record(position: int, problem: Problem) -> tuple[Any, ...]:
     """What is wrong by itself still has a name, which another row may have, too."""
-    return (position, problem.line, problem.label, *[None] * 10, True)
+    return (position, problem.line, problem.label, *[None] * 11, True)
 
 
 async def _pieces(rows: Iterable[Row | Problem] | AsyncIterable[Row | Problem]) -> AsyncIterator[list[Row | Problem]]:

@@ -38,6 +38,12 @@ _SYNONYMS = {
         "wav", "path", "file", "filename", "file_name", "filepath", "file_path", "recording", "sample", "media",
     ),
 }  # fmt: skip
+# What others call the place of a part, and is not read: without a word, all of the file would be sent.
+_PLACE = r"(?:audio|clip|segment|seg|speech|turn)?({})(?:time|at)?(?:s|in)?(?:ms|secs?|seconds?)?"
+_LIKE = {
+    _START: re.compile(_PLACE.format("start|begin|onset|offset|from")),
+    _END: re.compile(_PLACE.format("end|stop|offset|to|duration|dur|length")),
+}
 _ALIKE = 0.75
 _COLUMNS_SHOWN, _NAME_SHOWN = 12, 40
 
@@ -57,8 +63,9 @@ class Manifest:
     A table has a line of column names; in JSON Lines each line is an object. `label` and `source` are needed; `model`,
     `start` and `end` are known, and all others are kept in `Row.extra`. A source without `://` is a file, relative to
     the manifest. `start` and `end` are seconds, and cut a part out of it; several numbers between spaces (in JSON Lines
-    a list of them) are several parts, joined in their order. An empty end is the recording's. Memory is that of one
-    row.
+    a list of them) are several parts, joined in their order. An empty end is the recording's. Columns that only
+    look as if they told a part (`duration`, `start_time`) are not read; the first row of a file has a note of them.
+    Memory is that of one row.
 
     Args:
         path: the file. It is opened when it is iterated.
@@ -186,6 +193,8 @@ class _Reader:
         self._name = name
         self._folder = folder
         self._wanted = wanted
+        # What is to be told of the list; the first file has it.
+        self._notes: tuple[str, ...] = ()
 
     def table(self, lines: _Lines) -> Iterator[Row | Problem]:
         """Read a table; its first line has the names of the columns."""
@@ -267,6 +276,7 @@ class _Reader:
             for column in _OPTIONAL
             if (place := _find(names, column)) is not None and place not in (label, source)
         }
+        self._notes = tuple(_notes_on(names))
         taken = {label, source, *optional.values()}
         return _Columns(label, source, optional, len(names), tuple(_extra(names, taken)))
 
@@ -280,6 +290,7 @@ class _Reader:
         ]
         if problems:
             raise self._refused(*problems)
+        self._notes = tuple(_notes_on(names))
 
     def _missing(self, column: str, names: Sequence[str]) -> str:
         wanted, option = self._wanted[column], _OPTIONS[column]
@@ -342,7 +353,25 @@ class _Reader:
         pieces = pieces_of(optional.get(_START), optional.get(_END))
         if isinstance(pieces, str):
             return Problem(pieces, shown_label(label), line)
-        return Row(label, place, optional.get(_MODEL) or None, extra=extra, pieces=pieces, line=line)
+        notes: tuple[str, ...] = ()
+        if isinstance(place, Path):
+            notes, self._notes = self._notes, notes
+        return Row(label, place, optional.get(_MODEL) or None, extra=extra, pieces=pieces, notes=notes, line=line)
+
+
+def _notes_on(names: Sequence[str]) -> Iterator[str]:
+    """Tell of columns that seem to say which part of a file is meant, and do not."""
+    missing = [column for column in (_START, _END) if _find(names, column) is None]
+    unread = [
+        mask_text(name)[:_NAME_SHOWN]
+        for name in names
+        if any(_LIKE[column].fullmatch(re.sub(r"[\W_]+", "", name.lower())) for column in missing)
+    ]
+    if unread:
+        listed = ", ".join(map(repr, unread[:_COLUMNS_SHOWN]))
+        yield f"the list has {listed}, which is not read; 'start' and 'end' tell a part of a file, in seconds"
+    if missing == [_END]:
+        yield "the list has 'start' and no 'end', so that each part goes on to the end of its file"
 
 
 def _find(names: Sequence[str], wanted: str) -> int | None:

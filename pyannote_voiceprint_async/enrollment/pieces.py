@@ -4,12 +4,13 @@ import json
 import math
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from numbers import Real
 from typing import TypeAlias
 
 from pyannote_voiceprint_async.endpoints import LONGEST_VOICEPRINT_SECONDS
 
-__all__ = ["Pieces", "from_json", "listed", "pieces_of", "pieces_problem", "to_json"]
+__all__ = ["Pieces", "from_json", "is_whole", "listed", "overlap", "pieces_of", "pieces_problem", "to_json"]
 
 Pieces: TypeAlias = tuple[tuple[float, float | None], ...]
 """Starts and ends in seconds; an end that is None is that of the recording. No pieces are the whole file."""
@@ -59,8 +60,21 @@ def pieces_problem(pieces: object) -> str | None:
         total += 0.0 if end is None else end - start
     if total > LONGEST_VOICEPRINT_SECONDS + _SLACK * len(pieces):
         many = "the piece has" if len(pieces) == 1 else f"the {len(pieces)} pieces have together"
-        return f"{many} {total:.2f} s; a voiceprint takes at most {LONGEST_VOICEPRINT_SECONDS:g} s"
+        return f"{many} {total:.2f} s; a voiceprint takes at most {LONGEST_VOICEPRINT_SECONDS:g} s: give a shorter part"
     return None
+
+
+def is_whole(pieces: object) -> bool:
+    """Whether it is all of the file, in either way to say so: the same audio must be known as such."""
+    if not isinstance(pieces, tuple | list):
+        return False
+    return not pieces or (len(pieces) == 1 and not pieces_problem(pieces) and tuple(pieces[0]) == (0, None))
+
+
+def overlap(pieces: Pieces) -> bool:
+    """Whether something is in more than one of them."""
+    ordered = sorted((start, math.inf if end is None else end) for start, end in pieces)
+    return any(start < end for (_, end), (start, _) in pairwise(ordered))
 
 
 def listed(pieces: Pieces) -> tuple[str, str]:
@@ -116,9 +130,9 @@ def _span_problem(start: object, end: object) -> str | None:
         if not _is_number(value):
             return f"{name} must be a number of seconds, not {_shown(value)}"
         if value < 0:  # type: ignore[operator]
-            return f"{name} ({value:g} s) is before the beginning of the recording"
+            return f"{name} ({float(value):g} s) is before the beginning of the recording"  # type: ignore[arg-type]
     if end is not None and start >= end:  # type: ignore[operator]
-        return f"start ({start:g} s) is not before end ({end:g} s)"
+        return f"start ({float(start):g} s) is not before end ({float(end):g} s)"  # type: ignore[arg-type]
     return None
 
 

@@ -5,9 +5,10 @@ All of it blocks: it belongs on a worker thread.
 
 import hashlib
 import os
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Self
+from typing import IO, Self, cast
 
 import attrs
 
@@ -19,13 +20,20 @@ from pyannote_voiceprint_async.audio import (
     foreign_format,
     judge,
     look_at,
+    refusal,
 )
 from pyannote_voiceprint_async.endpoints import LARGEST_VOICEPRINT_AUDIO
 from pyannote_voiceprint_async.errors import ConfigurationError, MediaError
 
-from .pieces import Pieces, to_json
+from .pieces import Pieces, overlap, to_json
 
-__all__ = ["Heard", "Preflight", "changed_at", "clip_identity", "file_digest"]
+__all__ = ["BLIND", "Heard", "Preflight", "changed_at", "clip_identity", "file_digest"]
+
+BLIND = (
+    "was not looked at before it is sent, nor is any other file; that needs an extra: "
+    "pip install 'pyannote-voiceprint-async[audio]'"
+)
+"""What is told of the first file where nothing can be looked at."""
 
 
 @attrs.frozen
@@ -36,8 +44,8 @@ class Heard:
     """What is equal for the same audio: `sha256:…` of a file's bytes, or `samples:…` of what was cut out."""
     pieces: Pieces = ()
     """What is cut out of it before it is sent."""
-    notes: tuple[str, ...] = ()
-    """What is to be told of it, and is no reason not to enroll it."""
+    notes: tuple[str, ...] | None = ()
+    """What is to be told of it, and is no reason not to enroll it; None where an earlier run found and told it."""
 
 
 @attrs.frozen
@@ -48,9 +56,13 @@ class Preflight:
     """Whether it is said what is wrong with them."""
     trims: bool = False
     """Whether the best 30 seconds are taken of what is too long."""
+    is_blind: bool = False
+    """Whether they should be looked at, and cannot be: the extra `[audio]` is missing."""
+    is_over: Callable[[], bool] = lambda: False
+    """Whether nobody wants to know any more: hours of audio must not hold up who leaves."""
 
     @classmethod
-    def of(cls, *, is_wanted: bool, trims: bool) -> Self:
+    def of(cls, *, is_wanted: bool, trims: bool, is_over: Callable[[], bool] = lambda: False) -> Self:
         """Look at files where that is possible.
 
         Raises:
@@ -62,7 +74,7 @@ class Preflight:
                 "Nothing can be trimmed without looking into it, which needs an extra: "
                 "pip install 'pyannote-voiceprint-async[audio]'"
             )
-        return cls(looks, trims)
+        return cls(looks, trims, is_wanted and not looks, is_over)
 
     def asked(self, pieces: Pieces) -> str:
         """Give what is equal where a file was, or would be, looked at in the same way."""
@@ -82,30 +94,51 @@ class Preflight:
             MediaError: it must not be enrolled, or is no longer what was found.
             ConfigurationError: something is to be cut out, and the extra `[audio]` is missing.
         """
-        heard = self._clip(path, pieces) if pieces else self._whole(path, found)
+        with path.open("rb") as file:
+            audio = cast("IO[bytes]", _Abandonable(file, self.is_over))
+            heard = self._clip(audio, pieces) if pieces else self._whole(audio, path, found)
         if _is_changed(path.stat(), found):
             raise _changed()
         return heard
 
-    def _whole(self, path: Path, found: os.stat_result) -> Heard:
-        if not self.looks or foreign_format(path) is not None:
+    def _whole(self, audio: IO[bytes], path: Path, found: os.stat_result) -> Heard:
+        if not self.looks:
             return _unheard(path, found)
-        findings = judge(look_at(path), trims=self.trims)
+        if foreign := foreign_format(audio):
+            unable = "trimmed here, and is sent as it is" if self.trims else "looked into here, and is sent unseen"
+            return attrs.evolve(_unheard(path, found), notes=(f"is {foreign}, which cannot be {unable}",))
+        findings = judge(look_at(audio), trims=self.trims)
         notes = _notes(findings)
         if any(finding.code == "trimmed" for finding in findings):
-            return _trimmed(path)
+            return _trimmed(audio)
         return attrs.evolve(_unheard(path, found), notes=notes)
 
-    def _clip(self, path: Path, pieces: Pieces) -> Heard:
-        clip = cut_pieces(path, pieces)
+    def _clip(self, audio: IO[bytes], pieces: Pieces) -> Heard:
+        clip = cut_pieces(audio, pieces)
         notes = _notes(judge(clip.facts)) if self.looks else ()
-        return Heard(clip_identity(clip.digest), pieces, notes)
+        twice = ("has parts that overlap, so that the same words are heard twice",) if overlap(pieces) else ()
+        return Heard(clip_identity(clip.digest), pieces, (*twice, *notes))
 
 
-def _trimmed(path: Path) -> Heard:
-    start, end = best_part(path)
-    clip = cut(path, start, end)
-    told = f"is too long; only {start:.1f} to {end:.1f} s are used"
+class _Abandonable:
+    """An open file that cannot be read any more when it is over."""
+
+    def __init__(self, file: IO[bytes], is_over: Callable[[], bool]) -> None:
+        self._file = file
+        self._is_over = is_over
+        self.seek = file.seek
+        self.tell = file.tell
+
+    def read(self, count: int) -> bytes:
+        if self._is_over():
+            raise OSError(0, "the run is over")
+        return self._file.read(count)
+
+
+def _trimmed(audio: IO[bytes]) -> Heard:
+    start, end = best_part(audio)
+    clip = cut(audio, start, end)
+    told = f"is too long; only {start:.1f} to {end:.1f} s are used; see that only one person speaks there"
     return Heard(clip_identity(clip.digest), ((start, end),), (told, *_notes(judge(clip.facts))))
 
 
@@ -155,8 +188,8 @@ def _notes(findings: tuple[Finding, ...]) -> tuple[str, ...]:
     Raises:
         MediaError: something is fatal; it says all that is.
     """
-    if fatal := [finding.message for finding in findings if finding.is_fatal]:
-        raise MediaError("; ".join(fatal))
+    if fatal := refusal(findings):
+        raise MediaError(fatal)
     return tuple(finding.message for finding in findings)
 
 

@@ -29,7 +29,7 @@ EUROS_PER_JOB = 0.015
 """About what pyannoteAI takes for a voiceprint, as of 2026."""
 
 # Whatever a run needs to know. Voiceprints stay where they are.
-_TABLES = ("meta", "recordings", "labels", "jobs", "lost_intents", "forgotten")
+_TABLES = ("meta", "recordings", "labels", "jobs", "lost_intents", "forgotten", "looks")
 _NOT_COPIED = ("voiceprint", "warnings")
 
 # In the order in which they are sent.
@@ -45,7 +45,7 @@ class Rehearsal:
     """What a run would find and do."""
 
     rows: int = 0
-    """Rows of the list."""
+    """Rows of the list, but for those that are left out."""
     succeeded: int = 0
     """Rows that have their voiceprint already."""
     submitted: int = 0
@@ -72,11 +72,18 @@ class Rehearsal:
     """Presigned URLs that would expire before their turn."""
     notes: tuple[RowNoted, ...] = ()
     """What is to be told of the recordings that were looked at."""
+    problems: tuple[Problem, ...] = ()
+    """What is wrong with the rows that would be left out; the first thousand."""
 
     @property
     def euros(self) -> float:
         """What the jobs cost, about."""
         return self.jobs * EUROS_PER_JOB
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether each row would have its voiceprint, if none of the jobs fails."""
+        return not (self.invalid or self.failed or self.expired or self.left)
 
     def to_dict(self) -> dict[str, Any]:
         """Give it as plain JSON types."""
@@ -127,7 +134,13 @@ async def _rehearse(
     await loading.load(rows, now=now, retry_failed=options.retry_failed, retry_expired=options.retry_expired)
     foresee = partial(_foresee, run=ledger.run, most=options.max_jobs, limit=limit, now=now)
     found = await ledger.database.read(foresee)
-    return attrs.evolve(found, invalid=loading.invalid, forgotten=loading.forgotten, notes=tuple(loading.notes))
+    return attrs.evolve(
+        found,
+        invalid=loading.invalid,
+        forgotten=loading.forgotten,
+        notes=tuple(loading.notes),
+        problems=tuple(loading.problems),
+    )
 
 
 def _copy(source: Path, copy: Path) -> None:
@@ -149,6 +162,8 @@ def _copy(source: Path, copy: Path) -> None:
 def _copy_table(origin: sqlite3.Connection, target: sqlite3.Connection, table: str) -> None:
     names = [name for (name,) in origin.execute("SELECT name FROM pragma_table_info(?)", (table,))]
     kept = [name for name in names if name not in _NOT_COPIED]
+    if not kept:
+        return  # the ledger is of an earlier version
     listed, marks = ", ".join(kept), ", ".join("?" * len(kept))
     # All these names are those of our own schema.
     ask, put = f"SELECT {listed} FROM {table}", f"INSERT INTO {table} ({listed}) VALUES ({marks})"  # noqa: S608

@@ -4,7 +4,10 @@ import sqlite3
 
 from .events import Report
 
-__all__ = ["newest_run", "report_of"]
+__all__ = ["LEFT_OUT", "newest_run", "report_of"]
+
+LEFT_OUT = "left_out"
+"""Under this the ledger remembers how many rows of the newest list are left out for being wrong."""
 
 _MOST_FAILURES = 100
 
@@ -34,6 +37,7 @@ def report_of(connection: sqlite3.Connection, *, run: int) -> Report:
         "WHERE listed_in = ? AND state = 'failed' GROUP BY error ORDER BY many DESC, error LIMIT ?",
         (run, _MOST_FAILURES),
     )
+    left_out = connection.execute("SELECT value FROM meta WHERE name = ?", (LEFT_OUT,)).fetchone()
     jobs = dict(connection.execute("SELECT is_ours, count(*) FROM jobs GROUP BY is_ours"))
     twice = connection.execute("SELECT count(*) FROM lost_intents WHERE was_resubmitted").fetchone()[0]
     return Report(
@@ -45,6 +49,7 @@ def report_of(connection: sqlite3.Connection, *, run: int) -> Report:
         submitted=states.get("submitted", 0),
         unanswered=states.get("submitting", 0),
         pending=states.get("pending", 0),
+        invalid=int(left_out[0]) if left_out else 0,
         jobs_ever=jobs.get(1, 0),
         possibly_paid_twice=twice,
         unknown_jobs=jobs.get(0, 0),

@@ -35,6 +35,8 @@ class Row:
     pieces: Pieces = attrs.field(default=(), kw_only=True)
     """Parts of a longer recording, as starts and ends in seconds, which are cut out and joined: at most 30 seconds
     together. An end that is None is the recording's. Only files of this machine are cut, with the extra `[audio]`."""
+    notes: tuple[str, ...] = attrs.field(default=(), kw_only=True, eq=False)
+    """What is to be told before it is enrolled, and is no reason not to; each begins in lower case."""
     line: int | None = attrs.field(default=None, kw_only=True, eq=False)
     """Where it stands in its file, from 1."""
 

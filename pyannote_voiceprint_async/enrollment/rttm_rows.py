@@ -7,7 +7,7 @@ from pathlib import Path
 from pyannote_voiceprint_async.audio import SpeakerClip, clips_from_rttm
 from pyannote_voiceprint_async.errors import ConfigurationError
 
-from .examine import is_reserved
+from .examine import is_reserved, label_problem, shown_label
 from .rows import Problem, Row
 
 __all__ = ["rows_from_rttm"]
@@ -31,27 +31,46 @@ def rows_from_rttm(
         rttm: a file, its text, or its lines.
         audio: the recording that it tells of.
         labels: what speakers are called, by their names in the RTTM.
-        file_id: the recording's name in the RTTM; None is the only one there, or the audio file's name without suffix.
+        file_id: the recording's name in the RTTM; None is the only one there, or that of the audio file, whatever its
+            suffix and its capitals. Where the only one is another name, the rows have a note of it.
 
     Returns:
         One for each speaker, in the order of appearance, with the name in the RTTM as `extra["speaker"]`; a `Problem`
-        for whoever cannot be heard alone for a second.
+        for whoever cannot be heard alone for a second, or has a name that identification does not take.
 
     Raises:
         MediaError: the RTTM has garbage or is of another recording, or the audio cannot be read.
-        ConfigurationError: `labels` names somebody who is not there, or the extra `[audio]` is missing.
+        ConfigurationError: `labels` names somebody who is not there, or gives two the same label or one that
+            identification does not take; or the extra `[audio]` is missing.
     """
     path, given = Path(audio), dict(labels or {})
+    for name, label in given.items():
+        if problem := label_problem(label):
+            raise ConfigurationError(f"{name} cannot be called {shown_label(label)!r}: {problem}.")
     clips = clips_from_rttm(rttm, path, file_id=file_id)
     there = [str(clip.label) for clip in clips]
     if unknown := [name for name in given if name not in there]:
         shown = ", ".join(there[:_NAMES_SHOWN]) + (", …" if len(there) > _NAMES_SHOWN else "")
         raise ConfigurationError(f"The RTTM has no speaker {unknown[0]!r}, only: {shown}.")
-    return [clip if isinstance(clip, Problem) else _row(clip, given.get(clip.label), path) for clip in clips]
+    labelled = {name: given.get(name) or _label(name, path) for name in there}
+    _check_distinct(labelled)
+    return [clip if isinstance(clip, Problem) else _row(clip, labelled[clip.label], path) for clip in clips]
 
 
-def _row(clip: SpeakerClip, label: str | None, audio: Path) -> Row:
-    return Row(label or _label(clip.label, audio), audio, pieces=clip.pieces, extra={"speaker": clip.label})
+def _check_distinct(labelled: Mapping[str, str]) -> None:
+    speakers: dict[str, str] = {}
+    for speaker, label in labelled.items():
+        if (other := speakers.setdefault(label.strip(), speaker)) != speaker:
+            raise ConfigurationError(
+                f"{other} and {speaker} would both be called {label!r}. Give each a name of their own; if they are one "
+                "person, give them one name in the RTTM."
+            )
+
+
+def _row(clip: SpeakerClip, label: str, audio: Path) -> Row | Problem:
+    if problem := label_problem(label):
+        return Problem(f"cannot be listed: {problem}; --label OLD=NEW gives another one", clip.label)
+    return Row(label, audio, pieces=clip.pieces, extra={"speaker": clip.label}, notes=clip.notes)
 
 
 def _label(speaker: str, audio: Path) -> str:

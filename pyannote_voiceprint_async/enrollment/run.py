@@ -37,6 +37,7 @@ from .events import (
     Resumed,
     RowExpired,
     RowFailed,
+    RowLeftOut,
     RowSubmitted,
     RowSucceeded,
     RowUncertain,
@@ -122,7 +123,7 @@ class Enrollment:
     @property
     def progress(self) -> Progress:
         """How far it is, at any moment."""
-        self._progress.read = self._loading.read
+        self._progress.read, self._progress.listening_to = self._loading.read, self._loading.listening_to
         return self._progress
 
     async def __aenter__(self) -> Self:
@@ -237,8 +238,7 @@ class Enrollment:
         )
         self._is_loaded = True
         await self._recount()
-        for note in self._loading.notes:
-            await self._stream.put(note)
+        await self._stream.put(*map(RowLeftOut, self._loading.problems), *self._loading.notes)
         return bool(
             await self._ledger.has_pending() or await self._ledger.submitted(0, 1) or await self._ledger.unresolved()
         )
@@ -490,6 +490,8 @@ class Enrollment:
             invalid=self._loading.invalid,
             forgotten=self._loading.forgotten,
             replaced=self._loading.replaced,
+            notes=tuple(self._loading.notes),
+            problems=tuple(self._loading.problems),
             jobs=self._accepted,
             unsaved_jobs={job_id: task.labels[0] for job_id, task in self._unsaved.items()},
             interrupted=self._interrupted,

@@ -95,6 +95,8 @@ def forget(path: Path, labels: Iterable[str]) -> Forgotten:
     with _taken(path) as connection:
         connection.execute("BEGIN IMMEDIATE")
         forgotten = _forget(connection, [label.strip() for label in labels])
+        # Of whom they are is not known.
+        connection.execute("DELETE FROM looks")
         connection.execute("COMMIT")
         if forgotten.labels:
             _compact(connection)

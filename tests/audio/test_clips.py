@@ -1,9 +1,10 @@
 import io
+import re
 
 import attrs
 import numpy as np
 import pytest
-from audio_files import FLOAT, RATE, decoded, encoded, speechlike, wav, with_flac_length
+from audio_files import FLOAT, RATE, decoded, encoded, mp3, speechlike, wav, with_flac_length, without_mp3_length
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -78,13 +79,16 @@ def test_floats_beyond_full_scale_are_clipped_and_do_not_wrap_around():
 
 
 SOUND = speechlike(4.0)
+# Quiet passages have MP3 frames of a few bytes, from which the loud ones behind them have borrowed.
+BURSTS = np.tile(np.r_[np.zeros(RATE, np.int16), speechlike(0.5)], 20)
 BROKEN_OFF = (
     "The audio ends at 2.00 s (damaged, or not complete: its header tells 4.00 s), before the clip's end at 3 s."
 )
 NEVER_CLOSED = (
     "The audio goes on after the 0.00 s that its header tells: its recording broke off. "
-    "Repair the header: ffmpeg -ignore_length 1 -i FILE -c copy repaired.wav"
+    "Give an end before that, or repair the header: ffmpeg -ignore_length 1 -i FILE -c copy repaired.wav"
 )
+FLAC_RATES = "The audio has {} samples in a second, and FLAC can have 65535, or tens up to 655350. Resample it before."
 NO_NUMBERS = (
     "The audio has samples that are no numbers (NaN or infinite), the first at 2.00 s. "
     "Make it anew: something went wrong where it was computed."
@@ -166,6 +170,9 @@ def test_a_clip_remembers_the_channels_and_the_clipping_of_its_source():
         (0, float("inf"), "The clip's end must be a number of seconds, not inf."),
         ("1", 2, "The clip's start must be a number of seconds, not '1'."),
         (True, 2, "The clip's start must be a number of seconds, not True."),
+        pytest.param(
+            10**400, None, f"The clip's start must be a number of seconds, not {'1' + '0' * 39}.", id="immense"
+        ),
     ],
 )
 @pytest.mark.parametrize("cutting", [cut, lambda source, start, end: best_part(source, start=start, end=end)])
@@ -207,11 +214,24 @@ def test_open_ends_and_rounded_ends_are_the_recordings(start, end, seconds):
         ),
         (
             wav(np.zeros(700_000 * 3, np.int16), rate=700_000),
-            "The audio has 700000 samples in a second, and FLAC can have 655350. Resample it before.",
+            FLAC_RATES.format(700000),
+        ),
+        (
+            wav(np.zeros(70_001 * 3, np.int16), rate=70_001),
+            FLAC_RATES.format(70001),
         ),
     ],
-    ids=["truncated", "never closed", "only a header", "FLAC that lies", "FLAC of unknown length", "NaN", "rate"],
-)
+    ids=[
+        "truncated",
+        "never closed",
+        "only a header",
+        "FLAC that lies",
+        "FLAC of unknown length",
+        "NaN",
+        "rate",
+        "odd rate",
+    ],
+)  # fmt: skip
 def test_a_clip_that_is_not_there_is_told_in_one_sentence(data, sentence):
     with pytest.raises(MediaError) as caught:
         cut(data, 1, 3)
@@ -223,23 +243,84 @@ def test_what_is_there_of_a_truncated_recording_can_be_cut():
     assert cut(wav(SOUND)[: 44 + 4 * RATE], 0.5, 1.5).digest == cut(wav(SOUND), 0.5, 1.5).digest
 
 
+@pytest.mark.parametrize(
+    ("data", "end"),
+    [
+        (wav(SOUND)[: 44 + 4 * RATE], "ends at 2.00 s (damaged, or not complete: its header tells 4.00 s), before"),
+        (with_flac_length(encoded(SOUND[: 2 * RATE]), 4 * RATE), "ends at 2.00 s (damaged, or not complete"),
+        (wav(SOUND, data_length=2 * RATE), "goes on after the 1.00 s that its header tells: its recording broke off"),
+        (with_flac_length(encoded(speechlike(20)), 2 * RATE), "goes on after the 2.00 s that its header tells"),
+        (mp3(speechlike(20))[:40_000], "(damaged, or not complete: its header tells 20."),
+    ],
+    ids=["WAV", "FLAC that tells more", "never closed", "FLAC that tells less", "MP3"],
+)
+@pytest.mark.parametrize("start", [None, 0.5])
+def test_a_recording_that_breaks_off_has_no_end_to_cut_to(data, end, start):
+    """An open end would take for the end of the recording whatever is the end of the file."""
+    with pytest.raises(MediaError) as caught:
+        cut(data, start)
+    assert end in str(caught.value)
+    assert cut(data, 0.25, 0.75).seconds == 0.5
+
+
+@pytest.mark.parametrize("kind", ["FLAC", "MP3"])
+def test_a_truncated_recording_ends_at_one_place_wherever_one_begins_to_read(kind):
+    data = encoded(BURSTS, kind=kind)
+    data = data[: len(data) // 2]
+    end = f"The audio ends at {look_at(data).seconds:.2f} s"
+    for start, stop in [(0, 30), (13.5, 27), (20, 29), (28, None)]:
+        with pytest.raises(MediaError) as caught:
+            cut(data, start, stop)
+        assert str(caught.value).startswith(end)
+
+
 @pytest.mark.parametrize("data", [with_flac_length(encoded(SOUND), 0), encoded(SOUND)], ids=["streamed", "whole"])
 def test_flac_that_does_not_know_its_length_is_cut_like_any_other(data):
     assert cut(data, 1, 3).digest == cut(wav(SOUND), 1, 3).digest
     assert cut(data, 1).seconds == 3.0
 
 
+@pytest.mark.parametrize(
+    "data", [with_flac_length(encoded(SOUND), 0), without_mp3_length(mp3(SOUND))], ids=["FLAC", "MP3"]
+)
+def test_a_start_beyond_the_end_is_told_where_no_length_is_known(data):
+    with pytest.raises(MediaError) as caught:
+        cut(data, 10, 12)
+    assert re.fullmatch(r"The audio ends at 4\.\d\d s, before the clip's start at 10 s\.", str(caught.value))
+
+
+@pytest.mark.parametrize("data", [mp3(BURSTS), without_mp3_length(mp3(BURSTS))], ids=["with length", "without"])
+def test_an_mp3_is_cut_as_it_sounds_from_its_beginning(data):
+    """A decoder that begins in the middle has noise first: that must not be in the clip."""
+    whole = decoded(cut(data, longest=60).audio).astype(int)
+    for start in np.arange(1.0, 28.0, 0.1):
+        samples = decoded(cut(data, start, start + 1).audio).astype(int)
+        first = round(start * RATE)
+        assert np.abs(samples - whole[first : first + RATE]).max() <= 1, start
+
+
 @pytest.mark.parametrize("kind", ["WAV", "FLAC"])
 def test_nothing_longer_than_asked_for_is_kept(kind):
     silence = encoded(np.zeros(31 * 8000, np.int16), rate=8000, kind=kind)
-    with pytest.raises(MediaError, match=r"The clip has 31\.0 s or more, and may have 30 s\. "):
+    with pytest.raises(MediaError, match=r"The clip has 31\.00 s or more, and may have 30 s\. Give start and end"):
         cut(silence)
+    with pytest.raises(MediaError, match=r"The waveform has 31\.00 s or more, and may have 30 s\. Give a slice of the"):
+        as_clip(np.zeros(31 * 8000), 8000)
     with pytest.raises(MediaError, match=r"may have 30 s"):
         cut_pieces(silence, [(0, 16), (16, 31)])
     with pytest.raises(MediaError, match=r"may have 30 s"):
         cut(with_flac_length(encoded(np.zeros(31 * 8000, np.int16), rate=8000), 0))
     assert cut(silence, longest=60).seconds == 31.0
     assert cut(silence, 0.5, 30.5).seconds == 30.0
+
+
+def test_what_rounding_adds_is_no_length():
+    """Lists have hundredths of seconds: what they may say, can be cut."""
+    data = encoded(np.zeros(31 * 8000, np.int16), rate=8000)
+    assert cut(data, 0, 30.01).seconds == 30.01
+    assert cut_pieces(data, [(0, 15.01), (15.01, 30.02)]).seconds == 30.02
+    with pytest.raises(MediaError, match=r"The clip has 30\.02 s or more, and may have 30 s\."):
+        cut(data, 0, 30.02)
 
 
 def test_pieces_are_joined_in_their_order():

@@ -1,11 +1,13 @@
 import io
+import struct
+import tracemalloc
 
 import attrs
 import numpy as np
 import pytest
-from audio_files import FLOAT, RATE, encoded, speechlike, wav, with_flac_length
+from audio_files import FLOAT, RATE, encoded, mp3, speechlike, wav, with_flac_length, without_mp3_length
 
-from pyannote_voiceprint_async.audio import look_at
+from pyannote_voiceprint_async.audio import cut, look_at
 from pyannote_voiceprint_async.errors import MediaError
 
 SPEECH = speechlike()
@@ -119,12 +121,28 @@ def test_steady_noise_is_no_speech():
     assert look_at(wav(noise)).speech_seconds == 0
 
 
+def big_endian_wav(samples):
+    """What a WAV file is where the highest byte comes first."""
+    head = struct.pack(">4sI4s4sI", b"RIFX", 36 + 2 * len(samples), b"WAVE", b"fmt ", 16)
+    form = struct.pack(">HHIIHH", 1, 1, RATE, 2 * RATE, 2, 16)
+    return head + form + struct.pack(">4sI", b"data", 2 * len(samples)) + samples.astype(">i2").tobytes()
+
+
+def with_aiff_length(data, samples):
+    """An AIFF file whose chunk of samples tells another number of them."""
+    place = data.index(b"SSND") + 4
+    return data[:place] + struct.pack(">I", 8 + 2 * samples) + data[place + 4 :]
+
+
 @pytest.mark.parametrize(
     ("data", "seconds", "told", "is_truncated", "is_unclosed"),
     [
         (wav(SPEECH), 2.0, 2.0, False, False),
         (wav(SPEECH, tail=b"LIST\x04\0\0\0abcd"), 2.0, 2.0, False, False),
         (wav(SPEECH, tail=bytes(4096)), 2.0, 2.0, False, False),
+        (wav(SPEECH, tail=bytes(100_001)), 2.0, 2.0, False, False),
+        (wav(SPEECH, tail=bytes(100_000) + b"speech"), 2.0, 2.0, False, True),
+        (wav(SPEECH, tail=b"LIST\xff\xff\0\0" + bytes(5000)), 2.0, 2.0, False, False),
         (wav(SPEECH)[:32044], 1.0, 2.0, True, False),
         (wav(SPEECH, data_length=640_000), 2.0, 20.0, True, False),
         (wav(SPEECH, data_length=0xFFFFFFFF, riff_length=0xFFFFFFFF), 2.0, 2.0, False, False),
@@ -135,11 +153,28 @@ def test_steady_noise_is_no_speech():
         (with_flac_length(encoded(SPEECH), 0), 2.0, 2.0, False, False),
         (with_flac_length(encoded(SPEECH), 64000), 2.0, 4.0, True, False),
         (encoded(SPEECH, kind="RF64", subtype="PCM_16")[:-32000], 1.0, 2.0, True, False),
+        (encoded(SPEECH) + b"TAG" + bytes(125), 2.0, 2.0, False, False),
+        (with_flac_length(encoded(speechlike(20)), 32000), 2.0, 2.0, False, True),
+        (encoded(SPEECH) * 2, 2.0, 2.0, False, True),
+        (wav(np.r_[SPEECH[:16000], np.full(16000, 0x4141, np.int16)], data_length=32000), 1.0, 1.0, False, True),
+        (big_endian_wav(SPEECH), 2.0, 2.0, False, False),
+        (big_endian_wav(SPEECH)[:-32000], 1.0, 2.0, True, False),
+        (encoded(SPEECH, kind="AIFF"), 2.0, 2.0, False, False),
+        (encoded(SPEECH, kind="AIFF")[:-32000], 1.0, 2.0, True, False),
+        (with_aiff_length(encoded(SPEECH, kind="AIFF"), 16000), 1.0, 1.0, False, True),
+        (with_aiff_length(encoded(SPEECH, kind="AIFF"), -4), 2.0, 2.0, False, False),
+        (mp3(speechlike(20)) + mp3(speechlike(20)), 20.0, 20.0, False, True),
+        (mp3(speechlike(20)) + b"APETAGEX" + bytes(100_000), 20.0, 20.0, False, False),
     ],
     ids=[
-        "right", "with another chunk", "filled up with zeros", "truncated", "tells ten times as much",
+        "right", "with another chunk", "filled up with zeros",
+        "with many zeros", "with something behind many zeros",
+        "cut off in another chunk", "truncated", "tells ten times as much",
         "streamed by ffmpeg", "streamed by sox", "never closed", "tells half", "only a header",
-        "FLAC of unknown length", "FLAC that tells twice", "RF64 truncated",
+        "FLAC of unknown length", "FLAC that tells twice", "RF64 truncated", "FLAC with a tag at its end",
+        "FLAC that tells less", "two FLAC files joined", "tells half, and letters follow", "RIFX", "RIFX truncated",
+        "AIFF", "AIFF truncated", "AIFF that tells half", "AIFF that tells nothing", "two MP3 files joined",
+        "MP3 with a picture at its end",
     ],
 )  # fmt: skip
 def test_headers_that_lie_are_found_out(data, seconds, told, is_truncated, is_unclosed):
@@ -155,6 +190,37 @@ def test_half_a_file_is_truncated(kind):
     assert facts.is_truncated
     assert facts.told_seconds == pytest.approx(20.0, abs=0.1)
     assert 5 < facts.seconds < 11
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_ogg_files_that_were_joined_are_not_taken_for_the_first_of_them(subtype):
+    """Whoever speaks in the second one would be in the voiceprint, and nobody here has heard them."""
+    first, second = (encoded(speechlike(seconds), kind="OGG", subtype=subtype) for seconds in (2, 3))
+    assert not look_at(first).is_unclosed
+    joined = look_at(first + second)
+    assert (joined.seconds, joined.is_unclosed) == (2.0, True)
+    with pytest.raises(MediaError, match=r"The audio goes on after the 2\.00 s that its header tells\. Give an end"):
+        cut(first + second, 1, 4)
+
+
+def test_a_rate_of_gigahertz_takes_no_more_memory_than_any_other():
+    data = wav(np.zeros(10_000_000, np.int16))
+    data = data[:24] + struct.pack("<I", 2**31 - 1) + data[28:]
+    tracemalloc.start()
+    try:
+        assert look_at(data).sample_rate == 2**31 - 1
+        assert tracemalloc.get_traced_memory()[1] < 10e6
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("first", [0, 20])
+def test_all_of_an_mp3_that_tells_no_length_is_heard(first):
+    """A guess from its first frame would end far before its end, or behind it."""
+    sound = [np.zeros(first * RATE, np.int16), speechlike(20.0), np.zeros((20 - first) * RATE, np.int16)]
+    facts = look_at(without_mp3_length(mp3(np.concatenate(sound))))
+    assert facts.seconds == facts.told_seconds == pytest.approx(40.0, abs=0.2)
+    assert not facts.is_truncated
 
 
 def test_an_mp3_that_tells_no_length_is_never_called_truncated():

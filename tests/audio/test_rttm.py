@@ -16,7 +16,8 @@ LINE = "SPEAKER talk 1 1.250 2.5 <NA> <NA> anna <NA> <NA>"
         "SPEAKER talk 1 1.25 2.5 <NA> <NA> anna <NA>",
         "SPEAKER talk 1 +125e-2 2.5 <NA> <NA> anna <NA> <NA>",
         f";; a comment\n# another\n\nSPKR-INFO talk 1 <NA> <NA> <NA> unknown anna <NA>\n{LINE}\n",
-        f"{LINE}\nSPEAKER talk 1 9 0 <NA> <NA> anna <NA> <NA>",
+        f"\ufeff{LINE}",
+        "SPEAKER talk 1 1.25 2.5 <NA> <NA> anna 0.97 1e-3",
     ],
 )
 def test_turns_are_read(text):
@@ -36,6 +37,10 @@ def test_lines_and_files_are_read_alike(tmp_path):
         ("speaker talk 1 1.25 2.5 <NA> <NA> anna <NA> <NA>", "begins with 'speaker'"),
         ("SPEAKER talk 1 1.25", "has 4 fields, not 8 to 10"),
         ("SPEAKER talk 1 1.25 2.5 <NA> <NA> anna maria smith <NA> <NA>", "has 12 fields, not 8 to 10"),
+        ("SPEAKER talk 1 1.25 2.5 <NA> <NA> anna maria", "has 'maria' behind the name (a name cannot have spaces)"),
+        ("SPEAKER talk 1 1.25 2.5 <NA> <NA> anna maria smith", "has 'maria' behind the name"),
+        ("SPEAKER talk 1 1.25 2.5 <NA> <NA> anna\u00a0maria", "has 'maria' behind the name"),
+        ("SPEAKER talk 1 1.25 2.5 <NA> <NA> \x1b[31mred <NA> <NA>", "has control characters"),
         ("SPEAKER talk 1 one 2.5 <NA> <NA> anna <NA> <NA>", "has 'one' for a start"),
         ("SPEAKER talk 1 1.25 -2.5 <NA> <NA> anna <NA> <NA>", "has '-2.5' for a duration"),
         ("SPEAKER talk 1 nan 2.5 <NA> <NA> anna <NA> <NA>", "has 'nan' for a start"),
@@ -54,6 +59,11 @@ def test_garbage_is_told_with_its_line(line, what):
     assert str(caught.value).startswith(f"Line 3 of the RTTM {what}")
     assert str(caught.value).endswith("A turn is: SPEAKER file 1 START DURATION <NA> <NA> NAME <NA> <NA>")
     assert not caught.value.retryable
+
+
+def test_who_speaks_for_no_time_is_known_all_the_same():
+    *_, last = turns_of(f"{LINE}\nSPEAKER talk 1 9 0 <NA> <NA> ben <NA> <NA>")
+    assert last == Turn("talk", "ben", 9_000_000, 9_000_000)
 
 
 @pytest.mark.parametrize("text", ["", "\n;; nothing\n", "SPEAKER talk 1 9 0 <NA> <NA> anna <NA> <NA>"])

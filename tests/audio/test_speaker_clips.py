@@ -132,7 +132,7 @@ def test_which_recording_must_be_known(talk):
     lines = [line("anna", 0, 5, "one"), line("ben", 0, 7, "two")]
     for file_id in (None, "talk"):
         with pytest.raises(
-            MediaError, match=r"The RTTM has no turns of 'talk', only of: one, two\. Say which with file_id\."
+            MediaError, match=r"The RTTM has no turns of 'talk', only of: one, two\. Say which it is \(--file-id\)\."
         ):
             clips_from_rttm(lines, talk, file_id=file_id)
 
@@ -142,3 +142,39 @@ def test_the_length_of_a_streamed_flac_is_counted(tmp_path):
     path.write_bytes(with_flac_length(encoded(speechlike(10.0), rate=RATE), 0))
     (clip,) = clips_from_rttm(line("anna", 4, 6.5), path)
     assert clip.pieces == ((4.0, 10.0),)
+
+
+def test_a_recording_that_breaks_off_is_as_long_as_what_can_be_read_of_it(tmp_path):
+    """Its header still tells the whole; clips of what is missing would fail one by one, later."""
+    path, whole = tmp_path / "talk.flac", encoded(speechlike(20))
+    path.write_bytes(whole[: len(whole) // 2])
+    rttm = "SPEAKER talk 1 0 4 <NA> <NA> a <NA> <NA>\nSPEAKER talk 1 14 5 <NA> <NA> b <NA> <NA>\n"
+    with pytest.raises(MediaError, match=r"tells of 19\.0 s, and the audio has \d\.\d s\. .* is not complete"):
+        clips_from_rttm(rttm, path)
+    (clip,) = clips_from_rttm(rttm.splitlines()[:1], path)
+    assert clip.pieces == ((0.0, 4.0),)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_noted"),
+    [
+        ("talk", False),
+        ("TALK", False),
+        ("talk.mp3", False),
+        ("rooms/talk.wav", False),
+        ("board-2023", True),
+        ("talks", True),
+    ],
+)
+def test_an_rttm_that_names_another_recording_is_told(talk, name, is_noted):
+    """It may fit in time all the same; then it is somebody else's voice that is cut out."""
+    (clip,) = clips_from_rttm([line("anna", 0, 5, name)], talk)
+    note = f"the RTTM tells of {name!r}, and the audio is 'talk.wav'; see that they are of the same recording"
+    assert clip.notes == ((note,) if is_noted else ())
+    (confirmed,) = clips_from_rttm([line("anna", 0, 5, name)], talk, file_id=name)
+    assert confirmed.notes == ()
+
+
+def test_of_several_recordings_it_is_that_of_the_same_name_but_for_suffix_and_capitals(talk):
+    lines = [line("anna", 0, 5, "Talk.WAV"), line("ben", 0, 5, "board")]
+    assert [(clip.label, clip.notes) for clip in clips_from_rttm(lines, talk)] == [("anna", ())]

@@ -93,13 +93,13 @@ def test_a_little_overshoot_is_clipped_and_told():
         ("voice.wav", RATE, "The waveform's samples are <U9"),
         (None, RATE, "The waveform's samples are object"),
         ([[1.0], [1.0, 2.0]], RATE, "The waveform cannot be turned into a numpy array"),
-        (np.zeros(31 * RATE), RATE, "The clip has 31.0 s or more, and may have 30 s."),
+        (np.zeros(31 * RATE), RATE, "The waveform has 31.00 s or more, and may have 30 s."),
         (SOUND, 0, "The sample_rate must be a positive number of hertz, not 0."),
         (SOUND, -8000, "The sample_rate must be a positive number of hertz, not -8000."),
         (SOUND, True, "The sample_rate must be a positive number of hertz, not True."),
         (SOUND, 16000.0, "The sample_rate must be a whole number of hertz, not 16000.0."),
         (SOUND, None, "The sample_rate must be a whole number of hertz, not None."),
-        (SOUND, 10**7, "FLAC can have 655350."),
+        (SOUND, 10**7, "FLAC can have 65535, or tens up to 655350."),
     ],
 )
 def test_what_is_no_waveform_is_told_in_one_sentence(waveform, rate, sentence):
@@ -115,9 +115,12 @@ def test_what_is_no_waveform_is_told_in_one_sentence(waveform, rate, sentence):
         ({}, "nothing"),
         ({"waveform": SOUND}, "'waveform'"),
         ({"array": SOUND, "sample_rate": 1}, "'array', 'sample_rate'"),
+        ({"waveform": SOUND, "sample_rate": 1, "uri": ""}, "'sample_rate', 'uri', 'waveform'"),
     ],
 )
 def test_a_mapping_without_its_keys_is_told(given, names):
     with pytest.raises(MediaError) as caught:
         look_at(given)
-    assert str(caught.value) == f"A waveform is a mapping with 'waveform' and 'sample_rate'; this one has {names}."
+    assert (
+        str(caught.value) == f"A waveform is a mapping with 'waveform' and 'sample_rate' alone; this one has {names}."
+    )

@@ -116,6 +116,13 @@ def test_more_columns_and_other_names_of_columns(command, quick_sandbox, write_l
     assert (row["label"], row["team"], row["voiceprint"]) == ("Ada", "red", voiceprint_of(url(1)))
 
 
+def test_nothing_is_left_behind_but_what_is_needed(command, quick_sandbox, few, tmp_path):
+    """SQLite's own files would be copied or sent with the ledger, or be missed there."""
+    assert command("enroll", few, environment=quick_sandbox.environment).returncode == 0
+    assert command("ledger", "status", tmp_path / "speakers.ledger").returncode == 0
+    assert names(tmp_path) == {"speakers.csv", "speakers.ledger", "speakers.ledger.lock"}
+
+
 # What is wrong
 
 
@@ -128,11 +135,21 @@ def test_a_wrong_list_is_told_at_once_and_nothing_is_sent(command, quick_sandbox
     assert quick_sandbox.state()["total"]["requests"] == 0
 
 
-def test_rows_that_are_wrong_may_be_left_out_but_are_not_forgotten(command, quick_sandbox, write_list):
+def test_rows_that_are_wrong_may_be_left_out_but_are_not_forgotten(command, quick_sandbox, write_list, tmp_path):
     speakers = write_list([("Ada", url(1)), ("Eve", "s3://b/k")])
+    refused = command("enroll", speakers, environment=quick_sandbox.environment)
+    (problem,) = [line for line in refused.stderr.splitlines() if "line 3 (Eve)" in line]
+    rehearsed = command("enroll", speakers, "--skip-invalid", "--dry-run", environment=quick_sandbox.environment)
     result = command("enroll", speakers, "--skip-invalid", environment=quick_sandbox.environment)
-    assert result.returncode == 1
+    for said in (rehearsed, result):
+        assert said.returncode == 1
+        assert f"Left out: {problem.strip()}" in said.stderr.splitlines()
+    assert "The list has 2 rows:" in rehearsed.stdout
+    assert "1 of 2 rows with a voiceprint." in result.stderr
     assert "Left out because they are wrong: 1 row." in result.stderr
+    status = command("ledger", "status", tmp_path / "speakers.ledger").stdout
+    assert "1 of 2 rows with a voiceprint." in status
+    assert "All well" not in status
 
 
 def test_failures_are_grouped_and_tried_again_when_that_is_asked_for(command, quick_sandbox, write_list):

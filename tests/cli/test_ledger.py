@@ -34,7 +34,17 @@ def test_how_it_stands_as_json_has_only_what_a_ledger_knows(invoke, ledger):
     assert counts == {"rows": 2, "succeeded": 1, "failed": 1, "jobs_ever": 2}
     assert said.pop("failures").values()
     assert said == dict.fromkeys(
-        ["uncertain", "expired", "submitted", "unanswered", "pending", "possibly_paid_twice", "unknown_jobs"], 0
+        [
+            "uncertain",
+            "expired",
+            "submitted",
+            "unanswered",
+            "pending",
+            "invalid",
+            "possibly_paid_twice",
+            "unknown_jobs",
+        ],
+        0,
     )
 
 

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import re
 
 import numpy as np
 import pytest
@@ -42,7 +44,9 @@ def table(text):
 def test_what_a_file_is_is_one_line(invoke, speech):
     result = invoke("inspect", speech / "june-fr.wav")
     (record,) = map(json.loads, result.stdout.splitlines())
-    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.exit_code == 0
+    assert re.fullmatch(r".*june-fr\.wav: good, \d+\.\d s, \d+\.\d s of them speech\.\n", result.stderr)
+    assert all(len(str(number).partition(".")[2]) <= 4 for number in record.values() if isinstance(number, float))
     assert (record["format"], record["sample_rate"], record["channels"], record["findings"]) == ("WAV", 8000, 1, [])
     assert record["seconds"] > record["speech_seconds"] > 1
 
@@ -60,6 +64,11 @@ def test_fatal_findings_are_exit_code_1_and_all_files_are_told(invoke, tmp_path,
     result = invoke("inspect", *(tmp_path / name for name in files), speech / "june-fr.wav")
     assert result.exit_code == 1
     found = [json.loads(line)["findings"] for line in result.stdout.splitlines()]
+    said = dict(zip([*files, "june-fr.wav"], result.stderr.splitlines(), strict=True))
+    assert "silent.wav: would be refused: is silent (-120 dBFS)" in said["silent.wav"]
+    assert "none.wav: would be refused: The file is no audio" in said["none.wav"]
+    assert "phone.wav: goes; but it is MP4/M4A" in said["phone.wav"]
+    assert "june-fr.wav: good, " in said["june-fr.wav"]
     codes = [[(finding["code"], finding["is_fatal"]) for finding in findings] for findings in found]
     assert [dict(each[:1]) for each in codes] == [
         {"silent": True}, {"too_long": True}, {"truncated": True}, {"unreadable": True}, {"foreign": False}, {},
@@ -99,6 +108,14 @@ def test_speakers_are_called_as_they_are_told_to_be(invoke, meeting):
     assert {row["source"] for row in table(result.stdout)} == {"audio/meeting.wav"}
 
 
+def test_an_rttm_of_another_recording_is_told_once_and_can_be_confirmed(invoke, meeting):
+    (meeting / "meeting.rttm").write_text(RTTM.replace(" meeting ", " board-2023 "))
+    result = from_rttm(invoke, "--out", "s.csv")
+    note = "Note: the RTTM tells of 'board-2023', and the audio is 'meeting.wav'; see that they are of the same"
+    assert (result.exit_code, result.stderr.count(note)) == (0, 1)
+    assert note not in from_rttm(invoke, "--out", "t.csv", "--file-id", "board-2023").stderr
+
+
 def test_who_cannot_be_heard_alone_is_told_and_the_others_are_listed(invoke, meeting):
     turn = "SPEAKER meeting 1 4.5 3.0 <NA> <NA> drowned <NA> <NA>\n"
     (meeting / "meeting.rttm").write_text(RTTM + turn)
@@ -108,12 +125,73 @@ def test_who_cannot_be_heard_alone_is_told_and_the_others_are_listed(invoke, mee
     assert [row["label"] for row in table(result.stdout)] == ["meeting SPEAKER_00"]
 
 
+@pytest.mark.parametrize("name", ["data:1.wav", " meeting.wav", 'a, "b"\nc.wav', "-.wav", "#.wav"])
+def test_names_of_files_that_lists_might_misread(invoke, meeting, name):
+    (meeting / "audio" / "meeting.wav").rename(meeting / name)
+    called = ("--label", "SPEAKER_00=Anna", "--label", "SPEAKER_01=Bo")
+    result = invoke("manifest", "from-rttm", "meeting.rttm", "--audio", f"./{name}", "--out", "s.csv", *called)
+    assert result.exit_code == 0, result.stderr
+    assert {row.source for row in Manifest("s.csv")} == {meeting / name}
+
+
+def test_a_list_in_a_folder_that_is_a_link(invoke, meeting, tmp_path_factory):
+    """What stands beside the folder that the link leads to is another recording, or none."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "lists"
+    elsewhere.mkdir()
+    (meeting / "lists").symlink_to(elsewhere)
+    assert from_rttm(invoke, "--out", "lists/s.csv").exit_code == 0
+    for row in Manifest("lists/s.csv"):
+        assert row.source.samefile(meeting / "audio" / "meeting.wav")
+
+
+def test_a_file_whose_name_is_no_text_cannot_be_listed(invoke, meeting):
+    name = os.fsdecode(b"m\xff.wav")
+    (meeting / "audio" / "meeting.wav").rename(meeting / name)
+    result = invoke("manifest", "from-rttm", "meeting.rttm", "--audio", name, "--out", "s.csv")
+    assert result.exit_code == 2
+    assert "m\N{REPLACEMENT CHARACTER}.wav: its name is no UTF-8, and no list can hold it; rename it." in result.stderr
+    assert not (meeting / "s.csv").exists()
+
+
+def test_a_name_that_identification_does_not_take_is_told_and_the_others_are_listed(invoke, meeting):
+    (meeting / "meeting.rttm").write_text(RTTM.replace("SPEAKER_01", "x" * 101))
+    result = from_rttm(invoke)
+    assert result.exit_code == 1
+    assert (
+        "cannot be listed: the label has 101 characters; identification takes at most 100; --label OLD=NEW"
+        in result.stderr
+    )
+    assert [row["label"] for row in table(result.stdout)] == ["meeting SPEAKER_00"]
+
+
 WRONG = [
-    ("garbage", (), "Line 1 of the RTTM begins with 'garbage'", 1),
-    ("", (), "The RTTM has no turns", 1),
-    (RTTM.replace("8.0", "80.0"), (), "The RTTM tells of 82.5 s, and the audio has 12.0 s", 1),
+    ("garbage", (), "Line 1 of the RTTM begins with 'garbage'", 2),
+    ("", (), "The RTTM has no turns", 2),
+    (RTTM.replace("8.0", "80.0"), (), "The RTTM tells of 82.5 s, and the audio has 12.0 s", 2),
     (RTTM, ("--label", "SPEAKER_07=Anna"), "no speaker 'SPEAKER_07', only: SPEAKER_00, SPEAKER_01", 2),
-    (RTTM, ("--file-id", "other"), "The RTTM has no turns of 'other'", 1),
+    (
+        RTTM,
+        ("--label", "SPEAKER_00=Anna", "--label", "SPEAKER_01=Anna"),
+        "SPEAKER_00 and SPEAKER_01 would both be called 'Anna'. Give each a name of their own",
+        2,
+    ),
+    (
+        RTTM,
+        ("--label", "SPEAKER_00=Speaker_A"),
+        "SPEAKER_00 cannot be called 'Speaker_A': the label begins with 'speaker_'",
+        2,
+    ),
+    (RTTM.replace("SPEAKER_01 <NA> <NA>", "Bo Li"), (), "Line 2 of the RTTM has 'Li' behind the name", 2),
+    (RTTM, ("--file-id", "other"), "The RTTM has no turns of 'other'", 2),
+    (RTTM, ("--audio", "gone.wav"), "The audio file cannot be opened (no such file or directory): gone.wav", 2),
+    (RTTM, ("--audio", "meeting.rttm"), "meeting.rttm: The file is no audio", 2),
+    (RTTM.replace(" 4.0 ", " 0.4 ").replace(" 3.0 ", " 0.3 ").replace(" 2.5 ", " 0.2 "), (), "nobody to be listed", 2),
+    (
+        RTTM,
+        ("--label", "SPEAKER_00=Anna", "--label", "SPEAKER_00=Bo"),
+        "--label gives SPEAKER_00 two names, 'Anna' and 'Bo'; give one of them.",
+        2,
+    ),
     (RTTM, ("--out", "gone/speakers.csv"), "--out gone/speakers.csv cannot be written", 2),
 ]
 
@@ -124,6 +202,26 @@ def test_what_is_wrong_is_one_sentence(invoke, meeting, rttm, more, sentence, co
     result = from_rttm(invoke, *more)
     assert (result.exit_code, result.stdout) == (code, "")
     assert sentence in result.stderr
+
+
+def test_a_list_that_is_there_is_written_over_only_when_that_is_said(invoke, meeting):
+    assert from_rttm(invoke, "--out", "s.csv").exit_code == 0
+    made = (meeting / "s.csv").read_text()
+    (meeting / "s.csv").write_text("corrected by hand")
+    refused = from_rttm(invoke, "--out", "s.csv")
+    assert refused.exit_code == 2
+    assert "--out s.csv is there already, and may have been corrected by hand." in refused.stderr
+    assert (meeting / "s.csv").read_text() == "corrected by hand"
+    assert from_rttm(invoke, "--out", "s.csv", "--force").exit_code == 0
+    assert (meeting / "s.csv").read_text() == made
+
+
+def test_who_has_only_turns_without_a_duration_does_not_vanish(invoke, meeting):
+    (meeting / "meeting.rttm").write_text(RTTM + "SPEAKER meeting 1 11.0 0.0 <NA> <NA> mute <NA> <NA>\n")
+    result = from_rttm(invoke)
+    assert result.exit_code == 1
+    assert "Left out: mute speaks alone for 0.00 s at most" in result.stderr
+    assert len(table(result.stdout)) == 2
 
 
 # All the way
@@ -140,6 +238,26 @@ def test_from_a_recording_to_voiceprints(command, meeting):
     rows = Manifest(meeting / "s.csv")
     expected = {row.label: voiceprint_of(cut_pieces(row.source, row.pieces).audio) for row in rows}
     assert json.loads((meeting / "out.json").read_text()) == expected
+
+
+def test_what_was_told_stands_in_the_report(command, meeting):
+    (meeting / "long.wav").write_bytes(wav(speechlike(31)))
+    (meeting / "s.csv").write_text("label,source\nAnna,long.wav\nBo,gone.wav\n")
+    options = ("--trim", "--skip-invalid", "--report", "r.json")
+    for more in (("--dry-run",), ()):
+        assert command("enroll", "--sandbox", "s.csv", *options, *more, cwd=meeting).returncode == 1
+        report = json.loads((meeting / "r.json").read_text())
+        assert [note["label"] for note in report["notes"]] == ["Anna"]
+        assert report["notes"][0]["message"].endswith("see that only one person speaks there")
+        assert [(problem["label"], problem["line"]) for problem in report["problems"]] == [("Bo", 3)]
+
+
+def test_a_wrong_file_is_called_as_people_write_it(invoke, meeting):
+    (meeting / "lists").mkdir()
+    (meeting / "lists" / "s.csv").write_text("label,source\nAnna,../audio/./gone.wav\n")
+    result = invoke("enroll", "--sandbox", "lists/s.csv", "--dry-run")
+    assert result.exit_code == 2
+    assert "line 2 (Anna): audio/gone.wav: no such file or directory" in result.stderr
 
 
 def test_the_command_looks_trims_and_tells(command, meeting):

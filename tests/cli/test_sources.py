@@ -3,8 +3,10 @@ from pathlib import Path
 
 import click
 import pytest
+from audio_files import speechlike, wav
 
 from pyannote_voiceprint_async.cli.sources import find_recordings
+from pyannote_voiceprint_async.enrollment.preflight import BLIND, Preflight
 
 
 @pytest.fixture
@@ -126,3 +128,10 @@ def test_an_empty_argument_is_a_problem_and_not_the_current_folder(audio):
     audio("a.wav")
     with pytest.raises(click.UsageError, match="one of the sources is empty"):
         find_recordings([""])
+
+
+def test_that_files_cannot_be_looked_at_is_told_once(tmp_path):
+    for name in "ab":
+        (tmp_path / f"{name}.wav").write_bytes(wav(speechlike(2)))
+    found = find_recordings(["media://k", str(tmp_path)], Preflight(looks=False, is_blind=True))
+    assert [recording.notes for recording in found] == [(), (BLIND,), ()]

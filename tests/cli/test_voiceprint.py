@@ -5,7 +5,9 @@ import signal
 import stat
 import time
 
+import numpy as np
 import pytest
+from audio_files import speechlike, wav
 
 from pyannote_voiceprint_async.cli.records import status_of
 from pyannote_voiceprint_async.errors import (
@@ -64,7 +66,7 @@ def test_results_in_a_private_file_leave_stdout_empty(command, records, speech, 
 
 def test_one_that_fails_stops_no_other_and_is_exit_code_1(command, records, speech, tmp_path):
     (tmp_path / "noise.wav").write_bytes(b"no audio")
-    result = command("voiceprint", "--sandbox", tmp_path, speech / "june-fr.wav")
+    result = command("voiceprint", "--sandbox", "--no-preflight", tmp_path, speech / "june-fr.wav")
     lines = {line["label"]: line for line in records(result.stdout)}
     assert result.returncode == 1
     assert {label: line["status"] for label, line in lines.items()} == {"noise": "failed", "june-fr": "succeeded"}
@@ -84,6 +86,31 @@ def test_nothing_is_sent_when_anything_is_wrong(command, quick_sandbox, speech, 
         True
     ] * 3
     assert quick_sandbox.state()["total"]["requests"] == 0
+
+
+def test_files_are_looked_at_before_anything_is_sent(command, records, quick_sandbox, speech, tmp_path):
+    files = {
+        "text.wav": b"no audio",
+        "silent.wav": wav(np.zeros(32000, np.int16)),
+        "long.wav": wav(speechlike(75)),
+        "cut.wav": wav(speechlike(4))[:-64000],
+    }
+    for name, audio in files.items():
+        (tmp_path / name).write_bytes(audio)
+    result = command("voiceprint", tmp_path, speech / "june-fr.wav", environment=quick_sandbox.environment)
+    assert (result.returncode, result.stdout) == (2, "")
+    said = ("text.wav: the file is no audio", "silent.wav: is silent", "long.wav: lasts 75.00 s", "cut.wav: ends or is")
+    assert [problem in result.stderr for problem in said] == [True] * 4
+    assert quick_sandbox.state()["total"]["requests"] == 0
+
+
+def test_what_is_only_worth_a_look_is_told_and_goes_on(command, records, quick_sandbox, tmp_path):
+    (tmp_path / "anna.wav").write_bytes(wav(np.stack([speechlike(2)] * 2, axis=1), channels=2))
+    result = command("voiceprint", tmp_path, environment=quick_sandbox.environment)
+    [line] = records(result.stdout)
+    note = "has 2 channels, which are mixed down to one; see that they have the same speaker"
+    assert (result.returncode, line["warnings"]) == (0, [note])
+    assert result.stderr.splitlines()[0] == f"anna: {note}"
 
 
 def test_queries_of_urls_are_shown_nowhere(command, records, quick_sandbox, tmp_path):

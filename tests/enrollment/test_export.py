@@ -10,7 +10,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
+from audio_files import speechlike, wav
 from enrollment_world import people
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +26,7 @@ from pyannote_voiceprint_async.enrollment.upkeep import purge
 from pyannote_voiceprint_async.sandbox import voiceprint_of
 
 _FIELDS = ["label", "source", "status", "job_id", "model", "voiceprint", "created_at", "warnings", "error"]
+_LATER = ["start", "end"]
 _ADA = "https://e.com/ada.wav?X-Amz-Signature=secret"
 
 
@@ -65,7 +68,7 @@ def test_lines_have_every_row_with_all_that_is_known(ledger, tmp_path, speech):
     exported = export(ledger, tmp_path / "out.jsonl", "jsonl")
     ada, eve, june = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert (exported.labels, exported.voiceprints, exported.purged) == (3, 2, 0)
-    assert list(ada) == [*_FIELDS, "extra"]
+    assert list(ada) == [*_FIELDS, *_LATER, "extra"]
     assert (ada["label"], ada["source"], ada["status"]) == ("Ada", "https://e.com/ada.wav?…", "succeeded")
     assert (ada["voiceprint"], ada["model"]) == (voiceprint_of(_ADA), "precision-2")
     assert ada["extra"] == {"age": 36, "note": 'says "hi", often'}
@@ -82,11 +85,49 @@ def test_a_table_has_the_columns_of_all_lists_behind_its_own(ledger, tmp_path):
     with (tmp_path / "out.csv").open(newline="") as file:
         reader = csv.DictReader(file)
         rows = {row["label"]: row for row in reader}
-    assert reader.fieldnames == [*_FIELDS, "age", "note", "extra.status", "langs"]
+    assert reader.fieldnames == [*_FIELDS, *_LATER, "age", "note", "extra.status", "langs"]
     assert (rows["Ada"]["age"], rows["Ada"]["note"], rows["Ada"]["langs"]) == ("36", 'says "hi", often', "")
     assert (rows["June"]["status"], rows["June"]["extra.status"]) == ("succeeded", "on leave")
     assert rows["June"]["langs"] == '["fr"]'
     assert rows["Ada"]["voiceprint"] == voiceprint_of(_ADA)
+
+
+async def test_what_was_cut_out_and_what_was_noted_is_exported(world, tmp_path):
+    """Each row of one file has its own part, as the list had it; the look's notes are warnings, later runs or not."""
+    path = tmp_path / "talk.wav"
+    await to_thread(path.write_bytes, wav(np.stack([speechlike(9)] * 2, axis=1), channels=2))
+    pieces = {"Ada": ((0, 1.5), (4.25, 5)), "Bob": ((6.5, None),), "Cid": ()}
+    rows = [Row(label, path, pieces=spans) for label, spans in pieces.items()]
+    await spoken(world, *rows)
+    await spoken(world, *rows)
+    await to_thread(export, world.path, tmp_path / "out.jsonl", "jsonl")
+    found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [(row["start"], row["end"]) for row in found] == [("0 4.25", "1.5 5"), ("6.5", None), (None, None)]
+    note = "has 2 channels, which are mixed down to one; see that they have the same speaker"
+    assert [row["warnings"] for row in found] == [[note]] * 3
+    await to_thread(export, world.path, tmp_path / "out.csv", "csv")
+    table = list(csv.DictReader((tmp_path / "out.csv").read_text().splitlines()))
+    assert [(row["start"], row["end"], row["warnings"]) for row in table] == [
+        ("0 4.25", "1.5 5", note), ("6.5", "", note), ("", "", note),
+    ]  # fmt: skip
+
+
+def test_a_ledger_of_an_earlier_version_is_exported_as_it_is(ledger, tmp_path):
+    with sqlite3.connect(ledger) as connection:
+        for column in ("pieces", "asked", "notes"):
+            connection.execute(f"ALTER TABLE recordings DROP COLUMN {column}")
+        connection.execute("DROP TABLE looks")
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    export(ledger, tmp_path / "out.jsonl", "jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [(row["start"], row["end"], row["warnings"]) for row in rows] == [(None, None, [])] * 3
+
+
+async def test_an_export_of_an_earlier_version_may_be_replaced(world, tmp_path):
+    path, out = await spoken(world, *people(1)), tmp_path / "out.csv"
+    await to_thread(out.write_text, ",".join(_FIELDS) + ",team\n")
+    await to_thread(check_out, out, "csv", path)
 
 
 def test_an_object_is_ready_for_identification(ledger, tmp_path, speech):
@@ -102,7 +143,7 @@ async def test_nothing_to_export_is_a_whole_file_too(world, tmp_path, form):
     path, out = await spoken(world), tmp_path / f"out.{form}"
     assert (await to_thread(export, path, out, form)).voiceprints == 0
     await to_thread(check_out, out, form, path)
-    assert {"jsonl": str, "csv": lambda text: text == ",".join(_FIELDS) + "\n", "json": json.loads}[form](
+    assert {"jsonl": str, "csv": lambda text: text == ",".join(_FIELDS + _LATER) + "\n", "json": json.loads}[form](
         out.read_text()
     ) in ("", True, {})
 

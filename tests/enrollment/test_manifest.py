@@ -437,3 +437,31 @@ def test_what_a_csv_writer_writes_is_read(folder, rows, delimiter, end, suffix):
     assert list(Manifest(path)) == [
         Row(label.strip(), f"media://{source}".strip(), extra={"note": note}) for label, source, note in rows
     ]
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        ("label,source,start,end,seconds", []),
+        ("label,source,model,age,team,length_of_stay", []),
+        ("label,source,start,duration", ["'duration', which is not read", "has 'start' and no 'end'"]),
+        ("label,source,start_time,end_time", ["'start_time', 'end_time', which is not read"]),
+        ("label,source,Clip Start (s),ClipEnd", ["'Clip Start (s)', 'ClipEnd', which is not read"]),
+        ("label,source,offset,duration", ["'offset', 'duration', which is not read"]),
+        ("label,source,start", ["has 'start' and no 'end'"]),
+        ("label,source,start,end,duration", []),
+    ],
+)
+@pytest.mark.parametrize("is_table", [True, False])
+def test_columns_that_look_like_a_part_are_told_with_the_first_file(tmp_path, names, told, is_table):
+    path = tmp_path / ("speakers.csv" if is_table else "speakers.jsonl")
+    named = names.split(",")
+    sources = ("https://e.com/u.wav", "a.wav", "b.wav")
+    cells = [[f"person {source}", source, *[""] * (len(named) - 2)] for source in sources]
+    if is_table:
+        path.write_text("\n".join([names, *map(",".join, cells)]))
+    else:
+        path.write_text("\n".join(json.dumps(dict(zip(named, row, strict=True))) for row in cells))
+    url, first, second = Manifest(path)
+    assert (url.notes, second.notes) == ((), ())
+    assert [note for note, part in zip(first.notes, told, strict=True) if part in note] == list(first.notes)

@@ -1,7 +1,9 @@
 """Start and end, as lists write them."""
 
+from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,6 +69,18 @@ def test_what_is_written_is_read_again(pieces):
 def test_whatever_a_row_has_is_pieces_or_a_problem(anything):
     if pieces_problem(anything) is None:
         assert from_json(to_json(anything)) == tuple((float(a), None if b is None else float(b)) for a, b in anything)
+
+
+@pytest.mark.parametrize("kind", [float, Fraction, np.float32, np.int64])
+def test_seconds_may_be_numbers_of_any_kind(kind):
+    assert to_json(((kind(1), kind(2)),)) == "[[1.0, 2.0]]"
+    assert pieces_problem(((kind(1), kind(2)),)) is None
+    assert pieces_problem(((kind(2), kind(1)),)) == "start (2 s) is not before end (1 s)"
+    assert pieces_problem(((kind(-1), kind(1)),)) == "start (-1 s) is before the beginning of the recording"
+    assert (
+        pieces_problem(((kind(0), kind(40)),))
+        == "the piece has 40.00 s; a voiceprint takes at most 30 s: give a shorter part"
+    )
 
 
 LISTED = [

@@ -51,6 +51,17 @@ async def test_it_foresees_what_a_run_then_does(world):
     found = await foresee(world, rows, allow_shared_audio=True, skip_invalid=True)
     report = await world.enroll(rows, allow_shared_audio=True, skip_invalid=True)
     assert (found.rows, found.jobs, found.invalid) == (report.rows, report.jobs, report.invalid) == (5, 4, 1)
+    assert found.problems == (Problem("nonsense", line=9),)
+    assert not found.is_complete
+
+
+async def test_whether_each_row_would_have_its_voiceprint(world):
+    assert (await foresee(world, people(2))).is_complete
+    assert not (await foresee(world, people(2), max_jobs=1)).is_complete
+    await world.enroll(people(2))
+    world.ask("UPDATE recordings SET state = 'failed' WHERE id = 1")
+    assert not (await foresee(world, people(2))).is_complete
+    assert (await foresee(world, people(2), retry_failed="")).is_complete
 
 
 async def test_no_voiceprint_is_copied(world, tmp_path):

@@ -76,6 +76,7 @@ from pyannote_voiceprint_async.enrollment import (
     Report,
     Row,
     RowFailed,
+    RowLeftOut,
     RowNoted,
     RowSucceeded,
     enroll,
@@ -338,6 +339,8 @@ async def enroll_all(client: AsyncVoiceprintClient) -> None:
                 case RowSucceeded(label=label, voiceprint=voiceprint):
                     assert_type(label, str)
                     assert_type(voiceprint, Voiceprint)
+                case RowLeftOut(problem=problem):
+                    assert_type(problem, Problem)
                 case RowNoted(label=label, message=message):
                     assert_type(message, str)
                 case RowFailed(label=label, error=error):
