@@ -47,7 +47,7 @@ def happen(times: int, number: int) -> dict[str, Any]:
 
 def show(results: dict[str, Any]) -> None:
     """Print the table, family by family, and what nobody expected."""
-    print("\n".join(lines(results["rows"], with_faults=True)))
+    print("\n".join(["```text", *lines(results["rows"], with_faults=True), "```"]))
     for row in results["rows"]:
         if row["unexpected"]:
             print(f"NOT EXPECTED of {row['fault']}: {'; '.join(row['unexpected'])}")

@@ -280,7 +280,8 @@ def draw(results: dict[str, Any], folder: Path) -> list[str]:
                 title=way, xlabel="requests in flight", xticks=range(len(cells)), xticklabels=cells, ylim=(0, None)
             )
         all_axes[0].set_ylabel("submissions a second\n(median and quartiles)")
-        all_axes[0].legend(fontsize=8)
+        handles, names = all_axes[0].get_legend_handles_labels()
+        all_axes[0].figure.legend(handles, names, loc="outside lower center", ncols=3)
     return [name]
 
 
