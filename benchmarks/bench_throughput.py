@@ -18,7 +18,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from importlib import import_module
@@ -168,12 +168,12 @@ async def sdk_cost(base_url: str, requests: int) -> dict[str, float]:
     return {"per_second": requests / wall, "cpu_us": cpu / requests * 1e6}
 
 
-async def take_turns(base_url: str, concurrency: int, seconds: float, *, sdk: bool) -> dict[str, Any]:
+async def take_turns(
+    base_url: str, concurrency: int, seconds: float, names: Sequence[str], *, sdk: bool
+) -> dict[str, Any]:
     slices: dict[str, list[dict[str, float]]] = {}
     async with AsyncExitStack() as stack:
-        submits = {
-            name: await stack.enter_async_context(make(base_url, concurrency)) for name, make in CONTESTANTS.items()
-        }
+        submits = {name: await stack.enter_async_context(CONTESTANTS[name](base_url, concurrency)) for name in names}
         rates = {
             name: (await cost(submit, concurrency, 10 * concurrency))["per_second"] for name, submit in submits.items()
         }
@@ -189,12 +189,14 @@ async def take_turns(base_url: str, concurrency: int, seconds: float, *, sdk: bo
     }
 
 
-def cell(base_url: str, loop: str, concurrency: int, seconds: float) -> dict[str, Any]:
+def cell(
+    base_url: str, loop: str, concurrency: int, seconds: float, names: Sequence[str] = tuple(CONTESTANTS)
+) -> dict[str, Any]:
     """Let all take turns at one number of requests in flight, in a process that has one core for itself."""
     harness.stay_on_core(0)
     sdk = loop == "asyncio" and concurrency == 64
     with asyncio.Runner(loop_factory=import_module(loop).new_event_loop) as runner:
-        return runner.run(take_turns(base_url, concurrency, seconds, sdk=sdk))
+        return runner.run(take_turns(base_url, concurrency, seconds, names, sdk=sdk))
 
 
 @contextmanager
