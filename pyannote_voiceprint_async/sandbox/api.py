@@ -1,18 +1,18 @@
-"""The API itself: from a request that was read to its answer, without a wire."""
+"""The state of the API: jobs, media, webhooks, rate limits and credit."""
 
-from pyannote_voiceprint_async.sandbox.answers import Answer, error, invalid
+from pyannote_voiceprint_async.sandbox.answers import Answer, error
 from pyannote_voiceprint_async.sandbox.budgets import Budgets
 from pyannote_voiceprint_async.sandbox.jobs import Jobs
 from pyannote_voiceprint_async.sandbox.media import Media
 from pyannote_voiceprint_async.sandbox.operations import OPERATIONS, Call
 from pyannote_voiceprint_async.sandbox.settings import Settings
 from pyannote_voiceprint_async.sandbox.store import Store
-from pyannote_voiceprint_async.sandbox.validation import Invalid, media_rules, voiceprint_rules
+from pyannote_voiceprint_async.sandbox.validation import media_rules, voiceprint_rules
 from pyannote_voiceprint_async.sandbox.webhooks import Webhooks
 
 
 class Api:
-    """Everything the API remembers, and the order in which it checks a request."""
+    """Everything the API remembers between requests."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -41,17 +41,11 @@ class Api:
             self.jobs.restore(kept.jobs)
             self.media.restore(kept.uploads)
 
-    def answer(self, call: Call) -> Answer:
-        """Key, then budget, then what the operation itself checks: body, then credit."""
+    def admit(self, call: Call) -> Answer | None:
+        """Return the refusal of a request with a wrong key or over its rate limit, or None if it may pass."""
         if call.authorization != self._authorization:
             return error(401, "Invalid API key")
-        refusal = self.budgets.take(call.operation.name, self.now())
-        if refusal is not None:
-            return refusal
-        try:
-            return call.operation.answer(self, call)
-        except Invalid as exc:
-            return invalid(exc.errors)
+        return self.budgets.take(call.operation.name, self.now())
 
     def has_credit(self) -> bool:
         """Whether one more job may be accepted; each one costs a credit, however it ends."""

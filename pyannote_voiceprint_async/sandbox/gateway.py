@@ -11,6 +11,7 @@ from pyannote_voiceprint_async.sandbox.answers import Answer, error
 from pyannote_voiceprint_async.sandbox.api import Api
 from pyannote_voiceprint_async.sandbox.bodies import invite_body
 from pyannote_voiceprint_async.sandbox.faults import Faults
+from pyannote_voiceprint_async.sandbox.handlers import answer as answer_call
 from pyannote_voiceprint_async.sandbox.operations import Call, Operation
 from pyannote_voiceprint_async.sandbox.state import Counters
 
@@ -84,7 +85,7 @@ class SocketExchange:
 
     async def answer(self) -> Answer:
         """Let the API answer."""
-        answer = self._api.answer(await self._read())
+        answer = answer_call(self._api, await self._read())
         # Whatever it shows, reads included, has to be true after a kill, too.
         await self._api.store.settle()
         if answer.after is not None:
@@ -101,7 +102,7 @@ class SocketExchange:
 
     async def _answer_nobody(self, call: Call) -> None:
         await self._api.settings.sleep(self._api.settings.accept_late_seconds)
-        self._api.answer(call)
+        answer_call(self._api, call)
         await self._api.store.settle()
 
     async def _read(self) -> Call:
