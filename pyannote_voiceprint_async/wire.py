@@ -134,8 +134,10 @@ class Wire:
             if not call.may_be_billed:
                 raise
             answer, error = self._after_failure(exc, call)
+            _drop_frames(exc)
         except Exception as exc:  # noqa: BLE001 - decided by how far the request got
             answer, error = self._after_failure(exc, call)
+            _drop_frames(exc)
         finally:
             self._watchdog.unwatch(call)
             call.release()
@@ -197,6 +199,8 @@ class Wire:
                 pass
         except Exception as exc:  # noqa: BLE001 - all of it is translated; what the caller's side raised comes as it is
             error = body.error or self._upload_problem(exc, body, target)
+            if exc is not body.error:
+                _drop_frames(exc)
         finally:
             self._watchdog.unwatch(body)
         try:
@@ -222,7 +226,7 @@ class Wire:
 
     async def _send(self, call: Call, connections: Connections) -> None:
         while True:
-            began = self._watchdog.now
+            since = self._watchdog.moment()
             try:
                 response = await connections.session.request(
                     call.endpoint.method,
@@ -234,7 +238,7 @@ class Wire:
                 )
             except aiohttp.ConnectionTimeoutError:
                 # aiohttp counts the time in which the process was suspended. Nothing was sent.
-                if call.response is None and self._watchdog.was_suspended(began, self._connect):
+                if call.response is None and self._watchdog.was_suspended(since):
                     continue
                 raise
             if call.response is None:  # the session did not call the middleware
@@ -366,6 +370,16 @@ async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHand
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
         raise DisconnectedError from None
+
+
+def _drop_frames(exc: BaseException) -> None:
+    """Drop the frames of an exception that aiohttp keeps with its connection: they hold the response."""
+    chain: list[BaseException] = []
+    one: BaseException | None = exc
+    while one is not None and one not in chain:
+        one.__traceback__ = None
+        chain.append(one)
+        one = one.__cause__ or one.__context__
 
 
 def _presigned(url: str) -> URL:
