@@ -18,11 +18,7 @@ from .errors import (
     VoiceprintError,
 )
 
-__all__ = ["NEVER_CONNECTED", "TRANSLATED", "DisconnectedError", "translate"]
-
-# Everything that aiohttp is known to raise from a request. ValueError and RuntimeError are what it makes of
-# settings that do not fit, and of a session that is closed.
-TRANSLATED = (aiohttp.ClientError, OSError, ValueError, RuntimeError)
+__all__ = ["NEVER_CONNECTED", "DisconnectedError", "translate"]
 
 # Raised before there is a connection. A request with a body notes itself when its first byte leaves; for one
 # without, these classes are all that is known.
@@ -58,24 +54,30 @@ _REASONS: tuple[tuple[type[BaseException], str], ...] = (
 )
 
 
-def translate(exc: Exception, *, name: str, host: str | None, fate: Fate, repeatable: bool) -> VoiceprintError:
-    """Give the error of the tree.
+def translate(exc: BaseException, *, name: str, host: str | None, fate: Fate, repeatable: bool) -> VoiceprintError:
+    """Return the error of the tree. What became of the request decides its flags, the exception only its words.
 
     Args:
-        exc: what aiohttp raised.
+        exc: what aiohttp raised, or other code that runs in a request: trace hooks, a session, connector or resolver.
         name: the operation, as `POST /v1/voiceprint`.
         host: whom it was sent to.
         fate: what became of the request.
         repeatable: whether sending it twice does no harm.
     """
     flags = verdict(fate, repeatable=repeatable)
-    if isinstance(exc, ValueError | RuntimeError) and not isinstance(exc, aiohttp.ClientError):
-        return ConfigurationError(
-            f"{name}: aiohttp cannot make this request ({type(exc).__name__}). Check base_url, proxy and session: "
-            "a session of your own must be open, and have no Authorization of its own; with trust_env=True it must "
-            "find none for this host in .netrc either."
+    if not isinstance(exc, aiohttp.ClientError | OSError):
+        if fate is Fate.NEVER_SENT:
+            return ConfigurationError(
+                f"{name}: aiohttp cannot make this request ({type(exc).__name__}). Check base_url, proxy and session: "
+                "a session of your own must be open, and have no Authorization of its own; with trust_env=True it must "
+                "find none for this host in .netrc either. Trace hooks, connectors and resolvers must not fail."
+            )
+        return ApiConnectionError(
+            f"{name}: {type(exc).__name__} was raised while the response of {host} was awaited, by a trace hook, a "
+            f"session or a connector of your program, or by a defect. {consequence(fate, repeatable=repeatable)}",
+            **flags,
         )
-    if isinstance(exc, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
+    if isinstance(exc, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError) and fate is Fate.NEVER_SENT:
         return ConfigurationError(f"{name}: the URL or the proxy is not valid. Check base_url and proxy.")
     if isinstance(exc, aiohttp.ClientResponseError) and not isinstance(exc, aiohttp.ClientHttpProxyError):
         return UnexpectedResponseError(
@@ -85,7 +87,7 @@ def translate(exc: Exception, *, name: str, host: str | None, fate: Fate, repeat
     return error(f"{name}: no answer from {host}, {_reason(exc)}. {consequence(fate, repeatable=repeatable)}", **flags)
 
 
-def _reason(exc: Exception) -> str:
+def _reason(exc: BaseException) -> str:
     cause = exc.os_error if isinstance(exc, aiohttp.ClientConnectorError) else exc
     for kind, reason in _REASONS:
         if isinstance(exc, kind) or isinstance(cause, kind):
