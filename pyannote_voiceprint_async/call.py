@@ -39,6 +39,7 @@ class Call:
         "failure",
         "first_byte_at",
         "future",
+        "max_queue_wait",
         "moved_at",
         "overdue",
         "refused",
@@ -71,6 +72,8 @@ class Call:
         self.failure: VoiceprintError | None = None
         self.withdrawn = False
         """Its caller went before the first byte: it must not begin any more."""
+        self.max_queue_wait: float | None = None
+        """Seconds that it may wait in line for its turn; None is without a bound."""
         self.future: asyncio.Future[None] | None = None
         """What its caller waits for, while it waits for its turn."""
         self.moved_at = 0.0
