@@ -48,6 +48,11 @@ class Turn:
         "stage",
     )
 
+    granted_at: float
+    """When it was granted last."""
+    seen: int
+    """What `Budget.learn` compares the server's count with."""
+
     def __init__(  # noqa: PLR0913, PLR0917 - made in one place, `Throttle.ask`
         self,
         budget: Budget,
@@ -61,14 +66,12 @@ class Turn:
         self.number = number
         self.notify = notify
         self.asked_at = asked_at
-        self.granted_at = 0.0
         self.queued_until = asked_at + max_queue_wait
         """When it may no longer wait in line; the time of a request that was refused does not count."""
         self.max_elapsed = max_elapsed
         self.expected_wait: float | None = None
         """The expected wait that was too long for it."""
         self.stage = Stage.WAITS_FOR_PLACE
-        self.seen = 0
 
     def __lt__(self, other: Turn) -> bool:
         return self.number < other.number
@@ -139,6 +142,7 @@ class Budget:
         self._cooling = Cooling(self.per / _BUCKETS)
         self._cooling_late: list[float] = []  # a heap: requests whose answer never came
         self._others = Cooling(self.per / _BUCKETS)
+        self._told_limit: int | None = None
         self._spare = 0  # what the server allows beyond our own limit
         self._crowd = 0  # requests of others that exceed it, and so take our places
         self._ever_taken = 0
@@ -218,10 +222,13 @@ class Budget:
         """
         if limit is None:
             return False
+        others = 0 if remaining is None else limit - remaining - (turn.seen + self._ever_taken)
+        if others <= 0 and limit == self._told_limit:
+            return False  # as nearly always
         before = self.limit - self._crowd
         self.limit = limit if self._ceiling is None else min(limit, self._ceiling)
-        self._spare = limit - self.limit
-        if remaining is not None and (others := limit - remaining - (turn.seen + self._ever_taken)) > 0:
+        self._told_limit, self._spare = limit, limit - self.limit
+        if others > 0:
             self._others.add(now + self.per, others)
             self._ever_taken += others
         self._crowd = max(0, self._others.count - self._spare)
@@ -286,7 +293,8 @@ class Budget:
             self._first = None
 
     def _give_back(self, now: float) -> None:
-        self._cooling.give_back(now)
+        if self._cooling.count:
+            self._cooling.give_back(now)
         while self._cooling_late and self._cooling_late[0] <= now:
             heapq.heappop(self._cooling_late)
         if self._others.count:
