@@ -19,14 +19,19 @@ Who takes the risk may come above it, and pays with 429s.
 tenacity repeats each 429 until it is accepted, after `Retry-After`, as careful people write it.
 
 Each run has a process and a sandbox of its own. A run is idle most of its time, so some go on side by side.
+
+The last table is of a limit that eight programs split, each a process with 12 of 100 in 6 seconds: how many of the 96
+are accepted in a window when all are busy, and how long a submission of one takes that is not, beside seven that are.
 """
 
 import asyncio
 import heapq
+import multiprocessing
 import random
+import statistics
 import time
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import nullcontext
 from itertools import product
 from pathlib import Path
@@ -48,6 +53,14 @@ TARGET = 0.97
 AT_ONCE = 8
 """Runs side by side: all of one latency. Alone, the shares of this client were the same within 0.01."""
 ROUNDS, FULL_ROUNDS = 1, 5
+
+PROGRAMS, PART, PART_PER, PART_LATENCY = 8, 12, 6.0, (0.005, 0.05)
+BURSTS = 10
+LIGHT_PAUSE = 0.75
+"""Seconds between two submissions of the light program: 8 in a window."""
+START = 5.0
+"""Seconds until all programs are there."""
+SPLIT_TARGET, LIGHT_TARGET = 0.93, 1.0
 
 
 # The contestants: each calls `accepted` for each job that it has made
@@ -163,6 +176,52 @@ def run(window: str, latency: tuple[float, float], contestant: str, items: int =
     }
 
 
+# A limit that programs split
+
+
+def program(base_url: str, begin: float, items: int, pause: float) -> list[tuple[float, float]]:
+    """Submit as one of several programs, and give for each submission when it was accepted, and after how long."""
+
+    async def main() -> list[tuple[float, float]]:
+        limits = RateLimits(submissions=RateLimit(PART, PART_PER))
+        async with AsyncVoiceprintClient(sandbox_server.KEY, base_url=base_url, rate_limits=limits) as client:
+
+            async def one(number: int) -> tuple[float, float]:
+                asked = begin + number * pause
+                await asyncio.sleep(asked - time.monotonic())
+                await client.submit(harness.url(number))
+                accepted = time.monotonic()
+                return accepted, accepted - asked
+
+            return await asyncio.gather(*map(one, range(items)))
+
+    return asyncio.run(main())
+
+
+def split(window: str, *, light: bool, bursts: int = BURSTS) -> dict[str, Any]:
+    """Give what eight programs make of a limit that they split, the last of them light or as busy as the others."""
+    settings = {"rate_limit": (LIMIT, PART_PER), "window": window, "latency": PART_LATENCY}
+    spawn = multiprocessing.get_context("spawn")
+    with sandbox_server.running(**settings) as base_url, ProcessPoolExecutor(PROGRAMS, spawn) as pool:
+        begin = time.monotonic() + START
+        busy = [pool.submit(program, base_url, begin, PART * bursts, 0.0) for _ in range(PROGRAMS - light)]
+        calm = [pool.submit(program, base_url, begin, int(PART_PER * bursts / LIGHT_PAUSE), LIGHT_PAUSE)] * light
+        moments = sorted(accepted for one in busy for accepted, _ in one.result())
+        waits = [wait for one in calm for _, wait in one.result()]
+        seen = asyncio.run(sandbox_server.seen_by(base_url))["operations"]["voiceprint"]
+    return {
+        "window": window,
+        "programs": "seven busy, one light" if light else "eight busy",
+        "share": rate(moments) * PART_PER / (PART * len(busy)),
+        "light_seconds": statistics.median(waits) if waits else None,
+        "refused": seen["rateLimited"],
+    }
+
+
+def measure_split() -> list[dict[str, Any]]:
+    return [split(window, light=light) for window in WINDOWS for light in (False, True)]
+
+
 def measure(*, full: bool) -> dict[str, Any]:
     cases = list(product(LATENCIES, WINDOWS, CONTESTANTS))
     found: dict[tuple[str, str, str], list[dict[str, float]]] = {case: [] for case in cases}
@@ -173,6 +232,7 @@ def measure(*, full: bool) -> dict[str, Any]:
                 found[case].append(one)
     return {
         "items": ITEMS,
+        "split": measure_split(),
         "perfect": {
             name: harness.quartiles([perfect(latency, seed) for seed in range(RANDOM)])
             for name, latency in LATENCIES.items()
@@ -198,6 +258,20 @@ def show(results: dict[str, Any]) -> None:
         rows.append((latency, "either", PERFECT, "", f"{found['median']:.3f}", 0, "0%"))
     headings = ("latency", "window", "contestant", "accepted/s", "share", "429s", "requests wasted")
     harness.table(headings, rows, words=3)
+    if split_results := results.get("split"):
+        show_split(split_results)
+
+
+def show_split(results: list[dict[str, Any]]) -> None:
+    print(
+        f"{PROGRAMS} programs, each with {PART} of the {LIMIT} in {PART_PER:.0f} s. The targets are a share of "
+        f"{SPLIT_TARGET} of what the busy ones have, and {LIGHT_TARGET:.0f} s for a submission of the light one.\n"
+    )
+    rows = []
+    for case in results:
+        light = "" if case["light_seconds"] is None else f"{case['light_seconds']:.3f}"
+        rows.append((case["window"], case["programs"], f"{case['share']:.3f}", light, case["refused"]))
+    harness.table(("window", "programs", "share", "light one, median s", "429s"), rows, words=2)
 
 
 def draw(results: dict[str, Any], folder: Path) -> list[str]:

@@ -1,5 +1,8 @@
 """Voiceprints as a service, with aiohttp: `cd examples && python -m aiohttp.web -P 8000 aiohttp_service:make_app`.
 
+When it stops, it finishes the submissions on the wire: whatever ends its process must leave it longer than
+`Timeouts.total`, which is 60 seconds.
+
 The environment has PYANNOTEAI_API_KEY, PYANNOTEAI_WEBHOOK_SECRET, and the address of this service as PUBLIC_URL.
 """
 
@@ -27,6 +30,8 @@ from pyannote_voiceprint_async import (
 PATIENCE = float(os.environ.get("PATIENCE", "50"))  # seconds; then a caller gets the job's id
 CLIENT = web.AppKey("client", AsyncVoiceprintClient)
 
+# The client logs the id of each accepted job at INFO: a job that is paid for must be in the log before anything fails.
+logging.basicConfig(level=logging.INFO)
 log = logging.getLogger(__name__)
 voiceprints: dict[str, Voiceprint] = {}  # your database
 

@@ -1,4 +1,7 @@
-"""Voiceprints as a service, with FastAPI: `cd examples && uvicorn fastapi_service:app`.
+"""Voiceprints as a service, with FastAPI.
+
+Run it with `cd examples && uvicorn fastapi_service:app --timeout-graceful-shutdown 90`. The graceful timeout must
+exceed `Timeouts.total`, which is 60 seconds, so that submissions on the wire are finished when the service stops.
 
 The environment has PYANNOTEAI_API_KEY, PYANNOTEAI_WEBHOOK_SECRET, and the address of this service as PUBLIC_URL.
 """
@@ -31,6 +34,8 @@ SECRET = os.environ["PYANNOTEAI_WEBHOOK_SECRET"]
 WEBHOOK = os.environ["PUBLIC_URL"] + "/webhooks/pyannote"
 PATIENCE = float(os.environ.get("PATIENCE", "50"))  # seconds; then a caller gets the job's id
 
+# The client logs the id of each accepted job at INFO: a job that is paid for must be in the log before anything fails.
+logging.basicConfig(level=logging.INFO)
 log = logging.getLogger(__name__)
 voiceprints: dict[str, Voiceprint] = {}  # your database
 

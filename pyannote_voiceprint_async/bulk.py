@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
+import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
 from contextlib import aclosing
@@ -16,7 +18,7 @@ from .errors import AccountError, ClientClosedError, JobTimeoutError, Voiceprint
 from .models import JobCreated
 from .protected import finished
 
-__all__ = ["Item", "Results"]
+__all__ = ["Item", "Results", "Work"]
 
 R = TypeVar("R")
 
@@ -86,17 +88,20 @@ class Item:
 class Results(Generic[R]):
     """An async iterator and an async context manager over results as they finish.
 
-    Leaving early (`break` inside `async with`, or `aclose()`) stops new work and finishes what was sent. Every
-    item that was read is either yielded or in `unfinished`.
+    Leaving early stops new work and finishes what was sent: by `break` inside `async with`, by `aclose()`, or when the
+    last reference to the results is dropped, as by `break` out of `async for … in client.submit_many(…)`. Every item
+    that was read is either yielded or in `unfinished`; jobs that were accepted and not yielded are also in
+    `client.abandoned`. When `ahead` results wait unread, no new item starts.
 
     Args:
         items: what is to be done; read by one task, never further ahead than `ahead` unsent items.
         run: does one item.
         result: makes the result of an item out of what `run` gave, or out of an error.
-        ahead: items that are read but not submitted.
+        ahead: items that are read but not submitted, and results that wait unread.
         waiting: items that are read but whose result was not taken.
         lasts: whether an item stays as it is while the next one is read. Of others the next is read when `run` has
             said that the item is taken: a recorder fills the same array again and again.
+        on_left: called with each job that was accepted, and whose result was not yielded before the results were left.
     """
 
     def __init__(  # noqa: PLR0913 - what differs between the two bulk calls
@@ -108,24 +113,19 @@ class Results(Generic[R]):
         ahead: int,
         waiting: int,
         lasts: Callable[[Any], bool] = lambda _: True,
+        on_left: Callable[[JobCreated], None] = lambda _: None,
     ) -> None:
-        self.unfinished: list[R] = []
-        self.on_over: Callable[[Results[R]], None] | None = None
-        self._items = items
-        self._run = run
-        self._result = result
-        self._lasts = lasts
-        self._ahead = asyncio.Semaphore(ahead)
-        self._waiting = asyncio.Semaphore(waiting)
-        self._running: set[Item] = set()
-        self._finished: deque[R] = deque()
-        self._news = asyncio.Event()
-        self._reader: asyncio.Task[None] | None = None
-        self._stopped_by: Exception | None = None
-        self._left = False
+        self.work: Work[R] = Work(items, run, result, ahead, waiting, lasts, on_left)
+        """What goes on behind the results. It holds no reference to them, so that dropping them can be noticed."""
+        weakref.finalize(self, self.work.dropped).atexit = False
 
     def __repr__(self) -> str:
-        return f"<Results running={len(self._running)} finished={len(self._finished)}>"
+        return f"<Results running={len(self.work.running)} finished={len(self.work.finished)}>"
+
+    @property
+    def unfinished(self) -> list[R]:
+        """Results that were not yielded before the results were left; complete when `aclose()` returns."""
+        return self.work.unfinished
 
     async def __aenter__(self) -> Self:
         return self
@@ -139,31 +139,103 @@ class Results(Generic[R]):
         return self
 
     async def __anext__(self) -> R:
-        if self._reader is None and not self._left:
-            self._reader = asyncio.create_task(self._read())
-            self._reader.add_done_callback(self._look_if_over)
-        while not self._finished:
-            if self._is_over():
-                error, self._stopped_by = self._stopped_by, None
-                raise error or StopAsyncIteration
-            self._news.clear()
-            await self._news.wait()
-        self._waiting.release()
-        return self._finished.popleft()
+        return await self.work.next()
 
     async def aclose(self) -> None:
-        """Stop new work, finish what was sent, and keep what was not yielded in `unfinished`."""
-        cancelled: asyncio.CancelledError | None = None
+        """Stop new work, finish what was sent, and keep what was not yielded in `unfinished`.
+
+        A caller that is cancelled meanwhile is cancelled afterwards.
+        """
+        await self.work.aclose()
+
+
+class Work(Generic[R]):
+    """The items of `Results` on their way. It ends by itself, whether or not anybody waits for it.
+
+    `running` has the items that are read and not finished, `finished` the results that wait unread, each with its job.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - made in one place, `Results`
+        self,
+        items: Iterable[Any] | AsyncIterable[Any],
+        run: Callable[[Item], Awaitable[Any]],
+        result: Callable[[Item, Any, Exception | None], R],
+        ahead: int,
+        waiting: int,
+        lasts: Callable[[Any], bool],
+        on_left: Callable[[JobCreated], None],
+    ) -> None:
+        self.unfinished: list[R] = []
+        self.running: set[Item] = set()
+        self.finished: deque[tuple[R, JobCreated | None]] = deque()
+        self.on_over: Callable[[Work[R]], None] | None = None
+        self._items = items
+        self._run = run
+        self._result = result
+        self._lasts = lasts
+        self._on_left = on_left
+        self._most_unread = ahead
+        self._ahead = asyncio.Semaphore(ahead)
+        self._waiting = asyncio.Semaphore(waiting)
+        self._news = asyncio.Event()
+        self._has_room = asyncio.Event()
+        self._reader: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopped_by: Exception | None = None
+        self._left = False
+        self._takers = 0
+
+    async def next(self) -> R:
+        """Return the next result; the first call starts the work.
+
+        Raises:
+            StopAsyncIteration: there is none any more.
+        """
+        if self._reader is None and not self._left:
+            self._loop = asyncio.get_running_loop()
+            self._reader = asyncio.create_task(self._read())
+            self._reader.add_done_callback(self._look_if_over)
+        self._takers += 1
+        try:
+            while not self.finished:
+                if self._is_over():
+                    error, self._stopped_by = self._stopped_by, None
+                    raise error or StopAsyncIteration
+                self._news.clear()
+                await self._news.wait()
+            self._waiting.release()
+            self._has_room.set()
+            return self.finished.popleft()[0]
+        finally:
+            self._takers -= 1
+            self._keep_unread()
+
+    def leave(self) -> None:
+        """Stop new work, and leave what was sent to finish. Harmless when repeated."""
+        if self._left:
+            return
         self._left = True
         self._stop(None, Phase.UNSENT, Phase.WAITING)
-        while tasks := [item.task for item in self._running] + [self._reader] * (not self._is_over()):
+        self._keep_unread()
+        self._news.set()
+
+    def dropped(self) -> None:
+        """Leave, because the last reference to the results is gone; called by the garbage collector, in any thread."""
+        if self._loop is None:
+            self._look_if_over()
+        elif not self._loop.is_closed():
+            with contextlib.suppress(RuntimeError):  # it was closed just now, by another thread
+                self._loop.call_soon_threadsafe(self.leave)
+
+    async def aclose(self) -> None:
+        """Leave, and wait until all that was sent is finished, however often the caller is cancelled meanwhile."""
+        cancelled: asyncio.CancelledError | None = None
+        self.leave()
+        while tasks := [item.task for item in self.running] + [self._reader] * (not self._is_over()):
             try:
                 await finished(*(task for task in tasks if task is not None))
             except asyncio.CancelledError as error:
                 cancelled = error
-        self.unfinished.extend(self._finished)
-        self._finished.clear()
-        self._news.set()
         if cancelled is not None:
             try:
                 raise cancelled
@@ -175,7 +247,7 @@ class Results(Generic[R]):
             self.on_over(self)
 
     def _is_over(self) -> bool:
-        return not self._running and (self._reader is None or self._reader.done())
+        return not self.running and (self._reader is None or self._reader.done())
 
     async def _read(self) -> None:
         index = 0
@@ -184,8 +256,11 @@ class Results(Generic[R]):
                 while True:
                     await self._waiting.acquire()
                     await self._ahead.acquire()
+                    while len(self.finished) >= self._most_unread:
+                        self._has_room.clear()
+                        await self._has_room.wait()
                     item = Item(index, await anext(items), self._moved_on, self._stayed_back)
-                    self._running.add(item)
+                    self.running.add(item)
                     item.task = asyncio.create_task(self._do(item))
                     item.task.add_done_callback(partial(self._take_in_unbegun, item))
                     item.task.add_done_callback(lambda _, item=item: item.taken())  # type: ignore[misc]
@@ -205,10 +280,21 @@ class Results(Generic[R]):
     def _finish(self, item: Item, outcome: Any, error: Exception | None) -> None:
         if item.phase is not Phase.WAITING:
             self._ahead.release()
-        self._running.discard(item)
-        self._finished.append(self._result(item, outcome, error))
+        self.running.discard(item)
+        result = self._result(item, outcome, error)
+        job = outcome if isinstance(outcome, JobCreated) else item.job
+        self.finished.append((result, job))
+        self._keep_unread()
         self._news.set()
         self._look_if_over()
+
+    def _keep_unread(self) -> None:
+        """Keep what nobody takes any more, once the results are left."""
+        while self._left and len(self.finished) > self._takers:
+            result, job = self.finished.pop()
+            self.unfinished.append(result)
+            if job is not None:
+                self._on_left(job)
 
     async def _do(self, item: Item) -> None:
         outcome, error = None, None
@@ -217,7 +303,7 @@ class Results(Generic[R]):
         except asyncio.CancelledError:
             if item.stopped_by is None:
                 # Somebody else canceled it: its place is free again.
-                self._running.discard(item)
+                self.running.discard(item)
                 if item.phase is not Phase.WAITING:
                     self._ahead.release()
                 self._waiting.release()
@@ -234,7 +320,7 @@ class Results(Generic[R]):
 
     def _take_in_unbegun(self, item: Item, _: object) -> None:
         """Take in an item whose task was canceled before its first step: `_do` never ran."""
-        if item in self._running and item.stopped_by is not None:
+        if item in self.running and item.stopped_by is not None:
             self._finish(item, None, item.stopped_by)
 
     def _moved_on(self, item: Item) -> None:
@@ -251,7 +337,7 @@ class Results(Generic[R]):
     def _stop(self, error: Exception | None, *phases: Phase) -> None:
         if self._reader is not None:
             self._reader.cancel()
-        for item in self._running:
+        for item in self.running:
             if item.phase in phases:
                 item.stop(None if error is None else _not_sent(error))
 

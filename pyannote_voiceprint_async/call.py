@@ -42,6 +42,7 @@ class Call:
         "future",
         "is_whole",
         "job_id",
+        "max_queue_wait",
         "moved_at",
         "outcome",
         "overdue",
@@ -75,6 +76,8 @@ class Call:
         self.first_byte_at: float | None = None
         """When the first byte of all tries left."""
         self.retries = 0
+        self.max_queue_wait: float | None = None
+        """Seconds that it may wait in line for its turn; None is without a bound."""
         self.future: asyncio.Future[None] | None = None
         """What its caller waits for, while it waits for its turn."""
         self.outcome: asyncio.Future[Any] | None = None

@@ -14,7 +14,7 @@ import aiohttp
 import attrs
 
 from . import codec, media
-from .bulk import Item, Results
+from .bulk import Item, Results, Work
 from .checks import (
     check_api_key,
     check_base_url,
@@ -129,7 +129,7 @@ class AsyncVoiceprintClient:
         self._max_queue_wait = max_queue_wait
         self._webhook = webhook
         self._uploads = asyncio.Semaphore(check_count("max_uploads", max_uploads))
-        self._results: set[Results[Any]] = set()
+        self._works: set[Work[Any]] = set()
         self._closing: asyncio.Task[None] | None = None
         self._base_url = check_base_url(base_url or os.environ.get("PYANNOTEAI_BASE_URL") or DEFAULT_BASE_URL)
         key = check_api_key(_first(api_key, "PYANNOTEAI_API_KEY", "PYANNOTE_API_KEY"))
@@ -194,8 +194,8 @@ class AsyncVoiceprintClient:
         self._closing.result()
 
     async def _close(self) -> None:
-        for results in list(self._results):
-            await results.aclose()
+        for work in list(self._works):
+            await work.aclose()
         await self._watcher.aclose()
         await self._transport.aclose()
 
@@ -257,7 +257,8 @@ class AsyncVoiceprintClient:
         def result(item: Item, job: Any, error: Exception | None) -> Submission:
             return Submission(item.index, item.value, job, error)
 
-        return self._start(Results(items, run, result, ahead=self._max_concurrency, waiting=self._max_concurrency))
+        ahead = self._max_concurrency
+        return self._start(Results(items, run, result, ahead=ahead, waiting=ahead, on_left=self._keep_left))
 
     async def wait(self, job: str | JobCreated, *, timeout: float | None = 900.0) -> VoiceprintJob:  # noqa: ASYNC109 - it is the job's time, and never cancels a request
         """Wait for a job, of this program or another one.
@@ -372,7 +373,15 @@ class AsyncVoiceprintClient:
             return Enrolled(item.index, item.value, voiceprint, error)
 
         return self._start(
-            Results(sources, run, result, ahead=self._max_concurrency, waiting=_MOST_WAITING, lasts=_lasts)
+            Results(
+                sources,
+                run,
+                result,
+                ahead=self._max_concurrency,
+                waiting=_MOST_WAITING,
+                lasts=_lasts,
+                on_left=self._keep_left,
+            )
         )
 
     async def upload(
@@ -539,9 +548,13 @@ class AsyncVoiceprintClient:
 
     def _start(self, results: Results[Items]) -> Results[Items]:
         # Held until they are over: what was sent must be finished, even when nobody holds the results.
-        self._results.add(results)
-        results.on_over = self._results.discard
+        self._works.add(results.work)
+        results.work.on_over = self._works.discard
         return results
+
+    def _keep_left(self, job: JobCreated) -> None:
+        if job not in self._transport.abandoned:
+            self._transport.abandon(job)
 
 
 def _request(

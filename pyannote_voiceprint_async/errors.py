@@ -221,7 +221,7 @@ class NotFoundError(ApiStatusError):
 
 
 class RateLimitError(ApiStatusError):
-    """The API refused for its rate limit (429) and asks for a longer wait than `max_retry_after`."""
+    """The API refused for its rate limit (429): for longer than `max_elapsed`, or `max_retry_after` is exceeded."""
 
 
 class ServerError(ApiStatusError):

@@ -67,6 +67,11 @@ class Line(Generic[T]):
         if len(self._heap) > 2 * self._length + _MOST_GONE:
             self._heap = self._who_wait()
 
+    def in_order(self) -> list[T]:
+        """Return all who wait, the first first."""
+        self._heap = self._who_wait()
+        return list(self._heap)
+
     def clear(self) -> list[T]:
         """Give all who wait, in order, and leave nobody."""
         waiting, self._heap, self._length = self._who_wait(), [], 0

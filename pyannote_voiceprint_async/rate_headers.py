@@ -1,8 +1,8 @@
 """What an answer's headers say about the rate limit and the server's clock, in every form that the sources know.
 
 `Retry-After` is seconds, a fraction or an HTTP date; `X-RateLimit-Reset` is documented both as UTC epoch
-seconds and as seconds until the reset. Dates are measured against the answer's own `Date`, because local
-clocks are wrong.
+seconds and as seconds until the reset. Both also appear in milliseconds and microseconds: the size of the number
+decides. Dates are measured against the answer's own `Date`, because local clocks are wrong.
 """
 
 from __future__ import annotations
@@ -15,12 +15,18 @@ from functools import lru_cache
 
 __all__ = ["date", "limit", "remaining", "retry_after", "says_when_to_return"]
 
-_SECONDS = re.compile(r"\s*(\d{1,18}(?:\.\d{1,18})?)\s*", re.ASCII)
+# The first number of a list: proxies join repeated headers with commas.
+_NUMBER = re.compile(r"\s*(\d{1,19}(?:\.\d{1,18})?)\s*(?:[,;]|$)", re.ASCII)
 # `100`, and the list form of the IETF drafts: `100, 100;w=60`.
 _COUNT = re.compile(r"\s*(\d{1,9})\s*(?:[,;]|$)", re.ASCII)
-# Nobody waits thirty years: a number of this size is a date.
-_EPOCH_SECONDS = 1e9
-_EPOCH_MILLISECONDS = 1e12
+# A time since 1970 has this many seconds from 2001 to 2286; no wait has.
+_EPOCH = (1e9, 1e10)
+_EPOCH_UNITS = (1.0, 1e3, 1e6, 1e9)
+# Above these a number of seconds until then is one of milliseconds, or of microseconds. RFC 9110 gives `Retry-After`
+# in seconds, so a day is believed; a rate limit's window is a minute.
+_LONGEST_RETRY_AFTER = 86_400.0
+_LONGEST_RESET = 3_600.0
+_LONGEST_IN_MILLISECONDS = 3_600_000.0
 
 
 def limit(headers: Mapping[str, str]) -> int | None:
@@ -46,15 +52,15 @@ def retry_after(headers: Mapping[str, str], wall: float) -> float | None:
         wall: UTC epoch seconds of this machine, used where the answer has no `Date`.
     """
     server_now = date(headers) or wall
-    word = _wait(headers.get("Retry-After", ""), server_now)
+    word = _wait(headers.get("Retry-After", ""), server_now, _LONGEST_RETRY_AFTER)
     if word is None:
-        word = _wait(headers.get("X-RateLimit-Reset", ""), server_now)
+        word = _wait(headers.get("X-RateLimit-Reset", ""), server_now, _LONGEST_RESET)
     return word if word is not None and word > 0 else None
 
 
 def says_when_to_return(headers: Mapping[str, str]) -> bool:
     """Whether there is a `Retry-After` that can be read, even one that says now."""
-    return _wait(headers.get("Retry-After", ""), 0.0) is not None
+    return _wait(headers.get("Retry-After", ""), 0.0, _LONGEST_RETRY_AFTER) is not None
 
 
 @lru_cache(maxsize=1024)
@@ -63,15 +69,24 @@ def _count(text: str | None) -> int | None:
     return int(found.group(1)) if found else None
 
 
-def _wait(text: str, server_now: float) -> float | None:
-    found = _SECONDS.fullmatch(text)
-    if not found:
-        at = _epoch(text)
-        return None if at is None else at - server_now
-    number = float(found.group(1))
-    if number >= _EPOCH_MILLISECONDS:
-        number /= 1000
-    return number - server_now if number >= _EPOCH_SECONDS else number
+def _wait(text: str, server_now: float, longest: float) -> float | None:
+    """Return the seconds until the time that a header names; `longest` is the longest delta in seconds."""
+    if found := _NUMBER.match(text):
+        return _seconds(float(found.group(1)), server_now, longest)
+    # A date has a comma of its own; of joined dates the first counts.
+    at = _epoch(",".join(text.split(",")[:2]))
+    return None if at is None else at - server_now
+
+
+def _seconds(number: float, server_now: float, longest: float) -> float | None:
+    if number <= longest:
+        return number
+    if number < _EPOCH[0]:
+        return number / (1e3 if number <= _LONGEST_IN_MILLISECONDS else 1e6)
+    for unit in _EPOCH_UNITS:
+        if _EPOCH[0] <= number / unit < _EPOCH[1]:
+            return number / unit - server_now
+    return None
 
 
 def _epoch(text: str) -> float | None:

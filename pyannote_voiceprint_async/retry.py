@@ -8,7 +8,7 @@
 | other 4xx, 3xx | raise | raise |
 
 A 429 never comes here: its wait belongs to the throttle, because it concerns everyone. What comes here as
-`RateLimitError` was told to wait longer than `max_retry_after`.
+`RateLimitError` was told to wait longer than `max_retry_after`, or was refused for longer than `max_elapsed`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from itertools import islice
 from typing import Protocol, TypeVar
 
 from .clock import Clock
-from .errors import RateLimitError, VoiceprintError
+from .errors import QueueTooLongError, RateLimitError, VoiceprintError
 from .settings import RetryPolicy
 
 __all__ = ["Attempted", "exponential", "is_final", "pause_after", "prepare", "repeat"]
@@ -68,7 +68,7 @@ def pause_after(error: VoiceprintError, tries: int, policy: RetryPolicy) -> floa
 
 def is_final(error: VoiceprintError, policy: RetryPolicy) -> bool:
     """Say whether the error is raised at once, whatever tries and time are left."""
-    if isinstance(error, RateLimitError) or (error.retry_after or 0.0) > policy.max_retry_after:
+    if isinstance(error, RateLimitError | QueueTooLongError) or (error.retry_after or 0.0) > policy.max_retry_after:
         return True
     return not error.retryable and not (error.outcome_unknown and policy.replay_unknown)
 

@@ -72,13 +72,20 @@ class RetryPolicy:
     max_tries: int = attrs.field(default=5, validator=[_above_zero, _whole])
     """Times that a request is sent at most; a 429 is no try."""
     max_elapsed: float = _seconds(300.0)
-    """Seconds after its first byte in which a request may still be repeated."""
+    """Seconds after its first byte in which a request may still be repeated.
+
+    From the first 429 in a row on, also the seconds for which the server may refuse a call: then it ends with
+    `RateLimitError`.
+    """
     base: float = _seconds(0.5)
     """Seconds that the first pause is at most; it doubles each time."""
     cap: float = _seconds(30.0)
     """Seconds that any pause of ours is at most. The server's own word is not cut."""
     max_retry_after: float = _seconds(120.0)
-    """Seconds that the server may ask for; above it the error is raised at once."""
+    """Seconds that the server may ask for; above it the error is raised at once to everybody in that line.
+
+    However long the server asks for, one request tries again after ten minutes at the latest.
+    """
     replay_unknown: bool = False
     """Repeat a submission that may have been accepted. It may then be paid twice."""
 

@@ -7,6 +7,7 @@ First come, first served; who was refused keeps its turn; who leaves while waiti
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from .budget import Budget, Turn
@@ -61,13 +62,29 @@ class Throttle:
         """Give how many times in a row the server refused this budget."""
         return self._budgets[budget].refusals
 
-    def ask(self, budget: str, now: float, notify: Callable[[VoiceprintError | None], None]) -> Turn:
-        """Stand in line. The turn may be granted at once: look at its `stage`; else `notify` is called."""
+    def ask(
+        self,
+        budget: str,
+        now: float,
+        notify: Callable[[VoiceprintError | None], None],
+        *,
+        max_queue_wait: float = math.inf,
+        max_elapsed: float = math.inf,
+    ) -> Turn:
+        """Stand in line. The turn may be granted at once: look at its `stage`; else `notify` is called.
+
+        Args:
+            budget: the budget that it draws on.
+            now: the time.
+            notify: see `Turn`.
+            max_queue_wait: seconds that it may wait in line; see `overdue`.
+            max_elapsed: seconds for which the server may refuse it; see `overdue`.
+        """
         self._last_number += 1
-        turn = Turn(self._budgets[budget], self._last_number, notify)
+        turn = Turn(self._budgets[budget], self._last_number, notify, now, max_queue_wait, max_elapsed)
         if not turn.budget.line and self.in_flight < self.max_concurrency and turn.budget.may_take(now):
             turn.budget.take(turn)
-            self._grant(turn)
+            self._grant(turn, now)
         else:
             self.queued += 1
             turn.budget.line.join(turn)
@@ -90,16 +107,20 @@ class Throttle:
                 turn.budget.untake(turn)
         self.advance(now)
 
-    def answered(self, turn: Turn, now: float, limit: int | None = None, remaining: int | None = None) -> None:
-        """Take note of an answer (429s go to `refused`) and of its rate limit headers."""
+    def answered(self, turn: Turn, now: float, limit: int | None = None, remaining: int | None = None) -> bool:
+        """Take note of an answer (429s go to `refused`) and of its rate limit headers.
+
+        Return whether those who wait may wait longer for it: then some may be `overdue`.
+        """
         budget = turn.budget
         self._finish(turn)
         budget.cool(turn, now)
-        budget.learn(turn, now, limit, remaining)
+        has_fewer_places = budget.learn(turn, now, limit, remaining)
         if self.queued:
             if budget.in_use > budget.limit:
                 self._back_to_line(budget)
             self.advance(now)
+        return has_fewer_places and bool(self.queued)
 
     def lost(self, turn: Turn, now: float, until: float) -> None:
         """Take note that no answer came, and that the server may see the request `until` then."""
@@ -107,16 +128,43 @@ class Throttle:
         turn.budget.cool_after(turn, until)
         self.advance(now)
 
-    def refused(self, turn: Turn, now: float, wait: float, limit: int | None = None) -> None:
-        """Take note of a 429: the budget pauses for `wait` seconds, and the turn stands where it stood."""
+    def refused(self, turn: Turn, now: float, wait: float, limit: int | None = None) -> bool:
+        """Take note of a 429: the budget pauses for `wait` seconds, and the turn stands where it stood.
+
+        Return whether this makes the pause a long one; see `Budget.refuse`. Some may be `overdue` then.
+        """
         budget = turn.budget
         self._finish(turn)
-        budget.refuse(turn, now + wait)
+        turn.queued_until += now - turn.granted_at
+        is_long = budget.refuse(turn, now, wait)
         budget.learn(turn, now, limit, None)
         self.queued += 1
         budget.line.join(turn)
         self._back_to_line(budget)
         self.advance(now)
+        return is_long
+
+    def overdue(self, budget: str, now: float) -> list[Turn]:
+        """Remove the turns of this line that would wait longer than they may, and return them.
+
+        A turn with an `expected_wait` would exceed its `max_queue_wait`. The others would be refused for longer than
+        their `max_elapsed`, counted from the first refusal in a row or from when they asked, whichever is later.
+        """
+        line, late = self._budgets[budget].line, []
+        waits = self._budgets[budget].expected_waits(now)
+        refused_since, until = self._budgets[budget].refused_since, self._budgets[budget].paused_until
+        wait = next(waits)
+        for turn in line.in_order():
+            if now + wait > turn.queued_until:
+                turn.expected_wait = wait
+            elif until <= now or until - max(turn.asked_at, refused_since) <= turn.max_elapsed:
+                wait = next(waits)
+                continue
+            self.queued -= 1
+            turn.stage = Stage.OVER
+            line.leave()
+            late.append(turn)
+        return late
 
     def dismiss(self, budget: str, error: VoiceprintError) -> None:
         """Send everybody home who stands in this line, each with the error."""
@@ -137,7 +185,7 @@ class Throttle:
         while self._waiting_for_slot and self.in_flight < self.max_concurrency:
             turn = self._waiting_for_slot.pop()
             self.queued -= 1
-            self._grant(turn)
+            self._grant(turn, now)
             turn.notify(None)
 
     def next_at(self, now: float) -> float | None:
@@ -157,9 +205,10 @@ class Throttle:
             else:
                 self._waiting_for_slot.join(turn)
 
-    def _grant(self, turn: Turn) -> None:
+    def _grant(self, turn: Turn, now: float) -> None:
         self.in_flight += 1
         turn.stage = Stage.GRANTED
+        turn.granted_at = now
 
     def _finish(self, turn: Turn) -> None:
         self.in_flight -= 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
@@ -48,7 +49,6 @@ C = TypeVar("C", bound=Attempted)
 R = TypeVar("R")
 
 _REFUSED = 429
-_LONG_PAUSE = 10.0
 # `Date` has whole seconds.
 _DATE_STEP = 1.0
 _REMEMBERED = 1000
@@ -138,6 +138,7 @@ class Transport:
         if max_queue_wait is not None:
             self._refuse_long_queue(endpoint, max_queue_wait)
         call = Call(endpoint, self._url(endpoint, path, query), body, before_send, refused, deadline, job_id)
+        call.max_queue_wait = max_queue_wait
         try:
             if once:
                 return await self._send_throttled(call)  # type: ignore[no-any-return]  # the table says which it is
@@ -227,7 +228,13 @@ class Transport:
     async def _send_throttled(self, call: Call) -> Any:
         """Wait for a place and a slot. The wait of a 429 belongs here too: the turn keeps its number."""
         exchange = self._exchange if call.endpoint.repeatable else self._submit
-        turn = self.throttle.ask(call.endpoint.budget, self._clock.time(), call.notify)
+        turn = self.throttle.ask(
+            call.endpoint.budget,
+            self._clock.time(),
+            call.notify,
+            max_queue_wait=math.inf if call.max_queue_wait is None else call.max_queue_wait,
+            max_elapsed=self.retry.max_elapsed,
+        )
         while True:
             if turn.stage is not Stage.GRANTED:
                 await self._until_granted(call, turn)
@@ -239,6 +246,8 @@ class Transport:
             except VoiceprintError as error:
                 if error.retryable and call.refused is not None:
                     call.refused()
+                if turn.expected_wait is not None:
+                    raise _queue_too_long(call.endpoint, turn.expected_wait) from None
                 if turn.stage is Stage.OVER or not isinstance(error, RateLimitError):
                     raise
 
@@ -351,7 +360,8 @@ class Transport:
         self._heard = (answer.headers, now, wall)
         if answer.status != _REFUSED:
             left = rate_headers.remaining(answer.headers)
-            self.throttle.answered(turn, now, limit, left)
+            if self.throttle.answered(turn, now, limit, left):
+                self._refuse_overdue(call.endpoint, now)
             if self.throttle.queued:
                 self._arm_timer()
         try:
@@ -376,13 +386,22 @@ class Transport:
         wait = error.retry_after
         if wait is None:
             wait = exponential(self.retry, self.throttle.refusals(budget) + 1)
-        if wait > max(_LONG_PAUSE, self.throttle.pause_left(budget, now)):
+        if self.throttle.refused(turn, now, wait, limit):
             log.warning("The API asks for a pause of %.0f s in %s.", wait, budget)
-        self.throttle.refused(turn, now, wait, limit)
         if wait > self.retry.max_retry_after:
             self.throttle.leave(turn, now)
             self.throttle.dismiss(budget, error)
+        else:
+            self._refuse_overdue(call.endpoint, now)
         self._arm_timer()
+
+    def _refuse_overdue(self, endpoint: Endpoint[Any], now: float) -> None:
+        """Refuse at once those in line that would now wait longer than they may."""
+        for turn in self.throttle.overdue(endpoint.budget, now):
+            if turn.expected_wait is not None:
+                turn.notify(_queue_too_long(endpoint, turn.expected_wait))
+            else:
+                turn.notify(_refused_too_long(endpoint, self.throttle.pause_left(endpoint.budget, now)))
 
     def _settle_without_answer(self, call: Call, turn: Turn) -> None:
         now = self._clock.time()
@@ -402,7 +421,7 @@ class Transport:
 
     def _refuse_long_pause(self, endpoint: Endpoint[Any]) -> None:
         left = self.throttle.pause_left(endpoint.budget, self._clock.time())
-        if left > self.retry.max_retry_after:
+        if left > min(self.retry.max_retry_after, self.retry.max_elapsed):
             raise RateLimitError(
                 f"{endpoint.method} {endpoint.path} was not sent: the API wants no such request for another "
                 f"{left:.0f} s. Try again then.",
@@ -414,11 +433,7 @@ class Transport:
     def _refuse_long_queue(self, endpoint: Endpoint[Any], max_queue_wait: float) -> None:
         wait = self.throttle.expected_wait(endpoint.budget, self._clock.time())
         if wait > max_queue_wait:
-            raise QueueTooLongError(
-                f"{endpoint.method} {endpoint.path} was not sent: it would wait about {wait:.0f} s for its turn in "
-                f"the rate limit, and at most {max_queue_wait:.0f} s are allowed. Try again later.",
-                expected_wait=wait,
-            )
+            raise _queue_too_long(endpoint, wait)
 
     def _arm_timer(self) -> None:
         """Let one timer wake all who wait, at the first moment at which anybody may go."""
@@ -441,6 +456,24 @@ class Transport:
             return known
         quoted = {name: quote(value, safe="") for name, value in (path or {}).items()}
         return URL(f"{self._base_url}{endpoint.path.format_map(quoted)}", encoded=True).with_query(query)
+
+
+def _queue_too_long(endpoint: Endpoint[Any], wait: float) -> QueueTooLongError:
+    return QueueTooLongError(
+        f"{endpoint.method} {endpoint.path} was not sent: it would wait about {wait:.0f} s for its turn in the rate "
+        "limit, longer than max_queue_wait allows. Try again later.",
+        expected_wait=wait,
+    )
+
+
+def _refused_too_long(endpoint: Endpoint[Any], pause: float) -> RateLimitError:
+    return RateLimitError(
+        f"{endpoint.method} {endpoint.path} was not sent: the API has refused such requests (429) for about as long as "
+        "RetryPolicy.max_elapsed allows, and asks for a longer wait. Try again later.",
+        status=_REFUSED,
+        retryable=True,
+        retry_after=pause,
+    )
 
 
 def _too_late(endpoint: Endpoint[Any]) -> ApiTimeoutError:

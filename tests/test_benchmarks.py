@@ -85,6 +85,14 @@ def test_limit(window, contestant):
     assert found["share"] == pytest.approx(found["rate"] / (100 / 2.005))
 
 
+@pytest.mark.parametrize("light", [False, True])
+def test_a_limit_that_programs_split(light, monkeypatch):
+    """Each program goes once through its part, and nothing is refused."""
+    monkeypatch.setattr(bench_limit, "PROGRAMS", 2)
+    found = bench_limit.split("sliding", light=light, bursts=1)
+    assert (found["refused"], found["light_seconds"] is None) == (0, not light)
+
+
 def test_a_perfect_client_uses_all_of_the_limit_where_latencies_do_not_differ():
     assert bench_limit.perfect((0.0, 0.0), seed=0) == pytest.approx(1.0)
     assert bench_limit.perfect((0.1, 0.1), seed=0) == pytest.approx(1.0)

@@ -29,6 +29,10 @@ def urls(count):
     return [URL.format(number) for number in range(count)]
 
 
+def ids_of_jobs(jobs):
+    return [job.job_id for job in jobs]
+
+
 async def all_of(results):
     async with results:
         return sorted([result async for result in results], key=lambda result: result.index)
@@ -163,7 +167,9 @@ async def test_leaving_early_finishes_what_was_sent_and_keeps_it(start):
     assert known == {job.id for job in sandbox.accepted}
     assert sorted(submission.index for submission in everything) == list(range(len(everything)))
     assert {submission.error.retryable for submission in everything if submission.error} <= {True}
-    assert client.abandoned == ()
+    assert sorted(ids_of_jobs(client.abandoned)) == sorted(
+        submission.job.job_id for submission in submissions.unfinished if submission.job
+    )
 
 
 async def test_leaving_early_keeps_the_ids_of_jobs_that_go_on(start):
@@ -319,9 +325,148 @@ async def test_an_item_that_was_stopped_is_not_sent_any_more():
         await item.before_send()
 
 
-async def test_results_that_nobody_holds_are_held_until_they_are_over(client, sandbox):
-    first = await anext(client.submit_many(urls(5)))
-    while client._results:
+# Leaving without `async with`
+
+
+METHODS = pytest.mark.parametrize("method", ["submit_many", "voiceprint_many"])
+
+
+async def all_over(client):
+    while client._works:
         gc.collect()
         await asyncio.sleep(0.001)
-    assert (first.error, len(sandbox.accepted)) == (None, 5)
+
+
+@METHODS
+async def test_a_break_without_a_block_submits_nothing_more(start, method):
+    """The results are dropped with the loop: what was on the wire is finished and kept, and nothing else is sent."""
+    sandbox = await start(Sandbox(rate_limit=(100_000, 1.0), latency=0.01, job_seconds=0.0))
+    polling = Polling(first=0.01, longest=0.02)
+    client = await start(
+        AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, max_concurrency=4, polling=polling)
+    )
+    async for first in getattr(client, method)(urls(3000)):  # noqa: B007 - it is compared below
+        break
+    await settle()
+    sent = sandbox.state.operations["voiceprint"].requests + 4
+    await all_over(client)
+    accepted = {job.id for job in sandbox.accepted}
+    assert len(accepted) <= sent
+    abandoned = ids_of_jobs(client.abandoned)
+    first_id = {first.job.job_id} if method == "submit_many" else accepted - set(abandoned)
+    assert (set(abandoned) | first_id, len(first_id)) == (accepted, 1)
+    assert len(abandoned) == len(accepted) - 1
+
+
+@METHODS
+async def test_results_in_a_reference_cycle_are_left_when_the_collector_finds_them(start, method):
+    sandbox = await start(Sandbox(rate_limit=(100_000, 1.0), latency=0.01, job_seconds=0.0))
+    client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, max_concurrency=4))
+    holder = {"results": getattr(client, method)(urls(3000))}
+    holder["itself"] = holder
+    await anext(holder["results"])
+    del holder
+    gc.collect()
+    await all_over(client)
+    assert len(client.abandoned) == len(sandbox.accepted) - 1
+    assert len(sandbox.accepted) < 3000
+
+
+async def test_results_that_are_dropped_in_another_thread_are_left(start, sandbox):
+    """The garbage collector runs in any thread."""
+    client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, max_concurrency=4))
+    holder = [client.submit_many(urls(3000))]
+    await anext(holder[0])
+    await asyncio.to_thread(holder.clear)
+    await all_over(client)
+    assert len(client.abandoned) == len(sandbox.accepted) - 1
+
+
+async def test_results_that_were_never_read_are_forgotten_with_their_last_reference(client, sandbox):
+    results = client.submit_many(urls(5))
+    assert len(client._works) == 1
+    del results
+    gc.collect()
+    assert (len(client._works), sandbox.accepted) == (0, [])
+
+
+def test_results_may_be_dropped_after_their_loop_is_closed():
+    """Nothing is left to be done, and nobody to do it."""
+
+    async def run(item):
+        await asyncio.sleep(0)
+
+    async def begin():
+        results = Results(range(3), run, lambda item, value, error: item.index, ahead=2, waiting=2)
+        await anext(results)
+        return results
+
+    results = asyncio.run(begin())
+    del results
+    gc.collect()
+
+
+@METHODS
+async def test_no_new_item_starts_while_max_concurrency_results_wait_unread(start, method):
+    """Whoever stops reading, without leaving, stops paying."""
+    sandbox = await start(Sandbox(rate_limit=(100_000, 1.0), job_seconds=0.0))
+    polling = Polling(first=0.01, longest=0.02)
+    client = await start(
+        AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, max_concurrency=4, polling=polling)
+    )
+    read = []
+    results = getattr(client, method)(url for url in urls(300) if not read.append(url))
+    first = await anext(results)
+    while results.work.running:
+        await asyncio.sleep(0.001)
+    await settle()
+    assert (first.error, len(results.work.finished) >= 4) == (None, True)
+    started = len(read)
+    assert started <= 1 + len(results.work.finished) + 1  # one more was taken out of the input, or none
+    await settle(500)
+    assert (len(read), results.work.running) == (started, set())
+    rest = [one async for one in results]
+    assert (len(rest), len(sandbox.accepted)) == (299, 300)
+
+
+@pytest.mark.parametrize("cancellations", [1, 2, 3])
+async def test_a_consumer_that_is_canceled_again_while_it_leaves_loses_nothing(start, cancellations):
+    """What was sent is finished, though nobody waits for it any more."""
+    sandbox = await start(Sandbox(rate_limit=(1000, 60.0), latency=0.05))
+    client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, max_concurrency=8))
+    seen, submissions = [], client.submit_many(urls(500))
+
+    async def consume():
+        async with submissions:
+            async for submission in submissions:
+                seen.append(submission)
+
+    task = asyncio.create_task(consume())
+    while len(seen) < 10:
+        await asyncio.sleep(0.001)
+    for _ in range(cancellations):
+        task.cancel()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await all_over(client)
+    unfinished = ids_of_jobs(one.job for one in submissions.unfinished if one.job)
+    assert set(ids_of_jobs(one.job for one in seen) + unfinished) == {job.id for job in sandbox.accepted}
+    assert sorted(ids_of_jobs(client.abandoned)) == sorted(unfinished)
+    assert len(sandbox.accepted) <= len(seen) + 2 * 8
+
+
+async def test_a_job_whose_hook_failed_is_abandoned_once(start):
+    """It is kept when the hook fails, and once more when its result is left unread."""
+    sandbox = await start(Sandbox(rate_limit=(1000, 60.0)))
+    client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, max_concurrency=2))
+
+    async def fail(index, job):
+        raise ValueError("disk")
+
+    async with client.voiceprint_many(urls(2), on_submitted=fail) as results:
+        await anext(results)
+        while results.work.running:
+            await asyncio.sleep(0.001)
+    assert sorted(ids_of_jobs(client.abandoned)) == sorted(job.id for job in sandbox.accepted)

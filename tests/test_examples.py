@@ -20,6 +20,7 @@ SERVERS = {
     "fastapi": ["-m", "uvicorn", "fastapi_service:app", "--port"],
     "aiohttp": ["-m", "aiohttp.web", "aiohttp_service:make_app", "-H", "127.0.0.1", "-P"],
 }
+IMPATIENT = ["--timeout-graceful-shutdown", "1"]
 # Long enough for a slow machine; one caller waits for all of it.
 PATIENCE = 3.0
 VOICES, JOBS, REQUESTS = 12, 14, 16
@@ -37,8 +38,9 @@ def free_port():
 class Service:
     """One of the services, as its callers see it."""
 
-    def __init__(self, session, url):
+    def __init__(self, session, url, process):
         self.url = url
+        self.process = process
         self._session = session
 
     async def enroll(self, url, **more):
@@ -71,18 +73,37 @@ async def serving(server, sandbox, log):
         "PATIENCE": str(PATIENCE),
     }
     with log.open("wb") as file:
-        command = [sys.executable, *SERVERS[server], str(port)]
+        name, _, is_impatient = server.partition(", ")
+        command = [sys.executable, *SERVERS[name], str(port), *(IMPATIENT if is_impatient else [])]
         process = subprocess.Popen(command, cwd=EXAMPLES, env=environment, stdout=file, stderr=file)
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
-            service = Service(session, f"http://127.0.0.1:{port}")
+            service = Service(session, f"http://127.0.0.1:{port}", process)
             assert await service.until_it_listens(process) == 401, log.read_text("utf-8")
             yield service
         process.send_signal(signal.SIGINT)
-        assert await asyncio.to_thread(process.wait, 20) in {0, -signal.SIGINT}
+        assert await asyncio.to_thread(process.wait, 20) in {0, -signal.SIGINT, -signal.SIGTERM}
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.mark.parametrize("server", [*SERVERS, "fastapi, impatient"])
+async def test_a_service_that_stops_logs_every_accepted_id(start, tmp_path, server):
+    """With requests on the wire: waited for, or canceled because the graceful timeout is over."""
+    sandbox = await start(Sandbox(job_seconds=1000.0, rate_limit=(1000, 60.0), latency=2.0))
+    log = tmp_path / "log"
+    async with serving(server, sandbox, log) as service:
+        callers = [asyncio.create_task(service.enroll(f"https://example.com/{number}.wav")) for number in range(8)]
+        while sandbox.state.operations["voiceprint"].requests < len(callers):
+            await asyncio.sleep(0.01)
+        assert len(sandbox.accepted) < len(callers)
+        service.process.send_signal(signal.SIGTERM)
+        await asyncio.gather(*callers, return_exceptions=True)
+        await asyncio.to_thread(service.process.wait, 30)
+    written = log.read_text("utf-8")
+    assert len(sandbox.accepted) == len(callers)
+    assert [job.id for job in sandbox.accepted if f"Job {job.id} was accepted" not in written] == []
 
 
 @pytest.mark.parametrize("server", SERVERS)

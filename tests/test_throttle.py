@@ -385,9 +385,9 @@ class Line:
         self.throttle = Throttle(**settings)  # type: ignore[arg-type]
         self.told: dict[Turn, list[VoiceprintError | None]] = {}
 
-    def ask(self, now: float = 0.0, budget: str = "submissions") -> Turn:
+    def ask(self, now: float = 0.0, budget: str = "submissions", **bounds: float) -> Turn:
         told: list[VoiceprintError | None] = []
-        turn = self.throttle.ask(budget, now, told.append)
+        turn = self.throttle.ask(budget, now, told.append, **bounds)
         self.told[turn] = told
         return turn
 
@@ -465,6 +465,124 @@ def test_a_refusal_teaches_the_limit_and_uses_no_place():
     later = [line.ask(1.0), line.ask(1.0)]
     assert line.throttle.limit("submissions") == 2
     assert [line.is_granted(turn) for turn in later] == [True, False]
+
+
+@pytest.mark.parametrize(("wait", "pause"), [(599.0, 599.0), (601.0, 600.0), (1.8e12, 600.0)])
+def test_a_pause_ends_in_one_probe_after_ten_minutes(wait, pause):
+    """However long the server asks for."""
+    line = Line().learned()
+    refused = line.ask()
+    line.throttle.refused(refused, 1.0, wait)
+    waiting = line.ask(2.0)
+    line.throttle.advance(pause)
+    assert not line.is_granted(refused)
+    line.throttle.advance(1.0 + pause)
+    assert [line.is_granted(turn) for turn in (refused, waiting)] == [True, False]
+
+
+def test_a_pause_becomes_long_once():
+    """However many requests of a burst are refused, and whatever each of them is told; the next pause counts anew."""
+    line = Line().learned()
+    told = []
+    burst = [line.ask() for _ in range(5)]
+    for now, (turn, wait) in enumerate(zip(burst, [5.0, 30.0, 30.0, 5.0, 60.0], strict=True)):
+        told.append(line.throttle.refused(turn, 1.0 + now, wait))
+    assert told == [False, True, False, False, False]
+    line.throttle.advance(100.0)
+    assert line.throttle.refused(burst[0], 101.0, 10.0) is False
+    line.throttle.advance(200.0)
+    assert line.throttle.refused(burst[0], 201.0, 10.5) is True
+
+
+# Those who would wait too long
+
+
+def test_a_refusal_sends_home_everybody_whose_expected_wait_is_too_long():
+    """The wait so far counts, the time of the refused request does not; those behind move up."""
+    line = Line(rate_limits=RateLimits(submissions=RateLimit(3, per=10.0))).learned(-20.0)
+    refused = line.ask(0.0, max_queue_wait=10.0)
+    under_way = [line.ask(0.0) for _ in range(2)]
+    early = line.ask(1.0, max_queue_wait=17.0)
+    late = line.ask(6.0, max_queue_wait=17.0)
+    patient, second = line.ask(6.0), line.ask(6.0, max_queue_wait=25.0)
+    for turn in under_way:
+        line.throttle.answered(turn, 2.0)
+    line.throttle.refused(refused, 9.0, wait=10.0)  # in line since 9: until 19
+    assert line.throttle.overdue("submissions", 9.0) == [early]
+    assert early.expected_wait == 10.0
+    assert [turn.expected_wait for turn in (refused, late, patient, second)] == [None] * 4
+    assert line.throttle.queued == 4
+    line.throttle.advance(19.0)
+    line.throttle.answered(refused, 19.0)
+    assert [line.is_granted(turn) for turn in (early, late, patient, second)] == [False, True, True, False]
+
+
+@pytest.mark.parametrize("limit_and_remaining", [(1, 0), (1, None)])
+def test_fewer_places_send_home_whoever_would_wait_longer(limit_and_remaining):
+    """A limit that is lowered makes a wait longer, as a refusal does."""
+    line = Line(rate_limits=RateLimits(submissions=RateLimit(4, per=10.0))).learned(-20.0)
+    first, second, *_ = [line.ask() for _ in range(4)]
+    waiting, patient = line.ask(max_queue_wait=10.5), line.ask()
+    assert line.throttle.answered(first, 0.0, 4, 3) is False
+    assert line.throttle.overdue("submissions", 0.0) == []
+    assert line.throttle.answered(second, 1.0, *limit_and_remaining) is True
+    assert line.throttle.overdue("submissions", 1.0) == [waiting]
+    assert (waiting.expected_wait, patient.expected_wait) == (pytest.approx(10.0, rel=2e-3), None)
+
+
+@pytest.mark.parametrize(("asked_at", "ends_at"), [(0.0, 240.0), (100.0, 360.0)])
+def test_a_call_is_refused_no_longer_than_its_max_elapsed(asked_at, ends_at):
+    """From the first refusal in a row, or from when it asked; at the refusal whose pause would exceed it."""
+    line = Line().learned()
+    probe = line.ask()
+    line.throttle.refused(probe, 0.0, wait=120.0)
+    call, ended, now = line.ask(asked_at, max_elapsed=300.0), [], 0.0
+    while not ended and now < 1000.0:
+        now += 120.0
+        line.throttle.advance(now)
+        line.throttle.refused(probe, now, wait=120.0)
+        ended = line.throttle.overdue("submissions", now)
+    assert (ended, now, call.expected_wait) == ([call], ends_at, None)
+
+
+def test_an_answer_ends_the_refusals_in_a_row():
+    line = Line().learned()
+    probe = line.ask()
+    for now in (0.0, 120.0):
+        line.throttle.refused(probe, now, wait=120.0)
+        line.throttle.advance(now + 120.0)
+    waiting = line.ask(240.0, max_elapsed=300.0)
+    line.throttle.answered(probe, 240.0)
+    line.throttle.refused(waiting, 240.0, wait=120.0)
+    assert line.throttle.overdue("submissions", 240.0) == []
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    limit=st.integers(1, 5),
+    answers=st.lists(seconds(9.75), max_size=5),
+    waits=st.lists(seconds(60), min_size=1, max_size=20),
+    wait=seconds(30),
+)
+def test_those_who_stay_in_line_are_expected_to_go_in_time(limit, answers, waits, wait):
+    """Who was sent home would not have gone in time, at its place among those who stay."""
+    line = Line(rate_limits=RateLimits(submissions=RateLimit(limit, per=10.0))).learned(-100.0)
+    turns = [line.ask() for _ in range(limit)]
+    refused, *others = turns
+    queue = [line.ask(max_queue_wait=longest) for longest in waits]
+    for turn, now in zip(others, sorted(answers), strict=False):
+        line.throttle.answered(turn, now)
+    line.throttle.refused(refused, 10.0, wait)
+    gone = line.throttle.overdue("submissions", 10.0)
+    budget = line.throttle._budgets["submissions"]
+    assert line.throttle.overdue("submissions", 10.0) == []
+    position = 1 + (refused.stage is Stage.WAITS_FOR_PLACE)
+    for turn, longest in zip(queue, waits, strict=True):
+        if turn.stage is Stage.GRANTED:
+            continue
+        expected = 10.0 + budget.expected_wait(position, 10.0)
+        assert (turn in gone) == (expected > longest)
+        position += turn not in gone
 
 
 def test_dismissal_sends_home_everybody_who_stands_in_that_line():
@@ -555,6 +673,86 @@ def test_what_the_first_answer_leaves_is_all_that_goes_in_this_window(limit, rem
     assert sum(line.is_granted(turn) for turn in turns) == further
     line.throttle.advance(5.0 + 60.0 * TOGETHER)
     assert all(line.is_granted(turn) for turn in turns)
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    server=servers(limits=st.integers(2, 12)),
+    earlier=st.lists(seconds(59.75), max_size=11),
+    count=st.integers(1, 24),
+    ceiling=st.integers(1, 12),
+)
+def test_a_program_with_its_own_limit_takes_no_more_than_others_leave(server, earlier, count, ceiling):
+    """What the others have taken counts only where it exceeds what our own limit leaves them."""
+    earlier = earlier[: server.limit - 1]
+    limits = RateLimits(submissions=RateLimit(ceiling))
+    history = simulate([Request(60.0)] * count, server, foreign=earlier, rate_limits=limits)
+    assert history.all(What.REFUSED) == []
+    # The first answer leaves so many; our own limit is another bound.
+    at_once = 1 + min(count - 1, min(ceiling, server.limit) - 1, history.remaining[0])
+    assert sum(entry.at == 60.0 for entry in history.all(What.GRANTED)) == at_once
+
+
+# A limit that is split among programs
+
+SHARES = RateLimits(submissions=RateLimit(12))
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    programs=st.integers(2, 8),
+    share=st.integers(1, 3),
+    spare=st.integers(0, 3),
+    requests=st.lists(st.tuples(all_requests(), st.integers(0, 7)), min_size=1, max_size=40),
+    kind=st.sampled_from([SlidingServer, FixedServer]),
+)
+def test_programs_that_split_a_limit_are_never_refused(programs, share, spare, requests, kind):
+    """Whatever becomes of their requests: together they stay inside what the server allows."""
+    server = kind(programs * share + spare)
+    history = simulate(
+        [replace(request, program=number % programs) for request, number in requests],
+        server,
+        rate_limits=RateLimits(submissions=RateLimit(share)),
+        programs=programs,
+    )
+    assert history.all(What.REFUSED) == []
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    ours=st.lists(st.builds(Request, asks_at=asking_times(), to_server=seconds(2)), min_size=1, max_size=24),
+    others=st.lists(st.builds(Request, asks_at=asking_times(), to_server=seconds(2)), max_size=48),
+    kind=st.sampled_from([SlidingServer, FixedServer]),
+)
+def test_a_program_uses_its_share_as_if_it_were_alone(ours, others, kind):
+    """Other programs that stay inside their own shares delay none of its requests."""
+    limits = RateLimits(submissions=RateLimit(2))
+    others = [replace(request, program=1 + number % 3) for number, request in enumerate(others)]
+    together = simulate([*ours, *others], kind(8), rate_limits=limits, programs=4).times(What.GRANTED)
+    alone = simulate(ours, kind(8), rate_limits=limits).times(What.GRANTED)
+    assert {index: together[index] for index in alone} == alone
+
+
+@KINDS
+def test_eight_programs_use_what_they_have_split(kind):
+    """Eight times 12 of 100: at least 0.93 of 96 in each window, and no refusal."""
+    windows, latency = 10, 0.5
+    requests = [Request(0.0, latency, program=program) for program in range(8) for _ in range(12 * windows)]
+    history = simulate(requests, kind(100), rate_limits=SHARES, programs=8)
+    assert history.all(What.REFUSED) == []
+    for window in range(windows - 1):
+        accepted = [entry for entry in history.all(What.ANSWERED) if window <= entry.at / 61.0 < window + 1]
+        assert len(accepted) >= 0.93 * 96
+
+
+@KINDS
+def test_a_light_program_beside_seven_busy_ones_goes_at_once(kind):
+    busy = [Request(0.0, 0.25, program=program) for program in range(1, 8) for _ in range(12 * 10)]
+    light = [Request(7.5 * number, 0.25) for number in range(60)]
+    history = simulate([*light, *busy], kind(100), rate_limits=SHARES, programs=8)
+    granted = history.times(What.GRANTED)
+    assert [granted[index] - request.asks_at for index, request in enumerate(light)] == [0.0] * len(light)
+    assert history.all(What.REFUSED) == []
 
 
 # Places come back
@@ -673,10 +871,16 @@ def test_the_expected_wait_is_right_but_for_the_latencies_on_the_way(asked_at, l
 # Bounds
 
 
+def contents(room: object) -> list[object]:
+    names = room.__slots__ if hasattr(room, "__slots__") else vars(room)
+    return [getattr(room, name) for name in names]
+
+
 def entries(throttle: Throttle) -> int:
     """Everything that is kept in a collection."""
-    rooms = [throttle, *throttle._budgets.values()]
-    return sum(len(kept) for room in rooms for kept in vars(room).values() if hasattr(kept, "__len__"))
+    budgets = throttle._budgets.values()
+    rooms = [throttle, *budgets, *(cooling for budget in budgets for cooling in (budget._cooling, budget._others))]
+    return sum(len(kept) for room in rooms for kept in contents(room) if hasattr(kept, "__len__"))
 
 
 def test_a_budget_remembers_a_thousand_moments_however_large_its_limit_is():

@@ -109,6 +109,8 @@ class Request:
     patience: float = float("inf")
     """Seconds after which it leaves, if it still waits then."""
     budget: str = "submissions"
+    program: int = 0
+    """Which of several programs sends it."""
 
     @property
     def in_flight(self) -> float:
@@ -144,7 +146,8 @@ class History:
     """All that happened, in order."""
 
     requests: Sequence[Request]
-    throttle: Throttle
+    throttles: Sequence[Throttle]
+    """One for each program."""
     log: list[Entry] = field(default_factory=list)
     pauses: dict[int, float] = field(default_factory=dict)
     """For each refusal, by its position in the log: the time until which the server wants nothing."""
@@ -152,6 +155,11 @@ class History:
     """For each request: how long it was told to wait when it asked."""
     remaining: dict[int, int | None] = field(default_factory=dict)
     """For each request that was answered: what `X-RateLimit-Remaining` said."""
+
+    @property
+    def throttle(self) -> Throttle:
+        """The one of the first program."""
+        return self.throttles[0]
 
     def all(self, *what: What) -> list[Entry]:
         return [entry for entry in self.log if entry.what in what]
@@ -166,7 +174,7 @@ class _Simulation:
 
     def __init__(self, history: History, servers: Mapping[str, Server]) -> None:
         self.history = history
-        self.throttle = history.throttle
+        self.throttles = history.throttles
         self.servers = servers
         self.now = 0.0
         self.turns: dict[int, Turn] = {}
@@ -178,22 +186,30 @@ class _Simulation:
         heapq.heappush(self._events, (when, next(self._order), action))
 
     def run(self) -> None:
-        while (wake := self.throttle.next_at(self.now)) is not None or self._events:
+        while (wake := self._next_at()) is not None or self._events:
             assert len(self.history.log) <= self._most, "requests go round in circles"
             if wake is not None and (not self._events or wake <= self._events[0][0]):
                 assert wake > self.now, "the one timer of the transport would spin"
                 self.now = wake
-                self.throttle.advance(self.now)
+                for throttle in self.throttles:
+                    throttle.advance(self.now)
             else:
                 self.now, _, action = heapq.heappop(self._events)
                 action()
 
+    def _next_at(self) -> float | None:
+        times = [throttle.next_at(self.now) for throttle in self.throttles]
+        return min((when for when in times if when is not None), default=None)
+
+    def _throttle(self, index: int) -> Throttle:
+        return self.throttles[self.history.requests[index].program]
+
     def ask(self, index: int) -> None:
-        request = self.history.requests[index]
-        self.history.expected[index] = self.throttle.expected_wait(request.budget, self.now)
+        request, throttle = self.history.requests[index], self._throttle(index)
+        self.history.expected[index] = throttle.expected_wait(request.budget, self.now)
         self._note(What.ASKED, index)
         # Who is granted at once sees it in the turn's stage: the call must not count twice.
-        turn = self.throttle.ask(request.budget, self.now, lambda _: index in self.turns and self._grant(index))
+        turn = throttle.ask(request.budget, self.now, lambda _: index in self.turns and self._grant(index))
         self.turns[index] = turn
         if turn.stage is Stage.GRANTED:
             self._grant(index)
@@ -206,7 +222,7 @@ class _Simulation:
     def _lose_patience(self, index: int) -> None:
         if self.turns[index].stage in {Stage.WAITS_FOR_PLACE, Stage.WAITS_FOR_SLOT}:
             self._note(What.LEFT, index)
-            self.throttle.leave(self.turns[index], self.now)
+            self._throttle(index).leave(self.turns[index], self.now)
 
     def _grant(self, index: int) -> None:
         self._note(What.GRANTED, index)
@@ -232,19 +248,19 @@ class _Simulation:
         if word.wait is None:
             self._note(What.ANSWERED, index)
             self.history.remaining[index] = word.remaining
-            self.throttle.answered(turn, self.now, word.limit, word.remaining)
+            self._throttle(index).answered(turn, self.now, word.limit, word.remaining)
         else:
             self.history.pauses[len(self.history.log)] = self.now + word.wait
             self._note(What.REFUSED, index)
-            self.throttle.refused(turn, self.now, word.wait, word.limit)
+            self._throttle(index).refused(turn, self.now, word.wait, word.limit)
 
     def _be_lost(self, index: int, until: float) -> None:
         self._note(What.LOST, index)
-        self.throttle.lost(self.turns[index], self.now, until)
+        self._throttle(index).lost(self.turns[index], self.now, until)
 
     def _be_unsent(self, index: int) -> None:
         self._note(What.UNSENT, index)
-        self.throttle.leave(self.turns[index], self.now)
+        self._throttle(index).leave(self.turns[index], self.now)
 
 
 def simulate(
@@ -255,6 +271,7 @@ def simulate(
     max_concurrency: int = 64,
     foreign: Iterable[float] = (),
     later_limit: tuple[float, int] | None = None,
+    programs: int = 1,
 ) -> History:
     """Let requests go through a throttle to a server, until nothing happens any more.
 
@@ -265,9 +282,11 @@ def simulate(
         max_concurrency: as for `Throttle`.
         foreign: when another program's requests, of the same key, are seen by the server of the submissions.
         later_limit: a time, and the limit that the server of the submissions has from then on.
+        programs: how many throttles there are; see `Request.program`.
     """
     servers = server if isinstance(server, Mapping) else {"submissions": server}
-    history = History(requests, Throttle(max_concurrency, rate_limits or RateLimits()))
+    throttles = [Throttle(max_concurrency, rate_limits or RateLimits()) for _ in range(programs)]
+    history = History(requests, throttles)
     simulation = _Simulation(history, servers)
     for when in foreign:
         simulation.at(when, lambda: servers["submissions"].see(simulation.now))

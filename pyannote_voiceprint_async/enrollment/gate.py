@@ -12,6 +12,8 @@ __all__ = ["Gate", "Passage"]
 T = TypeVar("T")
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+# No server can stop a run for ever: whatever pause it asks for, one tries again after ten minutes.
+_LONGEST_TOLD = 600.0
 
 
 class Passage:
@@ -107,11 +109,11 @@ class Gate:
     def shut(self, reason: str, seconds: float | None = None, *, tried: bool = False) -> None:
         """Let nobody pass for a while. Of many who were on their way only the first lengthens the pause."""
         if self._until is not None and not tried:
-            self._until = max(self._until, self._now() + (seconds or 0.0))
+            self._until = max(self._until, self._now() + min(seconds or 0.0, _LONGEST_TOLD))
             return
         self._troubles += 1
         growing = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(self._troubles - 1, 10))
-        pause = growing if seconds is None else max(seconds, _FIRST_PAUSE)
+        pause = growing if seconds is None else min(max(seconds, _FIRST_PAUSE), _LONGEST_TOLD)
         self._until = self._now() + pause
         self._on_change(reason, pause)
 

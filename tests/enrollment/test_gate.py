@@ -85,6 +85,21 @@ async def test_the_longest_word_of_the_server_counts(gate, clock, told):
     await task
 
 
+@pytest.mark.parametrize("first", [1.0, 1e12])
+async def test_no_word_of_the_server_shuts_the_gate_for_ever(gate, clock, first):
+    """After ten minutes one tries, whatever was asked for."""
+    gate.shut("It is busy.", first)
+    gate.shut("It is busy.", 1e12)
+    passed = []
+    task = passing(gate, passed)
+    await settle()
+    await clock.advance(599.0)
+    assert not passed
+    await clock.advance(1.0)
+    assert passed[0].tries
+    await task
+
+
 async def test_one_who_says_nothing_leaves_the_next_one_to_try(gate, clock):
     gate.shut("It is down.", 10.0)
     passed = []

@@ -401,6 +401,16 @@ async def test_a_server_that_is_down_for_hours_pauses_the_run_and_says_so(world)
     assert len(world.of(Resumed)) >= 1
 
 
+async def test_a_run_goes_on_waiting_while_the_api_refuses_for_its_rate_limit(world):
+    """One call is refused for `max_elapsed` at most; the run reports it as a pause, and tries again."""
+    world.sandbox.fail_next(["rate-limited"] * 600, operation="voiceprint")
+    report = await world.enroll(people(3))
+    assert (report.succeeded, report.failed, len(world.sandbox.accepted)) == (3, 0, 3)
+    assert world.clock.time() > 300.0
+    assert any("429" in pause.reason for pause in world.of(Paused))
+    assert len(world.of(Resumed)) >= 1
+
+
 async def test_without_credit_the_run_stops_with_everything_saved(make_world):
     world = await make_world(credit=3)
     with pytest.raises(SubscriptionRequiredError):
