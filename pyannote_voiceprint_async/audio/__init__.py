@@ -3,10 +3,11 @@
 All of it blocks: it belongs on a worker thread. soundfile and numpy are imported when something is called.
 """
 
+from .check import Check, check, foreign_format
 from .clips import Clip, as_clip, best_part, cut, cut_pieces
 from .facts import AudioFacts, look_at
 from .rttm import Turn, turns_of
-from .source import AudioSource, foreign_format
+from .source import AudioSource
 from .speaker_clips import SpeakerClip, clips_from_rttm, pick
 from .verdict import LONGEST_SECONDS, SHORTEST_SECONDS, Finding, judge, refusal
 
@@ -15,12 +16,14 @@ __all__ = [
     "SHORTEST_SECONDS",
     "AudioFacts",
     "AudioSource",
+    "Check",
     "Clip",
     "Finding",
     "SpeakerClip",
     "Turn",
     "as_clip",
     "best_part",
+    "check",
     "clips_from_rttm",
     "cut",
     "cut_pieces",

@@ -5,27 +5,17 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 from pyannote_voiceprint_async.errors import MediaError
 
-__all__ = ["AudioSource", "Door", "foreign_format", "opened_door"]
+__all__ = ["AudioSource", "Door", "opened_door"]
 
 AudioSource: TypeAlias = "os.PathLike[str] | bytes | IO[bytes] | Mapping[str, Any]"
 """A path, the bytes of a file, an open binary file that can be rewound, or `{"waveform": …, "sample_rate": …}`."""
 
-# What the API may well read, and libsndfile does not: by its first bytes.
-_FOREIGN = (
-    (4, b"ftyp", "MP4/M4A"),
-    (0, b"\x1a\x45\xdf\xa3", "WebM/Matroska"),
-    (0, b"\x30\x26\xb2\x75", "WMA/ASF"),
-    (0, b"#!AMR", "AMR"),
-    (0, b"\xff\xf1", "AAC"),
-    (0, b"\xff\xf9", "AAC"),
-    (0, b"FLV\x01", "FLV"),
-)
-_HEAD_BYTES = 12
 # The tag that ends many an MP3 file (ID3v1).
 _LAST_TAG = 128
 
@@ -54,6 +44,19 @@ class Door:
         """
         self._seeming_size = 40 * self.size + _LAST_TAG
 
+    def part(self, begin: int, size: int | None = None) -> "Door":
+        """Return a door to a part of the file.
+
+        Args:
+            begin: its first byte.
+            size: bytes; None is up to the end.
+        """
+        part = copy(self)
+        part._begin = self._begin + begin
+        part.size = part._seeming_size = self.size - begin if size is None else size
+        part._at = part.furthest = 0
+        return part
+
     @property
     def seems_longer(self) -> bool:
         """Whether it does."""
@@ -80,6 +83,7 @@ class Door:
             count = max(0, min(count, self._seeming_size - self._at))
             self._at += count
             return bytes(count)
+        count = max(0, min(count, self.size - self._at))
         pieces = []
         try:
             self._file.seek(self._begin + self._at)
@@ -89,6 +93,8 @@ class Door:
                 self._at += len(piece)
             self.furthest = max(self.furthest, self._at)
             return b"".join(pieces)
+        except MediaError:
+            raise
         except Exception as exc:  # noqa: BLE001 - whatever a file of the caller's raises
             raise MediaError(f"The audio cannot be read ({_why(exc)}).") from None
 
@@ -139,25 +145,6 @@ def opened_door(source: object) -> Iterator[Door]:
             f"The audio must be a pathlib.Path, bytes, an open binary file, or a mapping with 'waveform' and "
             f"'sample_rate', not {type(source).__name__}."
         )
-
-
-def foreign_format(source: AudioSource) -> str | None:
-    """Give the name of a format that the API may read and this room cannot ("MP4/M4A"), by its first bytes.
-
-    Raises:
-        MediaError: the file cannot be opened.
-    """
-    if isinstance(source, Mapping):
-        return None
-    with opened_door(source) as door:
-        return foreign_name(door)
-
-
-def foreign_name(door: Door) -> str | None:
-    """Do what `foreign_format` does, for what is open already."""
-    door.seek(0)
-    head = door.read(_HEAD_BYTES)
-    return next((name for at, magic, name in _FOREIGN if head.startswith(magic, at)), None)
 
 
 def _opened(path: os.PathLike[str]) -> IO[bytes]:

@@ -15,11 +15,10 @@ import attrs
 from pyannote_voiceprint_async.audio import (
     Finding,
     best_part,
+    check,
     cut,
     cut_pieces,
-    foreign_format,
     judge,
-    look_at,
     refusal,
 )
 from pyannote_voiceprint_async.endpoints import LARGEST_VOICEPRINT_AUDIO
@@ -104,12 +103,11 @@ class Preflight:
     def _whole(self, audio: IO[bytes], path: Path, found: os.stat_result) -> Heard:
         if not self.looks:
             return _unheard(path, found)
-        if foreign := foreign_format(audio):
-            unable = "trimmed here, and is sent as it is" if self.trims else "looked into here, and is sent unseen"
-            return attrs.evolve(_unheard(path, found), notes=(f"is {foreign}, which cannot be {unable}",))
-        findings = judge(look_at(audio), trims=self.trims)
-        notes = _notes(findings)
-        if any(finding.code == "trimmed" for finding in findings):
+        found_in_it = check(audio, trims=self.trims)
+        notes = _notes(found_in_it.findings)
+        if found_in_it.facts is None and self.trims:
+            notes = (f"is {found_in_it.format}, which cannot be trimmed here; it is uploaded as it is",)
+        if any(finding.code == "trimmed" for finding in found_in_it.findings):
             return _trimmed(audio)
         return attrs.evolve(_unheard(path, found), notes=notes)
 
