@@ -44,9 +44,8 @@ def check(source: AudioSource, *, trims: bool = False, is_quick: bool = False) -
     from .recording import foreign_contents
 
     if not isinstance(source, Mapping) and (foreign := foreign_contents(source)):
-        joined = (JOINED,) if foreign.is_joined else ()
-        message = f"is {foreign.name}, which cannot be checked here; it is uploaded unchecked"
-        return Check(foreign.name, None, (*joined, Finding("foreign", message, is_fatal=False)))
+        unchecked = f"is {foreign.name}, which cannot be checked here; it is uploaded unchecked"
+        return Check(foreign.name, None, (JOINED if foreign.is_joined else Finding("foreign", unchecked, is_fatal=False),))
     measured = _measured(source, LONGEST_SECONDS if is_quick else math.inf)
     if isinstance(measured, Finding):
         return Check("", None, (measured,))

@@ -66,7 +66,7 @@ def codec_of(contents: Contents) -> str | None:
 
 def _wav(file: Door) -> str | None:
     codec = _wav_codec(file)
-    if codec is None or codec in _PLAIN_WAV:
+    if not codec or codec in _PLAIN_WAV:
         return None
     return _WAV_CODECS.get(codec, f"codec 0x{codec:04X}")
 

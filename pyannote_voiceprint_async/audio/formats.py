@@ -64,7 +64,9 @@ FORMATS = (
     _checked("AU", b"dns.", rb".{2}\x00\x00.{4}[\x01-\x1d]\x00\x00\x00"),
     _checked("NIST", b"NIST_1A\n"),
     _checked("VOC", b"Creative Voice File\x1a"),
-    Format("Ogg", 0, b"OggS\x00", rb"[\x02\x06]", is_readable=True, is_container=True),
+    # A page that begins a stream, at its time zero.
+    _checked("Ogg", b"OggS\x00\x02", rb"\x00{8}"),
+    Format("Ogg", 0, b"OggS\x00", is_readable=True),
     # Formats that libsndfile does not read. The API may read them.
     _container("MOV", b"ftypqt  ", offset=4),
     _container("MP4/M4A", b"ftyp", rb"[\x20-\x7e]{4}.{4}[\x20-\x7e]{4}", offset=4),
@@ -117,7 +119,14 @@ FORMATS = (
     _foreign("LC3", b"\x1c\xcc"),
     _foreign("Audible", b"\x57\x90\x75\x36", offset=4),
     _foreign("ADX", b"\x80\x00", rb".{2}\x03\x12\x04[\x01-\x08]"),
-    _foreign("Wtv", b"\xb7\xd8\x00\x20\x37\x49\xda\x11"),
+    _foreign("MAUD", b"FORM", rb".{4}MAUD"),
+    _foreign("HCOM", b"FSSD", rb".{59}HCOM", offset=65),
+    _foreign("SoX", b".SoX"),
+    _foreign("SoX", b"XoS."),
+    _foreign("AST", b"STRM", rb".{60}BLCK"),
+    _foreign("MMF", b"MMMD", rb".{4}CNTI"),
+    _foreign("S/PDIF", b"\x72\xf8\x1f\x4e"),
+    _foreign("WTV", b"\xb7\xd8\x00\x20\x37\x49\xda\x11"),
 )
 
 # MPEG-TS shows itself in three packets, LATM in three frames.

@@ -11,28 +11,33 @@ __all__ = ["is_joined"]
 _BLOCK = 1024 * 1024
 # Longer than every signature that is searched for.
 _OVERLAP = 128
+# Signatures that occur in files of a format as part of it.
+_WITHIN = {"Ogg": {"Ogg", "FLAC"}}
 
 
-def is_joined(door: Door, own: Format) -> bool:
+def is_joined(door: Door, own: Format | None) -> bool:
     """Whether another file begins inside the file.
 
     Args:
         door: the file.
-        own: its format. A container may hold streams of other formats: only its own signature counts there.
+        own: its format; None for MP3.
     """
-    if own.name == "Ogg":
-        return is_chained(door)
-    if own.is_container:
-        wanted = [one for one in FORMATS if one.is_distinct and one.name == own.name]
-    else:
-        wanted = [one for one in FORMATS if one.is_distinct and not one.is_container]
     first = begin_of(door)
-    return any(
+    wanted = _signatures_of_others(own)
+    return (own is not None and own.name == "Ogg" and is_chained(door)) or any(
         first < place + at < place + len(data)
         for place, data in _blocks(door, first)
         for one in wanted
         for at in _places(one, data)
     )
+
+
+def _signatures_of_others(own: Format | None) -> list[Format]:
+    """Return what is searched for: of formats that may hold files of other formats, only their own signature."""
+    if own is None or own.is_readable:
+        within = _WITHIN.get("" if own is None else own.name, set())
+        return [one for one in FORMATS if one.is_distinct and not one.is_container and one.name not in within]
+    return [one for one in FORMATS if one.is_distinct and one.name == own.name]
 
 
 def _places(one: Format, data: bytes) -> Iterator[int]:

@@ -29,6 +29,7 @@ _RATES = (44100, 48000, 32000)
 # By the two bits of the version: MPEG 2.5, none, MPEG 2, MPEG 1.
 _RATE_DIVISORS = (4, 0, 2, 1)
 _IS_MPEG_1 = 3
+_LAYER_I_SAMPLES = 384
 # What encoders write into the frame that states how many frames follow.
 _MARKS = (b"Xing", b"Info")
 _HAS_FRAMES = 1
@@ -156,14 +157,17 @@ def _next_row(window: _Window, place: int, last: int) -> int | None:
 
 
 def _is_row(window: _Window, place: int) -> bool:
-    """Whether several frames begin at a place, or as many as there is room for before the end or the next tag."""
-    found = 0
-    while found < _ROW:
+    """Whether several frames of one kind begin at a place, or as many as fit before the end or the next tag."""
+    kinds = []
+    while len(kinds) < _ROW:
         frame = window.frame(place)
         if frame is None:
             is_over = place == window.size or window.at(place, _LONGEST_MARK).startswith(_TAG_MARKS)
-            return found > 0 and is_over
-        found += 1
+            return bool(kinds) and is_over
+        kinds.append((frame.samples, frame.rate))
+        # Layer I is obsolete, and quiet PCM looks like it.
+        if kinds[-1] != kinds[0] or frame.samples == _LAYER_I_SAMPLES:
+            return False
         place += frame.length
     return True
 
@@ -179,6 +183,6 @@ def _frame(head: bytes) -> Frame | None:
     bits = 1000 * (_MPEG_1 if version == _IS_MPEG_1 else _MPEG_2)[layer - 1][bit_rate - 1]
     padding = head[2] >> 1 & 1
     if layer == 1:
-        return Frame((12 * bits // hertz + padding) * 4, 384, hertz)
+        return Frame((12 * bits // hertz + padding) * 4, _LAYER_I_SAMPLES, hertz)
     samples = 576 if layer == 3 and version != _IS_MPEG_1 else 1152  # noqa: PLR2004 - layer III of MPEG 2
     return Frame(samples // 8 * bits // hertz + padding, samples, hertz)

@@ -16,6 +16,7 @@ from .libraries import NDArray, np, sf
 from .mp3_frames import goes_on, seconds_of, told_frames
 from .source import AudioSource, Door, opened_door
 from .wav_header import wav_length
+from .verdict import JOINED, REPAIRABLE
 from .waveform import waveform_of
 
 __all__ = ["Recording", "Foreign", "foreign_contents", "opened"]
@@ -36,8 +37,13 @@ _MP3_SLACK_SECONDS = 0.2
 _RUN_UP_SECONDS = 1.0
 # Without a length, the end of an MP3 file is an error, and takes its block along: one frame is little.
 _MP3_BLOCK_SAMPLES = 1152
-# More than that behind the last frame of a FLAC file is no tag.
+# More bytes than that behind the last sample are no tag.
 _PADDING = 16 * 1024
+# Formats whose header is compared with what follows; others are compared by their size, where that tells.
+_MEASURED = {*REPAIRABLE, "AIFF"}
+_WIDTHS = {
+    "PCM_S8": 1, "PCM_U8": 1, "ULAW": 1, "ALAW": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8,
+}  # fmt: skip
 
 
 class Recording(Protocol):
@@ -110,8 +116,8 @@ def foreign_contents(source: object) -> Foreign | None:
             _Decoder(contents.audio).close()
         except sf.LibsndfileError:
             door.check()
-            codec = codec_of(contents)
-            return None if codec is None else Foreign(codec, is_joined(contents.file, own))
+            codec, is_several = codec_of(contents), is_joined(contents.file, own)
+            return Foreign(codec or own.name, is_several) if codec or is_several else None
     return None
 
 
@@ -171,8 +177,15 @@ class _File:
             self._end = at
         if self._frames_told is not None and at < (self._frames_told if count is None else first + count):
             self.is_truncated = True
-        elif self.format == "FLAC" and at == self._frames_told:
-            self._goes_on = self._door.size - self._door.furthest > _PADDING
+        elif at == self._frames_told:
+            self._goes_on = self._goes_on or self._has_more_than(at)
+
+    def _has_more_than(self, frames: int) -> bool:
+        """Whether more follows the last sample that the header states than tags and padding."""
+        if self.format == "FLAC":
+            return self._door.size - self._door.furthest > _PADDING
+        width = 0 if self.format in _MEASURED else _WIDTHS.get(self.subtype, 0)
+        return width > 0 and self._door.size - frames * self.channels * width > _PADDING
 
     def _go_to(self, first: int) -> int:
         if self._can_seek:
@@ -216,7 +229,7 @@ class _File:
     def _is_another_behind(self) -> bool:
         """Whether a file begins behind this one, or MP3 frames that its first one does not count."""
         contents = self._contents
-        if contents.format is not None and is_joined(contents.file, contents.format):
+        if is_joined(contents.file, contents.format):
             return True
         told = told_frames(contents.audio.part(0)) if self._is_mp3 else None
         return told is not None and goes_on(contents.audio.part(0), told)
@@ -252,6 +265,8 @@ def _decoder_at_beginning(contents: Contents) -> _Decoder:
     except sf.LibsndfileError as exc:
         door.check()
         foreign = codec_of(contents)
+        if contents.format is not None and is_joined(contents.file, contents.format):
+            raise MediaError(f"The audio {JOINED.message}.") from None
         raise MediaError(_foreign(foreign) if foreign else _refusal(exc)) from None
 
 
@@ -263,8 +278,8 @@ def _refusal(exc: sf.LibsndfileError) -> str:
     # MP3 is recognized by two bytes; where no frame follows, libsndfile reports that there is no such file.
     if exc.code in _NO_AUDIO:
         return (
-            "The file is no audio: it is in none of the formats that are known. Give WAV, FLAC, MP3, Ogg or AIFF, or "
-            "send it unchecked (--no-preflight, in Python check=False)."
+            "The file is in none of the audio formats that are recognized here. Give WAV, FLAC, MP3, Ogg or AIFF, or "
+            "send the file unchecked (--no-preflight, in Python check=False)."
         )
     reason = exc.error_string.strip().rstrip(".").lower()
     return f"The audio cannot be read, because its header is damaged ({reason}). Export or copy it anew."
