@@ -7,11 +7,13 @@ from collections.abc import Mapping
 
 import attrs
 
+from pyannote_voiceprint_async.errors import ConfigurationError
+
 from .facts import AudioFacts, facts_of
 from .source import AudioSource
 from .verdict import JOINED, LONGEST_SECONDS, Finding, judge, too_long
 
-__all__ = ["Check", "check", "foreign_format"]
+__all__ = ["Check", "check", "check_if_possible", "foreign_format"]
 
 # A lossy file has a few samples more than was put in.
 _MARGIN_SECONDS = 1.0
@@ -45,11 +47,25 @@ def check(source: AudioSource, *, trims: bool = False, is_quick: bool = False) -
 
     if not isinstance(source, Mapping) and (foreign := foreign_contents(source)):
         unchecked = f"is {foreign.name}, which cannot be checked here; it is uploaded unchecked"
-        return Check(foreign.name, None, (JOINED if foreign.is_joined else Finding("foreign", unchecked, is_fatal=False),))
+        return Check(
+            foreign.name, None, (JOINED if foreign.is_joined else Finding("foreign", unchecked, is_fatal=False),)
+        )
     measured = _measured(source, LONGEST_SECONDS if is_quick else math.inf)
     if isinstance(measured, Finding):
         return Check("", None, (measured,))
     return Check(measured.format, measured, judge(measured, trims=trims))
+
+
+def check_if_possible(source: AudioSource) -> tuple[Finding, ...]:
+    """Return the findings of a quick check; none where the extra `[audio]` is missing.
+
+    Raises:
+        MediaError: as `check` does.
+    """
+    try:
+        return check(source, is_quick=True).findings
+    except ConfigurationError:
+        return ()
 
 
 def foreign_format(source: AudioSource) -> str | None:

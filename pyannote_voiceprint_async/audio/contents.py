@@ -1,6 +1,6 @@
 """What of a file libsndfile has to read: audio may be wrapped in tags, MP3 in WAV, and FLAC in Ogg."""
 
-from typing import NamedTuple
+from typing import IO, NamedTuple, cast
 
 from .formats import Format, begin_of, format_of
 from .mp3_frames import first_frame
@@ -20,7 +20,20 @@ _WAV_CODECS = {
     0x0270: "ATRAC3", 0x1600: "AAC", 0x1602: "AAC", 0x2000: "AC-3", 0x2001: "DTS", 0x566F: "Vorbis", 0x5756: "WavPack",
     0x704F: "Opus", 0xA109: "Speex", 0xF1AC: "FLAC",
 }  # fmt: skip
-_PLAIN_AIFF = {b"NONE", b"sowt", b"twos", b"raw ", b"in24", b"in32", b"fl32", b"FL32", b"fl64", b"FL64", b"ulaw", b"alaw"}
+_PLAIN_AIFF = {
+    b"NONE",
+    b"sowt",
+    b"twos",
+    b"raw ",
+    b"in24",
+    b"in32",
+    b"fl32",
+    b"FL32",
+    b"fl64",
+    b"FL64",
+    b"ulaw",
+    b"alaw",
+}
 _PLAIN_OGG = (["Vorbis"], ["Opus"], ["FLAC"])
 _LAST_PLAIN_AU, _ALAW_AU = 7, 27
 # Something else than tags that may stand before the first frame of an MP3 file.
@@ -50,7 +63,7 @@ def contents_of(door: Door) -> Contents:
         if data is not None:
             return Contents(file, own, file.part(data[0], min(data[1], file.size - data[0])))
     if own.name == "Ogg" and codecs_of(file) == ["FLAC"]:
-        return Contents(file, own, Door(OggFlac(file)))
+        return Contents(file, own, Door(cast("IO[bytes]", OggFlac(file))))
     return Contents(file, own, file.part(0))
 
 

@@ -145,20 +145,16 @@ def frames_from(door: Door) -> Iterator[Frame]:
 
 def _next_row(window: _Window, place: int, last: int) -> int | None:
     """Return the next place, up to the last one, at which a row of frames begins."""
-    found: int | None = place
-    while (found := window.find(_BEGINNINGS, found)) is not None and found <= last:
-        after = after_tag(window.door, found)
-        if after == found:
-            if _is_row(window, found):
-                return found
-            after = found + 1
-        found = after
+    while (found := window.find(_BEGINNINGS, place)) is not None and found <= last:
+        if _is_row(window, found):
+            return found
+        place = max(found + 1, after_tag(window.door, found))
     return None
 
 
 def _is_row(window: _Window, place: int) -> bool:
     """Whether several frames of one kind begin at a place, or as many as fit before the end or the next tag."""
-    kinds = []
+    kinds: list[tuple[int, int]] = []
     while len(kinds) < _ROW:
         frame = window.frame(place)
         if frame is None:

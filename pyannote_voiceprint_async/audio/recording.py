@@ -14,12 +14,12 @@ from .contents import Contents, codec_of, contents_of
 from .joined import is_joined
 from .libraries import NDArray, np, sf
 from .mp3_frames import goes_on, seconds_of, told_frames
-from .source import AudioSource, Door, opened_door
-from .wav_header import wav_length
+from .source import AudioSource, opened_door
 from .verdict import JOINED, REPAIRABLE
+from .wav_header import wav_length
 from .waveform import waveform_of
 
-__all__ = ["Recording", "Foreign", "foreign_contents", "opened"]
+__all__ = ["Foreign", "Recording", "foreign_contents", "opened"]
 
 Block: TypeAlias = NDArray[np.float64]
 
@@ -277,9 +277,6 @@ def _foreign(name: str) -> str:
 def _refusal(exc: sf.LibsndfileError) -> str:
     # MP3 is recognized by two bytes; where no frame follows, libsndfile reports that there is no such file.
     if exc.code in _NO_AUDIO:
-        return (
-            "The file is in none of the audio formats that are recognized here. Give WAV, FLAC, MP3, Ogg or AIFF, or "
-            "send the file unchecked (--no-preflight, in Python check=False)."
-        )
+        return "The file is in none of the audio formats that are recognized here. Give WAV, FLAC, MP3, Ogg or AIFF."
     reason = exc.error_string.strip().rstrip(".").lower()
     return f"The audio cannot be read, because its header is damaged ({reason}). Export or copy it anew."

@@ -3,15 +3,14 @@
 import io
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from copy import copy
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 from pyannote_voiceprint_async.errors import MediaError
 
-__all__ = ["AudioSource", "Door", "opened_door"]
+__all__ = ["AbandonableFile", "AudioSource", "Door", "opened_door"]
 
 AudioSource: TypeAlias = "os.PathLike[str] | bytes | IO[bytes] | Mapping[str, Any]"
 """A path, the bytes of a file, an open binary file that can be rewound, or `{"waveform": …, "sample_rate": …}`."""
@@ -20,16 +19,32 @@ AudioSource: TypeAlias = "os.PathLike[str] | bytes | IO[bytes] | Mapping[str, An
 _LAST_TAG = 128
 
 
+class AbandonableFile:
+    """An open file that raises OSError once nobody wants to read it any more: a thread cannot be cancelled."""
+
+    def __init__(self, file: IO[bytes], is_over: Callable[[], bool]) -> None:
+        self._file = file
+        self._is_over = is_over
+        self.seek = file.seek
+        self.tell = file.tell
+
+    def read(self, count: int) -> bytes:
+        """Read up to so many bytes."""
+        if self._is_over():
+            raise OSError(0, "nobody waits for it any more")
+        return self._file.read(count)
+
+
 class Door:
     """A file of bytes as libsndfile wants it: from where it stood, and in full reads.
 
     `readinto` is called from C, where an exception cannot pass; `check` raises what happened meanwhile.
     """
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], begin: int | None = None, size: int | None = None) -> None:
         self._file: Any = file
-        self._begin = file.tell()
-        self.size = file.seek(0, os.SEEK_END) - self._begin
+        self._begin = file.tell() if begin is None else begin
+        self.size = file.seek(0, os.SEEK_END) - self._begin if size is None else size
         self.furthest = 0
         """The place up to which it was read."""
         self._at = 0
@@ -51,11 +66,7 @@ class Door:
             begin: its first byte.
             size: bytes; None is up to the end.
         """
-        part = copy(self)
-        part._begin = self._begin + begin
-        part.size = part._seeming_size = self.size - begin if size is None else size
-        part._at = part.furthest = 0
-        return part
+        return Door(self._file, self._begin + begin, self.size - begin if size is None else size)
 
     @property
     def seems_longer(self) -> bool:

@@ -137,9 +137,7 @@ _RULES = (
         "has {channels} channels, which are mixed down to one; see that they have the same speaker",
     ),
 )
-_INSTEAD = (
-    "a voiceprint takes at most 30 s: cut it with start and end in a list, or have it trimmed (enroll --trim)"
-)
+_INSTEAD = "a voiceprint takes at most 30 s: cut it with start and end in a list, or have it trimmed (enroll --trim)"
 _TOO_LONG = _Rule(
     "too_long",
     True,

@@ -13,6 +13,7 @@ from typing import IO, Self, cast
 import attrs
 
 from pyannote_voiceprint_async.audio import (
+    AbandonableFile,
     Finding,
     best_part,
     check,
@@ -94,7 +95,7 @@ class Preflight:
             ConfigurationError: something is to be cut out, and the extra `[audio]` is missing.
         """
         with path.open("rb") as file:
-            audio = cast("IO[bytes]", _Abandonable(file, self.is_over))
+            audio = cast("IO[bytes]", AbandonableFile(file, self.is_over))
             heard = self._clip(audio, pieces) if pieces else self._whole(audio, path, found)
         if _is_changed(path.stat(), found):
             raise _changed()
@@ -116,21 +117,6 @@ class Preflight:
         notes = _notes(judge(clip.facts)) if self.looks else ()
         twice = ("has parts that overlap, so that the same words are heard twice",) if overlap(pieces) else ()
         return Heard(clip_identity(clip.digest), pieces, (*twice, *notes))
-
-
-class _Abandonable:
-    """An open file that cannot be read any more when it is over."""
-
-    def __init__(self, file: IO[bytes], is_over: Callable[[], bool]) -> None:
-        self._file = file
-        self._is_over = is_over
-        self.seek = file.seek
-        self.tell = file.tell
-
-    def read(self, count: int) -> bytes:
-        if self._is_over():
-            raise OSError(0, "the run is over")
-        return self._file.read(count)
 
 
 def _trimmed(audio: IO[bytes]) -> Heard:
