@@ -322,7 +322,7 @@ class AsyncVoiceprintClient:
                 self._transport.abandon(job)
             raise
 
-    def voiceprint_many(
+    def voiceprint_many(  # noqa: PLR0913 - as `voiceprint`
         self,
         sources: Iterable[Source] | AsyncIterable[Source],
         *,
@@ -480,7 +480,7 @@ class AsyncVoiceprintClient:
             raise
         return Voiceprint.of(done, request.model, *warnings, job.warning)
 
-    async def _requested(
+    async def _requested(  # noqa: PLR0913 - what `_voiceprint` has
         self,
         source: Source,
         model: str,

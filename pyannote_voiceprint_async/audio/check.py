@@ -47,9 +47,8 @@ def check(source: AudioSource, *, trims: bool = False, is_quick: bool = False) -
 
     if not isinstance(source, Mapping) and (foreign := foreign_contents(source)):
         unchecked = f"is {foreign.name}, which cannot be checked here; it is uploaded unchecked"
-        return Check(
-            foreign.name, None, (JOINED if foreign.is_joined else Finding("foreign", unchecked, is_fatal=False),)
-        )
+        finding = JOINED if foreign.is_joined else Finding("foreign", unchecked, is_fatal=False)
+        return Check(foreign.name, None, (finding,))
     measured = _measured(source, LONGEST_SECONDS if is_quick else math.inf)
     if isinstance(measured, Finding):
         return Check("", None, (measured,))

@@ -20,20 +20,7 @@ _WAV_CODECS = {
     0x0270: "ATRAC3", 0x1600: "AAC", 0x1602: "AAC", 0x2000: "AC-3", 0x2001: "DTS", 0x566F: "Vorbis", 0x5756: "WavPack",
     0x704F: "Opus", 0xA109: "Speex", 0xF1AC: "FLAC",
 }  # fmt: skip
-_PLAIN_AIFF = {
-    b"NONE",
-    b"sowt",
-    b"twos",
-    b"raw ",
-    b"in24",
-    b"in32",
-    b"fl32",
-    b"FL32",
-    b"fl64",
-    b"FL64",
-    b"ulaw",
-    b"alaw",
-}
+_PLAIN_AIFF = {b"none", b"sowt", b"twos", b"raw ", b"in24", b"in32", b"fl32", b"fl64", b"ulaw", b"alaw"}
 _PLAIN_OGG = (["Vorbis"], ["Opus"], ["FLAC"])
 _LAST_PLAIN_AU, _ALAW_AU = 7, 27
 # Something else than tags that may stand before the first frame of an MP3 file.
@@ -101,7 +88,7 @@ def _aiff(file: Door) -> str | None:
         if name == b"COMM" and size >= 22:  # noqa: PLR2004
             file.seek(begin + 18)
             codec = file.read(4)
-            return None if codec.lower() in {one.lower() for one in _PLAIN_AIFF} else _shown(codec)
+            return None if codec.lower() in _PLAIN_AIFF else _shown(codec)
     return None
 
 

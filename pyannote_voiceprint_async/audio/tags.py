@@ -1,10 +1,12 @@
 """Tags before, behind and between the frames of audio: ID3v1, ID3v2, APEv2, Lyrics3."""
 
+from collections.abc import Callable
+
 from .source import Door
 
 __all__ = ["after_tag", "after_tags"]
 
-_ID3_HEAD, _HAS_FOOTER = 10, 0x10
+_ID3_HEAD, _HAS_FOOTER, _SEVEN_BITS = 10, 0x10, 0x7F
 _ID3V1, _ID3V1_MORE = 128, 227
 _APE_HEAD, _APE_BEGINS = 32, 1 << 29
 _LYRICS_ENDS = (b"LYRICS200", b"LYRICSEND")
@@ -26,29 +28,37 @@ def after_tag(door: Door, place: int) -> int:
 
 
 def _length(door: Door, place: int, head: bytes) -> int:
-    if head.startswith((b"ID3", b"3DI")) and len(head) >= _ID3_HEAD and max(head[6:10]) < 0x80:  # noqa: PLR2004 - 7 bits each
-        if head.startswith(b"3DI"):
-            return _ID3_HEAD
-        footer = _ID3_HEAD if head[5] & _HAS_FOOTER else 0
-        return _ID3_HEAD + _seven_bits(head[6:10]) + footer
-    if head.startswith(b"TAG+"):
-        return _ID3V1_MORE
-    if head.startswith(b"TAG"):
-        return _ID3V1
-    if head.startswith(b"APETAGEX") and len(head) == _APE_HEAD:
-        is_header = int.from_bytes(head[20:24], "little") & _APE_BEGINS
-        return _APE_HEAD + (int.from_bytes(head[12:16], "little") if is_header else 0)
-    if head.startswith(b"LYRICSBEGIN"):
-        door.seek(place)
-        text = door.read(_LONGEST_LYRICS)
-        ends = [at + len(mark) for mark in _LYRICS_ENDS if (at := text.find(mark)) >= 0]
-        return min(ends, default=0)
-    return 0
+    """Return the length of the tag that begins with these bytes; 0 where they begin none."""
+    return next((length(door, place, head) for mark, length in _LENGTHS if head.startswith(mark)), 0)
 
 
-def _seven_bits(four: bytes) -> int:
-    """Return the number in four bytes of which each has 7 bits."""
-    number = 0
-    for byte in four:
-        number = number << 7 | byte
-    return number
+def _id3(_door: Door, _place: int, head: bytes) -> int:
+    # The size has 7 bits in each byte; other bytes are no tag.
+    if len(head) < _ID3_HEAD or max(head[6:10]) > _SEVEN_BITS:
+        return 0
+    size = 0
+    for byte in head[6:10]:
+        size = size << 7 | byte
+    return _ID3_HEAD + size + (_ID3_HEAD if head[5] & _HAS_FOOTER else 0)
+
+
+def _ape(_door: Door, _place: int, head: bytes) -> int:
+    # A footer looks like a header, and nothing follows it.
+    is_header = int.from_bytes(head[20:24], "little") & _APE_BEGINS
+    return _APE_HEAD + (int.from_bytes(head[12:16], "little") if is_header else 0)
+
+
+def _lyrics(door: Door, place: int, _head: bytes) -> int:
+    door.seek(place)
+    text = door.read(_LONGEST_LYRICS)
+    return min((at + len(mark) for mark in _LYRICS_ENDS if (at := text.find(mark)) >= 0), default=0)
+
+
+_LENGTHS: tuple[tuple[bytes, Callable[[Door, int, bytes], int]], ...] = (
+    (b"ID3", _id3),
+    (b"3DI", lambda *_: _ID3_HEAD),
+    (b"TAG+", lambda *_: _ID3V1_MORE),
+    (b"TAG", lambda *_: _ID3V1),
+    (b"APETAGEX", _ape),
+    (b"LYRICSBEGIN", _lyrics),
+)

@@ -76,7 +76,7 @@ def chunks(door: Door) -> Iterator[tuple[bytes, int, int]]:
 
 
 def wav_length(door: Door) -> WavLength | None:
-    """Compare the length that the header states with what follows; None if the file is no WAV or AIFF, or states none."""
+    """Compare the stated length with what follows; None if the file is no WAV or AIFF, or states no length."""
     door.seek(0)
     kind = door.read(4)
     is_wide = False
