@@ -15,7 +15,7 @@ from .joined import is_joined
 from .libraries import NDArray, np, sf
 from .mp3_frames import goes_on, seconds_of, told_frames
 from .source import AudioSource, opened_door
-from .verdict import JOINED, REPAIRABLE
+from .verdict import JOINED
 from .wav_header import wav_length
 from .waveform import waveform_of
 
@@ -39,8 +39,8 @@ _RUN_UP_SECONDS = 1.0
 _MP3_BLOCK_SAMPLES = 1152
 # More bytes than that behind the last sample are no tag.
 _PADDING = 16 * 1024
-# Formats whose header is compared with what follows; others are compared by their size, where that tells.
-_MEASURED = {*REPAIRABLE, "AIFF"}
+# Formats without a signature: a second file is found by the size of the first one alone.
+_UNSIGNED, _UNSIGNED_PADDING = {"MAT4", "MAT5", "AVR", "HTK"}, 4096
 _WIDTHS = {
     "PCM_S8": 1, "PCM_U8": 1, "ULAW": 1, "ALAW": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8,
 }  # fmt: skip
@@ -184,8 +184,8 @@ class _File:
         """Whether more follows the last sample that the header states than tags and padding."""
         if self.format == "FLAC":
             return self._door.size - self._door.furthest > _PADDING
-        width = 0 if self.format in _MEASURED else _WIDTHS.get(self.subtype, 0)
-        return width > 0 and self._door.size - frames * self.channels * width > _PADDING
+        width = _WIDTHS.get(self.subtype, 0) if self.format in _UNSIGNED else 0
+        return width > 0 and self._door.size - frames * self.channels * width > _UNSIGNED_PADDING
 
     def _go_to(self, first: int) -> int:
         if self._can_seek:
