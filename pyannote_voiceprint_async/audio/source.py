@@ -31,7 +31,7 @@ class AbandonableFile:
     def read(self, count: int) -> bytes:
         """Read up to so many bytes."""
         if self._is_over():
-            raise OSError(0, "nobody waits for it any more")
+            raise OSError(0, "the run is over, or the call was canceled")
         return self._file.read(count)
 
 
