@@ -285,22 +285,25 @@ class AsyncVoiceprintClient:
         timeout: float | None = 900.0,  # noqa: ASYNC109 - it never interrupts a submission, as a scope around it would
         on_submitted: Callable[[JobCreated], Awaitable[None] | None] | None = None,
         max_queue_wait: float | None = None,
+        check: bool = True,
     ) -> Voiceprint:
         """Turn a recording into a voiceprint: upload it if it is local, submit it, wait for it.
 
         Args:
             source: a URL, a request, or local audio: a path, bytes, an open binary file, or
                 `{"waveform": array, "sample_rate": int}` (see `audio.as_clip`). One speaker, at most 30 seconds and
-                100 MiB. A `str` is always a URL. Files and arrays must stay as they are until it is submitted. Files
-                are sent unseen (`enroll` looks at them); a waveform that is silent or under a second is refused.
+                100 MiB. A `str` is always a URL. Files and arrays must stay as they are until it is submitted.
             model: the voiceprint model.
             webhook: where the result is to be posted too.
             timeout: seconds for all of it; None waits as long as an output can exist.
             on_submitted: called (and awaited) with the job before it is waited for: keep the id there.
             max_queue_wait: seconds; else the client's.
+            check: check local audio on a worker thread before it is uploaded, as the command does: audio that is too
+                long, under a second, silent, damaged or joined is refused, and smaller findings are added to the
+                result's `warnings`. Without the extra `[audio]`, files are uploaded unchecked. URLs are never checked.
 
         Raises:
-            MediaError: the audio cannot be read or uploaded, or is a waveform without a voice.
+            MediaError: the audio cannot be read or uploaded, or the check refused it.
             ConfigurationError: it is a waveform, and the extra `[audio]` is missing.
             JobError: the job has no voiceprint for us; `job_id` says which job.
             VoiceprintError: see `outcome_unknown`: True means that a job may exist.
@@ -321,13 +324,14 @@ class AsyncVoiceprintClient:
                 until=self._until(timeout),
                 on_submitted=keep,
                 max_queue_wait=max_queue_wait,
+                check=check,
             )
         except asyncio.CancelledError:
             if job is not None:
                 self._transport.abandon(job)
             raise
 
-    def voiceprint_many(
+    def voiceprint_many(  # noqa: PLR0913 - as `voiceprint`
         self,
         sources: Iterable[Source] | AsyncIterable[Source],
         *,
@@ -335,6 +339,7 @@ class AsyncVoiceprintClient:
         webhook: str | None = None,
         timeout: float | None = 900.0,
         on_submitted: Callable[[int, JobCreated], Awaitable[None] | None] | None = None,
+        check: bool = True,
     ) -> Results[Enrolled]:
         """Turn many recordings into voiceprints, and give each `Enrolled` as it finishes. Use it with `async with`.
 
@@ -345,6 +350,7 @@ class AsyncVoiceprintClient:
             webhook: where the results are to be posted too.
             timeout: seconds for each, from when it was submitted on.
             on_submitted: called (and awaited) with the item's place in the input and its job, before it is waited for.
+            check: check local audio before it is uploaded, as `voiceprint` does.
 
         Raises:
             AccountError: out of the iteration, once, when all that was in flight is yielded.
@@ -367,6 +373,7 @@ class AsyncVoiceprintClient:
                 before_send=item.before_send,
                 refused=item.refused,
                 taken=item.taken,
+                check=check,
             )
 
         def result(item: Item, voiceprint: Any, error: Exception | None) -> Enrolled:
@@ -474,8 +481,9 @@ class AsyncVoiceprintClient:
         refused: Callable[[], None] | None = None,
         taken: Callable[[], None] | None = None,
         max_queue_wait: float | None = None,
+        check: bool,
     ) -> Voiceprint:
-        request = await self._requested(source, model, webhook, until, taken)
+        request, warnings = await self._requested(source, model, webhook, until, taken, check=check)
         job = await self._submit(
             request, before_send=before_send, refused=refused, until=until, max_queue_wait=max_queue_wait
         )
@@ -487,14 +495,21 @@ class AsyncVoiceprintClient:
                 self._transport.abandon(job)
                 error.add_note(f"The job is {job.job_id}; wait() picks it up.")
             raise
-        return Voiceprint.of(done, request.model, job.warning)
+        return Voiceprint.of(done, request.model, *warnings, job.warning)
 
-    async def _requested(
-        self, source: Source, model: str, webhook: str | None, until: float | None, taken: Callable[[], None] | None
-    ) -> VoiceprintRequest:
+    async def _requested(  # noqa: PLR0913 - what `_voiceprint` has
+        self,
+        source: Source,
+        model: str,
+        webhook: str | None,
+        until: float | None,
+        taken: Callable[[], None] | None,
+        *,
+        check: bool,
+    ) -> tuple[VoiceprintRequest, tuple[str, ...]]:
         if not media.is_local(source):
-            return _request(source, model, webhook)
-        async with media.opened(cast("LocalAudio", source), is_voice=True) as audio:
+            return _request(source, model, webhook), ()
+        async with media.opened(cast("LocalAudio", source), is_voice=check) as audio:
             if taken is not None and not _lasts(source):
                 taken()
             if audio.size > LARGEST_VOICEPRINT_AUDIO:
@@ -502,13 +517,16 @@ class AsyncVoiceprintClient:
                     f"The audio has {audio.size / 2**20:.0f} MiB; a voiceprint takes at most 100 MiB and 30 seconds."
                 )
             try:
-                async with deadline(self._clock, until), self._uploads:
-                    url = await media.upload(self._transport, audio, None, None)
+                async with deadline(self._clock, until):
+                    # A waveform was checked when it was encoded.
+                    warnings = await audio.check() if check and not isinstance(source, Mapping) else ()
+                    async with self._uploads:
+                        url = await media.upload(self._transport, audio, None, None)
             except TimeoutError:
                 raise ApiTimeoutError(
                     "The audio was not uploaded in time; nothing was submitted.", retryable=True
                 ) from None
-        return _request(url, model, webhook)
+        return _request(url, model, webhook), warnings
 
     async def _submit(
         self,

@@ -7,10 +7,11 @@ import io
 import os
 import re
 import stat
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path, PurePath
-from typing import IO, Any, TypeAlias, TypeVar
+from typing import IO, Any, TypeAlias, TypeVar, cast
 from uuid import uuid4
 
 from . import codec, rate_headers
@@ -29,6 +30,8 @@ LONGEST_WAVEFORM = 24 * 3600.0
 """Seconds of samples in memory that are uploaded at most, where no voiceprint is made of them."""
 
 T = TypeVar("T")
+
+_REFUSED = "Nothing was sent; check=False sends the audio unchecked."
 
 _CHUNK = 256 * 1024
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,8}", re.ASCII)
@@ -72,6 +75,24 @@ class Audio:
             if not left and len(await self._run("read", self._file.read, 1)):
                 raise MediaError("The audio became longer while it was sent. Upload it when it is complete.")
             yield chunk
+
+    async def check(self) -> tuple[str, ...]:
+        """Check whether the audio is worth a voiceprint, on a worker thread, and return what is worth a warning.
+
+        Without the extra `[audio]` nothing is checked.
+
+        Raises:
+            MediaError: the audio would be refused: it is too long, too short, silent, damaged, joined or no audio.
+        """
+        over = threading.Event()
+        checking = asyncio.ensure_future(asyncio.to_thread(_findings, self._file, self._start, over.is_set))
+        try:
+            return await asyncio.shield(checking)
+        except asyncio.CancelledError:
+            # The thread goes on until its next read, and its error interests nobody.
+            over.set()
+            checking.add_done_callback(lambda done: done.cancelled() or done.exception())
+            raise
 
     async def _run(self, what: str, function: Callable[[int], T], argument: int) -> T:
         try:
@@ -157,6 +178,19 @@ def _encoded(waveform: Mapping[str, Any], *, is_voice: bool) -> bytes:
     if is_voice and (reason := refusal(judge(clip.facts))):
         raise MediaError(f"The waveform {reason}. Nothing was sent.")
     return clip.audio
+
+
+def _findings(file: IO[bytes], start: int, is_over: Callable[[], bool]) -> tuple[str, ...]:
+    from .audio import AbandonableFile, check_if_possible, refusal  # noqa: PLC0415
+
+    file.seek(start)
+    try:
+        found = check_if_possible(cast("IO[bytes]", AbandonableFile(file, is_over)))
+    except MediaError as error:
+        raise MediaError(f"{error} {_REFUSED}") from None
+    if reason := refusal(found):
+        raise MediaError(f"The audio {reason}. {_REFUSED}")
+    return tuple(finding.message for finding in found)
 
 
 def _open(path: os.PathLike[str]) -> IO[bytes]:

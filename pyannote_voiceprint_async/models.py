@@ -237,7 +237,7 @@ class Voiceprint:
     created_at: datetime | None = None
     """When the job was accepted (UTC)."""
     warnings: tuple[str, ...] = ()
-    """What the API wants to be known about it."""
+    """What the API wants to be known about it, and what the check of local audio found."""
 
     @classmethod
     def of(cls, job: VoiceprintJob, model: str, *warnings: str | None) -> Self:

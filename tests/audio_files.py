@@ -76,3 +76,37 @@ class CountingFile(io.BufferedIOBase):
 
     def tell(self):
         return self._file.tell()
+
+
+def id3(content=b"", *, footer=False):
+    """An ID3v2.4 tag with some content, as it stands before or behind audio."""
+    size = bytes(len(content) >> 7 * place & 0x7F for place in (3, 2, 1, 0))
+    head = b"ID3\x04\0" + (b"\x10" if footer else b"\0") + size
+    return head + content + (b"3DI" + head[3:] if footer else b"")
+
+
+def ape(content=b""):
+    """An APEv2 tag with header and footer."""
+    size = struct.pack("<I", len(content) + 32)
+    head, foot = (
+        b"APETAGEX\xd0\x07\0\0" + size + bytes(4) + struct.pack("<I", flags) + bytes(8)
+        for flags in (0xA0000000, 0x80000000)
+    )
+    return head + content + foot
+
+
+def ogg(packets, *, stream=7):
+    """An Ogg file of one page for each packet."""
+    pages = []
+    for number, packet in enumerate(packets):
+        segments = bytes([255] * (len(packet) // 255) + [len(packet) % 255])
+        head = struct.pack("<4sBBqIIIB", b"OggS", 0, 2 if not number else 0, 0, stream, number, 0, len(segments))
+        pages.append(head + segments + packet)
+    return b"".join(pages)
+
+
+def ogg_flac(samples, *, rate=RATE):
+    """FLAC in Ogg, as ffmpeg writes it."""
+    data = encoded(samples, rate=rate)
+    first = b"\x7fFLAC\x01\0\0\x01" + data[:42]
+    return ogg([first, *(data[at : at + 4000] for at in range(42, len(data), 4000))])

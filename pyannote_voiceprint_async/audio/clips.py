@@ -90,12 +90,7 @@ def cut_pieces(
         meter = Meter(recording.sample_rate, recording.subtype)
         samples = _read(recording, spans, meter, round(longest * recording.sample_rate))
         # That a recording breaks off behind the clip is nothing to say of it.
-        facts = attrs.evolve(
-            facts_of(recording, meter),
-            told_seconds=meter.samples / recording.sample_rate,
-            is_truncated=False,
-            is_unclosed=False,
-        )
+        facts = facts_of(recording, meter, is_whole=False)
         return _clip(samples, recording, facts)
 
 

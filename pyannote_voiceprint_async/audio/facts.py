@@ -44,7 +44,9 @@ class AudioFacts:
     a header."""
     is_unclosed: bool = False
     """Whether it goes on where its header says that it ends: whoever recorded it never finished the header, or two
-    files were joined. Known of the same formats, and of Ogg."""
+    files were joined."""
+    is_joined: bool = False
+    """Whether another file begins behind it: files were joined end to end, and only the first was measured."""
 
 
 def look_at(source: AudioSource) -> AudioFacts:
@@ -64,9 +66,10 @@ def look_at(source: AudioSource) -> AudioFacts:
         return facts_of(recording, meter)
 
 
-def facts_of(recording: Recording, meter: Meter) -> AudioFacts:
-    """Put together what was found on the way."""
+def facts_of(recording: Recording, meter: Meter, *, is_whole: bool = True) -> AudioFacts:
+    """Return the facts that were found while the recording, or a part of it, was read."""
     seconds = meter.samples / recording.sample_rate
+    told = recording.told_seconds if is_whole else None
     return AudioFacts(
         seconds=seconds,
         sample_rate=recording.sample_rate,
@@ -77,7 +80,8 @@ def facts_of(recording: Recording, meter: Meter) -> AudioFacts:
         loudness_dbfs=meter.loudness_dbfs,
         clipped=meter.clipped,
         speech_seconds=meter.speech_seconds,
-        told_seconds=seconds if recording.told_seconds is None else recording.told_seconds,
-        is_truncated=recording.is_truncated,
-        is_unclosed=recording.is_unclosed,
+        told_seconds=seconds if told is None else told,
+        is_truncated=is_whole and recording.is_truncated,
+        is_unclosed=is_whole and recording.is_unclosed,
+        is_joined=is_whole and recording.is_joined,
     )

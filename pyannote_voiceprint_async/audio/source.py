@@ -3,31 +3,36 @@
 import io
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 from pyannote_voiceprint_async.errors import MediaError
 
-__all__ = ["AudioSource", "Door", "foreign_format", "opened_door"]
+__all__ = ["AbandonableFile", "AudioSource", "Door", "opened_door"]
 
 AudioSource: TypeAlias = "os.PathLike[str] | bytes | IO[bytes] | Mapping[str, Any]"
 """A path, the bytes of a file, an open binary file that can be rewound, or `{"waveform": …, "sample_rate": …}`."""
 
-# What the API may well read, and libsndfile does not: by its first bytes.
-_FOREIGN = (
-    (4, b"ftyp", "MP4/M4A"),
-    (0, b"\x1a\x45\xdf\xa3", "WebM/Matroska"),
-    (0, b"\x30\x26\xb2\x75", "WMA/ASF"),
-    (0, b"#!AMR", "AMR"),
-    (0, b"\xff\xf1", "AAC"),
-    (0, b"\xff\xf9", "AAC"),
-    (0, b"FLV\x01", "FLV"),
-)
-_HEAD_BYTES = 12
 # The tag that ends many an MP3 file (ID3v1).
 _LAST_TAG = 128
+
+
+class AbandonableFile:
+    """An open file that raises OSError once nobody wants to read it any more: a thread cannot be cancelled."""
+
+    def __init__(self, file: IO[bytes], is_over: Callable[[], bool]) -> None:
+        self._file = file
+        self._is_over = is_over
+        self.seek = file.seek
+        self.tell = file.tell
+
+    def read(self, count: int) -> bytes:
+        """Read up to so many bytes."""
+        if self._is_over():
+            raise OSError(0, "the run is over, or the call was canceled")
+        return self._file.read(count)
 
 
 class Door:
@@ -36,10 +41,10 @@ class Door:
     `readinto` is called from C, where an exception cannot pass; `check` raises what happened meanwhile.
     """
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], begin: int | None = None, size: int | None = None) -> None:
         self._file: Any = file
-        self._begin = file.tell()
-        self.size = file.seek(0, os.SEEK_END) - self._begin
+        self._begin = file.tell() if begin is None else begin
+        self.size = file.seek(0, os.SEEK_END) - self._begin if size is None else size
         self.furthest = 0
         """The place up to which it was read."""
         self._at = 0
@@ -53,6 +58,15 @@ class Door:
         highest rate (320 kbit/s) and the lowest (8) lies a factor of 40.
         """
         self._seeming_size = 40 * self.size + _LAST_TAG
+
+    def part(self, begin: int, size: int | None = None) -> "Door":
+        """Return a door to a part of the file.
+
+        Args:
+            begin: its first byte.
+            size: bytes; None is up to the end.
+        """
+        return Door(self._file, self._begin + begin, self.size - begin if size is None else size)
 
     @property
     def seems_longer(self) -> bool:
@@ -80,6 +94,7 @@ class Door:
             count = max(0, min(count, self._seeming_size - self._at))
             self._at += count
             return bytes(count)
+        count = max(0, min(count, self.size - self._at))
         pieces = []
         try:
             self._file.seek(self._begin + self._at)
@@ -89,6 +104,8 @@ class Door:
                 self._at += len(piece)
             self.furthest = max(self.furthest, self._at)
             return b"".join(pieces)
+        except MediaError:
+            raise
         except Exception as exc:  # noqa: BLE001 - whatever a file of the caller's raises
             raise MediaError(f"The audio cannot be read ({_why(exc)}).") from None
 
@@ -139,25 +156,6 @@ def opened_door(source: object) -> Iterator[Door]:
             f"The audio must be a pathlib.Path, bytes, an open binary file, or a mapping with 'waveform' and "
             f"'sample_rate', not {type(source).__name__}."
         )
-
-
-def foreign_format(source: AudioSource) -> str | None:
-    """Give the name of a format that the API may read and this room cannot ("MP4/M4A"), by its first bytes.
-
-    Raises:
-        MediaError: the file cannot be opened.
-    """
-    if isinstance(source, Mapping):
-        return None
-    with opened_door(source) as door:
-        return foreign_name(door)
-
-
-def foreign_name(door: Door) -> str | None:
-    """Do what `foreign_format` does, for what is open already."""
-    door.seek(0)
-    head = door.read(_HEAD_BYTES)
-    return next((name for at, magic, name in _FOREIGN if head.startswith(magic, at)), None)
 
 
 def _opened(path: os.PathLike[str]) -> IO[bytes]:

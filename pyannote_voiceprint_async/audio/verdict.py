@@ -9,7 +9,7 @@ from pyannote_voiceprint_async.endpoints import LONGEST_VOICEPRINT_SECONDS
 
 from .facts import AudioFacts
 
-__all__ = ["LONGEST_SECONDS", "REPAIRABLE", "SHORTEST_SECONDS", "Finding", "judge", "refusal"]
+__all__ = ["JOINED", "LONGEST_SECONDS", "REPAIRABLE", "SHORTEST_SECONDS", "Finding", "judge", "refusal", "too_long"]
 
 LONGEST_SECONDS = LONGEST_VOICEPRINT_SECONDS
 """What the API takes for a voiceprint."""
@@ -65,16 +65,24 @@ _RULES = (
         "has no samples that can be read, only a header; record or copy it anew",
     ),
     _Rule(
+        "joined",
+        True,
+        lambda facts: facts.is_joined,
+        "has more audio after the {told_seconds:.1f} s of its first part: files were joined end to end, and who "
+        "speaks in the others cannot be known; send one of them alone, cut out a part of the first one with start and "
+        "end, or decode all parts into one file",
+    ),
+    _Rule(
         "unclosed",
         True,
-        lambda facts: facts.is_unclosed and facts.format in REPAIRABLE,
+        lambda facts: facts.is_unclosed and not facts.is_joined and facts.format in REPAIRABLE,
         "goes on after the {told_seconds:.1f} s that its header tells: its recording broke off; cut out a part "
         "before that with start and end, or repair the header: ffmpeg -ignore_length 1 -i FILE -c copy repaired.wav",
     ),
     _Rule(
         "unclosed",
         True,
-        lambda facts: facts.is_unclosed and facts.format not in REPAIRABLE,
+        lambda facts: facts.is_unclosed and not facts.is_joined and facts.format not in REPAIRABLE,
         "goes on after the {told_seconds:.1f} s that its header tells, and who is heard there cannot be known; cut "
         "out a part before that with start and end, or make it anew: ffmpeg -i FILE whole.flac",
     ),
@@ -129,19 +137,32 @@ _RULES = (
         "has {channels} channels, which are mixed down to one; see that they have the same speaker",
     ),
 )
+_INSTEAD = "a voiceprint takes at most 30 s: cut it with start and end in a list, or have it trimmed (enroll --trim)"
 _TOO_LONG = _Rule(
     "too_long",
     True,
     # A lossy file has a few samples more than was put in.
     lambda facts: round(facts.seconds, 2) > LONGEST_SECONDS,
-    "lasts {seconds:.2f} s; a voiceprint takes at most 30 s: "
-    "cut it with start and end in a list, or have it trimmed (enroll --trim)",
+    f"lasts {{seconds:.2f}} s; {_INSTEAD}",
 )
+JOINED = Finding(
+    "joined",
+    "is several files that were joined end to end, and who speaks in each cannot be known; send one of them alone, or "
+    "decode all of them into one file",
+    is_fatal=True,
+)
+"""A format that cannot be read here, with a second file behind the first one."""
 _TRIMMED = _TOO_LONG._replace(
     code="trimmed",
     is_fatal=False,
     message="lasts {seconds:.1f} s; only the 30 s with most speech are used; see that only one person speaks there",
 )
+
+
+def too_long(seconds: float | None) -> Finding:
+    """Return the finding for audio that is too long and was not read to its end; None is an unknown length."""
+    lasts = f"lasts more than {LONGEST_SECONDS:.0f} s" if seconds is None else f"lasts {seconds:.2f} s"
+    return Finding(_TOO_LONG.code, f"{lasts}; {_INSTEAD}", is_fatal=True)
 
 
 def judge(facts: AudioFacts, *, trims: bool = False) -> tuple[Finding, ...]:

@@ -4,11 +4,12 @@ libsndfile corrects lies in silence; people want to hear them.
 """
 
 import struct
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from .source import Door
 
-__all__ = ["WavLength", "wav_length"]
+__all__ = ["WavLength", "chunks", "wav_length"]
 
 # Writers that cannot seek leave the largest number there, or nearly: 0xFFFFFFFF (ffmpeg), 0x7FFFF000 (sox), …
 _STREAMED = 0x7FFF_0000
@@ -50,28 +51,45 @@ class WavLength(NamedTuple):
         return self.there > self.told and not self.is_followed
 
 
-def wav_length(door: Door) -> WavLength | None:
-    """Compare what is told with what is there; None where the file is no WAV or AIFF, or tells no length."""
+def chunks(door: Door) -> Iterator[tuple[bytes, int, int]]:
+    """Yield name, place and size of each chunk as its header states them; none where the file is no WAV or AIFF."""
     door.seek(0)
     kind, _, form = struct.unpack("<4sI4s", door.read(12).ljust(12, b"\0"))
     if kind not in _KINDS or form not in _FORMS:
-        return None
-    chunk = struct.Struct(f"{_KINDS[kind]}4sI")
+        return
+    chunk = _chunk_of(kind)
     wide: int | None = None
+    place = door.tell()
     for _ in range(_MOST_CHUNKS):
+        door.seek(place)
         head = door.read(_CHUNK_HEAD)
         if len(head) < _CHUNK_HEAD:
-            return None
+            return
         name, told = chunk.unpack(head)
-        if name in _SAMPLES:
-            told = wide if wide is not None and told == _ELSEWHERE else told
-            return _data_length(door, told, _SAMPLES[name], chunk, is_wide=wide is not None)
-        begin = door.tell()
+        begin = place + _CHUNK_HEAD
         if name == b"ds64":
             # The size of the whole, then that of the samples, 64 bits each.
             wide = int.from_bytes(door.read(16)[8:], "little")
-        door.seek(begin + told + told % 2)
+        size = wide if name in _SAMPLES and wide is not None and told == _ELSEWHERE else told
+        yield name, begin, size
+        place = begin + size + size % 2
+
+
+def wav_length(door: Door) -> WavLength | None:
+    """Compare the stated length with what follows; None if the file is no WAV or AIFF, or states no length."""
+    door.seek(0)
+    kind = door.read(4)
+    is_wide = False
+    for name, begin, told in chunks(door):
+        is_wide = is_wide or name == b"ds64"
+        if name in _SAMPLES:
+            door.seek(begin)
+            return _data_length(door, told, _SAMPLES[name], _chunk_of(kind), is_wide=is_wide)
     return None
+
+
+def _chunk_of(kind: bytes) -> struct.Struct:
+    return struct.Struct(f"{_KINDS[kind]}4sI")
 
 
 def _data_length(door: Door, told: int, before: int, chunk: struct.Struct, *, is_wide: bool) -> WavLength | None:

@@ -26,6 +26,7 @@ class Waveform:
     format = "waveform"
     is_truncated = False
     is_unclosed = False
+    is_joined = False
 
     def __init__(self, samples: NDArray[Any], sample_rate: int) -> None:
         self._samples = samples

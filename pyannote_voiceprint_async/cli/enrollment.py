@@ -62,6 +62,8 @@ class Enrollment:
             model=self._model,
             timeout=self._timeout,
             on_submitted=self._announce,
+            # The command has checked all files before the first one is sent.
+            check=False,
         )
         try:
             async with results:

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 import click
 
-from pyannote_voiceprint_async.audio import foreign_format, judge, look_at
+from pyannote_voiceprint_async.audio import check
 from pyannote_voiceprint_async.enrollment import Problem
 from pyannote_voiceprint_async.enrollment.sources import expand
 from pyannote_voiceprint_async.errors import MediaError
@@ -53,14 +53,11 @@ def _found(files: tuple[str, ...]) -> list[Path]:
 def _record(path: Path) -> dict[str, Any]:
     record: dict[str, Any] = {"file": str(path)}
     try:
-        foreign = foreign_format(path)
-        if foreign is not None:
-            told = f"is {foreign}, which cannot be looked into here; the API may take it all the same"
-            return record | {"format": foreign, "findings": [_finding("foreign", told, is_fatal=False)]}
-        facts = look_at(path)
+        found = check(path)
     except MediaError as error:
         return record | {"findings": [_finding("unreadable", str(error), is_fatal=True)]}
-    return record | _rounded(attrs.asdict(facts)) | {"findings": [attrs.asdict(finding) for finding in judge(facts)]}
+    facts = {"format": found.format} if found.facts is None else _rounded(attrs.asdict(found.facts))
+    return record | facts | {"findings": [attrs.asdict(finding) for finding in found.findings]}
 
 
 def _rounded(facts: dict[str, Any]) -> dict[str, Any]:

@@ -13,13 +13,13 @@ from typing import IO, Self, cast
 import attrs
 
 from pyannote_voiceprint_async.audio import (
+    AbandonableFile,
     Finding,
     best_part,
+    check,
     cut,
     cut_pieces,
-    foreign_format,
     judge,
-    look_at,
     refusal,
 )
 from pyannote_voiceprint_async.endpoints import LARGEST_VOICEPRINT_AUDIO
@@ -95,7 +95,7 @@ class Preflight:
             ConfigurationError: something is to be cut out, and the extra `[audio]` is missing.
         """
         with path.open("rb") as file:
-            audio = cast("IO[bytes]", _Abandonable(file, self.is_over))
+            audio = cast("IO[bytes]", AbandonableFile(file, self.is_over))
             heard = self._clip(audio, pieces) if pieces else self._whole(audio, path, found)
         if _is_changed(path.stat(), found):
             raise _changed()
@@ -104,12 +104,11 @@ class Preflight:
     def _whole(self, audio: IO[bytes], path: Path, found: os.stat_result) -> Heard:
         if not self.looks:
             return _unheard(path, found)
-        if foreign := foreign_format(audio):
-            unable = "trimmed here, and is sent as it is" if self.trims else "looked into here, and is sent unseen"
-            return attrs.evolve(_unheard(path, found), notes=(f"is {foreign}, which cannot be {unable}",))
-        findings = judge(look_at(audio), trims=self.trims)
-        notes = _notes(findings)
-        if any(finding.code == "trimmed" for finding in findings):
+        found_in_it = check(audio, trims=self.trims)
+        notes = _notes(found_in_it.findings)
+        if found_in_it.facts is None and self.trims:
+            notes = (f"is {found_in_it.format}, which cannot be trimmed here; it is uploaded as it is",)
+        if any(finding.code == "trimmed" for finding in found_in_it.findings):
             return _trimmed(audio)
         return attrs.evolve(_unheard(path, found), notes=notes)
 
@@ -118,21 +117,6 @@ class Preflight:
         notes = _notes(judge(clip.facts)) if self.looks else ()
         twice = ("has parts that overlap, so that the same words are heard twice",) if overlap(pieces) else ()
         return Heard(clip_identity(clip.digest), pieces, (*twice, *notes))
-
-
-class _Abandonable:
-    """An open file that cannot be read any more when it is over."""
-
-    def __init__(self, file: IO[bytes], is_over: Callable[[], bool]) -> None:
-        self._file = file
-        self._is_over = is_over
-        self.seek = file.seek
-        self.tell = file.tell
-
-    def read(self, count: int) -> bytes:
-        if self._is_over():
-            raise OSError(0, "the run is over")
-        return self._file.read(count)
 
 
 def _trimmed(audio: IO[bytes]) -> Heard:

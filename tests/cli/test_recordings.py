@@ -66,7 +66,7 @@ def test_fatal_findings_are_exit_code_1_and_all_files_are_told(invoke, tmp_path,
     found = [json.loads(line)["findings"] for line in result.stdout.splitlines()]
     said = dict(zip([*files, "june-fr.wav"], result.stderr.splitlines(), strict=True))
     assert "silent.wav: would be refused: is silent (-120 dBFS)" in said["silent.wav"]
-    assert "none.wav: would be refused: The file is no audio" in said["none.wav"]
+    assert "none.wav: would be refused: The file is in none of the audio formats" in said["none.wav"]
     assert "phone.wav: goes; but it is MP4/M4A" in said["phone.wav"]
     assert "june-fr.wav: good, " in said["june-fr.wav"]
     codes = [[(finding["code"], finding["is_fatal"]) for finding in findings] for findings in found]
@@ -184,7 +184,7 @@ WRONG = [
     (RTTM.replace("SPEAKER_01 <NA> <NA>", "Bo Li"), (), "Line 2 of the RTTM has 'Li' behind the name", 2),
     (RTTM, ("--file-id", "other"), "The RTTM has no turns of 'other'", 2),
     (RTTM, ("--audio", "gone.wav"), "The audio file cannot be opened (no such file or directory): gone.wav", 2),
-    (RTTM, ("--audio", "meeting.rttm"), "meeting.rttm: The file is no audio", 2),
+    (RTTM, ("--audio", "meeting.rttm"), "meeting.rttm: The file is in none of the audio formats", 2),
     (RTTM.replace(" 4.0 ", " 0.4 ").replace(" 3.0 ", " 0.3 ").replace(" 2.5 ", " 0.2 "), (), "nobody to be listed", 2),
     (
         RTTM,

@@ -99,7 +99,12 @@ def test_files_are_looked_at_before_anything_is_sent(command, records, quick_san
         (tmp_path / name).write_bytes(audio)
     result = command("voiceprint", tmp_path, speech / "june-fr.wav", environment=quick_sandbox.environment)
     assert (result.returncode, result.stdout) == (2, "")
-    said = ("text.wav: the file is no audio", "silent.wav: is silent", "long.wav: lasts 75.00 s", "cut.wav: ends or is")
+    said = (
+        "text.wav: the file is in none of the audio formats",
+        "silent.wav: is silent",
+        "long.wav: lasts 75.00 s",
+        "cut.wav: ends or is",
+    )
     assert [problem in result.stderr for problem in said] == [True] * 4
     assert quick_sandbox.state()["total"]["requests"] == 0
 

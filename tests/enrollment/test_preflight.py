@@ -65,7 +65,7 @@ WRONG = {
     ),
     "not a number": (wav(np.full(32000, np.nan, np.float32), tag=FLOAT), "", "", "no numbers"),
     "no channels": (wav(speechlike(2), channels=0), "", "", "header is damaged"),
-    "no audio": (b"RIFF and nothing", "", "", "no audio"),
+    "no audio": (b"RIFF and nothing", "", "", "in none of the audio formats that are recognized"),
     "only a header": (wav(b""), "", "", "has no samples"),
 }
 
@@ -91,9 +91,10 @@ async def test_without_a_look_files_are_sent_as_they_are(world, write_list, audi
 async def test_formats_that_cannot_be_looked_into_are_sent_as_they_are(world, write_list):
     audio = b"\0\0\0\x20ftypM4A " + bytes(100)
     assert (await world.enroll(write_list(audio=audio))).succeeded == 1
-    assert world.of(RowNoted) == [RowNoted("Anna", "is MP4/M4A, which cannot be looked into here, and is sent unseen")]
+    note = "is MP4/M4A, which cannot be checked here; it is uploaded unchecked"
+    assert world.of(RowNoted) == [RowNoted("Anna", note)]
     assert world.voiceprints() == {"Anna": voiceprint_of(audio)}
-    with pytest.raises(ManifestError, match="MP4/M4A, which cannot be looked into here"):
+    with pytest.raises(ManifestError, match="MP4/M4A, which cannot be read here"):
         await world.enroll(write_list("0", "1", audio=audio))
 
 
@@ -339,7 +340,7 @@ async def test_without_the_extra_files_are_sent_as_they_are(world, write_list, t
 async def test_what_cannot_be_trimmed_is_told_where_that_was_asked_for(world, write_list):
     audio = b"\0\0\0\x20ftypM4A " + bytes(100)
     await world.enroll(write_list(audio=audio), trim=True)
-    assert world.of(RowNoted) == [RowNoted("Anna", "is MP4/M4A, which cannot be trimmed here, and is sent as it is")]
+    assert world.of(RowNoted) == [RowNoted("Anna", "is MP4/M4A, which cannot be trimmed here; it is uploaded as it is")]
 
 
 async def test_trimming_needs_a_look(world):
