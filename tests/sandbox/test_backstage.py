@@ -32,7 +32,7 @@ async def test_whoever_leaves_while_jobs_are_sent_is_let_go(caller, time, caplog
     for index in range(10_000):
         sandbox._api.jobs.accept({"url": f"https://x/{index}"}, None, 0.0)
     reader, writer = await asyncio.open_connection("127.0.0.1", int(sandbox.url.rpartition(":")[2]))
-    writer.write(b"GET /_sandbox/jobs HTTP/1.1\r\nHost: x\r\n\r\n")
+    writer.write(b"GET /_sandbox/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
     await reader.readexactly(1000)
     writer.transport.abort()
     while sandbox._tasks:
