@@ -7,10 +7,12 @@ import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from audio_files import speechlike, wav
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyannote_voiceprint_async.cli.terminal import LossyText, StderrText, safe_lines
@@ -32,6 +34,10 @@ def assert_harmless(shown: bytes) -> None:
     assert not [line for line in text.splitlines() if line.startswith("Error: forged")], text
 
 
+def _is_utf8(text: str) -> bool:
+    return text.encode("utf-8", "ignore").decode() == text
+
+
 @pytest.fixture
 def hostile_api():
     """An API that answers every request with a hostile sentence, in the shape that is asked for."""
@@ -40,7 +46,10 @@ def hostile_api():
         def do_GET(self):
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             status = 200 if self.server.is_fine else 401
-            body = json.dumps({"message": _NASTY_NAME, "status": _NASTY_NAME, "title": _NASTY_NAME}).encode()
+            job = {"id": _NASTY_NAME, "status": _NASTY_NAME, "createdAt": _NASTY_NAME}
+            said = {"message": _NASTY_NAME, "error": _NASTY_NAME, "warning": _NASTY_NAME}
+            is_job = {"jobId": _NASTY_NAME if self.server.is_nasty_id else "j", "status": "failed", "output": said}
+            body = json.dumps({**said, **is_job, "items": [job], "nextCursor": None}).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
@@ -53,7 +62,7 @@ def hostile_api():
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
-    server.is_fine = False
+    server.is_fine = server.is_nasty_id = False
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield server
@@ -79,77 +88,85 @@ def hostile_folder(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        [_NASTY_NAME],
-        [f"--{_NASTY_NAME}"],
-        ["check", f"--{_NASTY_NAME}"],
-        ["jobs", "--status", _NASTY_NAME],
-        ["check", "--rate-limit", _NASTY_NAME],
-        ["check", "--sandbox", "--base-url", _NASTY_NAME],
-        ["check", "--base-url", f"http://{_NASTY_NAME}"],
-        ["job", _NASTY_NAME, "--sandbox"],
-        ["submit", f"https://e.com/{_NASTY_NAME}"],
-        ["submit", _NASTY_NAME],
-        ["upload", _NASTY_NAME],
-        ["voiceprint", _NASTY_NAME],
-        ["voiceprint", "--sandbox", f"{_NASTY_NAME}.wav"],
-        ["voiceprint", "--sandbox", "broken"],
-        ["voiceprint", "--sandbox", "--no-preflight", "broken"],
-        ["voiceprint", "--sandbox", "https://e.com/a", "--out", f"{_NASTY_NAME}.txt"],
-        ["inspect", f"{_NASTY_NAME}.wav", "broken"],
-        ["inspect", _NASTY_NAME],
-        ["enroll", "--sandbox", f"{_NASTY_NAME}.csv"],
-        ["enroll", "--sandbox", "labels.csv"],
-        ["enroll", "--sandbox", "--dry-run", "labels.csv", "--skip-invalid"],
-        ["enroll", "--sandbox", "labels.jsonl"],
-        ["enroll", "--sandbox", "labels.jsonl", "--skip-invalid", "--out", "/dev/stdout", "--report", "/dev/stderr"],
-        ["enroll", "--sandbox", "broken"],
-        ["enroll", "--sandbox", f"{_NASTY_NAME}.wav", "-vv"],
-        ["enroll", "--sandbox", "https://e.com/a", "--report", f"{_NASTY_NAME}.txt"],
-        ["enroll", "--sandbox", "https://e.com/a", "--ledger", f"{_NASTY_NAME}.ledger"],
-        ["enroll", "--sandbox", "https://e.com/a", "--ledger", f"{_NASTY_NAME}/x.ledger"],
-        ["enroll", "--sandbox", f"{_NASTY_NAME}.txt"],
-        ["export", f"{_NASTY_NAME}.ledger"],
-        ["export", _NASTY_NAME, "--out", f"{_NASTY_NAME}.txt"],
-        ["ledger", "status", f"{_NASTY_NAME}.ledger"],
-        ["ledger", "forget", _NASTY_NAME, _NASTY_NAME],
-        ["manifest", "from-rttm", "turns.rttm", "--audio", f"{_NASTY_NAME}.wav", "--file-id", "x"],
-        ["manifest", "from-rttm", "turns.rttm", "--audio", f"{_NASTY_NAME}.wav", "--label", _NASTY_NAME],
-        ["manifest", "from-rttm", _NASTY_NAME, "--audio", _NASTY_NAME],
-        ["sandbox", "--fault", _NASTY_NAME],
-        ["sandbox", "--store", f"{_NASTY_NAME}/x"],
-        ["sandbox", "--host", _NASTY],
-    ],
-    ids=lambda arguments: " ".join(arguments).encode("ascii", "backslashreplace").decode().replace("\x1b", "")[:60],
-)  # fmt: skip
-def test_text_from_outside_does_not_steer_the_terminal(on_terminal, hostile_folder, arguments):
-    code, shown = on_terminal(*arguments, cwd=hostile_folder, environment={"PYANNOTEAI_API_KEY": "k"})
-    assert code in {0, 1, 2}
-    assert shown
-    assert b"Traceback" not in shown
-    assert_harmless(shown)
+_COMMANDS = [
+    [_NASTY_NAME],
+    [f"--{_NASTY_NAME}"],
+    ["check", f"--{_NASTY_NAME}"],
+    ["jobs", "--status", _NASTY_NAME],
+    ["check", "--rate-limit", _NASTY_NAME],
+    ["check", "--sandbox", "--base-url", _NASTY_NAME],
+    ["check", "--base-url", f"http://{_NASTY_NAME}"],
+    ["job", _NASTY_NAME, "--sandbox"],
+    ["submit", f"https://e.com/{_NASTY_NAME}"],
+    ["submit", _NASTY_NAME],
+    ["upload", _NASTY_NAME],
+    ["voiceprint", _NASTY_NAME],
+    ["voiceprint", "--sandbox", f"{_NASTY_NAME}.wav"],
+    ["voiceprint", "--sandbox", "broken"],
+    ["voiceprint", "--sandbox", "--no-preflight", "broken"],
+    ["voiceprint", "--sandbox", "https://e.com/a", "--out", f"{_NASTY_NAME}.txt"],
+    ["inspect", f"{_NASTY_NAME}.wav", "broken"],
+    ["inspect", _NASTY_NAME],
+    ["enroll", "--sandbox", f"{_NASTY_NAME}.csv"],
+    ["enroll", "--sandbox", "labels.csv"],
+    ["enroll", "--sandbox", "--dry-run", "labels.csv", "--skip-invalid"],
+    ["enroll", "--sandbox", "labels.jsonl"],
+    ["enroll", "--sandbox", "labels.jsonl", "--skip-invalid", "--out", "/dev/stdout", "--report", "/dev/stderr"],
+    ["enroll", "--sandbox", "broken"],
+    ["enroll", "--sandbox", f"{_NASTY_NAME}.wav", "-vv"],
+    ["enroll", "--sandbox", "https://e.com/a", "--report", f"{_NASTY_NAME}.txt"],
+    ["enroll", "--sandbox", "https://e.com/a", "--ledger", f"{_NASTY_NAME}.ledger"],
+    ["enroll", "--sandbox", "https://e.com/a", "--ledger", f"{_NASTY_NAME}/x.ledger"],
+    ["enroll", "--sandbox", f"{_NASTY_NAME}.txt"],
+    ["export", f"{_NASTY_NAME}.ledger"],
+    ["export", _NASTY_NAME, "--out", f"{_NASTY_NAME}.txt"],
+    ["ledger", "status", f"{_NASTY_NAME}.ledger"],
+    ["ledger", "forget", _NASTY_NAME, _NASTY_NAME],
+    ["manifest", "from-rttm", "turns.rttm", "--audio", f"{_NASTY_NAME}.wav", "--file-id", "x"],
+    ["manifest", "from-rttm", "turns.rttm", "--audio", f"{_NASTY_NAME}.wav", "--label", _NASTY_NAME],
+    ["manifest", "from-rttm", _NASTY_NAME, "--audio", _NASTY_NAME],
+    ["sandbox", "--fault", _NASTY_NAME],
+    ["sandbox", "--store", f"{_NASTY_NAME}/x"],
+    ["sandbox", "--host", _NASTY],
+]  # fmt: skip
+_REQUESTS = [
+    ["check", "-vv"], ["jobs"], ["job", "j"], ["submit", "https://e.com/a"], ["voiceprint", "https://e.com/a"],
+    ["enroll", "https://e.com/a"],
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("is_fine", [True, False])
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["check", "-vv"], ["jobs"], ["job", "j"], ["submit", "https://e.com/a"], ["voiceprint", "https://e.com/a"],
-        ["enroll", "https://e.com/a"],
-    ],
-    ids=lambda arguments: arguments[0],
-)  # fmt: skip
-def test_a_servers_text_does_not_steer_the_terminal(on_terminal, hostile_api, tmp_path, arguments, is_fine):
-    hostile_api.is_fine = is_fine
+def on_terminals(folder, commands, **environment) -> list[tuple[int, bytes]]:
+    """Run commands on terminals of their own, one after the other."""
+    cases = [{"arguments": one, "environment": environment, "folder": str(folder)} for one in commands]
+    program = [sys.executable, Path(__file__).with_name("on_terminals.py")]
+    run = subprocess.run(program, input=json.dumps(cases), capture_output=True, text=True, timeout=110, check=True)
+    results = [json.loads(line) for line in run.stdout.splitlines()]
+    return [(code, shown.encode("latin-1")) for code, shown in results]
+
+
+def assert_all_harmless(results, commands, codes):
+    assert len(results) == len(commands)
+    for command, (code, shown) in zip(commands, results, strict=True):
+        assert shown, command
+        assert code in codes, (command, shown)
+        assert b"Traceback" not in shown, (command, shown)
+        assert_harmless(shown)
+
+
+@pytest.mark.parametrize("half", [0, 1])
+def test_text_from_outside_does_not_steer_the_terminal(hostile_folder, half):
+    commands = _COMMANDS[half::2]
+    results = on_terminals(hostile_folder, commands, PYANNOTEAI_API_KEY="k")
+    assert_all_harmless(results, commands, {0, 1, 2})
+
+
+@pytest.mark.parametrize(("is_fine", "is_nasty_id"), [(True, False), (True, True), (False, False)])
+def test_a_servers_text_does_not_steer_the_terminal(hostile_api, tmp_path, is_fine, is_nasty_id):
+    hostile_api.is_fine, hostile_api.is_nasty_id = is_fine, is_nasty_id
     url = f"http://127.0.0.1:{hostile_api.server_port}"
-    environment = {"PYANNOTEAI_API_KEY": "k", "PYANNOTEAI_BASE_URL": url}
-    code, shown = on_terminal(*arguments, cwd=tmp_path, environment=environment)
-    assert code in {0, 1, 3}
-    assert shown
-    assert b"Traceback" not in shown
-    assert_harmless(shown)
+    results = on_terminals(tmp_path, _REQUESTS, PYANNOTEAI_API_KEY="k", PYANNOTEAI_BASE_URL=url)
+    assert_all_harmless(results, _REQUESTS, {0, 1, 3})
+    assert b"pwned" in b"".join(shown for _, shown in results)
 
 
 @pytest.mark.parametrize(
@@ -161,10 +178,26 @@ def test_a_servers_text_does_not_steer_the_terminal(on_terminal, hostile_api, tm
     ],
     ids=["key", "base URL", "proxy"],
 )
-def test_a_variable_does_not_steer_the_terminal(on_terminal, environment):
-    code, shown = on_terminal("submit", "https://e.com/a", environment=environment)
-    assert code in {1, 2}
-    assert_harmless(shown)
+def test_a_variable_does_not_steer_the_terminal(tmp_path, environment):
+    commands = [["submit", "https://e.com/a"]]
+    assert_all_harmless(on_terminals(tmp_path, commands, **environment), commands, {1, 2})
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.lists(st.text(min_size=1).filter(lambda text: "\0" not in text and _is_utf8(text)), min_size=6, max_size=6))
+def test_no_text_steers_the_terminal(texts):
+    """Labels, names, arguments and messages of any characters."""
+    first, *others = texts
+    with TemporaryDirectory() as folder:
+        rows = [{"label": text, "source": "https://e.com/unreachable"} for text in others]
+        (Path(folder) / "l.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        (Path(folder) / "l.csv").write_text(f'label,"{first}"\na,b\n', encoding="utf-8", newline="")
+        commands = [
+            [first], ["check", f"--{first}"], ["inspect", "--", first], ["ledger", "forget", "--", "l.ledger", *others],
+            ["enroll", "--sandbox", "l.csv"], ["enroll", "--sandbox", "l.jsonl", "--skip-invalid"],
+        ]  # fmt: skip
+        for _, shown in on_terminals(folder, commands):
+            assert_harmless(shown)
 
 
 def test_a_defects_traceback_does_not_steer_the_terminal():
@@ -221,7 +254,7 @@ def shell(tmp_path, words: str, **environment) -> subprocess.CompletedProcess:
     """Run a line of the shell, in which `pv` is the command."""
     command = f"{sys.executable} -m pyannote_voiceprint_async.cli"
     return subprocess.run(
-        ["bash", "-c", f'set -o pipefail; pv() {{ {command} "$@"; }}; {words}'],
+        ["/bin/bash", "-c", f'set -o pipefail; pv() {{ {command} "$@"; }}; {words}'],
         cwd=tmp_path, env={**os.environ, **environment}, capture_output=True, timeout=60, check=False,
     )  # fmt: skip
 
@@ -267,8 +300,9 @@ def test_a_stream_that_takes_nothing_ends_no_command_with_a_traceback(tmp_path, 
         assert (tmp_path / "voiceprints.sandbox.ledger").exists()
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1", "cp1252:strict", "utf-16"])
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252:strict"])
 def test_files_and_pipes_get_utf_8_in_any_locale(tmp_path, encoding):
+    """`enroll` and every JSON reader expect it."""
     (tmp_path / "王芳.wav").write_bytes(wav(speechlike(4)))
     (tmp_path / "x.rttm").write_text("SPEAKER x 1 0.0 3.0 <NA> <NA> Zoë王 <NA> <NA>\n", encoding="utf-8")
     inspected = shell(tmp_path, "pv inspect 王芳.wav", PYTHONIOENCODING=encoding)
@@ -280,7 +314,7 @@ def test_files_and_pipes_get_utf_8_in_any_locale(tmp_path, encoding):
     assert (tmp_path / "l.csv").read_text(encoding="utf-8").splitlines()[1].startswith("Zoë王,王芳.wav,")
     assert shell(tmp_path, "pv enroll --sandbox --dry-run l.csv").returncode == 0
     refused = shell(tmp_path, "pv inspect 芳.wav", PYTHONIOENCODING=encoding)
-    assert refused.returncode == 2
+    assert refused.returncode == 1
     assert b"Traceback" not in refused.stderr
 
 
