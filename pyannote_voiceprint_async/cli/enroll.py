@@ -1,5 +1,6 @@
 """`pyannote-voiceprint enroll`: a list of speakers to voiceprints, through a ledger that remembers everything."""
 
+import asyncio
 import json
 import shlex
 import sys
@@ -210,7 +211,7 @@ def _rehearse(asked: Asked) -> None:
             output.say(f"{note.label}: {note.message}")
         for line in foreseen(found, asked.limit, is_sandbox=asked.common.sandbox):
             await output.write(line)
-        _write_report(asked, found)
+        await asyncio.to_thread(_write_report, asked, found)
         return ExitCode.WELL if found.is_complete else ExitCode.SOME_FAILED
 
     sys.exit(run_alone(asked.common, ask))

@@ -1,7 +1,7 @@
 """Run commands on terminals of their own, each in a fork of this process: what a command needs is imported once.
 
-Standard input has a JSON array of `{"arguments", "environment", "folder"}`. Each gives a line of JSON: its exit code,
-and the bytes that the terminal got.
+Standard input has a line of JSON for each, `{"arguments", "environment", "folder"}`. It gives a line of JSON: its exit
+code, and the bytes that the terminal got.
 """
 
 import json
@@ -41,6 +41,6 @@ def run(case: dict) -> tuple[int, bytes]:
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), shown
 
 
-for each in json.load(sys.stdin):
-    exit_code, seen = run(each)
+for each in sys.stdin:
+    exit_code, seen = run(json.loads(each))
     print(json.dumps([exit_code, seen.decode("latin-1")]), flush=True)  # noqa: T201 - its only output

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from audio_files import speechlike, wav
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from pyannote_voiceprint_async.cli.terminal import LossyText, StderrText, safe_lines
@@ -135,13 +135,24 @@ _REQUESTS = [
 ]  # fmt: skip
 
 
-def on_terminals(folder, commands, **environment) -> list[tuple[int, bytes]]:
-    """Run commands on terminals of their own, one after the other."""
-    cases = [{"arguments": one, "environment": environment, "folder": str(folder)} for one in commands]
+@pytest.fixture(scope="module")
+def on_terminals():
+    """Run commands on terminals of their own, one after the other; give exit codes and the bytes that were shown."""
     program = [sys.executable, Path(__file__).with_name("on_terminals.py")]
-    run = subprocess.run(program, input=json.dumps(cases), capture_output=True, text=True, timeout=110, check=True)
-    results = [json.loads(line) for line in run.stdout.splitlines()]
-    return [(code, shown.encode("latin-1")) for code, shown in results]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+
+        def run(folder, commands, **environment) -> list[tuple[int, bytes]]:
+            results = []
+            for arguments in commands:
+                case = {"arguments": arguments, "environment": environment, "folder": str(folder)}
+                process.stdin.write(json.dumps(case) + "\n")
+                process.stdin.flush()
+                code, shown = json.loads(process.stdout.readline())
+                results.append((code, shown.encode("latin-1")))
+            return results
+
+        yield run
+        process.stdin.close()
 
 
 def assert_all_harmless(results, commands, codes):
@@ -154,14 +165,14 @@ def assert_all_harmless(results, commands, codes):
 
 
 @pytest.mark.parametrize("half", [0, 1])
-def test_text_from_outside_does_not_steer_the_terminal(hostile_folder, half):
+def test_text_from_outside_does_not_steer_the_terminal(on_terminals, hostile_folder, half):
     commands = _COMMANDS[half::2]
     results = on_terminals(hostile_folder, commands, PYANNOTEAI_API_KEY="k")
     assert_all_harmless(results, commands, {0, 1, 2})
 
 
 @pytest.mark.parametrize(("is_fine", "is_nasty_id"), [(True, False), (True, True), (False, False)])
-def test_a_servers_text_does_not_steer_the_terminal(hostile_api, tmp_path, is_fine, is_nasty_id):
+def test_a_servers_text_does_not_steer_the_terminal(on_terminals, hostile_api, tmp_path, is_fine, is_nasty_id):
     hostile_api.is_fine, hostile_api.is_nasty_id = is_fine, is_nasty_id
     url = f"http://127.0.0.1:{hostile_api.server_port}"
     results = on_terminals(tmp_path, _REQUESTS, PYANNOTEAI_API_KEY="k", PYANNOTEAI_BASE_URL=url)
@@ -178,14 +189,14 @@ def test_a_servers_text_does_not_steer_the_terminal(hostile_api, tmp_path, is_fi
     ],
     ids=["key", "base URL", "proxy"],
 )
-def test_a_variable_does_not_steer_the_terminal(tmp_path, environment):
+def test_a_variable_does_not_steer_the_terminal(on_terminals, tmp_path, environment):
     commands = [["submit", "https://e.com/a"]]
     assert_all_harmless(on_terminals(tmp_path, commands, **environment), commands, {1, 2})
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=4, deadline=None, phases=[Phase.generate])
 @given(st.lists(st.text(min_size=1).filter(lambda text: "\0" not in text and _is_utf8(text)), min_size=6, max_size=6))
-def test_no_text_steers_the_terminal(texts):
+def test_no_text_steers_the_terminal(on_terminals, texts):
     """Labels, names, arguments and messages of any characters."""
     first, *others = texts
     with TemporaryDirectory() as folder:

@@ -262,6 +262,26 @@ def test_what_is_no_ledger_is_said_and_nothing_is_made(tmp_path, make: Callable,
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
+async def test_what_went_into_a_device_is_not_remembered(world):
+    """`purge` would drop the only voiceprints that there are."""
+    path = await spoken(world, Row("Ada", "https://e.com/1"))
+    await to_thread(export, path, Path("/dev/null"), "jsonl")
+    assert world.ask("SELECT value FROM meta WHERE name LIKE 'exported%'") == []
+
+
+async def test_labels_that_a_spreadsheet_would_run_are_reported_and_stay_as_they_are(world, tmp_path):
+    labels = ["=1+1", "+49 30", "-x", "@SUM(A1)", "\uff1d1", "Ada", "a=b", "5", "note"]
+    rows = [Row(label, f"https://e.com/{number}") for number, label in enumerate(labels)]
+    rows[-1] = Row("note", "https://e.com/n", extra={"note": "=cmd", "age": "-3.5"})
+    path = await spoken(world, *rows, Row("age", "https://e.com/a", extra={"age": "-3.5", "shift": -2}))
+    exported = await to_thread(export, path, tmp_path / "out.csv", "csv")
+    assert sorted(exported.formulas) == sorted(["=1+1", "+49 30", "-x", "@SUM(A1)", "\uff1d1", "note"])
+    with (tmp_path / "out.csv").open(newline="") as file:
+        assert sorted(row["label"] for row in csv.DictReader(file)) == sorted([*labels, "age"])
+    for form in ("json", "jsonl"):
+        assert (await to_thread(export, path, tmp_path / f"out.{form}", form)).formulas == ()
+
+
 async def test_only_a_whole_export_is_remembered_as_one(world, tmp_path):
     path = await spoken(world, Row("Ada", "https://e.com/1"), Row("Cid", "https://e.com/3", "precision-3"))
     remembered = "SELECT value FROM meta WHERE name LIKE 'exported%' ORDER BY name"
