@@ -74,7 +74,7 @@ async def test_urls_are_shown_without_what_is_secret_in_them(caller):
         ("localhost.evil.example", 403),
         ("127.0.0.1@evil.example", 403),
         ("192.168.1.1", 403),
-        ("0.0.0.0", 403),
+        ("0.0.0.0", 403),  # noqa: S104 - nothing is bound
         ("[::]", 403),
         ("::1", 403),
         ("", 403),
