@@ -33,8 +33,9 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure, in less than ten minutes; what follows `--` goes to the script."""
+    """Test the measurements, then measure in less than ten minutes; what follows `--` goes to the script."""
     session.install("-e", ".[bench]")
+    session.run("pytest", "-m", "bench")
     session.run("python", "benchmarks/run.py", *session.posargs)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 
-__all__ = ["mask_text", "mask_url"]
+__all__ = ["mask_text", "mask_url", "printable", "printable_lines"]
 
 # Slashes as JSON may escape them too. Quotes may be part of a path, so the URL ends at white space only.
 _URL = re.compile(r"[a-z][a-z0-9+.-]*:(?:\\?/){2}[^\s\"<>]+", re.IGNORECASE)
@@ -29,3 +30,19 @@ def mask_text(text: str, *secrets: str) -> str:
     text = text[: 4 * _LONGEST_QUOTE]
     masked = _SIGNATURE.sub(r"\1…", _URL.sub(lambda found: mask_url(found.group()), text))
     return masked if len(masked) <= _LONGEST_QUOTE else masked[: _LONGEST_QUOTE - 1] + "…"
+
+
+def printable(line: str) -> str:
+    """Escape every character that does not print, as JSON does.
+
+    Control characters (C0, C1, DEL), line breaks, bidirectional overrides, zero-width characters and lone surrogates
+    become visible: text from outside can neither steer a terminal nor begin a line of its own.
+    """
+    if line.isprintable():
+        return line
+    return "".join(character if character.isprintable() else json.dumps(character)[1:-1] for character in line)
+
+
+def printable_lines(text: str) -> str:
+    """Escape every character that does not print, but for line breaks."""
+    return "\n".join(map(printable, text.split("\n")))

@@ -363,13 +363,16 @@ async def ask_after(unasked: bytes, *, closing: bool) -> tuple[list[str], int]:
         await wire.send(unasked)
         if closing:
             wire.close()
+        sent.set()
 
-    pause = asyncio.Event()
+    pause, sent = asyncio.Event(), asyncio.Event()
     second = answer(b'{"jobId":"job-2","status":"created"}')
     async with HostileServer(answer_twice, second) as server, open_client(server.url) as client:
         first = await client.submit(AUDIO)
         pause.set()
-        await asyncio.sleep(0.05)
+        await sent.wait()
+        for _ in range(10):  # it is in the socket: a few turns of the loop, and the client has it
+            await asyncio.sleep(0)
         return [first.job_id, (await client.submit(AUDIO)).job_id], len(server.asked)
 
 

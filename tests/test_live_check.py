@@ -8,6 +8,8 @@ import pytest
 
 from pyannote_voiceprint_async.sandbox import Sandbox, voiceprint_of
 
+pytestmark = pytest.mark.bench
+
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "live_check.py"
 KEY = "sk-0123456789abcdef"
 

@@ -674,6 +674,12 @@ async def test_memory_is_bounded_while_a_long_file_is_sent(sparse):
     assert peak < 8 * MIB
 
 
+async def turns() -> None:
+    """Let everything go on that waits for nothing."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
 async def until(condition: Callable[[], object]) -> None:
     while not condition():
         await asyncio.sleep(0.001)
@@ -703,9 +709,9 @@ async def test_uploads_have_lanes_of_their_own(path):
 async def test_a_cancelled_upload_leaves_nothing(sparse, play):
     """Neither its file nor its connection: the fixture counts them."""
     async with Storage(play) as storage, open_client(storage) as client:
-        upload = asyncio.create_task(client.upload(sparse(64 * MIB)))
-        await until(lambda: storage.uploads)
-        await asyncio.sleep(0.05)
+        sent = []
+        upload = asyncio.create_task(client.upload(sparse(64 * MIB), on_progress=lambda done, _: sent.append(done)))
+        await until(lambda: storage.uploads and sent)
         upload.cancel()
         with pytest.raises(asyncio.CancelledError):
             await upload
@@ -746,11 +752,11 @@ async def test_an_upload_that_is_cancelled_while_its_file_is_opened_closes_it(pa
         upload = asyncio.create_task(client.upload(slow))
         await until(slow.asked.is_set)
         upload.cancel()
-        await asyncio.sleep(0.02)
+        await turns()
         slow.awake.set()
         with pytest.raises(asyncio.CancelledError):
             await upload
-        await asyncio.sleep(0.05)
+        await turns()
     assert storage.asked == []
 
 

@@ -47,6 +47,12 @@ class _Group(click.Group):
         name, command, rest = super().resolve_command(ctx, args)
         return name, load(name) if name and command else None, rest
 
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        with translated():
+            return super().make_context(info_name, args, parent, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
         with translated():
             return super().invoke(ctx)

@@ -8,9 +8,9 @@ import click
 
 from pyannote_voiceprint_async.endpoints import DEFAULT_LIMITS
 from pyannote_voiceprint_async.enrollment import Manifest, Problem, Row, rows_from_sources
-from pyannote_voiceprint_async.enrollment.export import Format, check_out, format_of
+from pyannote_voiceprint_async.enrollment.export import Format, check_out, format_of, ledger_files
 from pyannote_voiceprint_async.enrollment.options import Options
-from pyannote_voiceprint_async.enrollment.private_file import check_place, is_same
+from pyannote_voiceprint_async.enrollment.out_file import OutFile
 from pyannote_voiceprint_async.enrollment.sources import is_manifest
 from pyannote_voiceprint_async.errors import ConfigurationError
 from pyannote_voiceprint_async.settings import RateLimit
@@ -32,6 +32,7 @@ class Asked:
     given_ledger: Path | None
     out: Path | None
     report: Path | None
+    force: bool
     dry_run: bool
     label_column: str | None
     source_column: str | None
@@ -59,7 +60,15 @@ class Asked:
     @property
     def form(self) -> Format | None:
         """How `out` is written."""
-        return None if self.out is None else format_of(self.out)
+        if self.out is None:
+            return None
+        # The name of a device or a pipe asks for none.
+        return format_of(self.out) or ("jsonl" if OutFile(self.out, "jsonl").is_stream else None)
+
+    @property
+    def report_file(self) -> OutFile | None:
+        """Where the summary is written."""
+        return None if self.report is None else OutFile(self.report, "report", self.force)
 
     @property
     def limit(self) -> RateLimit:
@@ -85,14 +94,13 @@ class Asked:
         if self.out is not None:
             if self.form is None:
                 raise click.UsageError(f"--out must end in .jsonl, .csv or .json, not {self.out.name!r}.")
-            check_out(self.out, self.form, self.ledger, *filter(None, (self.manifest, self.report)))
-        if self.report is not None:
-            if is_same(self.report, self.ledger) or (self.manifest and is_same(self.report, self.manifest)):
-                raise click.UsageError(f"--report {self.report} is read by this command; give another file.")
+            others = filter(None, (self.manifest, self.report))
+            check_out(self.out, self.form, self.ledger, *others, force=self.force)
+        if self.report_file is not None:
             try:
-                check_place(self.report)
-            except OSError as exc:
-                raise ConfigurationError(f"--report {self.report} cannot be written ({exc.strerror}).") from None
+                self.report_file.check(*ledger_files(self.ledger), *filter(None, [self.manifest]))
+            except ConfigurationError as error:
+                raise ConfigurationError(f"--report {error}") from None
 
     def _check_sources(self) -> None:
         lists = [source for source in self.sources if is_manifest(source)]

@@ -1,9 +1,10 @@
 """`pyannote-voiceprint enroll`: a list of speakers to voiceprints, through a ledger that remembers everything."""
 
+import asyncio
 import json
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
@@ -16,19 +17,18 @@ from pyannote_voiceprint_async.enrollment import Ledger, Report
 from pyannote_voiceprint_async.enrollment import enroll as enroll_rows
 from pyannote_voiceprint_async.enrollment.export import export
 from pyannote_voiceprint_async.enrollment.options import OnUnknown, Options
-from pyannote_voiceprint_async.enrollment.private_file import private_file
-from pyannote_voiceprint_async.enrollment.rehearsal import rehearse
+from pyannote_voiceprint_async.enrollment.rehearsal import Rehearsal, rehearse
 from pyannote_voiceprint_async.enrollment.upkeep import count_voiceprints
 from pyannote_voiceprint_async.errors import ConfigurationError, LedgerError, VoiceprintError
 
 from .asked import Asked
 from .exit_codes import ExitCode, Failure
 from .follower import Follower
-from .options import Common, common_options, model_option, preflight_option
-from .output import Output, json_line, output_to
+from .options import Common, common_options, force_option, model_option, preflight_option
+from .output import Output, json_line, output_to, say
 from .retyped import retyped
 from .session import connected, ended_by_signals, new_client, run_alone
-from .summary import failures, foreseen, left_out, next_commands, paid, standing
+from .summary import failures, foreseen, formulas, left_out, next_commands, paid, standing
 from .words import count, euros
 
 __all__ = ["enroll"]
@@ -54,6 +54,7 @@ class _Command(click.Command):
 )
 @click.option("--out", type=_FILE, metavar="FILE", help="Write the whole ledger here, as .jsonl, .csv or .json.")
 @click.option("--report", type=_FILE, metavar="FILE.json", help="Write the summary here as JSON.")
+@force_option
 @click.option(
     "--dry-run",
     is_flag=True,
@@ -132,7 +133,7 @@ def _enroll(asked: Asked, again: partial[str]) -> None:
     except (KeyboardInterrupt, VoiceprintError) as exc:
         if report is None:
             if isinstance(exc, KeyboardInterrupt):
-                click.echo("Interrupted. What was done stands in the ledger; the same command goes on.", err=True)
+                say("Interrupted. What was done stands in the ledger; the same command goes on.")
             raise
         ended_by = exc
     assert report is not None  # noqa: S101 - a run ends with it, or with an error
@@ -153,46 +154,49 @@ def _close(asked: Asked, report: Report, again: partial[str]) -> str | None:
             output.say(json_line({"label": label, "job_id": job_id}))
         if report.unsaved_jobs:
             output.say("The ledger could not take in the jobs above. Keep their ids: they stand nowhere else.")
-        wheres, problems = [], []
-        for write in (_write_out, _write_report):
+        wheres: list[str] = []
+        problems: list[str] = []
+        for path, write in ((asked.out, _write_out), (asked.report, _write_report)):
             try:
-                wheres.append(write(asked, report))
-            except (VoiceprintError, OSError) as exc:
-                problems.append(f"{exc.strerror} ({exc.filename})" if isinstance(exc, OSError) else str(exc))
-        for line in _summary(asked, report, again, *wheres):
+                wheres += write(asked, report)
+            except VoiceprintError as exc:
+                problems.append(str(exc))
+            except OSError as exc:
+                problems.append(f"{path} cannot be written ({(exc.strerror or str(exc)).lower()}).")
+        for line in _summary(asked, report, again, wheres):
             output.say(line)
     return " ".join(problems) or None
 
 
-def _write_out(asked: Asked, _report: Report) -> str | None:
+def _write_out(asked: Asked, _report: Report) -> Iterable[str]:
     if asked.out is not None and asked.form is not None:
-        written = export(asked.ledger, asked.out, asked.form)
+        written = export(asked.ledger, asked.out, asked.form, force=asked.force)
+        held = count(written.voiceprints, "voiceprint")
         return (
-            f"{count(written.voiceprints, 'voiceprint')} in {asked.out} and in the ledger {asked.ledger}: keep both "
-            "private."
+            f"{held} in {asked.out} and in the ledger {asked.ledger}: keep both private.",
+            *formulas(written),
         )
-    held = count_voiceprints(asked.ledger)
-    if not held:
-        return None
-    return (
-        f"{count(held, 'voiceprint')} in the ledger {asked.ledger}: keep it private. To get them: "
+    held_in_ledger = count_voiceprints(asked.ledger)
+    line = (
+        f"{count(held_in_ledger, 'voiceprint')} in the ledger {asked.ledger}: keep it private. To get them: "
         f"pyannote-voiceprint export {shlex.quote(str(asked.ledger))} --format json"
     )
+    return (line,) if held_in_ledger else ()
 
 
-def _write_report(asked: Asked, report: Report) -> str | None:
-    if asked.report is not None:
-        with private_file(asked.report) as file:
+def _write_report(asked: Asked, report: Report | Rehearsal) -> Iterable[str]:
+    if asked.report_file is not None:
+        with asked.report_file.write() as file:
             file.write(json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n")
-    return None
+    return ()
 
 
-def _summary(asked: Asked, report: Report, again: partial[str], *wheres: str | None) -> Iterator[str]:
+def _summary(asked: Asked, report: Report, again: partial[str], wheres: Iterable[str]) -> Iterator[str]:
     yield from standing(report)
     price = "in the sandbox, nothing is paid" if asked.common.sandbox else f"{euros(report.jobs)}, failed ones are free"
     yield from paid(report, price)
     yield from failures(report, asked.ledger)
-    yield from filter(None, wheres)
+    yield from wheres
     yield from next_commands(report, again)
 
 
@@ -207,9 +211,7 @@ def _rehearse(asked: Asked) -> None:
             output.say(f"{note.label}: {note.message}")
         for line in foreseen(found, asked.limit, is_sandbox=asked.common.sandbox):
             await output.write(line)
-        if asked.report is not None:
-            with private_file(asked.report) as file:
-                file.write(json.dumps(found.to_dict(), indent=2) + "\n")
+        await asyncio.to_thread(_write_report, asked, found)
         return ExitCode.WELL if found.is_complete else ExitCode.SOME_FAILED
 
     sys.exit(run_alone(asked.common, ask))

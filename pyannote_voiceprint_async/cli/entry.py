@@ -3,11 +3,14 @@
 import sys
 from importlib.util import find_spec
 
+from .terminal import filter_streams
+
 __all__ = ["main"]
 
 
 def main() -> None:
     """Run the command that the process was started with, and exit."""
+    filter_streams()
     missing = [name for name in ("click", "rich") if find_spec(name) is None]
     if missing:
         sys.stderr.write(

@@ -3,7 +3,7 @@
 | code | meaning |
 | --- | --- |
 | 0 | all well |
-| 1 | some failed or are left, or the reader of stdout has gone |
+| 1 | some failed or are left, or the reader of stdout has gone or takes nothing |
 | 2 | wrong usage, configuration, list of speakers or ledger: nothing was sent |
 | 3 | stopped by the account: 401, 402, 403 |
 | 130 | interrupted: SIGINT, SIGTERM |
@@ -24,8 +24,12 @@ from pyannote_voiceprint_async.errors import (
     ConfigurationError,
     EnrollmentError,
     InvalidRequestError,
+    ManifestError,
     VoiceprintError,
 )
+from pyannote_voiceprint_async.masking import printable
+
+from .terminal import StdoutError, safe_lines, unfiltered
 
 __all__ = ["ExitCode", "Failure", "WrongUsage", "to_failure", "translated"]
 
@@ -60,13 +64,22 @@ class StoppedByAccount(Failure):
 
 def to_failure(error: VoiceprintError) -> Failure:
     """Give what an error of the package ends a command with."""
+    sentence = _sentence(error)
     if isinstance(error, AccountError):
-        return StoppedByAccount(str(error))
+        return StoppedByAccount(sentence)
     # Without a status no server said so: our own checks did, before anything was sent.
     ours = isinstance(error, InvalidRequestError) and error.status is None
     # Of a ledger that fails in the middle of a run, `enroll` itself says so.
     is_usage = ours or isinstance(error, ConfigurationError | EnrollmentError)
-    return (WrongUsage if is_usage else Failure)(str(error))
+    return (WrongUsage if is_usage else Failure)(sentence)
+
+
+def _sentence(error: VoiceprintError) -> str:
+    """Return an error's message, with line breaks only between the problems that it lists."""
+    message = str(error)
+    for problem in error.problems if isinstance(error, ManifestError) else ():
+        message = message.replace(str(problem), printable(str(problem)))
+    return safe_lines(message)
 
 
 @contextmanager
@@ -76,13 +89,30 @@ def translated() -> Iterator[None]:
         yield
     except VoiceprintError as error:
         raise to_failure(error) from None
+    except click.ClickException as error:
+        # Click quotes arguments and values of variables as they came.
+        message = safe_lines(error.format_message())
+        if message == error.format_message():
+            raise
+        raise _with_message(error, message) from None
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
     except BrokenPipeError:
         sys.exit(ExitCode.SOME_FAILED)
+    except StdoutError as exc:
+        raise Failure(
+            f"The output cannot be written ({(exc.strerror or 'stdout is closed').lower()}). Send stdout elsewhere, "
+            "and repeat the command."
+        ) from None
     finally:
         for stream in (sys.stdout, sys.stderr):
-            _settle(stream)
+            _settle(unfiltered(stream))
+
+
+def _with_message(error: click.ClickException, message: str) -> click.ClickException:
+    if isinstance(error, click.UsageError):
+        return click.UsageError(message, error.ctx)
+    return type(error)(message) if isinstance(error, Failure) else click.ClickException(message)
 
 
 def _settle(stream: TextIO) -> None:

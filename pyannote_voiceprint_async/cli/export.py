@@ -9,7 +9,10 @@ from pyannote_voiceprint_async.enrollment.export import Exported, Format, check_
 from pyannote_voiceprint_async.enrollment.export import export as export_ledger
 
 from .exit_codes import Failure
+from .options import force_option
+from .output import say
 from .session import ended_by_signals
+from .summary import formulas
 from .words import count
 
 __all__ = ["export"]
@@ -30,7 +33,8 @@ __all__ = ["export"]
     help="Where to; else the ledger's name with .voiceprints.FORMAT.",
 )
 @click.option("--model", help="Only voiceprints of this model.")
-def export(ledger: Path, form: Format | None, out: Path | None, model: str | None) -> None:
+@force_option
+def export(ledger: Path, form: Format | None, out: Path | None, model: str | None, *, force: bool) -> None:
     """Write the voiceprints of a ledger into a private file.
 
     It works during a run. jsonl and csv have all rows: label, source (a URL without its query), status, job_id, model,
@@ -40,13 +44,15 @@ def export(ledger: Path, form: Format | None, out: Path | None, model: str | Non
     form = form or (None if out is None else format_of(out)) or "jsonl"
     # Not `speakers.csv`: that is the list itself.
     out = out or ledger.with_suffix(f".voiceprints.{form}")
-    check_out(out, form, ledger)
+    check_out(out, form, ledger, force=force)
     try:
         with ended_by_signals():
-            written = export_ledger(ledger, out, form, model=model)
+            written = export_ledger(ledger, out, form, model=model, force=force)
     except OSError as exc:
         raise Failure(f"{out} cannot be written ({exc.strerror or exc}). What was there before still is.") from None
-    click.echo(_said(written, out, form), err=True)
+    say(_said(written, out, form))
+    for warning in formulas(written):
+        say(warning)
 
 
 def _said(written: Exported, out: Path, form: Format) -> str:

@@ -13,7 +13,7 @@ from pyannote_voiceprint_async.enrollment.sources import expand
 from pyannote_voiceprint_async.errors import MediaError
 
 from .exit_codes import ExitCode
-from .output import json_line, printable
+from .output import json_line, say
 from .sources import check_all
 
 __all__ = ["inspect"]
@@ -38,7 +38,7 @@ def inspect(files: tuple[str, ...]) -> None:
         record = _record(path)
         is_well &= not any(finding["is_fatal"] for finding in record["findings"])
         click.echo(json_line(record))
-        click.echo(printable(_verdict(record)), err=True)
+        say(_verdict(record))
     sys.exit(ExitCode.WELL if is_well else ExitCode.SOME_FAILED)
 
 

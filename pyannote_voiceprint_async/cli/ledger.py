@@ -1,6 +1,5 @@
 """`pyannote-voiceprint ledger`: how a ledger stands, and its upkeep."""
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ import click
 from pyannote_voiceprint_async.enrollment import upkeep
 
 from .exit_codes import ExitCode
-from .output import json_line, printable
+from .output import json_line, printable, say
 from .session import ended_by_signals
 from .summary import failures, paid, standing
 from .words import count
@@ -41,7 +40,7 @@ def status(path: Path, *, as_json: bool) -> None:
     report = upkeep.status(path)
     if as_json:
         known = {name: value for name, value in attrs.asdict(report).items() if name not in _OF_A_RUN}
-        click.echo(json.dumps(known, ensure_ascii=False))
+        click.echo(json_line(known))
         return
     for line in (*standing(report), *paid(report), *failures(report, path)):
         click.echo(printable(line))
@@ -67,10 +66,10 @@ def forget(path: Path, labels: tuple[str, ...]) -> None:
     with ended_by_signals():
         forgotten = upkeep.forget(path, labels)
     for label in forgotten.unknown:
-        click.echo(f"{label}: the ledger has no such label.", err=True)
+        say(f"{label}: the ledger has no such label.")
     if forgotten.labels:
         erased = f"{count(len(forgotten.labels), 'label')} and {count(forgotten.recordings, 'recording')}"
-        click.echo(f"Erased: {erased}, with all that the ledger knew of them. {upkeep.OUT_OF_REACH}", err=True)
+        say(f"Erased: {erased}, with all that the ledger knew of them. {upkeep.OUT_OF_REACH}")
     sys.exit(ExitCode.SOME_FAILED if forgotten.unknown else ExitCode.WELL)
 
 
@@ -81,4 +80,4 @@ def purge(path: Path) -> None:
     with ended_by_signals():
         purged = upkeep.purge(path)
     kept = f" {purged.kept} were made after the last export, and stay." if purged.kept else ""
-    click.echo(f"Dropped: {count(purged.dropped, 'voiceprint')}.{kept} The export is now the only place.", err=True)
+    say(f"Dropped: {count(purged.dropped, 'voiceprint')}.{kept} The export is now the only place.")

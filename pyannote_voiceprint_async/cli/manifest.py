@@ -11,12 +11,13 @@ from typing import TextIO
 import click
 
 from pyannote_voiceprint_async.enrollment import Problem, Row, rows_from_rttm
+from pyannote_voiceprint_async.enrollment.out_file import OutFile
 from pyannote_voiceprint_async.enrollment.pieces import listed
-from pyannote_voiceprint_async.enrollment.private_file import is_same, private_file
 from pyannote_voiceprint_async.enrollment.sources import is_url
 from pyannote_voiceprint_async.errors import ConfigurationError, MediaError
 
 from .exit_codes import ExitCode, WrongUsage
+from .output import say
 from .words import count
 
 __all__ = ["manifest"]
@@ -64,24 +65,22 @@ def from_rttm(  # noqa: PLR0913 - what a person may say
     rows = [one for one in found if isinstance(one, Row)]
     problems = [one for one in found if isinstance(one, Problem)]
     for problem in problems:
-        click.echo(f"Left out: {problem.label} {problem.message}.", err=True)
+        say(f"Left out: {problem.label} {problem.message}.")
     for note in dict.fromkeys(note for row in rows for note in row.notes):
-        click.echo(f"Note: {note}, and say so with --file-id.", err=True)
+        say(f"Note: {note}, and say so with --file-id.")
     if not rows:
         raise WrongUsage("There is nobody to be listed: nothing was written.")
-    _write_to(out, rows)
+    _write_to(out, rows, force=force)
     _tell_names(rows, given)
     sys.exit(ExitCode.SOME_FAILED if problems else ExitCode.WELL)
 
 
 def _check(rttm: Path, audio: Path, out: Path | None, *, force: bool) -> None:
-    if out is not None and (is_same(out, rttm) or is_same(out, audio)):
-        raise click.UsageError(f"--out {out} is read by this command; give another file.")
-    if out is not None and not force and out.is_file() and out.stat().st_size:
-        raise ConfigurationError(
-            f"--out {out} is there already, and may have been corrected by hand. Give another file, or write over it "
-            "(--force)."
-        )
+    if out is not None:
+        try:
+            OutFile(out, "list", force).check(rttm, audio)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"--out {error}") from None
     if not _is_utf8(audio):
         raise ConfigurationError(f"--audio {_shown(audio)}: its name is no UTF-8, and no list can hold it; rename it.")
 
@@ -90,10 +89,9 @@ def _tell_names(rows: Iterable[Row], given: Mapping[str, str]) -> None:
     for row in rows:
         speaker = row.extra["speaker"]
         if speaker not in given and row.label != speaker:
-            click.echo(
+            say(
                 f"{speaker} is called {row.label!r}, because identification takes no label that begins with speaker_. "
-                f"To give a better one: --label {shlex.quote(f'{speaker}=NAME')}",
-                err=True,
+                f"To give a better one: --label {shlex.quote(f'{speaker}=NAME')}"
             )
 
 
@@ -112,16 +110,17 @@ def _renaming(text: str) -> tuple[str, str]:
     return old.strip(), new.strip()
 
 
-def _write_to(out: Path | None, rows: Sequence[Row]) -> None:
+def _write_to(out: Path | None, rows: Sequence[Row], *, force: bool) -> None:
     if out is None:
         _write(sys.stdout, rows, Path.cwd())
+        sys.stdout.flush()
         return
     try:
-        with private_file(out) as file:
+        with OutFile(out, "list", force).write() as file:
             _write(file, rows, out.absolute().parent)
     except OSError as exc:
         raise ConfigurationError(f"--out {out} cannot be written ({exc.strerror or exc}).") from None
-    click.echo(f"{count(len(rows), 'speaker')} in {out}.", err=True)
+    say(f"{count(len(rows), 'speaker')} in {out}.")
 
 
 def _write(file: TextIO, rows: Iterable[Row], folder: Path) -> None:

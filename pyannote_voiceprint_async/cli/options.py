@@ -11,7 +11,7 @@ import click
 from pyannote_voiceprint_async.errors import ConfigurationError
 from pyannote_voiceprint_async.settings import RateLimit
 
-__all__ = ["Common", "common_options", "model_option", "preflight_option", "timeout_option"]
+__all__ = ["Common", "common_options", "force_option", "model_option", "preflight_option", "timeout_option"]
 
 _RATE_LIMIT = re.compile(r"([0-9]+)/([0-9]+(?:\.[0-9]+)?)", re.ASCII)
 
@@ -67,6 +67,11 @@ model_option = click.option(
 
 preflight_option = click.option(
     "--no-preflight", "preflight", flag_value=False, default=True, help="Send files without looking at them."
+)
+
+
+force_option = click.option(
+    "--force", is_flag=True, help="Write over a file that holds something else than earlier output of this command."
 )
 
 

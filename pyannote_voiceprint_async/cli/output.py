@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +10,17 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import click
+
+from pyannote_voiceprint_async.enrollment.out_file import OutFile
+from pyannote_voiceprint_async.errors import ConfigurationError
+from pyannote_voiceprint_async.masking import printable
+
 from .exit_codes import Failure, WrongUsage
 from .progress import Progress, find_progress
+from .terminal import binary_stdout
 
-__all__ = ["Output", "json_line", "output_to", "printable"]
+__all__ = ["Output", "json_line", "output_to", "printable", "say"]
 
 _PRIVATE = 0o600
 
@@ -33,11 +39,13 @@ class Output:
     Args:
         results: where results go.
         progress: the line that shows how far it is.
+        encoding: that of the results.
     """
 
-    def __init__(self, results: BinaryIO, progress: Progress) -> None:
+    def __init__(self, results: BinaryIO, progress: Progress, encoding: str = "utf-8") -> None:
         self.progress = progress
         self._results = results
+        self._encoding = encoding
         self._shares_terminal = results.isatty()
         self._thread = ThreadPoolExecutor(1, "output")
 
@@ -69,7 +77,7 @@ class Output:
     def _write(self, line: str) -> None:
         try:
             with self._room():
-                rest = memoryview(f"{line}\n".encode())
+                rest = memoryview(f"{printable(line)}\n".encode(self._encoding, "backslashreplace"))
                 while rest:
                     rest = rest[self._results.write(rest) :]
                 self._results.flush()
@@ -90,62 +98,63 @@ class Output:
 
 
 @contextmanager
-def output_to(path: Path | None) -> Iterator[Output]:
+def output_to(out: OutFile | None) -> Iterator[Output]:
     """Open the output: stdout, or a file that only its owner may read, at its end.
 
     Raises:
         WrongUsage: the file cannot be opened.
     """
     with ExitStack() as stack:
-        results = sys.stdout.buffer if path is None else stack.enter_context(_open_private(path))
-        output = Output(results, find_progress())
+        if out is None:
+            output = Output(binary_stdout(), find_progress(), sys.stdout.encoding)
+        else:
+            output = Output(stack.enter_context(_open_private(out)), find_progress())
         stack.callback(output.close)
         yield output
 
 
-def printable(line: str) -> str:
-    """Escape what does not print, the way JSON does: no file name can break a line or steer a terminal."""
-    if line.isprintable():
-        return line
-    return "".join(character if character.isprintable() else json.dumps(character)[1:-1] for character in line)
+def say(line: str) -> None:
+    """Write a line to stderr, from a command without an event loop."""
+    click.echo(printable(line), err=True)
 
 
-def _open_private(path: Path) -> BinaryIO:
-    # At its end: what stands there may have been paid for.
+def _open_private(out: OutFile) -> BinaryIO:
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, _PRIVATE)
+        out.check()
+    except ConfigurationError as error:
+        raise WrongUsage(f"Nothing was sent: {error}") from None
+    try:
+        if out.is_stream:
+            return out.open_stream()
+        # At its end: what stands there may have been paid for. A link that took the name meanwhile is not followed.
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+        descriptor = os.open(out.path, flags, _PRIVATE)
     except OSError as exc:
-        raise _not_opened(path, exc) from None
+        raise _not_opened(out.path, exc) from None
     # Without a buffer: one that could not be written would be tried again, and fail again, by closing the file.
     file = os.fdopen(descriptor, "wb", buffering=0)
     try:
-        if stat.S_ISREG(os.fstat(descriptor).st_mode):
-            _continue_results(path, descriptor)
-            os.fchmod(descriptor, _PRIVATE)
+        _continue_results(out, descriptor)
+        os.fchmod(descriptor, _PRIVATE)
     except OSError as exc:
         file.close()
-        raise _not_opened(path, exc) from None
-    except WrongUsage:
-        file.close()
-        raise
+        raise _not_opened(out.path, exc) from None
     return file
 
 
-def _continue_results(path: Path, descriptor: int) -> None:
+def _continue_results(out: OutFile, descriptor: int) -> None:
     """Make sure that a file ends with a whole line of results, or is empty."""
+    if out.replaces:
+        os.ftruncate(descriptor, 0)
     size = os.fstat(descriptor).st_size
-    if not size:
-        return
-    if os.pread(descriptor, 1, 0) != b"{":
-        raise WrongUsage(f"Nothing was sent: {path} holds something else than results. Give another --out.")
-    if os.pread(descriptor, 1, size - 1) != b"\n":
-        # A killed run may have left half a line: the next result must not be lost in it.
+    # A killed run may have left half a line: the next result must not be lost in it.
+    if size and os.pread(descriptor, 1, size - 1) != b"\n":
         os.write(descriptor, b"\n")
 
 
 def _not_opened(path: Path, exc: OSError) -> WrongUsage:
     return WrongUsage(
-        f"Nothing was sent: {path} cannot be opened for its owner alone ({_why(exc)}). Give another --out."
+        f"Nothing was sent: {path} cannot be opened for its owner alone ({_why(exc)}). Give another file."
     )
 
 

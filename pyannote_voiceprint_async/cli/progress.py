@@ -8,6 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
+from pyannote_voiceprint_async.masking import printable
+
+from .terminal import LossyText, unfiltered
+
 __all__ = ["LiveProgress", "PlainProgress", "Progress", "find_progress"]
 
 _PAUSE = 10.0
@@ -43,7 +47,7 @@ class PlainProgress:
         """Say how far it is, if it was not just said."""
         if self._now() - self._last >= _PAUSE:
             self._last = self._now()
-            self._write(f"{text}\n")
+            self._write(f"{printable(text)}\n")
 
     @contextmanager
     def hidden(self) -> Iterator[None]:
@@ -70,7 +74,8 @@ class LiveProgress:
                 "{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")
             ),
             progress.TimeElapsedColumn(),
-            console=Console(stderr=True),
+            # Its escape sequences are ours: they pass by the filter. A terminal that has gone must not end a run.
+            console=Console(file=LossyText(unfiltered(sys.stderr))),  # type: ignore[arg-type]  # a text stream
             transient=True,
             # Our own lines come through `hidden`. rich would wrap them, and would turn a piped stdout into stderr.
             redirect_stdout=False,
@@ -83,7 +88,7 @@ class LiveProgress:
     def show(self, done: int, total: int, text: str) -> None:
         """Say how far it is."""
         with self._lock:
-            self._bar.update(self._task, completed=done, total=total, description=text, visible=True)
+            self._bar.update(self._task, completed=done, total=total, description=printable(text), visible=True)
             self._shown = True
             self._bar.start()
 
@@ -107,6 +112,7 @@ class LiveProgress:
 
 def find_progress() -> Progress:
     """Give the kind that fits stderr."""
-    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+    draws = (sys.stderr.encoding or "").lower().startswith("utf")
+    if sys.stderr.isatty() and draws and os.environ.get("TERM") != "dumb":
         return LiveProgress()
     return PlainProgress(sys.stderr.write)

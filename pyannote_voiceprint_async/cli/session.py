@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
+from pyannote_voiceprint_async.enrollment.out_file import OutFile
 from pyannote_voiceprint_async.settings import RateLimits
 
 from .exit_codes import WrongUsage
 from .options import Common
 from .output import Output, output_to
+from .terminal import is_stdout_closed
 
 __all__ = ["connected", "ended_by_signals", "new_client", "run", "run_alone"]
 
@@ -25,7 +27,7 @@ _ONE_SIGNAL = 0.5
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 
 
-def run(common: Common, main: Callable[[AsyncVoiceprintClient, Output], Awaitable[T]], out: Path | None = None) -> T:
+def run(common: Common, main: Callable[[AsyncVoiceprintClient, Output], Awaitable[T]], out: OutFile | None = None) -> T:
     """Run the body of a command.
 
     Args:
@@ -34,8 +36,11 @@ def run(common: Common, main: Callable[[AsyncVoiceprintClient, Output], Awaitabl
         out: a file for the results, instead of stdout.
 
     Raises:
+        WrongUsage: the results have nowhere to go.
         KeyboardInterrupt: SIGINT or SIGTERM came. The first one lets `main` clean up; a second ends it.
     """
+    if out is None and is_stdout_closed():
+        raise WrongUsage("Nothing was sent: stdout is closed, and the results would be lost. Send it to a file.")
 
     async def with_client(output: Output) -> T:
         async with connected(common, output) as client:
@@ -44,7 +49,7 @@ def run(common: Common, main: Callable[[AsyncVoiceprintClient, Output], Awaitabl
     return run_alone(common, with_client, out)
 
 
-def run_alone(common: Common, main: Callable[[Output], Coroutine[Any, Any, T]], out: Path | None = None) -> T:
+def run_alone(common: Common, main: Callable[[Output], Coroutine[Any, Any, T]], out: OutFile | None = None) -> T:
     """Run the body of a command that makes its client itself, or needs none.
 
     Args:

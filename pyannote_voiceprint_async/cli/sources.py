@@ -12,7 +12,7 @@ from pyannote_voiceprint_async.enrollment.examine import file_problem, heard_of,
 from pyannote_voiceprint_async.enrollment.preflight import BLIND, Preflight
 from pyannote_voiceprint_async.enrollment.rows import Problem
 from pyannote_voiceprint_async.enrollment.sources import distinct_labels, expand, is_url, same_source
-from pyannote_voiceprint_async.masking import mask_url
+from pyannote_voiceprint_async.masking import mask_url, printable
 
 __all__ = ["Recording", "check_all", "file_problem", "find_recordings", "is_url", "url_problem"]
 
@@ -66,7 +66,7 @@ def check_all(problems: Sequence[str]) -> None:
         click.UsageError: something is; one line each.
     """
     if problems:
-        raise click.UsageError("Nothing was sent:\n" + "\n".join(f"  {problem}" for problem in problems))
+        raise click.UsageError("Nothing was sent:\n" + "\n".join(f"  {printable(problem)}" for problem in problems))
 
 
 def _notes(source: Path | str, preflight: Preflight | None, problems: list[str]) -> tuple[str, ...]:

@@ -5,14 +5,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pyannote_voiceprint_async.enrollment import Problem, Report
+from pyannote_voiceprint_async.enrollment.export import Exported
 from pyannote_voiceprint_async.enrollment.rehearsal import Rehearsal
 from pyannote_voiceprint_async.settings import RateLimit
 
 from .words import count, duration, euros
 
-__all__ = ["failures", "foreseen", "left_out", "next_commands", "paid", "standing"]
+__all__ = ["failures", "foreseen", "formulas", "left_out", "next_commands", "paid", "standing"]
 
 _MOST_TEXTS = 20
+_MOST_LABELS = 3
 
 Again = Callable[..., str]
 """Gives the command line once more, with further words."""
@@ -40,6 +42,18 @@ def standing(report: Report) -> Iterator[str]:
         )
     if report.forgotten:
         yield f"Left out because somebody had them erased (`ledger forget`): {count(report.forgotten, 'row')}."
+
+
+def formulas(written: Exported) -> Iterator[str]:
+    """Warn of rows that a spreadsheet would run."""
+    if not written.formulas:
+        return
+    named = ", ".join(map(repr, written.formulas[:_MOST_LABELS]))
+    more = ", …" if len(written.formulas) > _MOST_LABELS else ""
+    yield (
+        f"Warning: a spreadsheet would run cells of {count(len(written.formulas), 'row')} as formulas (label "
+        f"{named}{more}). Nothing was changed: import the file with all columns as text."
+    )
 
 
 def left_out(problem: Problem) -> str:

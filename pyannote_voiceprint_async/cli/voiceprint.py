@@ -8,12 +8,13 @@ from pathlib import Path
 import click
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
+from pyannote_voiceprint_async.enrollment.out_file import OutFile
 from pyannote_voiceprint_async.enrollment.preflight import Preflight
 
 from .enrollment import Enrollment
 from .exit_codes import ExitCode
-from .options import Common, common_options, model_option, preflight_option, timeout_option
-from .output import Output, printable
+from .options import Common, common_options, force_option, model_option, preflight_option, timeout_option
+from .output import Output, say
 from .session import run
 from .sources import Recording, find_recordings
 from .words import count
@@ -29,6 +30,7 @@ __all__ = ["voiceprint"]
     metavar="FILE.jsonl",
     help="Append the results to this file, which only you may read, instead of stdout.",
 )
+@force_option
 @preflight_option
 @model_option
 @timeout_option("How long to wait for each job, once it is submitted; it goes on after that.")
@@ -38,6 +40,7 @@ def voiceprint(  # noqa: PLR0913 - what a person may say
     *,
     sources: tuple[str, ...],
     out: Path | None,
+    force: bool,
     preflight: bool,
     model: str,
     timeout: float,
@@ -55,8 +58,9 @@ def voiceprint(  # noqa: PLR0913 - what a person may say
     recordings = find_recordings(sources, Preflight.of(is_wanted=preflight, trims=False))
     for recording in recordings:
         for note in recording.notes:
-            click.echo(printable(f"{recording.label}: {note}"), err=True)
-    sys.exit(run(common, partial(_voiceprint, recordings=recordings, model=model, timeout=timeout), out))
+            say(f"{recording.label}: {note}")
+    results = None if out is None else OutFile(out, "results", force)
+    sys.exit(run(common, partial(_voiceprint, recordings=recordings, model=model, timeout=timeout), results))
 
 
 async def _voiceprint(

@@ -14,10 +14,19 @@ from pyannote_voiceprint_async.errors import ConfigurationError, LedgerError
 from pyannote_voiceprint_async.masking import mask_url
 
 from .ledger import open_connection, open_to_read
+from .out_file import EXPORT_FIELDS, OutFile
 from .pieces import from_json, listed
-from .private_file import check_place, is_same, private_file
 
-__all__ = ["EXPORTED_COUNT", "EXPORTED_THROUGH", "Exported", "Format", "check_out", "export", "format_of"]
+__all__ = [
+    "EXPORTED_COUNT",
+    "EXPORTED_THROUGH",
+    "Exported",
+    "Format",
+    "check_out",
+    "export",
+    "format_of",
+    "ledger_files",
+]
 
 Format: TypeAlias = Literal["jsonl", "csv", "json"]
 """One object a line; a table; or `{label: voiceprint}`, as identification wants it."""
@@ -26,9 +35,12 @@ Format: TypeAlias = Literal["jsonl", "csv", "json"]
 # The count is for clocks that go back: what slipped in behind the time must not be taken for exported (`purge`).
 EXPORTED_THROUGH, EXPORTED_COUNT = "exported_through", "exported_count"
 
-_FIELDS = ("label", "source", "status", "job_id", "model", "voiceprint", "created_at", "warnings", "error")
 # What came later stands behind them: exports are known by how they begin.
-_ALL_FIELDS = (*_FIELDS, "start", "end")
+_ALL_FIELDS = (*EXPORT_FIELDS, "start", "end")
+# How a cell begins that spreadsheets run as a formula; the last four are the full-width forms of the first.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+# Beside a ledger, under names of SQLite's, of the lock's and of the embedded sandbox's.
+_BESIDE = ("-wal", "-shm", "-journal", ".lock", ".server")
 # Columns that a ledger of an earlier version does not have, which is not changed by reading it.
 _LATER = ("pieces", "notes")
 
@@ -63,6 +75,8 @@ class Exported:
     """Those with a voiceprint."""
     purged: int
     """Those whose voiceprint was dropped by `purge` earlier."""
+    formulas: tuple[str, ...] = ()
+    """Labels of the rows of a `csv` in which a spreadsheet would run a cell as a formula."""
 
 
 def format_of(path: Path) -> Format | None:
@@ -71,7 +85,7 @@ def format_of(path: Path) -> Format | None:
     return next((known for known in get_args(Format) if known == suffix), None)
 
 
-def check_out(out: Path, form: Format, ledger: Path, *others: Path) -> None:
+def check_out(out: Path, form: Format, ledger: Path, *others: Path, force: bool = False) -> None:
     """Make sure, before anything is paid, that an export can be written, and destroys nothing else.
 
     Args:
@@ -79,25 +93,23 @@ def check_out(out: Path, form: Format, ledger: Path, *others: Path) -> None:
         form: its format.
         ledger: what is exported; it need not be there.
         others: further files that it must not be.
+        force: replace a file that holds something else.
 
     Raises:
         ConfigurationError: it cannot.
     """
-    if any(is_same(out, other) for other in (ledger, *others)):
-        raise ConfigurationError(f"{out} is read by this command; give another file for the voiceprints.")
-    try:
-        check_place(out)
-        is_ours = _is_export(out, form)
-    except OSError as exc:
-        raise ConfigurationError(f"{out} cannot be written ({_why(exc)}). Give another file.") from None
-    if not is_ours:
-        raise ConfigurationError(f"{out} holds something else than voiceprints by this command. Give another file.")
+    OutFile(out, form, force).check(*ledger_files(ledger), *others)
     # What is wrong with the ledger itself is told by whoever opens it.
     with suppress(LedgerError), _snapshot(ledger) as connection:
         _check_loses_nothing(connection, out)
 
 
-def export(ledger: Path, out: Path, form: Format, *, model: str | None = None) -> Exported:
+def ledger_files(ledger: Path) -> tuple[Path, ...]:
+    """Return the files of a ledger, whether they exist or not: nothing else may be written under their names."""
+    return (ledger, *(ledger.with_name(ledger.name + suffix) for suffix in _BESIDE))
+
+
+def export(ledger: Path, out: Path, form: Format, *, model: str | None = None, force: bool = False) -> Exported:
     """Write the whole ledger into a file, as it is at one moment. It works during a run, and blocks.
 
     Args:
@@ -105,9 +117,10 @@ def export(ledger: Path, out: Path, form: Format, *, model: str | None = None) -
         out: the file; what it held is replaced when all is written.
         form: how it is written.
         model: only voiceprints of this model.
+        force: replace a file that holds something else than an earlier export.
 
     Raises:
-        ConfigurationError: a `json` cannot hold what is there, and what to do.
+        ConfigurationError: the file holds something else, or a `json` cannot hold what is there, and what to do.
         LedgerError: the ledger cannot be read.
         OSError: the file cannot be written.
     """
@@ -118,11 +131,13 @@ def export(ledger: Path, out: Path, form: Format, *, model: str | None = None) -
         _check_loses_nothing(connection, out)
         exported = Exported(*connection.execute(_COUNTS, asked).fetchone())
         newest = connection.execute(_NEWEST).fetchone()
-        with private_file(out) as file:
-            _WRITERS[form](file, connection, asked)
-    if model is None:
+        file_out = OutFile(out, form, force)
+        with file_out.write() as file:
+            formulas = _WRITERS[form](file, connection, asked)
+    # What went into a pipe or a device may be lost: `purge` must not rely on it.
+    if model is None and not file_out.is_stream:
         _remember(ledger, *newest)
-    return exported
+    return attrs.evolve(exported, formulas=tuple(formulas))
 
 
 @contextmanager
@@ -138,7 +153,7 @@ def _snapshot(ledger: Path) -> Iterator[sqlite3.Connection]:
 def _check_loses_nothing(connection: sqlite3.Connection, out: Path) -> None:
     """Make sure that no file is replaced which may be the only place of voiceprints, after a `purge`."""
     purged = connection.execute(_COUNTS, {"model": None}).fetchone()[2]
-    if purged and out.exists() and out.stat().st_size:
+    if purged and out.is_file() and out.stat().st_size:
         raise ConfigurationError(
             f"{purged} voiceprints were purged from the ledger, and {out} may be the only place that has them. Give "
             "another file."
@@ -174,22 +189,28 @@ def _records(connection: sqlite3.Connection, asked: Mapping[str, Any]) -> Iterat
         yield dict(zip(_ALL_FIELDS, values, strict=True)) | {"extra": json.loads(extra)}
 
 
-def _write_lines(file: TextIO, connection: sqlite3.Connection, asked: Mapping[str, Any]) -> None:
+def _write_lines(file: TextIO, connection: sqlite3.Connection, asked: Mapping[str, Any]) -> Sequence[str]:
     file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in _records(connection, asked))
+    return ()
 
 
-def _write_table(file: TextIO, connection: sqlite3.Connection, asked: Mapping[str, Any]) -> None:
+def _write_table(file: TextIO, connection: sqlite3.Connection, asked: Mapping[str, Any]) -> Sequence[str]:
     extras = _extra_names(connection, asked)
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow([*_ALL_FIELDS, *_column_names(extras)])
+    formulas = []
     for record in _records(connection, asked):
         extra = record.pop("extra")
         record["warnings"] = "; ".join(record["warnings"])
-        writer.writerow([*record.values(), *(_cell(extra.get(name)) for name in extras)])
+        cells = [*record.values(), *(_cell(extra.get(name)) for name in extras)]
+        if record["label"].startswith(_FORMULA) or any(map(_is_formula, cells)):
+            formulas.append(record["label"])
+        writer.writerow(cells)
+    return formulas
 
 
-def _write_object(file: TextIO, connection: sqlite3.Connection, asked: Mapping[str, Any]) -> None:
-    # The line break behind the brace tells it from what others call .json (`_is_export`).
+def _write_object(file: TextIO, connection: sqlite3.Connection, asked: Mapping[str, Any]) -> Sequence[str]:
+    # One label a line tells it from what others call .json (`OutFile`).
     between = "{\n"
     for record in _records(connection, asked):
         if record["voiceprint"] is not None:
@@ -197,9 +218,10 @@ def _write_object(file: TextIO, connection: sqlite3.Connection, asked: Mapping[s
             file.write(f": {json.dumps(record['voiceprint'])}")
             between = ",\n"
     file.write("{\n}\n" if between == "{\n" else "\n}\n")
+    return ()
 
 
-_WRITERS: Mapping[Format, Callable[[TextIO, sqlite3.Connection, Mapping[str, Any]], None]] = {
+_WRITERS: Mapping[Format, Callable[[TextIO, sqlite3.Connection, Mapping[str, Any]], Sequence[str]]] = {
     "jsonl": _write_lines,
     "csv": _write_table,
     "json": _write_object,
@@ -232,17 +254,15 @@ def _cell(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _is_export(path: Path, form: Format) -> bool:
-    """Whether a file is an export, or may become one without a loss."""
-    if not path.exists() or not path.stat().st_size:
-        return True
-    begins = {"jsonl": '{"label": ', "csv": ",".join(_FIELDS), "json": "{\n"}[form]
-    with path.open("rb") as file:
-        begin = file.readline(1024 * 1024)
-    if not begin.startswith(begins.encode()):
+def _is_formula(cell: Any) -> bool:
+    """Whether a spreadsheet would run a cell; a number is shown as it is."""
+    if not isinstance(cell, str) or not cell.startswith(_FORMULA):
         return False
-    # A list of speakers may begin with its labels, too; it has no job ids.
-    return form != "jsonl" or b', "job_id": ' in begin
+    try:
+        float(cell)
+    except ValueError:
+        return True
+    return False
 
 
 def _remember(ledger: Path, newest: float | None, count: int) -> None:
@@ -256,7 +276,3 @@ def _remember(ledger: Path, newest: float | None, count: int) -> None:
             [(EXPORTED_THROUGH, repr(newest)), (EXPORTED_COUNT, str(count))],
         )
         connection.execute("COMMIT")
-
-
-def _why(exc: OSError) -> str:
-    return (exc.strerror or type(exc).__name__).lower()

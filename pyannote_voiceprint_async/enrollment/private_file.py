@@ -1,14 +1,13 @@
 """A file that only its owner may read, and that is there whole or not at all."""
 
 import os
-import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-__all__ = ["check_place", "is_same", "private_file"]
+__all__ = ["check_folder", "is_same", "private_file"]
 
 
 @contextmanager
@@ -18,33 +17,28 @@ def private_file(path: Path) -> Iterator[TextIO]:
     Raises:
         OSError: it cannot be written.
     """
-    # A link stays one: what it leads to is replaced.
-    target = Path(os.path.realpath(path))
     # Beside it, because a file can take a name only on its own disk; private from its first byte on.
-    descriptor, name = tempfile.mkstemp(prefix=".voiceprints.", suffix=".part", dir=target.parent)
+    descriptor, name = tempfile.mkstemp(prefix=".voiceprints.", suffix=".part", dir=path.parent)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        Path(name).replace(target)
+        Path(name).replace(path)
     except BaseException:
         with suppress(OSError):
             Path(name).unlink()
         raise
-    _sync_folder(target.parent)
+    _sync_folder(path.parent)
 
 
-def check_place(path: Path) -> None:
-    """Make sure that a file can be written there, by beginning one.
+def check_folder(folder: Path) -> None:
+    """Make sure that a file can be written in a folder, by beginning one.
 
     Raises:
         OSError: it cannot.
     """
-    target = Path(os.path.realpath(path))
-    if target.exists() and not stat.S_ISREG(target.stat().st_mode):
-        raise OSError(0, "it is no file")
-    with tempfile.TemporaryFile(dir=target.parent):
+    with tempfile.TemporaryFile(dir=folder):
         pass
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from urllib.request import urlopen
 
 import attrs
@@ -64,6 +65,36 @@ def command(spawn) -> Callable[..., subprocess.CompletedProcess]:
         return subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)
 
     return run
+
+
+@pytest.fixture
+def on_terminal() -> Callable[..., tuple[int, bytes]]:
+    """Run the command to its end on a terminal of its own; give its exit code and every byte that the terminal got."""
+
+    def run(*arguments, environment=None, stdin=subprocess.DEVNULL, **options) -> tuple[int, bytes]:
+        ours, theirs = os.openpty()
+        with os.fdopen(ours, "rb", buffering=0) as terminal:
+            process = subprocess.Popen(
+                [*_COMMAND, *map(str, arguments)],
+                env={**os.environ, "TERM": "xterm", **(environment or {})},
+                stdin=stdin, stdout=theirs, stderr=theirs, **options,
+            )  # fmt: skip
+            os.close(theirs)
+            try:
+                shown = b"".join(iter(partial(_read, terminal), b""))
+                return process.wait(timeout=_SECONDS), shown
+            finally:
+                process.kill()
+                process.wait()
+
+    return run
+
+
+def _read(terminal) -> bytes:
+    try:
+        return terminal.read(65536)
+    except OSError:  # Linux: the last program has left the terminal
+        return b""
 
 
 @pytest.fixture

@@ -279,6 +279,7 @@ def test_a_second_signal_waits_for_nothing(spawn, start_sandbox, few, tmp_path, 
     process.send_signal(ending)
     assert process.stderr.readline().startswith("Stopping")
     # Those that come close together are one, because `timeout` and others send it twice.
+    # So this one must come later, by the command's own clock.
     time.sleep(1.0)
     process.send_signal(ending)
     _, stderr = process.communicate(timeout=60)

@@ -2,13 +2,18 @@ import asyncio
 import io
 import json
 import os
+import select
 import stat
+from contextlib import ExitStack, asynccontextmanager
 
 import pytest
 
 from pyannote_voiceprint_async.cli.exit_codes import Failure, WrongUsage
 from pyannote_voiceprint_async.cli.output import Output, json_line, output_to
 from pyannote_voiceprint_async.cli.progress import PlainProgress
+from pyannote_voiceprint_async.enrollment.out_file import RESULT_FIELDS, OutFile
+
+_PAID = json_line(dict.fromkeys(RESULT_FIELDS))
 
 
 @pytest.mark.parametrize(
@@ -25,13 +30,20 @@ def test_names_in_any_script_stay_readable():
     assert json_line({"label": "María 王芳"}) == '{"label": "María 王芳"}'
 
 
+@asynccontextmanager
+async def opened(path):
+    """Results in a file. It is opened before there is an event loop."""
+    with ExitStack() as stack:
+        yield await asyncio.to_thread(stack.enter_context, output_to(OutFile(path, "results")))
+
+
 def mode(path):
     return stat.S_IMODE(path.stat().st_mode)
 
 
 async def test_a_file_of_results_is_private_and_written_line_by_line(tmp_path):
     path = tmp_path / "out.jsonl"
-    with output_to(path) as output:
+    async with opened(path) as output:
         assert mode(path) == 0o600
         await output.write("one")
         assert path.read_text() == "one\n"
@@ -41,19 +53,19 @@ async def test_a_file_of_results_is_private_and_written_line_by_line(tmp_path):
 
 async def test_a_file_that_exists_is_kept_and_becomes_private(tmp_path):
     path = tmp_path / "out.jsonl"
-    path.write_text('{"paid": 1}\n')
+    path.write_text(f"{_PAID}\n")
     path.chmod(0o644)
-    with output_to(path) as output:
+    async with opened(path) as output:
         await output.write("new")
-    assert (path.read_text(), mode(path)) == ('{"paid": 1}\nnew\n', 0o600)
+    assert (path.read_text(), mode(path)) == (f"{_PAID}\nnew\n", 0o600)
 
 
 async def test_half_a_line_of_a_killed_run_does_not_swallow_the_next_result(tmp_path):
     path = tmp_path / "out.jsonl"
-    path.write_text('{"paid": 1}\n{"pai')
-    with output_to(path) as output:
+    path.write_text(f'{_PAID}\n{{"lab')
+    async with opened(path) as output:
         await output.write('{"new": 1}')
-    assert path.read_text() == '{"paid": 1}\n{"pai\n{"new": 1}\n'
+    assert path.read_text() == f'{_PAID}\n{{"lab\n{{"new": 1}}\n'
 
 
 def test_a_file_that_holds_something_else_is_left_alone(tmp_path):
@@ -61,14 +73,17 @@ def test_a_file_that_holds_something_else_is_left_alone(tmp_path):
     path = tmp_path / "voice.wav"
     path.write_bytes(b"RIFF....WAVE")
     path.chmod(0o644)
-    with pytest.raises(WrongUsage, match="something else than results"), output_to(path):
+    with pytest.raises(WrongUsage, match="something else than results"), output_to(OutFile(path, "results")):
         pass
     assert (path.read_bytes(), mode(path)) == (b"RIFF....WAVE", 0o644)
 
 
 @pytest.mark.parametrize("where", ["", "gone/out.jsonl"])
 def test_a_file_that_cannot_be_opened_is_wrong_usage(tmp_path, where):
-    with pytest.raises(WrongUsage, match=r"^Nothing was sent: .* Give another --out\.$"), output_to(tmp_path / where):
+    with (
+        pytest.raises(WrongUsage, match=r"^Nothing was sent: .* Give another file\.$"),
+        output_to(OutFile(tmp_path / where, "results")),
+    ):
         pass
 
 
@@ -79,7 +94,8 @@ async def test_a_reader_that_does_not_read_stops_nobody_else():
     with os.fdopen(writing, "wb") as results, os.fdopen(reading, "rb") as reader:
         output = Output(results, PlainProgress(lambda _: None))
         write = asyncio.create_task(output.write(line))
-        await asyncio.sleep(0.05)
+        # The thread hangs in the full pipe from its first byte on; the loop runs.
+        await asyncio.to_thread(select.select, [reader], [], [], 30)
         assert not write.done()
         assert await asyncio.to_thread(reader.read, len(line) + 1) == f"{line}\n".encode()
         await write

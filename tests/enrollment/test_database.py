@@ -165,11 +165,11 @@ def test_what_is_no_ledger_is_refused_with_a_sentence(tmp_path, make, sentence):
 
 
 HOLDER = """
-import pathlib, sys, time
+import pathlib, signal, sys
 from pyannote_voiceprint_async.enrollment.database import Lock
 lock = Lock(pathlib.Path(sys.argv[1]))
 print("held", flush=True)
-time.sleep(60)
+signal.pause()
 """
 
 

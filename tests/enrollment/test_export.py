@@ -27,6 +27,7 @@ from pyannote_voiceprint_async.sandbox import voiceprint_of
 
 _FIELDS = ["label", "source", "status", "job_id", "model", "voiceprint", "created_at", "warnings", "error"]
 _LATER = ["start", "end"]
+_LINE = json.dumps(dict.fromkeys(_FIELDS)) + "\n"
 _ADA = "https://e.com/ada.wav?X-Amz-Signature=secret"
 
 
@@ -182,11 +183,19 @@ def test_the_file_is_private_whatever_was_there_before(ledger, tmp_path):
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
 
 
-def test_a_link_stays_one(ledger, tmp_path):
-    (tmp_path / "link.jsonl").symlink_to(tmp_path / "real.jsonl")
-    export(ledger, tmp_path / "link.jsonl", "jsonl")
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("target", ["real.jsonl", "gone.jsonl"])
+def test_a_symbolic_link_is_refused(ledger, tmp_path, target, force):
+    """Somebody else may have put it there."""
+    (tmp_path / "real.jsonl").touch()
+    (tmp_path / "link.jsonl").symlink_to(tmp_path / target)
+    for work in (export, check_out):
+        arguments = (ledger, tmp_path / "link.jsonl", "jsonl")
+        with pytest.raises(ConfigurationError, match=rf"is a symbolic link\. Give the file itself: .*{target}"):
+            work(*(arguments if work is export else (arguments[1], arguments[2], arguments[0])), force=force)
     assert (tmp_path / "link.jsonl").is_symlink()
-    assert len((tmp_path / "real.jsonl").read_text().splitlines()) == 3
+    assert (tmp_path / "real.jsonl").read_text() == ""
+    assert not (tmp_path / "gone.jsonl").exists()
 
 
 async def test_a_failure_halfway_leaves_what_was_there(world, tmp_path):
@@ -253,6 +262,26 @@ def test_what_is_no_ledger_is_said_and_nothing_is_made(tmp_path, make: Callable,
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
+async def test_what_went_into_a_device_is_not_remembered(world):
+    """`purge` would drop the only voiceprints that there are."""
+    path = await spoken(world, Row("Ada", "https://e.com/1"))
+    await to_thread(export, path, Path("/dev/null"), "jsonl")
+    assert world.ask("SELECT value FROM meta WHERE name LIKE 'exported%'") == []
+
+
+async def test_labels_that_a_spreadsheet_would_run_are_reported_and_stay_as_they_are(world, tmp_path):
+    labels = ["=1+1", "+49 30", "-x", "@SUM(A1)", "\uff1d1", "Ada", "a=b", "5", "note"]
+    rows = [Row(label, f"https://e.com/{number}") for number, label in enumerate(labels)]
+    rows[-1] = Row("note", "https://e.com/n", extra={"note": "=cmd", "age": "-3.5"})
+    path = await spoken(world, *rows, Row("age", "https://e.com/a", extra={"age": "-3.5", "shift": -2}))
+    exported = await to_thread(export, path, tmp_path / "out.csv", "csv")
+    assert sorted(exported.formulas) == sorted(["=1+1", "+49 30", "-x", "@SUM(A1)", "\uff1d1", "note"])
+    with (tmp_path / "out.csv").open(newline="") as file:
+        assert sorted(row["label"] for row in csv.DictReader(file)) == sorted([*labels, "age"])
+    for form in ("json", "jsonl"):
+        assert (await to_thread(export, path, tmp_path / f"out.{form}", form)).formulas == ()
+
+
 async def test_only_a_whole_export_is_remembered_as_one(world, tmp_path):
     path = await spoken(world, Row("Ada", "https://e.com/1"), Row("Cid", "https://e.com/3", "precision-3"))
     remembered = "SELECT value FROM meta WHERE name LIKE 'exported%' ORDER BY name"
@@ -276,12 +305,19 @@ def test_the_format_of_a_file(name, form):
     [
         ("csv", None, True),
         ("csv", "", True),
-        ("csv", ",".join(_FIELDS) + ",age\nAda,…\n", True),
+        ("csv", ",".join(_FIELDS) + ",age\nAda,x,succeeded,j,m,V,,,,36\n", True),
+        ("csv", ",".join(_FIELDS) + "\nAda,x,succeeded,j,m,V,,,\nmy notes\n", False),
         ("csv", "label,source,language\nAda,ada.wav,en\n", False),
-        ("jsonl", '{"label": "Ada", "source": "x", "status": "succeeded", "job_id": "j"}\n', True),
+        ("jsonl", _LINE, True),
+        ("jsonl", _LINE + "my notes\n", False),
+        ("jsonl", _LINE.replace('"created_at": null, ', ""), False),  # the lines of `voiceprint`
         ("jsonl", '{"label": "Ada", "source": "ada.wav"}\n', False),
         ("json", '{\n"Ada": "U0FO"\n}\n', True),
+        ("json", '{\n"Ada": "U0FO",\n"Bob": "U0FO"\n}\nmy notes\n', False),
+        ("json", '{\n"Ada": {"deep": 1}\n}\n', False),
         ("json", '{"name": "my-package"}', False),
+        ("jsonl", "[" * 100_000, False),
+        ("csv", "\0", False),
         ("json", "x" * 5_000_000, False),
     ],
 )

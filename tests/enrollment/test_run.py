@@ -193,12 +193,15 @@ async def test_a_resolve_that_cancels_itself_fails_the_row_only(world):
 
 
 async def test_a_resolve_that_hangs_does_not_hold_up_the_end(world):
+    hangs = asyncio.Event()
+
     async def resolve(_row):
+        hangs.set()
         await asyncio.Event().wait()
 
     async with enroll(world.client, people(3), world.path, resolve=resolve) as run:
         taking = asyncio.create_task(anext(run))
-        await asyncio.sleep(0.2)
+        await hangs.wait()
         run.stop()
         assert isinstance(await taking, Finished)
     assert set(world.states().values()) == {"pending"}
@@ -444,11 +447,19 @@ async def test_a_client_that_is_closed_ends_the_run_and_the_next_one_goes_on(mak
     assert len(world.sandbox.accepted) == 10
 
 
+async def until_it_stands_still(world):
+    """Wait until some rows were accepted, and no more are."""
+    accepted, polls = 0, 0
+    while not accepted or polls < 100:
+        await asyncio.sleep(0.001)
+        polls = polls + 1 if accepted == len(world.sandbox.accepted) else 0
+        accepted = len(world.sandbox.accepted)
+
+
 async def test_whoever_takes_no_events_holds_up_the_run_and_leaving_ends_it(world):
     async with world.clock.running(world.client), enroll(world.client, people(3000), world.path) as run:
         await anext(run)
-        for _ in range(300):
-            await asyncio.sleep(0.001)
+        await until_it_stands_still(world)
         assert len(world.sandbox.accepted) < 3000
     assert "submitting" not in world.states().values()
 
@@ -456,7 +467,7 @@ async def test_whoever_takes_no_events_holds_up_the_run_and_leaving_ends_it(worl
 async def test_stopping_while_nobody_takes_events_does_not_hang(world):
     async with world.clock.running(world.client), enroll(world.client, people(3000), world.path) as run:
         await anext(run)
-        await asyncio.sleep(0.3)
+        await until_it_stands_still(world)
         run.stop()
         kinds = [type(event).__name__ async for event in run]
     assert kinds[-1] == "Finished"
