@@ -1,6 +1,7 @@
 """`pyannote-voiceprint manifest`: lists of speakers, made of what people have."""
 
 import csv
+import io
 import os
 import shlex
 import sys
@@ -11,6 +12,7 @@ from typing import TextIO
 import click
 
 from pyannote_voiceprint_async.enrollment import Problem, Row, rows_from_rttm
+from pyannote_voiceprint_async.enrollment.names import existing, normal_name
 from pyannote_voiceprint_async.enrollment.pieces import listed
 from pyannote_voiceprint_async.enrollment.private_file import is_same, private_file
 from pyannote_voiceprint_async.enrollment.sources import is_url
@@ -56,6 +58,7 @@ def from_rttm(  # noqa: PLR0913 - what a person may say
     unless --label has a better name. It needs the extra `[audio]`.
     """
     given = _renamings(labels)
+    rttm, audio = existing(rttm), existing(audio)
     _check(rttm, audio, out, force=force)
     try:
         found = rows_from_rttm(rttm, audio, labels=given, file_id=file_id)
@@ -109,12 +112,17 @@ def _renaming(text: str) -> tuple[str, str]:
     old, mark, new = text.partition("=")
     if not (mark and old.strip() and new.strip()):
         raise click.UsageError(f"--label {text!r} is none: write OLD=NEW, such as SPEAKER_00=Anna.")
-    return old.strip(), new.strip()
+    return normal_name(old.strip()), normal_name(new.strip())
 
 
 def _write_to(out: Path | None, rows: Sequence[Row]) -> None:
     if out is None:
-        _write(sys.stdout, rows, Path.cwd())
+        # A list is UTF-8, whatever the terminal's encoding is: `enroll` reads nothing else.
+        text = io.TextIOWrapper(click.get_binary_stream("stdout"), encoding="utf-8", newline="")
+        try:
+            _write(text, rows, Path.cwd())
+        finally:
+            text.detach()
         return
     try:
         with private_file(out) as file:

@@ -73,6 +73,9 @@ def test_an_rttm_without_turns_is_told(text):
 
 
 def test_files_that_cannot_be_read_are_told(tmp_path, speech):
-    for path, reason in ((tmp_path / "no.rttm", "No such file"), (speech / "allison-en.wav", "not UTF-8")):
+    for path, reason in (
+        (tmp_path / "no.rttm", "No such file"),
+        (speech / "allison-en.wav", "neither UTF-8 nor UTF-16"),
+    ):
         with pytest.raises(MediaError, match=reason):
             turns_of(path)
