@@ -118,7 +118,7 @@ def _renaming(text: str) -> tuple[str, str]:
 def _write_to(out: Path | None, rows: Sequence[Row]) -> None:
     if out is None:
         # A list is UTF-8, whatever the terminal's encoding is: `enroll` reads nothing else.
-        text = io.TextIOWrapper(click.get_binary_stream("stdout"), encoding="utf-8", newline="")
+        text = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="")
         try:
             _write(text, rows, Path.cwd())
         finally:

@@ -94,8 +94,8 @@ SELECT staged.position, staged.line, staged.label, staged.position, NULL, staged
 FROM staged JOIN labels USING (label) JOIN recordings AS paid ON paid.id = labels.recording_id
 WHERE NOT staged.is_wrong AND staged.identity LIKE 'url:%'
 AND paid.model = staged.model AND paid.state NOT IN ('pending', 'failed') AND paid.identity <> staged.identity
-AND substr(paid.identity, 1, instr(paid.identity || '?', '?'))
-    = substr(staged.identity || '?', 1, instr(staged.identity || '?', '?'))
+AND substr(paid.identity, 1, instr(paid.identity || '?', '?') - 1)
+    = substr(staged.identity, 1, instr(staged.identity || '?', '?') - 1)
 AND NOT EXISTS (SELECT 1 FROM recordings AS own WHERE own.identity = staged.identity AND own.model = staged.model
     AND own.state NOT IN ('pending', 'failed'))
 ORDER BY staged.position
