@@ -136,7 +136,7 @@ def test_a_url_signed_anew_in_an_unknown_way_is_paid_only_when_that_is_said(comm
             in refused.stderr
         )
         assert "secret" not in refused.stderr
-    assert quick_sandbox.state()["jobs"]["created"] == 1
+    assert quick_sandbox.state()["jobs"] == 1
     rehearsed = enroll("two-secret", "--dry-run", "--replace")
     assert "To be submitted: 1 job" in rehearsed.stdout
     assert "which was paid: 1." in rehearsed.stdout
