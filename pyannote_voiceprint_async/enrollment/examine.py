@@ -22,7 +22,7 @@ from pyannote_voiceprint_async.models import VoiceprintRequest
 from .names import existing, normal_name
 from .pieces import Pieces, is_whole, pieces_problem
 from .preflight import Heard, changed_at
-from .presigned import url_expires_at, url_identity
+from .presigned import identify
 from .rows import Problem, Row
 from .sources import is_url
 
@@ -114,8 +114,8 @@ def examine(
     source = str(row.source)
     if not is_url(source):
         return Examined(tidy, f"id:{source}", used, source, is_file=False)
-    identity, expires_at = f"url:{url_identity(source)}", url_expires_at(source)
-    return Examined(tidy, identity, used, source, is_file=False, expires_at=expires_at)
+    identity, expires_at = identify(source)
+    return Examined(tidy, f"url:{identity}", used, source, is_file=False, expires_at=expires_at)
 
 
 def url_problem(url: str) -> str | None:

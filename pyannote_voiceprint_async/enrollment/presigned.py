@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from urllib.parse import quote, unquote
 
 import attrs
 
 from .signers import SIGNERS, Signer
 
-__all__ = ["former_identity", "url_expires_at", "url_identity"]
+__all__ = ["former_identity", "identify", "url_expires_at", "url_identity"]
 
 # Nearly every URL that is not presigned is its own identity: recognizing it costs a tenth of taking it apart.
 # A path that begins with /p/ may hold a signature.
@@ -27,6 +28,13 @@ _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 # Characters that no URL may hold as they are (RFC 3986), but `%`, `[` and `]`.
 _UNESCAPED = re.compile(r"[^\w.~:/?#\[\]@!$&'()*+,;=%-]|[^\x00-\x7f]", re.ASCII)
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+
+# By the first parameter that each needs: of sixty signers, few are candidates for a URL.
+_BY_NAME = {
+    name: [signer for signer in SIGNERS if next(iter(signer.needs), None) == name]
+    for name in {next(iter(signer.needs)) for signer in SIGNERS if signer.needs}
+}
+_WITHOUT_NAME = [signer for signer in SIGNERS if not signer.needs]
 
 # The rules of version 0.1, for what earlier ledgers keep a hash of.
 _FORMER_PREFIXES = ("x-amz-", "x-goog-")
@@ -58,51 +66,47 @@ class _Parts:
     path: str
     query: str
 
-    @property
-    def parameters(self) -> list[str]:
-        return self.query.split("&")
-
     def url(self, path: str, parameters: Sequence[str]) -> str:
         """Put a URL together again."""
         user, query = (f"{self.user}@" if self.user else ""), "&".join(parameters)
         return f"{self.scheme}://{user}{self.host}{path}" + (f"?{query}" if query else "")
 
 
-def url_identity(url: str) -> str:
-    """Return the URL without what only signs it: two presigned URLs of one object have one identity.
+def identify(url: str) -> tuple[str, float | None]:
+    """Return the identity of a URL, and the UTC epoch seconds at which its signature expires (None: not known).
 
+    The identity is the URL without what only signs it: two presigned URLs of one object have one identity.
     Percent-encoding is normalized (RFC 3986), scheme and host are in lower case, international host names in ASCII;
     password, default port and fragment are left out. The user stays, who may own what the URL stands for. All other
     parameters stay as they are, in their order. A URL that is neither http nor https is its own identity.
     """
     if _PLAIN.fullmatch(url):
-        return url
+        return url, None
     parts = _parts(url)
     if parts is None:
-        return url
-    signers = _signers(parts, _values(parts))
-    signing = frozenset[str]().union(*(signer.signs for signer in signers))
-    path = parts.path
+        return url, None
+    named = [(_name(parameter), parameter) for parameter in parts.query.split("&")]
+    # Of equal names the first counts.
+    values = {name: unquote(parameter.partition("=")[2]) for name, parameter in reversed(named)}
+    path, signers = parts.path, _signers(parts, values)
     for signer in signers:
-        if signer.in_path is not None:
-            path = signer.in_path.sub("", path, count=1)
-    return parts.url(path, [one for one in parts.parameters if _name(one) not in signing])
+        if signer.in_path is not None and (found := signer.in_path.search(path)):
+            path = path[: found.start()] + path[found.end() :]
+            values |= {name: value for name, value in found.groupdict().items() if value is not None}
+    signing = frozenset[str]().union(*(signer.signs for signer in signers))
+    identity = parts.url(path, [parameter for name, parameter in named if name not in signing])
+    ends = (signer.expiry(values) for signer in signers if signer.expiry is not None)
+    return identity, min((end for end in ends if end is not None), default=None)
+
+
+def url_identity(url: str) -> str:
+    """Return the URL without what only signs it, see `identify`."""
+    return identify(url)[0]
 
 
 def url_expires_at(url: str) -> float | None:
     """Return the UTC epoch seconds at which a presigned URL expires; None if it is not presigned or has no expiry."""
-    if _PLAIN.fullmatch(url):
-        return None
-    parts = _parts(url)
-    if parts is None:
-        return None
-    values = _values(parts)
-    signers = _signers(parts, values)
-    for signer in signers:
-        if signer.in_path is not None and (found := signer.in_path.search(parts.path)):
-            values |= {name: value for name, value in found.groupdict().items() if value is not None}
-    ends = (signer.expiry(values) for signer in signers if signer.expiry is not None)
-    return min((end for end in ends if end is not None), default=None)
+    return identify(url)[1]
 
 
 def former_identity(url: str) -> str:
@@ -166,17 +170,11 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 def _name(parameter: str) -> str:
-    return unquote(parameter.partition("=")[0]).lower()
-
-
-def _values(parts: _Parts) -> dict[str, str]:
-    """Return the decoded values by their names in lower case; of equal names the first."""
-    values: dict[str, str] = {}
-    for parameter in parts.parameters if parts.query else ():
-        values.setdefault(_name(parameter), unquote(parameter.partition("=")[2]))
-    return values
+    name = parameter.partition("=")[0]
+    return (unquote(name) if "%" in name else name).lower()
 
 
 def _signers(parts: _Parts, values: Mapping[str, str]) -> list[Signer]:
     host = parts.host.partition(":")[0]
-    return [signer for signer in SIGNERS if signer.matches(host, parts.path, values)]
+    candidates = chain(_WITHOUT_NAME, *(_BY_NAME[name] for name in values.keys() & _BY_NAME.keys()))
+    return [signer for signer in candidates if signer.matches(host, parts.path, values)]

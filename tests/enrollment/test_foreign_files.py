@@ -23,28 +23,29 @@ XLSX = archive(xl__workbook_xml="<workbook/>")
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504)
 
 
-@pytest.mark.parametrize(
-    ("content", "what", "remedy"),
-    [
-        (XLSX, "an Excel workbook (.xlsx)", "save it as CSV (Excel: 'CSV UTF-8')"),
-        (archive(content_xml="<x/>", mimetype="a"), "an OpenDocument spreadsheet (.ods)", "save it as CSV"),
-        (archive(Index__Document_iwa="x"), "an Apple Numbers spreadsheet (.numbers)", "export it as CSV"),
-        (archive(speakers_csv="label,source"), "a ZIP archive", "unpack it"),
-        (XLSX[:60], "a damaged workbook or ZIP archive", "save it as CSV"),
-        (OLE, "an Excel workbook (.xls, or one with a password)", "save it as CSV"),
-        (b"\x09\x08\x10\x00\x00\x06\x05\x00", "an Excel workbook (.xls)", "save it as CSV"),
-        (b"<?xml version='1.0'?><Workbook/>", "an XML document or workbook", "save it as CSV"),
-        (b"\xef\xbb\xbf\r\n<!DOCTYPE html><table>", "a web page", "save it as CSV"),
-        (b"<table><tr><td>label", "a web page", "save it as CSV"),
-        (b"%PDF-1.7", "a PDF document", "give a list"),
-        (b"{\\rtf1", "a document in Rich Text Format", "give a list"),
-        (gzip.compress(b"label,source"), "a file compressed by gzip", "decompress it"),
-        (b"PAR1\x15\x04", "a Parquet file", "export it as CSV"),
-        (b"SQLite format 3\0", "an SQLite database", "export its table"),
-        (b"RIFF\x24\0\0\0WAVEfmt ", "a recording", "give a list"),
-        (b"ID3\x04\0", "a recording", "give a list"),
-    ],
-)  # fmt: skip
+KINDS = [
+    (XLSX, "an Excel workbook (.xlsx)", "save it as CSV (Excel: 'CSV UTF-8')"),
+    (archive(content_xml="<x/>", mimetype="a"), "an OpenDocument spreadsheet (.ods)", "save it as CSV"),
+    (archive(Index__Document_iwa="x"), "an Apple Numbers spreadsheet (.numbers)", "export it as CSV"),
+    (archive(speakers_csv="label,source"), "a ZIP archive", "unpack it"),
+    (XLSX[:60], "a damaged workbook or ZIP archive", "save it as CSV"),
+    (OLE, "an Excel workbook (.xls, or one with a password)", "save it as CSV"),
+    (b"\x09\x08\x10\x00\x00\x06\x05\x00", "an Excel workbook (.xls)", "save it as CSV"),
+    (b"<?xml version='1.0'?><Workbook/>", "an XML document or workbook", "save it as CSV"),
+    (b"\xef\xbb\xbf\r\n<!DOCTYPE html><table>", "a web page", "save it as CSV"),
+    (b"<table><tr><td>label", "a web page", "save it as CSV"),
+    (b"%PDF-1.7", "a PDF document", "give a list"),
+    (b"{\\rtf1", "a document in Rich Text Format", "give a list"),
+    (gzip.compress(b"label,source"), "a file compressed by gzip", "decompress it"),
+    (b"PAR1\x15\x04", "a Parquet file", "export it as CSV"),
+    (b"SQLite format 3\0", "an SQLite database", "export its table"),
+    (b"RIFF\x24\0\0\0WAVEfmt ", "a recording", "give a list"),
+    (b"ID3\x04\0", "a recording", "give a list"),
+]  # fmt: skip
+
+
+# Archives hold the time at which they are made: their bytes are no name of a test.
+@pytest.mark.parametrize(("content", "what", "remedy"), KINDS, ids=[f"{kind[1]} {at}" for at, kind in enumerate(KINDS)])
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl"])
 def test_what_is_no_list_is_named_with_what_to_do(tmp_path, content, what, remedy, suffix):
     path = tmp_path / f"speakers{suffix}"
