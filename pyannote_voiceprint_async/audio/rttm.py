@@ -3,11 +3,13 @@
 import io
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from pyannote_voiceprint_async.errors import MediaError
+from pyannote_voiceprint_async.text_encoding import encoding_of
 
 __all__ = ["Turn", "turns_of"]
 
@@ -33,11 +35,13 @@ class Turn(NamedTuple):
     file_id: str
     """Which recording, by its name without suffix."""
     speaker: str
-    """Who."""
+    """Who, in Unicode's NFC."""
     start: int
     """Microseconds from the recording's beginning."""
     end: int
     """Microseconds from the recording's beginning."""
+    channel: str = "1"
+    """On which channel of the recording."""
 
 
 def turns_of(rttm: os.PathLike[str] | str | Iterable[str]) -> list[Turn]:
@@ -58,14 +62,17 @@ def _lines(rttm: os.PathLike[str] | str | Iterable[str]) -> Iterator[str]:
         yield from io.StringIO(rttm)
     elif isinstance(rttm, os.PathLike):
         try:
-            with Path(rttm).open(encoding="utf-8-sig") as file:
+            with Path(rttm).open("rb") as file:
+                text = io.TextIOWrapper(file, encoding=encoding_of(file.peek(4)))
                 # One endless line of something else must not fill the memory.
-                while line := file.readline(_LONGEST_LINE):
+                while line := text.readline(_LONGEST_LINE):
                     yield line
         except OSError as exc:
             raise MediaError(f"The RTTM file cannot be read ({exc.strerror or exc}): {os.fspath(rttm)}") from None
         except UnicodeError:
-            raise MediaError(f"The RTTM file is not UTF-8, so it is probably no RTTM: {os.fspath(rttm)}") from None
+            raise MediaError(
+                f"The RTTM file is neither UTF-8 nor UTF-16, so it is probably no RTTM: {os.fspath(rttm)}"
+            ) from None
     else:
         yield from rttm
 
@@ -90,7 +97,8 @@ def _turn(line: object, number: int) -> Turn | None:
     )
     if fields[7] == _NOTHING:
         raise _garbage(number, "has no speaker")
-    return Turn(fields[1], fields[7], start, start + duration)
+    file_id, speaker = (unicodedata.normalize("NFC", field) for field in (fields[1], fields[7]))
+    return Turn(file_id, speaker, start, start + duration, fields[2])
 
 
 def _microseconds(text: str, name: str, number: int) -> int:

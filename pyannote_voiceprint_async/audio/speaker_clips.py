@@ -1,6 +1,7 @@
 """What of a recording is one speaker alone, chosen by its RTTM."""
 
 import os
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
@@ -69,10 +70,12 @@ def clips_from_rttm(
         One for each speaker in the order of appearance: what to cut, or a `Problem` where nobody can be heard alone.
 
     Raises:
-        MediaError: the RTTM has garbage, is of several recordings or of another one, or the audio cannot be read.
+        MediaError: the RTTM has garbage, is of several recordings or of another one, or has one name on several
+            channels; or the audio cannot be read.
         ConfigurationError: the extra `[audio]` is missing.
     """
     turns = _of_one_file(turns_of(rttm), PurePath(audio), file_id)
+    _check_channels(turns)
     try:
         length = _seconds(audio)
     except MediaError as error:
@@ -108,10 +111,14 @@ def pick(
         longest: seconds for each speaker, all pieces together.
         shortest: seconds of a piece.
         until: where the recording ends, in seconds.
+
+    Raises:
+        MediaError: a name is on several channels, where it may be that of several people.
     """
     # Down to the microsecond before the end, never one after it.
     limit = None if until is None else int(until * _MICRO)
     by_start = sorted(turns, key=lambda turn: (turn.start, turn.end))
+    _check_channels(by_start)
     alone = _alone(by_start)
     return [
         _chosen(speaker, _shortened(alone[speaker], limit), round(longest * _MICRO), round(shortest * _MICRO))
@@ -164,8 +171,21 @@ def _chosen(speaker: str, pieces: Sequence[_Piece], longest: int, shortest: int)
     return SpeakerClip(speaker, tuple((start / _MICRO, end / _MICRO) for start, end in sorted(chosen)))
 
 
+def _check_channels(turns: Iterable[Turn]) -> None:
+    """Make sure that no name is on several channels: diarization of each channel numbers its speakers anew."""
+    channels: dict[str, str] = {}
+    for turn in turns:
+        if (other := channels.setdefault(turn.speaker, turn.channel)) != turn.channel:
+            raise MediaError(
+                f"The RTTM has the speaker {turn.speaker!r} on the channels {other} and {turn.channel}. They may be "
+                f"two people. Give them two names in the RTTM, such as {turn.speaker}-{other} and "
+                f"{turn.speaker}-{turn.channel}, or, if they are one person, one channel."
+            )
+
+
 def _of_one_file(turns: Sequence[Turn], audio: PurePath, file_id: str | None) -> Sequence[Turn]:
     there = list(dict.fromkeys(turn.file_id for turn in turns))
+    file_id = None if file_id is None else unicodedata.normalize("NFC", file_id)
     if file_id is None:
         called = [name for name in there if _is_called(name, audio)]
         file_id = next((names[0] for names in (there, called) if len(names) == 1), audio.stem)
@@ -177,7 +197,7 @@ def _of_one_file(turns: Sequence[Turn], audio: PurePath, file_id: str | None) ->
 
 def _is_called(name: str, audio: PurePath) -> bool:
     """Whether a name in an RTTM is that of a file, but for folders, suffixes and capitals."""
-    told = PurePath(name)
+    told, audio = PurePath(name), PurePath(unicodedata.normalize("NFC", str(audio)))
     return bool({told.name.casefold(), told.stem.casefold()} & {audio.name.casefold(), audio.stem.casefold()})
 
 

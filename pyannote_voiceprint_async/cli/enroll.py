@@ -13,11 +13,12 @@ import attrs
 import click
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
-from pyannote_voiceprint_async.enrollment import Ledger, Report
+from pyannote_voiceprint_async.enrollment import Ledger, Manifest, Report
 from pyannote_voiceprint_async.enrollment import enroll as enroll_rows
 from pyannote_voiceprint_async.enrollment.export import export
 from pyannote_voiceprint_async.enrollment.options import OnUnknown, Options
 from pyannote_voiceprint_async.enrollment.rehearsal import Rehearsal, rehearse
+from pyannote_voiceprint_async.enrollment.sources import LeftOut, Sources
 from pyannote_voiceprint_async.enrollment.upkeep import count_voiceprints
 from pyannote_voiceprint_async.errors import ConfigurationError, LedgerError, VoiceprintError
 
@@ -72,6 +73,11 @@ class _Command(click.Command):
 )
 @click.option("--max-jobs", type=click.IntRange(min=0), metavar="N", help="Submit at most N jobs; the rest is left.")
 @click.option("--skip-invalid", is_flag=True, help="Leave out rows that are wrong, instead of refusing the list.")
+@click.option(
+    "--replace",
+    is_flag=True,
+    help="Submit rows that are already paid and whose URL differs from the paid one only in its query (billed again).",
+)
 @click.option("--allow-shared-audio", is_flag=True, help="One recording may have several labels; it is paid once.")
 @click.option("--label-column", metavar="NAME", help="The list's column of labels, if it is not `label`.")
 @click.option("--source-column", metavar="NAME", help="The list's column of sources, if it is not `source`.")
@@ -114,13 +120,14 @@ def _enroll(asked: Asked, again: partial[str]) -> None:
     if not asked.common.sandbox:
         new_client(asked.common)  # whatever is wrong with it is told before there is a ledger
     report: Report | None = None
+    rows = asked.rows()
 
     async def follow(output: Output) -> None:
         nonlocal report
         # The ledger first: of two runs at once, only one may have the sandbox's store.
         async with Ledger(asked.ledger) as ledger, connected(asked.common, output, asked.store) as client:
             options = attrs.asdict(asked.options, recurse=False)
-            async with enroll_rows(client, asked.rows(), ledger, **options) as run:
+            async with enroll_rows(client, rows, ledger, **options) as run:
                 follower = Follower(run, client, output, tells_rows=asked.common.verbose > 0)
                 try:
                     await follower.follow()
@@ -137,7 +144,7 @@ def _enroll(asked: Asked, again: partial[str]) -> None:
             raise
         ended_by = exc
     assert report is not None  # noqa: S101 - a run ends with it, or with an error
-    unwritten = _close(asked, report, again)
+    unwritten = _close(asked, rows, report, again)
     if isinstance(ended_by, LedgerError):
         raise Failure(str(ended_by)) from None
     if ended_by is not None:
@@ -147,7 +154,7 @@ def _enroll(asked: Asked, again: partial[str]) -> None:
     sys.exit(ExitCode.WELL if report.is_complete else ExitCode.SOME_FAILED)
 
 
-def _close(asked: Asked, report: Report, again: partial[str]) -> str | None:
+def _close(asked: Asked, rows: Manifest | Sources, report: Report, again: partial[str]) -> str | None:
     """Write and say what a run leaves; give what could not be written."""
     with ended_by_signals(), output_to(None) as output:
         for job_id, label in report.unsaved_jobs.items():
@@ -163,7 +170,7 @@ def _close(asked: Asked, report: Report, again: partial[str]) -> str | None:
                 problems.append(str(exc))
             except OSError as exc:
                 problems.append(f"{path} cannot be written ({(exc.strerror or str(exc)).lower()}).")
-        for line in _summary(asked, report, again, wheres):
+        for line in _summary(asked, rows, report, again, wheres):
             output.say(line)
     return " ".join(problems) or None
 
@@ -191,8 +198,10 @@ def _write_report(asked: Asked, report: Report | Rehearsal) -> Iterable[str]:
     return ()
 
 
-def _summary(asked: Asked, report: Report, again: partial[str], wheres: Iterable[str]) -> Iterator[str]:
-    yield from standing(report)
+def _summary(
+    asked: Asked, rows: Manifest | Sources, report: Report, again: partial[str], wheres: Iterable[str]
+) -> Iterator[str]:
+    yield from standing(report, not_taken=_not_taken(rows))
     price = "in the sandbox, nothing is paid" if asked.common.sandbox else f"{euros(report.jobs)}, failed ones are free"
     yield from paid(report, price)
     yield from failures(report, asked.ledger)
@@ -200,16 +209,21 @@ def _summary(asked: Asked, report: Report, again: partial[str], wheres: Iterable
     yield from next_commands(report, again)
 
 
+def _not_taken(rows: Manifest | Sources) -> LeftOut:
+    return rows.left_out if isinstance(rows, Sources) else LeftOut()
+
+
 def _rehearse(asked: Asked) -> None:
     client, options = _client_to_rehearse(asked)
+    rows = asked.rows()
 
     async def ask(output: Output) -> ExitCode:
-        found = await rehearse(client, asked.rows(), asked.ledger, options, asked.limit)
+        found = await rehearse(client, rows, asked.ledger, options, asked.limit)
         for problem in found.problems:
             output.say(left_out(problem))
         for note in found.notes:
             output.say(f"{note.label}: {note.message}")
-        for line in foreseen(found, asked.limit, is_sandbox=asked.common.sandbox):
+        for line in foreseen(found, asked.limit, is_sandbox=asked.common.sandbox, not_taken=_not_taken(rows)):
             await output.write(line)
         await asyncio.to_thread(_write_report, asked, found)
         return ExitCode.WELL if found.is_complete else ExitCode.SOME_FAILED

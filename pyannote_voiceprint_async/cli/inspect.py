@@ -9,7 +9,7 @@ import click
 
 from pyannote_voiceprint_async.audio import check
 from pyannote_voiceprint_async.enrollment import Problem
-from pyannote_voiceprint_async.enrollment.sources import expand
+from pyannote_voiceprint_async.enrollment.sources import LeftOut, expand
 from pyannote_voiceprint_async.errors import MediaError
 
 from .exit_codes import ExitCode
@@ -32,18 +32,21 @@ def inspect(files: tuple[str, ...]) -> None:
     code, message and is_fatal. A verdict for people goes to stderr. The exit code is 1 if any finding is fatal:
     `enroll` would refuse the file. It needs the extra `[audio]`.
     """
-    paths = _found(files)
+    left_out = LeftOut()
+    paths = _found(files, left_out)
     is_well = True
     for path in paths:
         record = _record(path)
         is_well &= not any(finding["is_fatal"] for finding in record["findings"])
         click.echo(json_line(record))
         say(_verdict(record))
+    if left_out.count:
+        say(f"Left out: {left_out}. To inspect a file, name it itself.")
     sys.exit(ExitCode.WELL if is_well else ExitCode.SOME_FAILED)
 
 
-def _found(files: tuple[str, ...]) -> list[Path]:
-    found = [one for file in files for one in expand(file)]
+def _found(files: tuple[str, ...], left_out: LeftOut) -> list[Path]:
+    found = [one for file in files for one in expand(file, left_out)]
     problems = [str(one) for one in found if isinstance(one, Problem)]
     problems += [f"{one}: is a URL; fetch it first" for one in found if isinstance(one, str)]
     check_all(problems)

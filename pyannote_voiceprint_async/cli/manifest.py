@@ -11,6 +11,7 @@ from typing import TextIO
 import click
 
 from pyannote_voiceprint_async.enrollment import Problem, Row, rows_from_rttm
+from pyannote_voiceprint_async.enrollment.names import existing, normal_name
 from pyannote_voiceprint_async.enrollment.out_file import OutFile
 from pyannote_voiceprint_async.enrollment.pieces import listed
 from pyannote_voiceprint_async.enrollment.sources import is_url
@@ -57,6 +58,7 @@ def from_rttm(  # noqa: PLR0913 - what a person may say
     unless --label has a better name. It needs the extra `[audio]`.
     """
     given = _renamings(labels)
+    rttm, audio = existing(rttm), existing(audio)
     _check(rttm, audio, out, force=force)
     try:
         found = rows_from_rttm(rttm, audio, labels=given, file_id=file_id)
@@ -107,7 +109,7 @@ def _renaming(text: str) -> tuple[str, str]:
     old, mark, new = text.partition("=")
     if not (mark and old.strip() and new.strip()):
         raise click.UsageError(f"--label {text!r} is none: write OLD=NEW, such as SPEAKER_00=Anna.")
-    return old.strip(), new.strip()
+    return normal_name(old.strip()), normal_name(new.strip())
 
 
 def _write_to(out: Path | None, rows: Sequence[Row], *, force: bool) -> None:

@@ -14,7 +14,7 @@ from pyannote_voiceprint_async.settings import RateLimit
 __all__ = ["retyped"]
 
 # What was meant for one run only.
-_FOR_ONCE = {"dry_run", "force", "new_key", "on_unknown", "retry_expired", "retry_failed", "verbose"}
+_FOR_ONCE = {"dry_run", "force", "new_key", "on_unknown", "replace", "retry_expired", "retry_failed", "verbose"}
 _MOST_SOURCES = 5
 
 

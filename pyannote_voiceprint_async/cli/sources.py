@@ -11,7 +11,7 @@ from pyannote_voiceprint_async.endpoints import LARGEST_VOICEPRINT_AUDIO
 from pyannote_voiceprint_async.enrollment.examine import file_problem, heard_of, url_problem
 from pyannote_voiceprint_async.enrollment.preflight import BLIND, Preflight
 from pyannote_voiceprint_async.enrollment.rows import Problem
-from pyannote_voiceprint_async.enrollment.sources import distinct_labels, expand, is_url, same_source
+from pyannote_voiceprint_async.enrollment.sources import LeftOut, distinct_labels, expand, is_url, same_source
 from pyannote_voiceprint_async.masking import mask_url, printable
 
 __all__ = ["Recording", "check_all", "file_problem", "find_recordings", "is_url", "url_problem"]
@@ -46,8 +46,9 @@ def find_recordings(arguments: Iterable[str], preflight: Preflight | None = None
     """
     sources: dict[str, Path | str] = {}
     problems: list[str] = []
+    left_out = LeftOut()
     for argument in arguments:
-        for found in expand(argument):
+        for found in expand(argument, left_out):
             if problem := _problem(found):
                 problems.append(problem)
             elif not isinstance(found, Problem):
@@ -55,6 +56,8 @@ def find_recordings(arguments: Iterable[str], preflight: Preflight | None = None
     found_ones = list(sources.values())
     notes = [_notes(source, preflight, problems) for source in found_ones]
     check_all(problems)
+    if left_out.count and notes:
+        notes[0] = (left_out.note, *notes[0])
     labels = distinct_labels(found_ones, _shown)
     return _with_blindness_told(map(Recording, labels, found_ones, notes), preflight)
 
@@ -85,7 +88,7 @@ def _with_blindness_told(recordings: Iterable[Recording], preflight: Preflight |
     found = list(recordings)
     first = next((at for at, recording in enumerate(found) if isinstance(recording.source, Path)), None)
     if preflight is not None and preflight.is_blind and first is not None:
-        found[first] = attrs.evolve(found[first], notes=(BLIND,))
+        found[first] = attrs.evolve(found[first], notes=(*found[first].notes, BLIND))
     return found
 
 

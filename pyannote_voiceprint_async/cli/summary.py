@@ -7,6 +7,7 @@ from pathlib import Path
 from pyannote_voiceprint_async.enrollment import Problem, Report
 from pyannote_voiceprint_async.enrollment.export import Exported
 from pyannote_voiceprint_async.enrollment.rehearsal import Rehearsal
+from pyannote_voiceprint_async.enrollment.sources import LeftOut
 from pyannote_voiceprint_async.settings import RateLimit
 
 from .words import count, duration, euros
@@ -15,13 +16,19 @@ __all__ = ["failures", "foreseen", "formulas", "left_out", "next_commands", "pai
 
 _MOST_TEXTS = 20
 _MOST_LABELS = 3
+_NONE = LeftOut()
 
 Again = Callable[..., str]
 """Gives the command line once more, with further words."""
 
 
-def standing(report: Report) -> Iterator[str]:
-    """Say how the rows stand."""
+def standing(report: Report, *, not_taken: LeftOut = _NONE) -> Iterator[str]:
+    """Report how the rows stand.
+
+    Args:
+        report: how the rows stand.
+        not_taken: files of the folders that are no rows.
+    """
     without = {
         "failed": report.failed,
         "uncertain": report.uncertain,
@@ -30,9 +37,12 @@ def standing(report: Report) -> Iterator[str]:
         "sent, with no answer known": report.unanswered,
         "not sent": report.pending,
     }
-    begin = "Interrupted: " if report.interrupted else "All well: " if report.is_complete else ""
+    begin = (
+        "Interrupted: " if report.interrupted else "All well: " if report.is_complete and not not_taken.count else ""
+    )
     parts = [f"{report.succeeded} of {count(report.rows + report.invalid, 'row')} with a voiceprint"]
     yield begin + ", ".join(parts + [f"{many} {what}" for what, many in without.items() if many]) + "."
+    yield from _not_taken(not_taken)
     if report.invalid:
         yield f"Left out because they are wrong: {count(report.invalid, 'row')}."
     if report.replaced:
@@ -54,6 +64,11 @@ def formulas(written: Exported) -> Iterator[str]:
         f"Warning: a spreadsheet would run cells of {count(len(written.formulas), 'row')} as formulas (label "
         f"{named}{more}). Nothing was changed: import the file with all columns as text."
     )
+
+
+def _not_taken(files: LeftOut) -> Iterator[str]:
+    if files.count:
+        yield f"Left out, because their names are not those of recordings: {files}. To include a file, name it itself."
 
 
 def left_out(problem: Problem) -> str:
@@ -120,7 +135,7 @@ def next_commands(report: Report, again: Again) -> Iterator[str]:
         yield f"When the list is corrected, to send the rows that were left out: {again()}"
 
 
-def foreseen(found: Rehearsal, limit: RateLimit, *, is_sandbox: bool) -> Iterator[str]:
+def foreseen(found: Rehearsal, limit: RateLimit, *, is_sandbox: bool, not_taken: LeftOut = _NONE) -> Iterator[str]:
     """Say what a run would do."""
     parts = {
         "have their voiceprint": found.succeeded,
@@ -134,6 +149,9 @@ def foreseen(found: Rehearsal, limit: RateLimit, *, is_sandbox: bool) -> Iterato
     rows = found.rows + found.invalid + found.forgotten
     yield f"Nothing was sent, and nothing was changed. The list has {count(rows, 'row')}:"
     yield from (f"{many:>7} {what}" for what, many in parts.items() if many)
+    yield from _not_taken(not_taken)
+    if found.replaced:
+        yield f"Rows with another recording than in an earlier list, which was paid: {found.replaced}."
     price = "in the sandbox, nothing is paid" if is_sandbox else euros(found.jobs)
     uploads = f", {count(found.uploads, 'file')} uploaded first" if found.uploads else ""
     yield f"To be submitted: {count(found.jobs, 'job')} ({price}{uploads})."

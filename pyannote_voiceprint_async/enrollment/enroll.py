@@ -27,6 +27,7 @@ def enroll(  # noqa: PLR0913 - what a person may want; all but the first three b
     retry_expired: bool = False,
     allow_shared_audio: bool = False,
     skip_invalid: bool = False,
+    replace: bool = False,
     max_jobs: int | None = None,
     new_key: bool = False,
     origin: str | None = None,
@@ -52,6 +53,8 @@ def enroll(  # noqa: PLR0913 - what a person may want; all but the first three b
         retry_expired: rows that were paid, and whose output was deleted unread, are paid again.
         allow_shared_audio: the same audio may have several labels; it is submitted once for all of them.
         skip_invalid: go on without the rows that are wrong.
+        replace: submit rows whose label is already paid and whose URL differs from the paid one only in its query; they
+            are paid again. Without it, such a row is wrong: its URL was probably signed anew in an unknown way.
         max_jobs: submit no more jobs than this.
         new_key: the client's key is another one of the same team than the ledger was made with.
         origin: what the ledger knows the API by; else the client's base URL.
@@ -81,6 +84,7 @@ def enroll(  # noqa: PLR0913 - what a person may want; all but the first three b
         retry_expired=retry_expired,
         allow_shared_audio=allow_shared_audio,
         skip_invalid=skip_invalid,
+        replace=replace,
         max_jobs=max_jobs,
         new_key=new_key,
         origin=origin,

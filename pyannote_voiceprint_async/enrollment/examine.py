@@ -19,9 +19,10 @@ from pyannote_voiceprint_async.errors import InvalidRequestError, MediaError
 from pyannote_voiceprint_async.masking import mask_url
 from pyannote_voiceprint_async.models import VoiceprintRequest
 
+from .names import existing, normal_name
 from .pieces import Pieces, is_whole, pieces_problem
 from .preflight import Heard, changed_at
-from .presigned import url_expires_at, url_identity
+from .presigned import identify
 from .rows import Problem, Row
 from .sources import is_url
 
@@ -58,7 +59,8 @@ class Examined:
     """A speaker of whom nothing is known to be wrong."""
 
     row: Row
-    """As it came; only its label has no white space around it, and all of a file has no pieces."""
+    """As it came; only its label is in NFC without white space around it, all of a file has no pieces, and a file has
+    the Unicode form of its name on the disk."""
     identity: str = attrs.field(repr=mask_url)
     """What is equal for the same recording: `url:…`, `sha256:…` of a file's bytes, `samples:…` of a part of it, or
     `id:…` for what only `resolve` understands."""
@@ -99,6 +101,8 @@ def examine(
     """
     if not isinstance(row, Row):
         return Problem(f"is no Row but {type(row).__name__}; give Row(label, source)")
+    if isinstance(row.source, Path):
+        row = _on_disk(row, row.source)
     found = _look_at_source(row, resolves=resolves, trims=trims)
     wrong_pieces = _pieces_problem(row)
     judged = (label_problem(row.label), _model_problem(row.model), _extra_problem(row.extra), found, wrong_pieces)
@@ -110,8 +114,8 @@ def examine(
     source = str(row.source)
     if not is_url(source):
         return Examined(tidy, f"id:{source}", used, source, is_file=False)
-    identity, expires_at = f"url:{url_identity(source)}", url_expires_at(source)
-    return Examined(tidy, identity, used, source, is_file=False, expires_at=expires_at)
+    identity, expires_at = identify(source)
+    return Examined(tidy, f"url:{identity}", used, source, is_file=False, expires_at=expires_at)
 
 
 def url_problem(url: str) -> str | None:
@@ -158,7 +162,15 @@ def shown_label(label: object) -> str | None:
     """Give a label fit to be shown in a sentence, whatever was given as one."""
     if not isinstance(label, str) or not label.strip():
         return None
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", label.strip()[:LONGEST_LABEL])
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", normal_name(label.strip()[:LONGEST_LABEL]))
+
+
+def _on_disk(row: Row, path: Path) -> Row:
+    try:
+        found = existing(path)
+    except (OSError, ValueError):
+        return row  # it can be no file's name: told where it is looked at
+    return row if found == path else attrs.evolve(row, source=found)
 
 
 def _examined_file(row: Row, model: str, found: os.stat_result, listen: Listen) -> Examined | Problem:
@@ -180,7 +192,7 @@ def _examined_file(row: Row, model: str, found: os.stat_result, listen: Listen) 
 
 
 def _tidy(row: Row) -> Row:
-    label, pieces = row.label.strip(), () if is_whole(row.pieces) else row.pieces
+    label, pieces = normal_name(row.label.strip()), () if is_whole(row.pieces) else row.pieces
     return row if (label, pieces) == (row.label, row.pieces) else attrs.evolve(row, label=label, pieces=pieces)
 
 
@@ -190,7 +202,7 @@ def label_problem(label: object) -> str | None:
         return "has no label; every speaker needs one"
     if not isinstance(label, str):
         return f"the label must be text, not {type(label).__name__}"
-    return _label_text_problem(label.strip())
+    return _label_text_problem(normal_name(label.strip()))
 
 
 def _label_text_problem(label: str) -> str | None:

@@ -19,9 +19,12 @@ from pyannote_voiceprint_async.errors import LedgerError, ManifestError
 from .events import RowNoted
 from .examine import Examined, examine
 from .ledger import Ledger
+from .names import forms_of, normal_name
 from .options import Options
 from .pieces import Pieces, from_json, to_json
 from .preflight import BLIND, Heard, Preflight, changed_at
+from .presigned import former_identity
+from .renewal import renew
 from .reporting import LEFT_OUT
 from .rows import Problem, Row, State
 
@@ -77,11 +80,25 @@ ORDER BY twin.position
 _SAME_AUDIO_IN_LEDGER = """
 SELECT staged.position, staged.line, staged.label, staged.position, NULL, min(labels.label) FROM staged
 JOIN recordings USING (identity)
-JOIN labels ON labels.recording_id = recordings.id AND labels.label <> staged.label
+JOIN labels ON labels.recording_id = recordings.id AND normal_name(labels.label) <> staged.label
 WHERE recordings.state NOT IN ('pending', 'failed')
 AND NOT EXISTS (SELECT 1 FROM staged AS listed WHERE listed.label = labels.label AND NOT listed.is_wrong)
 AND NOT EXISTS (SELECT 1 FROM labels AS own WHERE own.label = staged.label AND own.recording_id = recordings.id)
 GROUP BY staged.position ORDER BY staged.position
+"""
+
+# A label that is paid, with a URL that differs in nothing but its query: probably signed anew, in a way that is not
+# known. What is paid under the listed URL too, or was never paid under this model, is no second bill.
+_SIGNED_ANEW = """
+SELECT staged.position, staged.line, staged.label, staged.position, NULL, staged.label
+FROM staged JOIN labels USING (label) JOIN recordings AS paid ON paid.id = labels.recording_id
+WHERE NOT staged.is_wrong AND staged.identity LIKE 'url:%'
+AND paid.model = staged.model AND paid.state NOT IN ('pending', 'failed') AND paid.identity <> staged.identity
+AND substr(paid.identity, 1, instr(paid.identity || '?', '?') - 1)
+    = substr(staged.identity, 1, instr(staged.identity || '?', '?') - 1)
+AND NOT EXISTS (SELECT 1 FROM recordings AS own WHERE own.identity = staged.identity AND own.model = staged.model
+    AND own.state NOT IN ('pending', 'failed'))
+ORDER BY staged.position
 """
 
 # What was paid as a whole is not looked at any more: whatever is wrong with it, its voiceprint is there. What failed
@@ -150,7 +167,7 @@ WHERE state = 'failed' AND reason = 'url-expired' AND (expires_at IS NULL OR exp
 
 _RETRIED = """
 UPDATE recordings SET state = 'pending', error = NULL, reason = NULL
-WHERE state = :state AND instr(lower(coalesce(error, '')), lower(:text))
+WHERE state = :state AND instr(lower(normal_name(coalesce(error, ''))), lower(normal_name(:text)))
 AND id IN (SELECT recording_id FROM labels WHERE listed_in = :run)
 """
 
@@ -169,6 +186,7 @@ class Loading:
         resolves: sources are given to `resolve`, so that they may be anything.
         allow_shared_audio: the same audio may have several labels; it is submitted once.
         skip_invalid: go on without the rows that are wrong.
+        replace: pay again for labels whose URL differs from the paid one only in its query.
         preflight: files are looked at, where that is possible.
         trim: the best part is taken of what is too long.
     """
@@ -178,6 +196,7 @@ class Loading:
     resolves: bool = False
     allow_shared_audio: bool = False
     skip_invalid: bool = False
+    replace: bool = False
     preflight: bool = True
     trim: bool = False
     problems: list[Problem] = attrs.field(factory=list, init=False)
@@ -214,6 +233,7 @@ class Loading:
             options.resolve is not None,
             options.allow_shared_audio,
             options.skip_invalid,
+            options.replace,
             options.preflight,
             options.trim,
         )
@@ -243,7 +263,8 @@ class Loading:
             Preflight.of, is_wanted=self.preflight, trims=self.trim, is_over=lambda: self._is_given_up
         )
         database = self.ledger.database
-        await database.read(lambda connection: connection.execute(_STAGED + ";").close())
+        await database.read(_prepare)
+        await database.atomic(renew)
         try:
             position = 0
             async for piece in _pieces(rows):
@@ -303,6 +324,8 @@ class Loading:
             self._find(
                 connection, _SAME_AUDIO_IN_LEDGER, f"the same audio is under {{label!r}} in the ledger; {_SHARE}"
             )
+        if not self.replace:
+            self._find(connection, _SIGNED_ANEW, _REPLACE)
         self.invalid = connection.execute("SELECT count(*) FROM staged WHERE is_wrong").fetchone()[0]
         self.problems.sort(key=lambda problem: problem.line or 0)
 
@@ -315,14 +338,20 @@ class Loading:
         connection.executemany("UPDATE staged SET is_wrong = 1 WHERE position = ?", [(at,) for at in wrong])
 
     def _take_out_forgotten(self, connection: sqlite3.Connection) -> None:
-        if not connection.execute("SELECT 1 FROM forgotten LIMIT 1").fetchone():
+        hashes = {one for (one,) in connection.execute("SELECT hash FROM forgotten")}
+        if not hashes:
             return
         salt = connection.execute("SELECT value FROM meta WHERE name = 'salt'").fetchone()[0]
-        connection.create_function("forgotten_hash", 1, lambda text: forgotten_hash(salt, text), deterministic=True)
-        self.forgotten = connection.execute(
-            "DELETE FROM temp.staged WHERE NOT is_wrong AND (forgotten_hash(label) IN (SELECT hash FROM forgotten) "
-            "OR forgotten_hash(identity) IN (SELECT hash FROM forgotten))"
-        ).rowcount
+
+        def is_forgotten(label: str, identity: str, source: str) -> bool:
+            # Earlier versions hashed a label in the form in which it was listed, and an identity by other rules.
+            former = [f"url:{former_identity(source)}"] if identity.startswith("url:") else []
+            return any(forgotten_hash(salt, text) in hashes for text in {*forms_of(label), identity, *former})
+
+        staged = connection.execute("SELECT position, label, identity, source FROM temp.staged WHERE NOT is_wrong")
+        gone = [(position,) for position, *known in staged if is_forgotten(*known)]
+        connection.executemany("DELETE FROM temp.staged WHERE position = ?", gone)
+        self.forgotten = len(gone)
 
     def _merge(
         self,
@@ -373,6 +402,11 @@ class Loading:
 _SHARE = (
     "two names for one voice are nearly always a mistake. If it is none, --allow-shared-audio submits it once for both"
 )
+_REPLACE = (
+    "the label is already paid, and its URL differs from the paid one only in its query. If the URL was only signed "
+    "anew, leave the row out: the ledger keeps its voiceprint. If it is another recording, --replace (in Python, "
+    "replace=True) submits it, and it is paid"
+)
 
 
 def _too(more: int) -> str:
@@ -422,9 +456,15 @@ def _to_record(position: int, seen: Examined, preflight: Preflight) -> tuple[Any
     )  # fmt: skip
 
 
+def _prepare(connection: sqlite3.Connection) -> None:
+    connection.create_function("normal_name", 1, normal_name, deterministic=True)
+    connection.execute(_STAGED + ";").close()
+
+
 def _wrong_record(position: int, problem: Problem) -> tuple[Any, ...]:
     """What is wrong by itself still has a name, which another row may have, too."""
-    return (position, problem.line, problem.label, *[None] * 11, True)
+    label = None if problem.label is None else normal_name(problem.label)
+    return (position, problem.line, label, *[None] * 11, True)
 
 
 async def _pieces(rows: Iterable[Row | Problem] | AsyncIterable[Row | Problem]) -> AsyncIterator[list[Row | Problem]]:

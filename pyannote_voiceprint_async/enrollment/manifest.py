@@ -16,8 +16,11 @@ import attrs
 
 from pyannote_voiceprint_async.errors import ManifestError
 from pyannote_voiceprint_async.masking import mask_text
+from pyannote_voiceprint_async.text_encoding import encoding_of
 
 from .examine import shown_label
+from .foreign_files import foreign_kind
+from .names import existing, normal_name
 from .pieces import pieces_of
 from .rows import Problem, Row
 from .sources import JSON_LINES, SUFFIXES, TABLES, is_url
@@ -52,7 +55,6 @@ _DELIMITERS = ",;\t"
 _SEPARATOR_LINE = re.compile(r'"?sep=[,;\t]"?\s*', re.IGNORECASE)
 # What a byte that is no UTF-8 is read as.
 _UNDECODED = re.compile(r"[\udc80-\udcff]")
-_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _BEFORE_TEXT = b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n"
 _LONGEST_LINE = 1024 * 1024
 
@@ -94,7 +96,7 @@ class Manifest:
         """
         reader = _Reader(self.path.name, self.path.absolute().parent, self._wanted)
         try:
-            with self.path.open("rb") as file, _text(file) as text:
+            with existing(self.path).open("rb") as file, self._text(file) as text:
                 lines, before = _Lines(text), _stamp(file)
                 yield from reader.objects(lines) if self._has_objects(file) else reader.table(lines)
                 if _stamp(file) != before:
@@ -104,6 +106,18 @@ class Manifest:
             raise ManifestError(f"{self.path.name} cannot be read ({exc.strerror or exc}).") from None
         except UnicodeError:
             raise ManifestError(f"{self.path.name} is damaged UTF-16. Save it as UTF-8.") from None
+
+    @contextmanager
+    def _text(self, file: BufferedReader) -> Iterator[TextIO]:
+        if foreign := foreign_kind(file):
+            what, remedy = foreign
+            raise ManifestError(f"{self.path.name} is {what}, whatever its name. Nothing was sent: {remedy}.")
+        encoding = encoding_of(file.peek(4))
+        # Bytes that are no UTF-8 must be told with their line, so they are not refused where a whole block is decoded.
+        errors = "surrogateescape" if encoding == "utf-8-sig" else "strict"
+        # Line breaks as they are: inside quotation marks they belong to the cell.
+        with TextIOWrapper(file, encoding=encoding, errors=errors, newline="") as text:
+            yield text
 
     def _has_objects(self, file: BufferedReader) -> bool:
         suffix = self.path.suffix.lower()
@@ -115,16 +129,6 @@ class Manifest:
 def _stamp(file: BufferedReader) -> tuple[int, int]:
     found = os.fstat(file.fileno())
     return found.st_size, found.st_mtime_ns
-
-
-@contextmanager
-def _text(file: BufferedReader) -> Iterator[TextIO]:
-    wide = file.peek(2)[:2] in _UTF16_MARKS
-    # Bytes that are no UTF-8 must be told with their line, so they are not refused where a whole block is decoded.
-    encoding, errors = ("utf-16", "strict") if wide else ("utf-8-sig", "surrogateescape")
-    # Line breaks as they are: inside quotation marks they belong to the cell.
-    with TextIOWrapper(file, encoding=encoding, errors=errors, newline="") as text:
-        yield text
 
 
 class _Unreadable(Exception):  # noqa: N818 - it never leaves this file
@@ -375,11 +379,15 @@ def _notes_on(names: Sequence[str]) -> Iterator[str]:
 
 
 def _find(names: Sequence[str], wanted: str) -> int | None:
-    """Give the place of a column; capitals and white space around it do not count."""
+    """Give the place of a column; capitals, white space around it and its Unicode form do not count."""
     if wanted in names:
         return names.index(wanted)
-    plain = wanted.strip().lower()
-    return next((place for place, name in enumerate(names) if name.strip().lower() == plain), None)
+    plain = _plain(wanted)
+    return next((place for place, name in enumerate(names) if _plain(name) == plain), None)
+
+
+def _plain(name: str) -> str:
+    return normal_name(name).strip().lower()
 
 
 def _key(record: Mapping[str, Any], wanted: str) -> str | None:

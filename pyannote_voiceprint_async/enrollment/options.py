@@ -30,6 +30,7 @@ class Options:
     retry_expired: bool = False
     allow_shared_audio: bool = False
     skip_invalid: bool = False
+    replace: bool = False
     max_jobs: int | None = None
     new_key: bool = False
     origin: str | None = None

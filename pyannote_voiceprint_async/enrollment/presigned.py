@@ -1,128 +1,180 @@
-"""Presigned URLs: which object they stand for, and when they die.
+"""Presigned URLs: which object a URL stands for, and when its signature expires.
 
-Whoever presigns anew gets another URL of the same object. What only signs is left out of its identity; whatever may
-tell objects apart stays in it, so that no two recordings are ever taken for one.
+A URL that is signed anew differs from the former URL of the same object. What only signs is left out of the identity
+(`signers.py` has the table); whatever may tell objects apart stays in it, so that two recordings never become one.
 """
 
 from __future__ import annotations
 
-import base64
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
-from urllib.parse import unquote
+import unicodedata
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from urllib.parse import quote, unquote
 
-__all__ = ["url_expires_at", "url_identity"]
+import attrs
 
-# Nearly every URL that is not presigned: it is its own identity, at a tenth of the price of taking it apart.
-_SETTLED = re.compile(r"https?://[a-z0-9.-]+(?:/[^?#]*)?")
+from .signers import SIGNERS, Signer
+
+__all__ = ["former_identity", "identify", "url_expires_at", "url_identity"]
+
+# Nearly every URL that is not presigned is its own identity: recognizing it costs a tenth of taking it apart.
+# A path that begins with /p/ may hold a signature.
+_PLAIN = re.compile(r"https?://[a-z0-9.-]+(?:/(?!p/)[\w.~!$'()*+,;:@/-]*)?", re.ASCII)
 _WEB = re.compile(r"(https?)://([^/?#]*)([^?#]*)(?:\?([^#]*))?", re.IGNORECASE)
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
-# Signature version 4 of Amazon and of those who took it over.
-_PREFIXES = ("x-amz-", "x-goog-")
-_S3 = frozenset({"awsaccesskeyid", "expires", "signature"})
-_GOOGLE = frozenset({"googleaccessid", "expires", "signature"})
-_CLOUDFRONT = frozenset({"expires", "hash-algorithm", "key-pair-id", "policy", "signature"})
-_AZURE = frozenset({
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
+# Characters that no URL may hold as they are (RFC 3986), but `%`, `[` and `]`.
+_UNESCAPED = re.compile(r"[^\w.~:/?#\[\]@!$&'()*+,;=%-]|[^\x00-\x7f]", re.ASCII)
+_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+
+# By the first parameter that each needs: of sixty signers, few are candidates for a URL.
+_BY_NAME = {
+    name: [signer for signer in SIGNERS if next(iter(signer.needs), None) == name]
+    for name in {next(iter(signer.needs)) for signer in SIGNERS if signer.needs}
+}
+_WITHOUT_NAME = [signer for signer in SIGNERS if not signer.needs]
+
+# The rules of version 0.1, for what earlier ledgers keep a hash of.
+_FORMER_PREFIXES = ("x-amz-", "x-goog-")
+_FORMER_S3 = frozenset({"awsaccesskeyid", "expires", "signature"})
+_FORMER_GOOGLE = frozenset({"googleaccessid", "expires", "signature"})
+_FORMER_CLOUDFRONT = frozenset({"expires", "hash-algorithm", "key-pair-id", "policy", "signature"})
+_FORMER_AZURE = frozenset({
     "saoid", "scid", "sdd", "se", "ses", "si", "sig", "sip", "skdutid", "ske", "skoid", "sks", "skt", "sktid", "skv",
     "sp", "spr", "sr", "srt", "ss", "st", "suoid", "sv",
 })  # fmt: skip
-# Which parameters sign, and beside which others: an ordinary `?sp=1` or `?Expires=never` is none of a signature.
-_SIGNED = (
-    (_S3, _S3),
-    (_GOOGLE, _GOOGLE),
-    (frozenset({"key-pair-id", "signature"}), _CLOUDFRONT),
-    (frozenset({"sig", "sv"}), _AZURE),
-    (frozenset({"sig", "se"}), _AZURE),
-    (frozenset({"sig", "si"}), _AZURE),
+_FORMER = (
+    (_FORMER_S3, _FORMER_S3),
+    (_FORMER_GOOGLE, _FORMER_GOOGLE),
+    (frozenset({"key-pair-id", "signature"}), _FORMER_CLOUDFRONT),
+    (frozenset({"sig", "sv"}), _FORMER_AZURE),
+    (frozenset({"sig", "se"}), _FORMER_AZURE),
+    (frozenset({"sig", "si"}), _FORMER_AZURE),
 )
 
-_SECONDS = re.compile(r"\d{1,11}", re.ASCII)
-# CloudFront's own base64, and the end in the JSON that it wraps.
-_CLOUDFRONT_BASE64 = str.maketrans("-_~", "+=/")
-_POLICY_END = re.compile(rb'"DateLessThan"\s*:\s*\{\s*"AWS:EpochTime"\s*:\s*(\d{1,11})\s*\}')
+
+@attrs.frozen
+class _Parts:
+    """A URL, taken apart and normalized."""
+
+    scheme: str
+    user: str
+    host: str
+    """With its port, unless that is the default one."""
+    path: str
+    query: str
+
+    def url(self, path: str, parameters: Sequence[str]) -> str:
+        """Put a URL together again."""
+        user, query = (f"{self.user}@" if self.user else ""), "&".join(parameters)
+        return f"{self.scheme}://{user}{self.host}{path}" + (f"?{query}" if query else "")
+
+
+def identify(url: str) -> tuple[str, float | None]:
+    """Return the identity of a URL, and the UTC epoch seconds at which its signature expires (None: not known).
+
+    The identity is the URL without what only signs it: two presigned URLs of one object have one identity.
+    Percent-encoding is normalized (RFC 3986), scheme and host are in lower case, international host names in ASCII;
+    password, default port and fragment are left out. The user stays, who may own what the URL stands for. All other
+    parameters stay as they are, in their order. A URL that is neither http nor https is its own identity.
+    """
+    if _PLAIN.fullmatch(url):
+        return url, None
+    parts = _parts(url)
+    if parts is None:
+        return url, None
+    named = [(_name(parameter), parameter) for parameter in parts.query.split("&")]
+    # Of equal names the first counts.
+    values = {name: unquote(parameter.partition("=")[2]) for name, parameter in reversed(named)}
+    path, signers = parts.path, _signers(parts, values)
+    for signer in signers:
+        if signer.in_path is not None and (found := signer.in_path.search(path)):
+            path = path[: found.start()] + path[found.end() :]
+            values |= {name: value for name, value in found.groupdict().items() if value is not None}
+    signing = frozenset[str]().union(*(signer.signs for signer in signers))
+    identity = parts.url(path, [parameter for name, parameter in named if name not in signing])
+    ends = (signer.expiry(values) for signer in signers if signer.expiry is not None)
+    return identity, min((end for end in ends if end is not None), default=None)
 
 
 def url_identity(url: str) -> str:
-    """Give the URL without what only signs it: two presigned URLs of one object have one identity.
+    """Return the URL without what only signs it, see `identify`."""
+    return identify(url)[0]
 
-    Scheme and host are in lower case; password, default port and fragment are left out. The user stays, who may own
-    what the URL stands for. All other parameters stay as they are, in their order. A URL that is neither http nor
-    https is its own identity.
-    """
-    if _SETTLED.fullmatch(url):
-        return url
+
+def url_expires_at(url: str) -> float | None:
+    """Return the UTC epoch seconds at which a presigned URL expires; None if it is not presigned or has no expiry."""
+    return identify(url)[1]
+
+
+def former_identity(url: str) -> str:
+    """Return the identity by the rules of version 0.1: ledgers hold hashes of such identities of erased recordings."""
     found = _WEB.match(url)
     if found is None:
         return url
     scheme, authority, path, query = found.groups("")
     scheme = scheme.lower()
     credentials, _, place = authority.rpartition("@")
-    user = credentials.partition(":")[0]
-    host = (f"{user}@" if user else "") + place.lower().removesuffix(_DEFAULT_PORTS[scheme])
-    kept = "&".join(_unsigned(query.split("&")))
-    return f"{scheme}://{host}{path}?{kept}" if kept else f"{scheme}://{host}{path}"
-
-
-def url_expires_at(url: str) -> float | None:
-    """Give the UTC epoch seconds at which a presigned URL dies; None if it is not presigned, or does not say."""
-    query = url.partition("#")[0].partition("?")[2]
-    if not query:
-        return None
-    said: dict[str, str] = {}
-    for parameter in query.split("&"):
-        name, _, value = parameter.partition("=")
-        said.setdefault(name.lower(), value)
-    return next((end for end in _ends(said) if end is not None), None)
-
-
-def _unsigned(parameters: Sequence[str]) -> list[str]:
-    names = [parameter.partition("=")[0].lower() for parameter in parameters]
-    there = frozenset(names)
-    signing = frozenset[str]().union(*(signed for needed, signed in _SIGNED if needed <= there))
-    return [
+    host = place.lower().removesuffix(_DEFAULT_PORTS[scheme])
+    names = [parameter.partition("=")[0].lower() for parameter in query.split("&")]
+    signing = frozenset[str]().union(*(signed for needed, signed in _FORMER if needed <= frozenset(names)))
+    kept = [
         parameter
-        for parameter, name in zip(parameters, names, strict=True)
-        if name not in signing and not name.startswith(_PREFIXES)
+        for parameter, name in zip(query.split("&"), names, strict=True)
+        if name not in signing and not name.startswith(_FORMER_PREFIXES)
     ]
+    return _Parts(scheme, credentials.partition(":")[0], host, path, query).url(path, kept)
 
 
-def _ends(said: Mapping[str, str]) -> Iterator[float | None]:
-    for prefix in _PREFIXES:
-        yield _lasting(_moment(said.get(f"{prefix}date")), _seconds(said.get(f"{prefix}expires")))
-    if "sig" in said:
-        yield _moment(said.get("se"))
-    if "signature" in said:
-        yield _seconds(said.get("expires"))
-        yield _policy_end(said.get("policy"))
-
-
-def _lasting(begin: float | None, seconds: float | None) -> float | None:
-    return None if begin is None or seconds is None else begin + seconds
-
-
-def _seconds(text: str | None) -> float | None:
-    return float(text) if text is not None and _SECONDS.fullmatch(text) else None
-
-
-def _moment(text: str | None) -> float | None:
-    """Read `20260131T235900Z` as well as `2026-01-31` and `2026-01-31T23:59:00Z`."""
-    if text is None:
+def _parts(url: str) -> _Parts | None:
+    found = _WEB.match(url)
+    if found is None:
         return None
+    scheme, authority, path, query = found.groups("")
+    scheme = scheme.lower()
+    credentials, _, place = authority.rpartition("@")
+    user = credentials.partition(":")[0]
+    return _Parts(scheme, _normal(user), _host(place, _DEFAULT_PORTS[scheme]), _normal(path), _normal(query))
+
+
+def _host(place: str, default_port: str) -> str:
+    host = place.lower().removesuffix(default_port)
+    if host.isascii():
+        return host
+    name, colon, port = unicodedata.normalize("NFC", host).partition(":")
     try:
-        moment = datetime.fromisoformat(unquote(text))
-    except ValueError:
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        encoded = name.encode("idna").decode("ascii")
+        # Python's codec is of 2003, and maps letters (ß to ss) that have been different hosts since 2008.
+        is_exact = encoded.encode("ascii").decode("idna") == name
+    except UnicodeError:
+        return host
+    return f"{encoded}{colon}{port}" if is_exact else host
 
 
-def _policy_end(policy: str | None) -> float | None:
-    if policy is None:
-        return None
-    try:
-        said = base64.b64decode(unquote(policy).translate(_CLOUDFRONT_BASE64))
-    except ValueError:
-        return None
-    found = _POLICY_END.search(said)
-    return float(found[1]) if found else None
+def _normal(text: str) -> str:
+    """Normalize percent-encoding: unreserved characters are decoded, the rest is encoded in upper case."""
+    if "%" in text:
+        text = _ESCAPE.sub(_unescaped, text)
+    return _UNESCAPED.sub(_escaped, text)
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    character = chr(int(found[1], 16))
+    return character if character in _UNRESERVED else found[0].upper()
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return quote(found[0].encode(errors="surrogatepass"), safe="")
+
+
+def _name(parameter: str) -> str:
+    name = parameter.partition("=")[0]
+    return (unquote(name) if "%" in name else name).lower()
+
+
+def _signers(parts: _Parts, values: Mapping[str, str]) -> list[Signer]:
+    host = parts.host.partition(":")[0]
+    candidates = chain(_WITHOUT_NAME, *(_BY_NAME[name] for name in values.keys() & _BY_NAME.keys()))
+    return [signer for signer in candidates if signer.matches(host, parts.path, values)]

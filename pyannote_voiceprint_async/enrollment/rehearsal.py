@@ -60,6 +60,8 @@ class Rehearsal:
     """Rows that are wrong, and would be left out."""
     forgotten: int = 0
     """Rows that were erased, and would be left out."""
+    replaced: int = 0
+    """Rows with another recording than in an earlier list, which was paid."""
     jobs: int = 0
     """Jobs that would be submitted, and paid."""
     uploads: int = 0
@@ -138,6 +140,7 @@ async def _rehearse(
         found,
         invalid=loading.invalid,
         forgotten=loading.forgotten,
+        replaced=loading.replaced,
         notes=tuple(loading.notes),
         problems=tuple(loading.problems),
     )

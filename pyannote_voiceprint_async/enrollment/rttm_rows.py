@@ -8,6 +8,7 @@ from pyannote_voiceprint_async.audio import SpeakerClip, clips_from_rttm
 from pyannote_voiceprint_async.errors import ConfigurationError
 
 from .examine import is_reserved, label_problem, shown_label
+from .names import existing, normal_name
 from .rows import Problem, Row
 
 __all__ = ["rows_from_rttm"]
@@ -43,11 +44,14 @@ def rows_from_rttm(
         ConfigurationError: `labels` names somebody who is not there, or gives two the same label or one that
             identification does not take; or the extra `[audio]` is missing.
     """
-    path, given = Path(audio), dict(labels or {})
+    path, given = existing(Path(audio)), _normal_names(labels or {})
+    if len(given) < len(labels or {}):
+        raise ConfigurationError("labels has a speaker twice, in two Unicode forms of one name. Give one of them.")
     for name, label in given.items():
         if problem := label_problem(label):
             raise ConfigurationError(f"{name} cannot be called {shown_label(label)!r}: {problem}.")
-    clips = clips_from_rttm(rttm, path, file_id=file_id)
+    source = existing(Path(rttm)) if isinstance(rttm, os.PathLike) else rttm
+    clips = clips_from_rttm(source, path, file_id=file_id)
     there = [str(clip.label) for clip in clips]
     if unknown := [name for name in given if name not in there]:
         shown = ", ".join(there[:_NAMES_SHOWN]) + (", …" if len(there) > _NAMES_SHOWN else "")
@@ -55,6 +59,13 @@ def rows_from_rttm(
     labelled = {name: given.get(name) or _label(name, path) for name in there}
     _check_distinct(labelled)
     return [clip if isinstance(clip, Problem) else _row(clip, labelled[clip.label], path) for clip in clips]
+
+
+def _normal_names(labels: Mapping[str, str]) -> dict[str, str]:
+    # A label of another type is refused with its reason later.
+    return {
+        normal_name(name): normal_name(label) if isinstance(label, str) else label for name, label in labels.items()
+    }
 
 
 def _check_distinct(labelled: Mapping[str, str]) -> None:

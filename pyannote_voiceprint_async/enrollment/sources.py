@@ -7,14 +7,19 @@ from glob import glob, has_magic
 from pathlib import Path, PurePath
 from urllib.parse import unquote, urlsplit
 
+import attrs
+
 from pyannote_voiceprint_async.masking import mask_url
 
+from .names import existing, forms_of, normal_name
 from .rows import Problem, Row
 
 __all__ = [
     "JSON_LINES",
     "SUFFIXES",
     "TABLES",
+    "LeftOut",
+    "Sources",
     "distinct_labels",
     "expand",
     "is_manifest",
@@ -25,16 +30,86 @@ __all__ = [
 
 SUFFIXES = (
     ".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".mp4", ".aac", ".webm", ".aiff", ".aif", ".au",
+    ".3g2", ".3ga", ".3gp", ".3gpp", ".aa3", ".ac3", ".act", ".adts", ".aifc", ".amr", ".ape", ".asf", ".avi", ".awb",
+    ".bwf", ".caf", ".dff", ".ds2", ".dsf", ".dss", ".dts", ".dvf", ".eac3", ".ec3", ".f4a", ".f4v", ".flv", ".gsm",
+    ".loas", ".m1a", ".m2a", ".m2ts", ".m4b", ".m4p", ".m4r", ".m4v", ".mka", ".mkv", ".mov", ".mp1", ".mp2", ".mpa",
+    ".mpc", ".mpeg", ".mpg", ".mpga", ".msv", ".mts", ".mxf", ".nist", ".nut", ".oga", ".ogm", ".ogv", ".ogx", ".oma",
+    ".omg", ".qcp", ".qt", ".ra", ".rf64", ".rm", ".sd2", ".shn", ".silk", ".snd", ".sph", ".spx", ".tak", ".tta",
+    ".ulaw", ".vob", ".voc", ".vox", ".w64", ".wave", ".weba", ".wma", ".wmv", ".wv", ".wve", ".xa",
 )  # fmt: skip
-"""What audio is called in a directory. A file that is named itself may be called anything."""
+"""What recordings are called in a directory. A file that is named itself may be called anything."""
 TABLES = (".csv", ".tsv")
 """What a manifest with one line of column names is called."""
 JSON_LINES = (".jsonl", ".ndjson")
 """What a manifest with one JSON object a line is called."""
 
 
-def rows_from_sources(arguments: Iterable[str]) -> Iterator[Row | Problem]:
-    """Give what the arguments stand for, in their order; what is named twice is there once.
+_NAMES_SHOWN = 5
+# A ledger in the folder of its recordings, and what belongs to it.
+_LEDGER = ".ledger"
+
+
+@attrs.define
+class LeftOut:
+    """Files of directories and patterns that are not taken, because their names are not those of recordings."""
+
+    count: int = 0
+    """How many."""
+    names: list[str] = attrs.field(factory=list)
+    """The first few."""
+
+    def add(self, path: Path) -> None:
+        """Count a file."""
+        self.count += 1
+        if len(self.names) < _NAMES_SHOWN:
+            self.names.append("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in os.fspath(path)))
+
+    def __str__(self) -> str:
+        more = ", …" if self.count > len(self.names) else ""
+        return f"{self.count} file{'s'[: self.count != 1]} ({', '.join(self.names)}{more})"
+
+    @property
+    def note(self) -> str:
+        """What is reported with the first recording, before anything is sent."""
+        return f"is listed without {self}, whose names are not those of recordings; to include a file, name it itself"
+
+
+class Sources:
+    """The rows of what is named, see `rows_from_sources`.
+
+    Attributes:
+        left_out: the files that the last iteration did not take.
+    """
+
+    def __init__(self, arguments: Iterable[str]) -> None:
+        self._arguments = tuple(dict.fromkeys(arguments))
+        self.left_out = LeftOut()
+
+    def __repr__(self) -> str:
+        return f"<Sources of {len(self._arguments)} arguments>"
+
+    def __iter__(self) -> Iterator[Row | Problem]:
+        self.left_out = LeftOut()
+        sources: dict[str, Path | str] = {}
+        for argument in self._arguments:
+            for found in expand(argument, self.left_out):
+                if isinstance(found, Problem):
+                    yield found
+                else:
+                    sources.setdefault(same_source(found), found)
+        everything, shared = list(sources.values()), _shared_folder(self._arguments)
+        labels = distinct_labels(everything, lambda source: _long_name(source, shared))
+        notes = (self.left_out.note,) if self.left_out.count else ()
+        for label, source in zip(labels, everything, strict=True):
+            yield Row(label, source, notes=notes)
+            notes = ()
+
+
+def rows_from_sources(arguments: Iterable[str]) -> Sources:
+    """Return the rows of what the arguments name, in their order; what is named twice is there once.
+
+    Files of a directory or pattern whose names are not those of recordings are left out. The first row has a note of
+    them, and `left_out` of the result counts and names them.
 
     The label is the name without suffix. Where two would be called the same, it is the path below the folder that all
     arguments share. All names are held in memory, because the last one may meet the first: long lists are manifests.
@@ -43,32 +118,26 @@ def rows_from_sources(arguments: Iterable[str]) -> Iterator[Row | Problem]:
         arguments: files, directories (searched for audio, with all directories in them), URLs, and patterns such as
             `*.wav` or `voices/**/*.flac` that the shell has not expanded.
     """
-    asked = list(dict.fromkeys(arguments))
-    sources: dict[str, Path | str] = {}
-    for argument in asked:
-        for found in expand(argument):
-            if isinstance(found, Problem):
-                yield found
-            else:
-                sources.setdefault(same_source(found), found)
-    everything, shared = list(sources.values()), _shared_folder(asked)
-    labels = distinct_labels(everything, lambda source: _long_name(source, shared))
-    for label, source in zip(labels, everything, strict=True):
-        yield Row(label, source)
+    return Sources(arguments)
 
 
-def expand(argument: str) -> Iterator[Path | str | Problem]:
-    """Give the files or the URL that an argument stands for. A file that is not there is given all the same."""
-    path = Path(argument)
+def expand(argument: str, left_out: LeftOut) -> Iterator[Path | str | Problem]:
+    """Give the files or the URL that an argument stands for. A file that is not there is given all the same.
+
+    Args:
+        argument: a file, a directory, a pattern or a URL.
+        left_out: counts the files that are not taken.
+    """
+    path = existing(Path(argument))
     if not argument:
         # Python takes it for the current folder, and a shell makes it of a variable that is not set.
         yield Problem("one of the sources is empty; give a file, a directory or a URL")
     elif is_url(argument):
         yield argument
     elif path.is_dir():
-        yield from _directory(path, argument)
+        yield from _directory(path, argument, left_out)
     elif has_magic(argument) and not path.exists():
-        yield from _pattern(argument)
+        yield from _pattern(argument, left_out)
     else:
         yield path
 
@@ -85,7 +154,7 @@ def distinct_labels(sources: Sequence[Path | str], long_name: Callable[[Path | s
         sources: files and URLs.
         long_name: what a source is called whose short name is that of another one, too.
     """
-    short = [_short_name(source) for source in sources]
+    short = [normal_name(_short_name(source)) for source in sources]
     times = Counter(short)
     given = {name for name in short if times[name] == 1}
     for name, source in zip(short, sources, strict=True):
@@ -93,7 +162,7 @@ def distinct_labels(sources: Sequence[Path | str], long_name: Callable[[Path | s
             yield name
             continue
         # Two URLs may differ in nothing but the query, which must not be shown.
-        label = long = long_name(source)
+        label = long = normal_name(long_name(source))
         number = 1
         while label in given:
             number += 1
@@ -112,16 +181,31 @@ def is_manifest(path: str | os.PathLike[str]) -> bool:
     return PurePath(path).suffix.lower() in (*TABLES, *JSON_LINES)
 
 
-def _directory(directory: Path, argument: str) -> Iterator[Path | Problem]:
+def _directory(directory: Path, argument: str, left_out: LeftOut) -> Iterator[Path | Problem]:
     problems: list[Problem] = []
-    found = sorted(_audio_in(directory, problems))
+    there = LeftOut()
+    found = list(_recordings(sorted(_files_in(directory, problems)), left_out, there))
     yield from problems
     if not found and not problems:
-        yield Problem(f"{argument}: has no audio in it ({' '.join(SUFFIXES)})")
+        yield Problem(f"{argument}: has no audio in it{_only(there) or '; give a directory with recordings'}")
     yield from found
 
 
-def _audio_in(directory: Path, problems: list[Problem]) -> Iterator[Path]:
+def _only(there: LeftOut) -> str:
+    return f", only {there}; name the files themselves to have them taken" if there.count else ""
+
+
+def _recordings(files: Iterable[Path], *left_out: LeftOut) -> Iterator[Path]:
+    """Give the recordings among some files, and count the others."""
+    for path in files:
+        if _is_audio(path.name):
+            yield path
+        elif _LEDGER not in path.name:
+            for counted in left_out:
+                counted.add(path)
+
+
+def _files_in(directory: Path, problems: list[Problem]) -> Iterator[Path]:
     def unreadable(exc: OSError) -> None:
         why = (exc.strerror or "cannot be read").lower()
         problems.append(Problem(f"{exc.filename}: {why}; change its permissions"))
@@ -129,18 +213,20 @@ def _audio_in(directory: Path, problems: list[Problem]) -> Iterator[Path]:
     for folder, folders, files in os.walk(directory, onerror=unreadable):
         # Hidden ones are no recordings: macOS leaves a `._voice.wav` beside each `voice.wav` on foreign disks.
         folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (Path(folder, name) for name in files if not name.startswith(".") and _is_audio(name))
+        yield from (Path(folder, name) for name in files if not name.startswith("."))
 
 
-def _pattern(pattern: str) -> Iterator[Path | Problem]:
+def _pattern(pattern: str, left_out: LeftOut) -> Iterator[Path | Problem]:
     """Give the files that match; of any kind only if the pattern says which, as in `*.pcm`."""
     suffix = PurePath(pattern).suffix
     any_kind = bool(suffix) and not has_magic(suffix)
-    matches = glob(pattern, recursive=True)  # noqa: PTH207 - that of Path takes no absolute pattern
-    # `**` gives a file once for each way that leads to it.
-    found = sorted({Path(name) for name in matches if (any_kind or _is_audio(name)) and not Path(name).is_dir()})
+    # That of Path takes no absolute pattern. `**` gives a file once for each way that leads to it.
+    matches = {Path(name) for form in forms_of(pattern) for name in glob(form, recursive=True)}  # noqa: PTH207
+    files, there = sorted(path for path in matches if not path.is_dir()), LeftOut()
+    found = files if any_kind else list(_recordings(files, left_out, there))
     if not found:
-        yield Problem(f"{pattern}: matches no file; look at the folder, and quote the pattern if it has spaces")
+        why = _only(there) or "; look at the folder, and quote the pattern if it has spaces"
+        yield Problem(f"{pattern}: matches no {'audio' if there.count else 'file'}{why}")
     yield from found
 
 
@@ -173,7 +259,7 @@ def _shared_folder(arguments: Iterable[str]) -> str:
 
 def _folder(argument: str) -> str:
     """Give the folder that an argument speaks of: itself, or the one in which its file or its pattern begins."""
-    path = Path(os.path.abspath(argument))  # noqa: PTH100 - `..` must be gone before paths are compared
+    path = existing(Path(os.path.abspath(argument)))  # noqa: PTH100 - `..` must be gone before paths are compared
     if path.is_dir():
         return str(path)
     parents = [parent for parent in path.parents if path.exists() or not has_magic(str(parent))]

@@ -15,6 +15,7 @@ from .events import Report
 from .export import EXPORTED_COUNT, EXPORTED_THROUGH
 from .ledger import open_connection, open_to_read
 from .loading import forgotten_hash
+from .names import forms_of, normal_name
 from .reporting import newest_run, report_of
 
 __all__ = [
@@ -196,17 +197,30 @@ def _taken(path: Path) -> Iterator[sqlite3.Connection]:
 def _forget(connection: sqlite3.Connection, labels: Sequence[str]) -> Forgotten:
     salt = dict(connection.execute("SELECT name, value FROM meta")).get("salt", "")
     erased, unknown, theirs = list[str](), list[str](), set[int]()
-    for label in dict.fromkeys(labels):
-        tombstone = forgotten_hash(salt, label)
-        found = connection.execute("SELECT recording_id FROM labels WHERE label = ?", (label,)).fetchone()
-        if found is None and not connection.execute("SELECT 1 FROM forgotten WHERE hash = ?", (tombstone,)).fetchone():
+    wanted = list(dict.fromkeys(map(normal_name, labels)))
+    stored = _stored_forms(connection, wanted)
+    for label in wanted:
+        tombstones = [(forgotten_hash(salt, form),) for form in forms_of(label)]
+        if label not in stored and not any(
+            connection.execute("SELECT 1 FROM forgotten WHERE hash = ?", one).fetchone() for one in tombstones
+        ):
             unknown.append(label)
             continue
         erased.append(label)
-        theirs.update(found or ())
-        connection.execute("DELETE FROM labels WHERE label = ?", (label,))
-        connection.execute("INSERT OR IGNORE INTO forgotten VALUES (?)", (tombstone,))
+        for form, recording in stored.get(label, ()):
+            theirs.add(recording)
+            connection.execute("DELETE FROM labels WHERE label = ?", (form,))
+        connection.execute("INSERT OR IGNORE INTO forgotten VALUES (?)", tombstones[0])
     return Forgotten(erased, unknown, _erase_recordings(connection, salt, theirs) if erased else 0)
+
+
+def _stored_forms(connection: sqlite3.Connection, wanted: Sequence[str]) -> dict[str, list[tuple[str, int]]]:
+    """Find labels in whatever Unicode form an earlier version stored them, each with its recording."""
+    found: dict[str, list[tuple[str, int]]] = {label: [] for label in wanted}
+    for form, recording in connection.execute("SELECT label, recording_id FROM labels"):
+        if (label := normal_name(form)) in found:
+            found[label].append((form, recording))
+    return {label: forms for label, forms in found.items() if forms}
 
 
 def _erase_recordings(connection: sqlite3.Connection, salt: str, theirs: set[int]) -> int:

@@ -1,7 +1,7 @@
 """Is it audio, and how long? As much as a header tells, without decoding anything.
 
-WAV (RIFF) and FLAC tell their duration, which is checked. Ogg, MP3, MP4/M4A, WebM/Matroska, AIFF and AU are
-known by their first bytes only: they pass whatever their duration.
+WAV (RIFF) and FLAC tell their duration, which is checked. Ogg, MP3, MP4/M4A, WebM/Matroska, AIFF, AU and rarer ones
+are known by their first bytes only: they pass whatever their duration.
 """
 
 import struct
@@ -92,4 +92,9 @@ _MAGIC_ONLY = (
     _starts_with(b"\x1a\x45\xdf\xa3"),
     _is_aiff,
     _starts_with(b".snd"),
+    # CAF, RF64, Wave64, ASF/WMA, AMR, WavPack, AVI, AC-3, MPEG program stream, QuickTime.
+    _starts_with(b"caff", b"RF64", b"riff\x2e\x91\xcf\x11", b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", b"#!AMR", b"wvpk"),
+    _starts_with(b"AVI ", at=8),
+    _starts_with(b"\x0b\x77", b"\x00\x00\x01\xba"),
+    _starts_with(b"moov", b"mdat", b"wide", at=4),
 )

@@ -30,6 +30,24 @@ def test_lines_and_files_are_read_alike(tmp_path):
     assert turns_of(path) == turns_of([LINE]) == turns_of(LINE)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig"])
+def test_files_are_read_in_every_unicode_encoding(tmp_path, encoding):
+    """PowerShell's `>` writes UTF-16."""
+    path = tmp_path / "talk.rttm"
+    path.write_bytes(f"{LINE.replace('anna', 'zoë')}\r\n".encode(encoding))
+    assert turns_of(path) == [Turn("talk", "zoë", 1_250_000, 3_750_000)]
+
+
+def test_names_are_in_one_unicode_form():
+    lines = [LINE.replace("anna", name).replace("talk", name) for name in ("Jos\u00e9", "Jose\u0301")]
+    one, two = turns_of(lines)
+    assert one == two == Turn("Jos\u00e9", "Jos\u00e9", 1_250_000, 3_750_000)
+
+
+def test_the_channel_of_a_turn_is_kept():
+    assert [turn.channel for turn in turns_of([LINE, LINE.replace(" 1 ", " B ")])] == ["1", "B"]
+
+
 @pytest.mark.parametrize(
     ("line", "what"),
     [
@@ -73,6 +91,9 @@ def test_an_rttm_without_turns_is_told(text):
 
 
 def test_files_that_cannot_be_read_are_told(tmp_path, speech):
-    for path, reason in ((tmp_path / "no.rttm", "No such file"), (speech / "allison-en.wav", "not UTF-8")):
+    for path, reason in (
+        (tmp_path / "no.rttm", "No such file"),
+        (speech / "allison-en.wav", "neither UTF-8 nor UTF-16"),
+    ):
         with pytest.raises(MediaError, match=reason):
             turns_of(path)

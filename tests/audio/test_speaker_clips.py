@@ -178,3 +178,38 @@ def test_an_rttm_that_names_another_recording_is_told(talk, name, is_noted):
 def test_of_several_recordings_it_is_that_of_the_same_name_but_for_suffix_and_capitals(talk):
     lines = [line("anna", 0, 5, "Talk.WAV"), line("ben", 0, 5, "board")]
     assert [(clip.label, clip.notes) for clip in clips_from_rttm(lines, talk)] == [("anna", ())]
+
+
+CHANNELS = """\
+SPEAKER talk 1 0 2 <NA> <NA> SPEAKER_00 <NA> <NA>
+SPEAKER talk 2 3 2 <NA> <NA> {name} <NA> <NA>
+SPEAKER other 2 3 2 <NA> <NA> SPEAKER_00 <NA> <NA>
+"""
+
+
+def test_one_name_on_two_channels_is_refused_because_it_may_be_two_people(tmp_path):
+    audio = tmp_path / "talk.wav"
+    audio.write_bytes(wav(speechlike(6)))
+    with pytest.raises(MediaError) as caught:
+        clips_from_rttm(CHANNELS.format(name="SPEAKER_00"), audio)
+    assert "'SPEAKER_00' on the channels 1 and 2" in str(caught.value)
+    assert "SPEAKER_00-1 and SPEAKER_00-2" in str(caught.value)
+    # Other names, and the same name in another recording, are no doubt.
+    found = clips_from_rttm(CHANNELS.format(name="SPEAKER_01"), audio)
+    assert [clip.label for clip in found] == ["SPEAKER_00", "SPEAKER_01"]
+
+
+def test_turns_of_one_name_on_two_channels_are_never_joined():
+    one, two = turns(("a", 0, 2), ("a", 3, 5))
+    with pytest.raises(MediaError, match="two people"):
+        pick([one, two._replace(channel="2")])
+
+
+@pytest.mark.parametrize(("told", "called"), [("Jos\u00e9", "Jose\u0301"), ("Jose\u0301", "Jos\u00e9")])
+def test_a_recording_is_the_rttms_in_either_unicode_form(tmp_path, told, called):
+    audio = tmp_path / f"{called}.wav"
+    audio.write_bytes(wav(speechlike(6)))
+    lines = [f"SPEAKER {name} 1 0 2 <NA> <NA> a <NA> <NA>" for name in (told, "other")]
+    for file_id in (None, called):
+        (clip,) = clips_from_rttm(lines, audio, file_id=file_id)
+        assert (clip.label, clip.notes) == ("a", ())

@@ -105,6 +105,66 @@ def test_recordings_without_a_list_go_through_the_embedded_sandbox(command, spee
     assert "in the sandbox, nothing is paid" in result.stderr
 
 
+def test_files_of_a_folder_that_are_left_out_are_named_and_all_is_not_well(command, speech, tmp_path):
+    folder = tmp_path / "voices"
+    folder.mkdir()
+    for name in ("a.wav", "b.notes"):
+        (folder / name).write_bytes((speech / "june-fr.wav").read_bytes())
+    arguments = ("enroll", "--sandbox", folder, "--ledger", tmp_path / "v.ledger")
+    said = f"Left out, because their names are not those of recordings: 1 file ({folder}/b.notes)."
+    rehearsed = command(*arguments, "--dry-run")
+    assert said in rehearsed.stdout
+    result = command(*arguments)
+    assert (result.returncode, rehearsed.returncode) == (0, 0), result.stderr
+    assert said in result.stderr
+    assert "\n1 of 1 row with a voiceprint.\n" in result.stderr
+    (folder / "b.notes").unlink()
+    assert "\nAll well: 1 of 1 row with a voiceprint.\n" in command(*arguments).stderr
+
+
+def test_a_url_signed_anew_in_an_unknown_way_is_paid_only_when_that_is_said(command, quick_sandbox, write_list):
+    def enroll(ticket, *options):
+        listed = write_list([("Ada", f"https://e.com/ada.wav?ticket={ticket}")])
+        return command("enroll", listed, *options, environment=quick_sandbox.environment)
+
+    assert enroll("one").returncode == 0
+    for options in ((), ("--dry-run",)):
+        refused = enroll("two-secret", *options)
+        assert refused.returncode == 2
+        assert (
+            "(Ada): the label is already paid, and its URL differs from the paid one only in its query"
+            in refused.stderr
+        )
+        assert "secret" not in refused.stderr
+    assert quick_sandbox.state()["jobs"] == 1
+    rehearsed = enroll("two-secret", "--dry-run", "--replace")
+    assert "To be submitted: 1 job" in rehearsed.stdout
+    assert "which was paid: 1." in rehearsed.stdout
+    assert enroll("two-secret", "--replace").returncode == 0
+    assert enroll("two-secret").returncode == 0
+
+
+def test_a_workbook_that_is_called_like_a_list_is_told(invoke, tmp_path):
+    path = tmp_path / "speakers.csv"
+    path.write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504))
+    result = invoke("enroll", "--sandbox", path, "--dry-run")
+    assert result.exit_code == 2
+    assert "speakers.csv is an Excel workbook" in result.stderr
+
+
+@pytest.mark.parametrize("names", [("Jos\u00e9", "Jose\u0301"), ("Jose\u0301", "Jos\u00e9")])
+def test_a_list_has_one_ledger_in_whatever_unicode_form_it_is_named(
+    command, quick_sandbox, write_list, tmp_path, names
+):
+    written, typed = names
+    write_list([("Ada", url(1))], f"{written}.csv")
+    for name in names:
+        result = command("enroll", tmp_path / f"{name}.csv", environment=quick_sandbox.environment)
+        assert result.returncode == 0, result.stderr
+    assert "0 by this run" in result.stderr
+    assert f"{typed}.ledger" not in {path.name for path in tmp_path.iterdir()}
+
+
 def test_more_columns_and_other_names_of_columns(command, quick_sandbox, write_list, tmp_path):
     speakers = tmp_path / "people.csv"
     speakers.write_text(f"who,where,team\nAda,{url(1)},red\n")

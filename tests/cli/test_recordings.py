@@ -108,6 +108,22 @@ def test_speakers_are_called_as_they_are_told_to_be(invoke, meeting):
     assert {row["source"] for row in table(result.stdout)} == {"audio/meeting.wav"}
 
 
+def test_a_list_on_stdout_is_utf_8_whatever_the_terminal_is(command, meeting):
+    """`enroll` reads nothing else."""
+    (meeting / "meeting.rttm").write_text(RTTM.replace("SPEAKER_01", "Zo\u00eb").replace("SPEAKER_00", "王芳"))
+    arguments = ("manifest", "from-rttm", meeting / "meeting.rttm", "--audio", meeting / "audio" / "meeting.wav")
+    result = command(*arguments, environment={"PYTHONIOENCODING": "cp1252:strict"}, encoding="utf-8")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert [row["label"] for row in table(result.stdout)] == ["王芳", "Zo\u00eb"]
+
+
+def test_files_of_a_folder_that_are_not_inspected_are_named(invoke, meeting):
+    (meeting / "audio" / "notes.txt").touch()
+    result = invoke("inspect", "audio")
+    assert result.exit_code == 0
+    assert result.stderr.splitlines()[1:] == ["Left out: 1 file (audio/notes.txt). To inspect a file, name it itself."]
+
+
 def test_an_rttm_of_another_recording_is_told_once_and_can_be_confirmed(invoke, meeting):
     (meeting / "meeting.rttm").write_text(RTTM.replace(" meeting ", " board-2023 "))
     result = from_rttm(invoke, "--out", "s.csv")

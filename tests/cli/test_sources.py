@@ -135,3 +135,10 @@ def test_that_files_cannot_be_looked_at_is_told_once(tmp_path):
         (tmp_path / f"{name}.wav").write_bytes(wav(speechlike(2)))
     found = find_recordings(["media://k", str(tmp_path)], Preflight(looks=False, is_blind=True))
     assert [recording.notes for recording in found] == [(), (BLIND,), ()]
+
+
+def test_files_that_are_left_out_are_told_with_the_first_recording(audio):
+    audio("d/a.wav", "d/b.wav", "d/c.txt")
+    first, second = find_recordings(["d"])
+    assert "1 file (d/c.txt)" in first.notes[0]
+    assert second.notes == ()

@@ -319,3 +319,19 @@ def test_what_is_wrong_with_a_url(url, problem):
 def test_a_file_that_is_only_uploaded_may_have_any_size():
     assert file_problem(Path("large.wav")) is None
     assert file_problem(Path("large.wav"), largest=2**20) == "has 100 MiB; a voiceprint takes at most 1 MiB"
+
+
+NFC, NFD = "Jos\u00e9", "Jose\u0301"
+
+
+@pytest.mark.parametrize(("stored", "given"), [(NFC, NFD), (NFD, NFC)])
+def test_a_file_is_found_in_either_unicode_form(stored, given):
+    Path(f"{stored}.wav").write_bytes(b"RIFF")
+    found = look(source=Path(f"{given}.wav"))
+    assert (found.source, found.row.source) == (str(Path(f"{stored}.wav").absolute()), Path(f"{stored}.wav"))
+
+
+def test_a_label_is_in_nfc_and_measured_so():
+    assert look(label=f" {NFD} ").row.label == NFC
+    assert isinstance(look(label="e\u0301" * 100), Examined)
+    assert shown_label(NFD) == NFC

@@ -153,6 +153,95 @@ async def test_what_was_forgotten_is_not_enrolled_again(ledger):
     assert (await labels(ledger), one.forgotten) == (["person 3"], 3)
 
 
+TICKET = "https://example.com/voices/a.wav?ticket={}"
+
+
+@pytest.mark.parametrize(
+    ("paid", "listed"),
+    [
+        (TICKET.format(1), TICKET.format(2)),
+        (TICKET.format(1), TICKET.format(1) + "&more=1"),
+        (TICKET.partition("?")[0], TICKET.format(1)),
+        (TICKET.format(1), TICKET.partition("?")[0]),
+    ],
+)
+@pytest.mark.parametrize("state", ["succeeded", "submitted", "submitting", "uncertain", "expired"])
+async def test_a_paid_label_with_another_query_is_wrong_before_anything_is_sent(ledger, paid, listed, state):
+    """It was probably signed anew, by a signer that is not known."""
+    await load(ledger, [Row("Ada", paid), a(1)])
+    await write(ledger, "UPDATE recordings SET state = ?", state)
+    with pytest.raises(ManifestError) as caught:
+        await load(ledger, [Row("Ada", listed, line=2), a(1)])
+    (problem,) = caught.value.problems
+    assert str(problem).startswith(
+        "line 2 (Ada): the label is already paid, and its URL differs from the paid one only"
+    )
+    assert "--replace" in str(problem)
+    one = await load(ledger, [Row("Ada", listed), a(1)], skip_invalid=True)
+    assert (one.invalid, await ask(ledger, "SELECT count(*) FROM recordings")) == (1, [(2,)])
+
+
+async def test_another_query_is_paid_where_that_is_said(ledger):
+    await load(ledger, [Row("Ada", TICKET.format(1))])
+    await write(ledger, "UPDATE recordings SET state = 'succeeded'")
+    one = await load(ledger, [Row("Ada", TICKET.format(2))], replace=True)
+    assert (one.replaced, await ask(ledger, "SELECT id, state FROM recordings ORDER BY id")) == (
+        1,
+        [(1, "succeeded"), (2, "pending")],
+    )
+    await write(ledger, "UPDATE recordings SET state = 'succeeded'")
+    # Both are paid now: nothing would be billed.
+    assert (await load(ledger, [Row("Ada", TICKET.format(2))])).replaced == 0
+    assert (await load(ledger, [Row("Ada", TICKET.format(1))])).replaced == 1
+
+
+@pytest.mark.parametrize("state", ["pending", "failed"])
+async def test_an_unpaid_label_may_have_another_query(ledger, state):
+    await load(ledger, [Row("Ada", TICKET.format(1))])
+    await write(ledger, "UPDATE recordings SET state = ?", state)
+    await load(ledger, [Row("Ada", TICKET.format(2))])
+    assert await labels(ledger) == ["Ada"]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        Row("Bea", TICKET.format(2)),
+        Row("Ada", "https://example.com/voices/b.wav?ticket=1"),
+        Row("Ada", TICKET.format(2), "precision-3"),
+    ],
+)
+async def test_another_label_another_path_and_another_model_are_no_new_signature(ledger, row):
+    await load(ledger, [Row("Ada", TICKET.format(1))])
+    await write(ledger, "UPDATE recordings SET state = 'succeeded'")
+    await load(ledger, [row])
+    assert await ask(ledger, "SELECT count(*) FROM recordings") == [(2,)]
+
+
+NFC, NFD = "Jos\u00e9", "Jose\u0301"
+
+
+@pytest.mark.parametrize("other", [Row(NFD, url(2), line=9), Problem("is no CSV", NFD, 9)])
+async def test_one_name_in_two_unicode_forms_is_there_twice(ledger, other):
+    with pytest.raises(ManifestError) as caught:
+        await load(ledger, [Row(NFC, url(1), line=2), other])
+    assert any("the label is there twice (line 2)" in str(problem) for problem in caught.value.problems)
+
+
+async def test_a_label_in_another_unicode_form_is_the_same_row(ledger):
+    for label in (NFD, NFC):
+        await load(ledger, [Row(label, url(1))])
+        await write(ledger, "UPDATE recordings SET state = 'succeeded'")
+    assert (await labels(ledger), await ask(ledger, "SELECT count(*) FROM recordings")) == ([NFC], [(1,)])
+
+
+async def test_failed_rows_are_tried_again_by_a_text_in_either_unicode_form(ledger):
+    await load(ledger, [a(1)])
+    await write(ledger, "UPDATE recordings SET state = 'failed', error = ?", f"{NFD}.wav is damaged")
+    await load(ledger, [a(1)], retry_failed=f"{NFC}.WAV")
+    assert await ask(ledger, "SELECT state FROM recordings") == [("pending",)]
+
+
 async def test_a_list_that_breaks_off_leaves_the_ledger_as_it_was(ledger):
     def rows():
         yield a(1)

@@ -70,6 +70,8 @@ def shape(found):
         ("speakers.tsv", PLAIN.replace(",", "\t")),
         ("speakers.txt", PLAIN.replace(",", "\t").encode("utf-16")),
         ("speakers.csv", (f"\ufeff{PLAIN}").encode("utf-16-be")),
+        ("speakers.csv", PLAIN.encode("utf-16-be")),
+        ("speakers.csv", PLAIN.encode("utf-16-le")),
         ("speakers", PLAIN),
         ("speakers.csv", PLAIN.replace("label,source", ' LABEL ,"Source"')),
         ("speakers.csv", f'label,source\n" Anna ","{ANNA} "\nBo, {BO}\n'),
@@ -209,11 +211,11 @@ def test_a_table_without_names_is_told_so_and_shows_no_signature(refusal, line):
         ("label,label,source\n", "the column 'label' more than once"),
         ('label,"source\nA,b\n', "look for a quotation mark"),
         (b"l\xe4bel,source\n", "is not UTF-8"),
-        (PLAIN.encode("utf-16-le"), "NUL characters; save the file as UTF-8"),
+        (PLAIN.encode("utf-32"), "NUL characters; save the file as UTF-8"),
         (PLAIN.encode("utf-16") + b"\x00", "damaged UTF-16"),
         (PLAIN.encode("utf-16")[:-8] + b"\x00\xd8\x00\xd8", "damaged UTF-16"),
         ("label,source," + "x" * MIB, "characters long"),
-        (b"RIFF\x24\x00\x00\x00WAVEfmt ", "NUL characters"),
+        (b"RIFF\x24\x00\x00\x00WAVEfmt ", "speakers.csv is a recording"),
     ],
 )
 def test_tables_that_cannot_be_used_at_all(refusal, content, said):

@@ -55,6 +55,21 @@ async def test_it_foresees_what_a_run_then_does(world):
     assert not found.is_complete
 
 
+async def test_a_new_signature_is_told_as_a_run_would_tell_it(world):
+    """A known signer's costs nothing, an unknown one's is refused, and paying for it must be said."""
+    known = "https://p.supabase.co/storage/v1/object/sign/a.wav?token={}"
+    unknown = "https://example.com/a.wav?ticket={}"
+    await world.enroll([Row("Ada", known.format(1)), Row("Bea", unknown.format(1))])
+    assert await foresee(world, [Row("Ada", known.format(2))]) == Rehearsal(rows=1, succeeded=1)
+    for run in (foresee, type(world).enroll):
+        with pytest.raises(ManifestError, match="only in its query"):
+            await run(world, [Row("Bea", unknown.format(2))])
+    found = await foresee(world, [Row("Bea", unknown.format(2))], replace=True)
+    assert found == Rehearsal(rows=1, jobs=1, replaced=1)
+    report = await world.enroll([Row("Bea", unknown.format(2))], replace=True)
+    assert (report.jobs, report.replaced) == (1, 1)
+
+
 async def test_whether_each_row_would_have_its_voiceprint(world):
     assert (await foresee(world, people(2))).is_complete
     assert not (await foresee(world, people(2), max_jobs=1)).is_complete

@@ -129,11 +129,61 @@ def test_problems_do_not_end_what_is_good(audio):
     audio("a.wav")
     Path("quiet").mkdir()
     assert problems("quiet", "*.mp3", "", "a.wav") == [
-        f"quiet: has no audio in it ({' '.join(SUFFIXES)})",
+        "quiet: has no audio in it; give a directory with recordings",
         "*.mp3: matches no file; look at the folder, and quote the pattern if it has spaces",
         "one of the sources is empty; give a file, a directory or a URL",
     ]
     assert list(rows_from_sources(["quiet", "a.wav"]))[1:] == [Row("a", Path("a.wav"))]
+
+
+def test_files_that_are_left_out_are_counted_and_named(audio):
+    """But hidden ones, and a ledger that lies beside its recordings."""
+    audio(
+        "d/a.wav", "d/b.wav", "d/list.csv", "d/.DS_Store", "d/voiceprints.ledger", "d/voiceprints.ledger-wal", "d/x\x1b"
+    )
+    audio(*(f"d/e/{number}.txt" for number in range(5)))
+    rows = rows_from_sources(["d"])
+    first, second = rows
+    assert (rows.left_out.count, rows.left_out.names) == (
+        7, ["d/e/0.txt", "d/e/1.txt", "d/e/2.txt", "d/e/3.txt", "d/e/4.txt"]
+    )  # fmt: skip
+    (note,) = first.notes
+    assert note.startswith(
+        "is listed without 7 files (d/e/0.txt, d/e/1.txt, d/e/2.txt, d/e/3.txt, d/e/4.txt, …), whose"
+    )
+    assert second.notes == ()
+    assert list(rows) == [first, second]
+    assert rows.left_out.count == 7
+
+
+def test_patterns_leave_files_out_too_but_not_those_that_they_name(audio):
+    audio("d/a.wav", "d/b.pcm")
+    for pattern, left_out in (("d/*", ["d/b.pcm"]), ("d/*.pcm", []), ("d/b.pcm", []), ("d/*.wav", [])):
+        rows = rows_from_sources([pattern])
+        assert len(list(rows)) == 1
+        assert rows.left_out.names == left_out
+
+
+def test_a_folder_of_other_files_is_told_with_their_names(audio):
+    audio("d/x\x1b[31m.raw", "d/b.txt")
+    said = "only 2 files (d/b.txt, d/x\ufffd[31m.raw); name the files themselves to have them taken"
+    assert problems("d", "d/*") == [f"d: has no audio in it, {said}", f"d/*: matches no audio, {said}"]
+
+
+NFC, NFD = "Jos\u00e9", "Jose\u0301"
+
+
+@pytest.mark.parametrize("given", [f"{NFC}.wav", f"{NFC}*.wav", NFC])
+def test_files_folders_and_patterns_are_found_in_either_unicode_form(audio, given):
+    audio(f"{NFD}.wav", f"{NFD}/{NFD} 2.wav")
+    (row,) = rows_from_sources([given])
+    assert row.source.exists()
+    assert row.label in (NFC, f"{NFC} 2")
+
+
+def test_labels_are_distinct_in_unicode_too():
+    found = list(distinct_labels([Path(f"{NFC}.wav"), Path(f"{NFD}.wav")], str))
+    assert found == [f"{NFC}.wav", f"{NFC}.wav (2)"]
 
 
 def test_a_file_that_is_not_there_is_a_row_which_the_examination_refuses(audio):

@@ -48,6 +48,27 @@ async def test_a_later_run_enrolls_the_person_not_again(world, speech, tmp_path)
     assert world.states().keys() == {"person 0", "person 1"}
 
 
+NFC, NFD = "Jos\u00e9", "Jose\u0301"
+
+
+@pytest.mark.parametrize(("listed", "forgotten", "again"), [(NFC, NFD, NFD), (NFD, NFC, NFC), (NFC, NFC, NFD)])
+async def test_a_name_is_forgotten_in_every_unicode_form(world, listed, forgotten, again):
+    await world.enroll([Row(listed, url(1)), *people(1)])
+    assert (await to_thread(forget, world.path, [forgotten])).labels == [NFC]
+    report = await world.enroll([Row(again, url(2)), *people(1)])
+    assert (report.forgotten, report.jobs) == (1, 0)
+    assert (await to_thread(forget, world.path, [again])).unknown == []
+
+
+async def test_forms_that_an_earlier_version_kept_apart_are_forgotten_together(world):
+    await world.enroll(people(3))
+    for form, label in ((NFC, "person 0"), (NFD, "person 1")):
+        world.ask("UPDATE labels SET label = ? WHERE label = ?", form, label)
+    forgotten = await to_thread(forget, world.path, [NFD, NFC])
+    assert (forgotten.labels, forgotten.recordings) == ([NFC], 2)
+    assert world.states().keys() == {"person 2"}
+
+
 async def test_job_ids_stay_without_a_person(world):
     await world.enroll(people(2))
     await to_thread(forget, world.path, ["person 0"])

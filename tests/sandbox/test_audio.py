@@ -76,6 +76,15 @@ def test_flac(data, expected):
         b"FORM\0\0\0\0AIFF",
         b"FORM\0\0\0\0AIFC",
         b".snd\0\0\0\x20",
+        b"caff\0\1\0\0",
+        b"RF64\xff\xff\xff\xffWAVE",
+        b"riff\x2e\x91\xcf\x11",
+        b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",
+        b"#!AMR\n",
+        b"wvpk",
+        b"RIFF\0\0\0\0AVI LIST",
+        b"\x0b\x77",
+        b"\0\0\0\x08wide",
     ],
 )
 def test_other_containers_are_known_by_their_first_bytes(head):
