@@ -11,7 +11,9 @@ from pyannote_voiceprint_async import (
     AuthenticationError,
     ClientClosedError,
     InvalidRequestError,
+    JobCreated,
     JobFailedError,
+    JobStatus,
     JobTimeoutError,
     MediaError,
     Polling,
@@ -427,6 +429,23 @@ async def test_no_new_item_starts_while_max_concurrency_results_wait_unread(star
     assert (len(read), results.work.running) == (started, set())
     rest = [one async for one in results]
     assert (len(rest), len(sandbox.accepted)) == (299, 300)
+
+
+async def test_items_that_are_submitted_at_once_start_no_faster_than_results_are_read():
+    """The bound on unread results holds where far more items may wait for their jobs."""
+    read = []
+
+    async def run(item):
+        await item.before_send()
+        item.submitted(JobCreated("job", JobStatus.CREATED))
+
+    items = (number for number in range(1000) if not read.append(number))
+    results = Results(items, run, lambda item, value, error: item.index, ahead=4, waiting=500)
+    for taken in range(1, 20):
+        await anext(results)
+        await settle(200)
+        assert len(read) <= taken + 2 * 4
+    await results.aclose()
 
 
 @pytest.mark.parametrize("cancellations", [1, 2, 3])
