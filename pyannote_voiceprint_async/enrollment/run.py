@@ -430,7 +430,7 @@ class Enrollment:
         until, given_up_at = self._clock.time() + OUTPUT_LIFETIME, float("inf")
         while True:
             try:
-                return await self._client._wait(job_id, until)
+                return await self._client._wait_for_voiceprint(job_id, until)
             except JobExpiredError:
                 accepted_at = await self._ledger.accepted_at(job_id)
                 now = self._client._transport.server_time()[0]

@@ -151,7 +151,7 @@ class Settling:
         for number, job_id in verdict.adoptable.items():
             task = await self._ledger.task(number)
             try:
-                job = await self._client._wait(job_id, self._client._clock.time() + _PATIENCE_TO_ADOPT)
+                job = await self._client._wait_for_voiceprint(job_id, self._client._clock.time() + _PATIENCE_TO_ADOPT)
             except JobError:
                 continue  # no voiceprint: of another kind, or failed
             created_at = job.created_at.timestamp() if job.created_at else self._client._transport.server_time()[0]
