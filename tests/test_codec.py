@@ -134,7 +134,7 @@ def test_a_request_arrives_as_it_was_meant(url, model, webhook, status_only):
             JobPage((JobSummary("1", JobStatus.CREATED, extra={"new": 1}),), "n"),
         ),
         (JobPage, {"items": [LISTED]}, JobPage((DIARIZED,))),
-        (JobPage, {"items": [dict.fromkeys(LISTED, {}) | {"id": "1", "status": "failed"}]}, JobPage((FAILED,))),
+        (JobPage, {"items": [dict.fromkeys(LISTED, False) | {"id": "1", "status": "failed"}]}, JobPage((FAILED,))),
         (JobPage, {"items": [{"id": "1", "status": "failed", "quantity": True}]}, JobPage((FAILED,))),
         (JobPage, {"items": [None, 5, "x", {}, {"id": ""}, {"id": "1", "status": "failed"}]}, JobPage((FAILED,))),
         (JobPage, {"items": [{"id": 5, "status": "failed"}, {"id": "1", "status": "failed"}]}, JobPage((FAILED,))),

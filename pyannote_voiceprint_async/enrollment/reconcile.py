@@ -9,13 +9,12 @@ was accepted. The windows are widened by that difference; where no job of ours s
 plausible, so that the submission is held. A job of another type or model than the submission's is not its.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Self
 
 import attrs
-
-from pyannote_voiceprint_async.models import Model
 
 from .ledger import Unresolved
 
@@ -31,7 +30,8 @@ _UNMEASURED = 15 * 3600.0
 """How far clocks may be apart where nothing shows it: a time without its zone (up to 14 hours), and an hour of skew."""
 _OTHER_TYPES = frozenset({"diarize", "diarization", "identify", "identification"})
 """Types of jobs that are not voiceprints, where no listed job of ours shows what the list calls those."""
-_MODELS = frozenset(str(model) for model in Model)
+_MODEL = re.compile(r"precision-\d+")
+"""The API's own names of models: two different ones are two models."""
 
 
 class UnknownJob(NamedTuple):
@@ -208,7 +208,7 @@ class _Spelling:
             return True
         if model in self.models:
             return listed in self.models[model]
-        return listed == model or not {listed, model} <= _MODELS
+        return listed == model or not (_MODEL.fullmatch(listed) and _MODEL.fullmatch(model))
 
 
 def _is_seen(window: Window, listed_since: float | None, now: float) -> bool:
