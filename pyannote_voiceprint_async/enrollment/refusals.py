@@ -1,6 +1,7 @@
 """Whose fault it is when a submission is refused: the row's, or the API's and the way to it. A pure decision."""
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from enum import Enum
 
 import attrs
@@ -64,9 +65,9 @@ class Refusals:
         """Return how many rows have had this refusal since the last acceptance."""
         return sum(one == kind for one in self._streak.values())
 
-    def others(self, active: int) -> bool:
+    def others(self, active: AbstractSet[int]) -> bool:
         """Return whether any of the rows that are under way was not refused since the last acceptance."""
-        return active > len(self._streak)
+        return not active <= self._streak.keys()
 
     def refuse(self, row: int, kind: object, *, others: bool, is_final: bool = False) -> Blame:
         """Decide about a refusal.

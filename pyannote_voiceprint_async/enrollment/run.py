@@ -480,6 +480,8 @@ class Enrollment:
         await self._stream.put(*events)
 
     def _on_gate(self, reason: str | None, seconds: float) -> None:
+        if self._error is not None:
+            return  # it ends: a pause more or less means nothing any more
         if reason is None:
             self._resume()
         else:

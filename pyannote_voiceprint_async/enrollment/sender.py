@@ -114,7 +114,7 @@ class Sender:
         """Refusals that name no fault of the row."""
         self._timeline = timeline
         self._more_to_come = more_to_come
-        self._active = 0
+        self._active: set[int] = set()
         self._checking = asyncio.Lock()
         self._key_checked_at = float("-inf")
         self._is_key_refused = False
@@ -134,7 +134,7 @@ class Sender:
         Raises:
             VoiceprintError: see `meaning`; never `Meaning.PAUSE`.
         """
-        self._active += 1
+        self._active.add(task.id)
         try:
             while (job := await self._try(item, task)) is None:
                 # After a refusal other rows go first: whether they are accepted shows whose fault it was.
@@ -142,7 +142,7 @@ class Sender:
                     await self._client._waits.sleep(delay)
             return job
         finally:
-            self._active -= 1
+            self._active.discard(task.id)
 
     async def _try(self, item: Item, task: Task) -> JobCreated | None:
         """Try to submit a row once; None means that it is to be tried again."""

@@ -71,6 +71,16 @@ def test_a_refused_row_is_held_back_for_longer_each_time_up_to_a_minute(clock):
     assert delays == [1, 2, 4, 8, 16, 32, 60, 60, 60]
 
 
+def test_others_are_rows_that_were_not_refused_since_the_last_acceptance(clock):
+    refusals = Refusals(clock.time)
+    judged(refusals, "1a 2a", others=True)
+    assert not refusals.others({1, 2})
+    assert not refusals.others({2})
+    assert refusals.others({2, 3})
+    refusals.accept(3)
+    assert refusals.others({1, 2})
+
+
 @given(st.lists(st.one_of(st.none(), st.tuples(st.integers(0, 7), st.sampled_from("ab"))), max_size=60), st.booleans())
 def test_no_row_is_blamed_before_anything_was_accepted(steps, others):
     refusals, accepted = Refusals(lambda: 0.0), 0
