@@ -55,7 +55,7 @@ from .settings import Polling, RateLimits, RetryPolicy, Timeouts
 from .throttle import Throttle
 from .transport import Transport
 from .waits import Waits
-from .watcher import Watcher
+from .watcher import Watcher, with_voiceprint
 from .wire import Wire
 
 __all__ = ["AsyncVoiceprintClient"]
@@ -264,13 +264,18 @@ class AsyncVoiceprintClient:
         return self._start(Results(items, run, result, ahead=ahead, waiting=ahead, on_left=self._keep_left))
 
     async def wait(self, job: str | JobCreated, *, timeout: float | None = 900.0) -> VoiceprintJob:  # noqa: ASYNC109 - it is the job's time, and never cancels a request
-        """Wait for a job, of this program or another one.
+        """Wait for a job of any kind, of this program or another one, until it has succeeded.
 
         Args:
             job: its id, or what `submit` gave.
             timeout: seconds; None waits as long as an output can exist.
 
+        Returns:
+            The job. Outputs of other kinds of jobs than voiceprints are in `output.extra`.
+
         Raises:
+            AuthenticationError, PermissionDeniedError: the key may not read jobs any more. This ends all waits of the
+                client; the jobs go on.
             JobFailedError: it failed; `message` says why.
             JobCanceledError: it was canceled.
             JobExpiredError: there is no such job, or its output is gone.
@@ -492,7 +497,7 @@ class AsyncVoiceprintClient:
         )
         try:
             await on_submitted(job)
-            done = await self._wait(job.job_id, self._until(timeout) if until is None else until)
+            done = await self._wait_for_voiceprint(job.job_id, self._until(timeout) if until is None else until)
         except Exception as error:
             if getattr(error, "job_id", None) is None:
                 self._transport.abandon(job)
@@ -560,6 +565,9 @@ class AsyncVoiceprintClient:
     async def _wait(self, job_id: str, until: float) -> VoiceprintJob:
         grace = self._expecting.get(job_id, 0.0) - self._clock.time()
         return await self._watcher.wait(job_id, until, grace=max(0.0, grace))
+
+    async def _wait_for_voiceprint(self, job_id: str, until: float) -> VoiceprintJob:
+        return with_voiceprint(await self._wait(job_id, until))
 
     def _until(self, timeout: float | None) -> float:
         seconds = OUTPUT_LIFETIME if timeout is None else timeout

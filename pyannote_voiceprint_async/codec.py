@@ -138,6 +138,10 @@ def _status(raw: Any) -> JobStatus | None:
     return (_STATUSES.get(raw) or JobStatus(raw)) if isinstance(raw, str) and raw else None
 
 
+def _number(raw: Any) -> int | float | None:
+    return raw if isinstance(raw, int | float) and not isinstance(raw, bool) else None
+
+
 def _output(raw: Any) -> VoiceprintOutput | None:
     return _converter().structure(raw, VoiceprintOutput) if isinstance(raw, dict) else None
 
@@ -161,6 +165,7 @@ _READERS: dict[Any, Callable[[Any], Any]] = {
     str: _text,
     str | None: _text,
     datetime | None: _time,
+    int | float | None: _number,
     JobStatus: _status,
     VoiceprintOutput | None: _output,
     tuple[JobSummary, ...]: _summaries,

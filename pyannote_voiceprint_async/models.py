@@ -149,6 +149,11 @@ class VoiceprintJob:
         """The voiceprint, or None where there is none (yet, or any more)."""
         return self.output.voiceprint if self.output else None
 
+    @property
+    def has_result(self) -> bool:
+        """Whether its output holds a result of any kind: a voiceprint, or in `extra` what other kinds of jobs make."""
+        return self.output is not None and bool(self.output.voiceprint or self.output.extra)
+
 
 @attrs.frozen
 class JobSummary:
@@ -160,6 +165,18 @@ class JobSummary:
     """Where it stands; `unknown` where the page does not say."""
     created_at: datetime | None = None
     """When it was accepted (UTC)."""
+    completed_at: datetime | None = None
+    """When it ended (UTC). This field and all below are None where the page does not have them."""
+    type: str | None = None
+    """What kind of job it is, as the API spells it (`voiceprint`, `identify`, `diarize` …)."""
+    model: str | None = None
+    """The model that it uses."""
+    source: str | None = attrs.field(default=None, repr=_masked)
+    """The API's `source`, as it came; its meaning is not documented."""
+    reason: str | None = attrs.field(default=None, repr=_masked)
+    """Why it failed or was canceled."""
+    quantity: int | float | None = None
+    """The API's `quantity`, as it came; its meaning is not documented."""
     extra: Mapping[str, Any] = _extra()
     """Fields that this version does not know, as they came."""
 

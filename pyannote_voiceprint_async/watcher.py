@@ -17,12 +17,15 @@ from .clock import Clock
 from .endpoints import LIST_JOBS, LONGEST_PAGE, OUTPUT_LIFETIME
 from .errors import (
     AccountError,
+    AuthenticationError,
     ClientClosedError,
     JobCanceledError,
+    JobError,
     JobExpiredError,
     JobFailedError,
     JobTimeoutError,
     NotFoundError,
+    PermissionDeniedError,
     VoiceprintError,
 )
 from .masking import mask_text
@@ -31,7 +34,7 @@ from .settings import Polling
 from .transport import Transport
 from .waits import Waits, wake
 
-__all__ = ["Watcher", "outcome"]
+__all__ = ["Watcher", "outcome", "with_voiceprint"]
 
 log = logging.getLogger("pyannote_voiceprint_async")
 
@@ -46,6 +49,10 @@ _READS_AT_ONCE = 32
 _REST_FOR_A_PAGE = 2.0
 # A new job may not be known everywhere at once.
 _BELIEVED_NOT_FOUND = 2
+# The output of a job that has just succeeded may follow its status, for at most so many seconds.
+_OUTPUT_FOLLOWS = 60.0
+# The key was revoked, or lost a right: polling the other jobs would repeat the same refusal once for each of them.
+_ENDS_ALL = (AuthenticationError, PermissionDeniedError)
 _MOST_EARLY, _EARLY_FOR = 1000, 60.0
 _KNOWN_DURATIONS, _FAR_BEYOND, _LONG = 100, 10.0, 60.0
 
@@ -68,6 +75,8 @@ class Watched:
     job: VoiceprintJob | None = None
     """The answer, once it is there."""
     not_found: int = 0
+    succeeded_at: float | None = None
+    """When it was first seen to have succeeded without an output."""
     warned: bool = False
 
 
@@ -95,7 +104,7 @@ class Watcher:
         return len(self._watched)
 
     async def wait(self, job_id: str, until: float, *, grace: float = 0.0) -> VoiceprintJob:
-        """Wait for a job that has a voiceprint.
+        """Wait for a job of any kind, until it has succeeded.
 
         Args:
             job_id: the job.
@@ -103,13 +112,13 @@ class Watcher:
             grace: seconds for which the job is left to its webhook.
 
         Raises:
-            JobError: it has none; see the classes.
-            AccountError: the key may not look any more; `job_id` says for which job.
+            JobError: it has no result; see the classes.
+            AccountError: the key may not read jobs any more; `job_id` says for which job.
             ClientClosedError: the client was closed, or belongs to another event loop; `job_id` says for which job.
         """
         try:
             self._transport.enter()
-            return outcome(await self._wait(job_id, until, grace))
+            return outcome(await self._wait(job_id, until, grace), self._clock.wall())
         except VoiceprintError as error:
             error.job_id = job_id
             raise
@@ -232,8 +241,12 @@ class Watcher:
     def _fail(self, defect: Exception) -> None:
         """Tell all who wait of a defect of ours: it must not leave them waiting for nothing."""
         log.error("The watcher failed.", exc_info=defect)
+        self._end_all(VoiceprintError(f"Waiting failed by a defect: {defect!r}. wait() may be repeated."))
+
+    def _end_all(self, error: VoiceprintError) -> None:
+        """Raise this error in all waits."""
         for watched in list(self._watched.values()):
-            self._end(watched, VoiceprintError(f"Waiting failed by a defect: {defect!r}. wait() may be repeated."))
+            self._end(watched, error)
 
     async def _rest(self) -> None:
         """Come back when the next look is due, or when that time has changed."""
@@ -311,8 +324,10 @@ class Watcher:
     async def _page(self, query: dict[str, str]) -> JobPage | None:
         try:
             return await self._transport.send(LIST_JOBS, query=query)
+        except AuthenticationError as error:
+            self._end_all(error)
         except (AccountError, ClientClosedError):
-            return None  # reading the jobs will meet it too, and knows whom to tell
+            return None  # a key may read single jobs without the right to list them; the reads find out
         except NotFoundError:
             self._has_pages = False
             log.debug("This API has no %s: jobs are read one by one.", LIST_JOBS.path)
@@ -344,6 +359,8 @@ class Watcher:
             one.not_found += 1
             if one.not_found >= _BELIEVED_NOT_FOUND:
                 self._end(one, _unknown(one.job_id))
+        except _ENDS_ALL as error:
+            self._end_all(error)
         except (AccountError, ClientClosedError) as error:
             self._end(one, error)
         except VoiceprintError as error:
@@ -358,18 +375,21 @@ class Watcher:
 
     def _take(self, one: Watched, job: VoiceprintJob) -> None:
         one.not_found = 0
-        if job.status.is_terminal and not self._output_may_come(job):
+        if job.status.is_terminal and not self._output_may_come(one, job):
             self._answer(one, job)
         elif one.finished:
             # A webhook has come meanwhile: this answer may be older.
             self._to_read.append(one)
 
-    def _output_may_come(self, job: VoiceprintJob) -> bool:
-        """Whether a job that succeeded just now shows its output a moment later."""
+    def _output_may_come(self, one: Watched, job: VoiceprintJob) -> bool:
+        """Return whether a job that has just succeeded may show its output a moment later."""
         changed = job.updated_at or job.created_at
-        if job.status is not JobStatus.SUCCEEDED or job.voiceprint is not None or changed is None:
+        if job.status is not JobStatus.SUCCEEDED or job.has_result or changed is None:
             return False
-        return self._clock.wall() - changed.timestamp() < OUTPUT_LIFETIME - _LONG
+        now = self._clock.time()
+        one.succeeded_at = now if one.succeeded_at is None else one.succeeded_at
+        is_new = self._clock.wall() - changed.timestamp() < OUTPUT_LIFETIME - _LONG
+        return is_new and now - one.succeeded_at < _OUTPUT_FOLLOWS
 
     def _warn_of_stragglers(self) -> None:
         if not self._durations:
@@ -382,8 +402,12 @@ class Watcher:
                 log.warning("Job %s was not done after %.0f s, far beyond the others.", one.job_id, age)
 
 
-def outcome(job: VoiceprintJob) -> VoiceprintJob:
-    """Give a terminal job that has a voiceprint.
+def outcome(job: VoiceprintJob, wall: float) -> VoiceprintJob:
+    """Return a job of any kind that has succeeded.
+
+    Args:
+        job: a job whose status is terminal.
+        wall: UTC epoch seconds.
 
     Raises:
         JobFailedError: it failed, with the server's reason.
@@ -401,9 +425,32 @@ def outcome(job: VoiceprintJob) -> VoiceprintJob:
         raise JobCanceledError(
             f"Job {job.job_id} was canceled. Canceled jobs are not billed.", job_id=job.job_id, message=reason
         )
-    if job.voiceprint is None:
+    changed = job.updated_at or job.created_at
+    if not job.has_result and (changed is None or wall - changed.timestamp() >= OUTPUT_LIFETIME - _LONG):
         raise _gone(job.job_id)
     return job
+
+
+def with_voiceprint(job: VoiceprintJob) -> VoiceprintJob:
+    """Return a job that has succeeded, if it has a voiceprint.
+
+    Raises:
+        JobExpiredError: it has no output.
+        JobError: its output is that of another kind of job.
+    """
+    if job.voiceprint is not None:
+        return job
+    if job.has_result:
+        raise JobError(
+            f"Job {job.job_id} has succeeded, but its output holds no voiceprint: it is a job of another kind. "
+            "wait() returns its output.",
+            job_id=job.job_id,
+        )
+    raise JobExpiredError(
+        f"Job {job.job_id} has succeeded, but the API shows no output of it. wait({job.job_id!r}) tries again; without "
+        "an output it must be submitted, and paid, again.",
+        job_id=job.job_id,
+    )
 
 
 def _unknown(job_id: str) -> JobExpiredError:

@@ -24,6 +24,10 @@ from pyannote_voiceprint_async.models import JobPage, MediaUpload
 
 URL = "https://example.com/voice.wav"
 FAILED = JobSummary("1", JobStatus.FAILED)
+LISTED = {"id": "1", "status": "failed", "type": "diarize", "source": "api", "model": "precision-3", "quantity": 20.5,
+          "reason": "why", "completedAt": "2026-01-02T03:04:05Z"}  # fmt: skip
+DIARIZED = JobSummary("1", JobStatus.FAILED, None, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "diarize", "precision-3",
+                      "api", "why", 20.5)  # fmt: skip
 MODELS = [JobCreated, VoiceprintJob, VoiceprintOutput, JobSummary, JobPage, KeyStatus, MediaUpload]
 # Those of which something must be there.
 DEMANDING = [model for model in MODELS if model is not VoiceprintOutput]
@@ -129,6 +133,9 @@ def test_a_request_arrives_as_it_was_meant(url, model, webhook, status_only):
             {"items": [{"id": "1", "status": "created", "new": 1}], "nextCursor": "n"},
             JobPage((JobSummary("1", JobStatus.CREATED, extra={"new": 1}),), "n"),
         ),
+        (JobPage, {"items": [LISTED]}, JobPage((DIARIZED,))),
+        (JobPage, {"items": [dict.fromkeys(LISTED, False) | {"id": "1", "status": "failed"}]}, JobPage((FAILED,))),
+        (JobPage, {"items": [{"id": "1", "status": "failed", "quantity": True}]}, JobPage((FAILED,))),
         (JobPage, {"items": [None, 5, "x", {}, {"id": ""}, {"id": "1", "status": "failed"}]}, JobPage((FAILED,))),
         (JobPage, {"items": [{"id": 5, "status": "failed"}, {"id": "1", "status": "failed"}]}, JobPage((FAILED,))),
         (KeyStatus, {}, KeyStatus()),
@@ -222,8 +229,9 @@ def wrong_types(model):
 
 TYPES = {
     **dict.fromkeys(["job_id", "url", "message"], str),
-    **dict.fromkeys(["voiceprint", "warning", "error", "next_cursor"], str | None),
-    **dict.fromkeys(["created_at", "updated_at"], datetime | None),
+    **dict.fromkeys(["voiceprint", "warning", "error", "next_cursor", "type", "model", "source", "reason"], str | None),
+    **dict.fromkeys(["created_at", "updated_at", "completed_at"], datetime | None),
+    "quantity": int | float | None,
     "status": str,
     "output": VoiceprintOutput | None,
     "items": tuple,
@@ -246,7 +254,9 @@ def some(kind, required=(), **optional):
 
 
 OUTPUTS = some(VoiceprintOutput, voiceprint=TEXT, warning=TEXT, error=TEXT, extra=EXTRA)
-SUMMARIES = some(JobSummary, {"job_id": TEXT}, status=STATUSES, created_at=MOMENTS, extra=EXTRA)
+QUANTITIES = st.integers(0, 2**53) | st.floats(0, 1e6)
+SUMMARIES = some(JobSummary, {"job_id": TEXT}, status=STATUSES, created_at=MOMENTS, completed_at=MOMENTS, type=TEXT,
+                 model=TEXT, source=TEXT, reason=TEXT, quantity=QUANTITIES, extra=EXTRA)  # fmt: skip
 ANSWERS = st.one_of(
     some(JobCreated, {"job_id": TEXT}, status=STATUSES, warning=TEXT, extra=EXTRA),
     some(VoiceprintJob, {"job_id": TEXT, "status": STATUSES}, created_at=MOMENTS, updated_at=MOMENTS, output=OUTPUTS,
@@ -257,7 +267,12 @@ ANSWERS = st.one_of(
     OUTPUTS,
     SUMMARIES,
 )  # fmt: skip
-WIRE = {"created_at": "createdAt", "updated_at": "updatedAt", "next_cursor": "nextCursor"}
+WIRE = {
+    "created_at": "createdAt",
+    "completed_at": "completedAt",
+    "updated_at": "updatedAt",
+    "next_cursor": "nextCursor",
+}
 
 
 def told(value):

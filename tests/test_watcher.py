@@ -21,6 +21,7 @@ from pyannote_voiceprint_async import (
     ClientClosedError,
     JobCanceledError,
     JobCreated,
+    JobError,
     JobExpiredError,
     JobFailedError,
     JobStatus,
@@ -560,6 +561,90 @@ async def test_an_error_of_the_account_ends_the_waits_with_their_job_ids(error, 
         ended = await made.finish(*(made.wait(f"job-{number}") for number in range(waits)))
         assert [type(one) for one in ended] == [type(error)] * waits
         assert [one.job_id for one in ended] == [f"job-{number}" for number in range(waits)]
+
+
+@pytest.mark.parametrize("error", [AuthenticationError("401"), PermissionDeniedError("403")])
+async def test_a_revoked_key_ends_all_waits_after_one_round_of_reads(error):
+    """1,500 jobs must not cost 1,500 refused requests."""
+    async with world(faults=chain([None] * 20, repeat(error)), latencies=repeat(0.1)) as made:
+        for number in range(1500):
+            made.api.add(f"job-{number}", 600.0)
+        tasks = [made.wait(f"job-{number}") for number in range(1500)]
+        ended = await made.finish(*tasks)
+        assert {type(one) for one in ended} == {type(error)}
+        assert [one.job_id for one in ended] == [f"job-{number}" for number in range(1500)]
+        assert 20 < len(made.api.reads) + len(made.api.lists) <= 20 + 33
+
+
+async def test_a_key_that_may_not_list_jobs_reads_them_one_by_one():
+    denied = PermissionDeniedError("403", status=403)
+    async with world() as made:
+        send = made.api.send
+
+        async def refuse(endpoint, *, query):
+            await send(endpoint, query=query)
+            raise denied
+
+        made.api.send = refuse
+        for number in range(5):
+            made.api.add(f"job-{number}", 5.0)
+        jobs = await made.finish(*(made.wait(f"job-{number}") for number in range(5)))
+        assert {job.voiceprint for job in jobs} == {"voice"}
+
+
+@asynccontextmanager
+async def serving(*routes):
+    app = web.Application()
+    app.add_routes(routes)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+OUTPUTS = {
+    "diarize": {"diarization": [{"speaker": "SPEAKER_00", "start": 0.0, "end": 1.0}]},
+    "identify": {"diarization": [], "identification": [{"speaker": "Ada", "match": None}], "voiceprints": []},
+    "a later kind": {"transcript": "…"},
+    "nothing that this version knows": {"warning": "short", "segments": None},
+}
+
+
+@pytest.mark.parametrize("output", [*OUTPUTS.values(), {}, None], ids=[*OUTPUTS, "an empty output", "no output"])
+@pytest.mark.parametrize("waits", [1, 4])
+async def test_a_job_of_any_kind_ends_its_wait(start, clock, output, waits):
+    at = datetime.fromtimestamp(START, UTC).isoformat()
+
+    async def job(request):
+        fields = {"jobId": request.match_info["job_id"], "status": "succeeded", "createdAt": at, "updatedAt": at}
+        return web.json_response(fields | {"output": output})
+
+    client = await connect(start, await start(serving(web.get("/v1/jobs/{job_id}", job))), clock=clock)
+    async with clock.running(client):
+        jobs = await asyncio.gather(*(client.wait(f"job-{number}") for number in range(waits)))
+    assert {job.status for job in jobs} == {"succeeded"}
+    assert [job.output and {**job.output.extra} for job in jobs] == [
+        output and {name: value for name, value in output.items() if name != "warning"}
+    ] * waits
+    assert clock.time() <= (2.0 if output else 75.0)
+
+
+async def test_a_voiceprint_is_never_made_of_another_kind_of_output(start, clock):
+    async def submitted(_request):
+        return web.json_response({"jobId": "job-1", "status": "created"})
+
+    async def job(_request):
+        return web.json_response({"jobId": "job-1", "status": "succeeded", "output": OUTPUTS["diarize"]})
+
+    api = serving(web.post("/v1/voiceprint", submitted), web.get("/v1/jobs/job-1", job))
+    client = await connect(start, await start(api), clock=clock)
+    async with clock.running(client):
+        with pytest.raises(JobError, match="a job of another kind") as caught:
+            await client.voiceprint(URL)
+    assert (type(caught.value), caught.value.job_id) == (JobError, "job-1")
 
 
 async def test_a_defect_of_ours_leaves_nobody_waiting(caplog):

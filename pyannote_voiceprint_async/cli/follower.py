@@ -18,6 +18,7 @@ from pyannote_voiceprint_async.enrollment import (
     RowNoted,
     RowSucceeded,
     RowUncertain,
+    Stopping,
 )
 
 from .output import Output
@@ -103,6 +104,8 @@ class Follower:
         elif isinstance(event, Resumed) and self._told_pause:
             self._told_pause = False
             await self._output.announce("It goes on.")
+        elif isinstance(event, Stopping):
+            await self._output.announce(f"Nothing new is sent any more. {event.reason}")
         elif isinstance(event, RowLeftOut):
             await self._output.announce(left_out(event.problem))
         elif isinstance(event, RowNoted):

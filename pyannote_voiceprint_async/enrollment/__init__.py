@@ -15,6 +15,7 @@ from .events import (
     RowSubmitted,
     RowSucceeded,
     RowUncertain,
+    Stopping,
 )
 from .ledger import Ledger
 from .manifest import Manifest
@@ -43,6 +44,7 @@ __all__ = [
     "RowSucceeded",
     "RowUncertain",
     "State",
+    "Stopping",
     "enroll",
     "rows_from_rttm",
     "rows_from_sources",

@@ -22,6 +22,7 @@ __all__ = [
     "RowSubmitted",
     "RowSucceeded",
     "RowUncertain",
+    "Stopping",
 ]
 
 
@@ -107,6 +108,14 @@ class Paused:
 @attrs.frozen
 class Resumed:
     """It goes on after a pause."""
+
+
+@attrs.frozen
+class Stopping:
+    """Nothing new is sent any more, because of an error that ends the run. What is under way is finished first."""
+
+    reason: str
+    """The error, as a sentence. It is raised out of the iteration after `Finished`."""
 
 
 @attrs.frozen
@@ -208,5 +217,6 @@ Event: TypeAlias = (
     | RowExpired
     | Paused
     | Resumed
+    | Stopping
     | Finished
 )

@@ -80,8 +80,12 @@ class Gate:
                 self._is_tried = False
                 self._tell()
 
-    async def insist(self, ask: Callable[[], Awaitable[T]]) -> T:
+    async def insist(self, ask: Callable[[], Awaitable[T]], may_pass: Callable[[VoiceprintError], bool]) -> T:
         """Ask until there is an answer, however long the API is in trouble.
+
+        Args:
+            ask: what is repeated.
+            may_pass: whether asking again may help after this error.
 
         Raises:
             VoiceprintError: asking again would not help.
@@ -91,7 +95,7 @@ class Gate:
                 try:
                     answer = await ask()
                 except VoiceprintError as error:
-                    if not error.retryable:
+                    if not may_pass(error):
                         raise
                     passage.trouble(str(error), error.retry_after)
                     continue

@@ -163,12 +163,13 @@ class Task(NamedTuple):
 
 
 class Unresolved(NamedTuple):
-    """A submission whose outcome nobody knows, and when its intent was written, by the server's clock."""
+    """A submission whose outcome nobody knows, and between which moments its intent was written, by all clocks."""
 
     id: int
     intended_from: float
     intended_until: float
     is_uncertain: bool
+    model: str = ""
 
 
 @attrs.frozen
@@ -356,10 +357,10 @@ class Ledger:
 
         def found(connection: sqlite3.Connection) -> list[Unresolved]:
             rows = connection.execute(
-                "SELECT id, intended_from, intended_until, state = 'uncertain' FROM recordings "
+                "SELECT id, intended_from, intended_until, state = 'uncertain', model FROM recordings "
                 "WHERE state IN ('submitting', 'uncertain') ORDER BY id"
             )
-            return [Unresolved(row[0], row[1], row[2], bool(row[3])) for row in rows]
+            return [Unresolved(row[0], row[1], row[2], bool(row[3]), row[4]) for row in rows]
 
         return await self.database.read(found)
 
@@ -394,12 +395,16 @@ class Ledger:
         )
         return found[0] if found else None
 
-    async def known_jobs(self, job_ids: Sequence[str]) -> set[str]:
-        """Give those of some job ids that are ours."""
+    async def known_jobs(self, job_ids: Sequence[str]) -> dict[str, tuple[float | None, str | None]]:
+        """Return those of some job ids that are ours, each with when it was accepted and for which model."""
 
-        def found(connection: sqlite3.Connection) -> set[str]:
-            ask = "SELECT 1 FROM jobs WHERE job_id = ? AND is_ours"
-            return {job_id for job_id in job_ids if connection.execute(ask, (job_id,)).fetchone()}
+        def found(connection: sqlite3.Connection) -> dict[str, tuple[float | None, str | None]]:
+            ask = (
+                "SELECT jobs.created_at, model FROM jobs LEFT JOIN recordings ON id = recording_id "
+                "WHERE jobs.job_id = ? AND is_ours"
+            )
+            rows = ((job_id, connection.execute(ask, (job_id,)).fetchone()) for job_id in job_ids)
+            return {job_id: row for job_id, row in rows if row is not None}
 
         return await self.database.read(found)
 
@@ -438,7 +443,7 @@ class Ledger:
     # What happens to a row
 
     async def intend(self, task: Task, earliest: float, latest: float) -> None:
-        """Write down that a submission is about to leave, between these two moments of the server's clock."""
+        """Write down that a submission is about to leave, between these two moments."""
         await self._write(
             "UPDATE recordings SET state = 'submitting', intended_from = ?, intended_until = ? WHERE id = ?",
             (earliest, latest, task.id),
@@ -453,18 +458,18 @@ class Ledger:
         self.database.write_soon(partial(_execute, statement=_WITHDRAW, values=(task.id,)))
 
     async def widen(self, task: Task, until: float) -> None:
-        """Write down that a submission of which nobody knows may have left as late as this, by the server's clock."""
+        """Write down that a submission of which nobody knows may have left as late as this."""
         await self._write(
             "UPDATE recordings SET intended_until = max(intended_until, ?) WHERE id = ?", (until, task.id)
         )
 
-    async def accept(self, task: Task, job_id: str, created_at: float) -> bool:
+    async def accept(self, task: Task, job_id: str, created_at: float | None) -> bool:
         """Write down the job.
 
         Args:
             task: the row.
             job_id: its job.
-            created_at: when it was accepted, about, by the server's clock.
+            created_at: when it was accepted, by this machine's clock; None where that is not known.
 
         Returns:
             False where another recording has this job: then the row is uncertain.

@@ -16,14 +16,16 @@ from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.clock import deadline
 from pyannote_voiceprint_async.endpoints import OUTPUT_LIFETIME
 from pyannote_voiceprint_async.errors import (
-    AccountError,
+    ApiConnectionError,
     EnrollmentError,
     JobCanceledError,
+    JobError,
     JobExpiredError,
     JobFailedError,
     JobTimeoutError,
     LedgerError,
     NotFoundError,
+    SubscriptionRequiredError,
     VoiceprintError,
 )
 from pyannote_voiceprint_async.models import JobCreated, Voiceprint, VoiceprintJob
@@ -41,6 +43,7 @@ from .events import (
     RowSubmitted,
     RowSucceeded,
     RowUncertain,
+    Stopping,
 )
 from .gate import Gate
 from .ledger import Ledger, Task
@@ -51,6 +54,7 @@ from .rows import Problem, Row
 from .sender import Meaning, RowError, Sender, meaning
 from .settling import Settling
 from .stream import Stream
+from .timeline import Timeline
 
 __all__ = ["Enrollment"]
 
@@ -65,8 +69,6 @@ _PATIENCE = 900.0
 _TOO_MANY_UNKNOWN = 3
 # So many times in a row jobs were made all the same: each more would be paid for nothing.
 _TOO_MANY_LOST = 2
-# So long a word of the server about its clock is believed, while this machine may be put to sleep.
-_FRESH = 60.0
 # For so long jobs that were accepted today may be unknown to the API: it is in trouble, not they.
 _LONGEST_UNKNOWN, _BETWEEN_UNKNOWN = 3600.0, 60.0
 # Nothing stays unknown for longer, while others are sent.
@@ -98,8 +100,17 @@ class Enrollment:
         self._owns_ledger = owns_ledger
         self._clock = client._clock
         self._gate = Gate(client._clock.time, client._waits.sleep, self._on_gate)
-        self._sender = Sender(client, ledger, self._gate, options.resolve, lambda: not self._must_find_out())
-        self._settling = Settling(client, ledger, options.on_unknown)
+        self._timeline = Timeline(client._clock, client._transport.server_time)
+        self._sender = Sender(
+            client,
+            ledger,
+            self._gate,
+            options.resolve,
+            self._timeline,
+            may_go=lambda: not self._must_find_out(),
+            more_to_come=lambda: self._is_feeding,
+        )
+        self._settling = Settling(client, ledger, options.on_unknown, self._timeline)
         self._loading = Loading.of(ledger, options)
         self._task: asyncio.Task[None] | None = None
         self._working: asyncio.Task[None] | None = None
@@ -114,7 +125,7 @@ class Enrollment:
         self._unsaved: dict[str, Task] = {}
         self._error: BaseException | None = None
         self._ending: asyncio.Task[None] | None = None
-        self._is_loaded = self._interrupted = self._has_ledger = False
+        self._is_loaded = self._interrupted = self._has_ledger = self._is_feeding = False
         self._stream = Stream()
 
     def __repr__(self) -> str:
@@ -213,9 +224,9 @@ class Enrollment:
             self._working.cancel()
 
     async def _end_waits(self) -> None:
-        """End the waits for jobs; the next run takes them up. Without credit, jobs still finish, and can be read."""
+        """End the waits for jobs; the next run resumes them. Only without credit (402) can jobs still be read."""
         try:
-            if isinstance(self._error, AccountError) and self._waits and not self._interrupted:
+            if isinstance(self._error, SubscriptionRequiredError) and self._waits and not self._interrupted:
                 async with deadline(self._clock, self._clock.time() + _PATIENCE):
                     await asyncio.wait(self._waits)
         except TimeoutError:
@@ -237,6 +248,7 @@ class Enrollment:
             retry_expired=options.retry_expired,
         )
         self._is_loaded = True
+        self._sender.refusals.accepted_before = await self._ledger.newest_job() is not None
         await self._recount()
         await self._stream.put(*map(RowLeftOut, self._loading.problems), *self._loading.notes)
         return bool(
@@ -246,7 +258,11 @@ class Enrollment:
     async def _meet(self) -> None:
         """Learn the server's clock, and that the key works, before anything depends on either."""
         with suppress(NotFoundError):  # a gateway that has only what it needs
-            await self._gate.insist(self._client.check_key)
+            await self._gate.insist(self._client.check_key, self._may_pass)
+
+    def _may_pass(self, error: VoiceprintError) -> bool:
+        """Return whether an error may pass by itself. A proxy that worked in this run may work again."""
+        return error.retryable or (isinstance(error, ApiConnectionError) and self._accepted > 0)
 
     async def _await_leftovers(self) -> None:
         """Wait for the jobs of earlier runs: they are paid, and their outputs are deleted after a day."""
@@ -286,15 +302,19 @@ class Enrollment:
 
     async def _feed(self) -> AsyncGenerator[Task, None]:
         after, most = 0, self._options.max_jobs
-        while tasks := await self._ledger.pending(after, _PAGE):
-            for task in tasks:
-                if self._must_find_out() or (most is not None and self._booked >= most):
-                    return
-                await self._room_to_wait.acquire()
-                self._booked += 1
-                self.progress.sending += 1
-                after = task.id
-                yield task
+        self._is_feeding = True
+        try:
+            while tasks := await self._ledger.pending(after, _PAGE):
+                for task in tasks:
+                    if self._must_find_out() or (most is not None and self._booked >= most):
+                        return
+                    await self._room_to_wait.acquire()
+                    self._booked += 1
+                    self.progress.sending += 1
+                    after = task.id
+                    yield task
+        finally:
+            self._is_feeding = False
 
     def _must_find_out(self) -> bool:
         if self._too_many_unknown:
@@ -319,10 +339,10 @@ class Enrollment:
             elif what is Meaning.ROW:
                 await self._fail(task, str(error), error.reason if isinstance(error, RowError) else "refused")
             else:
-                self._error = self._error or error
+                self._give_up(error)
                 raise
         except Exception as defect:
-            self._error = self._error or defect
+            self._give_up(defect)
             raise
         finally:
             self.progress.sending -= 1
@@ -333,7 +353,7 @@ class Enrollment:
     async def _accept(self, task: Task, job: JobCreated) -> bool:
         self._accepted += 1
         try:
-            is_its_own = await self._ledger.accept(task, job.job_id, self._client._transport.server_time()[0])
+            is_its_own = await self._ledger.accept(task, job.job_id, self._clock.wall())
         except LedgerError:
             self._unsaved[job.job_id] = task
             raise
@@ -357,14 +377,13 @@ class Enrollment:
         self._unknown_since = None
         if not unresolved:
             return
-        await self._meet()  # clocks may have been set meanwhile: the server's word must be fresh
-        over = self._settling.over_at(unresolved)
-        while (left := self._settling.seconds_to(over)) > 0:
+        await self._meet()
+        if (left := self._settling.seconds_left(unresolved)) > 0:
             many = "a submission" if len(unresolved) == 1 else f"{len(unresolved)} submissions"
             self._pause(f"Nobody knows yet what became of {many}: a request that was cut off may still arrive.", left)
-            await self._client._waits.sleep(min(left, _FRESH))
+            await self._client._waits.sleep(left)
             await self._meet()
-        settled = await self._gate.insist(lambda: self._settling.settle(unresolved))
+        settled = await self._gate.insist(lambda: self._settling.settle(unresolved), self._may_pass)
         self._resume()
         self._booked -= settled.unsent * (not uncertain_too)
         await self._recount()
@@ -397,7 +416,7 @@ class Enrollment:
         self._room_to_wait.release()
         if not wait.cancelled() and (error := wait.exception()) is not None and self._error is None:
             # Nothing more will be read, or written: all of it ends.
-            self._error = error
+            self._give_up(error)
             self._end_work()
 
     async def _wait(self, task: Task, job_id: str, warning: str | None) -> None:
@@ -413,6 +432,8 @@ class Enrollment:
             await self._fail(task, f"The job failed: {error.message or 'the API gives no reason'}", "job-failed")
         except JobCanceledError:
             await self._fail(task, "The job was canceled.", "job-canceled")
+        except JobError as error:
+            await self._fail(task, str(error), "job-other")
         else:
             voiceprint = Voiceprint.of(job, task.model, warning)
             await self._ledger.succeed(task, voiceprint, now())
@@ -430,11 +451,10 @@ class Enrollment:
         until, given_up_at = self._clock.time() + OUTPUT_LIFETIME, float("inf")
         while True:
             try:
-                return await self._client._wait(job_id, until)
+                return await self._client._wait_for_voiceprint(job_id, until)
             except JobExpiredError:
                 accepted_at = await self._ledger.accepted_at(job_id)
-                now = self._client._transport.server_time()[0]
-                if accepted_at is None or now - accepted_at >= OUTPUT_LIFETIME:
+                if accepted_at is None or self._timeline.now().earliest - accepted_at >= OUTPUT_LIFETIME:
                     raise
                 given_up_at = min(given_up_at, self._clock.time() + _LONGEST_UNKNOWN)
                 if self._clock.time() >= given_up_at:
@@ -447,12 +467,21 @@ class Enrollment:
 
     # What it tells
 
+    def _give_up(self, error: BaseException) -> None:
+        """Keep the first error that ends the run, and report it at once: what is under way may take minutes to end."""
+        if self._error is None:
+            self._error = error
+            self.progress.paused_for = str(error)
+            self._stream.put_now(Stopping(str(error)))
+
     async def _tell_failed(self, task: Task, *events: Event) -> None:
         self.progress.failed += len(task.labels)
         self.progress.finished_now += len(task.labels)
         await self._stream.put(*events)
 
     def _on_gate(self, reason: str | None, seconds: float) -> None:
+        if self._error is not None:
+            return  # it ends: a pause more or less means nothing any more
         if reason is None:
             self._resume()
         else:
@@ -476,7 +505,7 @@ class Enrollment:
         """Try once more: there may be room on the disk by now."""
         for job_id, task in list(self._unsaved.items()):
             with suppress(LedgerError):
-                await self._ledger.accept(task, job_id, self._client._transport.server_time()[0])
+                await self._ledger.accept(task, job_id, self._clock.wall())
                 del self._unsaved[job_id]
 
     async def _report(self) -> Report:

@@ -1,6 +1,7 @@
 """One row to one job: its URL, its intent, its submission, and what each way of failing means."""
 
 import asyncio
+import copy
 import inspect
 import math
 import os
@@ -14,28 +15,32 @@ from pyannote_voiceprint_async.bulk import Item
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.errors import (
     AccountError,
-    ClientClosedError,
+    ApiConnectionError,
+    ConfigurationError,
     InvalidRequestError,
     JobError,
     LedgerError,
     MediaError,
+    SubscriptionRequiredError,
     UnexpectedResponseError,
     VoiceprintError,
 )
 from pyannote_voiceprint_async.models import JobCreated, VoiceprintRequest
 
-from .gate import Gate
+from .gate import Gate, Passage
 from .ledger import Ledger, Task
 from .options import Resolve
 from .preflight import changed_at, clip_identity
 from .presigned import url_expires_at
+from .refusals import Blame, Refusals
+from .timeline import Timeline
 
 __all__ = ["Meaning", "RowError", "Sender", "meaning"]
 
 # Uploaded audio is deleted after 24 to 48 hours, and its job must begin before that.
 _MEDIA_GOOD_FOR = 20 * 3600.0
-# A row that is refused so often, while others pass in between, is refused for a reason of its own.
-_OWN_FAULT = 3
+# One check of the key is valid for all refusals of so many seconds.
+_KEY_CHECKED_FOR = 5.0
 
 
 class HeldBackError(VoiceprintError):
@@ -55,27 +60,30 @@ class Meaning(Enum):
 
     ROW = "the row is at fault"
     PAUSE = "the API, or the way to it, is in trouble"
+    BLOCKED = "a proxy or a certificate of this machine's network is in the way, until somebody changes that"
     STRANGE = "one row may be at fault, or all of it"
     UNKNOWN = "the row may have been accepted"
     STOP = "nothing will succeed until somebody does something"
     LATER = "it was not its time"
 
 
+# The first rung that applies decides; what reaches none pauses the run.
+_LADDER: tuple[tuple[Callable[[VoiceprintError], bool], Meaning], ...] = (
+    (lambda error: isinstance(error, SubscriptionRequiredError | LedgerError), Meaning.STOP),
+    (lambda error: isinstance(error, HeldBackError), Meaning.LATER),
+    (lambda error: error.outcome_unknown, Meaning.UNKNOWN),
+    (lambda error: isinstance(error, ConfigurationError), Meaning.STOP),
+    (lambda error: isinstance(error, RowError | InvalidRequestError | JobError), Meaning.ROW),
+    (lambda error: isinstance(error, MediaError) and not error.retryable, Meaning.ROW),
+    (lambda error: isinstance(error, ApiConnectionError) and not error.retryable, Meaning.BLOCKED),
+    (lambda error: isinstance(error, MediaError | UnexpectedResponseError), Meaning.STRANGE),
+    (lambda error: not error.retryable, Meaning.STRANGE),
+)
+
+
 def meaning(error: VoiceprintError) -> Meaning:
-    """Say what an error of an upload or a submission means for the run."""
-    if isinstance(error, AccountError | ClientClosedError | LedgerError):
-        return Meaning.STOP
-    if isinstance(error, HeldBackError):
-        return Meaning.LATER
-    if error.outcome_unknown:
-        return Meaning.UNKNOWN
-    if isinstance(error, RowError | InvalidRequestError | JobError) or (
-        isinstance(error, MediaError) and not error.retryable
-    ):
-        return Meaning.ROW
-    if isinstance(error, MediaError | UnexpectedResponseError) or not error.retryable:
-        return Meaning.STRANGE
-    return Meaning.PAUSE
+    """Return what an error of an upload or a submission means for the run."""
+    return next((what for applies, what in _LADDER if applies(error)), Meaning.PAUSE)
 
 
 class Sender:
@@ -86,19 +94,30 @@ class Sender:
         ledger: where each step is written before the next one.
         gate: where a run pauses.
         resolve: gives the URL of a row, or None.
+        timeline: the clocks by which intents are written.
         may_go: whether a row whose turn has come may still be sent.
+        more_to_come: whether there are rows that were not handed over yet.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what sending needs of a run, in one place
         self,
         client: AsyncVoiceprintClient,
         ledger: Ledger,
         gate: Gate,
         resolve: Resolve | None,
+        timeline: Timeline,
+        *,
         may_go: Callable[[], bool],
+        more_to_come: Callable[[], bool],
     ) -> None:
-        self.accepted = 0
-        """Jobs so far."""
+        self.refusals = Refusals(client._clock.time)
+        """Refusals that name no fault of the row."""
+        self._timeline = timeline
+        self._more_to_come = more_to_come
+        self._active: set[int] = set()
+        self._checking = asyncio.Lock()
+        self._key_checked_at = float("-inf")
+        self._is_key_refused = False
         self._client = client
         self._ledger = ledger
         self._gate = gate
@@ -115,32 +134,76 @@ class Sender:
         Raises:
             VoiceprintError: see `meaning`; never `Meaning.PAUSE`.
         """
-        own, accepted = 0, self.accepted
-        while True:
-            async with self._gate.passage() as passage:
-                try:
-                    job = await self._submit(item, task)
-                except VoiceprintError as error:
-                    what = meaning(error)
-                    if what is Meaning.STRANGE:
-                        own, accepted = own + (self.accepted > accepted), self.accepted
-                        if own >= _OWN_FAULT:
-                            raise RowError(str(error), "refused") from None
-                        if not accepted:
-                            raise  # nothing has ever been accepted: it is no row's fault
-                    if what in {Meaning.PAUSE, Meaning.STRANGE}:
-                        item.refused()  # nothing of it is on the wire: it may be stopped
-                        passage.trouble(str(error), error.retry_after)
-                        continue
+        self._active.add(task.id)
+        try:
+            while (job := await self._try(item, task)) is None:
+                # After a refusal other rows go first: whether they are accepted shows whose fault it was.
+                if (delay := self.refusals.delay(task.id)) > 0:
+                    await self._client._waits.sleep(delay)
+            return job
+        finally:
+            self._active.discard(task.id)
+
+    async def _try(self, item: Item, task: Task) -> JobCreated | None:
+        """Try to submit a row once; None means that it is to be tried again."""
+        async with self._gate.passage() as passage:
+            try:
+                job = await self._submit(item, task)
+            except VoiceprintError as error:
+                what = meaning(error)
+                if what is Meaning.BLOCKED and self.refusals.accepted:
+                    what = Meaning.PAUSE  # it worked before, so it may work again without anything being changed here
+                if what in {Meaning.PAUSE, Meaning.STRANGE}:
+                    item.refused()  # nothing of it is on the wire: it may be stopped
+                if what is Meaning.STRANGE:
+                    await self._judge(task, error, passage)
+                elif what is Meaning.PAUSE:
+                    passage.trouble(str(error), error.retry_after)
+                else:
                     if what is Meaning.UNKNOWN:
                         # It left before now, however long this process stood still before it did.
-                        await self._ledger.widen(task, self._client._transport.server_time()[1])
+                        await self._ledger.widen(task, self._timeline.now().latest)
                     if what is Meaning.ROW and error.status is not None:
                         passage.well()  # the API has answered
                     raise
-                self.accepted += 1
-                passage.well()
-                return job
+                return None
+            self.refusals.accept(task.id)
+            passage.well()
+            return job
+
+    async def _judge(self, task: Task, error: VoiceprintError, passage: Passage) -> None:
+        """Find out whose fault a refusal is, as far as it can be known yet.
+
+        Raises:
+            RowError: the row's.
+            VoiceprintError: nothing will succeed until somebody does something.
+        """
+        is_account = isinstance(error, AccountError)
+        if is_account and await self._key_is_refused():
+            raise error
+        kind = (type(error), error.status)
+        others = self.refusals.others(self._active) or self._more_to_come()
+        blame = self.refusals.refuse(task.id, kind, others=others, is_final=is_account)
+        if blame is Blame.ROW:
+            raise RowError(str(error), "refused")
+        if blame is Blame.STOP:
+            raise _stopped(error, task.labels[0], self.refusals.alike(kind), accepted=self.refusals.accepted)
+        if blame is Blame.PAUSE:
+            passage.trouble(str(error), error.retry_after)
+
+    async def _key_is_refused(self) -> bool:
+        """Check the key: a gateway may refuse one row with the status of a key that is not accepted."""
+        async with self._checking:
+            now = self._client._clock.time()
+            if now - self._key_checked_at > _KEY_CHECKED_FOR:
+                try:
+                    await self._client.check_key()
+                except VoiceprintError as error:
+                    self._is_key_refused = isinstance(error, AccountError)
+                else:
+                    self._is_key_refused = False
+                self._key_checked_at = self._client._clock.time()
+            return self._is_key_refused
 
     async def _submit(self, item: Item, task: Task) -> JobCreated:
         url = await self._url(task)
@@ -154,7 +217,7 @@ class Sender:
             await item.before_send()
             # It may have waited for its turn for a long time.
             self._check_expiry(url)
-            earliest, latest = self._client._transport.server_time()
+            earliest, latest = self._timeline.now()
             # What is repeated without having been refused may have been accepted: one window is for all of it.
             since = earliest if since is None else since
             await self._ledger.intend(task, since, latest)
@@ -236,6 +299,20 @@ class Sender:
             raise RowError(f"The audio file cannot be read ({(exc.strerror or '').lower()}).", "file") from None
         if found is not None and (found.st_size, changed_at(found)) != (task.size, task.modified_ns):
             raise RowError("The audio file changed while the run went on. Run again: it is then read anew.", "file")
+
+
+def _stopped(error: VoiceprintError, label: str, rows: int, *, accepted: int) -> VoiceprintError:
+    """Build the error of a run whose submissions are all refused: the last refusal, and what it means."""
+    stopped = copy.copy(error)
+    many = f"{rows} rows were" if rows > 1 else f"The row {label!r} was"
+    why = "none has been accepted since" if accepted else "none has ever been accepted"
+    sentence = (
+        f"{many} refused in the same way, and {why}, so the fault is probably not in the rows. Check the base URL, the "
+        "key's rights, and proxies or gateways on the way (one with a small body limit answers 413). The rows are kept "
+        f"as not sent: run again. The last refusal: {error}"
+    )
+    stopped.args = (sentence,)
+    return stopped
 
 
 def _unresolved(what: str, by: object) -> RowError:

@@ -6,25 +6,21 @@ import attrs
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.errors import JobError, NotFoundError, UnexpectedResponseError
-from pyannote_voiceprint_async.models import JobSummary, Voiceprint
+from pyannote_voiceprint_async.models import Voiceprint
 
 from .ledger import Ledger, Unresolved
+from .listing import UnbelievableError, list_back_to
 from .options import OnUnknown
-from .reconcile import SETTLING_SECONDS, UnknownJob, Verdict, decide, windows_of
+from .reconcile import SETTLING_SECONDS, Verdict, decide
+from .timeline import Timeline
 
 __all__ = ["Settled", "Settling"]
 
-_LOOKED_UP_AT_ONCE = 100
-# Our own last job is looked for in the list if it is no older than this, and from so many seconds before it on.
-_LISTED_FOR, _BEFORE_NEWEST = 24 * 3600.0, 60.0
+# If our newest job is no older than this, the list must contain it. It is read back to so many seconds before the
+# first moment of interest.
+_LISTED_FOR, _BEFORE = 24 * 3600.0, 60.0
 # How long an unknown job may take before it is left to whoever made it.
 _PATIENCE_TO_ADOPT = 900.0
-# Of others, in the time of our own submissions: at the highest limit that would be a day and a half.
-_MOST_UNKNOWN = 1_000_000
-
-
-class _UnbelievableError(Exception):
-    """A list of jobs that cannot be all of it. It never leaves this file."""
 
 
 @attrs.frozen
@@ -48,27 +44,31 @@ class Settling:
         client: the way to the API.
         ledger: what is known.
         on_unknown: what is done where a job may be ours.
+        timeline: the clocks by which intents are written.
     """
 
-    def __init__(self, client: AsyncVoiceprintClient, ledger: Ledger, on_unknown: OnUnknown) -> None:
+    def __init__(
+        self, client: AsyncVoiceprintClient, ledger: Ledger, on_unknown: OnUnknown, timeline: Timeline
+    ) -> None:
         self._client = client
         self._ledger = ledger
         self._on_unknown = on_unknown
+        self._timeline = timeline
         self._resubmitted: set[int] = set()
-        self._patience = client._transport.timeouts.total + SETTLING_SECONDS
+        self._total = client._transport.timeouts.total
+        self._patience = self._total + SETTLING_SECONDS
 
     async def unresolved(self, *, uncertain_too: bool) -> list[Unresolved]:
         """Give what is not known; with what earlier runs could not find out, if that is wanted."""
         return [one for one in await self._ledger.unresolved() if uncertain_too or not one.is_uncertain]
 
-    def over_at(self, unresolved: Sequence[Unresolved]) -> float:
-        """Give when all their windows are over, by the server's clock. All of them have left before now."""
-        latest = max(one.intended_until for one in unresolved)
-        return min(latest, self._client._transport.server_time()[1]) + self._patience
+    def seconds_left(self, unresolved: Sequence[Unresolved]) -> float:
+        """Return the seconds until none of these requests can be inside the server any more.
 
-    def seconds_to(self, moment: float) -> float:
-        """Give the seconds to a moment of the server's clock."""
-        return moment - self._client._transport.server_time()[0]
+        All of them have left before now, so that no clock can make this longer than the patience for one request.
+        """
+        latest = max(one.intended_until for one in unresolved)
+        return min(latest - self._timeline.now().earliest, 0.0) + self._patience
 
     async def settle(self, unresolved: Sequence[Unresolved]) -> Settled:
         """Look at the team's jobs, and decide.
@@ -77,7 +77,7 @@ class Settling:
             VoiceprintError: the jobs cannot be listed.
         """
         verdict = await self._look(unresolved)
-        await self._ledger.keep_unknown(verdict.unknown)
+        await self._ledger.keep_unknown((job.job_id, job.created_at) for job in verdict.unknown)
         await self._ledger.settle_unsent(verdict.unsent)
         adopted = await self._adopt(verdict) if self._on_unknown == "adopt" else []
         held = [number for number in verdict.held if number not in {taken for taken, _ in adopted}]
@@ -93,57 +93,26 @@ class Settling:
 
     async def _look(self, unresolved: Sequence[Unresolved]) -> Verdict:
         nobody_knows = Verdict([], [one.id for one in unresolved], {}, [])
-        if not self._client._transport.knows_server_time:
-            return nobody_knows  # this machine's clock may be anything
-        windows = windows_of(((one.intended_from, one.intended_until) for one in unresolved), self._patience)
+        begins = min(one.intended_from for one in unresolved)
+        newest, wanted = await self._ledger.newest_job(), None
+        if newest is not None and newest[1] > self._timeline.now().latest - _LISTED_FOR:
+            wanted, begins = newest[0], min(begins, newest[1])
         try:
-            unknown, listed_since = await self._unknown_jobs(since=min(window.begins for window in windows))
-        except (NotFoundError, UnexpectedResponseError, _UnbelievableError):
+            listing = await list_back_to(self._client, self._ledger, begins - _BEFORE, wanted=wanted, total=self._total)
+        except (NotFoundError, UnexpectedResponseError, UnbelievableError):
             return nobody_knows  # a gateway without the list, or something that is none
+        if not listing.offset.is_measured and not self._client._transport.knows_server_time:
+            return nobody_knows  # this machine's clock may be anything
         return decide(
             unresolved,
             await self._ledger.lost_windows(),
-            unknown,
+            listing.unknown,
             patience=self._patience,
-            listed_since=listed_since,
-            now=self._client._transport.server_time()[1],
+            listed_since=listing.since,
+            now=self._timeline.at_least(),
+            offset=listing.offset,
+            ours=listing.ours,
         )
-
-    async def _unknown_jobs(self, *, since: float) -> tuple[list[UnknownJob], float | None]:
-        """List the jobs that are not ours back to some time, and say how far back the list went."""
-        newest = await self._ledger.newest_job()
-        wanted = None
-        if newest is not None and newest[1] > self._client._transport.server_time()[1] - _LISTED_FOR:
-            wanted, since = newest[0], min(since, newest[1] - _BEFORE_NEWEST)
-        unknown, piece, older, has_wanted = list[UnknownJob](), list[JobSummary](), 0, wanted is None
-        listed_since: float | None = None
-        async for job in self._client.list_jobs():
-            if len(unknown) > _MOST_UNKNOWN:
-                raise UnexpectedResponseError(
-                    "The API's list of jobs does not end, so nobody can know what is missing."
-                )
-            piece.append(job)
-            has_wanted |= job.job_id == wanted
-            created_at = job.created_at.timestamp() if job.created_at else None
-            # Newest first, but nobody promises it to the second: a page of older ones is believed.
-            older = older + 1 if created_at is not None and created_at < since else 0
-            if older >= _LOOKED_UP_AT_ONCE:
-                listed_since = created_at
-                break
-            if len(piece) == _LOOKED_UP_AT_ONCE:
-                unknown += await self._not_ours(piece)
-                piece = []
-        if not has_wanted:
-            raise _UnbelievableError  # what does not show our own last job may hide others
-        return unknown + await self._not_ours(piece), listed_since
-
-    async def _not_ours(self, jobs: Sequence[JobSummary]) -> list[UnknownJob]:
-        ours = await self._ledger.known_jobs([job.job_id for job in jobs])
-        return [
-            UnknownJob(job.job_id, job.created_at.timestamp() if job.created_at else None)
-            for job in jobs
-            if job.job_id not in ours
-        ]
 
     async def _adopt(self, verdict: Verdict) -> list[tuple[int, Voiceprint]]:
         """Take over jobs that can be nobody else's, if the key is used by nobody else."""
@@ -151,11 +120,10 @@ class Settling:
         for number, job_id in verdict.adoptable.items():
             task = await self._ledger.task(number)
             try:
-                job = await self._client._wait(job_id, self._client._clock.time() + _PATIENCE_TO_ADOPT)
+                job = await self._client._wait_for_voiceprint(job_id, self._client._clock.time() + _PATIENCE_TO_ADOPT)
             except JobError:
                 continue  # no voiceprint: of another kind, or failed
-            created_at = job.created_at.timestamp() if job.created_at else self._client._transport.server_time()[0]
-            if await self._ledger.accept(task, job_id, created_at):
+            if await self._ledger.accept(task, job_id, None):
                 voiceprint = Voiceprint.of(job, task.model)
                 await self._ledger.succeed(task, voiceprint, self._client._clock.wall())
                 adopted.append((number, voiceprint))

@@ -76,9 +76,20 @@ class Job:
         """The status at this time."""
         return self.stage(now)[0]
 
-    def to_summary(self, now: float) -> dict[str, str]:
+    def to_summary(self, now: float) -> dict[str, str | int | None]:
         """The job as a list of jobs shows it: without output."""
-        return {"id": self.id, "status": self.status(now), "createdAt": isoformat(self.created_at)}
+        status = self.status(now)
+        return {
+            "id": self.id,
+            "status": status,
+            "type": self.kind,
+            "source": "api",
+            "model": self.model,
+            "quantity": 1,
+            "reason": "Could not load audio" if status == "failed" else None,
+            "createdAt": isoformat(self.created_at),
+            "completedAt": isoformat(self.finished_at) if now >= self.finished_at else None,
+        }
 
     def to_record(self, now: float) -> dict[str, str | None]:
         """The job as `/_sandbox/jobs` shows it: with its source, whatever its age."""

@@ -18,6 +18,7 @@ from pyannote_voiceprint_async.enrollment import (
     RowFailed,
     RowSucceeded,
     RowUncertain,
+    Stopping,
 )
 
 
@@ -107,6 +108,17 @@ async def test_a_pause_is_told_once_and_only_if_it_is_worth_it():
     await following.follow()
     assert following._output.lines == ["Waiting: The API failed. It is tried again in 8 s.", "It goes on."]
     assert following.report == Report()
+
+
+async def test_the_error_that_ends_a_run_is_reported_before_the_run_has_ended():
+    run = FakeRun(Stopping("The key is not accepted."), is_endless=True)
+    following = follower(run)
+    task = asyncio.create_task(following.follow())
+    while not following._output.lines:
+        await asyncio.sleep(0)
+    assert following._output.lines == ["Nothing new is sent any more. The key is not accepted."]
+    run.stop()
+    await task
 
 
 @pytest.mark.parametrize(("total", "tells_rows", "lines"), [(20, False, 3), (21, False, 0), (21, True, 3)])

@@ -511,7 +511,10 @@ async def test_what_was_cut_off_is_found_out_by_the_list_of_jobs(world):
     world.sandbox.fail_next(["server-error"], operation="voiceprint")
     report = await world.enroll()
     assert (report.succeeded, report.possibly_paid_twice, len(world.sandbox.accepted)) == (5, 0, 5)
-    assert "Nobody knows yet what became of a submission" in world.of(Paused)[0].reason
+    (paused,) = world.of(Paused)
+    assert "Nobody knows yet what became of a submission" in paused.reason
+    assert 60.0 < paused.seconds <= 90.0
+    assert len(world.of(Resumed)) == 1
 
 
 @pytest.mark.parametrize("fault", ["drop-after-accept", "accept-late", "truncated-json"])

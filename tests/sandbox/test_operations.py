@@ -94,8 +94,11 @@ async def test_a_list_shows_statuses_without_output(open_sandbox, time):
     old = (await caller.submit("https://x/unreachable")).json["jobId"]
     await time.advance(10)
     new = (await caller.submit(URL)).json["jobId"]
+    kind = {"type": "voiceprint", "source": "api", "model": "precision-2", "quantity": 1}
     listed = {"id": new, "status": "pending", "createdAt": "2027-01-15T08:00:10.000Z"}
+    listed |= kind | {"reason": None, "completedAt": None}
     failed = {"id": old, "status": "failed", "createdAt": "2027-01-15T08:00:00.000Z"}
+    failed |= kind | {"reason": "Could not load audio", "completedAt": "2027-01-15T08:00:10.000Z"}
     assert (await caller.get("/v2/jobs")).json == {"items": [listed, failed], "nextCursor": None}
     assert (await caller.get("/v2/jobs?status=failed")).json == {"items": [failed], "nextCursor": None}
     assert (await caller.get("/v2/jobs?status=running")).json == {"items": [], "nextCursor": None}
