@@ -172,23 +172,23 @@ async def upload(
 
 def _encoded(waveform: Mapping[str, Any], *, is_voice: bool) -> bytes:
     # Most programs have no waveforms, and start without it.
-    from .audio import LONGEST_SECONDS, cut, judge, refusal  # noqa: PLC0415
+    from .audio import LONGEST_SECONDS, assess, cut, fatal_message  # noqa: PLC0415
 
     clip = cut(waveform, longest=LONGEST_SECONDS if is_voice else LONGEST_WAVEFORM)
-    if is_voice and (reason := refusal(judge(clip.facts))):
+    if is_voice and (reason := fatal_message(assess(clip.facts))):
         raise MediaError(f"The waveform {reason}. Nothing was sent.")
     return clip.audio
 
 
 def _findings(file: IO[bytes], start: int, is_over: Callable[[], bool]) -> tuple[str, ...]:
-    from .audio import AbandonableFile, check_if_possible, refusal  # noqa: PLC0415
+    from .audio import CancelableFile, check_audio_if_installed, fatal_message  # noqa: PLC0415
 
     file.seek(start)
     try:
-        found = check_if_possible(cast("IO[bytes]", AbandonableFile(file, is_over)))
+        found = check_audio_if_installed(cast("IO[bytes]", CancelableFile(file, is_over)))
     except MediaError as error:
         raise MediaError(f"{error} {_REFUSED}") from None
-    if reason := refusal(found):
+    if reason := fatal_message(found):
         raise MediaError(f"The audio {reason}. {_REFUSED}")
     return tuple(finding.message for finding in found)
 

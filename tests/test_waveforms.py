@@ -69,14 +69,14 @@ async def test_a_recorder_may_fill_the_same_array_again_and_again(client, is_asy
 
 async def test_leaving_while_a_waveform_is_encoded_loses_none(client, monkeypatch):
     began, may_end = threading.Event(), threading.Event()
-    cut_pieces = clips.cut_pieces
+    cut_segments = clips.cut_segments
 
     def slow(*given, **more):
         began.set()
         assert may_end.wait(20)
-        return cut_pieces(*given, **more)
+        return cut_segments(*given, **more)
 
-    monkeypatch.setattr(clips, "cut_pieces", slow)
+    monkeypatch.setattr(clips, "cut_segments", slow)
     async with client.voiceprint_many([waveform(), waveform()]) as results:
         reading = asyncio.create_task(anext(results))
         while not began.is_set():
@@ -140,14 +140,14 @@ async def test_what_is_only_uploaded_may_be_silent(client):
 
 async def test_the_event_loop_goes_on_while_it_is_encoded(client, monkeypatch):
     began, may_end = threading.Event(), threading.Event()
-    cut_pieces = clips.cut_pieces
+    cut_segments = clips.cut_segments
 
     def slow(*given, **more):
         began.set()
         assert may_end.wait(20)
-        return cut_pieces(*given, **more)
+        return cut_segments(*given, **more)
 
-    monkeypatch.setattr(clips, "cut_pieces", slow)
+    monkeypatch.setattr(clips, "cut_segments", slow)
     upload = asyncio.create_task(client.upload(waveform()))
     while not began.is_set():
         await asyncio.sleep(0.001)

@@ -3,36 +3,36 @@
 All of it blocks: it belongs on a worker thread. soundfile and numpy are imported when something is called.
 """
 
-from .check import Check, check, check_if_possible, foreign_format
-from .clips import Clip, as_clip, best_part, cut, cut_pieces
-from .facts import AudioFacts, look_at
-from .rttm import Turn, turns_of
-from .source import AbandonableFile, AudioSource
-from .speaker_clips import SpeakerClip, clips_from_rttm, pick
-from .verdict import LONGEST_SECONDS, SHORTEST_SECONDS, Finding, judge, refusal
+from .check import AudioReport, check_audio, check_audio_if_installed, unsupported_format
+from .clips import Clip, as_clip, best_segment, cut, cut_segments
+from .facts import AudioFacts, measure
+from .rttm import SpeakerTurn, read_turns
+from .source import AudioSource, CancelableFile
+from .speaker_clips import SpeakerClip, clips_from_rttm, clips_from_turns
+from .verdict import LONGEST_SECONDS, SHORTEST_SECONDS, Finding, assess, fatal_message
 
 __all__ = [
     "LONGEST_SECONDS",
     "SHORTEST_SECONDS",
-    "AbandonableFile",
     "AudioFacts",
+    "AudioReport",
     "AudioSource",
-    "Check",
+    "CancelableFile",
     "Clip",
     "Finding",
     "SpeakerClip",
-    "Turn",
+    "SpeakerTurn",
     "as_clip",
-    "best_part",
-    "check",
-    "check_if_possible",
+    "assess",
+    "best_segment",
+    "check_audio",
+    "check_audio_if_installed",
     "clips_from_rttm",
+    "clips_from_turns",
     "cut",
-    "cut_pieces",
-    "foreign_format",
-    "judge",
-    "look_at",
-    "pick",
-    "refusal",
-    "turns_of",
+    "cut_segments",
+    "fatal_message",
+    "measure",
+    "read_turns",
+    "unsupported_format",
 ]

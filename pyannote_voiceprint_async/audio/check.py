@@ -11,16 +11,16 @@ from pyannote_voiceprint_async.errors import ConfigurationError
 
 from .facts import AudioFacts, facts_of
 from .source import AudioSource
-from .verdict import JOINED, LONGEST_SECONDS, Finding, judge, too_long
+from .verdict import JOINED, LONGEST_SECONDS, Finding, assess, too_long
 
-__all__ = ["Check", "check", "check_if_possible", "foreign_format"]
+__all__ = ["AudioReport", "check_audio", "check_audio_if_installed", "unsupported_format"]
 
 # A lossy file has a few samples more than was put in.
 _MARGIN_SECONDS = 1.0
 
 
 @attrs.frozen
-class Check:
+class AudioReport:
     """The result of a check."""
 
     format: str
@@ -31,12 +31,12 @@ class Check:
     """What is to be reported, fatal findings first."""
 
 
-def check(source: AudioSource, *, trims: bool = False, is_quick: bool = False) -> Check:
+def check_audio(source: AudioSource, *, will_trim: bool = False, is_quick: bool = False) -> AudioReport:
     """Measure audio and judge whether it is worth a voiceprint. It blocks.
 
     Args:
         source: the audio.
-        trims: whether the best part of it is used where it is too long.
+        will_trim: whether the best part of it is used where it is too long.
         is_quick: whether to stop reading once the audio is known to be too long.
 
     Raises:
@@ -48,26 +48,26 @@ def check(source: AudioSource, *, trims: bool = False, is_quick: bool = False) -
     if not isinstance(source, Mapping) and (foreign := foreign_contents(source)):
         unchecked = f"is {foreign.name}, which cannot be checked here; it is uploaded unchecked"
         finding = JOINED if foreign.is_joined else Finding("foreign", unchecked, is_fatal=False)
-        return Check(foreign.name, None, (finding,))
+        return AudioReport(foreign.name, None, (finding,))
     measured = _measured(source, LONGEST_SECONDS if is_quick else math.inf)
     if isinstance(measured, Finding):
-        return Check("", None, (measured,))
-    return Check(measured.format, measured, judge(measured, trims=trims))
+        return AudioReport("", None, (measured,))
+    return AudioReport(measured.format, measured, assess(measured, will_trim=will_trim))
 
 
-def check_if_possible(source: AudioSource) -> tuple[Finding, ...]:
+def check_audio_if_installed(source: AudioSource) -> tuple[Finding, ...]:
     """Return the findings of a quick check; none where the extra `[audio]` is missing.
 
     Raises:
-        MediaError: as `check` does.
+        MediaError: as `check_audio` does.
     """
     try:
-        return check(source, is_quick=True).findings
+        return check_audio(source, is_quick=True).findings
     except ConfigurationError:
         return ()
 
 
-def foreign_format(source: AudioSource) -> str | None:
+def unsupported_format(source: AudioSource) -> str | None:
     """Return the name of a format or codec that the API may read and libsndfile cannot, such as "MP4/M4A".
 
     Raises:
@@ -85,8 +85,8 @@ def _measured(source: AudioSource, longest: float) -> AudioFacts | Finding:
     from .recording import opened
 
     with opened(source) as recording:
-        if recording.told_seconds is not None and round(recording.told_seconds, 2) > longest:
-            return too_long(recording.told_seconds)
+        if recording.header_seconds is not None and round(recording.header_seconds, 2) > longest:
+            return too_long(recording.header_seconds)
         meter = Meter(recording.sample_rate, recording.subtype)
         for block in recording.blocks():
             meter.feed(block)

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .meter import Meter
-    from .recording import Recording
+    from .recording import OpenRecording
 
-__all__ = ["Clip", "as_clip", "best_part", "cut", "cut_pieces"]
+__all__ = ["Clip", "as_clip", "best_segment", "cut", "cut_segments"]
 
 # What FLAC can say of a rate in its frames, as libFLAC enforces it: 16 bits of hertz, or of tens of them.
 _HIGHEST_FLAC_RATE = 65_535
@@ -68,10 +68,10 @@ def cut(
         MediaError: the part is not inside the recording, is too long, or cannot be read or written as FLAC.
         ConfigurationError: the extra `[audio]` is missing.
     """
-    return cut_pieces(source, [(start, end)], longest=longest)
+    return cut_segments(source, [(start, end)], longest=longest)
 
 
-def cut_pieces(
+def cut_segments(
     source: AudioSource, pieces: Iterable[tuple[float | None, float | None]], *, longest: float = LONGEST_SECONDS
 ) -> Clip:
     """Cut several parts out of a recording and join them in their order; for the rest see `cut`."""
@@ -110,7 +110,7 @@ def as_clip(waveform: Any, sample_rate: int, *, longest: float = LONGEST_SECONDS
     return cut({"waveform": waveform, "sample_rate": sample_rate}, longest=longest)
 
 
-def best_part(
+def best_segment(
     source: AudioSource, seconds: float = LONGEST_SECONDS, *, start: float | None = None, end: float | None = None
 ) -> tuple[float, float]:
     """Give start and end of the part with most speech by energy (see `meter`), in seconds. It blocks.
@@ -173,7 +173,7 @@ def _is_finite(value: object) -> bool:
         return False
 
 
-def _place(recording: Recording, start: float, end: float | None) -> tuple[int, int | None]:
+def _place(recording: OpenRecording, start: float, end: float | None) -> tuple[int, int | None]:
     """Give the first sample, and how many there are; None is all that come."""
     rate, frames = recording.sample_rate, recording.frames
     first = round(start * rate)
@@ -193,7 +193,7 @@ def _place(recording: Recording, start: float, end: float | None) -> tuple[int, 
 
 
 def _read(
-    recording: Recording, spans: list[tuple[float, float | None]], meter: Meter, most: int
+    recording: OpenRecording, spans: list[tuple[float, float | None]], meter: Meter, most: int
 ) -> list[NDArray[np.int32]]:
     rate = recording.sample_rate
     places = [(*_place(recording, start, end), start, end) for start, end in spans]
@@ -217,7 +217,7 @@ def _read(
     return samples
 
 
-def _ends_before(recording: Recording, first: int, start: float, end: float | None) -> MediaError:
+def _ends_before(recording: OpenRecording, first: int, start: float, end: float | None) -> MediaError:
     # Where reading stopped says little: a decoder that begins behind the damage finds nothing at all.
     there = sum(len(block) for block in recording.blocks())
     if there <= first:
@@ -226,7 +226,7 @@ def _ends_before(recording: Recording, first: int, start: float, end: float | No
     return _outside(recording, there, f"before {wanted}")
 
 
-def _too_long(samples: int, most: int, recording: Recording) -> MediaError:
+def _too_long(samples: int, most: int, recording: OpenRecording) -> MediaError:
     seconds = samples / recording.sample_rate
     what, instead = (
         ("waveform", "Give a slice of the array: waveform[..., first:last], in samples.")
@@ -238,9 +238,9 @@ def _too_long(samples: int, most: int, recording: Recording) -> MediaError:
     )
 
 
-def _outside(recording: Recording, frames: int, before: str) -> MediaError:
+def _outside(recording: OpenRecording, frames: int, before: str) -> MediaError:
     """Say that the audio ends before the clip does, and whether it should have."""
-    seconds, told = frames / recording.sample_rate, recording.told_seconds
+    seconds, told = frames / recording.sample_rate, recording.header_seconds
     if recording.is_unclosed:
         repair = (
             ": its recording broke off. Give an end before that, or repair the header: "
@@ -264,7 +264,7 @@ def _quantised(mono: NDArray[np.float64]) -> NDArray[np.int32]:
     return np.clip(np.rint(mono * 2.0**23), -(2**23), _LARGEST_24).astype(np.int32)
 
 
-def _clip(pieces: list[NDArray[np.int32]], recording: Recording, facts: AudioFacts) -> Clip:
+def _clip(pieces: list[NDArray[np.int32]], recording: OpenRecording, facts: AudioFacts) -> Clip:
     from .libraries import np, sf
 
     rate = recording.sample_rate

@@ -10,14 +10,14 @@ from .source import AudioSource
 
 if TYPE_CHECKING:
     from .meter import Meter
-    from .recording import Recording
+    from .recording import OpenRecording
 
-__all__ = ["AudioFacts", "look_at"]
+__all__ = ["AudioFacts", "measure"]
 
 
 @attrs.frozen
 class AudioFacts:
-    """What a recording is, measured. `verdict.judge` says what that means."""
+    """What a recording is, measured. `verdict.assess` says what that means."""
 
     seconds: float
     """How long it is, counted in samples."""
@@ -37,7 +37,7 @@ class AudioFacts:
     """The share of samples at full scale, 0 to 1."""
     speech_seconds: float
     """How much of it seems to be speech, by energy alone (see `meter`)."""
-    told_seconds: float
+    header_seconds: float
     """How long its header says that it is."""
     is_truncated: bool = False
     """Whether it ends, or is damaged, before the end that its header tells. Known of WAV, AIFF, FLAC, and MP3 with
@@ -49,7 +49,7 @@ class AudioFacts:
     """Whether another file begins behind it: files were joined end to end, and only the first was measured."""
 
 
-def look_at(source: AudioSource) -> AudioFacts:
+def measure(source: AudioSource) -> AudioFacts:
     """Listen to all of it once, in blocks: memory does not grow with its length but for 50 bytes a second. It blocks.
 
     Raises:
@@ -66,10 +66,10 @@ def look_at(source: AudioSource) -> AudioFacts:
         return facts_of(recording, meter)
 
 
-def facts_of(recording: Recording, meter: Meter, *, is_whole: bool = True) -> AudioFacts:
+def facts_of(recording: OpenRecording, meter: Meter, *, is_whole: bool = True) -> AudioFacts:
     """Return the facts that were found while the recording, or a part of it, was read."""
     seconds = meter.samples / recording.sample_rate
-    told = recording.told_seconds if is_whole else None
+    told = recording.header_seconds if is_whole else None
     return AudioFacts(
         seconds=seconds,
         sample_rate=recording.sample_rate,
@@ -80,7 +80,7 @@ def facts_of(recording: Recording, meter: Meter, *, is_whole: bool = True) -> Au
         loudness_dbfs=meter.loudness_dbfs,
         clipped=meter.clipped,
         speech_seconds=meter.speech_seconds,
-        told_seconds=seconds if told is None else told,
+        header_seconds=seconds if told is None else told,
         is_truncated=is_whole and recording.is_truncated,
         is_unclosed=is_whole and recording.is_unclosed,
         is_joined=is_whole and recording.is_joined,

@@ -19,7 +19,7 @@ from .verdict import JOINED
 from .wav_header import wav_length
 from .waveform import waveform_of
 
-__all__ = ["Foreign", "Recording", "foreign_contents", "opened"]
+__all__ = ["Foreign", "OpenRecording", "foreign_contents", "opened"]
 
 Block: TypeAlias = NDArray[np.float64]
 
@@ -46,7 +46,7 @@ _WIDTHS = {
 }  # fmt: skip
 
 
-class Recording(Protocol):
+class OpenRecording(Protocol):
     """What both files and waveforms are."""
 
     sample_rate: int
@@ -55,7 +55,7 @@ class Recording(Protocol):
     subtype: str
     frames: int | None
     """Samples of each channel, as far as that is known without decoding."""
-    told_seconds: float | None
+    header_seconds: float | None
     """What the header tells, if anything."""
     is_truncated: bool
     """Whether it is known to end before it should; reading may show it."""
@@ -76,7 +76,7 @@ class Recording(Protocol):
 
 
 @contextmanager
-def opened(source: AudioSource) -> Iterator[Recording]:
+def opened(source: AudioSource) -> Iterator[OpenRecording]:
     """Open audio of any kind.
 
     Raises:
@@ -143,7 +143,7 @@ class _File:
         self.subtype = str(decoder.subtype)
         frames = int(decoder.frames)
         self.frames = frames if frames < _UNKNOWN and not self._door.seems_longer else None
-        self.told_seconds = None if self.frames is None else self.frames / self.sample_rate
+        self.header_seconds = None if self.frames is None else self.frames / self.sample_rate
         self.is_truncated = self._goes_on = False
         self._is_mp3 = self.format == "MP3"
         self._can_seek = bool(sf.SoundFile.seekable(decoder)) and (self._is_mp3 or self.frames is not None)
@@ -222,8 +222,8 @@ class _File:
         if length is None or not length.there:
             return
         self.is_truncated, self._goes_on = length.is_truncated, length.is_unclosed
-        if self.is_truncated and self.told_seconds is not None:
-            self.told_seconds *= length.told / length.there
+        if self.is_truncated and self.header_seconds is not None:
+            self.header_seconds *= length.told / length.there
 
     @cached_property
     def _is_another_behind(self) -> bool:

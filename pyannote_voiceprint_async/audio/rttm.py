@@ -11,7 +11,7 @@ from typing import NamedTuple
 from pyannote_voiceprint_async.errors import MediaError
 from pyannote_voiceprint_async.text_encoding import encoding_of
 
-__all__ = ["Turn", "turns_of"]
+__all__ = ["SpeakerTurn", "read_turns"]
 
 # The other kinds of lines that NIST knows.
 _OTHER_KINDS = frozenset({
@@ -29,7 +29,7 @@ _LONGEST_LINE = 10_000
 _NO_SPACES = "a name cannot have spaces"
 
 
-class Turn(NamedTuple):
+class SpeakerTurn(NamedTuple):
     """Somebody speaks. Times are whole microseconds, so that cutting and adding them is exact."""
 
     file_id: str
@@ -44,7 +44,7 @@ class Turn(NamedTuple):
     """On which channel of the recording."""
 
 
-def turns_of(rttm: os.PathLike[str] | str | Iterable[str]) -> list[Turn]:
+def read_turns(rttm: os.PathLike[str] | str | Iterable[str]) -> list[SpeakerTurn]:
     """Read the turns of an RTTM file, of its text, or of its lines. Comments and other kinds of lines are skipped.
 
     Raises:
@@ -77,7 +77,7 @@ def _lines(rttm: os.PathLike[str] | str | Iterable[str]) -> Iterator[str]:
         yield from rttm
 
 
-def _turn(line: object, number: int) -> Turn | None:
+def _turn(line: object, number: int) -> SpeakerTurn | None:
     if not isinstance(line, str):
         raise _garbage(number, f"is {type(line).__name__}, not text")
     fields = line.removeprefix("\ufeff").split()
@@ -98,7 +98,7 @@ def _turn(line: object, number: int) -> Turn | None:
     if fields[7] == _NOTHING:
         raise _garbage(number, "has no speaker")
     file_id, speaker = (unicodedata.normalize("NFC", field) for field in (fields[1], fields[7]))
-    return Turn(file_id, speaker, start, start + duration, fields[2])
+    return SpeakerTurn(file_id, speaker, start, start + duration, fields[2])
 
 
 def _microseconds(text: str, name: str, number: int) -> int:

@@ -10,7 +10,7 @@ from typing import IO, Any, TypeAlias
 
 from pyannote_voiceprint_async.errors import MediaError
 
-__all__ = ["AbandonableFile", "AudioSource", "Door", "opened_door"]
+__all__ = ["AudioSource", "CancelableFile", "Door", "opened_door"]
 
 AudioSource: TypeAlias = "os.PathLike[str] | bytes | IO[bytes] | Mapping[str, Any]"
 """A path, the bytes of a file, an open binary file that can be rewound, or `{"waveform": …, "sample_rate": …}`."""
@@ -19,7 +19,7 @@ AudioSource: TypeAlias = "os.PathLike[str] | bytes | IO[bytes] | Mapping[str, An
 _LAST_TAG = 128
 
 
-class AbandonableFile:
+class CancelableFile:
     """An open file that raises OSError once nobody wants to read it any more: a thread cannot be cancelled."""
 
     def __init__(self, file: IO[bytes], is_over: Callable[[], bool]) -> None:

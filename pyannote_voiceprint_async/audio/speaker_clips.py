@@ -11,10 +11,10 @@ import attrs
 
 from pyannote_voiceprint_async.errors import MediaError, Problem
 
-from .rttm import Turn, turns_of
+from .rttm import SpeakerTurn, read_turns
 from .verdict import LONGEST_SECONDS, SHORTEST_SECONDS
 
-__all__ = ["SpeakerClip", "clips_from_rttm", "pick"]
+__all__ = ["SpeakerClip", "clips_from_rttm", "clips_from_turns"]
 
 _MICRO = 1_000_000
 # Diarization rounds to its frames, and lossy files have a few samples more or less.
@@ -24,19 +24,19 @@ _NAMES_SHOWN = 5
 
 @attrs.frozen
 class SpeakerClip:
-    """Where one speaker can be heard alone: what `cut_pieces` takes."""
+    """Where one speaker can be heard alone: what `cut_segments` takes."""
 
     label: str
     """The speaker's name in the RTTM. Identification takes none that begins with `speaker_`, in any case."""
-    pieces: tuple[tuple[float, float], ...]
+    segments: tuple[tuple[float, float], ...]
     """Starts and ends in seconds, in the order of time."""
-    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     """What is to be told of it, and is no reason not to use it."""
 
     @property
     def seconds(self) -> float:
         """How long the pieces are together."""
-        return round(sum(end - start for start, end in self.pieces), 6)
+        return round(sum(end - start for start, end in self.segments), 6)
 
 
 class _Piece(NamedTuple):
@@ -74,7 +74,7 @@ def clips_from_rttm(
             channels; or the audio cannot be read.
         ConfigurationError: the extra `[audio]` is missing.
     """
-    turns = _of_one_file(turns_of(rttm), PurePath(audio), file_id)
+    turns = _of_one_file(read_turns(rttm), PurePath(audio), file_id)
     _check_channels(turns)
     try:
         length = _seconds(audio)
@@ -87,18 +87,18 @@ def clips_from_rttm(
             f"The RTTM tells of {last:.1f} s, and the audio has {length:.1f} s. They are not of the same recording, "
             "or the audio is not complete."
         )
-    found = pick(turns, longest=longest, shortest=shortest, until=length)
+    found = clips_from_turns(turns, longest=longest, shortest=shortest, until=length)
     if file_id is not None or _is_called(turns[0].file_id, PurePath(audio)):
         return found
     note = (
         f"the RTTM tells of {turns[0].file_id!r}, and the audio is {PurePath(audio).name!r}; see that they are of the "
         "same recording"
     )
-    return [attrs.evolve(one, notes=(note,)) if isinstance(one, SpeakerClip) else one for one in found]
+    return [attrs.evolve(one, warnings=(note,)) if isinstance(one, SpeakerClip) else one for one in found]
 
 
-def pick(
-    turns: Iterable[Turn],
+def clips_from_turns(
+    turns: Iterable[SpeakerTurn],
     *,
     longest: float = LONGEST_SECONDS,
     shortest: float = SHORTEST_SECONDS,
@@ -126,7 +126,7 @@ def pick(
     ]
 
 
-def _alone(turns: Sequence[Turn]) -> Mapping[str, Sequence[_Piece]]:
+def _alone(turns: Sequence[SpeakerTurn]) -> Mapping[str, Sequence[_Piece]]:
     """Sweep over all beginnings and ends, and note where exactly one speaker speaks."""
     events = sorted(event for turn in turns for event in ((turn.start, 1, turn.speaker), (turn.end, -1, turn.speaker)))
     pieces: dict[str, list[_Piece]] = defaultdict(list)
@@ -171,7 +171,7 @@ def _chosen(speaker: str, pieces: Sequence[_Piece], longest: int, shortest: int)
     return SpeakerClip(speaker, tuple((start / _MICRO, end / _MICRO) for start, end in sorted(chosen)))
 
 
-def _check_channels(turns: Iterable[Turn]) -> None:
+def _check_channels(turns: Iterable[SpeakerTurn]) -> None:
     """Make sure that no name is on several channels: diarization of each channel numbers its speakers anew."""
     channels: dict[str, str] = {}
     for turn in turns:
@@ -183,7 +183,7 @@ def _check_channels(turns: Iterable[Turn]) -> None:
             )
 
 
-def _of_one_file(turns: Sequence[Turn], audio: PurePath, file_id: str | None) -> Sequence[Turn]:
+def _of_one_file(turns: Sequence[SpeakerTurn], audio: PurePath, file_id: str | None) -> Sequence[SpeakerTurn]:
     there = list(dict.fromkeys(turn.file_id for turn in turns))
     file_id = None if file_id is None else unicodedata.normalize("NFC", file_id)
     if file_id is None:

@@ -9,7 +9,16 @@ from pyannote_voiceprint_async.endpoints import LONGEST_VOICEPRINT_SECONDS
 
 from .facts import AudioFacts
 
-__all__ = ["JOINED", "LONGEST_SECONDS", "REPAIRABLE", "SHORTEST_SECONDS", "Finding", "judge", "refusal", "too_long"]
+__all__ = [
+    "JOINED",
+    "LONGEST_SECONDS",
+    "REPAIRABLE",
+    "SHORTEST_SECONDS",
+    "Finding",
+    "assess",
+    "fatal_message",
+    "too_long",
+]
 
 LONGEST_SECONDS = LONGEST_VOICEPRINT_SECONDS
 """What the API takes for a voiceprint."""
@@ -68,7 +77,7 @@ _RULES = (
         "joined",
         True,
         lambda facts: facts.is_joined,
-        "has more audio after the {told_seconds:.1f} s of its first part: files were joined end to end, and who "
+        "has more audio after the {header_seconds:.1f} s of its first part: files were joined end to end, and who "
         "speaks in the others cannot be known; send one of them alone, cut out a part of the first one with start and "
         "end, or decode all parts into one file",
     ),
@@ -76,21 +85,21 @@ _RULES = (
         "unclosed",
         True,
         lambda facts: facts.is_unclosed and not facts.is_joined and facts.format in REPAIRABLE,
-        "goes on after the {told_seconds:.1f} s that its header tells: its recording broke off; cut out a part "
+        "goes on after the {header_seconds:.1f} s that its header tells: its recording broke off; cut out a part "
         "before that with start and end, or repair the header: ffmpeg -ignore_length 1 -i FILE -c copy repaired.wav",
     ),
     _Rule(
         "unclosed",
         True,
         lambda facts: facts.is_unclosed and not facts.is_joined and facts.format not in REPAIRABLE,
-        "goes on after the {told_seconds:.1f} s that its header tells, and who is heard there cannot be known; cut "
+        "goes on after the {header_seconds:.1f} s that its header tells, and who is heard there cannot be known; cut "
         "out a part before that with start and end, or make it anew: ffmpeg -i FILE whole.flac",
     ),
     _Rule(
         "truncated",
         True,
         lambda facts: facts.is_truncated,
-        "ends or is damaged after {seconds:.1f} of the {told_seconds:.1f} s that its header tells; copy it anew, or "
+        "ends or is damaged after {seconds:.1f} of the {header_seconds:.1f} s that its header tells; copy it anew, or "
         "cut out a part that is there with start and end",
     ),
     _Rule(
@@ -165,19 +174,19 @@ def too_long(seconds: float | None) -> Finding:
     return Finding(_TOO_LONG.code, f"{lasts}; {_INSTEAD}", is_fatal=True)
 
 
-def judge(facts: AudioFacts, *, trims: bool = False) -> tuple[Finding, ...]:
+def assess(facts: AudioFacts, *, will_trim: bool = False) -> tuple[Finding, ...]:
     """Say what there is to say, what is fatal first.
 
     Args:
         facts: of the recording.
-        trims: whether its best part is taken where it is too long.
+        will_trim: whether its best part is taken where it is too long.
     """
-    rules = (_TRIMMED if trims else _TOO_LONG, *_RULES)
+    rules = (_TRIMMED if will_trim else _TOO_LONG, *_RULES)
     said = attrs.asdict(facts)
     findings = [Finding(rule.code, rule.message.format(**said), rule.is_fatal) for rule in rules if rule.applies(facts)]
     return tuple(sorted(findings, key=lambda finding: not finding.is_fatal))
 
 
-def refusal(findings: Iterable[Finding]) -> str | None:
+def fatal_message(findings: Iterable[Finding]) -> str | None:
     """Say all that is fatal, in one sentence as a finding has it; None where nothing is."""
     return "; ".join(finding.message for finding in findings if finding.is_fatal) or None

@@ -33,7 +33,7 @@ class Waveform:
         self.sample_rate = sample_rate
         self.channels = samples.shape[0]
         self.frames: int | None = samples.shape[1]
-        self.told_seconds: float | None = samples.shape[1] / sample_rate
+        self.header_seconds: float | None = samples.shape[1] / sample_rate
         self.subtype = "PCM_16" if samples.dtype.kind == "i" else "FLOAT"
 
     def blocks(self, first: int = 0, count: int | None = None) -> Iterator[NDArray[np.float64]]:

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 import click
 
-from pyannote_voiceprint_async.audio import check
+from pyannote_voiceprint_async.audio import check_audio
 from pyannote_voiceprint_async.enrollment import Problem
 from pyannote_voiceprint_async.enrollment.sources import LeftOut, expand
 from pyannote_voiceprint_async.errors import MediaError
@@ -28,7 +28,7 @@ def inspect(files: tuple[str, ...]) -> None:
     """Say what audio files are, and what is wrong with them. Nothing is sent.
 
     FILE is a file, a directory or a pattern. Each gives one line of JSON: what is measured (seconds, sample_rate,
-    channels, format, peak, loudness_dbfs, speech_seconds, told_seconds by the header, …) and `findings`, each with
+    channels, format, peak, loudness_dbfs, speech_seconds, header_seconds by the header, …) and `findings`, each with
     code, message and is_fatal. A verdict for people goes to stderr. The exit code is 1 if any finding is fatal:
     `enroll` would refuse the file. It needs the extra `[audio]`.
     """
@@ -56,7 +56,7 @@ def _found(files: tuple[str, ...], left_out: LeftOut) -> list[Path]:
 def _record(path: Path) -> dict[str, Any]:
     record: dict[str, Any] = {"file": str(path)}
     try:
-        found = check(path)
+        found = check_audio(path)
     except MediaError as error:
         return record | {"findings": [_finding("unreadable", str(error), is_fatal=True)]}
     facts = {"format": found.format} if found.facts is None else _rounded(attrs.asdict(found.facts))

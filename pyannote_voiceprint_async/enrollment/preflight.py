@@ -13,14 +13,14 @@ from typing import IO, Self, cast
 import attrs
 
 from pyannote_voiceprint_async.audio import (
-    AbandonableFile,
+    CancelableFile,
     Finding,
-    best_part,
-    check,
+    assess,
+    best_segment,
+    check_audio,
     cut,
-    cut_pieces,
-    judge,
-    refusal,
+    cut_segments,
+    fatal_message,
 )
 from pyannote_voiceprint_async.endpoints import LARGEST_VOICEPRINT_AUDIO
 from pyannote_voiceprint_async.errors import ConfigurationError, MediaError
@@ -95,7 +95,7 @@ class Preflight:
             ConfigurationError: something is to be cut out, and the extra `[audio]` is missing.
         """
         with path.open("rb") as file:
-            audio = cast("IO[bytes]", AbandonableFile(file, self.is_over))
+            audio = cast("IO[bytes]", CancelableFile(file, self.is_over))
             heard = self._clip(audio, pieces) if pieces else self._whole(audio, path, found)
         if _is_changed(path.stat(), found):
             raise _changed()
@@ -104,7 +104,7 @@ class Preflight:
     def _whole(self, audio: IO[bytes], path: Path, found: os.stat_result) -> Heard:
         if not self.looks:
             return _unheard(path, found)
-        found_in_it = check(audio, trims=self.trims)
+        found_in_it = check_audio(audio, will_trim=self.trims)
         notes = _notes(found_in_it.findings)
         if found_in_it.facts is None and self.trims:
             notes = (f"is {found_in_it.format}, which cannot be trimmed here; it is uploaded as it is",)
@@ -113,17 +113,17 @@ class Preflight:
         return attrs.evolve(_unheard(path, found), notes=notes)
 
     def _clip(self, audio: IO[bytes], pieces: Pieces) -> Heard:
-        clip = cut_pieces(audio, pieces)
-        notes = _notes(judge(clip.facts)) if self.looks else ()
+        clip = cut_segments(audio, pieces)
+        notes = _notes(assess(clip.facts)) if self.looks else ()
         twice = ("has parts that overlap, so that the same words are heard twice",) if overlap(pieces) else ()
         return Heard(clip_identity(clip.digest), pieces, (*twice, *notes))
 
 
 def _trimmed(audio: IO[bytes]) -> Heard:
-    start, end = best_part(audio)
+    start, end = best_segment(audio)
     clip = cut(audio, start, end)
     told = f"is too long; only {start:.1f} to {end:.1f} s are used; see that only one person speaks there"
-    return Heard(clip_identity(clip.digest), ((start, end),), (told, *_notes(judge(clip.facts))))
+    return Heard(clip_identity(clip.digest), ((start, end),), (told, *_notes(assess(clip.facts))))
 
 
 def clip_identity(digest: str) -> str:
@@ -172,7 +172,7 @@ def _notes(findings: tuple[Finding, ...]) -> tuple[str, ...]:
     Raises:
         MediaError: something is fatal; it says all that is.
     """
-    if fatal := refusal(findings):
+    if fatal := fatal_message(findings):
         raise MediaError(fatal)
     return tuple(finding.message for finding in findings)
 

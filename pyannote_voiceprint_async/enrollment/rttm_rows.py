@@ -81,7 +81,7 @@ def _check_distinct(labelled: Mapping[str, str]) -> None:
 def _row(clip: SpeakerClip, label: str, audio: Path) -> Row | Problem:
     if problem := label_problem(label):
         return Problem(f"cannot be listed: {problem}; --label OLD=NEW gives another one", clip.label)
-    return Row(label, audio, pieces=clip.pieces, extra={"speaker": clip.label}, notes=clip.notes)
+    return Row(label, audio, pieces=clip.segments, extra={"speaker": clip.label}, notes=clip.warnings)
 
 
 def _label(speaker: str, audio: Path) -> str:

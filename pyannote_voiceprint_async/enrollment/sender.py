@@ -10,7 +10,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from pyannote_voiceprint_async.audio import cut_pieces
+from pyannote_voiceprint_async.audio import cut_segments
 from pyannote_voiceprint_async.bulk import Item
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.errors import (
@@ -286,7 +286,7 @@ class Sender:
         """Give what is uploaded: the file, or what is cut out of it."""
         if not task.pieces:
             return path
-        clip = await asyncio.to_thread(cut_pieces, path, task.pieces)
+        clip = await asyncio.to_thread(cut_segments, path, task.pieces)
         if clip_identity(clip.digest) != task.identity:
             raise RowError("The audio file is not what it was when it was looked at. Run again.", "file")
         return clip.audio

@@ -3,7 +3,7 @@
 import pytest
 from audio_files import RATE, ape, encoded, id3, mp3, ogg, ogg_flac, speechlike, wav, without_mp3_length
 
-from pyannote_voiceprint_async.audio import check
+from pyannote_voiceprint_async.audio import check_audio
 from pyannote_voiceprint_async.errors import MediaError
 
 SPEECH = speechlike()
@@ -11,7 +11,7 @@ MP3 = mp3(SPEECH)
 
 
 def codes(source, **options):
-    return [finding.code for finding in check(source, **options).findings]
+    return [finding.code for finding in check_audio(source, **options).findings]
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def codes(source, **options):
     ],
 )  # fmt: skip
 def test_audio_is_measured_inside_tags_and_other_formats(data, kind):
-    result = check(data)
+    result = check_audio(data)
     assert (result.format, result.findings) == (kind, ())
     assert result.facts.seconds == pytest.approx(2.0, abs=0.1)
 
@@ -83,7 +83,7 @@ FOREIGN = [
 
 @pytest.mark.parametrize(("data", "name"), FOREIGN, ids=[name for _, name in FOREIGN])
 def test_audio_that_cannot_be_read_here_is_uploaded_unchecked(data, name):
-    result = check(data)
+    result = check_audio(data)
     assert (result.format, result.facts) == (name, None)
     (finding,) = result.findings
     assert (finding.code, finding.is_fatal) == ("foreign", False)
@@ -102,7 +102,7 @@ def test_audio_that_cannot_be_read_here_is_uploaded_unchecked(data, name):
 )
 def test_text_and_damage_are_refused(data, sentence):
     with pytest.raises(MediaError, match=sentence):
-        check(data)
+        check_audio(data)
 
 
 # --- joined files ----------------------------------------------------------------------------------------------------
@@ -127,7 +127,7 @@ def test_joined_files_are_measured_whole_or_refused(kind, subtype, seconds):
     """Who speaks in the second file would be in the voiceprint, and nobody would have been warned."""
     first = made(kind, subtype, 2.0)
     assert codes(first) == []
-    result = check(first + made(kind, subtype, seconds))
+    result = check_audio(first + made(kind, subtype, seconds))
     is_whole = result.facts is not None and result.facts.seconds == pytest.approx(2.0 + seconds, abs=0.1)
     assert is_whole or any(finding.is_fatal for finding in result.findings)
 
@@ -179,7 +179,7 @@ BEHIND = {
 
 @pytest.mark.parametrize("tags", BEHIND.values(), ids=BEHIND)
 def test_tags_behind_an_mp3_are_no_audio(tags):
-    result = check(MP3 + tags)
+    result = check_audio(MP3 + tags)
     assert (result.findings, result.facts.is_unclosed) == ((), False)
 
 
@@ -190,7 +190,7 @@ def test_tags_behind_an_mp3_are_no_audio(tags):
     ids=["the same", "a fifth of a second", "another rate", "without a length"],
 )
 def test_audio_behind_an_mp3_that_states_its_length_is_found_behind_all_tags(tags, second):
-    result = check(MP3 + tags + id3(bytes(50)) + second)
+    result = check_audio(MP3 + tags + id3(bytes(50)) + second)
     assert [finding.code for finding in result.findings] == ["joined"]
     assert "after the 2.0 s of its first part" in result.findings[0].message
     assert result.facts.is_joined
@@ -207,13 +207,13 @@ def vbri(data):
 
 
 def test_the_header_of_another_encoder_is_read():
-    assert not check(vbri(MP3)).facts.is_unclosed
+    assert not check_audio(vbri(MP3)).facts.is_unclosed
     assert "joined" in codes(vbri(MP3) + MP3)
 
 
 def test_joined_mp3_files_without_a_stated_length_are_measured_whole():
     plain = without_mp3_length(MP3)
-    assert check(plain + plain).facts.seconds == pytest.approx(4.0, abs=0.2)
+    assert check_audio(plain + plain).facts.seconds == pytest.approx(4.0, abs=0.2)
     assert codes(plain + plain) == []
 
 
@@ -231,7 +231,7 @@ def test_an_mp3_that_goes_on_at_another_rate_is_refused():
     ids=["by its header", "MP3 without a length", "FLAC of another kind"],
 )  # fmt: skip
 def test_a_quick_check_stops_when_audio_is_too_long(data):
-    result = check(data, is_quick=True)
+    result = check_audio(data, is_quick=True)
     assert result.facts is None
     (finding,) = result.findings
     assert (finding.code, finding.is_fatal) == ("too_long", True)
@@ -242,4 +242,4 @@ def test_a_quick_check_stops_when_audio_is_too_long(data):
 
 @pytest.mark.parametrize("data", [wav(SPEECH), MP3, wav(speechlike(0.5)), MP3 * 2, wav(SPEECH)[:-9000]])
 def test_a_quick_check_finds_the_same_otherwise(data):
-    assert check(data, is_quick=True) == check(data)
+    assert check_audio(data, is_quick=True) == check_audio(data)

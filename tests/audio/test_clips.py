@@ -8,7 +8,7 @@ from audio_files import FLOAT, RATE, decoded, encoded, mp3, speechlike, wav, wit
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pyannote_voiceprint_async.audio import as_clip, best_part, cut, cut_pieces, judge, look_at
+from pyannote_voiceprint_async.audio import as_clip, assess, best_segment, cut, cut_segments, measure
 from pyannote_voiceprint_async.errors import MediaError
 
 LONG = np.random.default_rng(3).integers(-20000, 20000, size=(11025 * 4, 2), dtype=np.int16)
@@ -61,7 +61,7 @@ def test_a_clip_is_mono_flac_at_the_sources_rate(kind, subtype, expected):
     rate = 8000 if subtype == "GSM610" else 44100
     samples = np.random.default_rng(4).normal(size=rate * 3) * 0.1
     clip = cut(encoded(samples, rate=rate, kind=kind, subtype=subtype), 1, 2)
-    facts = look_at(clip.audio)
+    facts = measure(clip.audio)
     assert (facts.format, facts.subtype, facts.channels, facts.sample_rate) == ("FLAC", expected, 1, rate)
     assert facts.seconds == clip.seconds == 1.0
 
@@ -106,7 +106,7 @@ NO_NUMBERS = (
         lambda: cut(encoded(np.stack([SOUND, SOUND], axis=1)), 1, 3),
         lambda: cut(cut(wav(SOUND), 1, 3).audio),
         lambda: cut(cut(wav(SOUND), 0.5, 3.5).audio, 0.5, 2.5),
-        lambda: cut_pieces(wav(SOUND), [(1, 1.5), (1.5, 3)]),
+        lambda: cut_segments(wav(SOUND), [(1, 1.5), (1.5, 3)]),
         lambda: as_clip(SOUND[RATE : 3 * RATE], RATE),
         lambda: as_clip((SOUND[RATE : 3 * RATE] / 2**15).astype(np.float32), RATE),
         lambda: cut({"waveform": SOUND, "sample_rate": RATE}, 1, 3),
@@ -135,7 +135,7 @@ def test_a_clip_of_fine_audio_keeps_its_digest_when_it_is_read_again(seed, subty
         lambda: cut(wav(SOUND), 1.0001, 3.0001),
         lambda: cut(wav(SOUND, rate=8000), 2, 6),
         lambda: cut(wav(-SOUND), 1, 3),
-        lambda: cut_pieces(wav(SOUND), [(1.5, 3), (1, 1.5)]),
+        lambda: cut_segments(wav(SOUND), [(1.5, 3), (1, 1.5)]),
     ],
     ids=["shorter", "later", "slower", "upside down", "other order"],
 )
@@ -146,8 +146,8 @@ def test_other_audio_has_another_digest(other):
 def test_a_clip_hides_the_voice_and_can_be_judged():
     clip = cut(wav(SOUND), 1, 3)
     assert "fLaC" not in repr(clip)
-    assert judge(clip.facts) == ()
-    assert attrs.evolve(clip.facts, format="FLAC") == look_at(clip.audio)
+    assert assess(clip.facts) == ()
+    assert attrs.evolve(clip.facts, format="FLAC") == measure(clip.audio)
 
 
 def test_a_clip_remembers_the_channels_and_the_clipping_of_its_source():
@@ -175,7 +175,7 @@ def test_a_clip_remembers_the_channels_and_the_clipping_of_its_source():
         ),
     ],
 )
-@pytest.mark.parametrize("cutting", [cut, lambda source, start, end: best_part(source, start=start, end=end)])
+@pytest.mark.parametrize("cutting", [cut, lambda source, start, end: best_segment(source, start=start, end=end)])
 def test_a_place_that_is_not_inside_is_told_in_one_sentence(cutting, start, end, sentence):
     with pytest.raises(MediaError) as caught:
         cutting(wav(SOUND), start, end)
@@ -267,7 +267,7 @@ def test_a_recording_that_breaks_off_has_no_end_to_cut_to(data, end, start):
 def test_a_truncated_recording_ends_at_one_place_wherever_one_begins_to_read(kind):
     data = encoded(BURSTS, kind=kind)
     data = data[: len(data) // 2]
-    end = f"The audio ends at {look_at(data).seconds:.2f} s"
+    end = f"The audio ends at {measure(data).seconds:.2f} s"
     for start, stop in [(0, 30), (13.5, 27), (20, 29), (28, None)]:
         with pytest.raises(MediaError) as caught:
             cut(data, start, stop)
@@ -307,7 +307,7 @@ def test_nothing_longer_than_asked_for_is_kept(kind):
     with pytest.raises(MediaError, match=r"The waveform has 31\.00 s or more, and may have 30 s\. Give a slice of the"):
         as_clip(np.zeros(31 * 8000), 8000)
     with pytest.raises(MediaError, match=r"may have 30 s"):
-        cut_pieces(silence, [(0, 16), (16, 31)])
+        cut_segments(silence, [(0, 16), (16, 31)])
     with pytest.raises(MediaError, match=r"may have 30 s"):
         cut(with_flac_length(encoded(np.zeros(31 * 8000, np.int16), rate=8000), 0))
     assert cut(silence, longest=60).seconds == 31.0
@@ -318,19 +318,19 @@ def test_what_rounding_adds_is_no_length():
     """Lists have hundredths of seconds: what they may say, can be cut."""
     data = encoded(np.zeros(31 * 8000, np.int16), rate=8000)
     assert cut(data, 0, 30.01).seconds == 30.01
-    assert cut_pieces(data, [(0, 15.01), (15.01, 30.02)]).seconds == 30.02
+    assert cut_segments(data, [(0, 15.01), (15.01, 30.02)]).seconds == 30.02
     with pytest.raises(MediaError, match=r"The clip has 30\.02 s or more, and may have 30 s\."):
         cut(data, 0, 30.02)
 
 
 def test_pieces_are_joined_in_their_order():
-    clip = cut_pieces(wav(SOUND), [(2, 3), (0, 0.5)])
+    clip = cut_segments(wav(SOUND), [(2, 3), (0, 0.5)])
     assert np.array_equal(decoded(clip.audio), np.r_[SOUND[2 * RATE : 3 * RATE], SOUND[: RATE // 2]])
 
 
 def test_a_clip_without_pieces_is_none():
     with pytest.raises(MediaError, match="no pieces"):
-        cut_pieces(wav(SOUND), [])
+        cut_segments(wav(SOUND), [])
 
 
 def test_seconds_may_be_numbers_of_numpy():
@@ -343,21 +343,21 @@ def test_the_best_part_is_where_somebody_speaks(kind):
     # A bang is louder, and is no speech.
     quiet[RATE : RATE + 2000] = 30000
     data = encoded(np.r_[quiet, speechlike(10.0), quiet], kind=kind)
-    start, end = best_part(data, 10.0)
+    start, end = best_segment(data, 10.0)
     assert (start, end) == pytest.approx((20.0, 30.0), abs=0.3)
     assert cut(data, start, end).seconds == 10.0
 
 
 def test_the_best_part_is_looked_for_between_start_and_end():
     data = wav(np.r_[speechlike(10.0), np.zeros(10 * RATE, np.int16), speechlike(5.0)])
-    start, end = best_part(data, 5.0, start=9.5, end=25)
+    start, end = best_segment(data, 5.0, start=9.5, end=25)
     assert (start, end) == pytest.approx((20.0, 25.0), abs=0.3)
-    assert best_part(data, 5.0, start=10.5, end=12) == (10.5, 12.0)
+    assert best_segment(data, 5.0, start=10.5, end=12) == (10.5, 12.0)
 
 
 @pytest.mark.parametrize("source", [wav(SOUND), {"waveform": SOUND, "sample_rate": RATE}], ids=["file", "waveform"])
 def test_a_short_recording_is_its_own_best_part(source):
-    assert best_part(source) == (0.0, 4.0)
+    assert best_segment(source) == (0.0, 4.0)
 
 
 @settings(deadline=None, max_examples=100)
@@ -370,16 +370,16 @@ def test_a_short_recording_is_its_own_best_part(source):
 )
 def test_the_best_part_is_inside_and_as_long_as_asked(samples, rate, seconds, seed):
     data = wav(np.random.default_rng(seed).integers(-9000, 9000, size=samples, dtype=np.int16), rate=rate)
-    start, end = best_part(data, seconds)
+    start, end = best_segment(data, seconds)
     assert 0 <= start < end <= samples / rate
     assert cut(data, start, end).seconds == min(max(1, round(seconds * rate)), samples) / rate
 
 
 def test_the_best_part_of_the_conversation_can_be_cut(speech):
     path = speech.parent / "conversation" / "conversation.flac"
-    clip = cut(path, *best_part(path))
+    clip = cut(path, *best_segment(path))
     assert clip.seconds == 30.0
-    assert judge(clip.facts) == ()
+    assert assess(clip.facts) == ()
     assert clip.facts.speech_seconds > 22
 
 

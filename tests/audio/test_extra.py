@@ -6,9 +6,9 @@ import sys
 import pytest
 
 CALLS = (
-    "look_at(b'RIFF')",
+    "measure(b'RIFF')",
     "cut(b'RIFF', 0, 1)",
-    "best_part(b'RIFF')",
+    "best_segment(b'RIFF')",
     "as_clip([0.0], 8000)",
     "clips_from_rttm('SPEAKER a 1 0 5 <NA> <NA> anna', pathlib.Path('a.wav'))",
 )
@@ -28,8 +28,8 @@ def test_importing_loads_neither_soundfile_nor_numpy():
     """Nor does what needs neither: reading an RTTM, and choosing from it."""
     program = (
         "import sys, pyannote_voiceprint_async\n"
-        "from pyannote_voiceprint_async.audio import pick, turns_of\n"
-        "pick(turns_of('SPEAKER a 1 0 5 <NA> <NA> anna'))\n"
+        "from pyannote_voiceprint_async.audio import clips_from_turns, read_turns\n"
+        "clips_from_turns(read_turns('SPEAKER a 1 0 5 <NA> <NA> anna'))\n"
         "print(sorted({'soundfile', 'numpy'} & set(sys.modules)))\n"
     )
     assert run(program) == ["[]"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from audio_files import FLOAT, RATE, encoded, mp3, speechlike, wav, with_flac_length, without_mp3_length
 
-from pyannote_voiceprint_async.audio import cut, look_at
+from pyannote_voiceprint_async.audio import cut, measure
 from pyannote_voiceprint_async.errors import MediaError
 
 SPEECH = speechlike()
@@ -25,12 +25,12 @@ SPEECH = speechlike()
     ],
 )
 def test_real_speech_is_mostly_speech(speech, name, seconds):
-    facts = look_at(speech / name)
+    facts = measure(speech / name)
     assert (round(facts.seconds, 2), facts.sample_rate, facts.channels) == (seconds, 8000, 1)
     assert 0.7 * facts.seconds < facts.speech_seconds < 0.95 * facts.seconds
     assert -25 < facts.loudness_dbfs < -15
     assert facts.clipped == 0
-    assert facts.told_seconds == facts.seconds
+    assert facts.header_seconds == facts.seconds
     assert not facts.is_truncated
     assert not facts.is_unclosed
 
@@ -57,7 +57,7 @@ def test_formats_are_named_and_measured_alike(kind, subtype, rate):
     samples = (
         np.tile(speechlike(rate=rate), (2, 1)).T if subtype not in {"GSM610", "IMA_ADPCM"} else speechlike(rate=rate)
     )
-    facts = look_at(encoded(samples / 2**15, rate=rate, kind=kind, subtype=subtype))
+    facts = measure(encoded(samples / 2**15, rate=rate, kind=kind, subtype=subtype))
     assert (facts.format, facts.subtype, facts.sample_rate) == (kind, subtype, rate)
     assert facts.channels == samples.ndim
     assert facts.seconds == pytest.approx(2.0, abs=0.05)
@@ -71,19 +71,19 @@ def test_formats_are_named_and_measured_alike(kind, subtype, rate):
 def test_bytes_files_and_paths_are_the_same_audio(tmp_path, wrap):
     path = tmp_path / "voice.wav"
     path.write_bytes(wav(SPEECH))
-    assert look_at(wrap(wav(SPEECH))) == look_at(path)
+    assert measure(wrap(wav(SPEECH))) == measure(path)
 
 
 def test_a_file_of_the_callers_is_read_from_where_it_stands_and_left_there():
     file = io.BytesIO(b"something" + wav(SPEECH))
     file.seek(9)
-    assert look_at(file) == look_at(file) == look_at(wav(SPEECH))
+    assert measure(file) == measure(file) == measure(wav(SPEECH))
     assert file.tell() == 9
 
 
 def test_a_waveform_has_facts_like_a_file():
-    facts = look_at({"waveform": SPEECH, "sample_rate": RATE})
-    expected = look_at(wav(SPEECH))
+    facts = measure({"waveform": SPEECH, "sample_rate": RATE})
+    expected = measure(wav(SPEECH))
     assert facts == attrs.evolve(expected, format="waveform")
 
 
@@ -98,7 +98,7 @@ def test_a_waveform_has_facts_like_a_file():
     ids=["digital silence", "full scale", "one percent", "channels that cancel each other out"],
 )
 def test_loudness_is_that_of_the_mono_mix(samples, expected):
-    assert look_at(encoded(samples)).loudness_dbfs == pytest.approx(expected, abs=0.01)
+    assert measure(encoded(samples)).loudness_dbfs == pytest.approx(expected, abs=0.01)
 
 
 @pytest.mark.parametrize(
@@ -113,12 +113,12 @@ def test_loudness_is_that_of_the_mono_mix(samples, expected):
 )
 def test_clipped_is_the_share_of_samples_at_full_scale_of_their_coding(samples, subtype, expected):
     kind = "AU" if subtype == "ULAW" else "WAV"
-    assert look_at(encoded(samples, kind=kind, subtype=subtype)).clipped == expected
+    assert measure(encoded(samples, kind=kind, subtype=subtype)).clipped == expected
 
 
 def test_steady_noise_is_no_speech():
     noise = (np.random.default_rng(1).normal(size=5 * RATE) * 3000).astype(np.int16)
-    assert look_at(wav(noise)).speech_seconds == 0
+    assert measure(wav(noise)).speech_seconds == 0
 
 
 def big_endian_wav(samples):
@@ -178,17 +178,17 @@ def with_aiff_length(data, samples):
     ],
 )  # fmt: skip
 def test_headers_that_lie_are_found_out(data, seconds, told, is_truncated, is_unclosed):
-    facts = look_at(data)
+    facts = measure(data)
     assert (facts.seconds, facts.is_truncated, facts.is_unclosed) == (seconds, is_truncated, is_unclosed)
-    assert facts.told_seconds == pytest.approx(told, abs=0.001)
+    assert facts.header_seconds == pytest.approx(told, abs=0.001)
 
 
 @pytest.mark.parametrize("kind", ["FLAC", "MP3"])
 def test_half_a_file_is_truncated(kind):
     data = encoded(speechlike(20.0), kind=kind)
-    facts = look_at(data[: len(data) // 2])
+    facts = measure(data[: len(data) // 2])
     assert facts.is_truncated
-    assert facts.told_seconds == pytest.approx(20.0, abs=0.1)
+    assert facts.header_seconds == pytest.approx(20.0, abs=0.1)
     assert 5 < facts.seconds < 11
 
 
@@ -196,8 +196,8 @@ def test_half_a_file_is_truncated(kind):
 def test_ogg_files_that_were_joined_are_not_taken_for_the_first_of_them(subtype):
     """Whoever speaks in the second one would be in the voiceprint, and nobody here has heard them."""
     first, second = (encoded(speechlike(seconds), kind="OGG", subtype=subtype) for seconds in (2, 3))
-    assert not look_at(first).is_unclosed
-    joined = look_at(first + second)
+    assert not measure(first).is_unclosed
+    joined = measure(first + second)
     assert (joined.seconds, joined.is_unclosed) == (2.0, True)
     with pytest.raises(MediaError, match=r"The audio goes on after the 2\.00 s that its header tells\. Give an end"):
         cut(first + second, 1, 4)
@@ -208,7 +208,7 @@ def test_a_rate_of_gigahertz_takes_no_more_memory_than_any_other():
     data = data[:24] + struct.pack("<I", 2**31 - 1) + data[28:]
     tracemalloc.start()
     try:
-        assert look_at(data).sample_rate == 2**31 - 1
+        assert measure(data).sample_rate == 2**31 - 1
         assert tracemalloc.get_traced_memory()[1] < 10e6
     finally:
         tracemalloc.stop()
@@ -218,8 +218,8 @@ def test_a_rate_of_gigahertz_takes_no_more_memory_than_any_other():
 def test_all_of_an_mp3_that_tells_no_length_is_heard(first):
     """A guess from its first frame would end far before its end, or behind it."""
     sound = [np.zeros(first * RATE, np.int16), speechlike(20.0), np.zeros((20 - first) * RATE, np.int16)]
-    facts = look_at(without_mp3_length(mp3(np.concatenate(sound))))
-    assert facts.seconds == facts.told_seconds == pytest.approx(40.0, abs=0.2)
+    facts = measure(without_mp3_length(mp3(np.concatenate(sound))))
+    assert facts.seconds == facts.header_seconds == pytest.approx(40.0, abs=0.2)
     assert not facts.is_truncated
 
 
@@ -229,7 +229,7 @@ def test_an_mp3_that_tells_no_length_is_never_called_truncated():
     place = max(data.find(mark) for mark in (b"Xing", b"Info"))
     assert 0 < place < 512
     # An ordinary frame in its stead.
-    facts = look_at(b"ID3\x04\0\0\0\0\x01\x00" + bytes(128) + data[:place] + bytes(4) + data[place + 4 : -2000])
+    facts = measure(b"ID3\x04\0\0\0\0\x01\x00" + bytes(128) + data[:place] + bytes(4) + data[place + 4 : -2000])
     assert not facts.is_truncated
     assert facts.seconds > 2
 
@@ -262,6 +262,6 @@ def test_an_mp3_that_tells_no_length_is_never_called_truncated():
 )  # fmt: skip
 def test_what_is_no_audio_is_told_in_one_sentence(data, sentence):
     with pytest.raises(MediaError) as caught:
-        look_at(data)
+        measure(data)
     assert sentence in str(caught.value)
     assert not caught.value.retryable

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from audio_files import CountingFile, encoded, speechlike
 
-from pyannote_voiceprint_async.audio import best_part, cut, look_at
+from pyannote_voiceprint_async.audio import best_segment, cut, measure
 
 HOURS, RATE = 2, 16000
 SPEECH_AT = 5000
@@ -33,7 +33,7 @@ def two_hours(tmp_path_factory):
 @pytest.fixture
 def peak():
     """Megabytes that Python and numpy took at most, since the test began."""
-    look_at({"waveform": np.zeros(100), "sample_rate": 100})  # what is loaded once is not counted
+    measure({"waveform": np.zeros(100), "sample_rate": 100})  # what is loaded once is not counted
     tracemalloc.start()
     yield lambda: tracemalloc.get_traced_memory()[1] / 1e6
     tracemalloc.stop()
@@ -57,9 +57,9 @@ def test_a_clip_of_flac_reads_only_around_it():
 
 
 def test_listening_to_all_of_it_takes_little_memory(two_hours, peak):
-    facts = look_at(two_hours)
+    facts = measure(two_hours)
     assert (facts.seconds, facts.speech_seconds) == (7200.0, pytest.approx(11.0, abs=1.0))
-    assert best_part(two_hours, 20.0) == pytest.approx((SPEECH_AT, SPEECH_AT + 20), abs=0.3)
+    assert best_segment(two_hours, 20.0) == pytest.approx((SPEECH_AT, SPEECH_AT + 20), abs=0.3)
     assert peak() < 20
 
 

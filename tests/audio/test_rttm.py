@@ -1,6 +1,6 @@
 import pytest
 
-from pyannote_voiceprint_async.audio import Turn, turns_of
+from pyannote_voiceprint_async.audio import SpeakerTurn, read_turns
 from pyannote_voiceprint_async.errors import MediaError
 
 LINE = "SPEAKER talk 1 1.250 2.5 <NA> <NA> anna <NA> <NA>"
@@ -21,13 +21,13 @@ LINE = "SPEAKER talk 1 1.250 2.5 <NA> <NA> anna <NA> <NA>"
     ],
 )
 def test_turns_are_read(text):
-    assert turns_of(text) == [Turn("talk", "anna", 1_250_000, 3_750_000)]
+    assert read_turns(text) == [SpeakerTurn("talk", "anna", 1_250_000, 3_750_000)]
 
 
 def test_lines_and_files_are_read_alike(tmp_path):
     path = tmp_path / "talk.rttm"
     path.write_text(LINE, encoding="utf-8-sig")
-    assert turns_of(path) == turns_of([LINE]) == turns_of(LINE)
+    assert read_turns(path) == read_turns([LINE]) == read_turns(LINE)
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig"])
@@ -35,17 +35,17 @@ def test_files_are_read_in_every_unicode_encoding(tmp_path, encoding):
     """PowerShell's `>` writes UTF-16."""
     path = tmp_path / "talk.rttm"
     path.write_bytes(f"{LINE.replace('anna', 'zoë')}\r\n".encode(encoding))
-    assert turns_of(path) == [Turn("talk", "zoë", 1_250_000, 3_750_000)]
+    assert read_turns(path) == [SpeakerTurn("talk", "zoë", 1_250_000, 3_750_000)]
 
 
 def test_names_are_in_one_unicode_form():
     lines = [LINE.replace("anna", name).replace("talk", name) for name in ("Jos\u00e9", "Jose\u0301")]
-    one, two = turns_of(lines)
-    assert one == two == Turn("Jos\u00e9", "Jos\u00e9", 1_250_000, 3_750_000)
+    one, two = read_turns(lines)
+    assert one == two == SpeakerTurn("Jos\u00e9", "Jos\u00e9", 1_250_000, 3_750_000)
 
 
 def test_the_channel_of_a_turn_is_kept():
-    assert [turn.channel for turn in turns_of([LINE, LINE.replace(" 1 ", " B ")])] == ["1", "B"]
+    assert [turn.channel for turn in read_turns([LINE, LINE.replace(" 1 ", " B ")])] == ["1", "B"]
 
 
 @pytest.mark.parametrize(
@@ -73,21 +73,21 @@ def test_the_channel_of_a_turn_is_kept():
 )
 def test_garbage_is_told_with_its_line(line, what):
     with pytest.raises(MediaError) as caught:
-        turns_of([LINE, "", line])
+        read_turns([LINE, "", line])
     assert str(caught.value).startswith(f"Line 3 of the RTTM {what}")
     assert str(caught.value).endswith("A turn is: SPEAKER file 1 START DURATION <NA> <NA> NAME <NA> <NA>")
     assert not caught.value.retryable
 
 
 def test_who_speaks_for_no_time_is_known_all_the_same():
-    *_, last = turns_of(f"{LINE}\nSPEAKER talk 1 9 0 <NA> <NA> ben <NA> <NA>")
-    assert last == Turn("talk", "ben", 9_000_000, 9_000_000)
+    *_, last = read_turns(f"{LINE}\nSPEAKER talk 1 9 0 <NA> <NA> ben <NA> <NA>")
+    assert last == SpeakerTurn("talk", "ben", 9_000_000, 9_000_000)
 
 
 @pytest.mark.parametrize("text", ["", "\n;; nothing\n", "SPEAKER talk 1 9 0 <NA> <NA> anna <NA> <NA>"])
 def test_an_rttm_without_turns_is_told(text):
     with pytest.raises(MediaError, match="has no turns"):
-        turns_of(text)
+        read_turns(text)
 
 
 def test_files_that_cannot_be_read_are_told(tmp_path, speech):
@@ -96,4 +96,4 @@ def test_files_that_cannot_be_read_are_told(tmp_path, speech):
         (speech / "allison-en.wav", "neither UTF-8 nor UTF-16"),
     ):
         with pytest.raises(MediaError, match=reason):
-            turns_of(path)
+            read_turns(path)

@@ -4,7 +4,7 @@ import os
 import pytest
 from audio_files import speechlike, wav
 
-from pyannote_voiceprint_async.audio import foreign_format, look_at
+from pyannote_voiceprint_async.audio import measure, unsupported_format
 from pyannote_voiceprint_async.errors import MediaError
 
 
@@ -20,11 +20,11 @@ from pyannote_voiceprint_async.errors import MediaError
     ],
 )
 def test_formats_that_only_the_api_reads_are_known_by_their_first_bytes(data, expected):
-    assert foreign_format(data) == expected
+    assert unsupported_format(data) == expected
 
 
 def test_a_waveform_has_no_format():
-    assert foreign_format({"waveform": [], "sample_rate": 1}) is None
+    assert unsupported_format({"waveform": [], "sample_rate": 1}) is None
 
 
 def test_a_missing_file_a_folder_and_a_pipe_are_told(tmp_path):
@@ -36,7 +36,7 @@ def test_a_missing_file_a_folder_and_a_pipe_are_told(tmp_path):
         (pipe, "no regular file"),
     ):
         with pytest.raises(MediaError, match=reason) as caught:
-            look_at(path)
+            measure(path)
         assert str(path) in str(caught.value)
 
 
@@ -59,7 +59,7 @@ class OneWay(io.RawIOBase):
 )
 def test_what_is_no_source_is_told(source, sentence):
     with pytest.raises(MediaError, match=sentence):
-        look_at(source)
+        measure(source)
 
 
 def test_a_raw_file_may_give_less_than_it_is_asked_for():
@@ -67,4 +67,4 @@ def test_a_raw_file_may_give_less_than_it_is_asked_for():
         def read(self, count=-1):
             return super().read(min(count, 777))
 
-    assert look_at(Dripping(wav(speechlike()))) == look_at(wav(speechlike()))
+    assert measure(Dripping(wav(speechlike()))) == measure(wav(speechlike()))

@@ -6,12 +6,19 @@ from audio_files import RATE, encoded, speechlike, wav, with_flac_length
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyannote_voiceprint_async.audio import SpeakerClip, Turn, clips_from_rttm, cut_pieces, judge, pick
+from pyannote_voiceprint_async.audio import (
+    SpeakerClip,
+    SpeakerTurn,
+    assess,
+    clips_from_rttm,
+    clips_from_turns,
+    cut_segments,
+)
 from pyannote_voiceprint_async.errors import MediaError, Problem
 
 
 def turns(*said):
-    return [Turn("talk", name, round(start * 1e6), round(end * 1e6)) for name, start, end in said]
+    return [SpeakerTurn("talk", name, round(start * 1e6), round(end * 1e6)) for name, start, end in said]
 
 
 @pytest.mark.parametrize(
@@ -38,22 +45,22 @@ def turns(*said):
     ],
 )  # fmt: skip
 def test_the_longest_clean_turns_are_picked(said, expected):
-    found = pick(turns(*said))
+    found = clips_from_turns(turns(*said))
     assert {
-        one.label: [tuple(piece) for piece in one.pieces] if isinstance(one, SpeakerClip) else None for one in found
+        one.label: [tuple(piece) for piece in one.segments] if isinstance(one, SpeakerClip) else None for one in found
     } == expected
 
 
 def test_a_speaker_whom_nobody_can_hear_alone_is_a_problem_with_a_reason():
-    (_, problem) = pick(turns(("anna", 0, 10), ("ben", 9.5, 10.25)))
+    (_, problem) = clips_from_turns(turns(("anna", 0, 10), ("ben", 9.5, 10.25)))
     assert problem == Problem(
         "speaks alone for 0.25 s at most, and 1 s are needed; enroll this voice from another recording", "ben"
     )
 
 
 def test_pieces_end_with_the_recording():
-    (clip,) = pick(turns(("a", 0, 5), ("a", 6, 12), ("a", 13, 14)), until=9.5)
-    assert clip.pieces == ((0.0, 5.0), (6.0, 9.5))
+    (clip,) = clips_from_turns(turns(("a", 0, 5), ("a", 6, 12), ("a", 13, 14)), until=9.5)
+    assert clip.segments == ((0.0, 5.0), (6.0, 9.5))
     assert clip.seconds == 8.5
 
 
@@ -67,13 +74,13 @@ def test_pieces_end_with_the_recording():
 )
 def test_no_piece_overlaps_another_speaker_and_no_clip_is_too_long(said, shortest, longest):
     """Turns in milliseconds, so that everything can be compared exactly."""
-    given_turns = [Turn("talk", name, start * 1000, (start + length) * 1000) for name, start, length in said]
-    found = pick(given_turns, longest=longest / 1000, shortest=shortest / 1000)
+    given_turns = [SpeakerTurn("talk", name, start * 1000, (start + length) * 1000) for name, start, length in said]
+    found = clips_from_turns(given_turns, longest=longest / 1000, shortest=shortest / 1000)
     assert {one.label for one in found} == {turn.speaker for turn in given_turns}
     for clip in found:
         if isinstance(clip, Problem):
             continue
-        pieces = [(round(Fraction(start) * 1000), round(Fraction(end) * 1000)) for start, end in clip.pieces]
+        pieces = [(round(Fraction(start) * 1000), round(Fraction(end) * 1000)) for start, end in clip.segments]
         assert sum(end - start for start, end in pieces) <= longest
         assert all(end - start >= shortest for start, end in pieces)
         assert all(first[1] < second[0] for first, second in pairwise(pieces))
@@ -92,9 +99,9 @@ def test_the_conversation_gives_a_clip_for_each_of_three_voices(speech):
     found = clips_from_rttm(folder / "conversation.rttm", folder / "conversation.flac")
     assert {clip.label: clip.seconds for clip in found} == {"june": 30.0, "carlo": 27.777, "allison": 14.639}
     for clip in found:
-        cut = cut_pieces(folder / "conversation.flac", clip.pieces)
+        cut = cut_segments(folder / "conversation.flac", clip.segments)
         assert cut.seconds == pytest.approx(clip.seconds, abs=0.001)
-        assert judge(cut.facts) == ()
+        assert assess(cut.facts) == ()
 
 
 def line(name, start, duration, file_id="talk"):
@@ -110,8 +117,8 @@ def talk(tmp_path):
 
 def test_a_turn_may_end_a_little_after_the_audio(talk):
     (clip,) = clips_from_rttm(line("anna", 4, 6.5), talk)
-    assert clip.pieces == ((4.0, 10.0),)
-    assert cut_pieces(talk, clip.pieces).seconds == 6.0
+    assert clip.segments == ((4.0, 10.0),)
+    assert cut_segments(talk, clip.segments).seconds == 6.0
 
 
 def test_an_rttm_of_another_recording_is_told(talk):
@@ -141,7 +148,7 @@ def test_the_length_of_a_streamed_flac_is_counted(tmp_path):
     path = tmp_path / "talk.flac"
     path.write_bytes(with_flac_length(encoded(speechlike(10.0), rate=RATE), 0))
     (clip,) = clips_from_rttm(line("anna", 4, 6.5), path)
-    assert clip.pieces == ((4.0, 10.0),)
+    assert clip.segments == ((4.0, 10.0),)
 
 
 def test_a_recording_that_breaks_off_is_as_long_as_what_can_be_read_of_it(tmp_path):
@@ -152,7 +159,7 @@ def test_a_recording_that_breaks_off_is_as_long_as_what_can_be_read_of_it(tmp_pa
     with pytest.raises(MediaError, match=r"tells of 19\.0 s, and the audio has \d\.\d s\. .* is not complete"):
         clips_from_rttm(rttm, path)
     (clip,) = clips_from_rttm(rttm.splitlines()[:1], path)
-    assert clip.pieces == ((0.0, 4.0),)
+    assert clip.segments == ((0.0, 4.0),)
 
 
 @pytest.mark.parametrize(
@@ -170,14 +177,14 @@ def test_an_rttm_that_names_another_recording_is_told(talk, name, is_noted):
     """It may fit in time all the same; then it is somebody else's voice that is cut out."""
     (clip,) = clips_from_rttm([line("anna", 0, 5, name)], talk)
     note = f"the RTTM tells of {name!r}, and the audio is 'talk.wav'; see that they are of the same recording"
-    assert clip.notes == ((note,) if is_noted else ())
+    assert clip.warnings == ((note,) if is_noted else ())
     (confirmed,) = clips_from_rttm([line("anna", 0, 5, name)], talk, file_id=name)
-    assert confirmed.notes == ()
+    assert confirmed.warnings == ()
 
 
 def test_of_several_recordings_it_is_that_of_the_same_name_but_for_suffix_and_capitals(talk):
     lines = [line("anna", 0, 5, "Talk.WAV"), line("ben", 0, 5, "board")]
-    assert [(clip.label, clip.notes) for clip in clips_from_rttm(lines, talk)] == [("anna", ())]
+    assert [(clip.label, clip.warnings) for clip in clips_from_rttm(lines, talk)] == [("anna", ())]
 
 
 CHANNELS = """\
@@ -202,7 +209,7 @@ def test_one_name_on_two_channels_is_refused_because_it_may_be_two_people(tmp_pa
 def test_turns_of_one_name_on_two_channels_are_never_joined():
     one, two = turns(("a", 0, 2), ("a", 3, 5))
     with pytest.raises(MediaError, match="two people"):
-        pick([one, two._replace(channel="2")])
+        clips_from_turns([one, two._replace(channel="2")])
 
 
 @pytest.mark.parametrize(("told", "called"), [("Jos\u00e9", "Jose\u0301"), ("Jose\u0301", "Jos\u00e9")])
@@ -212,4 +219,4 @@ def test_a_recording_is_the_rttms_in_either_unicode_form(tmp_path, told, called)
     lines = [f"SPEAKER {name} 1 0 2 <NA> <NA> a <NA> <NA>" for name in (told, "other")]
     for file_id in (None, called):
         (clip,) = clips_from_rttm(lines, audio, file_id=file_id)
-        assert (clip.label, clip.notes) == ("a", ())
+        assert (clip.label, clip.warnings) == ("a", ())

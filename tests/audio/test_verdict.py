@@ -1,7 +1,7 @@
 import attrs
 import pytest
 
-from pyannote_voiceprint_async.audio import AudioFacts, judge
+from pyannote_voiceprint_async.audio import AudioFacts, assess
 
 GOOD = AudioFacts(
     seconds=12.0,
@@ -13,7 +13,7 @@ GOOD = AudioFacts(
     loudness_dbfs=-20.0,
     clipped=0.0,
     speech_seconds=10.0,
-    told_seconds=12.0,
+    header_seconds=12.0,
 )
 FATAL, TOLD = True, False
 
@@ -40,7 +40,7 @@ FATAL, TOLD = True, False
         ({"clipped": 0.001}, [("clipped", TOLD)]),
         ({"clipped": 0.0009}, []),
         ({"channels": 2}, [("channels", TOLD)]),
-        ({"told_seconds": 20.0, "is_truncated": True}, [("truncated", FATAL)]),
+        ({"header_seconds": 20.0, "is_truncated": True}, [("truncated", FATAL)]),
         ({"seconds": 0.0, "loudness_dbfs": -120.0, "is_truncated": True}, [("truncated", FATAL)]),
         ({"is_unclosed": True}, [("unclosed", FATAL)]),
         ({"is_unclosed": True, "format": "OGG"}, [("unclosed", FATAL)]),
@@ -52,19 +52,19 @@ FATAL, TOLD = True, False
     ],
 )
 def test_the_table(changes, expected):
-    findings = judge(attrs.evolve(GOOD, **changes))
+    findings = assess(attrs.evolve(GOOD, **changes))
     assert [(finding.code, finding.is_fatal) for finding in findings] == expected
 
 
 def test_what_is_trimmed_is_told_and_not_fatal():
     facts = attrs.evolve(GOOD, seconds=75.6)
-    (finding,) = judge(facts, trims=True)
+    (finding,) = assess(facts, will_trim=True)
     assert (finding.code, finding.is_fatal) == ("trimmed", TOLD)
     assert (
         finding.message
         == "lasts 75.6 s; only the 30 s with most speech are used; see that only one person speaks there"
     )
-    assert judge(GOOD, trims=True) == ()
+    assert assess(GOOD, will_trim=True) == ()
 
 
 @pytest.mark.parametrize(
@@ -107,4 +107,4 @@ def test_what_is_trimmed_is_told_and_not_fatal():
     ],
 )
 def test_messages_have_the_numbers(changes, message):
-    assert judge(attrs.evolve(GOOD, **changes))[0].message == message
+    assert assess(attrs.evolve(GOOD, **changes))[0].message == message

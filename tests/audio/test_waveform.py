@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from audio_files import RATE, decoded, speechlike
 
-from pyannote_voiceprint_async.audio import as_clip, look_at
+from pyannote_voiceprint_async.audio import as_clip, measure
 from pyannote_voiceprint_async.errors import MediaError
 
 SOUND = speechlike()
@@ -120,7 +120,7 @@ def test_what_is_no_waveform_is_told_in_one_sentence(waveform, rate, sentence):
 )
 def test_a_mapping_without_its_keys_is_told(given, names):
     with pytest.raises(MediaError) as caught:
-        look_at(given)
+        measure(given)
     assert (
         str(caught.value) == f"A waveform is a mapping with 'waveform' and 'sample_rate' alone; this one has {names}."
     )

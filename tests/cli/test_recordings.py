@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from audio_files import speechlike, wav
 
-from pyannote_voiceprint_async.audio import cut_pieces
+from pyannote_voiceprint_async.audio import cut_segments
 from pyannote_voiceprint_async.enrollment import Manifest
 from pyannote_voiceprint_async.sandbox import voiceprint_of
 
@@ -252,7 +252,7 @@ def test_from_a_recording_to_voiceprints(command, meeting):
     enrolled = command("enroll", "--sandbox", "s.csv", "--out", "out.json", cwd=meeting)
     assert enrolled.returncode == 0, enrolled.stderr
     rows = Manifest(meeting / "s.csv")
-    expected = {row.label: voiceprint_of(cut_pieces(row.source, row.pieces).audio) for row in rows}
+    expected = {row.label: voiceprint_of(cut_segments(row.source, row.pieces).audio) for row in rows}
     assert json.loads((meeting / "out.json").read_text()) == expected
 
 

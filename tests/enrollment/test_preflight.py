@@ -10,7 +10,7 @@ import pytest
 from audio_files import FLOAT, encoded, speechlike, wav, with_flac_length
 
 from pyannote_voiceprint_async import ConfigurationError, ManifestError, MediaError, RateLimit
-from pyannote_voiceprint_async.audio import best_part, cut, cut_pieces
+from pyannote_voiceprint_async.audio import best_segment, cut, cut_segments
 from pyannote_voiceprint_async.enrollment import Manifest, Paused, Row, RowFailed, RowNoted, enroll
 from pyannote_voiceprint_async.enrollment import preflight as preflight_module
 from pyannote_voiceprint_async.enrollment.ledger import _STEPS
@@ -108,7 +108,7 @@ async def test_parts_of_one_recording_are_people_of_their_own(world, tmp_path):
     pieces = {"Anna": ((0.5, 3.0),), "Bo": ((4, 6), (10.25, 12)), "Cleo": ((38.0, None),)}
     report = await world.enroll([Row(label, path, pieces=spans) for label, spans in pieces.items()])
     assert (report.succeeded, len(world.sandbox.accepted)) == (3, 3)
-    clips = {label: await asyncio.to_thread(cut_pieces, path, spans) for label, spans in pieces.items()}
+    clips = {label: await asyncio.to_thread(cut_segments, path, spans) for label, spans in pieces.items()}
     assert world.voiceprints() == {label: voiceprint_of(clip.audio) for label, clip in clips.items()}
     found = world.ask("SELECT label, identity FROM labels JOIN recordings ON id = recording_id")
     assert dict(found) == {label: f"samples:{clip.digest}" for label, clip in clips.items()}
@@ -242,7 +242,7 @@ async def test_what_is_too_long_is_trimmed_when_that_is_asked_for(world, tmp_pat
     rows = [Row("Anna", long), Row("Bo", short)]
     report = await world.enroll(rows, trim=True)
     assert report.succeeded == 2
-    start, end = await asyncio.to_thread(best_part, long)
+    start, end = await asyncio.to_thread(best_segment, long)
     clip = await asyncio.to_thread(cut, long, start, end)
     assert world.voiceprints() == {"Anna": voiceprint_of(clip.audio), "Bo": voiceprint_of(GOOD)}
     assert world.of(RowNoted) == [RowNoted("Anna", f"is too long; only {start:.1f} to {end:.1f} s are used{ALONE}")]
