@@ -1,4 +1,4 @@
-"""Audio that tests make: good files, and files whose headers lie."""
+"""Audio files for tests: valid ones, and ones with wrong headers."""
 
 import io
 import struct
@@ -6,12 +6,14 @@ import struct
 import numpy as np
 import soundfile as sf
 
+from pyannote_voiceprint_async.audio import check_audio
+
 PCM, FLOAT = 1, 3
 RATE = 16000
 
 
 def speechlike(seconds=2.0, *, rate=RATE, loud=0.3):
-    """A tone that comes and goes four times a second, over a little noise; int16."""
+    """int16 samples of a tone that is switched on and off four times per second, with a little noise."""
     time = np.arange(round(seconds * rate)) / rate
     noise = np.random.default_rng(5).normal(size=len(time)) * 0.0005
     tone = np.sin(2 * np.pi * 220 * time) * (np.sin(2 * np.pi * 4 * time) > 0)
@@ -19,7 +21,7 @@ def speechlike(seconds=2.0, *, rate=RATE, loud=0.3):
 
 
 def wav(samples, *, rate=RATE, channels=1, tag=PCM, data_length=None, riff_length=None, tail=b""):
-    """A WAV file whose header says what it is told to."""
+    """A WAV file with any codec and any stated lengths in its header."""
     payload = samples if isinstance(samples, bytes) else samples.astype(samples.dtype.newbyteorder("<")).tobytes()
     width = 2 if isinstance(samples, bytes) else samples.dtype.itemsize
     data_length = len(payload) if data_length is None else data_length
@@ -30,26 +32,26 @@ def wav(samples, *, rate=RATE, channels=1, tag=PCM, data_length=None, riff_lengt
 
 
 def encoded(samples, *, rate=RATE, kind="FLAC", subtype=None):
-    """A file of any format; samples of shape (frames,) or (frames, channels)."""
+    """A file in any format that libsndfile writes; samples of shape (frames,) or (frames, channels)."""
     file = io.BytesIO()
     sf.write(file, samples, rate, format=kind, subtype=subtype)
     return file.getvalue()
 
 
 def mp3(samples, *, rate=RATE):
-    """An MP3 file of variable bit rate, which tells its length."""
+    """An MP3 file with a variable bit rate and a stated length."""
     file = io.BytesIO()
     sf.write(file, samples, rate, format="MP3", bitrate_mode="VARIABLE", compression_level=0.5)
     return file.getvalue()
 
 
 def without_mp3_length(data):
-    """The same MP3 file without its first frame, which plays nothing and tells the length."""
+    """The same MP3 file without its first frame, which states the length and holds no audio."""
     return data[data.index(data[:2], 2) :]
 
 
 def with_flac_length(data, samples):
-    """A FLAC file whose header tells another number of samples; 0 is none."""
+    """The same FLAC file with another stated number of samples; 0 means unknown."""
     packed = int.from_bytes(data[18:26], "big") >> 36 << 36 | samples
     return data[:18] + packed.to_bytes(8, "big") + data[26:]
 
@@ -60,7 +62,7 @@ def decoded(data, dtype="int16"):
 
 
 class CountingFile(io.BufferedIOBase):
-    """A file that counts what is read of it."""
+    """A file that counts the bytes that are read from it."""
 
     def __init__(self, file):
         self._file = file
@@ -79,7 +81,7 @@ class CountingFile(io.BufferedIOBase):
 
 
 def id3(content=b"", *, footer=False):
-    """An ID3v2.4 tag with some content, as it stands before or behind audio."""
+    """An ID3v2.4 tag."""
     size = bytes(len(content) >> 7 * place & 0x7F for place in (3, 2, 1, 0))
     head = b"ID3\x04\0" + (b"\x10" if footer else b"\0") + size
     return head + content + (b"3DI" + head[3:] if footer else b"")
@@ -96,7 +98,7 @@ def ape(content=b""):
 
 
 def ogg(packets, *, stream=7):
-    """An Ogg file of one page for each packet."""
+    """An Ogg file with one page for each packet."""
     pages = []
     for number, packet in enumerate(packets):
         segments = bytes([255] * (len(packet) // 255) + [len(packet) % 255])
@@ -110,3 +112,20 @@ def ogg_flac(samples, *, rate=RATE):
     data = encoded(samples, rate=rate)
     first = b"\x7fFLAC\x01\0\0\x01" + data[:42]
     return ogg([first, *(data[at : at + 4000] for at in range(42, len(data), 4000))])
+
+
+TAGS_BEHIND_AUDIO = {
+    "ID3v1": b"TAG" + bytes(125),
+    "ID3v1 and its longer form": b"TAG+" + bytes(223) + b"TAG" + bytes(125),
+    "APEv2": ape(b"\xff\xfb\x90\x64" * 300),
+    "APEv2 and ID3v1": ape(bytes(300)) + b"TAG" + bytes(125),
+    "Lyrics3": b"LYRICSBEGININD0000200EAR00003abc" + b"\xff\xfb" * 50 + b"000137LYRICS200TAG" + bytes(125),
+    "ID3v2 with footer": id3(b"\xff\xfb\x90\x64" * 300, footer=True),
+    "zeros": bytes(10_000),
+    "something else": bytes(range(256)) * 40,
+}
+
+
+def finding_codes(source, **options):
+    """The codes of the findings of a check."""
+    return [finding.code for finding in check_audio(source, **options).findings]

@@ -102,13 +102,13 @@ async def test_what_is_uploaded_is_a_flac_file(client):
 
 
 WRONG = [
-    (waveform(speechlike(30.5)), "may have 30 s"),
+    (waveform(speechlike(30.5)), "the limit is 30 s"),
     (waveform(np.zeros(2 * RATE)), r"The waveform is silent \(-120 dBFS\)"),
-    (waveform(np.stack([SAMPLES, -SAMPLES])), "because they cancel each other out; give one of them alone"),
+    (waveform(np.stack([SAMPLES, -SAMPLES])), "because they cancel each other out; send one channel alone"),
     (waveform(SAMPLES[:100]), r"The waveform lasts 0\.01 s; a voice needs at least 1 s"),
-    (waveform(np.full(RATE, np.nan)), "no numbers"),
+    (waveform(np.full(RATE, np.nan)), "NaN or infinite"),
     (waveform(np.zeros((RATE, 2))), "Channels come first"),
-    (waveform(SAMPLES.astype(np.int32)), "give floats between -1 and 1, or int16"),
+    (waveform(SAMPLES.astype(np.int32)), "pass floats between -1 and 1, or int16"),
     (waveform(rate=0), "positive number of hertz"),
     ({"waveform": SAMPLES}, "'waveform' and 'sample_rate'"),
     ({}, "'waveform' and 'sample_rate'"),

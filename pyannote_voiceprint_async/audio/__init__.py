@@ -1,12 +1,12 @@
-"""Local audio: looked at before it costs anything, and cut to what a voiceprint takes. Needs the extra `[audio]`.
+"""Local audio: check it before it costs anything, and cut it to the length of a voiceprint. Needs the extra `[audio]`.
 
-All of it blocks: it belongs on a worker thread. soundfile and numpy are imported when something is called.
+All functions block: call them on a worker thread. soundfile and numpy are imported at the first call.
 """
 
 from .check import AudioReport, check_audio, check_audio_if_installed, unsupported_format
 from .clips import Clip, as_clip, best_segment, cut, cut_segments
 from .facts import AudioFacts, measure
-from .rttm import SpeakerTurn, read_turns
+from .rttm import RttmSource, SpeakerTurn, read_turns
 from .source import AudioSource, CancelableFile
 from .speaker_clips import SpeakerClip, clips_from_rttm, clips_from_turns
 from .verdict import LONGEST_SECONDS, SHORTEST_SECONDS, Finding, assess, fatal_message
@@ -20,6 +20,7 @@ __all__ = [
     "CancelableFile",
     "Clip",
     "Finding",
+    "RttmSource",
     "SpeakerClip",
     "SpeakerTurn",
     "as_clip",

@@ -1,4 +1,4 @@
-"""The check of local audio before it is uploaded: one function for every command and for the client."""
+"""The check of local audio before it is uploaded, for all commands and for the client."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import attrs
 
 from pyannote_voiceprint_async.errors import ConfigurationError
 
-from .facts import AudioFacts, facts_of
+from .facts import AudioFacts, collect_facts
 from .source import AudioSource
 from .verdict import JOINED, LONGEST_SECONDS, Finding, assess, too_long
 
 __all__ = ["AudioReport", "check_audio", "check_audio_if_installed", "unsupported_format"]
 
-# A lossy file has a few samples more than was put in.
+# Lossy encoding adds a few samples.
 _MARGIN_SECONDS = 1.0
 
 
@@ -24,42 +24,44 @@ class AudioReport:
     """The result of a check."""
 
     format: str
-    """The kind of file: "WAV", "MP3", … or what cannot be checked here: "MP4/M4A", "Ogg with Speex", …"""
+    """The file format: "WAV", "MP3", …, or a format or codec that cannot be decoded: "MP4/M4A", "Ogg with Speex", …"""
     facts: AudioFacts | None
-    """What was measured; None where the format cannot be read here, or the audio was not read to its end."""
+    """The measured properties; None where the audio cannot be decoded here, or was not read to its end."""
     findings: tuple[Finding, ...]
-    """What is to be reported, fatal findings first."""
+    """The problems that were found, fatal ones first."""
 
 
 def check_audio(source: AudioSource, *, will_trim: bool = False, is_quick: bool = False) -> AudioReport:
-    """Measure audio and judge whether it is worth a voiceprint. It blocks.
+    """Measure audio and report everything that makes a voiceprint of it bad or impossible. It blocks.
 
     Args:
         source: the audio.
-        will_trim: whether the best part of it is used where it is too long.
+        will_trim: whether audio that is too long will be trimmed to its best segment.
         is_quick: whether to stop reading once the audio is known to be too long.
 
     Raises:
-        MediaError: it cannot be opened, is no audio, or is damaged.
+        TypeError: `source` is a str.
+        MediaError: the audio cannot be opened, is in no audio format, or is damaged.
         ConfigurationError: the extra `[audio]` is missing.
     """
-    from .recording import foreign_contents
+    from .recording import find_unsupported_format
 
-    if not isinstance(source, Mapping) and (foreign := foreign_contents(source)):
-        unchecked = f"is {foreign.name}, which cannot be checked here; it is uploaded unchecked"
-        finding = JOINED if foreign.is_joined else Finding("foreign", unchecked, is_fatal=False)
-        return AudioReport(foreign.name, None, (finding,))
-    measured = _measured(source, LONGEST_SECONDS if is_quick else math.inf)
+    if not isinstance(source, Mapping) and (unsupported := find_unsupported_format(source)):
+        message = f"is {unsupported.name}, which cannot be checked here; it is uploaded unchecked"
+        finding = JOINED if unsupported.is_joined else Finding("unsupported", message, is_fatal=False)
+        return AudioReport(unsupported.name, None, (finding,))
+    measured = _measure_up_to(source, LONGEST_SECONDS if is_quick else math.inf)
     if isinstance(measured, Finding):
         return AudioReport("", None, (measured,))
     return AudioReport(measured.format, measured, assess(measured, will_trim=will_trim))
 
 
 def check_audio_if_installed(source: AudioSource) -> tuple[Finding, ...]:
-    """Return the findings of a quick check; none where the extra `[audio]` is missing.
+    """Return the findings of a quick check; no findings where the extra `[audio]` is missing.
 
     Raises:
-        MediaError: as `check_audio` does.
+        TypeError: `source` is a str.
+        MediaError: as `check_audio`.
     """
     try:
         return check_audio(source, is_quick=True).findings
@@ -68,23 +70,25 @@ def check_audio_if_installed(source: AudioSource) -> tuple[Finding, ...]:
 
 
 def unsupported_format(source: AudioSource) -> str | None:
-    """Return the name of a format or codec that the API may read and libsndfile cannot, such as "MP4/M4A".
+    """Return a format or codec that libsndfile cannot decode and the API may be able to decode, such as "MP4/M4A".
 
     Raises:
+        TypeError: `source` is a str.
         MediaError: the file cannot be opened.
         ConfigurationError: the extra `[audio]` is missing.
     """
-    from .recording import foreign_contents
+    from .recording import find_unsupported_format
 
-    found = None if isinstance(source, Mapping) else foreign_contents(source)
+    found = None if isinstance(source, Mapping) else find_unsupported_format(source)
     return None if found is None else found.name
 
 
-def _measured(source: AudioSource, longest: float) -> AudioFacts | Finding:
+def _measure_up_to(source: AudioSource, longest: float) -> AudioFacts | Finding:
+    """Return the facts, or the finding `too_long` as soon as the audio is known to be longer than `longest` seconds."""
     from .meter import Meter
-    from .recording import opened
+    from .recording import open_recording
 
-    with opened(source) as recording:
+    with open_recording(source) as recording:
         if recording.header_seconds is not None and round(recording.header_seconds, 2) > longest:
             return too_long(recording.header_seconds)
         meter = Meter(recording.sample_rate, recording.subtype)
@@ -92,4 +96,4 @@ def _measured(source: AudioSource, longest: float) -> AudioFacts | Finding:
             meter.feed(block)
             if meter.samples / recording.sample_rate > longest + _MARGIN_SECONDS:
                 return too_long(None)
-        return facts_of(recording, meter)
+        return collect_facts(recording, meter)

@@ -1,4 +1,4 @@
-"""What is known of a recording after it was heard once."""
+"""The measured properties of a recording."""
 
 from __future__ import annotations
 
@@ -12,64 +12,73 @@ if TYPE_CHECKING:
     from .meter import Meter
     from .recording import OpenRecording
 
-__all__ = ["AudioFacts", "measure"]
+__all__ = ["AudioFacts", "collect_facts", "measure"]
 
 
 @attrs.frozen
 class AudioFacts:
-    """What a recording is, measured. `verdict.assess` says what that means."""
+    """The measured properties of a recording. `assess` turns them into findings."""
 
     seconds: float
-    """How long it is, counted in samples."""
+    """Length, counted in decoded samples."""
     sample_rate: int
-    """Samples in a second."""
+    """Samples per second."""
     channels: int
-    """Voices side by side; one mono mix is made of them."""
+    """Number of channels. A voiceprint is made of their mono mix."""
     format: str
-    """What kind of file: "WAV", "FLAC", "MP3", … or "waveform"."""
+    """File format: "WAV", "FLAC", "MP3", …, or "waveform" for samples in memory."""
     subtype: str
-    """How its samples are coded: "PCM_16", "FLOAT", "VORBIS", …"""
+    """Encoding of the samples: "PCM_16", "FLOAT", "VORBIS", …"""
     peak: float
-    """The largest sample of any channel: 1 is full scale, floats may go beyond."""
+    """Largest absolute sample of any channel. 1 is full scale; floats may exceed it."""
     loudness_dbfs: float
-    """The RMS of the mono mix in dB below full scale; -120 is digital silence."""
+    """RMS of the mono mix in dB relative to full scale; -120 is digital silence."""
     clipped: float
-    """The share of samples at full scale, 0 to 1."""
+    """Share of the samples at full scale, 0 to 1."""
     speech_seconds: float
-    """How much of it seems to be speech, by energy alone (see `meter`)."""
+    """Estimated length of speech, by energy alone (see `meter`)."""
     header_seconds: float
-    """How long its header says that it is."""
+    """Length that the header states."""
     is_truncated: bool = False
-    """Whether it ends, or is damaged, before the end that its header tells. Known of WAV, AIFF, FLAC, and MP3 with
-    a header."""
+    """Whether the audio ends, or is damaged, before the end that the header states. Detected in WAV, AIFF, FLAC, and
+    in MP3 with a stated length."""
     is_unclosed: bool = False
-    """Whether it goes on where its header says that it ends: whoever recorded it never finished the header, or two
+    """Whether the audio continues past the end that the header states: the recorder never wrote the final length, or
     files were joined."""
     is_joined: bool = False
-    """Whether another file begins behind it: files were joined end to end, and only the first was measured."""
+    """Whether another file follows: files were joined end to end, and only the first was measured."""
 
 
 def measure(source: AudioSource) -> AudioFacts:
-    """Listen to all of it once, in blocks: memory does not grow with its length but for 50 bytes a second. It blocks.
+    """Read a whole recording and return its measured properties. It blocks.
+
+    The recording is read in blocks: memory grows by 50 bytes per second of audio.
 
     Raises:
-        MediaError: it cannot be opened, is no audio, or holds samples that are no numbers.
+        TypeError: `source` is a str.
+        MediaError: the audio cannot be opened or decoded, or has samples that are not finite numbers.
         ConfigurationError: the extra `[audio]` is missing.
     """
     from .meter import Meter
-    from .recording import opened
+    from .recording import open_recording
 
-    with opened(source) as recording:
+    with open_recording(source) as recording:
         meter = Meter(recording.sample_rate, recording.subtype)
         for block in recording.blocks():
             meter.feed(block)
-        return facts_of(recording, meter)
+        return collect_facts(recording, meter)
 
 
-def facts_of(recording: OpenRecording, meter: Meter, *, is_whole: bool = True) -> AudioFacts:
-    """Return the facts that were found while the recording, or a part of it, was read."""
+def collect_facts(recording: OpenRecording, meter: Meter, *, is_whole: bool = True) -> AudioFacts:
+    """Return the facts of a recording, or of a segment of it, after the meter has read its samples.
+
+    Args:
+        recording: the recording.
+        meter: what has measured its samples.
+        is_whole: whether the whole recording was read. Of a segment, the header and the end say nothing.
+    """
     seconds = meter.samples / recording.sample_rate
-    told = recording.header_seconds if is_whole else None
+    header_seconds = recording.header_seconds if is_whole else None
     return AudioFacts(
         seconds=seconds,
         sample_rate=recording.sample_rate,
@@ -80,7 +89,7 @@ def facts_of(recording: OpenRecording, meter: Meter, *, is_whole: bool = True) -
         loudness_dbfs=meter.loudness_dbfs,
         clipped=meter.clipped,
         speech_seconds=meter.speech_seconds,
-        header_seconds=seconds if told is None else told,
+        header_seconds=seconds if header_seconds is None else header_seconds,
         is_truncated=is_whole and recording.is_truncated,
         is_unclosed=is_whole and recording.is_unclosed,
         is_joined=is_whole and recording.is_joined,

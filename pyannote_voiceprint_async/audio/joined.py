@@ -1,60 +1,65 @@
-"""Whether a file is several that were joined end to end: libsndfile plays the first, the API may well play them all."""
+"""Detect several files that were joined end to end.
+
+libsndfile decodes the first file only, and the API may use all of them.
+"""
 
 from collections.abc import Iterator
 
-from .formats import FORMATS, Format, begin_of
+from .formats import FORMATS, Format, audio_start
 from .ogg_pages import is_chained
-from .source import Door
+from .source import FileSlice
 
 __all__ = ["is_joined"]
 
 _BLOCK = 1024 * 1024
-# Longer than every signature that is searched for.
+# Longer than every signature in the table, so that none is missed where it spans two blocks.
 _OVERLAP = 128
-# Signatures that occur in files of a format as part of it.
-_WITHIN = {"Ogg": {"Ogg", "FLAC"}}
+# Signatures that occur inside a single file of a format.
+_EMBEDDED = {"Ogg": {"Ogg", "FLAC"}}
 
 
-def is_joined(door: Door, own: Format | None) -> bool:
-    """Whether another file begins inside the file.
+def is_joined(file: FileSlice, file_format: Format | None) -> bool:
+    """Return whether another file begins inside the file.
 
     Args:
-        door: the file.
-        own: its format; None for MP3.
+        file: the file.
+        file_format: its format; None for MP3.
     """
-    first = begin_of(door)
-    wanted = _signatures_of_others(own)
-    return (own is not None and own.name == "Ogg" and is_chained(door)) or any(
-        first < place + at < place + len(data)
-        for place, data in _blocks(door, first)
-        for one in wanted
-        for at in _places(one, data)
+    if file_format is not None and file_format.name == "Ogg" and is_chained(file):
+        return True
+    first = audio_start(file)
+    signatures = _signatures_to_search(file_format)
+    return any(
+        first < offset + index < offset + len(block)
+        for offset, block in _blocks(file, first)
+        for signature in signatures
+        for index in _matches(signature, block)
     )
 
 
-def _signatures_of_others(own: Format | None) -> list[Format]:
-    """Return what is searched for: of formats that may hold files of other formats, only their own signature."""
-    if own is None or own.is_readable:
-        within = _WITHIN.get("" if own is None else own.name, set())
-        return [one for one in FORMATS if one.is_distinct and not one.is_container and one.name not in within]
-    return [one for one in FORMATS if one.is_distinct and one.name == own.name]
+def _signatures_to_search(file_format: Format | None) -> list[Format]:
+    """Return the formats to search for; for a format that may embed other files, only the format itself."""
+    if file_format is None or file_format.is_readable:
+        embedded = _EMBEDDED.get("" if file_format is None else file_format.name, set())
+        return [one for one in FORMATS if one.is_distinct and not one.is_container and one.name not in embedded]
+    return [one for one in FORMATS if one.is_distinct and one.name == file_format.name]
 
 
-def _places(one: Format, data: bytes) -> Iterator[int]:
-    at = data.find(one.magic)
+def _matches(signature: Format, block: bytes) -> Iterator[int]:
+    at = block.find(signature.magic)
     while at >= 0:
-        if one.begins(data, at - one.offset):
-            yield at - one.offset
-        at = data.find(one.magic, at + 1)
+        if signature.matches(block, at - signature.offset):
+            yield at - signature.offset
+        at = block.find(signature.magic, at + 1)
 
 
-def _blocks(door: Door, first: int) -> Iterator[tuple[int, bytes]]:
-    """Yield the file in blocks, each with its place. A block repeats the end of the block before it."""
-    place = first
+def _blocks(file: FileSlice, first: int) -> Iterator[tuple[int, bytes]]:
+    """Yield the file in blocks, each with its offset. Each block repeats the end of the block before it."""
+    offset = first
     while True:
-        door.seek(place)
-        data = door.read(_BLOCK)
-        yield place, data
-        if len(data) < _BLOCK:
+        file.seek(offset)
+        block = file.read(_BLOCK)
+        yield offset, block
+        if len(block) < _BLOCK:
             return
-        place += len(data) - _OVERLAP
+        offset += len(block) - _OVERLAP

@@ -1,6 +1,6 @@
-"""numpy and soundfile, which come with the extra `[audio]`.
+"""numpy and soundfile, which the extra `[audio]` installs.
 
-Who imports it needs them, so it is imported inside functions only, as are the files that stand on it.
+Import this module, and the modules that import it, inside functions only: the package must work without the extra.
 """
 
 from pyannote_voiceprint_async.errors import ConfigurationError
@@ -9,9 +9,9 @@ try:
     import numpy as np
     import soundfile as sf
     from numpy.typing import NDArray
-except (ImportError, OSError):  # soundfile raises OSError where it finds no libsndfile
+except (ImportError, OSError):  # soundfile raises OSError where libsndfile is missing
     raise ConfigurationError(
-        "Looking into audio needs soundfile, which is not installed here. "
+        "Reading audio needs numpy and soundfile, which are not installed. "
         "Install the extra: pip install 'pyannote-voiceprint-async[audio]'"
     ) from None
 

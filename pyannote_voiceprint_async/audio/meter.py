@@ -1,15 +1,16 @@
-"""Measuring audio block by block: peak, loudness, clipping, and where somebody seems to speak.
+"""Measure audio block by block: peak, loudness, clipping and speech.
 
-**Speech** is estimated by energy alone: the mono mix is cut into frames of 20 ms, each with its level (RMS, in steps of
-0.5 dB). A frame counts as speech where it lies above the highest of
+**Speech** is estimated by energy alone. The mono mix is divided into frames of 20 ms, and the level (RMS) of each frame
+is kept in steps of 0.5 dB. A frame counts as speech if its level is above the highest of
 
-* 30 dB below the recording's loud frames (the 95th percentile of levels): the range of a voice,
-* 6 dB above its quiet frames (the 10th percentile): its background,
-* -55 dBFS: nobody speaks that quietly.
+* 30 dB below the loud frames (the 95th percentile of all levels): the dynamic range of a voice,
+* 6 dB above the quiet frames (the 10th percentile): the background,
+* -55 dBFS: speech is louder than that.
 
-So a steady tone or noise has no speech, and music has; it is an estimate for choosing and warning, not for refusing.
+A steady tone or noise therefore has no speech, and music has some. The estimate is good enough to choose a segment and
+to warn, not to refuse a recording.
 
-It imports numpy, so it is imported inside functions only.
+It imports numpy, so import it inside functions only.
 """
 
 from pyannote_voiceprint_async.errors import MediaError
@@ -19,42 +20,44 @@ from .libraries import NDArray, np
 __all__ = ["SILENCE_DBFS", "Meter"]
 
 SILENCE_DBFS = -120.0
-"""What is said of digital silence, whose level would be minus infinity."""
+"""The level that is reported for digital silence, instead of minus infinity."""
 
 _FRAME_SECONDS = 0.02
-# Samples. A header may tell a rate of gigahertz, and what a frame lacks is kept.
-_LONGEST_FRAME = 32 * 1024
+# An incomplete frame is kept in memory, and a header may state a rate of gigahertz.
+_LONGEST_FRAME_SAMPLES = 32 * 1024
 _STEPS_PER_DB, _MOST_STEPS = 2, 255
-_VOICE_RANGE, _LOUD_SHARE = 30.0, 0.95
-_ABOVE_BACKGROUND, _QUIET_SHARE = 6.0, 0.1
-_QUIETEST_SPEECH = -55.0
-# A frame this far above the threshold counts in full. Without an end, one bang would outweigh a sentence.
-_FULL_SCORE = 20.0
-# Floats go from -1 to 1. Resampling overshoots a little; twice as much is no overshoot, but another scale.
-_LOUDEST = 2.0
-# Below what the steps can tell; the logarithm of 0 has no value.
+_VOICE_RANGE_DB, _LOUD_QUANTILE = 30.0, 0.95
+_ABOVE_BACKGROUND_DB, _QUIET_QUANTILE = 6.0, 0.1
+_QUIETEST_SPEECH_DBFS = -55.0
+# The score of a frame is limited, or one bang would outweigh a sentence.
+_HIGHEST_SCORE_DB = 20.0
+# Floats should be between -1 and 1. Resampling overshoots a little; a larger peak means another scale.
+_HIGHEST_PEAK = 2.0
+# Smaller than the smallest level that the steps can represent; it avoids the logarithm of 0.
 _LEAST_POWER = 1e-15
-# The largest number of the coding; more precise ones reach 1 but for what nobody hears.
+# The largest sample value of each encoding. Encodings with more than 16 bits use that of 16 bits.
 _FULL_SCALE = {"PCM_S8": 127 / 128, "PCM_U8": 127 / 128, "ULAW": 32124 / 2**15, "ALAW": 32256 / 2**15}
 _FULL_SCALE_16 = (2**15 - 1) / 2**15
 
 
 class Meter:
-    """What the blocks fed to it amount to. It keeps 50 bytes for each second.
+    """Running measurements of the blocks that it is fed. It keeps 50 bytes per second of audio.
 
     Args:
-        sample_rate: samples in a second.
-        subtype: the coding, which says what full scale is.
+        sample_rate: samples per second.
+        subtype: the encoding, which determines full scale.
     """
 
     def __init__(self, sample_rate: int, subtype: str) -> None:
         self.samples = 0
+        """Samples of each channel that were measured."""
         self.skipped = 0
-        """Samples of the recording that were passed over before what comes next: for telling places."""
+        """How many samples of the recording, before the next block, were not measured. Error messages need it to state
+        positions in the recording."""
         self.peak = 0.0
         self._rate = sample_rate
         self._full_scale = _FULL_SCALE.get(subtype, _FULL_SCALE_16)
-        self._frame = min(max(1, round(sample_rate * _FRAME_SECONDS)), _LONGEST_FRAME)
+        self._frame = min(max(1, round(sample_rate * _FRAME_SECONDS)), _LONGEST_FRAME_SAMPLES)
         self._power = 0.0
         self._clipped = 0
         self._values = 0
@@ -62,31 +65,31 @@ class Meter:
         self._rest: NDArray[np.float64] = np.empty(0)
 
     def feed(self, block: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Measure a block of shape (frames, channels), and give its mono mix.
+        """Measure a block of shape (frames, channels) and return its mono mix.
 
         Raises:
-            MediaError: it holds NaN or infinity, or floats of another scale.
+            MediaError: the block has NaN, infinity, or floats of another scale.
         """
         size = np.abs(block)
-        # NaN wins every comparison that max makes.
+        # `max` returns NaN if any sample is NaN.
         peak = float(size.max(initial=0.0))
         if not np.isfinite(peak):
-            place = (self.skipped + self.samples + int(np.argmax(~np.isfinite(block).all(axis=1)))) / self._rate
+            index = self.skipped + self.samples + int(np.argmax(~np.isfinite(block).all(axis=1)))
             raise MediaError(
-                f"The audio has samples that are no numbers (NaN or infinite), the first at {place:.2f} s. "
-                "Make it anew: something went wrong where it was computed."
+                f"The audio has samples that are NaN or infinite, the first at {index / self._rate:.2f} s. "
+                "The program that computed it has an error: create it again."
             )
-        if peak > _LOUDEST:
+        if peak > _HIGHEST_PEAK:
             raise MediaError(
-                f"The audio's samples go up to {peak:.6g}, where floats must lie between -1 and 1. "
-                "Divide them by their full scale, or give 16-bit integers."
+                f"The audio has samples up to {peak:.6g}, but floats must be between -1 and 1. "
+                "Divide them by their full scale, or use 16-bit integers."
             )
         self.peak = max(self.peak, peak)
         self._clipped += int(np.count_nonzero(size >= self._full_scale))
         self._values += block.size
         mono: NDArray[np.float64] = block.mean(axis=1) if block.shape[1] > 1 else block[:, 0]
         self.samples += len(mono)
-        # No dot product: the threads that BLAS starts for it cost more than they give.
+        # A dot product would start threads of BLAS, which cost more than they save here.
         power = np.square(mono)
         self._power += float(power.sum())
         self._add_levels(power)
@@ -94,25 +97,28 @@ class Meter:
 
     @property
     def loudness_dbfs(self) -> float:
-        """The RMS of the mono mix in dB below full scale."""
+        """RMS of the mono mix in dB relative to full scale."""
         power = self._power / self.samples if self.samples else 0.0
         return max(SILENCE_DBFS, float(10 * np.log10(power))) if power else SILENCE_DBFS
 
     @property
     def clipped(self) -> float:
-        """The share of samples at full scale, over all channels."""
+        """Share of the samples at full scale, over all channels."""
         return self._clipped / self._values if self._values else 0.0
 
     @property
     def speech_seconds(self) -> float:
-        """Seconds of frames that count as speech."""
+        """Length of all frames that count as speech."""
         levels = self._all_levels()
         return float(np.count_nonzero(levels > _threshold(levels))) * self._frame / self._rate if len(levels) else 0.0
 
     def best_window(self, seconds: float) -> tuple[int, int]:
-        """Give the first sample of the part with most speech, and the one after its last.
+        """Return start and end of the segment with most speech, in samples.
 
-        Each frame counts by how far it lies above the threshold, up to 20 dB; the first of equals wins.
+        The score of a frame is its level above the threshold, up to 20 dB. Of equal segments the first is returned.
+
+        Args:
+            seconds: length of the segment.
         """
         wanted = max(1, round(seconds * self._rate))
         if wanted >= self.samples:
@@ -120,19 +126,19 @@ class Meter:
         levels = self._all_levels()
         frames = max(1, wanted // self._frame)
         if frames >= len(levels):
-            # Less than a frame longer than what is wanted.
+            # The recording is less than a frame longer than the segment.
             return 0, wanted
-        score = np.clip(levels - _threshold(levels), 0.0, _FULL_SCORE)
+        score = np.clip(levels - _threshold(levels), 0.0, _HIGHEST_SCORE_DB)
         sums = np.concatenate(([0.0], np.cumsum(score, dtype=np.float64)))
-        # Halves of decibels add up exactly, so that equals are equal.
+        # Levels are multiples of 0.5 dB, so that sums are exact and equal segments compare equal.
         first = min(int(np.argmax(sums[frames:] - sums[:-frames])) * self._frame, self.samples - wanted)
         return first, first + wanted
 
     def _add_levels(self, power: NDArray[np.float64]) -> None:
-        together = np.concatenate((self._rest, power)) if len(self._rest) else power
-        whole = len(together) // self._frame * self._frame
-        self._rest = together[whole:].copy()
-        means = together[:whole].reshape(-1, self._frame).mean(axis=1)
+        pending = np.concatenate((self._rest, power)) if len(self._rest) else power
+        whole = len(pending) // self._frame * self._frame
+        self._rest = pending[whole:].copy()
+        means = pending[:whole].reshape(-1, self._frame).mean(axis=1)
         steps = -10 * _STEPS_PER_DB * np.log10(np.maximum(means, _LEAST_POWER))
         self._levels += np.clip(np.rint(steps), 0, _MOST_STEPS).astype(np.uint8).tobytes()
 
@@ -142,5 +148,5 @@ class Meter:
 
 
 def _threshold(levels: NDArray[np.float32]) -> float:
-    quiet, loud = np.quantile(levels, (_QUIET_SHARE, _LOUD_SHARE), method="nearest")
-    return max(_QUIETEST_SPEECH, float(quiet) + _ABOVE_BACKGROUND, float(loud) - _VOICE_RANGE)
+    quiet, loud = np.quantile(levels, (_QUIET_QUANTILE, _LOUD_QUANTILE), method="nearest")
+    return max(_QUIETEST_SPEECH_DBFS, float(quiet) + _ABOVE_BACKGROUND_DB, float(loud) - _VOICE_RANGE_DB)

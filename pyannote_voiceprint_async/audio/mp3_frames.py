@@ -1,20 +1,20 @@
-"""The frames of an MP3 file: how many its first one states, and how many there are.
+"""The frames of an MP3 file: how many the first frame states, and how many there are.
 
-Most MP3 files are nothing but frames. The first frame may state how many follow (Xing, Info, VBRI): a decoder stops
-there, whatever comes after it.
+An MP3 file is a sequence of frames, often without any other header. The first frame may state how many follow (Xing,
+Info, VBRI). A decoder stops after that many, even where more frames follow.
 """
 
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .source import Door
-from .tags import after_tag
+from .source import FileSlice
+from .tags import skip_tag
 
-__all__ = ["Frame", "first_frame", "frames_from", "goes_on", "seconds_of", "told_frames"]
+__all__ = ["Frame", "find_first_frame", "has_extra_frames", "iter_frames", "stated_frames", "total_seconds"]
 
-_HEAD = 4
-# Bits of a second for each layer (1, 2, 3), of MPEG 1 and of MPEG 2 and 2.5, in kbit/s.
+_HEADER_LENGTH = 4
+# Bit rates in kbit/s for each layer (1, 2, 3): first those of MPEG 1, then those of MPEG 2 and 2.5.
 _MPEG_1 = (
     (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
     (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
@@ -25,160 +25,165 @@ _MPEG_2 = (
     (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
     (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 )
-_RATES = (44100, 48000, 32000)
-# By the two bits of the version: MPEG 2.5, none, MPEG 2, MPEG 1.
+_SAMPLE_RATES = (44100, 48000, 32000)
+# Indexed by the two version bits: MPEG 2.5, reserved, MPEG 2, MPEG 1.
 _RATE_DIVISORS = (4, 0, 2, 1)
-_IS_MPEG_1 = 3
+_VERSION_MPEG_1 = 3
 _LAYER_I_SAMPLES = 384
-# What encoders write into the frame that states how many frames follow.
-_MARKS = (b"Xing", b"Info")
-_HAS_FRAMES = 1
-_FRAUNHOFER = b"VBRI"
-_FRAUNHOFER_FRAMES = 14
-# Encoders differ on whether that frame counts itself.
+# Marks in a first frame that states how many frames follow.
+_XING_MARKS = (b"Xing", b"Info")
+_XING_HAS_FRAMES = 1
+_VBRI_MARK = b"VBRI"
+_VBRI_FRAMES_OFFSET = 14
+# Some encoders include the stating frame in the number, others do not.
 _UNCERTAIN_FRAMES = 1
-# After a gap, so many frames in a row are frames; bits that look like a single one occur by chance.
-_ROW = 3
+# A single frame header may occur by chance, so a sequence of frames begins with this many in a row.
+_FRAMES_IN_ROW = 3
 _BLOCK = 256 * 1024
 _TAG_MARKS = (b"ID3", b"3DI", b"TAG", b"APETAGEX", b"LYRICSBEGIN")
 _LONGEST_MARK = max(map(len, _TAG_MARKS))
-# A frame or a tag.
-_BEGINNINGS = re.compile(rb"\xff[\xe0-\xff]|" + b"|".join(_TAG_MARKS))
+_FRAME_OR_TAG = re.compile(rb"\xff[\xe0-\xff]|" + b"|".join(_TAG_MARKS))
 
 
 class Frame(NamedTuple):
-    """One frame."""
+    """The header of a frame."""
 
     length: int
-    """Bytes, with its header."""
+    """Bytes, including the header."""
     samples: int
-    rate: int
+    """Samples of each channel."""
+    sample_rate: int
+    """Samples per second."""
 
 
-class _Window:
-    """Bytes of a file at any place, read in large blocks."""
+class _BlockReader:
+    """Random access to a file that is read in large blocks."""
 
-    def __init__(self, door: Door) -> None:
-        self.door = door
-        self.size = door.size
-        self._place = 0
-        self._data = b""
+    def __init__(self, file: FileSlice) -> None:
+        self.file = file
+        self.size = file.size
+        self._offset = 0
+        self._block = b""
 
-    def at(self, place: int, count: int) -> bytes:
-        """Return bytes from a place on; fewer only where the file ends."""
-        first = place - self._place
-        if first < 0 or first + count > len(self._data):
-            self.door.seek(place)
-            self._place, self._data, first = place, self.door.read(max(count, _BLOCK)), 0
-        return self._data[first : first + count]
+    def bytes_at(self, offset: int, count: int) -> bytes:
+        """Return `count` bytes from `offset` on, fewer only at the end of the file."""
+        index = offset - self._offset
+        if index < 0 or index + count > len(self._block):
+            self.file.seek(offset)
+            self._offset, self._block, index = offset, self.file.read(max(count, _BLOCK)), 0
+        return self._block[index : index + count]
 
-    def find(self, pattern: re.Pattern[bytes], place: int) -> int | None:
-        """Return the first place from `place` on at which a pattern matches."""
-        while place < self.size:
-            self.at(place, min(_LONGEST_MARK, self.size - place))
-            found = pattern.search(self._data, place - self._place)
-            if found is not None:
-                return self._place + found.start()
-            # A mark may stand across the end of the block.
-            place = max(place + 1, self._place + len(self._data) - _LONGEST_MARK + 1)
+    def find(self, pattern: re.Pattern[bytes], offset: int) -> int | None:
+        """Return the offset of the first match of a pattern from `offset` on."""
+        while offset < self.size:
+            self.bytes_at(offset, min(_LONGEST_MARK, self.size - offset))
+            match = pattern.search(self._block, offset - self._offset)
+            if match is not None:
+                return self._offset + match.start()
+            # The next block overlaps this one, because a mark may span both.
+            offset = max(offset + 1, self._offset + len(self._block) - _LONGEST_MARK + 1)
         return None
 
-    def frame(self, place: int) -> Frame | None:
-        """Return the frame whose header stands at a place."""
-        return _frame(self.at(place, _HEAD))
+    def frame_at(self, offset: int) -> Frame | None:
+        """Return the frame whose header is at `offset`; None where there is no valid header."""
+        return _parse_header(self.bytes_at(offset, _HEADER_LENGTH))
 
 
-def told_frames(door: Door) -> int | None:
-    """Return how many frames follow the first one, as it states; None where it states nothing."""
-    first = first_frame(door)
+def stated_frames(file: FileSlice) -> int | None:
+    """Return the number of frames that the first frame states; None where it states none."""
+    first = find_first_frame(file)
     if first is None:
         return None
-    place, frame = first
-    door.seek(place)
-    data = door.read(frame.length)
-    at = data.find(_FRAUNHOFER)
-    if at >= 0:
-        return int.from_bytes(data[at + _FRAUNHOFER_FRAMES : at + _FRAUNHOFER_FRAMES + 4], "big") or None
-    at = max(data.find(mark) for mark in _MARKS)
-    if at < 0 or not int.from_bytes(data[at + 4 : at + 8], "big") & _HAS_FRAMES:
+    offset, frame = first
+    file.seek(offset)
+    data = file.read(frame.length)
+    vbri = data.find(_VBRI_MARK)
+    if vbri >= 0:
+        return _uint32(data, vbri + _VBRI_FRAMES_OFFSET) or None
+    xing = max(data.find(mark) for mark in _XING_MARKS)
+    if xing < 0 or not _uint32(data, xing + 4) & _XING_HAS_FRAMES:
         return None
-    return int.from_bytes(data[at + 8 : at + 12], "big") or None
+    return _uint32(data, xing + 8) or None
 
 
-def goes_on(door: Door, told: int) -> bool:
-    """Whether more frames follow than the first one states."""
-    return any(count > told + 1 + _UNCERTAIN_FRAMES for count, _ in enumerate(frames_from(door), 1))
+def has_extra_frames(file: FileSlice, stated: int) -> bool:
+    """Return whether the file has more frames than the stated number."""
+    return any(count > stated + 1 + _UNCERTAIN_FRAMES for count, _ in enumerate(iter_frames(file), 1))
 
 
-def seconds_of(door: Door) -> float:
-    """Return how long all frames are together."""
-    return sum(frame.samples / frame.rate for frame in frames_from(door))
+def total_seconds(file: FileSlice) -> float:
+    """Return the length of all frames together."""
+    return sum(frame.samples / frame.sample_rate for frame in iter_frames(file))
 
 
-def first_frame(door: Door, *, within: int | None = None) -> tuple[int, Frame] | None:
-    """Return place and frame of the first of several frames in a row.
+def find_first_frame(file: FileSlice, *, within: int | None = None) -> tuple[int, Frame] | None:
+    """Return offset and header of the first frame; None where there is no sequence of frames.
 
     Args:
-        door: the file.
-        within: bytes of something else that may stand before it; None is any number.
+        file: the file.
+        within: how many bytes of other data may stand before it; None is any number.
     """
-    window = _Window(door)
-    place = _next_row(window, 0, door.size if within is None else within)
-    frame = None if place is None else window.frame(place)
-    return None if place is None or frame is None else (place, frame)
+    reader = _BlockReader(file)
+    offset = _find_row(reader, 0, file.size if within is None else within)
+    frame = None if offset is None else reader.frame_at(offset)
+    return None if offset is None or frame is None else (offset, frame)
 
 
-def frames_from(door: Door) -> Iterator[Frame]:
-    """Yield all frames, across tags and whatever else stands between them."""
-    window = _Window(door)
-    place: int | None = 0
+def iter_frames(file: FileSlice) -> Iterator[Frame]:
+    """Yield all frames, skipping tags and other data between them."""
+    reader = _BlockReader(file)
+    offset: int | None = 0
     is_in_row = False
-    while place is not None:
-        frame = window.frame(place) if is_in_row else None
+    while offset is not None:
+        frame = reader.frame_at(offset) if is_in_row else None
         if frame is not None:
             yield frame
-            place += frame.length
+            offset += frame.length
             continue
-        place = _next_row(window, after_tag(door, place), door.size)
+        offset = _find_row(reader, skip_tag(file, offset), file.size)
         is_in_row = True
 
 
-def _next_row(window: _Window, place: int, last: int) -> int | None:
-    """Return the next place, up to the last one, at which a row of frames begins."""
-    while (found := window.find(_BEGINNINGS, place)) is not None and found <= last:
-        if _is_row(window, found):
+def _find_row(reader: _BlockReader, offset: int, last: int) -> int | None:
+    """Return the first offset from `offset` to `last` at which several frames in a row begin."""
+    while (found := reader.find(_FRAME_OR_TAG, offset)) is not None and found <= last:
+        if _is_row(reader, found):
             return found
-        place = max(found + 1, after_tag(window.door, found))
+        offset = max(found + 1, skip_tag(reader.file, found))
     return None
 
 
-def _is_row(window: _Window, place: int) -> bool:
-    """Whether several frames of one kind begin at a place, or as many as fit before the end or the next tag."""
+def _is_row(reader: _BlockReader, offset: int) -> bool:
+    """Return whether frames of one kind begin at `offset`: several, or fewer up to the end or the next tag."""
     kinds: list[tuple[int, int]] = []
-    while len(kinds) < _ROW:
-        frame = window.frame(place)
+    while len(kinds) < _FRAMES_IN_ROW:
+        frame = reader.frame_at(offset)
         if frame is None:
-            is_over = place == window.size or window.at(place, _LONGEST_MARK).startswith(_TAG_MARKS)
-            return bool(kinds) and is_over
-        kinds.append((frame.samples, frame.rate))
-        # Layer I is obsolete, and quiet PCM looks like it.
+            is_end = offset == reader.size or reader.bytes_at(offset, _LONGEST_MARK).startswith(_TAG_MARKS)
+            return bool(kinds) and is_end
+        kinds.append((frame.samples, frame.sample_rate))
+        # Layer I is obsolete, and the bytes of quiet PCM look like its frames.
         if kinds[-1] != kinds[0] or frame.samples == _LAYER_I_SAMPLES:
             return False
-        place += frame.length
+        offset += frame.length
     return True
 
 
-def _frame(head: bytes) -> Frame | None:
-    if len(head) < _HEAD or head[0] != 0xFF or head[1] < 0xE0:  # noqa: PLR2004 - 11 bits of synchronization
+def _parse_header(header: bytes) -> Frame | None:
+    if len(header) < _HEADER_LENGTH or header[0] != 0xFF or header[1] < 0xE0:  # noqa: PLR2004 - 11 bits of sync
         return None
-    version, layer = head[1] >> 3 & 3, 4 - (head[1] >> 1 & 3)
-    bit_rate, rate = head[2] >> 4, head[2] >> 2 & 3
+    version, layer = header[1] >> 3 & 3, 4 - (header[1] >> 1 & 3)
+    bit_rate, rate = header[2] >> 4, header[2] >> 2 & 3
     if not _RATE_DIVISORS[version] or layer > 3 or not 0 < bit_rate < 15 or rate > 2:  # noqa: PLR2004 - reserved values
         return None
-    hertz = _RATES[rate] // _RATE_DIVISORS[version]
-    bits = 1000 * (_MPEG_1 if version == _IS_MPEG_1 else _MPEG_2)[layer - 1][bit_rate - 1]
-    padding = head[2] >> 1 & 1
+    sample_rate = _SAMPLE_RATES[rate] // _RATE_DIVISORS[version]
+    bits_per_second = 1000 * (_MPEG_1 if version == _VERSION_MPEG_1 else _MPEG_2)[layer - 1][bit_rate - 1]
+    padding = header[2] >> 1 & 1
     if layer == 1:
-        return Frame((12 * bits // hertz + padding) * 4, _LAYER_I_SAMPLES, hertz)
-    samples = 576 if layer == 3 and version != _IS_MPEG_1 else 1152  # noqa: PLR2004 - layer III of MPEG 2
-    return Frame(samples // 8 * bits // hertz + padding, samples, hertz)
+        return Frame((12 * bits_per_second // sample_rate + padding) * 4, _LAYER_I_SAMPLES, sample_rate)
+    samples = 576 if layer == 3 and version != _VERSION_MPEG_1 else 1152  # noqa: PLR2004 - layer III of MPEG 2
+    return Frame(samples // 8 * bits_per_second // sample_rate + padding, samples, sample_rate)
+
+
+def _uint32(data: bytes, offset: int) -> int:
+    return int.from_bytes(data[offset : offset + 4], "big")

@@ -1,19 +1,19 @@
-"""The pages of an Ogg file: whether it is several files that were joined, what its streams are, and FLAC in it."""
+"""The pages of an Ogg file: the codecs of its streams, several files joined in one, and the FLAC file inside."""
 
 import struct
 from bisect import bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .source import Door
+from .source import FileSlice
 
-__all__ = ["OggFlac", "codecs_of", "is_chained"]
+__all__ = ["OggFlac", "is_chained", "stream_codecs"]
 
 _MARK = b"OggS"
-# Mark, version, flags, granule position, number of the stream, number of the page, checksum, number of segments.
-_HEAD = struct.Struct("<4sBBqIIIB")
-_BEGINS = 2
-# A page has at most 65,307 bytes.
+# Mark, version, flags, granule position, stream number, page number, checksum, number of segments.
+_PAGE_HEADER = struct.Struct("<4sBBqIIIB")
+_MOST_SEGMENTS = 255
+_BEGINS_STREAM = 2
 _LONGEST_PAGE = 65_307
 _CODECS = {
     b"\x01vorbis": "Vorbis",
@@ -24,101 +24,107 @@ _CODECS = {
     b"CELT    ": "CELT",
     b"PCM     ": "PCM",
 }
-_FLAC_HEAD = 9
+# The first packet of FLAC in Ogg has this many bytes before the FLAC file.
+_FLAC_PREFIX_LENGTH = 9
+_LONGEST_CODEC_MARK = 9
 
 
 class _Page(NamedTuple):
-    stream: int
     begins_stream: bool
-    place: int
-    """Of what it holds."""
+    offset: int
+    """The offset of the content behind the page header."""
     length: int
+    """Bytes of content."""
 
 
-def is_chained(door: Door) -> bool:
-    """Whether a stream begins after another one has gone on: streams that play together all begin before that."""
-    goes_on = False
-    for page in _pages(door):
-        if page.begins_stream and goes_on:
+def is_chained(file: FileSlice) -> bool:
+    """Return whether one stream begins after another, which means that files were joined.
+
+    Streams of a single file all begin before any of them continues.
+    """
+    continues = False
+    for page in _pages(file):
+        if page.begins_stream and continues:
             return True
-        goes_on = goes_on or not page.begins_stream
+        continues = continues or not page.begins_stream
     return False
 
 
-def codecs_of(door: Door) -> list[str]:
-    """Return the codecs of the streams that play together."""
-    found = []
-    for page in _pages(door):
+def stream_codecs(file: FileSlice) -> list[str]:
+    """Return the codec of each stream of the first file."""
+    codecs = []
+    for page in _pages(file):
         if not page.begins_stream:
             break
-        door.seek(page.place)
-        head = door.read(_FLAC_HEAD)
-        found.append(next((name for mark, name in _CODECS.items() if head.startswith(mark)), "unknown codec"))
-    return found
+        file.seek(page.offset)
+        head = file.read(_LONGEST_CODEC_MARK)
+        codecs.append(next((name for mark, name in _CODECS.items() if head.startswith(mark)), "unknown codec"))
+    return codecs
 
 
 class OggFlac:
-    """The FLAC file inside an Ogg file, readable like a file: libsndfile reads FLAC only without Ogg around it."""
+    """The FLAC file inside an Ogg file, with the methods of a file. libsndfile cannot read FLAC in Ogg itself."""
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
-        self._at = 0
-        self._places: list[int] = []
+    def __init__(self, file: FileSlice) -> None:
+        self._file = file
+        self._position = 0
+        # For each page: the offset of its content in the Ogg file, and in the FLAC file.
+        self._sources: list[int] = []
         self._starts = [0]
-        for page in _pages(door):
-            if page.begins_stream and self._places:
+        for page in _pages(file):
+            if page.begins_stream and self._sources:
                 break
-            # Before the native FLAC file stand 9 bytes of its own.
-            skipped = 0 if self._places else _FLAC_HEAD
-            self._places.append(page.place + skipped)
+            skipped = 0 if self._sources else _FLAC_PREFIX_LENGTH
+            self._sources.append(page.offset + skipped)
             self._starts.append(self._starts[-1] + page.length - skipped)
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Move to a place and return it."""
-        self._at = offset + (0, self._at, self._starts[-1])[whence]
-        return self._at
+        """Set the position and return it."""
+        self._position = offset + (0, self._position, self._starts[-1])[whence]
+        return self._position
 
     def tell(self) -> int:
-        """Return the place."""
-        return self._at
+        """Return the position."""
+        return self._position
 
     def read(self, count: int) -> bytes:
-        """Return up to so many bytes of one page."""
-        if self._at >= self._starts[-1]:
+        """Return up to `count` bytes, all from one page."""
+        if self._position >= self._starts[-1]:
             return b""
-        page = bisect_right(self._starts, self._at) - 1
-        self._door.seek(self._places[page] + self._at - self._starts[page])
-        found = self._door.read(min(count, self._starts[page + 1] - self._at))
-        self._at += len(found)
-        return found
+        page = bisect_right(self._starts, self._position) - 1
+        self._file.seek(self._sources[page] + self._position - self._starts[page])
+        data = self._file.read(min(count, self._starts[page + 1] - self._position))
+        self._position += len(data)
+        return data
 
 
-def _pages(door: Door) -> Iterator[_Page]:
-    """Yield the pages in order; what is no page is skipped."""
-    place = 0
-    while place < door.size:
-        door.seek(place)
-        head = door.read(_HEAD.size + 255)
-        if len(head) < _HEAD.size:
+def _pages(file: FileSlice) -> Iterator[_Page]:
+    """Yield the pages in order, skipping data between them."""
+    offset = 0
+    while offset < file.size:
+        file.seek(offset)
+        head = file.read(_PAGE_HEADER.size + _MOST_SEGMENTS)
+        if len(head) < _PAGE_HEADER.size:
             return
-        mark, version, flags, _, stream, _, _, segments = _HEAD.unpack_from(head)
+        mark, version, flags, *_, segments = _PAGE_HEADER.unpack_from(head)
         if mark != _MARK or version:
-            after = _next_mark(door, place + 1)
-            if after is None:
+            following = _find_mark(file, offset + 1)
+            if following is None:
                 return
-            place = after
+            offset = following
             continue
-        begin = _HEAD.size + segments
-        length = sum(head[_HEAD.size : begin])
-        yield _Page(stream, bool(flags & _BEGINS), place + begin, min(length, max(0, door.size - place - begin)))
-        place += begin + length
+        content = _PAGE_HEADER.size + segments
+        length = sum(head[_PAGE_HEADER.size : content])
+        begin = offset + content
+        yield _Page(bool(flags & _BEGINS_STREAM), begin, min(length, max(0, file.size - begin)))
+        offset = begin + length
 
 
-def _next_mark(door: Door, place: int) -> int | None:
-    while place < door.size:
-        door.seek(place)
-        found = door.read(_LONGEST_PAGE).find(_MARK)
-        if found >= 0:
-            return place + found
-        place += _LONGEST_PAGE - len(_MARK)
+def _find_mark(file: FileSlice, offset: int) -> int | None:
+    while offset < file.size:
+        file.seek(offset)
+        index = file.read(_LONGEST_PAGE).find(_MARK)
+        if index >= 0:
+            return offset + index
+        offset += _LONGEST_PAGE - len(_MARK)
     return None

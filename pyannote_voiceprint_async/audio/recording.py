@@ -1,6 +1,6 @@
-"""Audio that is open for reading: as floats in blocks, from any sample on, never whole in memory.
+"""An open recording: its samples as floats in blocks, from any sample on, never all of them in memory.
 
-It imports soundfile, so it is imported inside functions only.
+It imports soundfile, so import it inside functions only.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,196 +10,199 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from pyannote_voiceprint_async.errors import MediaError
 
-from .contents import Contents, codec_of, contents_of
+from .contents import Contents, parse_contents, unsupported_codec
 from .joined import is_joined
 from .libraries import NDArray, np, sf
-from .mp3_frames import goes_on, seconds_of, told_frames
-from .source import AudioSource, opened_door
+from .mp3_frames import has_extra_frames, stated_frames, total_seconds
+from .source import AudioSource, open_slice
 from .verdict import JOINED
-from .wav_header import wav_length
-from .waveform import waveform_of
+from .wav_header import data_length
+from .waveform import parse_waveform
 
-__all__ = ["Foreign", "OpenRecording", "foreign_contents", "opened"]
+__all__ = ["OpenRecording", "UnsupportedFormat", "find_unsupported_format", "open_recording"]
 
 Block: TypeAlias = NDArray[np.float64]
 
-# What comes before damage in a block is lost with it, so blocks are small.
+# Damage loses the samples before it in the same block, so blocks are small.
 _BLOCK_SAMPLES = 32 * 1024
-# libsndfile's number of frames where a FLAC file does not tell it.
-_UNKNOWN = 2**62
-# Error codes of libsndfile: no such format, no such file.
-_NO_AUDIO = (1, 7)
-# What a decoder may leave out at both ends.
-_SLACK_SECONDS = 0.1
-# What a decoder may leave out between the frames of an MP3 file.
-_MP3_SLACK_SECONDS = 0.2
-# MP3 frames borrow bits from those before them: where decoding begins, the first ones are noise.
-_RUN_UP_SECONDS = 1.0
-# Without a length, the end of an MP3 file is an error, and takes its block along: one frame is little.
+# libsndfile reports at least this many frames where a FLAC file does not state its length.
+_UNKNOWN_FRAMES = 2**62
+# Error codes of libsndfile: unknown format, no such file.
+_UNKNOWN_FORMAT_CODES = (1, 7)
+# A decoder may skip this much at both ends of an MP3 file.
+_MP3_END_SLACK_SECONDS = 0.1
+# A decoder may skip this much between the frames of an MP3 file.
+_MP3_INNER_SLACK_SECONDS = 0.2
+# MP3 frames use bits of the frames before them: where decoding begins, the first frames are noise.
+_MP3_RUN_UP_SECONDS = 1.0
+# Without a stated length, decoding ends with an error that loses the current block: a block of one frame loses little.
 _MP3_BLOCK_SAMPLES = 1152
-# More bytes than that behind the last sample are no tag.
-_PADDING = 16 * 1024
-# Formats without a signature: a second file is found by the size of the first one alone.
-_UNSIGNED, _UNSIGNED_PADDING = {"MAT4", "MAT5", "AVR", "HTK"}, 4096
-_WIDTHS = {
+# More bytes than this behind the last sample of a FLAC file are not a tag.
+_FLAC_PADDING = 16 * 1024
+# In these formats without a signature, a second file shows only in the size of the file.
+_FORMATS_WITHOUT_SIGNATURE, _UNSIGNED_PADDING = {"MAT4", "MAT5", "AVR", "HTK"}, 4096
+_SAMPLE_BYTES = {
     "PCM_S8": 1, "PCM_U8": 1, "ULAW": 1, "ALAW": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8,
 }  # fmt: skip
 
 
 class OpenRecording(Protocol):
-    """What both files and waveforms are."""
+    """The interface of open files and of waveforms."""
 
     sample_rate: int
     channels: int
     format: str
     subtype: str
     frames: int | None
-    """Samples of each channel, as far as that is known without decoding."""
+    """Samples of each channel; None where only decoding can find out."""
     header_seconds: float | None
-    """What the header tells, if anything."""
+    """The length that the header states; None where it states none."""
     is_truncated: bool
-    """Whether it is known to end before it should; reading may show it."""
+    """Whether the recording ends before its stated end. In some formats only reading detects it."""
 
     @property
     def is_unclosed(self) -> bool:
-        """Whether it goes on where its header says that it ends."""
+        """Whether the recording continues past its stated end."""
         ...
 
     @property
     def is_joined(self) -> bool:
-        """Whether it goes on with another file, as far as that is known before it was read to its end."""
+        """Whether another file follows. In some formats only reading to the end detects it."""
         ...
 
     def blocks(self, first: int = 0, count: int | None = None) -> Iterator[Block]:
-        """Give it in blocks of shape (frames, channels) from a sample on. It stops early where it ends or is broken."""
+        """Yield blocks of shape (frames, channels), up to damage or the end of the recording.
+
+        Args:
+            first: the first sample.
+            count: number of samples; None is up to the end.
+        """
         ...
 
 
 @contextmanager
-def opened(source: AudioSource) -> Iterator[OpenRecording]:
+def open_recording(source: AudioSource) -> Iterator[OpenRecording]:
     """Open audio of any kind.
 
     Raises:
-        MediaError: it cannot be opened, or is no audio that can be read here.
+        TypeError: `source` is a str.
+        MediaError: the audio cannot be opened, or libsndfile cannot decode it.
     """
     if isinstance(source, Mapping):
-        yield waveform_of(source)
+        yield parse_waveform(source)
         return
-    with opened_door(source) as door:
-        contents = contents_of(door)
-        with _decoder(contents) as decoder:
-            yield _File(contents, decoder)
+    with open_slice(source) as whole:
+        contents = parse_contents(whole)
+        with _open_decoder(contents) as decoder:
+            yield _FileRecording(contents, decoder)
 
 
-class Foreign(NamedTuple):
-    """A file whose format or codec the API may read, and libsndfile cannot."""
+class UnsupportedFormat(NamedTuple):
+    """A format or codec that libsndfile cannot decode and the API may be able to decode."""
 
     name: str
     is_joined: bool
-    """Whether another file of the same kind begins behind it."""
+    """Whether another file of the same format follows."""
 
 
-def foreign_contents(source: object) -> Foreign | None:
-    """Return what a file is that cannot be read here; None where it can, or is damaged or no audio.
+def find_unsupported_format(source: object) -> UnsupportedFormat | None:
+    """Return the format of a file that libsndfile cannot decode; None where it can, or where the file is no audio.
 
     Raises:
+        TypeError: `source` is a str.
         MediaError: the file cannot be opened.
     """
-    with opened_door(source) as door:
-        contents = contents_of(door)
-        own = contents.format
-        if own is None:
+    with open_slice(source) as whole:
+        contents = parse_contents(whole)
+        if contents.format is None:
             return None
-        if not own.is_readable:
-            return Foreign(own.name, is_joined(contents.file, own))
+        if not contents.format.is_readable:
+            return UnsupportedFormat(contents.format.name, is_joined(contents.file, contents.format))
         try:
             _Decoder(contents.audio).close()
         except sf.LibsndfileError:
-            door.check()
-            codec, is_several = codec_of(contents), is_joined(contents.file, own)
-            return Foreign(codec or own.name, is_several) if codec or is_several else None
+            contents.audio.raise_read_error()
+            codec, has_another = unsupported_codec(contents), is_joined(contents.file, contents.format)
+            return UnsupportedFormat(codec or contents.format.name, has_another) if codec or has_another else None
     return None
 
 
 class _Decoder(sf.SoundFile):  # type: ignore[misc]  # soundfile has no types
-    """A decoder that reads and does nothing else.
+    """A decoder that does not seek after each read.
 
-    soundfile seeks after each read to where it is anyway. At the end of a FLAC file that does not know its length,
-    or lies about it, that fails, and takes the last block along.
+    soundfile seeks to the current position after each read of a seekable file. At the end of a FLAC file with a
+    missing or wrong length that fails, and the last block is lost.
     """
 
     def seekable(self) -> bool:
         return False
 
 
-class _File:
+class _FileRecording:
     def __init__(self, contents: Contents, decoder: _Decoder) -> None:
         self._contents = contents
-        self._door = contents.audio
+        self._audio = contents.audio
         self._decoder = decoder
         self.sample_rate = int(decoder.samplerate)
         self.channels = int(decoder.channels)
         self.format = str(decoder.format)
         self.subtype = str(decoder.subtype)
         frames = int(decoder.frames)
-        self.frames = frames if frames < _UNKNOWN and not self._door.seems_longer else None
+        self.frames = frames if frames < _UNKNOWN_FRAMES and not self._audio.is_inflated else None
         self.header_seconds = None if self.frames is None else self.frames / self.sample_rate
-        self.is_truncated = self._goes_on = False
+        self.is_truncated = self._continues = False
         self._is_mp3 = self.format == "MP3"
         self._can_seek = bool(sf.SoundFile.seekable(decoder)) and (self._is_mp3 or self.frames is not None)
-        # So many must come, or it is truncated.
-        self._frames_told = self.frames
-        # Where it ended, once it was read that far.
-        self._end: int | None = None
+        # With fewer decoded frames, the recording is truncated.
+        self._expected_frames = self.frames
+        # The number of decoded frames, after reading to the end.
+        self._decoded_frames: int | None = None
         self._compare_with_header()
 
     @property
     def is_unclosed(self) -> bool:
-        return self._goes_on or self.is_joined
+        return self._continues or self.is_joined
 
     @property
     def is_joined(self) -> bool:
-        return self._is_another_behind or self._is_more_than_decoded
+        return self._is_followed_by_file or self._has_undecoded_mp3_frames
 
     def blocks(self, first: int = 0, count: int | None = None) -> Iterator[Block]:
-        at = self._go_to(first)
-        # Behind the last sample there may be a tag, which a decoder takes for damage.
+        at = self._seek(first)
+        # Never read past the last sample: a decoder would report a tag behind it as damage.
         end = self.frames if count is None else first + count
         while end is None or at < end:
             block = self._read(None if end is None else end - at)
             if not len(block):
                 break
-            # What comes before `first` is there only where nobody can seek, or a run-up is needed.
+            # Samples before `first` come where the format cannot seek, and from the run-up of MP3.
             if at + len(block) > first:
                 yield block[max(0, first - at) :]
             at += len(block)
         if count is None:
-            self._end = at
-        if self._frames_told is not None and at < (self._frames_told if count is None else first + count):
+            self._decoded_frames = at
+        if self._expected_frames is not None and at < (self._expected_frames if count is None else first + count):
             self.is_truncated = True
-        elif at == self._frames_told:
-            self._goes_on = self._goes_on or self._has_more_than(at)
+        elif at == self._expected_frames:
+            self._continues = self._continues or self._continues_after(at)
 
-    def _has_more_than(self, frames: int) -> bool:
-        """Whether more follows the last sample that the header states than tags and padding."""
+    def _continues_after(self, frames: int) -> bool:
+        """Return whether more than tags and padding follows the last stated sample."""
         if self.format == "FLAC":
-            return self._door.size - self._door.furthest > _PADDING
-        width = _WIDTHS.get(self.subtype, 0) if self.format in _UNSIGNED else 0
-        return width > 0 and self._door.size - frames * self.channels * width > _UNSIGNED_PADDING
+            return self._audio.size - self._audio.furthest_read > _FLAC_PADDING
+        sample_bytes = _SAMPLE_BYTES.get(self.subtype, 0) if self.format in _FORMATS_WITHOUT_SIGNATURE else 0
+        return sample_bytes > 0 and self._audio.size - frames * self.channels * sample_bytes > _UNSIGNED_PADDING
 
-    def _go_to(self, first: int) -> int:
+    def _seek(self, first: int) -> int:
+        """Move to a sample, or as close before it as the format allows, and return the new position."""
         if self._can_seek:
-            run_up = round(_RUN_UP_SECONDS * self.sample_rate) if self._is_mp3 else 0
+            run_up = round(_MP3_RUN_UP_SECONDS * self.sample_rate) if self._is_mp3 else 0
             try:
                 return int(self._decoder.seek(max(0, first - run_up)))
             except sf.SoundFileError:
-                self._door.check()
-        return self._begin_again()
-
-    def _begin_again(self) -> int:
-        """Begin anew without seeking, which not every format can."""
+                self._audio.raise_read_error()
         self._decoder.close()
-        self._decoder = _decoder_at_beginning(self._contents)
+        self._decoder = _decoder_at_start(self._contents)
         return 0
 
     def _read(self, wanted: int | None) -> Block:
@@ -210,73 +213,76 @@ class _File:
                 most if wanted is None else min(most, wanted), dtype="float64", always_2d=True
             )
         except sf.SoundFileError:
-            # Damaged: what came before is good, and whoever counts sees that something is missing.
+            # Damage ends the recording here: `blocks` then counts too few frames and marks it truncated.
             block = np.empty((0, self.channels))
-        self._door.check()
+        self._audio.raise_read_error()
         return block
 
     def _compare_with_header(self) -> None:
         if self._is_mp3 and self.frames is not None:
-            self._frames_told = self.frames - round(_SLACK_SECONDS * self.sample_rate)
-        length = wav_length(self._contents.file)
-        if length is None or not length.there:
+            self._expected_frames = self.frames - round(_MP3_END_SLACK_SECONDS * self.sample_rate)
+        length = data_length(self._contents.file)
+        if length is None or not length.present:
             return
-        self.is_truncated, self._goes_on = length.is_truncated, length.is_unclosed
+        self.is_truncated, self._continues = length.is_truncated, length.is_unclosed
         if self.is_truncated and self.header_seconds is not None:
-            self.header_seconds *= length.told / length.there
+            # libsndfile has reduced the stated length to what is present.
+            self.header_seconds *= length.stated / length.present
 
     @cached_property
-    def _is_another_behind(self) -> bool:
-        """Whether a file begins behind this one, or MP3 frames that its first one does not count."""
+    def _is_followed_by_file(self) -> bool:
+        """Whether another file follows, or MP3 frames that the first frame does not count."""
         contents = self._contents
         if is_joined(contents.file, contents.format):
             return True
-        told = told_frames(contents.audio.part(0)) if self._is_mp3 else None
-        return told is not None and goes_on(contents.audio.part(0), told)
+        stated = stated_frames(contents.audio.subslice(0)) if self._is_mp3 else None
+        return stated is not None and has_extra_frames(contents.audio.subslice(0), stated)
 
     @cached_property
     def _mp3_seconds(self) -> float:
-        return seconds_of(self._contents.audio.part(0))
+        return total_seconds(self._contents.audio.subslice(0))
 
     @property
-    def _is_more_than_decoded(self) -> bool:
-        """Whether a decoder stopped before the last frame of an MP3 file that states no length."""
-        is_known = self._is_mp3 and self.frames is None and self._end is not None
-        return is_known and self._mp3_seconds > (self._end or 0) / self.sample_rate + _MP3_SLACK_SECONDS
+    def _has_undecoded_mp3_frames(self) -> bool:
+        """Whether the decoder stopped before the last frame of an MP3 file that states no length."""
+        if not self._is_mp3 or self.frames is not None or self._decoded_frames is None:
+            return False
+        return self._mp3_seconds > self._decoded_frames / self.sample_rate + _MP3_INNER_SLACK_SECONDS
 
 
-def _decoder(contents: Contents) -> _Decoder:
-    decoder = _decoder_at_beginning(contents)
-    door = contents.audio
-    if decoder.format != "MP3" or door.seems_longer or told_frames(door.part(0)) is not None:
+def _open_decoder(contents: Contents) -> _Decoder:
+    decoder = _decoder_at_start(contents)
+    audio = contents.audio
+    if decoder.format != "MP3" or audio.is_inflated or stated_frames(audio.subslice(0)) is not None:
         return decoder
     decoder.close()
-    door.seem_longer()
-    return _decoder_at_beginning(contents)
+    audio.inflate_size()
+    return _decoder_at_start(contents)
 
 
-def _decoder_at_beginning(contents: Contents) -> _Decoder:
-    door = contents.audio
+def _decoder_at_start(contents: Contents) -> _Decoder:
     if contents.format is not None and not contents.format.is_readable:
-        raise MediaError(_foreign(contents.format.name))
-    door.seek(0)
+        raise _unsupported_error(contents.format.name)
+    contents.audio.seek(0)
     try:
-        return _Decoder(door)
+        return _Decoder(contents.audio)
     except sf.LibsndfileError as exc:
-        door.check()
-        foreign = codec_of(contents)
+        contents.audio.raise_read_error()
         if contents.format is not None and is_joined(contents.file, contents.format):
             raise MediaError(f"The audio {JOINED.message}.") from None
-        raise MediaError(_foreign(foreign) if foreign else _refusal(exc)) from None
+        codec = unsupported_codec(contents)
+        raise (_unsupported_error(codec) if codec else _decoding_error(exc)) from None
 
 
-def _foreign(name: str) -> str:
-    return f"The audio is {name}, which cannot be read here. Convert it: ffmpeg -i FILE file.flac"
+def _unsupported_error(name: str) -> MediaError:
+    return MediaError(f"The audio is {name}, which cannot be read here. Convert it: ffmpeg -i FILE file.flac")
 
 
-def _refusal(exc: sf.LibsndfileError) -> str:
+def _decoding_error(exc: sf.LibsndfileError) -> MediaError:
     # MP3 is recognized by two bytes; where no frame follows, libsndfile reports that there is no such file.
-    if exc.code in _NO_AUDIO:
-        return "The file is in none of the audio formats that are recognized here. Give WAV, FLAC, MP3, Ogg or AIFF."
+    if exc.code in _UNKNOWN_FORMAT_CODES:
+        return MediaError(
+            "The file is in none of the audio formats that are recognized here. Use WAV, FLAC, MP3, Ogg or AIFF."
+        )
     reason = exc.error_string.strip().rstrip(".").lower()
-    return f"The audio cannot be read, because its header is damaged ({reason}). Export or copy it anew."
+    return MediaError(f"The audio cannot be read: its header is damaged ({reason}). Export or copy the file again.")

@@ -1,4 +1,4 @@
-"""RTTM: who speaks when, as diarization writes it (NIST Rich Transcription, one turn a line)."""
+"""RTTM, the format in which diarization reports who speaks when (NIST Rich Transcription, one turn per line)."""
 
 import io
 import os
@@ -6,108 +6,143 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, Any, NamedTuple, TypeAlias
 
 from pyannote_voiceprint_async.errors import MediaError
 from pyannote_voiceprint_async.text_encoding import encoding_of
 
-__all__ = ["SpeakerTurn", "read_turns"]
+__all__ = ["RttmSource", "SpeakerTurn", "read_turns"]
 
-# The other kinds of lines that NIST knows.
-_OTHER_KINDS = frozenset({
+RttmSource: TypeAlias = "os.PathLike[str] | bytes | IO[bytes] | Iterable[str]"
+"""A path, the bytes of a file, an open binary file that can be rewound, or lines of text."""
+
+# Line types of NIST that are skipped.
+_OTHER_TYPES = frozenset({
     "A/P", "CB", "EDIT", "FILLER", "IP", "LEXEME", "NO_RT_METADATA", "NON-LEX", "NON-SPEECH", "NOSCORE", "SEGMENT",
     "SPKR-INFO", "SU",
 })  # fmt: skip
 _COMMENTS = (";", "#")
 _FEWEST_FIELDS, _MOST_FIELDS = 8, 10
 _NUMBER = re.compile(r"\+?(?:\d{1,9}(?:\.\d*)?|\.\d+)(?:e[+-]?\d{1,2})?", re.IGNORECASE | re.ASCII)
-# Eleven days: beyond it, something else is written there.
-_LATEST = 1_000_000.0
-_NOTHING = "<NA>"
+# A number above eleven days is not a time in seconds.
+_LATEST_SECONDS = 1_000_000.0
+_NO_VALUE = "<NA>"
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\u2028\u2029]")
 _LONGEST_LINE = 10_000
-_NO_SPACES = "a name cannot have spaces"
+_NO_SPACES = "names must not have spaces"
 
 
 class SpeakerTurn(NamedTuple):
-    """Somebody speaks. Times are whole microseconds, so that cutting and adding them is exact."""
+    """A time in which a speaker speaks. Times are whole microseconds, so that sums and differences are exact."""
 
     file_id: str
-    """Which recording, by its name without suffix."""
+    """The recording's name, usually that of its file without suffix, in Unicode's NFC."""
     speaker: str
-    """Who, in Unicode's NFC."""
+    """The speaker's name, in Unicode's NFC."""
     start: int
-    """Microseconds from the recording's beginning."""
+    """Microseconds from the beginning of the recording."""
     end: int
-    """Microseconds from the recording's beginning."""
+    """Microseconds from the beginning of the recording."""
     channel: str = "1"
-    """On which channel of the recording."""
+    """The channel of the recording."""
 
 
-def read_turns(rttm: os.PathLike[str] | str | Iterable[str]) -> list[SpeakerTurn]:
-    """Read the turns of an RTTM file, of its text, or of its lines. Comments and other kinds of lines are skipped.
+def read_turns(rttm: RttmSource) -> list[SpeakerTurn]:
+    """Read the turns of an RTTM. Comments and other types of lines are skipped.
+
+    Args:
+        rttm: a path, the bytes of a file, an open binary file, which stays open and is rewound to where it was, or
+            lines of text. Files are UTF-8 or UTF-16. For an RTTM in a str, pass `text.splitlines()`.
 
     Raises:
-        MediaError: it cannot be read, a line is none of RTTM's (said with its number), or there is no turn in it.
+        TypeError: `rttm` is a str, which could be meant as a path or as text.
+        MediaError: the file cannot be read, a line is invalid (the message has its number), or there are no turns.
     """
-    # Turns that last no time stay: who has no other ones must not vanish without a word.
-    turns = [turn for number, line in enumerate(_lines(rttm), start=1) if (turn := _turn(line, number))]
+    # Keep turns without a duration: a speaker who has no other turns must be reported as one who cannot be enrolled.
+    turns = [turn for number, line in enumerate(_lines(rttm), start=1) if (turn := _parse_line(line, number))]
     if not any(turn.end > turn.start for turn in turns):
-        raise MediaError("The RTTM has no turns: there is not one SPEAKER line with a duration in it.")
+        raise MediaError("The RTTM has no turns: no SPEAKER line has a duration above zero.")
     return turns
 
 
-def _lines(rttm: os.PathLike[str] | str | Iterable[str]) -> Iterator[str]:
+def _lines(rttm: RttmSource) -> Iterator[object]:
+    """Yield the lines of an RTTM, decoded.
+
+    Raises:
+        TypeError: `rttm` is a str.
+        MediaError: the file cannot be read or decoded.
+    """
     if isinstance(rttm, str):
-        yield from io.StringIO(rttm)
-    elif isinstance(rttm, os.PathLike):
-        try:
-            with Path(rttm).open("rb") as file:
-                text = io.TextIOWrapper(file, encoding=encoding_of(file.peek(4)))
-                # One endless line of something else must not fill the memory.
-                while line := text.readline(_LONGEST_LINE):
-                    yield line
-        except OSError as exc:
-            raise MediaError(f"The RTTM file cannot be read ({exc.strerror or exc}): {os.fspath(rttm)}") from None
-        except UnicodeError:
-            raise MediaError(
-                f"The RTTM file is neither UTF-8 nor UTF-16, so it is probably no RTTM: {os.fspath(rttm)}"
-            ) from None
+        raise TypeError("The RTTM must not be a str. Pass a file as pathlib.Path(...), and text as text.splitlines().")
+    path = f": {os.fspath(rttm)}" if isinstance(rttm, os.PathLike) else ""
+    try:
+        yield from _read_lines(rttm)
+    except OSError as exc:
+        raise MediaError(f"The RTTM file cannot be read ({exc.strerror or exc}){path}") from None
+    except UnicodeError:
+        raise MediaError(f"The RTTM file is neither UTF-8 nor UTF-16, so it is probably no RTTM{path}") from None
+
+
+def _read_lines(rttm: RttmSource) -> Iterator[object]:
+    if isinstance(rttm, os.PathLike):
+        with Path(rttm).open("rb") as file:
+            yield from _decoded_lines(file)
+    elif isinstance(rttm, bytes):
+        yield from _decoded_lines(io.BytesIO(rttm))
+    elif hasattr(rttm, "read") and not isinstance(rttm, io.TextIOBase):
+        yield from _decoded_lines(rttm)
     else:
         yield from rttm
 
 
-def _turn(line: object, number: int) -> SpeakerTurn | None:
+def _decoded_lines(file: Any) -> Iterator[str]:
+    start = file.tell()
+    head = file.read(4)
+    file.seek(start)
+    text = io.TextIOWrapper(file, encoding=encoding_of(head))
+    try:
+        # The limit keeps a file of another kind, without line breaks, from filling the memory.
+        while line := text.readline(_LONGEST_LINE):
+            yield line
+    finally:
+        # Without `detach`, the wrapper would close the caller's file.
+        text.detach()
+        file.seek(start)
+
+
+def _parse_line(line: object, number: int) -> SpeakerTurn | None:
     if not isinstance(line, str):
-        raise _garbage(number, f"is {type(line).__name__}, not text")
+        raise _invalid_line(number, f"is {type(line).__name__}, not text")
     fields = line.removeprefix("\ufeff").split()
-    if not fields or fields[0].startswith(_COMMENTS) or fields[0] in _OTHER_KINDS:
+    if not fields or fields[0].startswith(_COMMENTS) or fields[0] in _OTHER_TYPES:
         return None
     if fields[0] != "SPEAKER":
-        raise _garbage(number, f"begins with {fields[0][:20]!r}, not with SPEAKER")
+        raise _invalid_line(number, f"begins with {fields[0][:20]!r}, not with SPEAKER")
     if not _FEWEST_FIELDS <= len(fields) <= _MOST_FIELDS:
-        raise _garbage(number, f"has {len(fields)} fields, not 8 to 10 ({_NO_SPACES})")
-    # Confidence and lookahead. What else stands there is the rest of a name, whose beginning several people may share.
-    if strange := [field for field in fields[8:] if field != _NOTHING and not _NUMBER.fullmatch(field)]:
-        raise _garbage(number, f"has {strange[0][:20]!r} behind the name ({_NO_SPACES})")
+        raise _invalid_line(number, f"has {len(fields)} fields, not 8 to 10 ({_NO_SPACES})")
+    # Only confidence and lookahead may follow the name. Other text is the rest of a name with spaces, and speakers
+    # whose names begin alike would be merged.
+    if extra := [field for field in fields[8:] if field != _NO_VALUE and not _NUMBER.fullmatch(field)]:
+        raise _invalid_line(number, f"has {extra[0][:20]!r} behind the name ({_NO_SPACES})")
     if _CONTROL.search(line):
-        raise _garbage(number, "has control characters")
+        raise _invalid_line(number, "has control characters")
     start, duration = (
-        _microseconds(field, name, number) for field, name in ((fields[3], "start"), (fields[4], "duration"))
+        _parse_seconds(field, name, number) for field, name in ((fields[3], "start"), (fields[4], "duration"))
     )
-    if fields[7] == _NOTHING:
-        raise _garbage(number, "has no speaker")
+    if fields[7] == _NO_VALUE:
+        raise _invalid_line(number, "has no speaker")
     file_id, speaker = (unicodedata.normalize("NFC", field) for field in (fields[1], fields[7]))
     return SpeakerTurn(file_id, speaker, start, start + duration, fields[2])
 
 
-def _microseconds(text: str, name: str, number: int) -> int:
-    if not _NUMBER.fullmatch(text) or (seconds := float(text)) > _LATEST:
-        raise _garbage(number, f"has {text[:20]!r} for a {name}, where seconds must be, from 0 on")
+def _parse_seconds(text: str, name: str, number: int) -> int:
+    """Return a time in microseconds."""
+    if not _NUMBER.fullmatch(text) or (seconds := float(text)) > _LATEST_SECONDS:
+        raise _invalid_line(number, f"has {text[:20]!r} as {name}, which must be seconds, 0 or more")
     return round(seconds * 1_000_000)
 
 
-def _garbage(number: int, what: str) -> MediaError:
+def _invalid_line(number: int, problem: str) -> MediaError:
     return MediaError(
-        f"Line {number} of the RTTM {what}. A turn is: SPEAKER file 1 START DURATION <NA> <NA> NAME <NA> <NA>"
+        f"Line {number} of the RTTM {problem}. A turn is: SPEAKER file 1 START DURATION <NA> <NA> NAME <NA> <NA>"
     )

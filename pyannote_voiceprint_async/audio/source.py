@@ -1,4 +1,4 @@
-"""Where audio comes from: a file, its bytes, or samples in memory. Whatever it is, it is read through one door."""
+"""Sources of audio: a file, its contents, or samples in memory. Files and contents are read through `FileSlice`."""
 
 import io
 import os
@@ -10,117 +10,119 @@ from typing import IO, Any, TypeAlias
 
 from pyannote_voiceprint_async.errors import MediaError
 
-__all__ = ["AudioSource", "CancelableFile", "Door", "opened_door"]
+__all__ = ["AudioSource", "CancelableFile", "FileSlice", "open_slice", "reject_str"]
 
 AudioSource: TypeAlias = "os.PathLike[str] | bytes | IO[bytes] | Mapping[str, Any]"
 """A path, the bytes of a file, an open binary file that can be rewound, or `{"waveform": …, "sample_rate": …}`."""
 
-# The tag that ends many an MP3 file (ID3v1).
-_LAST_TAG = 128
+# The length of an ID3v1 tag, which libsndfile looks for at the end of an MP3 file.
+_ID3V1_LENGTH = 128
 
 
 class CancelableFile:
-    """An open file that raises OSError once nobody wants to read it any more: a thread cannot be cancelled."""
+    """An open file whose reads raise OSError after cancellation, which is how a thread that reads it is stopped.
 
-    def __init__(self, file: IO[bytes], is_over: Callable[[], bool]) -> None:
+    Args:
+        file: the file to read.
+        is_canceled: called before each read; True ends reading.
+    """
+
+    def __init__(self, file: IO[bytes], is_canceled: Callable[[], bool]) -> None:
         self._file = file
-        self._is_over = is_over
+        self._is_canceled = is_canceled
         self.seek = file.seek
         self.tell = file.tell
 
     def read(self, count: int) -> bytes:
-        """Read up to so many bytes."""
-        if self._is_over():
+        """Return up to `count` bytes."""
+        if self._is_canceled():
             raise OSError(0, "the run is over, or the call was canceled")
         return self._file.read(count)
 
 
-class Door:
-    """A file of bytes as libsndfile wants it: from where it stood, and in full reads.
+class FileSlice:
+    """A range of bytes of a file, with the methods that libsndfile calls. Offset 0 is the first byte of the range.
 
-    `readinto` is called from C, where an exception cannot pass; `check` raises what happened meanwhile.
+    libsndfile calls `readinto` from C, where no exception can propagate. `raise_read_error` raises it afterwards.
+
+    Args:
+        file: the file.
+        start: the offset in the file at which the slice begins; None is the file's current position.
+        size: bytes; None is up to the end of the file.
     """
 
-    def __init__(self, file: IO[bytes], begin: int | None = None, size: int | None = None) -> None:
+    def __init__(self, file: IO[bytes], start: int | None = None, size: int | None = None) -> None:
         self._file: Any = file
-        self._begin = file.tell() if begin is None else begin
-        self.size = file.seek(0, os.SEEK_END) - self._begin if size is None else size
-        self.furthest = 0
-        """The place up to which it was read."""
-        self._at = 0
-        self._seeming_size = self.size
+        self._start = file.tell() if start is None else start
+        self.size = file.seek(0, os.SEEK_END) - self._start if size is None else size
+        self.furthest_read = 0
+        """The offset behind the last byte that was read so far."""
+        self._position = 0
+        self._reported_size = self.size
         self._error: MediaError | None = None
 
-    def seem_longer(self) -> None:
-        """Seem to be so long that whoever guesses an MP3's length from its size guesses too much, never too little.
+    def inflate_size(self) -> None:
+        """Report an inflated size so that libsndfile never underestimates the length of an MP3.
 
-        Where an MP3 tells no length, libsndfile takes a guess from the first frame's bit rate for its end. Between the
-        highest rate (320 kbit/s) and the lowest (8) lies a factor of 40.
+        Where an MP3 states no length, libsndfile estimates it from the file size and the bit rate of the first frame.
+        The highest bit rate (320 kbit/s) is 40 times the lowest (8 kbit/s).
         """
-        self._seeming_size = 40 * self.size + _LAST_TAG
-
-    def part(self, begin: int, size: int | None = None) -> "Door":
-        """Return a door to a part of the file.
-
-        Args:
-            begin: its first byte.
-            size: bytes; None is up to the end.
-        """
-        return Door(self._file, self._begin + begin, self.size - begin if size is None else size)
+        self._reported_size = 40 * self.size + _ID3V1_LENGTH
 
     @property
-    def seems_longer(self) -> bool:
-        """Whether it does."""
-        return self._seeming_size > self.size
+    def is_inflated(self) -> bool:
+        """Whether the reported size is larger than the real one."""
+        return self._reported_size > self.size
+
+    def subslice(self, start: int, size: int | None = None) -> "FileSlice":
+        """Return a slice of this slice.
+
+        Args:
+            start: the offset of its first byte.
+            size: bytes; None is up to the end.
+        """
+        return FileSlice(self._file, self._start + start, self.size - start if size is None else size)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move, and give the new place."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._seeming_size}[whence]
-        self._at = max(0, base + offset)
-        return self._at
+        """Set the position and return it."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._reported_size}[whence]
+        self._position = max(0, base + offset)
+        return self._position
 
     def tell(self) -> int:
-        """Give the place."""
-        return self._at
+        """Return the position."""
+        return self._position
 
     def read(self, count: int) -> bytes:
-        """Give so many bytes, fewer only at the end.
+        """Return `count` bytes, fewer only at the end of the slice.
 
         Raises:
             MediaError: the file cannot be read.
         """
-        if self._at >= self._seeming_size - _LAST_TAG and self.seems_longer:
-            # Looked at for a tag. A file that has no such place cannot be sought in, to libsndfile.
-            count = max(0, min(count, self._seeming_size - self._at))
-            self._at += count
+        if self.is_inflated and self._position >= self._reported_size - _ID3V1_LENGTH:
+            # libsndfile looks for an ID3v1 tag here, and takes a file for unseekable if it reads less than a tag.
+            count = max(0, min(count, self._reported_size - self._position))
+            self._position += count
             return bytes(count)
-        count = max(0, min(count, self.size - self._at))
-        pieces = []
         try:
-            self._file.seek(self._begin + self._at)
-            while count > 0 and (piece := self._file.read(count)):
-                pieces.append(piece)
-                count -= len(piece)
-                self._at += len(piece)
-            self.furthest = max(self.furthest, self._at)
-            return b"".join(pieces)
+            return self._read(max(0, min(count, self.size - self._position)))
         except MediaError:
             raise
-        except Exception as exc:  # noqa: BLE001 - whatever a file of the caller's raises
-            raise MediaError(f"The audio cannot be read ({_why(exc)}).") from None
+        except Exception as exc:  # noqa: BLE001 - a file object of the caller may raise anything
+            raise MediaError(f"The audio cannot be read ({_reason(exc)}).") from None
 
     def readinto(self, buffer: Any) -> int:
-        """Fill the buffer, and give how many bytes there were."""
+        """Fill the buffer and return the number of bytes read; 0 after an error, which is kept."""
         try:
-            found = self.read(len(buffer))
+            data = self.read(len(buffer))
         except MediaError as error:
             self._error = error
             return 0
-        buffer[: len(found)] = found
-        return len(found)
+        buffer[: len(data)] = data
+        return len(data)
 
-    def check(self) -> None:
-        """Raise what reading could not.
+    def raise_read_error(self) -> None:
+        """Raise the error that `readinto` kept.
 
         Raises:
             MediaError: the file cannot be read.
@@ -129,28 +131,54 @@ class Door:
             raise self._error
 
     def rewind(self) -> None:
-        """Leave the file where it was found, so that the next one finds the same audio."""
-        self._file.seek(self._begin)
+        """Move the file back to the start of the slice, so that the next reader finds the same audio."""
+        self._file.seek(self._start)
+
+    def _read(self, count: int) -> bytes:
+        chunks = []
+        self._file.seek(self._start + self._position)
+        while count > 0 and (chunk := self._file.read(count)):
+            chunks.append(chunk)
+            count -= len(chunk)
+            self._position += len(chunk)
+        self.furthest_read = max(self.furthest_read, self._position)
+        return b"".join(chunks)
+
+
+def reject_str(value: object, name: str) -> None:
+    """Reject a str, which could be meant as a path, a URL or contents.
+
+    Args:
+        value: the argument of a public function.
+        name: what it is, for the message.
+
+    Raises:
+        TypeError: `value` is a str.
+    """
+    if isinstance(value, str):
+        raise TypeError(f"{name} must not be a str. Pass a file as pathlib.Path(...), and its contents as bytes.")
 
 
 @contextmanager
-def opened_door(source: object) -> Iterator[Door]:
-    """Open a file or its bytes. A file of the caller's stays open, and where it was.
+def open_slice(source: object) -> Iterator[FileSlice]:
+    """Open a file or its contents. A file object of the caller stays open and is rewound to where it was.
 
     Raises:
-        MediaError: it is missing, no regular file, empty, open as text, or cannot be rewound.
+        TypeError: `source` is a str.
+        MediaError: the file is missing, not a regular file, empty, open in text mode, or cannot be rewound.
     """
+    reject_str(source, "The audio")
     if isinstance(source, os.PathLike):
-        with _opened(source) as file:
-            yield _door(file)
+        with _open_path(source) as file:
+            yield _slice_of(file)
     elif isinstance(source, bytes | bytearray | memoryview):
-        yield _door(io.BytesIO(source))
+        yield _slice_of(io.BytesIO(source))
     elif hasattr(source, "read"):
-        door = _door(source)
+        audio = _slice_of(source)
         try:
-            yield door
+            yield audio
         finally:
-            door.rewind()
+            audio.rewind()
     else:
         raise MediaError(
             f"The audio must be a pathlib.Path, bytes, an open binary file, or a mapping with 'waveform' and "
@@ -158,29 +186,29 @@ def opened_door(source: object) -> Iterator[Door]:
         )
 
 
-def _opened(path: os.PathLike[str]) -> IO[bytes]:
+def _open_path(path: os.PathLike[str]) -> IO[bytes]:
     try:
-        # Before it is opened: opening a named pipe would wait for somebody who writes.
+        # Opening a named pipe would block until another process writes to it.
         mode = Path(path).stat().st_mode
         if stat.S_ISREG(mode):
             return Path(path).open("rb")
     except (OSError, ValueError) as exc:
-        raise MediaError(f"The audio file cannot be opened ({_why(exc)}): {os.fspath(path)}") from None
-    kind = "is a directory" if stat.S_ISDIR(mode) else "it is no regular file"
-    raise MediaError(f"The audio file cannot be opened ({kind}): {os.fspath(path)}")
+        raise MediaError(f"The audio file cannot be opened ({_reason(exc)}): {os.fspath(path)}") from None
+    reason = "it is a directory" if stat.S_ISDIR(mode) else "it is not a regular file"
+    raise MediaError(f"The audio file cannot be opened ({reason}): {os.fspath(path)}")
 
 
-def _door(file: Any) -> Door:
+def _slice_of(file: Any) -> FileSlice:
     if isinstance(file, io.TextIOBase):
-        raise MediaError("The file is open as text. Open it in binary mode: open(path, 'rb').")
+        raise MediaError("The file is open in text mode. Open it in binary mode: open(path, 'rb').")
     try:
-        door = Door(file)
+        audio = FileSlice(file)
     except (OSError, ValueError, AttributeError) as exc:
-        raise MediaError(f"The audio cannot be rewound ({_why(exc)}). Give a path, or its bytes.") from None
-    if door.size <= 0:
-        raise MediaError("The audio is empty: there is not one byte in it.")
-    return door
+        raise MediaError(f"The audio cannot be rewound ({_reason(exc)}). Pass a path, or the file's bytes.") from None
+    if audio.size <= 0:
+        raise MediaError("The audio is empty: it has no bytes.")
+    return audio
 
 
-def _why(exc: Exception) -> str:
+def _reason(exc: Exception) -> str:
     return (getattr(exc, "strerror", None) or str(exc) or type(exc).__name__).lower()

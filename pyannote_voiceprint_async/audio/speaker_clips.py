@@ -1,4 +1,4 @@
-"""What of a recording is one speaker alone, chosen by its RTTM."""
+"""Choose, from the RTTM of a recording, the segments in which each speaker speaks alone."""
 
 import os
 import unicodedata
@@ -11,35 +11,38 @@ import attrs
 
 from pyannote_voiceprint_async.errors import MediaError, Problem
 
-from .rttm import SpeakerTurn, read_turns
+from .rttm import RttmSource, SpeakerTurn, read_turns
+from .source import reject_str
 from .verdict import LONGEST_SECONDS, SHORTEST_SECONDS
 
 __all__ = ["SpeakerClip", "clips_from_rttm", "clips_from_turns"]
 
-_MICRO = 1_000_000
-# Diarization rounds to its frames, and lossy files have a few samples more or less.
+_MICROSECONDS = 1_000_000
+# Diarization rounds to its frames, and lossy encoding adds or drops a few samples.
 _SLACK_SECONDS, _SLACK_SHARE = 1.0, 0.01
 _NAMES_SHOWN = 5
 
 
 @attrs.frozen
 class SpeakerClip:
-    """Where one speaker can be heard alone: what `cut_segments` takes."""
+    """The segments in which one speaker speaks alone, as `cut_segments` accepts them."""
 
     label: str
-    """The speaker's name in the RTTM. Identification takes none that begins with `speaker_`, in any case."""
+    """The speaker's name in the RTTM. Identification rejects names that begin with `speaker_`, in any case."""
     segments: tuple[tuple[float, float], ...]
-    """Starts and ends in seconds, in the order of time."""
+    """Start and end of each segment in seconds, in temporal order."""
     warnings: tuple[str, ...] = ()
-    """What is to be told of it, and is no reason not to use it."""
+    """Problems that do not prevent use of the clip."""
 
     @property
     def seconds(self) -> float:
-        """How long the pieces are together."""
+        """Length of all segments together."""
         return round(sum(end - start for start, end in self.segments), 6)
 
 
-class _Piece(NamedTuple):
+class _Segment(NamedTuple):
+    """Start and end in microseconds."""
+
     start: int
     end: int
 
@@ -49,52 +52,50 @@ class _Piece(NamedTuple):
 
 
 def clips_from_rttm(
-    rttm: os.PathLike[str] | str | Iterable[str],
+    rttm: RttmSource,
     audio: os.PathLike[str],
     *,
     longest: float = LONGEST_SECONDS,
     shortest: float = SHORTEST_SECONDS,
     file_id: str | None = None,
 ) -> list[SpeakerClip | Problem]:
-    """Choose for each speaker the longest turns that overlap nobody. It blocks.
+    """Choose for each speaker the longest turns that no other speaker overlaps. It blocks.
 
     Args:
-        rttm: a file, its text, or its lines.
-        audio: the recording that it tells of.
-        longest: seconds for each speaker, all pieces together.
-        shortest: seconds of a piece; shorter ones are not used.
-        file_id: the recording's name in the RTTM. None is the only one there, or that of the audio file, whatever its
-            suffix and its capitals. Where the only one is another name, the clips have a note of it.
+        rttm: a file, its contents, or its lines; see `read_turns`.
+        audio: the recording that the RTTM describes.
+        longest: the maximum length of each clip in seconds, all segments together.
+        shortest: the minimum length of a segment in seconds.
+        file_id: the name of the recording in the RTTM. None is the only name there, or the name that equals that of
+            the audio file but for suffix, folder and case. Clips have a warning where the only name is a different one.
 
     Returns:
-        One for each speaker in the order of appearance: what to cut, or a `Problem` where nobody can be heard alone.
+        One for each speaker in the order of appearance: the clip, or a `Problem` where no segment is long enough.
 
     Raises:
-        MediaError: the RTTM has garbage, is of several recordings or of another one, or has one name on several
-            channels; or the audio cannot be read.
+        TypeError: `rttm` or `audio` is a str.
+        MediaError: the RTTM is invalid, describes several recordings or another one, or has one name on several
+            channels; or the audio cannot be decoded.
         ConfigurationError: the extra `[audio]` is missing.
     """
-    turns = _of_one_file(read_turns(rttm), PurePath(audio), file_id)
+    reject_str(audio, "audio")
+    turns = _turns_of_recording(read_turns(rttm), PurePath(audio), file_id)
     _check_channels(turns)
-    try:
-        length = _seconds(audio)
-    except MediaError as error:
-        named = str(error) if os.fspath(audio) in str(error) else f"{os.fspath(audio)}: {error}"
-        raise MediaError(named) from None
-    last = max(turn.end for turn in turns) / _MICRO
+    length = _length_with_name(audio)
+    last = max(turn.end for turn in turns) / _MICROSECONDS
     if last > length + max(_SLACK_SECONDS, _SLACK_SHARE * length):
         raise MediaError(
-            f"The RTTM tells of {last:.1f} s, and the audio has {length:.1f} s. They are not of the same recording, "
-            "or the audio is not complete."
+            f"The RTTM has turns up to {last:.1f} s, and the audio has {length:.1f} s. They are not of the same "
+            "recording, or the audio is incomplete."
         )
-    found = clips_from_turns(turns, longest=longest, shortest=shortest, until=length)
-    if file_id is not None or _is_called(turns[0].file_id, PurePath(audio)):
-        return found
-    note = (
-        f"the RTTM tells of {turns[0].file_id!r}, and the audio is {PurePath(audio).name!r}; see that they are of the "
-        "same recording"
+    clips = clips_from_turns(turns, longest=longest, shortest=shortest, until=length)
+    if file_id is not None or _is_name_of(turns[0].file_id, PurePath(audio)):
+        return clips
+    warning = (
+        f"the RTTM names the recording {turns[0].file_id!r}, and the audio is {PurePath(audio).name!r}; check that "
+        "they are the same recording"
     )
-    return [attrs.evolve(one, warnings=(note,)) if isinstance(one, SpeakerClip) else one for one in found]
+    return [attrs.evolve(clip, warnings=(warning,)) if isinstance(clip, SpeakerClip) else clip for clip in clips]
 
 
 def clips_from_turns(
@@ -104,75 +105,85 @@ def clips_from_turns(
     shortest: float = SHORTEST_SECONDS,
     until: float | None = None,
 ) -> list[SpeakerClip | Problem]:
-    """Choose among turns of one recording; see `clips_from_rttm`. Pure.
+    """Choose clips from the turns of one recording, without access to the audio; see `clips_from_rttm`.
 
     Args:
-        turns: who speaks when.
-        longest: seconds for each speaker, all pieces together.
-        shortest: seconds of a piece.
-        until: where the recording ends, in seconds.
+        turns: the turns of all speakers.
+        longest: the maximum length of each clip in seconds, all segments together.
+        shortest: the minimum length of a segment in seconds.
+        until: the end of the recording in seconds; None is unknown.
 
     Raises:
-        MediaError: a name is on several channels, where it may be that of several people.
+        MediaError: one name is on several channels, where it may belong to several people.
     """
-    # Down to the microsecond before the end, never one after it.
-    limit = None if until is None else int(until * _MICRO)
+    # Round down: a segment must not end after the recording.
+    limit = None if until is None else int(until * _MICROSECONDS)
     by_start = sorted(turns, key=lambda turn: (turn.start, turn.end))
     _check_channels(by_start)
-    alone = _alone(by_start)
+    alone = _segments_alone(by_start)
     return [
-        _chosen(speaker, _shortened(alone[speaker], limit), round(longest * _MICRO), round(shortest * _MICRO))
+        _choose(
+            speaker, _end_at(limit, alone[speaker]), round(longest * _MICROSECONDS), round(shortest * _MICROSECONDS)
+        )
         for speaker in dict.fromkeys(turn.speaker for turn in by_start)
     ]
 
 
-def _alone(turns: Sequence[SpeakerTurn]) -> Mapping[str, Sequence[_Piece]]:
-    """Sweep over all beginnings and ends, and note where exactly one speaker speaks."""
+def _segments_alone(turns: Sequence[SpeakerTurn]) -> Mapping[str, Sequence[_Segment]]:
+    """Return for each speaker the segments in which no other speaks: a sweep over all starts and ends."""
     events = sorted(event for turn in turns for event in ((turn.start, 1, turn.speaker), (turn.end, -1, turn.speaker)))
-    pieces: dict[str, list[_Piece]] = defaultdict(list)
-    speaking: dict[str, int] = {}
+    segments: dict[str, list[_Segment]] = defaultdict(list)
+    # Turns of one speaker may overlap each other, so open turns are counted.
+    open_turns: dict[str, int] = {}
     before = 0
     for moment, change, speaker in events:
-        if moment > before and len(speaking) == 1:
-            _extend(pieces[next(iter(speaking))], _Piece(before, moment))
+        if moment > before and len(open_turns) == 1:
+            _append(segments[next(iter(open_turns))], _Segment(before, moment))
         before = moment
-        # A speaker's own turns may overlap: they are counted.
-        speaking[speaker] = speaking.get(speaker, 0) + change
-        if not speaking[speaker]:
-            del speaking[speaker]
-    return pieces
+        open_turns[speaker] = open_turns.get(speaker, 0) + change
+        if not open_turns[speaker]:
+            del open_turns[speaker]
+    return segments
 
 
-def _extend(pieces: list[_Piece], piece: _Piece) -> None:
-    if pieces and pieces[-1].end == piece.start:
-        piece = _Piece(pieces.pop().start, piece.end)
-    pieces.append(piece)
+def _append(segments: list[_Segment], segment: _Segment) -> None:
+    """Append a segment, merged with the last one where they touch."""
+    if segments and segments[-1].end == segment.start:
+        segment = _Segment(segments.pop().start, segment.end)
+    segments.append(segment)
 
 
-def _shortened(pieces: Sequence[_Piece], limit: int | None) -> Sequence[_Piece]:
-    return pieces if limit is None else [_Piece(start, min(end, limit)) for start, end in pieces if start < limit]
+def _end_at(limit: int | None, segments: Sequence[_Segment]) -> Sequence[_Segment]:
+    """Return the segments without what is after the limit."""
+    if limit is None:
+        return segments
+    return [_Segment(start, min(end, limit)) for start, end in segments if start < limit]
 
 
-def _chosen(speaker: str, pieces: Sequence[_Piece], longest: int, shortest: int) -> SpeakerClip | Problem:
+def _choose(speaker: str, segments: Sequence[_Segment], longest: int, shortest: int) -> SpeakerClip | Problem:
     chosen, left = [], longest
-    for piece in sorted(pieces, key=lambda piece: (-piece.length, piece.start)):
-        # The longest come first: after one that is too short, or room for none, nothing is left to find.
-        if min(piece.length, left) < shortest:
+    for segment in sorted(segments, key=lambda segment: (-segment.length, segment.start)):
+        # Segments come longest first, so none of the rest can fit either.
+        if min(segment.length, left) < shortest:
             break
-        chosen.append(_Piece(piece.start, min(piece.end, piece.start + left)))
+        chosen.append(_Segment(segment.start, min(segment.end, segment.start + left)))
         left -= chosen[-1].length
     if not chosen:
-        heard = max((piece.length for piece in pieces), default=0) / _MICRO
+        seconds = max((segment.length for segment in segments), default=0) / _MICROSECONDS
         return Problem(
-            f"speaks alone for {heard:.2f} s at most, and {shortest / _MICRO:g} s are needed; "
+            f"speaks alone for {seconds:.2f} s at most, and {shortest / _MICROSECONDS:g} s are needed; "
             "enroll this voice from another recording",
             speaker,
         )
-    return SpeakerClip(speaker, tuple((start / _MICRO, end / _MICRO) for start, end in sorted(chosen)))
+    return SpeakerClip(speaker, tuple((start / _MICROSECONDS, end / _MICROSECONDS) for start, end in sorted(chosen)))
 
 
 def _check_channels(turns: Iterable[SpeakerTurn]) -> None:
-    """Make sure that no name is on several channels: diarization of each channel numbers its speakers anew."""
+    """Reject a name on several channels: diarization of separate channels numbers the speakers of each from zero.
+
+    Raises:
+        MediaError: a name is on several channels.
+    """
     channels: dict[str, str] = {}
     for turn in turns:
         if (other := channels.setdefault(turn.speaker, turn.channel)) != turn.channel:
@@ -183,30 +194,41 @@ def _check_channels(turns: Iterable[SpeakerTurn]) -> None:
             )
 
 
-def _of_one_file(turns: Sequence[SpeakerTurn], audio: PurePath, file_id: str | None) -> Sequence[SpeakerTurn]:
-    there = list(dict.fromkeys(turn.file_id for turn in turns))
-    file_id = None if file_id is None else unicodedata.normalize("NFC", file_id)
-    if file_id is None:
-        called = [name for name in there if _is_called(name, audio)]
-        file_id = next((names[0] for names in (there, called) if len(names) == 1), audio.stem)
-    if file_id not in there:
-        names = ", ".join(there[:_NAMES_SHOWN]) + (", …" if len(there) > _NAMES_SHOWN else "")
-        raise MediaError(f"The RTTM has no turns of {file_id!r}, only of: {names}. Say which it is (--file-id).")
+def _turns_of_recording(turns: Sequence[SpeakerTurn], audio: PurePath, file_id: str | None) -> Sequence[SpeakerTurn]:
+    names = list(dict.fromkeys(turn.file_id for turn in turns))
+    file_id = _find_file_id(names, audio) if file_id is None else unicodedata.normalize("NFC", file_id)
+    if file_id not in names:
+        shown = ", ".join(names[:_NAMES_SHOWN]) + (", …" if len(names) > _NAMES_SHOWN else "")
+        raise MediaError(f"The RTTM has no turns of {file_id!r}, only of: {shown}. Select one (--file-id, file_id=).")
     return [turn for turn in turns if turn.file_id == file_id]
 
 
-def _is_called(name: str, audio: PurePath) -> bool:
-    """Whether a name in an RTTM is that of a file, but for folders, suffixes and capitals."""
-    told, audio = PurePath(name), PurePath(unicodedata.normalize("NFC", str(audio)))
-    return bool({told.name.casefold(), told.stem.casefold()} & {audio.name.casefold(), audio.stem.casefold()})
+def _find_file_id(names: Sequence[str], audio: PurePath) -> str:
+    matches = [name for name in names if _is_name_of(name, audio)]
+    return next((found[0] for found in (names, matches) if len(found) == 1), audio.stem)
 
 
-def _seconds(audio: os.PathLike[str]) -> float:
-    from .recording import opened
+def _is_name_of(name: str, audio: PurePath) -> bool:
+    """Return whether a name in an RTTM is that of a file, regardless of folder, suffix and case."""
+    named, audio = PurePath(name), PurePath(unicodedata.normalize("NFC", str(audio)))
+    return bool({named.name.casefold(), named.stem.casefold()} & {audio.name.casefold(), audio.stem.casefold()})
 
-    with opened(audio) as recording:
+
+def _length_with_name(audio: os.PathLike[str]) -> float:
+    """Return the length of the audio in seconds. Errors name the file, because an RTTM is given as well."""
+    try:
+        return _length(audio)
+    except MediaError as error:
+        named = str(error) if os.fspath(audio) in str(error) else f"{os.fspath(audio)}: {error}"
+        raise MediaError(named) from None
+
+
+def _length(audio: os.PathLike[str]) -> float:
+    from .recording import open_recording
+
+    with open_recording(audio) as recording:
         frames = recording.frames
-        # A recording that breaks off is as long as what can be read of it, whatever its header tells.
+        # The stated length is right if the last sample can be decoded. Of a truncated recording, count the samples.
         if frames and sum(map(len, recording.blocks(frames - 1))):
             return frames / recording.sample_rate
         return sum(len(block) for block in recording.blocks()) / recording.sample_rate

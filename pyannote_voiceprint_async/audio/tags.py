@@ -1,64 +1,63 @@
-"""Tags before, behind and between the frames of audio: ID3v1, ID3v2, APEv2, Lyrics3."""
+"""Metadata tags that may stand before, after and between the frames of audio: ID3v1, ID3v2, APEv2, Lyrics3."""
 
 from collections.abc import Callable
 
-from .source import Door
+from .source import FileSlice
 
-__all__ = ["after_tag", "after_tags"]
+__all__ = ["skip_tag", "skip_tags"]
 
-_ID3_HEAD, _HAS_FOOTER, _SEVEN_BITS = 10, 0x10, 0x7F
-_ID3V1, _ID3V1_MORE = 128, 227
-_APE_HEAD, _APE_BEGINS = 32, 1 << 29
-_LYRICS_ENDS = (b"LYRICS200", b"LYRICSEND")
+_ID3_HEADER_LENGTH, _ID3_HAS_FOOTER, _ID3_LARGEST_SIZE_BYTE = 10, 0x10, 0x7F
+_ID3V1_LENGTH, _ID3V1_EXTENSION_LENGTH = 128, 227
+_APE_HEADER_LENGTH, _APE_IS_HEADER = 32, 1 << 29
+_LYRICS_END_MARKS = (b"LYRICS200", b"LYRICSEND")
 _LONGEST_LYRICS = 1024 * 1024
 
 
-def after_tags(door: Door, place: int) -> int:
-    """Return the place behind all tags that begin at a place."""
-    while (after := after_tag(door, place)) > place:
-        place = after
-    return place
+def skip_tags(file: FileSlice, offset: int) -> int:
+    """Return the offset behind the sequence of tags that begins at `offset`."""
+    while (end := skip_tag(file, offset)) > offset:
+        offset = end
+    return offset
 
 
-def after_tag(door: Door, place: int) -> int:
-    """Return the place behind the tag that begins at a place; the same place where none does."""
-    door.seek(place)
-    head = door.read(_APE_HEAD)
-    return min(door.size, place + _length(door, place, head))
+def skip_tag(file: FileSlice, offset: int) -> int:
+    """Return the offset behind the tag that begins at `offset`, or `offset` where no tag begins."""
+    file.seek(offset)
+    head = file.read(_APE_HEADER_LENGTH)
+    length = next((length_of(file, offset, head) for mark, length_of in _LENGTHS if head.startswith(mark)), 0)
+    return min(file.size, offset + length)
 
 
-def _length(door: Door, place: int, head: bytes) -> int:
-    """Return the length of the tag that begins with these bytes; 0 where they begin none."""
-    return next((length(door, place, head) for mark, length in _LENGTHS if head.startswith(mark)), 0)
+# Each of these functions returns the length of one kind of tag, or 0 where the header is invalid.
 
 
-def _id3(_door: Door, _place: int, head: bytes) -> int:
-    # The size has 7 bits in each byte; other bytes are no tag.
-    if len(head) < _ID3_HEAD or max(head[6:10]) > _SEVEN_BITS:
+def _id3_length(_file: FileSlice, _offset: int, head: bytes) -> int:
+    # Each byte of the size has 7 bits. A larger byte means that this is no tag.
+    if len(head) < _ID3_HEADER_LENGTH or max(head[6:10]) > _ID3_LARGEST_SIZE_BYTE:
         return 0
     size = 0
     for byte in head[6:10]:
         size = size << 7 | byte
-    return _ID3_HEAD + size + (_ID3_HEAD if head[5] & _HAS_FOOTER else 0)
+    return _ID3_HEADER_LENGTH + size + (_ID3_HEADER_LENGTH if head[5] & _ID3_HAS_FOOTER else 0)
 
 
-def _ape(_door: Door, _place: int, head: bytes) -> int:
-    # A footer looks like a header, and nothing follows it.
-    is_header = int.from_bytes(head[20:24], "little") & _APE_BEGINS
-    return _APE_HEAD + (int.from_bytes(head[12:16], "little") if is_header else 0)
+def _ape_length(_file: FileSlice, _offset: int, head: bytes) -> int:
+    # A footer has the same format as a header, but no content follows it.
+    is_header = int.from_bytes(head[20:24], "little") & _APE_IS_HEADER
+    return _APE_HEADER_LENGTH + (int.from_bytes(head[12:16], "little") if is_header else 0)
 
 
-def _lyrics(door: Door, place: int, _head: bytes) -> int:
-    door.seek(place)
-    text = door.read(_LONGEST_LYRICS)
-    return min((at + len(mark) for mark in _LYRICS_ENDS if (at := text.find(mark)) >= 0), default=0)
+def _lyrics_length(file: FileSlice, offset: int, _head: bytes) -> int:
+    file.seek(offset)
+    text = file.read(_LONGEST_LYRICS)
+    return min((at + len(mark) for mark in _LYRICS_END_MARKS if (at := text.find(mark)) >= 0), default=0)
 
 
-_LENGTHS: tuple[tuple[bytes, Callable[[Door, int, bytes], int]], ...] = (
-    (b"ID3", _id3),
-    (b"3DI", lambda *_: _ID3_HEAD),
-    (b"TAG+", lambda *_: _ID3V1_MORE),
-    (b"TAG", lambda *_: _ID3V1),
-    (b"APETAGEX", _ape),
-    (b"LYRICSBEGIN", _lyrics),
+_LENGTHS: tuple[tuple[bytes, Callable[[FileSlice, int, bytes], int]], ...] = (
+    (b"ID3", _id3_length),
+    (b"3DI", lambda *_: _ID3_HEADER_LENGTH),
+    (b"TAG+", lambda *_: _ID3V1_EXTENSION_LENGTH),
+    (b"TAG", lambda *_: _ID3V1_LENGTH),
+    (b"APETAGEX", _ape_length),
+    (b"LYRICSBEGIN", _lyrics_length),
 )

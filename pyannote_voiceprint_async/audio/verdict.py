@@ -1,4 +1,4 @@
-"""What the facts of a recording mean for a voiceprint: a table, and nothing else."""
+"""What the facts of a recording mean for a voiceprint, as a table of rules."""
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -21,33 +21,33 @@ __all__ = [
 ]
 
 LONGEST_SECONDS = LONGEST_VOICEPRINT_SECONDS
-"""What the API takes for a voiceprint."""
+"""The longest audio that the API accepts for a voiceprint."""
 
 REPAIRABLE = frozenset({"WAV", "WAVEX", "RF64"})
-"""Formats whose header can be told to be ignored."""
+"""Formats whose stated length ffmpeg can ignore (`-ignore_length 1`)."""
 
-# From here on the numbers are our own: where a voiceprint is hardly worth its price. The API documents no such limits.
+# The API documents none of the following limits. Beyond them a voiceprint is hardly worth its price.
 SHORTEST_SECONDS = 1.0
-"""There is hardly a word in less."""
+"""The shortest useful audio: less than a second holds hardly a word."""
+# Well-recorded speech is between -30 and -15 dBFS. At -60 dBFS, about six of 16 bits are left.
 _SILENT_DBFS, _NEARLY_SILENT_DBFS = -60.0, -45.0
-# Speech lies between -30 and -15 dBFS where somebody looked at a meter. At -60 dBFS, 16 bits have about six left.
+# A loud recording touches full scale now and then; one sample in a thousand distorts the voice.
 _CLIPPED_SHARE = 0.001
-# A recording at its loudest touches full scale now and then; one sample in a thousand is a flattened voice.
-_LITTLE_SPEECH = 1.0
-# Of a voice. What hums in one channel alone is no voice that the other one takes away.
-_LOUD_PEAK = 0.05
+_LITTLE_SPEECH_SECONDS = 1.0
+# A channel with a voice has at least this peak. Below it, silence of the mix is not explained by cancellation.
+_VOICE_PEAK = 0.05
 
 
 @attrs.frozen
 class Finding:
-    """One thing to tell about a recording."""
+    """One problem of a recording."""
 
     code: str
-    """What it is, for programs: "too_long", "silent", …"""
+    """Identifier for programs: "too_long", "silent", …"""
     message: str
-    """What it is and what to do, for people. It begins in lower case, as `Problem.message` does."""
+    """The problem and what to do, for people. It begins in lower case, as `Problem.message` does."""
     is_fatal: bool
-    """Whether the recording should not be enrolled."""
+    """Whether the recording must not be enrolled. Other findings are warnings."""
 
 
 class _Rule(NamedTuple):
@@ -55,7 +55,7 @@ class _Rule(NamedTuple):
     is_fatal: bool
     applies: Callable[[AudioFacts], bool]
     message: str
-    """Filled in with the facts."""
+    """A format string with the names of the facts."""
 
 
 def _has_sound(facts: AudioFacts) -> bool:
@@ -63,7 +63,7 @@ def _has_sound(facts: AudioFacts) -> bool:
 
 
 def _cancels_out(facts: AudioFacts) -> bool:
-    return facts.channels > 1 and facts.peak >= _LOUD_PEAK
+    return facts.channels > 1 and facts.peak >= _VOICE_PEAK
 
 
 _RULES = (
@@ -71,73 +71,77 @@ _RULES = (
         "empty",
         True,
         lambda facts: not (facts.seconds or facts.is_unclosed or facts.is_truncated),
-        "has no samples that can be read, only a header; record or copy it anew",
+        "has no samples that can be read, only a header; record or copy it again",
     ),
     _Rule(
         "joined",
         True,
         lambda facts: facts.is_joined,
-        "has more audio after the {header_seconds:.1f} s of its first part: files were joined end to end, and who "
-        "speaks in the others cannot be known; send one of them alone, cut out a part of the first one with start and "
-        "end, or decode all parts into one file",
+        "has more audio after the {header_seconds:.1f} s of its first file: files were joined end to end, and the "
+        "others were not checked; send one of them alone, select a segment of the first one with start and end, or "
+        "decode all of them into one file",
     ),
     _Rule(
         "unclosed",
         True,
         lambda facts: facts.is_unclosed and not facts.is_joined and facts.format in REPAIRABLE,
-        "goes on after the {header_seconds:.1f} s that its header tells: its recording broke off; cut out a part "
-        "before that with start and end, or repair the header: ffmpeg -ignore_length 1 -i FILE -c copy repaired.wav",
+        "continues after the {header_seconds:.1f} s that its header states: its recording was interrupted; select a "
+        "segment before that with start and end, or repair the header: ffmpeg -ignore_length 1 -i FILE -c copy "
+        "repaired.wav",
     ),
     _Rule(
         "unclosed",
         True,
         lambda facts: facts.is_unclosed and not facts.is_joined and facts.format not in REPAIRABLE,
-        "goes on after the {header_seconds:.1f} s that its header tells, and who is heard there cannot be known; cut "
-        "out a part before that with start and end, or make it anew: ffmpeg -i FILE whole.flac",
+        "continues after the {header_seconds:.1f} s that its header states, and the rest was not checked; select a "
+        "segment before that with start and end, or decode it into a new file: ffmpeg -i FILE whole.flac",
     ),
     _Rule(
         "truncated",
         True,
         lambda facts: facts.is_truncated,
-        "ends or is damaged after {seconds:.1f} of the {header_seconds:.1f} s that its header tells; copy it anew, or "
-        "cut out a part that is there with start and end",
+        "ends or is damaged after {seconds:.1f} of the {header_seconds:.1f} s that its header states; copy it again, "
+        "or select a segment before that with start and end",
     ),
     _Rule(
         "too_short",
         True,
         lambda facts: 0 < facts.seconds < SHORTEST_SECONDS,
-        "lasts {seconds:.2f} s; a voice needs at least 1 s, better 10: give more of it",
+        "lasts {seconds:.2f} s; a voice needs at least 1 s, better 10 s: use a longer recording or segment",
     ),
     _Rule(
         "silent",
         True,
         lambda facts: facts.seconds > 0 and not _has_sound(facts) and not _cancels_out(facts),
-        "is silent ({loudness_dbfs:.0f} dBFS); see whether the right microphone, channel or part was recorded",
+        "is silent ({loudness_dbfs:.0f} dBFS); check that the right microphone, channel and segment were recorded",
     ),
     _Rule(
         "silent",
         True,
         lambda facts: facts.seconds > 0 and not _has_sound(facts) and _cancels_out(facts),
         "is silent ({loudness_dbfs:.0f} dBFS) when its {channels} channels are mixed down to one, because they cancel "
-        "each other out; give one of them alone",
+        "each other out; send one channel alone",
     ),
     _Rule(
         "nearly_silent",
         False,
         lambda facts: _has_sound(facts) and facts.loudness_dbfs < _NEARLY_SILENT_DBFS,
-        "is nearly silent ({loudness_dbfs:.0f} dBFS); see whether somebody speaks in it",
+        "is nearly silent ({loudness_dbfs:.0f} dBFS); check that it has speech",
     ),
     _Rule(
         "little_speech",
         False,
-        lambda facts: _has_sound(facts) and facts.seconds >= SHORTEST_SECONDS and facts.speech_seconds < _LITTLE_SPEECH,
-        "has {speech_seconds:.1f} s that rise above their background as speech does; see whether somebody speaks in it",
+        lambda facts: (
+            _has_sound(facts) and facts.seconds >= SHORTEST_SECONDS and facts.speech_seconds < _LITTLE_SPEECH_SECONDS
+        ),
+        "has only {speech_seconds:.1f} s that rise above the background as speech does; check that it has speech",
     ),
     _Rule(
         "clipped",
         False,
         lambda facts: facts.clipped >= _CLIPPED_SHARE,
-        "is clipped ({clipped:.1%} of its samples are at full scale), which distorts the voice; record it less loudly",
+        "is clipped ({clipped:.1%} of its samples are at full scale), which distorts the voice; record at a lower "
+        "level",
     ),
     _Rule(
         "channels",
@@ -146,47 +150,55 @@ _RULES = (
         "has {channels} channels, which are mixed down to one; see that they have the same speaker",
     ),
 )
-_INSTEAD = "a voiceprint takes at most 30 s: cut it with start and end in a list, or have it trimmed (enroll --trim)"
+_TOO_LONG_ADVICE = (
+    "a voiceprint takes at most 30 s: select a segment with start and end in a list, or trim it (enroll --trim)"
+)
 _TOO_LONG = _Rule(
     "too_long",
     True,
-    # A lossy file has a few samples more than was put in.
+    # Lossy encoding adds a few samples.
     lambda facts: round(facts.seconds, 2) > LONGEST_SECONDS,
-    f"lasts {{seconds:.2f}} s; {_INSTEAD}",
+    f"lasts {{seconds:.2f}} s; {_TOO_LONG_ADVICE}",
 )
-JOINED = Finding(
-    "joined",
-    "is several files that were joined end to end, and who speaks in each cannot be known; send one of them alone, or "
-    "decode all of them into one file",
-    is_fatal=True,
-)
-"""A format that cannot be read here, with a second file behind the first one."""
 _TRIMMED = _TOO_LONG._replace(
     code="trimmed",
     is_fatal=False,
-    message="lasts {seconds:.1f} s; only the 30 s with most speech are used; see that only one person speaks there",
+    message="lasts {seconds:.1f} s; only the 30 s with most speech are used; check that only one person speaks there",
 )
+JOINED = Finding(
+    "joined",
+    "is several files that were joined end to end, which cannot be checked here; send one of them alone, or "
+    "decode all of them into one file",
+    is_fatal=True,
+)
+"""The finding for joined files in a format that libsndfile cannot decode."""
 
 
 def too_long(seconds: float | None) -> Finding:
-    """Return the finding for audio that is too long and was not read to its end; None is an unknown length."""
-    lasts = f"lasts more than {LONGEST_SECONDS:.0f} s" if seconds is None else f"lasts {seconds:.2f} s"
-    return Finding(_TOO_LONG.code, f"{lasts}; {_INSTEAD}", is_fatal=True)
+    """Return the finding for audio that was not read to its end because it is too long.
+
+    Args:
+        seconds: its length; None where the header states none.
+    """
+    length = f"lasts more than {LONGEST_SECONDS:.0f} s" if seconds is None else f"lasts {seconds:.2f} s"
+    return Finding(_TOO_LONG.code, f"{length}; {_TOO_LONG_ADVICE}", is_fatal=True)
 
 
 def assess(facts: AudioFacts, *, will_trim: bool = False) -> tuple[Finding, ...]:
-    """Say what there is to say, what is fatal first.
+    """Return the findings that follow from the facts, fatal ones first.
 
     Args:
-        facts: of the recording.
-        will_trim: whether its best part is taken where it is too long.
+        facts: the measured properties of the recording.
+        will_trim: whether audio that is too long will be trimmed to its best segment.
     """
     rules = (_TRIMMED if will_trim else _TOO_LONG, *_RULES)
-    said = attrs.asdict(facts)
-    findings = [Finding(rule.code, rule.message.format(**said), rule.is_fatal) for rule in rules if rule.applies(facts)]
+    values = attrs.asdict(facts)
+    findings = [
+        Finding(rule.code, rule.message.format(**values), rule.is_fatal) for rule in rules if rule.applies(facts)
+    ]
     return tuple(sorted(findings, key=lambda finding: not finding.is_fatal))
 
 
 def fatal_message(findings: Iterable[Finding]) -> str | None:
-    """Say all that is fatal, in one sentence as a finding has it; None where nothing is."""
+    """Return the messages of all fatal findings as one sentence; None where none is fatal."""
     return "; ".join(finding.message for finding in findings if finding.is_fatal) or None

@@ -1,121 +1,121 @@
-"""What the header of a WAV or AIFF file tells of its length.
+"""The chunks of a WAV or AIFF file, and whether the stated length of its samples is true.
 
-libsndfile corrects lies in silence; people want to hear them.
+libsndfile corrects a wrong length silently. This module detects it, so that it can be reported.
 """
 
 import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .source import Door
+from .source import FileSlice
 
-__all__ = ["WavLength", "chunks", "wav_length"]
+__all__ = ["DataLength", "data_length", "iter_chunks"]
 
-# Writers that cannot seek leave the largest number there, or nearly: 0xFFFFFFFF (ffmpeg), 0x7FFFF000 (sox), …
-_STREAMED = 0x7FFF_0000
-# What a file of chunks begins with, and in which order its numbers have their bytes.
-_KINDS = {b"RIFF": "<", b"RF64": "<", b"BW64": "<", b"RIFX": ">", b"FORM": ">"}
+# Writers that cannot seek state a placeholder of at least this size: 0xFFFFFFFF (ffmpeg), 0x7FFFF000 (sox), …
+_SMALLEST_PLACEHOLDER = 0x7FFF_0000
+# The first bytes of the file, and the byte order of its integers.
+_BYTE_ORDERS = {b"RIFF": "<", b"RF64": "<", b"BW64": "<", b"RIFX": ">", b"FORM": ">"}
 _FORMS = {b"WAVE", b"AIFF", b"AIFC"}
-# Where its samples are, and how many bytes of something else stand before them.
-_SAMPLES = {b"data": 0, b"SSND": 8}
-_ELSEWHERE = 0xFFFF_FFFF
-# Some writers fill up the last block of the disk.
+# The chunks that contain the samples, and how many other bytes they contain before them.
+_DATA_CHUNKS = {b"data": 0, b"SSND": 8}
+# The size that stands for "see the ds64 chunk".
+_SIZE_IN_DS64 = 0xFFFF_FFFF
+# Some writers pad the file to the next disk block.
 _PADDING = 4096
 _MOST_CHUNKS = 1000
 _BLOCK = 64 * 1024
-_CHUNK_HEAD = 8
+_CHUNK_HEADER_LENGTH = 8
 _FIRST_PRINTABLE, _LAST_PRINTABLE = 0x20, 0x7E
-# What often stands behind the samples, and no samples spell by chance: believed even where it is cut off.
-_WELL_KNOWN = {b"LIST", b"id3 ", b"ID3 ", b"bext", b"iXML", b"_PMX"}
+# Chunks that often follow the samples. Samples cannot spell these names by chance, so the name alone is enough.
+_KNOWN_CHUNKS = {b"LIST", b"id3 ", b"ID3 ", b"bext", b"iXML", b"_PMX"}
 
 
-class WavLength(NamedTuple):
-    """The samples of a file, in bytes."""
+class DataLength(NamedTuple):
+    """The length of the samples in bytes, as stated and as present."""
 
-    told: int
-    """What the header says."""
-    there: int
-    """What comes after it."""
-    is_followed: bool
-    """Whether another chunk stands where the samples are said to end, or zeros, or next to nothing: the header is
-    believed."""
+    stated: int
+    """Bytes that the header states."""
+    present: int
+    """Bytes up to the end of the file."""
+    has_valid_end: bool
+    """Whether another chunk, zeros or only padding follow the stated end: the stated length is right."""
 
     @property
     def is_truncated(self) -> bool:
-        """Whether the file ends before its samples do."""
-        return self.there < self.told
+        """Whether the file ends before the stated end of its samples."""
+        return self.present < self.stated
 
     @property
     def is_unclosed(self) -> bool:
-        """Whether samples go on where the header says that they end: its length was never written."""
-        return self.there > self.told and not self.is_followed
+        """Whether samples continue past their stated end: the final length was never written."""
+        return self.present > self.stated and not self.has_valid_end
 
 
-def chunks(door: Door) -> Iterator[tuple[bytes, int, int]]:
-    """Yield name, place and size of each chunk as its header states them; none where the file is no WAV or AIFF."""
-    door.seek(0)
-    kind, _, form = struct.unpack("<4sI4s", door.read(12).ljust(12, b"\0"))
-    if kind not in _KINDS or form not in _FORMS:
+def iter_chunks(file: FileSlice) -> Iterator[tuple[bytes, int, int]]:
+    """Yield name, offset and stated size of the content of each chunk; nothing where the file is no WAV or AIFF."""
+    file.seek(0)
+    kind, _, form = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))
+    if kind not in _BYTE_ORDERS or form not in _FORMS:
         return
-    chunk = _chunk_of(kind)
-    wide: int | None = None
-    place = door.tell()
+    header = _chunk_header(kind)
+    ds64_size: int | None = None
+    offset = file.tell()
     for _ in range(_MOST_CHUNKS):
-        door.seek(place)
-        head = door.read(_CHUNK_HEAD)
-        if len(head) < _CHUNK_HEAD:
+        file.seek(offset)
+        data = file.read(_CHUNK_HEADER_LENGTH)
+        if len(data) < _CHUNK_HEADER_LENGTH:
             return
-        name, told = chunk.unpack(head)
-        begin = place + _CHUNK_HEAD
+        name, size = header.unpack(data)
+        begin = offset + _CHUNK_HEADER_LENGTH
         if name == b"ds64":
-            # The size of the whole, then that of the samples, 64 bits each.
-            wide = int.from_bytes(door.read(16)[8:], "little")
-        size = wide if name in _SAMPLES and wide is not None and told == _ELSEWHERE else told
+            # Two 64-bit integers: the size of the file, then the size of the samples.
+            ds64_size = int.from_bytes(file.read(16)[8:], "little")
+        if name in _DATA_CHUNKS and ds64_size is not None and size == _SIZE_IN_DS64:
+            size = ds64_size
         yield name, begin, size
-        place = begin + size + size % 2
+        offset = begin + size + size % 2
 
 
-def wav_length(door: Door) -> WavLength | None:
-    """Compare the stated length with what follows; None if the file is no WAV or AIFF, or states no length."""
-    door.seek(0)
-    kind = door.read(4)
-    is_wide = False
-    for name, begin, told in chunks(door):
-        is_wide = is_wide or name == b"ds64"
-        if name in _SAMPLES:
-            door.seek(begin)
-            return _data_length(door, told, _SAMPLES[name], _chunk_of(kind), is_wide=is_wide)
+def data_length(file: FileSlice) -> DataLength | None:
+    """Compare the stated length with the file; None where the file is no WAV or AIFF, or states no length."""
+    file.seek(0)
+    kind = file.read(4)
+    has_ds64 = False
+    for name, begin, size in iter_chunks(file):
+        has_ds64 = has_ds64 or name == b"ds64"
+        if name in _DATA_CHUNKS:
+            is_placeholder = size >= _SMALLEST_PLACEHOLDER and not has_ds64 and file.size - begin < size
+            if is_placeholder or size < _DATA_CHUNKS[name]:
+                return None
+            return _compare(file, begin, size, _DATA_CHUNKS[name], _chunk_header(kind))
     return None
 
 
-def _chunk_of(kind: bytes) -> struct.Struct:
-    return struct.Struct(f"{_KINDS[kind]}4sI")
+def _chunk_header(kind: bytes) -> struct.Struct:
+    return struct.Struct(f"{_BYTE_ORDERS[kind]}4sI")
 
 
-def _data_length(door: Door, told: int, before: int, chunk: struct.Struct, *, is_wide: bool) -> WavLength | None:
-    begin = door.tell()
-    there = door.size - begin
-    if (there < told and told >= _STREAMED and not is_wide) or told < before:
-        return None
-    after = begin + told + told % 2
-    is_followed = (
-        there - told <= _PADDING or _is_chunk(door, after, chunk) or (told > before and _is_zeros(door, after))
+def _compare(file: FileSlice, begin: int, stated: int, prefix: int, header: struct.Struct) -> DataLength:
+    present = file.size - begin
+    end = begin + stated + stated % 2
+    has_valid_end = (
+        present - stated <= _PADDING or _is_chunk(file, end, header) or (stated > prefix and _is_zeros(file, end))
     )
-    return WavLength(max(0, told - before), max(0, there - before), is_followed)
+    return DataLength(max(0, stated - prefix), max(0, present - prefix), has_valid_end)
 
 
-def _is_zeros(door: Door, place: int) -> bool:
-    """Whether nothing but zeros follows: nobody speaks there, whether it is padding or not."""
-    door.seek(place)
-    while block := door.read(_BLOCK):
+def _is_zeros(file: FileSlice, offset: int) -> bool:
+    """Return whether only zeros follow: they are padding or digital silence, so no voice is missed."""
+    file.seek(offset)
+    while block := file.read(_BLOCK):
         if block.count(0) < len(block):
             return False
     return True
 
 
-def _is_chunk(door: Door, place: int, chunk: struct.Struct) -> bool:
-    """Whether one begins there, and ends inside the file: four letters alone may be samples."""
-    door.seek(place)
-    name, size = chunk.unpack(door.read(_CHUNK_HEAD).ljust(_CHUNK_HEAD, b"\0"))
+def _is_chunk(file: FileSlice, offset: int, header: struct.Struct) -> bool:
+    """Return whether a chunk begins at `offset` and ends inside the file: samples may look like a name alone."""
+    file.seek(offset)
+    name, size = header.unpack(file.read(_CHUNK_HEADER_LENGTH).ljust(_CHUNK_HEADER_LENGTH, b"\0"))
     is_name = all(_FIRST_PRINTABLE <= byte <= _LAST_PRINTABLE for byte in name)
-    return name in _WELL_KNOWN or (is_name and place + _CHUNK_HEAD + size <= door.size)
+    return name in _KNOWN_CHUNKS or (is_name and offset + _CHUNK_HEADER_LENGTH + size <= file.size)

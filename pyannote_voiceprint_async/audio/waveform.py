@@ -1,6 +1,6 @@
-"""Samples in memory, as numpy and what is like it hold them.
+"""Samples in memory, as a numpy array or an array of a similar library.
 
-It imports numpy, so it is imported inside functions only.
+It imports numpy, so import it inside functions only.
 """
 
 import operator
@@ -11,17 +11,17 @@ from pyannote_voiceprint_async.errors import MediaError
 
 from .libraries import NDArray, np
 
-__all__ = ["Waveform", "waveform_of"]
+__all__ = ["Waveform", "parse_waveform"]
 
 _BLOCK_SAMPLES = 32 * 1024
 _KEYS = {"waveform", "sample_rate"}
 _DIMENSIONS = (1, 2)
-# In either order of bytes.
+# Kind and size of the dtype; both byte orders are accepted.
 _INT16 = ("i", 2)
 
 
 class Waveform:
-    """An array of shape (channels, samples) as a recording; see `recording.Recording`."""
+    """An array of shape (channels, samples) with the interface of `recording.OpenRecording`."""
 
     format = "waveform"
     is_truncated = False
@@ -37,7 +37,7 @@ class Waveform:
         self.subtype = "PCM_16" if samples.dtype.kind == "i" else "FLOAT"
 
     def blocks(self, first: int = 0, count: int | None = None) -> Iterator[NDArray[np.float64]]:
-        """Give it in blocks of shape (frames, channels)."""
+        """Yield blocks of shape (frames, channels)."""
         end = self._samples.shape[1] if count is None else min(first + count, self._samples.shape[1])
         step = max(1, _BLOCK_SAMPLES // self.channels)
         for at in range(first, end, step):
@@ -47,19 +47,21 @@ class Waveform:
             yield block
 
 
-def waveform_of(given: Mapping[str, Any]) -> Waveform:
-    """Read `{"waveform": array, "sample_rate": int}`.
+def parse_waveform(source: Mapping[str, Any]) -> Waveform:
+    """Parse `{"waveform": array, "sample_rate": int}`.
 
     Raises:
-        MediaError: a key is missing or unknown, or what it has is not what it should be.
+        MediaError: a key is missing or unknown, or its value has the wrong type or shape.
     """
-    if set(given) != _KEYS:
-        names = ", ".join(sorted(map(repr, given))) or "nothing"
-        raise MediaError(f"A waveform is a mapping with 'waveform' and 'sample_rate' alone; this one has {names}.")
-    return Waveform(_samples(given["waveform"]), _rate(given["sample_rate"]))
+    if set(source) != _KEYS:
+        keys = ", ".join(sorted(map(repr, source))) or "no keys"
+        raise MediaError(
+            f"A waveform must be a mapping with only the keys 'waveform' and 'sample_rate'; this one has {keys}."
+        )
+    return Waveform(_parse_samples(source["waveform"]), _parse_sample_rate(source["sample_rate"]))
 
 
-def _rate(value: Any) -> int:
+def _parse_sample_rate(value: Any) -> int:
     try:
         rate = operator.index(value)
     except TypeError:
@@ -69,10 +71,10 @@ def _rate(value: Any) -> int:
     return rate
 
 
-def _samples(value: Any) -> NDArray[Any]:
-    array = _array(value)
+def _parse_samples(value: Any) -> NDArray[Any]:
+    array = _as_array(value)
     if array.dtype.kind != "f" and (array.dtype.kind, array.dtype.itemsize) != _INT16:
-        raise MediaError(f"The waveform's samples are {array.dtype}; give floats between -1 and 1, or int16.")
+        raise MediaError(f"The waveform's samples are {array.dtype}; pass floats between -1 and 1, or int16.")
     if array.ndim not in _DIMENSIONS:
         raise MediaError(f"The waveform has the shape {array.shape}; it must be (samples,) or (channels, samples).")
     array = np.atleast_2d(array)
@@ -82,16 +84,16 @@ def _samples(value: Any) -> NDArray[Any]:
     if channels > samples:
         raise MediaError(
             f"The waveform has the shape {array.shape}, which is {channels} channels with {samples} samples each. "
-            "Channels come first: give waveform.T."
+            "Channels come first: pass waveform.T."
         )
     return array
 
 
-def _array(value: Any) -> NDArray[Any]:
+def _as_array(value: Any) -> NDArray[Any]:
     try:
-        # A torch tensor that learns, or lives on a GPU, gives its numbers only after these.
+        # A torch tensor with gradients or on a GPU converts to numpy only after `detach` and `cpu`.
         for step in ("detach", "cpu", "numpy"):
             value = getattr(value, step, lambda same=value: same)()
         return np.asarray(value)
-    except Exception as exc:  # noqa: BLE001 - whatever a foreign array raises
-        raise MediaError(f"The waveform cannot be turned into a numpy array ({exc!s:.200}).") from None
+    except Exception as exc:  # noqa: BLE001 - an array of another library may raise anything
+        raise MediaError(f"The waveform cannot be converted to a numpy array ({exc!s:.200}).") from None

@@ -1,10 +1,11 @@
 """The speakers of a conversation as rows: whoever diarization heard alone becomes a clip with a name."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-from pyannote_voiceprint_async.audio import SpeakerClip, clips_from_rttm
+from pyannote_voiceprint_async.audio import RttmSource, SpeakerClip, clips_from_rttm
+from pyannote_voiceprint_async.audio.source import reject_str
 from pyannote_voiceprint_async.errors import ConfigurationError
 
 from .examine import is_reserved, label_problem, shown_label
@@ -17,7 +18,7 @@ _NAMES_SHOWN = 5
 
 
 def rows_from_rttm(
-    rttm: os.PathLike[str] | str | Iterable[str],
+    rttm: RttmSource,
     audio: os.PathLike[str],
     *,
     labels: Mapping[str, str] | None = None,
@@ -29,7 +30,7 @@ def rows_from_rttm(
     every recording. Where `labels` has no better one, `SPEAKER_00` of `meeting.wav` is called `meeting SPEAKER_00`.
 
     Args:
-        rttm: a file, its text, or its lines.
+        rttm: a file, its contents, or its lines; see `audio.read_turns`.
         audio: the recording that it tells of.
         labels: what speakers are called, by their names in the RTTM.
         file_id: the recording's name in the RTTM; None is the only one there, or that of the audio file, whatever its
@@ -40,10 +41,12 @@ def rows_from_rttm(
         for whoever cannot be heard alone for a second, or has a name that identification does not take.
 
     Raises:
+        TypeError: `rttm` or `audio` is a str.
         MediaError: the RTTM has garbage or is of another recording, or the audio cannot be read.
         ConfigurationError: `labels` names somebody who is not there, or gives two the same label or one that
             identification does not take; or the extra `[audio]` is missing.
     """
+    reject_str(audio, "audio")
     path, given = existing(Path(audio)), _normal_names(labels or {})
     if len(given) < len(labels or {}):
         raise ConfigurationError("labels has a speaker twice, in two Unicode forms of one name. Give one of them.")

@@ -39,7 +39,7 @@ def test_a_clip_has_the_samples_of_the_mono_mix(kind, place):
     mix = (LONG[:, :1] if kind == "mono WAV" else LONG).mean(axis=1)[first : first + count]
     assert len(samples) == count
     assert clip.seconds == count / LONG_RATE
-    # Half a step where two channels had an odd sum.
+    # The mean of two channels with an odd sum is rounded by half a step.
     assert np.abs(samples - mix).max() <= (0.0 if kind == "mono WAV" else 0.5)
 
 
@@ -57,7 +57,7 @@ def test_a_clip_has_the_samples_of_the_mono_mix(kind, place):
         ("WAV", "GSM610", "PCM_16"),
     ],
 )
-def test_a_clip_is_mono_flac_at_the_sources_rate(kind, subtype, expected):
+def test_a_clip_is_mono_flac_at_the_sample_rate_of_its_source(kind, subtype, expected):
     rate = 8000 if subtype == "GSM610" else 44100
     samples = np.random.default_rng(4).normal(size=rate * 3) * 0.1
     clip = cut(encoded(samples, rate=rate, kind=kind, subtype=subtype), 1, 2)
@@ -79,19 +79,20 @@ def test_floats_beyond_full_scale_are_clipped_and_do_not_wrap_around():
 
 
 SOUND = speechlike(4.0)
-# Quiet passages have MP3 frames of a few bytes, from which the loud ones behind them have borrowed.
+# Quiet passages have MP3 frames of a few bytes, and the loud frames behind them use the bits that these save.
 BURSTS = np.tile(np.r_[np.zeros(RATE, np.int16), speechlike(0.5)], 20)
-BROKEN_OFF = (
-    "The audio ends at 2.00 s (damaged, or not complete: its header tells 4.00 s), before the clip's end at 3 s."
-)
+TRUNCATED = "The audio ends at 2.00 s (damaged or incomplete: its header states 4.00 s), before the clip's end at 3 s."
 NEVER_CLOSED = (
-    "The audio goes on after the 0.00 s that its header tells: its recording broke off. "
-    "Give an end before that, or repair the header: ffmpeg -ignore_length 1 -i FILE -c copy repaired.wav"
+    "The audio continues after the 0.00 s that its header states: its recording was interrupted. "
+    "Set an end before that, or repair the header: ffmpeg -ignore_length 1 -i FILE -c copy repaired.wav"
 )
-FLAC_RATES = "The audio has {} samples in a second, and FLAC can have 65535, or tens up to 655350. Resample it before."
-NO_NUMBERS = (
-    "The audio has samples that are no numbers (NaN or infinite), the first at 2.00 s. "
-    "Make it anew: something went wrong where it was computed."
+FLAC_RATES = (
+    "The audio has a sample rate of {} Hz. FLAC supports up to 65535 Hz, and multiples of 10 Hz up to 655350 Hz. "
+    "Resample it first."
+)
+NOT_FINITE = (
+    "The audio has samples that are NaN or infinite, the first at 2.00 s. "
+    "The program that computed it has an error: create it again."
 )
 
 
@@ -112,8 +113,8 @@ NO_NUMBERS = (
         lambda: cut({"waveform": SOUND, "sample_rate": RATE}, 1, 3),
     ],
     ids=[
-        "WAV", "tagged WAV", "FLAC", "AIFF", "doubles", "two equal channels", "clip of a clip", "inside of a clip",
-        "joined pieces", "int16 array", "float array", "waveform",
+        "WAV", "tagged WAV", "FLAC", "AIFF", "doubles", "two equal channels", "clip of a clip", "segment of a clip",
+        "joined segments", "int16 array", "float array", "waveform",
     ],
 )  # fmt: skip
 def test_the_same_audio_has_the_same_digest_wherever_it_comes_from(same):
@@ -143,14 +144,14 @@ def test_other_audio_has_another_digest(other):
     assert other().digest != cut(wav(SOUND), 1, 3).digest
 
 
-def test_a_clip_hides_the_voice_and_can_be_judged():
+def test_a_clip_does_not_show_its_audio_and_can_be_assessed():
     clip = cut(wav(SOUND), 1, 3)
     assert "fLaC" not in repr(clip)
     assert assess(clip.facts) == ()
     assert attrs.evolve(clip.facts, format="FLAC") == measure(clip.audio)
 
 
-def test_a_clip_remembers_the_channels_and_the_clipping_of_its_source():
+def test_a_clip_has_the_channels_and_the_clipping_of_its_source():
     facts = cut(encoded(np.tile(np.int16(32767), (RATE, 2)), kind="WAV")).facts
     assert (facts.channels, facts.clipped, facts.format) == (2, 1.0, "WAV")
 
@@ -176,7 +177,7 @@ def test_a_clip_remembers_the_channels_and_the_clipping_of_its_source():
     ],
 )
 @pytest.mark.parametrize("cutting", [cut, lambda source, start, end: best_segment(source, start=start, end=end)])
-def test_a_place_that_is_not_inside_is_told_in_one_sentence(cutting, start, end, sentence):
+def test_a_segment_that_is_not_inside_the_recording_is_refused_with_its_reason(cutting, start, end, sentence):
     with pytest.raises(MediaError) as caught:
         cutting(wav(SOUND), start, end)
     assert str(caught.value) == sentence
@@ -187,7 +188,7 @@ def test_a_place_that_is_not_inside_is_told_in_one_sentence(cutting, start, end,
     ("start", "end", "seconds"),
     [(None, None, 4.0), (1, None, 3.0), (None, 1, 1.0), (0, 4.01, 4.0), (3, 4.005, 1.0), (3.99999, 4, 1 / RATE)],
 )
-def test_open_ends_and_rounded_ends_are_the_recordings(start, end, seconds):
+def test_open_ends_and_rounded_ends_are_those_of_the_recording(start, end, seconds):
     assert cut(wav(SOUND), start, end).seconds == seconds
 
 
@@ -196,7 +197,7 @@ def test_open_ends_and_rounded_ends_are_the_recordings(start, end, seconds):
     [
         (
             wav(SOUND)[: 44 + 4 * RATE],
-            BROKEN_OFF,
+            TRUNCATED,
         ),
         (
             wav(SOUND, data_length=0, riff_length=0),
@@ -205,12 +206,12 @@ def test_open_ends_and_rounded_ends_are_the_recordings(start, end, seconds):
         (wav(SOUND)[:44], "The audio has no samples that can be read."),
         (
             with_flac_length(encoded(SOUND[: 2 * RATE]), 4 * RATE),
-            BROKEN_OFF,
+            TRUNCATED,
         ),
         (with_flac_length(encoded(SOUND[: 2 * RATE]), 0), "The audio ends at 2.00 s, before the clip's end at 3 s."),
         (
             wav(np.r_[np.zeros(2 * RATE), np.nan, np.zeros(2 * RATE)].astype(np.float32), tag=FLOAT),
-            NO_NUMBERS,
+            NOT_FINITE,
         ),
         (
             wav(np.zeros(700_000 * 3, np.int16), rate=700_000),
@@ -225,38 +226,41 @@ def test_open_ends_and_rounded_ends_are_the_recordings(start, end, seconds):
         "truncated",
         "never closed",
         "only a header",
-        "FLAC that lies",
+        "FLAC with a wrong length",
         "FLAC of unknown length",
         "NaN",
         "rate",
         "odd rate",
     ],
 )  # fmt: skip
-def test_a_clip_that_is_not_there_is_told_in_one_sentence(data, sentence):
+def test_a_recording_that_cannot_be_cut_is_refused_with_its_reason(data, sentence):
     with pytest.raises(MediaError) as caught:
         cut(data, 1, 3)
     assert str(caught.value) == sentence
     assert not caught.value.retryable
 
 
-def test_what_is_there_of_a_truncated_recording_can_be_cut():
+def test_a_segment_before_the_end_of_a_truncated_recording_can_be_cut():
     assert cut(wav(SOUND)[: 44 + 4 * RATE], 0.5, 1.5).digest == cut(wav(SOUND), 0.5, 1.5).digest
 
 
 @pytest.mark.parametrize(
     ("data", "end"),
     [
-        (wav(SOUND)[: 44 + 4 * RATE], "ends at 2.00 s (damaged, or not complete: its header tells 4.00 s), before"),
-        (with_flac_length(encoded(SOUND[: 2 * RATE]), 4 * RATE), "ends at 2.00 s (damaged, or not complete"),
-        (wav(SOUND, data_length=2 * RATE), "goes on after the 1.00 s that its header tells: its recording broke off"),
-        (with_flac_length(encoded(speechlike(20)), 2 * RATE), "goes on after the 2.00 s that its header tells"),
-        (mp3(speechlike(20))[:40_000], "(damaged, or not complete: its header tells 20."),
+        (wav(SOUND)[: 44 + 4 * RATE], "ends at 2.00 s (damaged or incomplete: its header states 4.00 s), before"),
+        (with_flac_length(encoded(SOUND[: 2 * RATE]), 4 * RATE), "ends at 2.00 s (damaged or incomplete"),
+        (
+            wav(SOUND, data_length=2 * RATE),
+            "continues after the 1.00 s that its header states: its recording was interrupted",
+        ),
+        (with_flac_length(encoded(speechlike(20)), 2 * RATE), "continues after the 2.00 s that its header states"),
+        (mp3(speechlike(20))[:40_000], "(damaged or incomplete: its header states 20."),
     ],
-    ids=["WAV", "FLAC that tells more", "never closed", "FLAC that tells less", "MP3"],
+    ids=["WAV", "FLAC that states more", "never closed", "FLAC that states less", "MP3"],
 )
 @pytest.mark.parametrize("start", [None, 0.5])
-def test_a_recording_that_breaks_off_has_no_end_to_cut_to(data, end, start):
-    """An open end would take for the end of the recording whatever is the end of the file."""
+def test_a_recording_with_a_wrong_length_cannot_be_cut_to_an_open_end(data, end, start):
+    """The end of the file is not the end of the recording."""
     with pytest.raises(MediaError) as caught:
         cut(data, start)
     assert end in str(caught.value)
@@ -264,7 +268,7 @@ def test_a_recording_that_breaks_off_has_no_end_to_cut_to(data, end, start):
 
 
 @pytest.mark.parametrize("kind", ["FLAC", "MP3"])
-def test_a_truncated_recording_ends_at_one_place_wherever_one_begins_to_read(kind):
+def test_the_reported_end_of_a_truncated_recording_does_not_depend_on_the_segment(kind):
     data = encoded(BURSTS, kind=kind)
     data = data[: len(data) // 2]
     end = f"The audio ends at {measure(data).seconds:.2f} s"
@@ -275,7 +279,7 @@ def test_a_truncated_recording_ends_at_one_place_wherever_one_begins_to_read(kin
 
 
 @pytest.mark.parametrize("data", [with_flac_length(encoded(SOUND), 0), encoded(SOUND)], ids=["streamed", "whole"])
-def test_flac_that_does_not_know_its_length_is_cut_like_any_other(data):
+def test_flac_without_a_stated_length_is_cut_like_any_other(data):
     assert cut(data, 1, 3).digest == cut(wav(SOUND), 1, 3).digest
     assert cut(data, 1).seconds == 3.0
 
@@ -283,15 +287,15 @@ def test_flac_that_does_not_know_its_length_is_cut_like_any_other(data):
 @pytest.mark.parametrize(
     "data", [with_flac_length(encoded(SOUND), 0), without_mp3_length(mp3(SOUND))], ids=["FLAC", "MP3"]
 )
-def test_a_start_beyond_the_end_is_told_where_no_length_is_known(data):
+def test_a_start_after_the_end_is_reported_even_without_a_stated_length(data):
     with pytest.raises(MediaError) as caught:
         cut(data, 10, 12)
     assert re.fullmatch(r"The audio ends at 4\.\d\d s, before the clip's start at 10 s\.", str(caught.value))
 
 
 @pytest.mark.parametrize("data", [mp3(BURSTS), without_mp3_length(mp3(BURSTS))], ids=["with length", "without"])
-def test_an_mp3_is_cut_as_it_sounds_from_its_beginning(data):
-    """A decoder that begins in the middle has noise first: that must not be in the clip."""
+def test_a_segment_of_an_mp3_has_the_samples_of_the_whole_decoded_mp3(data):
+    """A decoder that begins in the middle returns noise first, which must not be in the clip."""
     whole = decoded(cut(data, longest=60).audio).astype(int)
     for start in np.arange(1.0, 28.0, 0.1):
         samples = decoded(cut(data, start, start + 1).audio).astype(int)
@@ -300,47 +304,51 @@ def test_an_mp3_is_cut_as_it_sounds_from_its_beginning(data):
 
 
 @pytest.mark.parametrize("kind", ["WAV", "FLAC"])
-def test_nothing_longer_than_asked_for_is_kept(kind):
+def test_audio_above_the_maximum_length_is_refused(kind):
     silence = encoded(np.zeros(31 * 8000, np.int16), rate=8000, kind=kind)
-    with pytest.raises(MediaError, match=r"The clip has 31\.00 s or more, and may have 30 s\. Give start and end"):
+    with pytest.raises(
+        MediaError, match=r"clip is too long: it has 31\.00 s or more, and the limit is 30 s\. Set start and"
+    ):
         cut(silence)
-    with pytest.raises(MediaError, match=r"The waveform has 31\.00 s or more, and may have 30 s\. Give a slice of the"):
+    with pytest.raises(
+        MediaError, match=r"waveform is too long: it has 31\.00 s or more, and the limit is 30 s\. Pass a"
+    ):
         as_clip(np.zeros(31 * 8000), 8000)
-    with pytest.raises(MediaError, match=r"may have 30 s"):
+    with pytest.raises(MediaError, match=r"the limit is 30 s"):
         cut_segments(silence, [(0, 16), (16, 31)])
-    with pytest.raises(MediaError, match=r"may have 30 s"):
+    with pytest.raises(MediaError, match=r"the limit is 30 s"):
         cut(with_flac_length(encoded(np.zeros(31 * 8000, np.int16), rate=8000), 0))
     assert cut(silence, longest=60).seconds == 31.0
     assert cut(silence, 0.5, 30.5).seconds == 30.0
 
 
-def test_what_rounding_adds_is_no_length():
-    """Lists have hundredths of seconds: what they may say, can be cut."""
+def test_rounding_does_not_make_a_clip_too_long():
+    """Times in lists are rounded to hundredths of a second, so that a segment may become longer than 30 s."""
     data = encoded(np.zeros(31 * 8000, np.int16), rate=8000)
     assert cut(data, 0, 30.01).seconds == 30.01
     assert cut_segments(data, [(0, 15.01), (15.01, 30.02)]).seconds == 30.02
-    with pytest.raises(MediaError, match=r"The clip has 30\.02 s or more, and may have 30 s\."):
+    with pytest.raises(MediaError, match=r"it has 30\.02 s or more, and the limit is 30 s\."):
         cut(data, 0, 30.02)
 
 
-def test_pieces_are_joined_in_their_order():
+def test_segments_are_joined_in_the_given_order():
     clip = cut_segments(wav(SOUND), [(2, 3), (0, 0.5)])
     assert np.array_equal(decoded(clip.audio), np.r_[SOUND[2 * RATE : 3 * RATE], SOUND[: RATE // 2]])
 
 
-def test_a_clip_without_pieces_is_none():
-    with pytest.raises(MediaError, match="no pieces"):
+def test_a_clip_without_segments_is_refused():
+    with pytest.raises(MediaError, match="no segments"):
         cut_segments(wav(SOUND), [])
 
 
-def test_seconds_may_be_numbers_of_numpy():
+def test_seconds_may_be_numpy_numbers():
     assert cut(wav(SOUND), np.float32(1), np.int64(3)).digest == cut(wav(SOUND), 1, 3).digest
 
 
 @pytest.mark.parametrize("kind", ["WAV", "FLAC", "OGG", "MP3"])
-def test_the_best_part_is_where_somebody_speaks(kind):
+def test_the_best_segment_is_where_there_is_speech(kind):
     quiet = np.random.default_rng(2).integers(-20, 20, size=20 * RATE, dtype=np.int16)
-    # A bang is louder, and is no speech.
+    # A bang is louder, but is not speech.
     quiet[RATE : RATE + 2000] = 30000
     data = encoded(np.r_[quiet, speechlike(10.0), quiet], kind=kind)
     start, end = best_segment(data, 10.0)
@@ -348,7 +356,7 @@ def test_the_best_part_is_where_somebody_speaks(kind):
     assert cut(data, start, end).seconds == 10.0
 
 
-def test_the_best_part_is_looked_for_between_start_and_end():
+def test_the_best_segment_is_between_start_and_end():
     data = wav(np.r_[speechlike(10.0), np.zeros(10 * RATE, np.int16), speechlike(5.0)])
     start, end = best_segment(data, 5.0, start=9.5, end=25)
     assert (start, end) == pytest.approx((20.0, 25.0), abs=0.3)
@@ -356,7 +364,7 @@ def test_the_best_part_is_looked_for_between_start_and_end():
 
 
 @pytest.mark.parametrize("source", [wav(SOUND), {"waveform": SOUND, "sample_rate": RATE}], ids=["file", "waveform"])
-def test_a_short_recording_is_its_own_best_part(source):
+def test_the_best_segment_of_a_short_recording_is_all_of_it(source):
     assert best_segment(source) == (0.0, 4.0)
 
 
@@ -368,14 +376,14 @@ def test_a_short_recording_is_its_own_best_part(source):
     st.floats(0.0001, 1.0),
     st.integers(0, 2**32 - 1),
 )
-def test_the_best_part_is_inside_and_as_long_as_asked(samples, rate, seconds, seed):
+def test_the_best_segment_is_inside_the_recording_and_has_the_requested_length(samples, rate, seconds, seed):
     data = wav(np.random.default_rng(seed).integers(-9000, 9000, size=samples, dtype=np.int16), rate=rate)
     start, end = best_segment(data, seconds)
     assert 0 <= start < end <= samples / rate
     assert cut(data, start, end).seconds == min(max(1, round(seconds * rate)), samples) / rate
 
 
-def test_the_best_part_of_the_conversation_can_be_cut(speech):
+def test_the_best_segment_of_the_conversation_can_be_cut(speech):
     path = speech.parent / "conversation" / "conversation.flac"
     clip = cut(path, *best_segment(path))
     assert clip.seconds == 30.0
@@ -383,7 +391,7 @@ def test_the_best_part_of_the_conversation_can_be_cut(speech):
     assert clip.facts.speech_seconds > 22
 
 
-def test_a_file_that_fails_while_it_is_read_is_told():
+def test_an_error_while_a_file_is_read_is_reported():
     class Failing(io.BytesIO):
         def read(self, count=-1):
             if self.tell() > 1000:

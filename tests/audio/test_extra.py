@@ -1,4 +1,4 @@
-"""The extra `[audio]`: nothing of it is loaded before it is needed, and who lacks it is told what to install."""
+"""The libraries of the extra `[audio]` are imported at the first use, and an error names the missing extra."""
 
 import subprocess
 import sys
@@ -10,11 +10,11 @@ CALLS = (
     "cut(b'RIFF', 0, 1)",
     "best_segment(b'RIFF')",
     "as_clip([0.0], 8000)",
-    "clips_from_rttm('SPEAKER a 1 0 5 <NA> <NA> anna', pathlib.Path('a.wav'))",
+    "clips_from_rttm(['SPEAKER a 1 0 5 <NA> <NA> anna'], pathlib.Path('a.wav'))",
 )
 
 SENTENCE = (
-    "Looking into audio needs soundfile, which is not installed here. "
+    "Reading audio needs numpy and soundfile, which are not installed. "
     "Install the extra: pip install 'pyannote-voiceprint-async[audio]'"
 )
 
@@ -25,18 +25,18 @@ def run(program):
 
 
 def test_importing_loads_neither_soundfile_nor_numpy():
-    """Nor does what needs neither: reading an RTTM, and choosing from it."""
+    """Reading an RTTM and choosing clips from it need neither."""
     program = (
         "import sys, pyannote_voiceprint_async\n"
         "from pyannote_voiceprint_async.audio import clips_from_turns, read_turns\n"
-        "clips_from_turns(read_turns('SPEAKER a 1 0 5 <NA> <NA> anna'))\n"
+        "clips_from_turns(read_turns(['SPEAKER a 1 0 5 <NA> <NA> anna']))\n"
         "print(sorted({'soundfile', 'numpy'} & set(sys.modules)))\n"
     )
     assert run(program) == ["[]"]
 
 
 @pytest.mark.parametrize("missing", ["numpy", "soundfile"])
-def test_without_the_extra_every_call_says_what_to_install(missing):
+def test_without_the_extra_every_call_names_what_to_install(missing):
     program = f"import pathlib, sys\nsys.modules[{missing!r}] = None\nfrom pyannote_voiceprint_async.audio import *\n"
     program += "from pyannote_voiceprint_async import ConfigurationError\n"
     for call in CALLS:

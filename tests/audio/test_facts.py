@@ -53,7 +53,7 @@ def test_real_speech_is_mostly_speech(speech, name, seconds):
         ("W64", "PCM_16", 16000),
     ],
 )
-def test_formats_are_named_and_measured_alike(kind, subtype, rate):
+def test_all_formats_are_named_and_measured_alike(kind, subtype, rate):
     samples = (
         np.tile(speechlike(rate=rate), (2, 1)).T if subtype not in {"GSM610", "IMA_ADPCM"} else speechlike(rate=rate)
     )
@@ -74,7 +74,7 @@ def test_bytes_files_and_paths_are_the_same_audio(tmp_path, wrap):
     assert measure(wrap(wav(SPEECH))) == measure(path)
 
 
-def test_a_file_of_the_callers_is_read_from_where_it_stands_and_left_there():
+def test_a_file_object_is_read_from_its_position_and_rewound_to_it():
     file = io.BytesIO(b"something" + wav(SPEECH))
     file.seek(9)
     assert measure(file) == measure(file) == measure(wav(SPEECH))
@@ -116,26 +116,26 @@ def test_clipped_is_the_share_of_samples_at_full_scale_of_their_coding(samples, 
     assert measure(encoded(samples, kind=kind, subtype=subtype)).clipped == expected
 
 
-def test_steady_noise_is_no_speech():
+def test_steady_noise_is_not_speech():
     noise = (np.random.default_rng(1).normal(size=5 * RATE) * 3000).astype(np.int16)
     assert measure(wav(noise)).speech_seconds == 0
 
 
 def big_endian_wav(samples):
-    """What a WAV file is where the highest byte comes first."""
+    """A RIFX file, which is WAV in big-endian byte order."""
     head = struct.pack(">4sI4s4sI", b"RIFX", 36 + 2 * len(samples), b"WAVE", b"fmt ", 16)
     form = struct.pack(">HHIIHH", 1, 1, RATE, 2 * RATE, 2, 16)
     return head + form + struct.pack(">4sI", b"data", 2 * len(samples)) + samples.astype(">i2").tobytes()
 
 
 def with_aiff_length(data, samples):
-    """An AIFF file whose chunk of samples tells another number of them."""
+    """The same AIFF file with another stated number of samples."""
     place = data.index(b"SSND") + 4
     return data[:place] + struct.pack(">I", 8 + 2 * samples) + data[place + 4 :]
 
 
 @pytest.mark.parametrize(
-    ("data", "seconds", "told", "is_truncated", "is_unclosed"),
+    ("data", "seconds", "stated", "is_truncated", "is_unclosed"),
     [
         (wav(SPEECH), 2.0, 2.0, False, False),
         (wav(SPEECH, tail=b"LIST\x04\0\0\0abcd"), 2.0, 2.0, False, False),
@@ -167,20 +167,20 @@ def with_aiff_length(data, samples):
         (mp3(speechlike(20)) + b"APETAGEX" + bytes(100_000), 20.0, 20.0, False, False),
     ],
     ids=[
-        "right", "with another chunk", "filled up with zeros",
+        "correct", "with another chunk", "padded with zeros",
         "with many zeros", "with something behind many zeros",
-        "cut off in another chunk", "truncated", "tells ten times as much",
-        "streamed by ffmpeg", "streamed by sox", "never closed", "tells half", "only a header",
-        "FLAC of unknown length", "FLAC that tells twice", "RF64 truncated", "FLAC with a tag at its end",
-        "FLAC that tells less", "two FLAC files joined", "tells half, and letters follow", "RIFX", "RIFX truncated",
-        "AIFF", "AIFF truncated", "AIFF that tells half", "AIFF that tells nothing", "two MP3 files joined",
+        "cut off in another chunk", "truncated", "states ten times as much",
+        "streamed by ffmpeg", "streamed by sox", "never closed", "states half", "only a header",
+        "FLAC of unknown length", "FLAC that states twice", "RF64 truncated", "FLAC with a tag at its end",
+        "FLAC that states less", "two FLAC files joined", "states half, and letters follow", "RIFX", "RIFX truncated",
+        "AIFF", "AIFF truncated", "AIFF that states half", "AIFF that states nothing", "two MP3 files joined",
         "MP3 with a picture at its end",
     ],
 )  # fmt: skip
-def test_headers_that_lie_are_found_out(data, seconds, told, is_truncated, is_unclosed):
+def test_wrong_headers_are_detected(data, seconds, stated, is_truncated, is_unclosed):
     facts = measure(data)
     assert (facts.seconds, facts.is_truncated, facts.is_unclosed) == (seconds, is_truncated, is_unclosed)
-    assert facts.header_seconds == pytest.approx(told, abs=0.001)
+    assert facts.header_seconds == pytest.approx(stated, abs=0.001)
 
 
 @pytest.mark.parametrize("kind", ["FLAC", "MP3"])
@@ -193,17 +193,17 @@ def test_half_a_file_is_truncated(kind):
 
 
 @pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
-def test_ogg_files_that_were_joined_are_not_taken_for_the_first_of_them(subtype):
-    """Whoever speaks in the second one would be in the voiceprint, and nobody here has heard them."""
+def test_joined_ogg_files_are_not_used_as_if_there_were_only_the_first(subtype):
+    """The API may use the second file too, and its speaker would be part of the voiceprint unchecked."""
     first, second = (encoded(speechlike(seconds), kind="OGG", subtype=subtype) for seconds in (2, 3))
     assert not measure(first).is_unclosed
     joined = measure(first + second)
     assert (joined.seconds, joined.is_unclosed) == (2.0, True)
-    with pytest.raises(MediaError, match=r"The audio goes on after the 2\.00 s that its header tells\. Give an end"):
+    with pytest.raises(MediaError, match=r"The audio continues after the 2\.00 s that its header states\. Set an end"):
         cut(first + second, 1, 4)
 
 
-def test_a_rate_of_gigahertz_takes_no_more_memory_than_any_other():
+def test_a_sample_rate_of_gigahertz_needs_no_more_memory_than_others():
     data = wav(np.zeros(10_000_000, np.int16))
     data = data[:24] + struct.pack("<I", 2**31 - 1) + data[28:]
     tracemalloc.start()
@@ -215,20 +215,20 @@ def test_a_rate_of_gigahertz_takes_no_more_memory_than_any_other():
 
 
 @pytest.mark.parametrize("first", [0, 20])
-def test_all_of_an_mp3_that_tells_no_length_is_heard(first):
-    """A guess from its first frame would end far before its end, or behind it."""
+def test_an_mp3_without_a_stated_length_is_read_to_its_end(first):
+    """A length that is estimated from the first frame may be far too short or too long."""
     sound = [np.zeros(first * RATE, np.int16), speechlike(20.0), np.zeros((20 - first) * RATE, np.int16)]
     facts = measure(without_mp3_length(mp3(np.concatenate(sound))))
     assert facts.seconds == facts.header_seconds == pytest.approx(40.0, abs=0.2)
     assert not facts.is_truncated
 
 
-def test_an_mp3_that_tells_no_length_is_never_called_truncated():
-    """Its length is libsndfile's guess from the bit rate, which goes wrong where that varies."""
+def test_an_mp3_without_a_stated_length_is_never_reported_as_truncated():
+    """Its length is estimated by libsndfile from the bit rate, and is wrong where the bit rate varies."""
     data = encoded(speechlike(5.0), kind="MP3")
     place = max(data.find(mark) for mark in (b"Xing", b"Info"))
     assert 0 < place < 512
-    # An ordinary frame in its stead.
+    # Without the mark, it is an ordinary frame.
     facts = measure(b"ID3\x04\0\0\0\0\x01\x00" + bytes(128) + data[:place] + bytes(4) + data[place + 4 : -2000])
     assert not facts.is_truncated
     assert facts.seconds > 2
@@ -237,30 +237,30 @@ def test_an_mp3_that_tells_no_length_is_never_called_truncated():
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
-        (b"", "The audio is empty: there is not one byte in it."),
-        (b"RIFF", "The file is in none of the audio formats that are recognized here. Give WAV, FLAC, MP3"),
+        (b"", "The audio is empty: it has no bytes."),
+        (b"RIFF", "The file is in none of the audio formats that are recognized here. Use WAV, FLAC, MP3"),
         (b"hello world\n" * 100, "The file is in none of the audio formats"),
         (("hello world" * 100).encode("utf-16"), "The file is in none of the audio formats"),
         (b"\x89PNG\r\n" + bytes(1000), "The file is in none of the audio formats"),
         (b"\xff\xfb\x90\x64" + bytes(3000), "The file is in none of the audio formats"),
         (b"\0\0\0\x20ftypM4A " + bytes(1000), "The audio is MP4/M4A, which cannot be read here."),
         (b"\x1a\x45\xdf\xa3" + bytes(1000), "The audio is WebM/Matroska, which cannot be read here."),
-        (wav(bytes(100), channels=0), "its header is damaged (channel count is zero). Export or copy it anew."),
-        (wav(bytes(100), rate=0), "The audio cannot be read, because its header is damaged"),
+        (wav(bytes(100), channels=0), "its header is damaged (channel count is zero). Export or copy the file again."),
+        (wav(bytes(100), rate=0), "The audio cannot be read: its header is damaged"),
         (wav(bytes(8000), channels=2000), "its header is damaged (too many channels specified)"),
-        (wav(np.full(RATE, np.nan, np.float32), tag=FLOAT), "no numbers (NaN or infinite), the first at 0.00 s."),
+        (wav(np.full(RATE, np.nan, np.float32), tag=FLOAT), "samples that are NaN or infinite, the first at 0.00 s."),
         (
             wav(np.r_[np.zeros(RATE), np.inf, np.zeros(RATE)].astype(np.float32), tag=FLOAT),
-            "no numbers (NaN or infinite), the first at 1.00 s.",
+            "samples that are NaN or infinite, the first at 1.00 s.",
         ),
-        (wav(SPEECH.astype(np.float32), tag=FLOAT), "where floats must lie between -1 and 1."),
+        (wav(SPEECH.astype(np.float32), tag=FLOAT), "but floats must be between -1 and 1."),
     ],
     ids=[
         "empty", "four bytes", "text", "UTF-16 text", "picture", "MP3 mark only", "M4A", "WebM", "zero channels",
         "zero rate", "2000 channels", "NaN", "infinity", "floats of another scale",
     ],
 )  # fmt: skip
-def test_what_is_no_audio_is_told_in_one_sentence(data, sentence):
+def test_other_data_than_audio_is_refused_with_its_reason(data, sentence):
     with pytest.raises(MediaError) as caught:
         measure(data)
     assert sentence in str(caught.value)

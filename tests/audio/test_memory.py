@@ -1,4 +1,4 @@
-"""Two hours of audio, of which a clip needs 20 seconds."""
+"""Memory and reads for a clip of 20 seconds from a recording of two hours."""
 
 import io
 import struct
@@ -18,7 +18,7 @@ SPEECH_AT = 5000
 
 @pytest.fixture(scope="module")
 def two_hours(tmp_path_factory):
-    """A sparse file: 230 MB long, with 20 seconds of speech in it."""
+    """A sparse file of 230 MB with 20 seconds of speech."""
     path = tmp_path_factory.mktemp("long") / "meeting.wav"
     length = HOURS * 3600 * RATE * 2
     with path.open("wb") as file:
@@ -32,8 +32,8 @@ def two_hours(tmp_path_factory):
 
 @pytest.fixture
 def peak():
-    """Megabytes that Python and numpy took at most, since the test began."""
-    measure({"waveform": np.zeros(100), "sample_rate": 100})  # what is loaded once is not counted
+    """A function that returns the peak memory of Python and numpy since the test began, in megabytes."""
+    measure({"waveform": np.zeros(100), "sample_rate": 100})  # the memory of imported modules is not counted
     tracemalloc.start()
     yield lambda: tracemalloc.get_traced_memory()[1] / 1e6
     tracemalloc.stop()
@@ -56,7 +56,7 @@ def test_a_clip_of_flac_reads_only_around_it():
         assert counting.bytes_read < len(data) / 30 + 300_000
 
 
-def test_listening_to_all_of_it_takes_little_memory(two_hours, peak):
+def test_measuring_a_long_recording_needs_little_memory(two_hours, peak):
     facts = measure(two_hours)
     assert (facts.seconds, facts.speech_seconds) == (7200.0, pytest.approx(11.0, abs=1.0))
     assert best_segment(two_hours, 20.0) == pytest.approx((SPEECH_AT, SPEECH_AT + 20), abs=0.3)
@@ -65,7 +65,7 @@ def test_listening_to_all_of_it_takes_little_memory(two_hours, peak):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc; a child's ru_maxrss begins with its parent's")
 def test_the_whole_process_stays_below_100_megabytes(two_hours):
-    """Python, numpy and libsndfile's own memory, too."""
+    """Including the memory of Python, numpy and libsndfile."""
     program = (
         "import re, sys, pathlib\n"
         "from pyannote_voiceprint_async.audio import cut\n"

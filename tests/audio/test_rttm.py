@@ -1,3 +1,5 @@
+import io
+
 import pytest
 
 from pyannote_voiceprint_async.audio import SpeakerTurn, read_turns
@@ -21,13 +23,32 @@ LINE = "SPEAKER talk 1 1.250 2.5 <NA> <NA> anna <NA> <NA>"
     ],
 )
 def test_turns_are_read(text):
-    assert read_turns(text) == [SpeakerTurn("talk", "anna", 1_250_000, 3_750_000)]
+    assert read_turns(text.splitlines()) == [SpeakerTurn("talk", "anna", 1_250_000, 3_750_000)]
 
 
-def test_lines_and_files_are_read_alike(tmp_path):
+def test_files_contents_and_lines_are_read_alike(tmp_path):
     path = tmp_path / "talk.rttm"
     path.write_text(LINE, encoding="utf-8-sig")
-    assert read_turns(path) == read_turns([LINE]) == read_turns(LINE)
+    with path.open("rb") as file:
+        assert read_turns(file) == read_turns(file) == read_turns([LINE])
+    assert (
+        read_turns(path) == read_turns(path.read_bytes()) == read_turns(io.BytesIO(LINE.encode())) == read_turns([LINE])
+    )
+    with path.open(encoding="utf-8") as text:
+        assert read_turns(text) == read_turns([LINE])
+
+
+@pytest.mark.parametrize("text", [LINE, "talk.rttm", ""])
+def test_a_str_is_refused_because_it_may_be_a_path_or_text(text):
+    with pytest.raises(TypeError, match=r"Pass a file as pathlib\.Path\(\.\.\.\), and text as text\.splitlines\(\)"):
+        read_turns(text)
+
+
+def test_a_file_object_is_read_from_its_position_and_rewound_to_it():
+    file = io.BytesIO(b"header\n" + LINE.encode())
+    file.seek(7)
+    assert read_turns(file) == read_turns([LINE])
+    assert file.tell() == 7
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig"])
@@ -35,10 +56,10 @@ def test_files_are_read_in_every_unicode_encoding(tmp_path, encoding):
     """PowerShell's `>` writes UTF-16."""
     path = tmp_path / "talk.rttm"
     path.write_bytes(f"{LINE.replace('anna', 'zoë')}\r\n".encode(encoding))
-    assert read_turns(path) == [SpeakerTurn("talk", "zoë", 1_250_000, 3_750_000)]
+    assert read_turns(path) == read_turns(path.read_bytes()) == [SpeakerTurn("talk", "zoë", 1_250_000, 3_750_000)]
 
 
-def test_names_are_in_one_unicode_form():
+def test_names_are_normalized_to_one_unicode_form():
     lines = [LINE.replace("anna", name).replace("talk", name) for name in ("Jos\u00e9", "Jose\u0301")]
     one, two = read_turns(lines)
     assert one == two == SpeakerTurn("Jos\u00e9", "Jos\u00e9", 1_250_000, 3_750_000)
@@ -49,48 +70,48 @@ def test_the_channel_of_a_turn_is_kept():
 
 
 @pytest.mark.parametrize(
-    ("line", "what"),
+    ("line", "problem"),
     [
         ("garbage", "begins with 'garbage', not with SPEAKER"),
         ("speaker talk 1 1.25 2.5 <NA> <NA> anna <NA> <NA>", "begins with 'speaker'"),
         ("SPEAKER talk 1 1.25", "has 4 fields, not 8 to 10"),
         ("SPEAKER talk 1 1.25 2.5 <NA> <NA> anna maria smith <NA> <NA>", "has 12 fields, not 8 to 10"),
-        ("SPEAKER talk 1 1.25 2.5 <NA> <NA> anna maria", "has 'maria' behind the name (a name cannot have spaces)"),
+        ("SPEAKER talk 1 1.25 2.5 <NA> <NA> anna maria", "has 'maria' behind the name (names must not have spaces)"),
         ("SPEAKER talk 1 1.25 2.5 <NA> <NA> anna maria smith", "has 'maria' behind the name"),
         ("SPEAKER talk 1 1.25 2.5 <NA> <NA> anna\u00a0maria", "has 'maria' behind the name"),
         ("SPEAKER talk 1 1.25 2.5 <NA> <NA> \x1b[31mred <NA> <NA>", "has control characters"),
-        ("SPEAKER talk 1 one 2.5 <NA> <NA> anna <NA> <NA>", "has 'one' for a start"),
-        ("SPEAKER talk 1 1.25 -2.5 <NA> <NA> anna <NA> <NA>", "has '-2.5' for a duration"),
-        ("SPEAKER talk 1 nan 2.5 <NA> <NA> anna <NA> <NA>", "has 'nan' for a start"),
-        ("SPEAKER talk 1 1.25 inf <NA> <NA> anna <NA> <NA>", "has 'inf' for a duration"),
-        ("SPEAKER talk 1 1_0 2.5 <NA> <NA> anna <NA> <NA>", "has '1_0' for a start"),
-        ("SPEAKER talk 1 1e99 2.5 <NA> <NA> anna <NA> <NA>", "has '1e99' for a start"),
-        ("SPEAKER talk 1 \u0661 2.5 <NA> <NA> anna <NA> <NA>", "has '\u0661' for a start"),
+        ("SPEAKER talk 1 one 2.5 <NA> <NA> anna <NA> <NA>", "has 'one' as start"),
+        ("SPEAKER talk 1 1.25 -2.5 <NA> <NA> anna <NA> <NA>", "has '-2.5' as duration"),
+        ("SPEAKER talk 1 nan 2.5 <NA> <NA> anna <NA> <NA>", "has 'nan' as start"),
+        ("SPEAKER talk 1 1.25 inf <NA> <NA> anna <NA> <NA>", "has 'inf' as duration"),
+        ("SPEAKER talk 1 1_0 2.5 <NA> <NA> anna <NA> <NA>", "has '1_0' as start"),
+        ("SPEAKER talk 1 1e99 2.5 <NA> <NA> anna <NA> <NA>", "has '1e99' as start"),
+        ("SPEAKER talk 1 \u0661 2.5 <NA> <NA> anna <NA> <NA>", "has '\u0661' as start"),
         ("SPEAKER talk 1 1.25 2.5 <NA> <NA> <NA> <NA> <NA>", "has no speaker"),
         ("x" * 100_000, f"begins with {'x' * 20!r}"),
         (b"SPEAKER", "is bytes, not text"),
     ],
 )
-def test_garbage_is_told_with_its_line(line, what):
+def test_an_invalid_line_is_reported_with_its_number(line, problem):
     with pytest.raises(MediaError) as caught:
         read_turns([LINE, "", line])
-    assert str(caught.value).startswith(f"Line 3 of the RTTM {what}")
+    assert str(caught.value).startswith(f"Line 3 of the RTTM {problem}")
     assert str(caught.value).endswith("A turn is: SPEAKER file 1 START DURATION <NA> <NA> NAME <NA> <NA>")
     assert not caught.value.retryable
 
 
-def test_who_speaks_for_no_time_is_known_all_the_same():
-    *_, last = read_turns(f"{LINE}\nSPEAKER talk 1 9 0 <NA> <NA> ben <NA> <NA>")
+def test_a_turn_without_a_duration_is_kept():
+    *_, last = read_turns([LINE, "SPEAKER talk 1 9 0 <NA> <NA> ben <NA> <NA>"])
     assert last == SpeakerTurn("talk", "ben", 9_000_000, 9_000_000)
 
 
 @pytest.mark.parametrize("text", ["", "\n;; nothing\n", "SPEAKER talk 1 9 0 <NA> <NA> anna <NA> <NA>"])
-def test_an_rttm_without_turns_is_told(text):
+def test_an_rttm_without_turns_is_refused(text):
     with pytest.raises(MediaError, match="has no turns"):
-        read_turns(text)
+        read_turns(text.splitlines())
 
 
-def test_files_that_cannot_be_read_are_told(tmp_path, speech):
+def test_files_that_cannot_be_read_are_refused(tmp_path, speech):
     for path, reason in (
         (tmp_path / "no.rttm", "No such file"),
         (speech / "allison-en.wav", "neither UTF-8 nor UTF-16"),

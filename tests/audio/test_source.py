@@ -4,7 +4,15 @@ import os
 import pytest
 from audio_files import speechlike, wav
 
-from pyannote_voiceprint_async.audio import measure, unsupported_format
+from pyannote_voiceprint_async.audio import (
+    best_segment,
+    check_audio,
+    check_audio_if_installed,
+    cut,
+    cut_segments,
+    measure,
+    unsupported_format,
+)
 from pyannote_voiceprint_async.errors import MediaError
 
 
@@ -19,7 +27,7 @@ from pyannote_voiceprint_async.errors import MediaError
         (b"hello", None),
     ],
 )
-def test_formats_that_only_the_api_reads_are_known_by_their_first_bytes(data, expected):
+def test_unsupported_formats_are_recognized_by_their_first_bytes(data, expected):
     assert unsupported_format(data) == expected
 
 
@@ -27,13 +35,13 @@ def test_a_waveform_has_no_format():
     assert unsupported_format({"waveform": [], "sample_rate": 1}) is None
 
 
-def test_a_missing_file_a_folder_and_a_pipe_are_told(tmp_path):
+def test_a_missing_file_a_directory_and_a_pipe_are_refused(tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     for path, reason in (
         (tmp_path / "no.wav", "no such file"),
         (tmp_path, "is a directory"),
-        (pipe, "no regular file"),
+        (pipe, "not a regular file"),
     ):
         with pytest.raises(MediaError, match=reason) as caught:
             measure(path)
@@ -51,18 +59,34 @@ class OneWay(io.RawIOBase):
 @pytest.mark.parametrize(
     ("source", "sentence"),
     [
-        (io.StringIO("text"), "open as text"),
+        (io.StringIO("text"), "open in text mode"),
         (OneWay(), "cannot be rewound"),
-        ("voice.wav", "must be a pathlib.Path, bytes, an open binary file, or a mapping"),
-        (None, "not NoneType"),
+        (None, "must be a pathlib.Path, bytes, an open binary file, or a mapping .*, not NoneType"),
     ],
 )
-def test_what_is_no_source_is_told(source, sentence):
+def test_other_types_are_refused(source, sentence):
     with pytest.raises(MediaError, match=sentence):
         measure(source)
 
 
-def test_a_raw_file_may_give_less_than_it_is_asked_for():
+@pytest.mark.parametrize(
+    "function",
+    [
+        best_segment,
+        check_audio,
+        check_audio_if_installed,
+        cut,
+        lambda source: cut_segments(source, [(0, 1)]),
+        measure,
+        unsupported_format,
+    ],
+)
+def test_a_str_is_refused_because_it_may_be_a_path_a_url_or_contents(function):
+    with pytest.raises(TypeError, match=r"Pass a file as pathlib\.Path\(\.\.\.\), and its contents as bytes"):
+        function("voice.wav")
+
+
+def test_a_raw_file_may_return_fewer_bytes_than_requested():
     class Dripping(io.BytesIO):
         def read(self, count=-1):
             return super().read(min(count, 777))

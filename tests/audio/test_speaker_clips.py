@@ -17,12 +17,12 @@ from pyannote_voiceprint_async.audio import (
 from pyannote_voiceprint_async.errors import MediaError, Problem
 
 
-def turns(*said):
-    return [SpeakerTurn("talk", name, round(start * 1e6), round(end * 1e6)) for name, start, end in said]
+def turns(*spoken):
+    return [SpeakerTurn("talk", name, round(start * 1e6), round(end * 1e6)) for name, start, end in spoken]
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("spoken", "expected"),
     [
         ([("a", 0, 5)], {"a": [(0, 5)]}),
         ([("a", 0, 40)], {"a": [(0, 30)]}),
@@ -44,21 +44,22 @@ def turns(*said):
         "too short", "always together", "just long enough",
     ],
 )  # fmt: skip
-def test_the_longest_clean_turns_are_picked(said, expected):
-    found = clips_from_turns(turns(*said))
+def test_the_longest_turns_without_overlap_are_chosen(spoken, expected):
+    found = clips_from_turns(turns(*spoken))
     assert {
-        one.label: [tuple(piece) for piece in one.segments] if isinstance(one, SpeakerClip) else None for one in found
+        one.label: [tuple(segment) for segment in one.segments] if isinstance(one, SpeakerClip) else None
+        for one in found
     } == expected
 
 
-def test_a_speaker_whom_nobody_can_hear_alone_is_a_problem_with_a_reason():
+def test_a_speaker_who_never_speaks_alone_is_a_problem_with_a_reason():
     (_, problem) = clips_from_turns(turns(("anna", 0, 10), ("ben", 9.5, 10.25)))
     assert problem == Problem(
         "speaks alone for 0.25 s at most, and 1 s are needed; enroll this voice from another recording", "ben"
     )
 
 
-def test_pieces_end_with_the_recording():
+def test_segments_end_with_the_recording():
     (clip,) = clips_from_turns(turns(("a", 0, 5), ("a", 6, 12), ("a", 13, 14)), until=9.5)
     assert clip.segments == ((0.0, 5.0), (6.0, 9.5))
     assert clip.seconds == 8.5
@@ -72,29 +73,32 @@ def test_pieces_end_with_the_recording():
     st.integers(500, 3000),
     st.integers(3000, 30_000),
 )
-def test_no_piece_overlaps_another_speaker_and_no_clip_is_too_long(said, shortest, longest):
-    """Turns in milliseconds, so that everything can be compared exactly."""
-    given_turns = [SpeakerTurn("talk", name, start * 1000, (start + length) * 1000) for name, start, length in said]
+def test_no_segment_overlaps_another_speaker_and_no_clip_is_too_long(spoken, shortest, longest):
+    """Turns are in whole milliseconds, so that all comparisons are exact."""
+    given_turns = [SpeakerTurn("talk", name, start * 1000, (start + length) * 1000) for name, start, length in spoken]
     found = clips_from_turns(given_turns, longest=longest / 1000, shortest=shortest / 1000)
     assert {one.label for one in found} == {turn.speaker for turn in given_turns}
     for clip in found:
         if isinstance(clip, Problem):
             continue
-        pieces = [(round(Fraction(start) * 1000), round(Fraction(end) * 1000)) for start, end in clip.segments]
-        assert sum(end - start for start, end in pieces) <= longest
-        assert all(end - start >= shortest for start, end in pieces)
-        assert all(first[1] < second[0] for first, second in pairwise(pieces))
-        for start, end in pieces:
-            for name, begin, length in said:
+        segments = [(round(Fraction(start) * 1000), round(Fraction(end) * 1000)) for start, end in clip.segments]
+        assert sum(end - start for start, end in segments) <= longest
+        assert all(end - start >= shortest for start, end in segments)
+        assert all(first[1] < second[0] for first, second in pairwise(segments))
+        for start, end in segments:
+            for name, begin, length in spoken:
                 if name != clip.label:
                     assert end <= begin or begin + length <= start
             covered = {
-                moment for name, begin, length in said if name == clip.label for moment in range(begin, begin + length)
+                moment
+                for name, begin, length in spoken
+                if name == clip.label
+                for moment in range(begin, begin + length)
             }
             assert covered.issuperset(range(start, end))
 
 
-def test_the_conversation_gives_a_clip_for_each_of_three_voices(speech):
+def test_the_conversation_has_a_clip_for_each_of_its_three_speakers(speech):
     folder = speech.parent / "conversation"
     found = clips_from_rttm(folder / "conversation.rttm", folder / "conversation.flac")
     assert {clip.label: clip.seconds for clip in found} == {"june": 30.0, "carlo": 27.777, "allison": 14.639}
@@ -116,16 +120,23 @@ def talk(tmp_path):
 
 
 def test_a_turn_may_end_a_little_after_the_audio(talk):
-    (clip,) = clips_from_rttm(line("anna", 4, 6.5), talk)
+    (clip,) = clips_from_rttm([line("anna", 4, 6.5)], talk)
     assert clip.segments == ((4.0, 10.0),)
     assert cut_segments(talk, clip.segments).seconds == 6.0
 
 
-def test_an_rttm_of_another_recording_is_told(talk):
+def test_an_rttm_that_is_longer_than_the_recording_is_refused(talk):
     with pytest.raises(
-        MediaError, match=r"The RTTM tells of 75\.0 s, and the audio has 10\.0 s\. They are not of the same"
+        MediaError, match=r"The RTTM has turns up to 75\.0 s, and the audio has 10\.0 s\. They are not of the same"
     ):
-        clips_from_rttm(line("anna", 0, 75), talk)
+        clips_from_rttm([line("anna", 0, 75)], talk)
+
+
+def test_a_str_is_refused_because_it_may_be_a_path_or_text(talk):
+    with pytest.raises(TypeError, match="The RTTM must not be a str"):
+        clips_from_rttm(line("anna", 0, 5), talk)
+    with pytest.raises(TypeError, match="audio must not be a str"):
+        clips_from_rttm([line("anna", 0, 5)], str(talk))
 
 
 def test_the_turns_of_one_recording_are_used(talk):
@@ -135,11 +146,12 @@ def test_the_turns_of_one_recording_are_used(talk):
     assert [clip.label for clip in clips_from_rttm(lines[1:], talk)] == ["ben"]
 
 
-def test_which_recording_must_be_known(talk):
+def test_the_recording_must_be_named_where_there_are_several(talk):
     lines = [line("anna", 0, 5, "one"), line("ben", 0, 7, "two")]
     for file_id in (None, "talk"):
         with pytest.raises(
-            MediaError, match=r"The RTTM has no turns of 'talk', only of: one, two\. Say which it is \(--file-id\)\."
+            MediaError,
+            match=r"no turns of 'talk', only of: one, two\. Select one \(--file-id, file_id=\)\.",
         ):
             clips_from_rttm(lines, talk, file_id=file_id)
 
@@ -147,23 +159,23 @@ def test_which_recording_must_be_known(talk):
 def test_the_length_of_a_streamed_flac_is_counted(tmp_path):
     path = tmp_path / "talk.flac"
     path.write_bytes(with_flac_length(encoded(speechlike(10.0), rate=RATE), 0))
-    (clip,) = clips_from_rttm(line("anna", 4, 6.5), path)
+    (clip,) = clips_from_rttm([line("anna", 4, 6.5)], path)
     assert clip.segments == ((4.0, 10.0),)
 
 
-def test_a_recording_that_breaks_off_is_as_long_as_what_can_be_read_of_it(tmp_path):
-    """Its header still tells the whole; clips of what is missing would fail one by one, later."""
+def test_the_length_of_a_truncated_recording_is_what_can_be_decoded(tmp_path):
+    """Its header states more, and clips of the missing audio would fail one by one later."""
     path, whole = tmp_path / "talk.flac", encoded(speechlike(20))
     path.write_bytes(whole[: len(whole) // 2])
-    rttm = "SPEAKER talk 1 0 4 <NA> <NA> a <NA> <NA>\nSPEAKER talk 1 14 5 <NA> <NA> b <NA> <NA>\n"
-    with pytest.raises(MediaError, match=r"tells of 19\.0 s, and the audio has \d\.\d s\. .* is not complete"):
-        clips_from_rttm(rttm, path)
-    (clip,) = clips_from_rttm(rttm.splitlines()[:1], path)
+    lines = [line("a", 0, 4), line("b", 14, 5)]
+    with pytest.raises(MediaError, match=r"turns up to 19\.0 s, and the audio has \d\.\d s\. .* is incomplete"):
+        clips_from_rttm(lines, path)
+    (clip,) = clips_from_rttm(lines[:1], path)
     assert clip.segments == ((0.0, 4.0),)
 
 
 @pytest.mark.parametrize(
-    ("name", "is_noted"),
+    ("name", "warns"),
     [
         ("talk", False),
         ("TALK", False),
@@ -173,16 +185,18 @@ def test_a_recording_that_breaks_off_is_as_long_as_what_can_be_read_of_it(tmp_pa
         ("talks", True),
     ],
 )
-def test_an_rttm_that_names_another_recording_is_told(talk, name, is_noted):
-    """It may fit in time all the same; then it is somebody else's voice that is cut out."""
+def test_an_rttm_that_names_another_recording_causes_a_warning(talk, name, warns):
+    """Its times may fit nevertheless, and then the clip has the voice of another person."""
     (clip,) = clips_from_rttm([line("anna", 0, 5, name)], talk)
-    note = f"the RTTM tells of {name!r}, and the audio is 'talk.wav'; see that they are of the same recording"
-    assert clip.warnings == ((note,) if is_noted else ())
+    warning = (
+        f"the RTTM names the recording {name!r}, and the audio is 'talk.wav'; check that they are the same recording"
+    )
+    assert clip.warnings == ((warning,) if warns else ())
     (confirmed,) = clips_from_rttm([line("anna", 0, 5, name)], talk, file_id=name)
     assert confirmed.warnings == ()
 
 
-def test_of_several_recordings_it_is_that_of_the_same_name_but_for_suffix_and_capitals(talk):
+def test_of_several_recordings_the_one_with_the_name_of_the_file_is_used(talk):
     lines = [line("anna", 0, 5, "Talk.WAV"), line("ben", 0, 5, "board")]
     assert [(clip.label, clip.warnings) for clip in clips_from_rttm(lines, talk)] == [("anna", ())]
 
@@ -198,25 +212,25 @@ def test_one_name_on_two_channels_is_refused_because_it_may_be_two_people(tmp_pa
     audio = tmp_path / "talk.wav"
     audio.write_bytes(wav(speechlike(6)))
     with pytest.raises(MediaError) as caught:
-        clips_from_rttm(CHANNELS.format(name="SPEAKER_00"), audio)
+        clips_from_rttm(CHANNELS.format(name="SPEAKER_00").splitlines(), audio)
     assert "'SPEAKER_00' on the channels 1 and 2" in str(caught.value)
     assert "SPEAKER_00-1 and SPEAKER_00-2" in str(caught.value)
-    # Other names, and the same name in another recording, are no doubt.
-    found = clips_from_rttm(CHANNELS.format(name="SPEAKER_01"), audio)
+    # Different names, or one name in different recordings, are unambiguous.
+    found = clips_from_rttm(CHANNELS.format(name="SPEAKER_01").splitlines(), audio)
     assert [clip.label for clip in found] == ["SPEAKER_00", "SPEAKER_01"]
 
 
-def test_turns_of_one_name_on_two_channels_are_never_joined():
+def test_turns_of_one_name_on_two_channels_are_refused():
     one, two = turns(("a", 0, 2), ("a", 3, 5))
     with pytest.raises(MediaError, match="two people"):
         clips_from_turns([one, two._replace(channel="2")])
 
 
-@pytest.mark.parametrize(("told", "called"), [("Jos\u00e9", "Jose\u0301"), ("Jose\u0301", "Jos\u00e9")])
-def test_a_recording_is_the_rttms_in_either_unicode_form(tmp_path, told, called):
-    audio = tmp_path / f"{called}.wav"
+@pytest.mark.parametrize(("file_id", "stem"), [("Jos\u00e9", "Jose\u0301"), ("Jose\u0301", "Jos\u00e9")])
+def test_names_of_recordings_are_compared_in_one_unicode_form(tmp_path, file_id, stem):
+    audio = tmp_path / f"{stem}.wav"
     audio.write_bytes(wav(speechlike(6)))
-    lines = [f"SPEAKER {name} 1 0 2 <NA> <NA> a <NA> <NA>" for name in (told, "other")]
-    for file_id in (None, called):
-        (clip,) = clips_from_rttm(lines, audio, file_id=file_id)
+    lines = [f"SPEAKER {name} 1 0 2 <NA> <NA> a <NA> <NA>" for name in (file_id, "other")]
+    for selected in (None, stem):
+        (clip,) = clips_from_rttm(lines, audio, file_id=selected)
         assert (clip.label, clip.warnings) == ("a", ())

@@ -10,7 +10,7 @@ FLOATS = SOUND / 2**15
 
 
 class Tensor:
-    """What torch's tensors do, as far as it matters: numbers only after `detach` and `cpu`."""
+    """A stand-in for a tensor of torch, which converts to numpy only after `detach` and `cpu`."""
 
     def __init__(self, array, ready=()):
         self._array, self._ready = array, ready
@@ -59,13 +59,13 @@ def test_channels_are_mixed_down():
     assert clip.facts.channels == 2
 
 
-def test_the_array_is_left_as_it_was():
+def test_the_array_is_not_changed():
     floats = FLOATS.copy()
     as_clip(floats, RATE)
     assert np.array_equal(floats, FLOATS)
 
 
-def test_a_little_overshoot_is_clipped_and_told():
+def test_a_little_overshoot_is_clipped_and_reported():
     assert as_clip(np.clip(FLOATS * 6, -1.9, 1.9), RATE).facts.clipped > 0.1
 
 
@@ -80,29 +80,29 @@ def test_a_little_overshoot_is_clipped_and_told():
             "The waveform has the shape (2, 3, 4); it must be (samples,) or (channels, samples).",
         ),
         (np.float64(0.5), RATE, "The waveform has the shape ()"),
-        (np.zeros((1000, 2)), RATE, "Channels come first: give waveform.T."),
-        (np.zeros(1000, np.int32), RATE, "The waveform's samples are int32; give floats between -1 and 1, or int16."),
+        (np.zeros((1000, 2)), RATE, "Channels come first: pass waveform.T."),
+        (np.zeros(1000, np.int32), RATE, "The waveform's samples are int32; pass floats between -1 and 1, or int16."),
         (np.zeros(1000, complex), RATE, "The waveform's samples are complex128"),
-        (SOUND.astype(float), RATE, "where floats must lie between -1 and 1. Divide them by their full scale"),
+        (SOUND.astype(float), RATE, "but floats must be between -1 and 1. Divide them by their full scale"),
         (
             np.full(1000, np.nan),
             RATE,
-            "The audio has samples that are no numbers (NaN or infinite), the first at 0.00 s",
+            "The audio has samples that are NaN or infinite, the first at 0.00 s",
         ),
-        (np.full(1000, np.inf), RATE, "no numbers (NaN or infinite), the first at 0.00 s"),
+        (np.full(1000, np.inf), RATE, "samples that are NaN or infinite, the first at 0.00 s"),
         ("voice.wav", RATE, "The waveform's samples are <U9"),
         (None, RATE, "The waveform's samples are object"),
-        ([[1.0], [1.0, 2.0]], RATE, "The waveform cannot be turned into a numpy array"),
-        (np.zeros(31 * RATE), RATE, "The waveform has 31.00 s or more, and may have 30 s."),
+        ([[1.0], [1.0, 2.0]], RATE, "The waveform cannot be converted to a numpy array"),
+        (np.zeros(31 * RATE), RATE, "The waveform is too long: it has 31.00 s or more, and the limit is 30 s."),
         (SOUND, 0, "The sample_rate must be a positive number of hertz, not 0."),
         (SOUND, -8000, "The sample_rate must be a positive number of hertz, not -8000."),
         (SOUND, True, "The sample_rate must be a positive number of hertz, not True."),
         (SOUND, 16000.0, "The sample_rate must be a whole number of hertz, not 16000.0."),
         (SOUND, None, "The sample_rate must be a whole number of hertz, not None."),
-        (SOUND, 10**7, "FLAC can have 65535, or tens up to 655350."),
+        (SOUND, 10**7, "FLAC supports up to 65535 Hz, and multiples of 10 Hz up to 655350 Hz."),
     ],
 )
-def test_what_is_no_waveform_is_told_in_one_sentence(waveform, rate, sentence):
+def test_an_invalid_waveform_is_refused_with_its_reason(waveform, rate, sentence):
     with pytest.raises(MediaError) as caught:
         as_clip(waveform, rate)
     assert sentence in str(caught.value)
@@ -110,17 +110,18 @@ def test_what_is_no_waveform_is_told_in_one_sentence(waveform, rate, sentence):
 
 
 @pytest.mark.parametrize(
-    ("given", "names"),
+    ("source", "keys"),
     [
-        ({}, "nothing"),
+        ({}, "no keys"),
         ({"waveform": SOUND}, "'waveform'"),
         ({"array": SOUND, "sample_rate": 1}, "'array', 'sample_rate'"),
         ({"waveform": SOUND, "sample_rate": 1, "uri": ""}, "'sample_rate', 'uri', 'waveform'"),
     ],
 )
-def test_a_mapping_without_its_keys_is_told(given, names):
+def test_a_mapping_with_other_keys_is_refused(source, keys):
     with pytest.raises(MediaError) as caught:
-        measure(given)
+        measure(source)
     assert (
-        str(caught.value) == f"A waveform is a mapping with 'waveform' and 'sample_rate' alone; this one has {names}."
+        str(caught.value)
+        == f"A waveform must be a mapping with only the keys 'waveform' and 'sample_rate'; this one has {keys}."
     )

@@ -45,7 +45,7 @@ def test_what_a_file_is_is_one_line(invoke, speech):
     result = invoke("inspect", speech / "june-fr.wav")
     (record,) = map(json.loads, result.stdout.splitlines())
     assert result.exit_code == 0
-    assert re.fullmatch(r".*june-fr\.wav: good, \d+\.\d s, \d+\.\d s of them speech\.\n", result.stderr)
+    assert re.fullmatch(r".*june-fr\.wav: good, \d+\.\d s with \d+\.\d s of speech\.\n", result.stderr)
     assert all(len(str(number).partition(".")[2]) <= 4 for number in record.values() if isinstance(number, float))
     assert (record["format"], record["sample_rate"], record["channels"], record["findings"]) == ("WAV", 8000, 1, [])
     assert record["seconds"] > record["speech_seconds"] > 1
@@ -67,11 +67,11 @@ def test_fatal_findings_are_exit_code_1_and_all_files_are_told(invoke, tmp_path,
     said = dict(zip([*files, "june-fr.wav"], result.stderr.splitlines(), strict=True))
     assert "silent.wav: would be refused: is silent (-120 dBFS)" in said["silent.wav"]
     assert "none.wav: would be refused: The file is in none of the audio formats" in said["none.wav"]
-    assert "phone.wav: goes; but it is MP4/M4A" in said["phone.wav"]
+    assert "phone.wav: usable, but it is MP4/M4A" in said["phone.wav"]
     assert "june-fr.wav: good, " in said["june-fr.wav"]
     codes = [[(finding["code"], finding["is_fatal"]) for finding in findings] for findings in found]
     assert [dict(each[:1]) for each in codes] == [
-        {"silent": True}, {"too_long": True}, {"truncated": True}, {"unreadable": True}, {"foreign": False}, {},
+        {"silent": True}, {"too_long": True}, {"truncated": True}, {"unreadable": True}, {"unsupported": False}, {},
     ]  # fmt: skip
 
 
@@ -121,13 +121,15 @@ def test_files_of_a_folder_that_are_not_inspected_are_named(invoke, meeting):
     (meeting / "audio" / "notes.txt").touch()
     result = invoke("inspect", "audio")
     assert result.exit_code == 0
-    assert result.stderr.splitlines()[1:] == ["Left out: 1 file (audio/notes.txt). To inspect a file, name it itself."]
+    assert result.stderr.splitlines()[1:] == [
+        "Left out: 1 file (audio/notes.txt). To inspect such a file, name it explicitly."
+    ]
 
 
 def test_an_rttm_of_another_recording_is_told_once_and_can_be_confirmed(invoke, meeting):
     (meeting / "meeting.rttm").write_text(RTTM.replace(" meeting ", " board-2023 "))
     result = from_rttm(invoke, "--out", "s.csv")
-    note = "Note: the RTTM tells of 'board-2023', and the audio is 'meeting.wav'; see that they are of the same"
+    note = "Note: the RTTM names the recording 'board-2023', and the audio is 'meeting.wav'; check"
     assert (result.exit_code, result.stderr.count(note)) == (0, 1)
     assert note not in from_rttm(invoke, "--out", "t.csv", "--file-id", "board-2023").stderr
 
@@ -183,7 +185,7 @@ def test_a_name_that_identification_does_not_take_is_told_and_the_others_are_lis
 WRONG = [
     ("garbage", (), "Line 1 of the RTTM begins with 'garbage'", 2),
     ("", (), "The RTTM has no turns", 2),
-    (RTTM.replace("8.0", "80.0"), (), "The RTTM tells of 82.5 s, and the audio has 12.0 s", 2),
+    (RTTM.replace("8.0", "80.0"), (), "The RTTM has turns up to 82.5 s, and the audio has 12.0 s", 2),
     (RTTM, ("--label", "SPEAKER_07=Anna"), "no speaker 'SPEAKER_07', only: SPEAKER_00, SPEAKER_01", 2),
     (
         RTTM,

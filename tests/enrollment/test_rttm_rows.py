@@ -46,3 +46,10 @@ def test_the_files_are_found_in_either_unicode_form(tmp_path):
     (tmp_path / f"{NFD}.rttm").write_text(line("a").replace("talk", NFC))
     (row,) = rows_from_rttm(tmp_path / f"{NFC}.rttm", tmp_path / f"{NFC}.wav")
     assert (row.source, row.notes) == (tmp_path / f"{NFD}.wav", ())
+
+
+def test_a_str_is_refused_because_it_may_be_a_path_or_text(talk):
+    with pytest.raises(TypeError, match="The RTTM must not be a str"):
+        rows_from_rttm(line(NFC), talk)
+    with pytest.raises(TypeError, match="audio must not be a str"):
+        rows_from_rttm([line(NFC)], str(talk))
