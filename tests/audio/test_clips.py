@@ -1,3 +1,5 @@
+"""Clips: segments that are cut out of recordings, and the best segment of a recording."""
+
 import io
 import re
 

@@ -1,3 +1,5 @@
+"""Reading RTTM."""
+
 import io
 
 import pytest

@@ -1,3 +1,5 @@
+"""Sources of audio: paths, contents, file objects, and what is refused."""
+
 import io
 import os
 

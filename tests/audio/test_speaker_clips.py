@@ -1,3 +1,5 @@
+"""Clips of single speakers, chosen by the RTTM of a recording."""
+
 from fractions import Fraction
 from itertools import pairwise
 

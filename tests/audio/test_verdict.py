@@ -1,3 +1,5 @@
+"""The findings that follow from the facts of a recording."""
+
 import attrs
 import pytest
 

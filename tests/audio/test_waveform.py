@@ -1,3 +1,5 @@
+"""Samples in memory."""
+
 import numpy as np
 import pytest
 from audio_files import RATE, decoded, speechlike
