@@ -114,7 +114,7 @@ def ogg_flac(samples, *, rate=RATE):
     return ogg([first, *(data[at : at + 4000] for at in range(42, len(data), 4000))])
 
 
-TAGS_BEHIND_AUDIO = {
+TAGS_AFTER_AUDIO = {
     "ID3v1": b"TAG" + bytes(125),
     "ID3v1 and its longer form": b"TAG+" + bytes(223) + b"TAG" + bytes(125),
     "APEv2": ape(b"\xff\xfb\x90\x64" * 300),

@@ -251,7 +251,7 @@ def _is_incomplete(recording: OpenRecording, segment: _Range, read: int) -> bool
 
 
 def _early_end_error(recording: OpenRecording, segment: _Range) -> MediaError:
-    # Read again from the beginning: a decoder that begins behind the damage returns no samples at all.
+    # Read again from the beginning: a decoder that begins after the damage returns no samples at all.
     frames = sum(len(block) for block in recording.blocks())
     if frames <= segment.first:
         return _outside_error(recording, frames, f"before the clip's start at {segment.start:g} s")

@@ -31,7 +31,7 @@ class Contents(NamedTuple):
     """The parts of a file."""
 
     file: FileSlice
-    """The file behind its leading tags."""
+    """The file after its leading tags."""
     format: Format | None
     """Its format; None for MP3 and unknown formats."""
     audio: FileSlice
@@ -110,7 +110,7 @@ def _au_codec(file: FileSlice) -> str | None:
 
 
 def _w64_codec(file: FileSlice) -> str | None:
-    # Current writers put the `fmt ` chunk (header of 24 bytes) directly behind the file header (40 bytes).
+    # Current writers put the `fmt ` chunk (header of 24 bytes) directly after the file header (40 bytes).
     file.seek(64)
     number = int.from_bytes(file.read(2), "little")
     return None if number in {*_READABLE_WAV, _EXTENSIBLE} else _WAV_CODECS.get(number, f"codec 0x{number:04X}")

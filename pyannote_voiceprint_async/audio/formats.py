@@ -21,7 +21,7 @@ class Format(NamedTuple):
     """Bytes before `magic`."""
     magic: bytes
     rest: bytes = b""
-    """A regular expression for the bytes behind `magic`."""
+    """A regular expression for the bytes after `magic`."""
     is_readable: bool = False
     """Whether libsndfile can read the format. It may still not know the codec inside."""
     is_distinct: bool = False
@@ -134,12 +134,12 @@ _HEAD_BYTES = 4 * 1024
 
 
 def detect_format(file: FileSlice) -> Format | None:
-    """Return the format that the first bytes behind the leading tags show; None for MP3 and unknown formats."""
+    """Return the format that the first bytes after the leading tags show; None for MP3 and unknown formats."""
     file.seek(audio_start(file))
     head = file.read(_HEAD_BYTES)
     return next((known for known in FORMATS if known.matches(head)), None)
 
 
 def audio_start(file: FileSlice) -> int:
-    """Return the offset behind all leading tags."""
+    """Return the offset after all leading tags."""
     return skip_tags(file, 0)

@@ -32,7 +32,7 @@ _LONGEST_CODEC_MARK = 9
 class _Page(NamedTuple):
     begins_stream: bool
     offset: int
-    """The offset of the content behind the page header."""
+    """The offset of the content after the page header."""
     length: int
     """Bytes of content."""
 

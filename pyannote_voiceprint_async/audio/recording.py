@@ -37,7 +37,7 @@ _MP3_INNER_SLACK_SECONDS = 0.2
 _MP3_RUN_UP_SECONDS = 1.0
 # Without a stated length, decoding ends with an error that loses the current block: a block of one frame loses little.
 _MP3_BLOCK_SAMPLES = 1152
-# More bytes than this behind the last sample of a FLAC file are not a tag.
+# More bytes than this after the last sample of a FLAC file are not a tag.
 _FLAC_PADDING = 16 * 1024
 # In these formats without a signature, a second file shows only in the size of the file.
 _FORMATS_WITHOUT_SIGNATURE, _UNSIGNED_PADDING = {"MAT4", "MAT5", "AVR", "HTK"}, 4096
@@ -169,7 +169,7 @@ class _FileRecording:
 
     def blocks(self, first: int = 0, count: int | None = None) -> Iterator[Block]:
         at = self._seek(first)
-        # Never read past the last sample: a decoder would report a tag behind it as damage.
+        # Never read past the last sample: a decoder would report a tag after it as damage.
         end = self.frames if count is None else first + count
         while end is None or at < end:
             block = self._read(None if end is None else end - at)

@@ -11,6 +11,8 @@ from typing import IO, Any, NamedTuple, TypeAlias
 from pyannote_voiceprint_async.errors import MediaError
 from pyannote_voiceprint_async.text_encoding import encoding_of
 
+from .source import reject_str
+
 __all__ = ["RttmSource", "SpeakerTurn", "read_turns"]
 
 RttmSource: TypeAlias = "os.PathLike[str] | bytes | IO[bytes] | Iterable[str]"
@@ -72,8 +74,7 @@ def _lines(rttm: RttmSource) -> Iterator[object]:
         TypeError: `rttm` is a str.
         MediaError: the file cannot be read or decoded.
     """
-    if isinstance(rttm, str):
-        raise TypeError("The RTTM must not be a str. Pass a file as pathlib.Path(...), and text as text.splitlines().")
+    reject_str(rttm, "The RTTM", "Pass a file as pathlib.Path(...), and text as text.splitlines().")
     path = f": {os.fspath(rttm)}" if isinstance(rttm, os.PathLike) else ""
     try:
         yield from _read_lines(rttm)
@@ -123,7 +124,7 @@ def _parse_line(line: object, number: int) -> SpeakerTurn | None:
     # Only confidence and lookahead may follow the name. Other text is the rest of a name with spaces, and speakers
     # whose names begin alike would be merged.
     if extra := [field for field in fields[8:] if field != _NO_VALUE and not _NUMBER.fullmatch(field)]:
-        raise _invalid_line(number, f"has {extra[0][:20]!r} behind the name ({_NO_SPACES})")
+        raise _invalid_line(number, f"has {extra[0][:20]!r} after the name ({_NO_SPACES})")
     if _CONTROL.search(line):
         raise _invalid_line(number, "has control characters")
     start, duration = (

@@ -15,16 +15,16 @@ __all__ = ["AudioSource", "CancelableFile", "FileSlice", "open_slice", "reject_s
 AudioSource: TypeAlias = "os.PathLike[str] | bytes | IO[bytes] | Mapping[str, Any]"
 """A path, the bytes of a file, an open binary file that can be rewound, or `{"waveform": …, "sample_rate": …}`."""
 
-# The length of an ID3v1 tag, which libsndfile looks for at the end of an MP3 file.
+# Length of an ID3v1 tag. libsndfile looks for one at the end of an MP3 file.
 _ID3V1_LENGTH = 128
 
 
 class CancelableFile:
-    """An open file whose reads raise OSError after cancellation, which is how a thread that reads it is stopped.
+    """A file object whose `read` raises OSError after a cancellation, because a thread itself cannot be canceled.
 
     Args:
-        file: the file to read.
-        is_canceled: called before each read; True ends reading.
+        file: the open file.
+        is_canceled: called before each read; if it returns True, the read raises OSError.
     """
 
     def __init__(self, file: IO[bytes], is_canceled: Callable[[], bool]) -> None:
@@ -56,7 +56,7 @@ class FileSlice:
         self._start = file.tell() if start is None else start
         self.size = file.seek(0, os.SEEK_END) - self._start if size is None else size
         self.furthest_read = 0
-        """The offset behind the last byte that was read so far."""
+        """The offset after the last byte that was read so far."""
         self._position = 0
         self._reported_size = self.size
         self._error: MediaError | None = None
@@ -145,18 +145,19 @@ class FileSlice:
         return b"".join(chunks)
 
 
-def reject_str(value: object, name: str) -> None:
+def reject_str(value: object, name: str, advice: str) -> None:
     """Reject a str, which could be meant as a path, a URL or contents.
 
     Args:
         value: the argument of a public function.
-        name: what it is, for the message.
+        name: the name of the argument, for the message.
+        advice: what to pass instead, as a sentence.
 
     Raises:
         TypeError: `value` is a str.
     """
     if isinstance(value, str):
-        raise TypeError(f"{name} must not be a str. Pass a file as pathlib.Path(...), and its contents as bytes.")
+        raise TypeError(f"{name} must not be a str. {advice}")
 
 
 @contextmanager
@@ -167,7 +168,7 @@ def open_slice(source: object) -> Iterator[FileSlice]:
         TypeError: `source` is a str.
         MediaError: the file is missing, not a regular file, empty, open in text mode, or cannot be rewound.
     """
-    reject_str(source, "The audio")
+    reject_str(source, "The audio", "Pass a file as pathlib.Path(...), and its contents as bytes.")
     if isinstance(source, os.PathLike):
         with _open_path(source) as file:
             yield _slice_of(file)

@@ -78,7 +78,7 @@ def clips_from_rttm(
             channels; or the audio cannot be decoded.
         ConfigurationError: the extra `[audio]` is missing.
     """
-    reject_str(audio, "audio")
+    reject_str(audio, "The audio", "Pass the file as pathlib.Path(...).")
     turns = _turns_of_recording(read_turns(rttm), PurePath(audio), file_id)
     _check_channels(turns)
     length = _length_with_name(audio)

@@ -14,14 +14,14 @@ _LONGEST_LYRICS = 1024 * 1024
 
 
 def skip_tags(file: FileSlice, offset: int) -> int:
-    """Return the offset behind the sequence of tags that begins at `offset`."""
+    """Return the offset after the sequence of tags that begins at `offset`."""
     while (end := skip_tag(file, offset)) > offset:
         offset = end
     return offset
 
 
 def skip_tag(file: FileSlice, offset: int) -> int:
-    """Return the offset behind the tag that begins at `offset`, or `offset` where no tag begins."""
+    """Return the offset after the tag that begins at `offset`, or `offset` where no tag begins."""
     file.seek(offset)
     head = file.read(_APE_HEADER_LENGTH)
     length = next((length_of(file, offset, head) for mark, length_of in _LENGTHS if head.startswith(mark)), 0)

@@ -46,7 +46,7 @@ def rows_from_rttm(
         ConfigurationError: `labels` names somebody who is not there, or gives two the same label or one that
             identification does not take; or the extra `[audio]` is missing.
     """
-    reject_str(audio, "audio")
+    reject_str(audio, "The audio", "Pass the file as pathlib.Path(...).")
     path, given = existing(Path(audio)), _normal_names(labels or {})
     if len(given) < len(labels or {}):
         raise ConfigurationError("labels has a speaker twice, in two Unicode forms of one name. Give one of them.")

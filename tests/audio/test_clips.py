@@ -81,7 +81,7 @@ def test_floats_beyond_full_scale_are_clipped_and_do_not_wrap_around():
 
 
 SOUND = speechlike(4.0)
-# Quiet passages have MP3 frames of a few bytes, and the loud frames behind them use the bits that these save.
+# Quiet passages have MP3 frames of a few bytes, and the loud frames after them use the bits that these save.
 BURSTS = np.tile(np.r_[np.zeros(RATE, np.int16), speechlike(0.5)], 20)
 TRUNCATED = "The audio ends at 2.00 s (damaged or incomplete: its header states 4.00 s), before the clip's end at 3 s."
 NEVER_CLOSED = (

@@ -1,4 +1,4 @@
-"""Audio behind tags and inside other formats, and the codecs inside a format."""
+"""Audio after tags and inside other formats, and the codecs inside a format."""
 
 import io
 
@@ -31,7 +31,7 @@ MP3 = mp3(SPEECH)
         "zeros before MP3", "APE before MP3",
     ],
 )  # fmt: skip
-def test_audio_behind_tags_and_inside_other_formats_is_measured(data, kind):
+def test_audio_after_tags_and_inside_other_formats_is_measured(data, kind):
     report = check_audio(data)
     assert (report.format, report.findings) == (kind, ())
     assert report.facts.seconds == pytest.approx(2.0, abs=0.1)

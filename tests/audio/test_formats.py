@@ -57,9 +57,9 @@ def test_audio_in_a_format_that_libsndfile_cannot_decode_is_uploaded_unchecked_w
         (id3(bytes(100)) + encoded(speechlike(), kind="CAF"), "CAF"),
         (id3(bytes(100)) + b"#!AMR\n" + bytes(100), "AMR"),
     ],
-    ids=["WAV", "FLAC", "Ogg", "AIFF", "CAF behind a tag", "AMR behind a tag"],
+    ids=["WAV", "FLAC", "Ogg", "AIFF", "CAF after a tag", "AMR after a tag"],
 )
-def test_a_format_is_recognized_behind_leading_tags(data, name):
+def test_a_format_is_recognized_after_leading_tags(data, name):
     assert detect_format(FileSlice(io.BytesIO(data))).name == name
 
 
@@ -68,7 +68,7 @@ def test_mp3_and_text_have_no_signature(data):
     assert detect_format(FileSlice(io.BytesIO(data))) is None
 
 
-def test_audio_starts_behind_all_leading_tags():
+def test_audio_starts_after_all_leading_tags():
     tags = id3(bytes(100)) + id3(footer=True)
     assert audio_start(FileSlice(io.BytesIO(tags + wav(speechlike())))) == len(tags)
 

@@ -3,7 +3,7 @@
 import io
 
 import pytest
-from audio_files import TAGS_BEHIND_AUDIO, finding_codes, id3, mp3, speechlike, without_mp3_length
+from audio_files import TAGS_AFTER_AUDIO, finding_codes, id3, mp3, speechlike, without_mp3_length
 
 from pyannote_voiceprint_async.audio import check_audio
 from pyannote_voiceprint_async.audio.mp3_frames import find_first_frame, iter_frames, stated_frames, total_seconds
@@ -16,13 +16,13 @@ def opened(data):
     return FileSlice(io.BytesIO(data))
 
 
-@pytest.mark.parametrize("tags", [b"", *TAGS_BEHIND_AUDIO.values()], ids=["nothing", *TAGS_BEHIND_AUDIO])
+@pytest.mark.parametrize("tags", [b"", *TAGS_AFTER_AUDIO.values()], ids=["nothing", *TAGS_AFTER_AUDIO])
 @pytest.mark.parametrize(
     "second",
     [MP3, mp3(speechlike(0.2)), mp3(speechlike(1.0, rate=44100), rate=44100), without_mp3_length(MP3)],
     ids=["the same", "a fifth of a second", "another rate", "without a length"],
 )
-def test_frames_behind_the_stated_ones_are_found_behind_all_tags(tags, second):
+def test_frames_after_the_stated_ones_are_found_after_all_tags(tags, second):
     report = check_audio(MP3 + tags + id3(bytes(50)) + second)
     assert [finding.code for finding in report.findings] == ["joined"]
     assert "after the 2.0 s of its first file" in report.findings[0].message
@@ -30,7 +30,7 @@ def test_frames_behind_the_stated_ones_are_found_behind_all_tags(tags, second):
 
 
 def with_vbri(data):
-    """The same MP3 file with a VBRI header, which the encoder of Fraunhofer writes."""
+    """The same MP3 file with a VBRI header, as Fraunhofer encoders write it."""
     rest = without_mp3_length(data)
     first = data[: len(data) - len(rest)]
     place = max(first.find(mark) for mark in (b"Xing", b"Info"))
@@ -66,7 +66,7 @@ def test_the_frames_last_as_long_as_the_audio():
     assert {frame.sample_rate for frame in iter_frames(opened(MP3))} == {16000}
 
 
-def test_the_first_frame_is_found_behind_a_limited_number_of_other_bytes():
+def test_the_first_frame_is_found_after_a_limited_number_of_other_bytes():
     offset, _ = find_first_frame(opened(bytes(5000) + MP3))
     assert offset == 5000
     assert find_first_frame(opened(bytes(5000) + MP3), within=4999) is None

@@ -60,7 +60,7 @@ def test_an_mp3_without_a_stated_length_is_never_reported_as_truncated():
     data = encoded(speechlike(5.0), kind="MP3")
     place = max(data.find(mark) for mark in (b"Xing", b"Info"))
     assert 0 < place < 512
-    # Without the mark, it is an ordinary frame.
+    # Without the mark, the first frame is an ordinary one.
     facts = measure(b"ID3\x04\0\0\0\0\x01\x00" + bytes(128) + data[:place] + bytes(4) + data[place + 4 : -2000])
     assert not facts.is_truncated
     assert facts.seconds > 2

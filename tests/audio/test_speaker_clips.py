@@ -137,7 +137,7 @@ def test_an_rttm_that_is_longer_than_the_recording_is_refused(talk):
 def test_a_str_is_refused_because_it_may_be_a_path_or_text(talk):
     with pytest.raises(TypeError, match="The RTTM must not be a str"):
         clips_from_rttm(line("anna", 0, 5), talk)
-    with pytest.raises(TypeError, match="audio must not be a str"):
+    with pytest.raises(TypeError, match=r"The audio must not be a str\. Pass the file as pathlib\.Path"):
         clips_from_rttm([line("anna", 0, 5)], str(talk))
 
 

@@ -3,7 +3,7 @@
 import io
 
 import pytest
-from audio_files import TAGS_BEHIND_AUDIO, ape, id3, mp3, speechlike
+from audio_files import TAGS_AFTER_AUDIO, ape, id3, mp3, speechlike
 
 from pyannote_voiceprint_async.audio import check_audio
 from pyannote_voiceprint_async.audio.source import FileSlice
@@ -13,8 +13,8 @@ MP3 = mp3(speechlike())
 LYRICS = b"LYRICSBEGININD0000200EAR00003abc000137LYRICS200"
 
 
-@pytest.mark.parametrize("tags", TAGS_BEHIND_AUDIO.values(), ids=TAGS_BEHIND_AUDIO)
-def test_tags_behind_an_mp3_are_not_audio(tags):
+@pytest.mark.parametrize("tags", TAGS_AFTER_AUDIO.values(), ids=TAGS_AFTER_AUDIO)
+def test_tags_after_an_mp3_are_not_audio(tags):
     report = check_audio(MP3 + tags)
     assert (report.findings, report.facts.is_unclosed) == ((), False)
 

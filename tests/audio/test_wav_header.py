@@ -57,7 +57,7 @@ def with_aiff_length(data, samples):
         "with another chunk",
         "padded with zeros",
         "with many zeros",
-        "with something behind many zeros",
+        "with something after many zeros",
         "cut off in another chunk",
         "truncated",
         "states ten times as much",

@@ -199,7 +199,7 @@ WRONG = [
         "SPEAKER_00 cannot be called 'Speaker_A': the label begins with 'speaker_'",
         2,
     ),
-    (RTTM.replace("SPEAKER_01 <NA> <NA>", "Bo Li"), (), "Line 2 of the RTTM has 'Li' behind the name", 2),
+    (RTTM.replace("SPEAKER_01 <NA> <NA>", "Bo Li"), (), "Line 2 of the RTTM has 'Li' after the name", 2),
     (RTTM, ("--file-id", "other"), "The RTTM has no turns of 'other'", 2),
     (RTTM, ("--audio", "gone.wav"), "The audio file cannot be opened (no such file or directory): gone.wav", 2),
     (RTTM, ("--audio", "meeting.rttm"), "meeting.rttm: The file is in none of the audio formats", 2),

@@ -51,5 +51,5 @@ def test_the_files_are_found_in_either_unicode_form(tmp_path):
 def test_a_str_is_refused_because_it_may_be_a_path_or_text(talk):
     with pytest.raises(TypeError, match="The RTTM must not be a str"):
         rows_from_rttm(line(NFC), talk)
-    with pytest.raises(TypeError, match="audio must not be a str"):
+    with pytest.raises(TypeError, match=r"The audio must not be a str\. Pass the file as pathlib\.Path"):
         rows_from_rttm([line(NFC)], str(talk))
