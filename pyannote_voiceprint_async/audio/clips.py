@@ -71,8 +71,8 @@ def cut(
     Args:
         source: the recording.
         start: seconds from its beginning; None is the beginning.
-        end: seconds from its beginning; None is the end, which a truncated recording does not have. Up to 0.01 s past
-            the end of the recording is accepted as a rounding error.
+        end: seconds from its beginning; None is the end of the recording, and an error if the recording is truncated.
+            Up to 0.01 s past the end of the recording is accepted as a rounding error.
         longest: the maximum length of the clip in seconds.
 
     Raises:
@@ -138,7 +138,7 @@ def best_segment(
 
     Args:
         source: the recording.
-        seconds: length of the segment; of a shorter recording, all is returned.
+        seconds: length of the segment. A shorter recording is returned as a whole.
         start: where the search begins, in seconds.
         end: where the search ends, in seconds.
 

@@ -74,8 +74,9 @@ def collect_facts(recording: OpenRecording, meter: Meter, *, is_whole: bool = Tr
 
     Args:
         recording: the recording.
-        meter: what has measured its samples.
-        is_whole: whether the whole recording was read. Of a segment, the header and the end say nothing.
+        meter: the meter that was fed its samples.
+        is_whole: whether the whole recording was read. The facts of a segment leave out the stated length and the
+            defects of the recording.
     """
     seconds = meter.samples / recording.sample_rate
     header_seconds = recording.header_seconds if is_whole else None

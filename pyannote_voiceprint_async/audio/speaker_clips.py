@@ -66,8 +66,9 @@ def clips_from_rttm(
         audio: the recording that the RTTM describes.
         longest: the maximum length of each clip in seconds, all segments together.
         shortest: the minimum length of a segment in seconds.
-        file_id: the name of the recording in the RTTM. None is the only name there, or the name that equals that of
-            the audio file but for suffix, folder and case. Clips have a warning where the only name is a different one.
+        file_id: the name of the recording in the RTTM. None selects the only recording there, or else the one that is
+            named like the audio file, regardless of folder, suffix and case. If the only recording has another name,
+            the clips have a warning.
 
     Returns:
         One for each speaker in the order of appearance: the clip, or a `Problem` where no segment is long enough.

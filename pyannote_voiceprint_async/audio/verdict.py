@@ -34,7 +34,7 @@ _SILENT_DBFS, _NEARLY_SILENT_DBFS = -60.0, -45.0
 # A loud recording touches full scale now and then; one sample in a thousand distorts the voice.
 _CLIPPED_SHARE = 0.001
 _LITTLE_SPEECH_SECONDS = 1.0
-# A channel with a voice has at least this peak. Below it, silence of the mix is not explained by cancellation.
+# A channel with a voice has at least this peak. Only then can channels that cancel each other out explain a silent mix.
 _VOICE_PEAK = 0.05
 
 
