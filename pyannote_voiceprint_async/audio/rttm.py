@@ -35,7 +35,7 @@ _NO_SPACES = "names must not have spaces"
 
 
 class SpeakerTurn(NamedTuple):
-    """A span of time in which one speaker speaks. Times are whole microseconds, so that sums and differences are exact."""
+    """A span in which one speaker speaks. Times are whole microseconds, so that sums and differences are exact."""
 
     file_id: str
     """The recording's name, usually that of its file without suffix, in Unicode's NFC."""
