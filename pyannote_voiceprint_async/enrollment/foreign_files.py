@@ -2,7 +2,7 @@
 
 import re
 import zipfile
-from typing import BinaryIO
+from io import BufferedReader
 
 __all__ = ["foreign_kind"]
 
@@ -30,27 +30,22 @@ _MARKUP = (
 _BEGIN = 512
 
 
-def foreign_kind(file: BinaryIO) -> tuple[str, str] | None:
-    """Return what a file is and what to do, if it is known and no list of speakers. The position is kept.
+def foreign_kind(file: BufferedReader) -> tuple[str, str] | None:
+    """Return what a file is and what to do, if it is known and no list of speakers. A list is not read on.
 
     Args:
-        file: at its beginning; it must be seekable, or is not looked into.
+        file: at its beginning.
     """
-    if not file.seekable():
-        return None
-    begin = file.read(_BEGIN)
-    try:
-        if begin.startswith(_ZIP):
-            return _archive(file)
-    finally:
-        file.seek(0)
+    begin = file.peek(_BEGIN)[:_BEGIN]
+    if begin.startswith(_ZIP):
+        return _archive(file) if file.seekable() else ("a ZIP archive or workbook", _AS_CSV)
     markup = begin.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     found = [kind for kind in _KINDS if re.match(kind[0], begin, re.DOTALL)]
     found += [kind for kind in _MARKUP if re.match(kind[0], markup)]
     return found[0][1:] if found else None
 
 
-def _archive(file: BinaryIO) -> tuple[str, str]:
+def _archive(file: BufferedReader) -> tuple[str, str]:
     try:
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()

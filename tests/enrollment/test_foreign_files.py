@@ -61,6 +61,6 @@ def test_what_is_no_list_is_named_with_what_to_do(tmp_path, content, what, remed
     "content", [b"", b"PK,source\n", b"ID3,source\n", b"RIFF,source\n", b"PAR1,source\n", b"label,source\nA,<html>\n"]
 )
 def test_a_list_with_an_odd_column_is_a_list(content):
-    file = io.BytesIO(content)
+    file = io.BufferedReader(io.BytesIO(content))
     assert foreign_kind(file) is None
     assert file.read() == content
