@@ -296,7 +296,7 @@ async def test_a_copy_made_during_a_run_is_refused(database, tmp_path, with_jour
     for name in ("x.ledger", *(["x.ledger-journal"] if with_journal else [])):
         data = await asyncio.to_thread((tmp_path / name).read_bytes)
         await asyncio.to_thread((tmp_path / name.replace("x", "copy", 1)).write_bytes, data)
-    with pytest.raises(LedgerError, match="made while a run|is missing"):
+    with pytest.raises(LedgerError, match=r"made while a run|is missing"):
         await asyncio.to_thread(reopened, tmp_path / "copy.ledger")
 
 
