@@ -27,7 +27,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from pyannote_voiceprint_async.errors import LedgerError, LedgerInUseError
 
 from . import checksums
-from .ownership import Owner, journal_of, keep_journal, owner_of, refuse_copy, refuse_lost_journal
+from .ownership import Owner, inode_of, journal_of, keep_journal, owner_of, refuse_copy, refuse_lost_journal
 
 __all__ = [
     "Database",
@@ -96,8 +96,8 @@ def connect(
             if not (had_journal or recovers):
                 refuse_lost_journal(path)
             keep_journal(path)
-        for number, step in enumerate(steps[done:], done + 1):
-            _take(connection, number, step, application)
+        if steps[done:]:
+            _take(connection, steps[done:], len(steps), application)
     except sqlite3.Error as exc:
         connection.close()
         raise unusable(path, exc) from None
@@ -172,7 +172,7 @@ def hold(connection: sqlite3.Connection, path: Path) -> Owner:
 def release(connection: sqlite3.Connection, path: Path, owner: Owner) -> None:
     """Erase the mark of a ledger, and remove the journal beside it."""
     with suppress(sqlite3.Error, OSError):  # the next run then checks the ledger as after a kill
-        if path.stat().st_ino != owner.inode:
+        if inode_of(path) != owner.inode:
             return  # another file has the name now, and its journal
         connection.execute(f"PRAGMA busy_timeout = {int(_LAST_PATIENCE * 1000)}")
         connection.execute("BEGIN IMMEDIATE")
@@ -518,10 +518,11 @@ def _steps_done(connection: sqlite3.Connection, path: Path, application: int, st
     return done
 
 
-def _take(connection: sqlite3.Connection, number: int, step: Step, application: int) -> None:
+def _take(connection: sqlite3.Connection, steps: Sequence[Step], number: int, application: int) -> None:
+    """Take all steps that a file has not, in one transaction; the last one has this number."""
+    script = "; ".join(step.script for step in steps)
     connection.executescript(
-        f"BEGIN IMMEDIATE; {step.script}; PRAGMA application_id = {application}; "
-        f"PRAGMA user_version = {number}; COMMIT;"
+        f"BEGIN IMMEDIATE; {script}; PRAGMA application_id = {application}; PRAGMA user_version = {number}; COMMIT;"
     )
 
 

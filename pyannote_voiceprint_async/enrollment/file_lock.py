@@ -60,9 +60,11 @@ class FileLock:
                     _lock(self.descriptor)
                 else:
                     raise BlockingIOError  # replaced in this moment: somebody is at work on it
-            except OSError:
+            except OSError as exc:
                 os.close(self.descriptor)
-                raise in_use(None) from None
+                if isinstance(exc, BlockingIOError | PermissionError):  # as POSIX allows for a lock that is taken
+                    raise in_use(None) from None
+                raise  # a file system without locks
             _held[self._identity] = self
 
     def release(self) -> None:

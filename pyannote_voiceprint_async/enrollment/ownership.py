@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from pyannote_voiceprint_async.errors import LedgerError, LedgerInUseError
 
-__all__ = ["OWNER", "Owner", "journal_of", "keep_journal", "owner_of", "refuse_copy", "refuse_lost_journal"]
+__all__ = ["OWNER", "Owner", "inode_of", "journal_of", "keep_journal", "owner_of", "refuse_copy", "refuse_lost_journal"]
 
 OWNER = """
     -- The run that has the ledger open, and the inode of its file: a copy has another one.
@@ -45,7 +45,7 @@ class Owner(NamedTuple):
     @classmethod
     def new(cls, path: Path) -> "Owner":
         """Make the mark of this process for a file."""
-        return cls(secrets.token_hex(16), path.stat().st_ino, os.getpid())
+        return cls(secrets.token_hex(16), inode_of(path), os.getpid())
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Write the mark, within a transaction of the caller."""
@@ -77,6 +77,14 @@ def owner_of(connection: sqlite3.Connection) -> Owner | None:
     return None if found is None else Owner(*found)
 
 
+def inode_of(path: Path) -> int:
+    """Return the inode of a file, as far as an INTEGER of SQLite can hold it.
+
+    The device is left out: its number may be another one after a restart of the machine.
+    """
+    return path.stat().st_ino & (2**63 - 1)
+
+
 def journal_of(path: Path) -> Path:
     """Return the path of SQLite's rollback journal, which stays beside the file while a run has it."""
     return path.with_name(f"{path.name}-journal")
@@ -94,7 +102,7 @@ def refuse_copy(owner: Owner, path: Path) -> None:
     Raises:
         LedgerError: it is one.
     """
-    if owner.inode != path.stat().st_ino:
+    if owner.inode != inode_of(path):
         raise LedgerError(
             f"{path} is a copy of a ledger that was made while a run had it open: jobs that the run submitted later "
             f"are missing. Nothing was sent. Use the original. If that is lost, {_RECOVER.format(path=path)}; rows "

@@ -193,12 +193,15 @@ async def test_a_resolve_that_cancels_itself_fails_the_row_only(world):
 
 
 async def test_a_resolve_that_hangs_does_not_hold_up_the_end(world):
+    hangs = asyncio.Event()
+
     async def resolve(_row):
+        hangs.set()
         await asyncio.Event().wait()
 
     async with enroll(world.client, people(3), world.path, resolve=resolve) as run:
         taking = asyncio.create_task(anext(run))
-        await asyncio.sleep(0.2)
+        await hangs.wait()
         run.stop()
         assert isinstance(await taking, Finished)
     assert set(world.states().values()) == {"pending"}
