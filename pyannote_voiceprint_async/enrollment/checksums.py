@@ -85,9 +85,8 @@ def _is_covered(connection: sqlite3.Connection, table: str) -> bool:
 
 
 def _checksum(*values: object) -> bytes:
-    # A REAL column may give a whole number as either kind, and `repr` of text differs between versions of Python.
-    plain = [int(one) if type(one) is float and one.is_integer() else one for one in values]
-    return hashlib.blake2b(ascii(plain).encode(), digest_size=8).digest()
+    # Not `repr`: which characters it escapes differs between versions of Python.
+    return hashlib.blake2b(ascii(values).encode(), digest_size=8).digest()
 
 
 def _of(table: str, name: str) -> str:

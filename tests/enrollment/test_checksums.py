@@ -92,10 +92,15 @@ async def test_an_earlier_ledger_gets_checksums_and_goes_on(world):
     assert "one row" in await asyncio.to_thread(verified, world.path)
 
 
-def test_whole_numbers_of_either_kind_have_one_checksum(tmp_path):
+def test_a_whole_number_in_a_column_of_reals_has_one_checksum(tmp_path):
+    """SQLite stores it as an integer, and must give it as a real to every trigger and check."""
     connection = open_connection(tmp_path / "x.ledger", create=True)
-    connection.execute("INSERT INTO jobs (job_id, is_ours, created_at) VALUES ('a', 1, 5), ('b', 1, 5.5)")
+    connection.execute("INSERT INTO jobs (job_id, is_ours, created_at) VALUES ('a', 1, 5), ('b', 1, 5.0)")
     assert checksums.verify(connection) is None
+    connection.execute("UPDATE jobs SET created_at = created_at + 1")
+    connection.execute("UPDATE jobs SET is_ours = 0")
+    assert checksums.verify(connection) is None
+    assert connection.execute("SELECT created_at FROM jobs").fetchall() == [(6.0,), (6.0,)]
     connection.close()
 
 
