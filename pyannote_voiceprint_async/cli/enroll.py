@@ -160,7 +160,10 @@ def _close(asked: Asked, rows: Manifest | Sources, report: Report, again: partia
         for job_id, label in report.unsaved_jobs.items():
             output.say(json_line({"label": label, "job_id": job_id}))
         if report.unsaved_jobs:
-            output.say("The ledger could not take in the jobs above. Keep their ids: they stand nowhere else.")
+            output.say(
+                "The ledger could not save the jobs above, which are billed. Keep their ids. When the ledger can be "
+                f"written again, record each: pyannote-voiceprint ledger accept {asked.ledger} LABEL JOB_ID"
+            )
         wheres: list[str] = []
         problems: list[str] = []
         for path, write in ((asked.out, _write_out), (asked.report, _write_report)):

@@ -81,3 +81,33 @@ def purge(path: Path) -> None:
         purged = upkeep.purge(path)
     kept = f" {purged.kept} were made after the last export, and stay." if purged.kept else ""
     say(f"Dropped: {count(purged.dropped, 'voiceprint')}.{kept} The export is now the only place.")
+
+
+@ledger.command()
+@_ledger_argument
+@click.argument("label", metavar="LABEL")
+@click.argument("job_id", metavar="JOB_ID")
+def accept(path: Path, label: str, job_id: str) -> None:
+    """Record a job that a run printed because the ledger could not save it.
+
+    The next run then waits for this job, and does not submit the row again.
+    """
+    with ended_by_signals():
+        upkeep.accept(path, label, job_id)
+    say("Recorded. The next run fetches the voiceprint of this job.")
+
+
+@ledger.command()
+@_ledger_argument
+def recover(path: Path) -> None:
+    """Check a ledger that was left open by a run, and let the next run use it.
+
+    For a copy that was made during a run whose original is lost, and for a ledger whose -journal file is lost. Rows
+    that were submitted after the copy was made are submitted again, and billed again.
+    """
+    with ended_by_signals():
+        pending = upkeep.recover(path)
+    say(
+        f"Checked: no damage was found. {count(pending, 'recording')} not known as submitted: compare with "
+        "`pyannote-voiceprint jobs` before you run again."
+    )

@@ -13,8 +13,11 @@ import attrs
 from pyannote_voiceprint_async.errors import ConfigurationError, LedgerError
 from pyannote_voiceprint_async.masking import mask_url
 
+from .checksums import covered
+from .database import check_whole, damaged
 from .ledger import open_connection, open_to_read
 from .out_file import EXPORT_FIELDS, OutFile
+from .ownership import owner_of
 from .pieces import from_json, listed
 
 __all__ = [
@@ -46,10 +49,15 @@ _LATER = ("pieces", "notes")
 
 # By the order of the labels, which is that of their table: any other would be sorted first, in files of SQLite's own.
 _ROWS = """
-SELECT label, source, is_file, state, job_id, model, voiceprint, created_at, warnings, error, extra, {later}
+SELECT {whole}, label, source, is_file, state, job_id, model, voiceprint, created_at, warnings, error, extra, {later}
 FROM labels CROSS JOIN recordings ON id = recording_id
-WHERE :model IS NULL OR model = :model ORDER BY label
+WHERE label > :last AND (:model IS NULL OR model = :model OR NOT ({whole})) ORDER BY label LIMIT :many
 """
+_EXTRAS = """
+SELECT {whole}, label, extra FROM labels CROSS JOIN recordings ON id = recording_id
+WHERE label > :last AND (:model IS NULL OR model = :model OR NOT ({whole})) ORDER BY label LIMIT :many
+"""
+_PAGE = 500
 _MODELS = """
 SELECT model, count(*) AS many FROM labels JOIN recordings ON id = recording_id
 WHERE state = 'succeeded' GROUP BY model ORDER BY many DESC, model
@@ -110,7 +118,9 @@ def ledger_files(ledger: Path) -> tuple[Path, ...]:
 
 
 def export(ledger: Path, out: Path, form: Format, *, model: str | None = None, force: bool = False) -> Exported:
-    """Write the whole ledger into a file, as it is at one moment. It works during a run, and blocks.
+    """Write the whole ledger into a file, each row as it is when it is read. It works during a run, and blocks.
+
+    The rows are read in pages, so that no run waits for the end of a long export.
 
     Args:
         ledger: the ledger.
@@ -121,23 +131,28 @@ def export(ledger: Path, out: Path, form: Format, *, model: str | None = None, f
 
     Raises:
         ConfigurationError: the file holds something else, or a `json` cannot hold what is there, and what to do.
-        LedgerError: the ledger cannot be read.
+        LedgerError: the ledger is damaged, or cannot be read.
         OSError: the file cannot be written.
     """
+    asks_for_all = model is None
     with _snapshot(ledger) as connection:
-        asked = {"model": model}
         if form == "json":
-            _check_identifiable(connection, model)
+            try:
+                model = _identifiable_model(connection, model)
+            except ConfigurationError:
+                check_whole(connection, ledger)  # the reason may be a flipped bit
+                raise
         _check_loses_nothing(connection, out)
-        exported = Exported(*connection.execute(_COUNTS, asked).fetchone())
+        # What a run adds while this goes on is written too, and counts as not exported: `purge` keeps it.
         newest = connection.execute(_NEWEST).fetchone()
-        file_out = OutFile(out, form, force)
-        with file_out.write() as file:
-            formulas = _WRITERS[form](file, connection, asked)
+    reading = _Reading(ledger, model)
+    file_out = OutFile(out, form, force)
+    with file_out.write() as file:
+        formulas = _WRITERS[form](file, reading)
     # What went into a pipe or a device may be lost: `purge` must not rely on it.
-    if model is None and not file_out.is_stream:
+    if asks_for_all and not file_out.is_stream:
         _remember(ledger, *newest)
-    return attrs.evolve(exported, formulas=tuple(formulas))
+    return Exported(reading.labels, reading.voiceprints, reading.purged, tuple(formulas))
 
 
 @contextmanager
@@ -160,7 +175,8 @@ def _check_loses_nothing(connection: sqlite3.Connection, out: Path) -> None:
         )
 
 
-def _check_identifiable(connection: sqlite3.Connection, model: str | None) -> None:
+def _identifiable_model(connection: sqlite3.Connection, model: str | None) -> str | None:
+    """Return the one model whose voiceprints can be exported together; None where there are none."""
     models = dict(connection.execute(_MODELS).fetchall())
     if model is None and len(models) > 1:
         listed = ", ".join(f"{name} ({many})" for name, many in models.items())
@@ -176,30 +192,81 @@ def _check_identifiable(connection: sqlite3.Connection, model: str | None) -> No
             f"{purged} voiceprints were purged from the ledger and would be missing: use the file of the earlier "
             "export. jsonl and csv say which they are."
         )
+    return next(iter(models), None) if model is None else model
 
 
-def _records(connection: sqlite3.Connection, asked: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    there = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info('recordings')")}
-    rows = _ROWS.format(later=", ".join(name if name in there else "NULL" for name in _LATER))
-    for label, source, is_file, *known, warnings, error, extra, pieces, notes in connection.execute(rows, asked):
-        shown = source if is_file else mask_url(source)
-        told = [*json.loads(notes or "[]"), *json.loads(warnings or "[]")]
-        start, end = listed(from_json(pieces))
-        values = (label, shown, *known, told, error, start or None, end or None)
-        yield dict(zip(_ALL_FIELDS, values, strict=True)) | {"extra": json.loads(extra)}
+class _Reading:
+    """The rows of a ledger, read in pages. It counts what it gives.
+
+    Args:
+        ledger: the ledger.
+        model: only rows of this model.
+    """
+
+    def __init__(self, ledger: Path, model: str | None) -> None:
+        self._ledger = ledger
+        self._model = model
+        self.labels = self.voiceprints = self.purged = 0
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """Read the rows, by label.
+
+        Raises:
+            LedgerError: one of them is not as it was written.
+        """
+        for is_whole, label, source, is_file, *known, warnings, error, extra, pieces, notes in self._pages(_ROWS):
+            if not is_whole:
+                raise LedgerError(damaged("a row that was to be exported", str(self._ledger)))
+            shown = source if is_file else mask_url(source)
+            told = [*json.loads(notes or "[]"), *json.loads(warnings or "[]")]
+            start, end = listed(from_json(pieces))
+            values = (label, shown, *known, told, error, start or None, end or None)
+            record: dict[str, Any] = dict(zip(_ALL_FIELDS, values, strict=True)) | {"extra": json.loads(extra)}
+            self.labels += 1
+            self.voiceprints += record["voiceprint"] is not None
+            self.purged += record["status"] == "succeeded" and record["voiceprint"] is None
+            yield record
+
+    def extra_names(self) -> list[str]:
+        """Return the names of the further columns of all lists."""
+        names: dict[str, None] = {}
+        for is_whole, _, extra in self._pages(_EXTRAS):
+            if is_whole and extra != "{}":
+                names |= dict.fromkeys(json.loads(extra))
+        return list(names)
+
+    def _pages(self, statement: str) -> Iterator[Sequence[Any]]:
+        # One connection for all pages, and a lock on the file only while a page is read.
+        with closing(open_to_read(self._ledger)) as connection:
+            there = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info('recordings')")}
+            ask = statement.format(
+                whole=f"{covered(connection, 'labels')} AND {covered(connection, 'recordings')}",
+                later=", ".join(name if name in there else "NULL" for name in _LATER),
+            )
+            last = ""
+            while True:
+                values = {"model": self._model, "last": last, "many": _PAGE}
+                try:
+                    page = connection.execute(ask, values).fetchall()
+                except sqlite3.Error as exc:
+                    raise LedgerError(f"The ledger {self._ledger} cannot be read ({exc}).") from None
+                yield from page
+                if len(page) < _PAGE:
+                    return
+                last = page[-1][1]
 
 
-def _write_lines(file: TextIO, connection: sqlite3.Connection, asked: Mapping[str, Any]) -> Sequence[str]:
-    file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in _records(connection, asked))
+def _write_lines(file: TextIO, reading: _Reading) -> Sequence[str]:
+    file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in reading.records())
     return ()
 
 
-def _write_table(file: TextIO, connection: sqlite3.Connection, asked: Mapping[str, Any]) -> Sequence[str]:
-    extras = _extra_names(connection, asked)
+def _write_table(file: TextIO, reading: _Reading) -> Sequence[str]:
+    extras = reading.extra_names()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow([*_ALL_FIELDS, *_column_names(extras)])
     formulas = []
-    for record in _records(connection, asked):
+    for record in reading.records():
         extra = record.pop("extra")
         record["warnings"] = "; ".join(record["warnings"])
         cells = [*record.values(), *(_cell(extra.get(name)) for name in extras)]
@@ -209,10 +276,10 @@ def _write_table(file: TextIO, connection: sqlite3.Connection, asked: Mapping[st
     return formulas
 
 
-def _write_object(file: TextIO, connection: sqlite3.Connection, asked: Mapping[str, Any]) -> Sequence[str]:
+def _write_object(file: TextIO, reading: _Reading) -> Sequence[str]:
     # One label a line tells it from what others call .json (`OutFile`).
     between = "{\n"
-    for record in _records(connection, asked):
+    for record in reading.records():
         if record["voiceprint"] is not None:
             file.write(between + json.dumps(record["label"], ensure_ascii=False))
             file.write(f": {json.dumps(record['voiceprint'])}")
@@ -221,20 +288,11 @@ def _write_object(file: TextIO, connection: sqlite3.Connection, asked: Mapping[s
     return ()
 
 
-_WRITERS: Mapping[Format, Callable[[TextIO, sqlite3.Connection, Mapping[str, Any]], Sequence[str]]] = {
+_WRITERS: Mapping[Format, Callable[[TextIO, _Reading], Sequence[str]]] = {
     "jsonl": _write_lines,
     "csv": _write_table,
     "json": _write_object,
 }
-
-
-def _extra_names(connection: sqlite3.Connection, asked: Mapping[str, Any]) -> list[str]:
-    names: dict[str, None] = {}
-    ask = "SELECT extra FROM labels JOIN recordings ON id = recording_id WHERE :model IS NULL OR model = :model"
-    for (extra,) in connection.execute(ask, asked):
-        if extra != "{}":
-            names |= dict.fromkeys(json.loads(extra))
-    return list(names)
 
 
 def _column_names(extras: Sequence[str]) -> list[str]:
@@ -272,7 +330,9 @@ def _remember(ledger: Path, newest: float | None, count: int) -> None:
     with suppress(LedgerError, sqlite3.Error), closing(open_connection(ledger)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         connection.executemany(
-            "INSERT OR REPLACE INTO meta VALUES (?, ?)",
+            "INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)",
             [(EXPORTED_THROUGH, repr(newest)), (EXPORTED_COUNT, str(count))],
         )
         connection.execute("COMMIT")
+        if owner_of(connection) is None:
+            connection.execute("PRAGMA journal_mode = DELETE")  # no run needs the journal beside the ledger

@@ -12,7 +12,8 @@ import json
 import os
 import secrets
 import sqlite3
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -24,11 +25,14 @@ from pyannote_voiceprint_async.errors import LedgerError, LedgerInUseError, Ledg
 from pyannote_voiceprint_async.masking import mask_url
 from pyannote_voiceprint_async.models import Voiceprint
 
-from .database import Database, Lock, Step, connect, connect_to_read
+from .checksums import CHECKSUMS, whole
+from .database import Database, Step, connect, connect_to_read, damaged, make_private, unusable
+from .file_lock import FileLock, in_use
+from .ownership import OWNER, owner_of
 from .pieces import Pieces, from_json
 from .rows import Row, State
 
-__all__ = ["Counts", "Ledger", "Task", "Unresolved", "open_connection", "open_to_read"]
+__all__ = ["Counts", "Ledger", "Task", "Unresolved", "lock_file", "open_connection", "open_to_read"]
 
 _APPLICATION = 0x70766C67  # "pvlg"
 
@@ -130,6 +134,8 @@ _STEPS = (
         ) WITHOUT ROWID
         """,
     ),
+    Step("the owner of the ledger", OWNER),
+    Step("checksums of all rows", CHECKSUMS),
 )
 
 _WITHDRAW = (
@@ -197,13 +203,36 @@ class Counts:
         return sum(attrs.astuple(self))
 
 
-def open_connection(path: Path, *, create: bool = False) -> sqlite3.Connection:
+def open_connection(path: Path, *, create: bool = False, recovers: bool = False) -> sqlite3.Connection:
     """Open a ledger as plain SQLite, to write it. Its lock is another matter.
+
+    Args:
+        path: the file.
+        create: make it, if it is not there.
+        recovers: open it although its journal is lost.
 
     Raises:
         LedgerError: it is missing, none, or cannot be used.
     """
-    return connect(Path(os.path.realpath(path)), application=_APPLICATION, steps=_STEPS, create=create)
+    real = Path(os.path.realpath(path))
+    return connect(real, application=_APPLICATION, steps=_STEPS, create=create, recovers=recovers)
+
+
+def lock_file(path: Path, *, create: bool = False) -> FileLock:
+    """Lock the file of a ledger, by whatever name it is called.
+
+    Raises:
+        LedgerInUseError: a run has it.
+        LedgerError: it is missing, or cannot be opened.
+    """
+    real = Path(os.path.realpath(path))
+    make_private(real, create=create)
+    try:
+        return FileLock.of(real)
+    except LedgerInUseError:
+        raise in_use(_holder(real)) from None
+    except OSError as exc:
+        raise unusable(real, exc) from None
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
@@ -213,6 +242,14 @@ def open_to_read(path: Path) -> sqlite3.Connection:
         LedgerError: it is missing, none, or cannot be read.
     """
     return connect_to_read(path, application=_APPLICATION, steps=_STEPS)
+
+
+def _holder(path: Path) -> int | None:
+    """Return the id of the process that has a ledger open, as far as the ledger tells."""
+    with suppress(LedgerError, sqlite3.Error), closing(open_to_read(path)) as connection:
+        owner = owner_of(connection)
+        return None if owner is None else owner.process
+    return None
 
 
 class Ledger:
@@ -231,7 +268,9 @@ class Ledger:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self.run = 0
-        self._lock: Lock | None = None
+        self.on_waiting: Callable[[bool], None] | None = None
+        """Called with True when another program has kept the ledger locked for some seconds, and with False after."""
+        self._lock: FileLock | None = None
         self._opened: Database | None = None
         self._is_taken = False
 
@@ -276,10 +315,15 @@ class Ledger:
     async def open(self) -> None:
         """Take it for one run."""
 
-        def opened() -> tuple[Lock, Database]:
-            lock = Lock.of(self.path)
+        def opened() -> tuple[FileLock, Database]:
+            lock = lock_file(self.path, create=True)
             try:
-                return lock, Database(open_connection(self.path, create=True), Path(os.path.realpath(self.path)))
+                connection = open_connection(self.path, create=True)
+                try:
+                    return lock, Database(connection, Path(os.path.realpath(self.path)), self._report_waiting)
+                except BaseException:
+                    connection.close()
+                    raise
             except BaseException:
                 lock.release()
                 raise
@@ -303,6 +347,15 @@ class Ledger:
         finally:
             if lock is not None:
                 lock.release()
+
+    def hurry(self) -> None:
+        """Wait no longer than a second for other programs that have the file locked: the run is to end."""
+        if self._opened is not None:
+            self._opened.hurry()
+
+    def _report_waiting(self, is_waiting: bool) -> None:  # noqa: FBT001 - a callback
+        if self.on_waiting is not None:
+            self.on_waiting(is_waiting)
 
     # Whose it is
 
@@ -337,7 +390,7 @@ class Ledger:
             # Not written before the list is loaded: until then the last list is what `ledger status` shows.
             self.run = int(meta.pop("run", "0")) + 1
             meta["key"] = fingerprint
-            connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", meta.items())
+            connection.executemany("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", meta.items())
 
         await self.database.atomic(claimed)
 
@@ -357,10 +410,10 @@ class Ledger:
 
         def found(connection: sqlite3.Connection) -> list[Unresolved]:
             rows = connection.execute(
-                "SELECT id, intended_from, intended_until, state = 'uncertain', model FROM recordings "
-                "WHERE state IN ('submitting', 'uncertain') ORDER BY id"
+                f"SELECT {whole('recordings')}, id, intended_from, intended_until, state = 'uncertain', model "  # noqa: S608 - nothing of it is from outside
+                "FROM recordings WHERE state IN ('submitting', 'uncertain') ORDER BY id"
             )
-            return [Unresolved(row[0], row[1], row[2], bool(row[3]), row[4]) for row in rows]
+            return [Unresolved(row[0], row[1], row[2], bool(row[3]), row[4]) for row in map(_checked, rows)]
 
         return await self.database.read(found)
 
@@ -443,11 +496,27 @@ class Ledger:
     # What happens to a row
 
     async def intend(self, task: Task, earliest: float, latest: float) -> None:
-        """Write down that a submission is about to leave, between these two moments."""
-        await self._write(
-            "UPDATE recordings SET state = 'submitting', intended_from = ?, intended_until = ? WHERE id = ?",
-            (earliest, latest, task.id),
-        )
+        """Write down that a submission is about to leave, between these two moments.
+
+        The row must be pending, or have this very intent: a request that never left is repeated under it.
+
+        Raises:
+            LedgerError: the row is something else by now; nothing must be sent.
+        """
+
+        def intended(connection: sqlite3.Connection) -> None:
+            changed = connection.execute(
+                "UPDATE recordings SET state = 'submitting', intended_from = :earliest, intended_until = :latest "
+                "WHERE id = :id AND (state = 'pending' OR (state = 'submitting' AND intended_from = :earliest))",
+                {"earliest": earliest, "latest": latest, "id": task.id},
+            ).rowcount
+            if changed != 1:
+                raise LedgerError(
+                    "A row was to be submitted that is not pending any more: something else changed the ledger. It was "
+                    "not sent. Run again: the run then reads the ledger anew."
+                )
+
+        await self.database.atomic(intended)
 
     async def withdraw(self, task: Task) -> None:
         """Write down that nothing was accepted."""
@@ -477,8 +546,9 @@ class Ledger:
 
         def accepted(connection: sqlite3.Connection) -> bool:
             is_new = connection.execute(
-                "INSERT INTO jobs VALUES (?, 1, ?, ?) ON CONFLICT (job_id) DO UPDATE "
-                "SET is_ours = 1, recording_id = excluded.recording_id WHERE NOT is_ours OR recording_id = ?",
+                "INSERT INTO jobs (job_id, is_ours, recording_id, created_at) VALUES (?, 1, ?, ?) "
+                "ON CONFLICT (job_id) DO UPDATE SET is_ours = 1, recording_id = excluded.recording_id "
+                "WHERE NOT is_ours OR recording_id = ?",
                 (job_id, task.id, created_at, task.id),
             ).rowcount
             if is_new:
@@ -494,7 +564,7 @@ class Ledger:
                 )
             return bool(is_new)
 
-        return await self.database.atomic(accepted)
+        return await self.database.atomic(accepted, is_urgent=True)
 
     async def succeed(self, task: Task, voiceprint: Voiceprint, now: float) -> None:
         """Write down the voiceprint."""
@@ -558,7 +628,9 @@ class Ledger:
         """Keep the ids of jobs that nobody here made; never their outputs."""
         kept = list(jobs)
         await self.database.atomic(
-            lambda connection: connection.executemany("INSERT OR IGNORE INTO jobs VALUES (?, 0, NULL, ?)", kept).close()
+            lambda connection: connection.executemany(
+                "INSERT OR IGNORE INTO jobs (job_id, is_ours, created_at) VALUES (?, 0, ?)", kept
+            ).close()
         )
 
     # Helpers
@@ -569,13 +641,14 @@ class Ledger:
 
         def found(connection: sqlite3.Connection) -> list[Task]:
             rows = connection.execute(
-                "SELECT id, identity, source, is_file, model, size, modified_ns, expires_at, media_url, uploaded_at, "  # noqa: S608 - nothing of it is from outside
+                f"SELECT {whole('recordings', 'r')}, "  # noqa: S608 - nothing of it is from outside
+                "id, identity, source, is_file, model, size, modified_ns, expires_at, media_url, uploaded_at, "
                 f"job_id, pieces, (SELECT json_group_array(label) FROM (SELECT label {labels})), "
                 f"(SELECT extra {labels} LIMIT 1)"
                 f" FROM recordings r WHERE {where} ORDER BY id LIMIT :many",
                 {"run": self.run, "after": after, "many": many},
             )
-            return [_task(*row) for row in rows]
+            return [_task(*_checked(row)) for row in rows]
 
         return await self.database.read(found)
 
@@ -596,7 +669,7 @@ class Ledger:
 
 def _voiceprints_after(connection: sqlite3.Connection, *, last: str) -> list[tuple[str, Voiceprint]]:
     rows = connection.execute(
-        "SELECT label, voiceprint, model, job_id, created_at, warnings "
+        f"SELECT {whole('recordings')} AND {whole('labels')}, label, voiceprint, model, job_id, created_at, warnings "  # noqa: S608 - nothing of it is from outside
         "FROM labels JOIN recordings ON id = recording_id "
         "WHERE label > ? AND voiceprint IS NOT NULL ORDER BY label LIMIT 256",
         (last,),
@@ -614,8 +687,16 @@ def _voiceprints_after(connection: sqlite3.Connection, *, last: str) -> list[tup
                 }
             ),
         )
-        for label, value, model, job_id, created_at, warnings in rows
+        for label, value, model, job_id, created_at, warnings in map(_checked, rows)
     ]
+
+
+def _checked(row: Sequence[Any]) -> Sequence[Any]:
+    """Return a row without its first column, which tells whether the row is as it was written."""
+    is_whole, *rest = row
+    if not is_whole:
+        raise LedgerError(damaged("a row that was to be read"))
+    return rest
 
 
 def _task(*row: Any) -> Task:
@@ -627,7 +708,7 @@ def _execute(connection: sqlite3.Connection, *, statement: str, values: tuple[An
     connection.execute(statement, values)
 
 
-def _close_unwanted(opening: asyncio.Future[tuple[Lock, Database]]) -> None:
+def _close_unwanted(opening: asyncio.Future[tuple[FileLock, Database]]) -> None:
     if not opening.cancelled() and opening.exception() is None:
         lock, database = opening.result()
         database.close()

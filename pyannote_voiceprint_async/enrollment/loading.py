@@ -362,7 +362,7 @@ class Loading:
     ) -> None:
         run = self.ledger.run
         meta = {"run": str(run), LEFT_OUT: str(self.invalid)}
-        connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", meta.items())
+        connection.executemany("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", meta.items())
         connection.execute(_MERGE_RECORDINGS)
         connection.execute(_COME_BACK, {"now": now})
         (self.replaced,) = connection.execute(_REPLACED).fetchone()

@@ -16,10 +16,12 @@ from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.errors import LedgerError
 from pyannote_voiceprint_async.settings import RateLimit
 
+from .database import check_whole
 from .events import RowNoted
 from .ledger import Ledger, open_connection, open_to_read
 from .loading import Loading
 from .options import Options
+from .ownership import journal_of, owner_of, refuse_copy, refuse_lost_journal
 from .reporting import report_of
 from .rows import Problem, Row
 
@@ -151,9 +153,16 @@ def _copy(source: Path, copy: Path) -> None:
     with closing(open_connection(copy, create=True)) as target:
         if not source.exists():
             return
+        had_journal = journal_of(Path(os.path.realpath(source))).exists()
         with closing(open_to_read(source)) as origin:
             try:
                 origin.execute("BEGIN")
+                # What a run would refuse.
+                if (owner := owner_of(origin)) is not None:
+                    if not had_journal:
+                        refuse_lost_journal(source)
+                    refuse_copy(owner, source)
+                check_whole(origin, source)
                 target.execute("BEGIN IMMEDIATE")
                 for table in _TABLES:
                     _copy_table(origin, target, table)

@@ -14,7 +14,7 @@ __all__ = ["renew"]
 # Raised when the rules of `url_identity` or `normal_name` change.
 _RULES = "2"
 
-_MARK = "INSERT OR REPLACE INTO meta VALUES ('rules', ?)"
+_MARK = "INSERT OR REPLACE INTO meta (name, value) VALUES ('rules', ?)"
 # Of two recordings that become one, the paid one goes first, then the one with a label, then the newer one.
 _URLS = """
 SELECT id, identity, model, source FROM recordings WHERE identity LIKE 'url:%'

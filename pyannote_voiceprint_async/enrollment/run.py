@@ -164,6 +164,7 @@ class Enrollment:
         """
         if not self._interrupted:
             self._interrupted = True
+            self._ledger.hurry()
             self._end_work()
             for wait in self._waits:
                 wait.cancel()
@@ -193,6 +194,7 @@ class Enrollment:
         finally:
             self._working.cancel()
             if self._has_ledger:
+                self._ledger.on_waiting = None
                 self._ledger.give_back()
             if self._owns_ledger:
                 await self._ledger.aclose()
@@ -202,6 +204,7 @@ class Enrollment:
             await self._ledger.open()
         self._ledger.take()
         self._has_ledger = True
+        self._ledger.on_waiting = self._on_ledger_waiting
         if await self._begin():
             await self._meet()
             await self._await_leftovers()
@@ -487,6 +490,12 @@ class Enrollment:
         else:
             self._pause(reason, seconds)
 
+    def _on_ledger_waiting(self, is_waiting: bool) -> None:  # noqa: FBT001 - a callback
+        if is_waiting:
+            self._pause("Another program has the ledger locked, such as an SQLite browser. Close that program.", 0.0)
+        else:
+            self._resume()
+
     def _pause(self, reason: str, seconds: float) -> None:
         self.progress.paused_for = reason
         self._stream.put_now(Paused(reason, seconds))
@@ -502,10 +511,12 @@ class Enrollment:
         self.progress.failed = counts.failed + counts.expired + counts.uncertain
 
     async def _save_unsaved(self) -> None:
-        """Try once more: there may be room on the disk by now."""
-        for job_id, task in list(self._unsaved.items()):
-            with suppress(LedgerError):
-                await self._ledger.accept(task, job_id, self._clock.wall())
+        """Save once more, all together: there may be room on the disk by now."""
+        now = self._clock.wall()
+        unsaved = list(self._unsaved.items())
+        saving = (self._ledger.accept(task, job_id, now) for job_id, task in unsaved)
+        for (job_id, _), outcome in zip(unsaved, await asyncio.gather(*saving, return_exceptions=True), strict=True):
+            if not isinstance(outcome, BaseException):
                 del self._unsaved[job_id]
 
     async def _report(self) -> Report:

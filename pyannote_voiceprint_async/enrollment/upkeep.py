@@ -1,5 +1,6 @@
 """What is done to a ledger between runs: people are forgotten, voiceprints are dropped, and somebody looks at it."""
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -10,12 +11,13 @@ import attrs
 
 from pyannote_voiceprint_async.errors import LedgerError
 
-from .database import Lock
+from .database import check_whole, hold, release
 from .events import Report
 from .export import EXPORTED_COUNT, EXPORTED_THROUGH
-from .ledger import open_connection, open_to_read
+from .ledger import lock_file, open_connection, open_to_read
 from .loading import forgotten_hash
 from .names import forms_of, normal_name
+from .ownership import owner_of
 from .reporting import newest_run, report_of
 
 __all__ = [
@@ -23,9 +25,11 @@ __all__ = [
     "Forgotten",
     "Purged",
     "Trouble",
+    "accept",
     "count_voiceprints",
     "forget",
     "purge",
+    "recover",
     "status",
     "troubles",
 ]
@@ -46,6 +50,23 @@ AND EXISTS (SELECT 1 FROM labels WHERE recording_id = recordings.id)
 _KEEP_INTENT = """
 INSERT INTO lost_intents (was_resubmitted, intended_from, intended_until)
 SELECT 0, intended_from, intended_until FROM recordings WHERE id = ? AND intended_from IS NOT NULL
+"""
+_TROUBLES = """
+SELECT label, state, error FROM labels CROSS JOIN recordings ON id = recording_id
+WHERE listed_in = :run AND label > :last AND state IN ('failed', 'uncertain', 'expired') ORDER BY label LIMIT :many
+"""
+_PAGE = 1000
+
+# A row in one of these states has no job, as far as the ledger knows.
+_WITHOUT_JOB = frozenset({"pending", "submitting", "uncertain", "failed"})
+_TAKE_JOB = """
+INSERT INTO jobs (job_id, is_ours, recording_id) VALUES (:job_id, 1, :id) ON CONFLICT (job_id) DO UPDATE
+SET is_ours = 1, recording_id = excluded.recording_id
+WHERE NOT is_ours OR recording_id IS NULL OR recording_id = :id
+"""
+_ACCEPT = """
+UPDATE recordings SET state = 'submitted', job_id = ?, intended_from = NULL, intended_until = NULL, error = NULL,
+reason = NULL WHERE id = ?
 """
 
 
@@ -150,15 +171,87 @@ def troubles(path: Path) -> Iterator[Trouble]:
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    with _read(path) as connection:
-        yield from map(
-            Trouble._make,
-            connection.execute(
-                "SELECT label, state, error FROM labels CROSS JOIN recordings ON id = recording_id "
-                "WHERE listed_in = ? AND state IN ('failed', 'uncertain', 'expired') ORDER BY label",
-                (newest_run(connection),),
-            ),
-        )
+    last = ""
+    while True:
+        # A page at a time: who reads the rows slowly must not hold up a run.
+        with _read(path) as connection:
+            values = {"run": newest_run(connection), "last": last, "many": _PAGE}
+            page = connection.execute(_TROUBLES, values).fetchall()
+        yield from map(Trouble._make, page)
+        if len(page) < _PAGE:
+            return
+        last = page[-1][0]
+
+
+def accept(path: Path, label: str, job_id: str) -> None:
+    """Record a job that a run printed because it could not be saved. The next run fetches its voiceprint.
+
+    Recording the same job again changes nothing.
+
+    Args:
+        path: the ledger; no run may have it.
+        label: the label that the job was printed with.
+        job_id: the id of the job.
+
+    Raises:
+        LedgerInUseError: a run has it.
+        LedgerError: it has no such label, or this label has another job, or the job belongs to another label.
+    """
+    label, job_id = normal_name(label.strip()), job_id.strip()
+    if not job_id or not job_id.isprintable():
+        raise LedgerError("The job id is empty, or has characters that no job id has. Copy it from the run's output.")
+    with _taken(path) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        found = connection.execute(
+            "SELECT id, state, recordings.job_id FROM labels JOIN recordings ON id = recording_id WHERE label = ?",
+            (label,),
+        ).fetchone()
+        if found is None:
+            raise LedgerError("The ledger has no such label. Use the label that the job id was printed with.")
+        number, state, known = found
+        if known == job_id and state not in _WITHOUT_JOB:
+            return
+        if state not in _WITHOUT_JOB:
+            raise LedgerError(
+                f"The label has another job already: it is {state}. Nothing was changed. If that job is wrong, "
+                "`pyannote-voiceprint job` shows both."
+            )
+        is_new = connection.execute(_TAKE_JOB, {"job_id": job_id, "id": number}).rowcount
+        if not is_new:
+            raise LedgerError("This job belongs to another label of the ledger. Nothing was changed.")
+        connection.execute(_ACCEPT, (job_id, number))
+        connection.execute("COMMIT")
+
+
+def recover(path: Path) -> int:
+    """Check all of a ledger that a run left open, and open it for the next run. Return how many rows are pending.
+
+    What is needed where a copy is all that is left, or the journal of a killed run is lost.
+
+    Args:
+        path: the ledger; no run may have it.
+
+    Raises:
+        LedgerInUseError: a run has it.
+        LedgerError: it is damaged, or cannot be used.
+    """
+    real = Path(os.path.realpath(path))
+    lock = lock_file(path)
+    try:
+        with closing(open_connection(path, recovers=True)) as connection:
+            check_whole(connection, real)
+            if (left := owner_of(connection)) is not None:
+                connection.execute("BEGIN IMMEDIATE")
+                left.erase(connection)
+                connection.execute("COMMIT")
+                connection.execute("PRAGMA journal_mode = DELETE")
+            return int(connection.execute("SELECT count(*) FROM recordings WHERE state = 'pending'").fetchone()[0])
+    except sqlite3.Error as exc:
+        raise LedgerError(
+            f"The ledger {path} cannot be recovered ({exc}). Resolve that, and repeat the command."
+        ) from None
+    finally:
+        lock.release()
 
 
 def count_voiceprints(path: Path) -> int:
@@ -183,13 +276,21 @@ def _read(path: Path) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def _taken(path: Path) -> Iterator[sqlite3.Connection]:
-    open_to_read(path).close()  # before a lock is made beside a file that is none
-    lock = Lock.of(path)
+    real = Path(os.path.realpath(path))
+    lock = lock_file(path)
     try:
         with closing(open_connection(path)) as connection:
-            yield connection
+            owner = hold(connection, real)
+            try:
+                yield connection
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                release(connection, real, owner)
     except sqlite3.Error as exc:
-        raise LedgerError(f"The ledger {path} cannot be written ({exc}). Mend that, and say the same again.") from None
+        raise LedgerError(
+            f"The ledger {path} cannot be written ({exc}). Resolve that, and repeat the command."
+        ) from None
     finally:
         lock.release()
 
@@ -210,7 +311,7 @@ def _forget(connection: sqlite3.Connection, labels: Sequence[str]) -> Forgotten:
         for form, recording in stored.get(label, ()):
             theirs.add(recording)
             connection.execute("DELETE FROM labels WHERE label = ?", (form,))
-        connection.execute("INSERT OR IGNORE INTO forgotten VALUES (?)", tombstones[0])
+        connection.execute("INSERT OR IGNORE INTO forgotten (hash) VALUES (?)", tombstones[0])
     return Forgotten(erased, unknown, _erase_recordings(connection, salt, theirs) if erased else 0)
 
 
@@ -235,16 +336,16 @@ def _erase_recordings(connection: sqlite3.Connection, salt: str, theirs: set[int
         # The same audio under another model may belong to somebody who stays.
         stays = connection.execute("SELECT 1 FROM recordings WHERE identity = ?", (identity,)).fetchone()
         if number in theirs and not stays:
-            connection.execute("INSERT OR IGNORE INTO forgotten VALUES (?)", (forgotten_hash(salt, identity),))
+            connection.execute("INSERT OR IGNORE INTO forgotten (hash) VALUES (?)", (forgotten_hash(salt, identity),))
     return len(gone)
 
 
 def _compact(connection: sqlite3.Connection) -> None:
-    """Write the file anew, and empty the log beside it: neither keeps a byte of what was deleted."""
-    connection.execute("VACUUM")
-    is_busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-    if is_busy:
+    """Write the file anew, so that it keeps no byte of what was deleted. The journal is removed with the mark."""
+    try:
+        connection.execute("VACUUM")
+    except sqlite3.OperationalError as exc:
         raise LedgerError(
-            "It is deleted, but its bytes are still in the ledger's files, because somebody reads them. End that, and "
-            "say the same again."
-        )
+            f"It is deleted, but its bytes are still in the ledger's file ({exc}). End what reads the file, and repeat "
+            "the command."
+        ) from None

@@ -1,8 +1,9 @@
 """What is said to be written is written; what is not, is not."""
 
 import asyncio
+import contextlib
 import os
-import signal
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -10,9 +11,11 @@ import sys
 import pytest
 
 from pyannote_voiceprint_async import LedgerError, LedgerInUseError
-from pyannote_voiceprint_async.enrollment.database import Database, Lock, Step, connect
+from pyannote_voiceprint_async.enrollment import database as room
+from pyannote_voiceprint_async.enrollment.database import Database, Step, connect, connect_to_read
+from pyannote_voiceprint_async.enrollment.ownership import OWNER
 
-STEPS = (Step("first", "CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT)"),)
+STEPS = (Step("first", "CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT)"), Step("owner", OWNER))
 
 
 def opened(path, steps=STEPS, **options):
@@ -104,9 +107,9 @@ def test_it_is_private_durable_and_erases(tmp_path):
     connection.execute("INSERT INTO t VALUES (1, 'x')")
     names = ("journal_mode", "synchronous", "secure_delete")
     said = {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names}
-    assert said == {"journal_mode": "wal", "synchronous": 2, "secure_delete": 1}
+    assert said == {"journal_mode": "persist", "synchronous": 2, "secure_delete": 1}
     files = sorted(path.name for path in tmp_path.iterdir())
-    assert files == ["x.ledger", "x.ledger-shm", "x.ledger-wal"]
+    assert files == ["x.ledger", "x.ledger-journal"]
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
     connection.close()
 
@@ -116,7 +119,7 @@ def test_steps_are_taken_once_and_in_their_order(tmp_path):
     more = (*STEPS, Step("second", "ALTER TABLE t ADD COLUMN c TEXT; CREATE TABLE u (a)"))
     for _ in range(2):
         connection = opened(tmp_path / "x.ledger", more)
-        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
         connection.execute("INSERT INTO t (b, c) VALUES (1, 2)")
         connection.close()
 
@@ -164,28 +167,6 @@ def test_what_is_no_ledger_is_refused_with_a_sentence(tmp_path, make, sentence):
     assert [path.read_bytes() for path in tmp_path.iterdir() if path.is_file()] == before
 
 
-HOLDER = """
-import pathlib, signal, sys
-from pyannote_voiceprint_async.enrollment.database import Lock
-lock = Lock(pathlib.Path(sys.argv[1]))
-print("held", flush=True)
-signal.pause()
-"""
-
-
-def test_a_dead_process_keeps_no_lock(tmp_path):
-    path = tmp_path / "x.lock"
-    with subprocess.Popen([sys.executable, "-c", HOLDER, path], stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdout.readline() == "held\n"
-        with pytest.raises(LedgerInUseError, match=f"process {holder.pid}"):
-            Lock(path)
-        holder.send_signal(signal.SIGKILL)
-        holder.wait()
-    lock = Lock(path)
-    assert path.read_text() == str(os.getpid())
-    lock.release()
-
-
 @pytest.mark.parametrize("how", ["deleted", "replaced"])
 async def test_a_file_that_is_taken_away_is_noticed_and_rescued(database, tmp_path, how):
     """SQLite would write on into a file that nobody finds again."""
@@ -199,3 +180,262 @@ async def test_a_file_that_is_taken_away_is_noticed_and_rescued(database, tmp_pa
         await database.atomic(insert(2))
     assert await asyncio.to_thread(numbers, tmp_path / "x.ledger.rescued") == [1]
     assert (await asyncio.to_thread((tmp_path / "x.ledger.rescued").stat)).st_mode & 0o777 == 0o600
+
+
+async def test_a_second_rescue_replaces_no_earlier_one(tmp_path):
+    path = tmp_path / "x.ledger"
+    for number in (1, 2):
+        database = await asyncio.to_thread(made, path)
+        await database.atomic(insert(number))
+        await asyncio.to_thread(path.unlink)
+        with pytest.raises(LedgerError, match=r"rescued"):
+            await database.atomic(insert(9))
+        with pytest.raises(LedgerError, match=r"rescued"):
+            await database.read(lambda connection: connection.execute("SELECT a FROM t").fetchall())
+        await database.aclose()
+    rescued = [await asyncio.to_thread(numbers, tmp_path / f"x.ledger.rescued{end}") for end in ("", "-2")]
+    assert rescued == [[1], [2]]
+
+
+def test_a_rescue_is_private_from_its_first_byte(tmp_path, monkeypatch):
+    path, modes = tmp_path / "x.ledger", []
+    database = made(path)
+    copy = room._copy
+
+    def watched(descriptor, target):
+        modes.append(target.stat().st_mode & 0o777)
+        copy(descriptor, target)
+
+    monkeypatch.setattr(room, "_copy", watched)
+    path.unlink()
+    before = os.umask(0)
+    try:
+        assert "x.ledger.rescued" in str(database._rescue())
+    finally:
+        os.umask(before)
+        database.close()
+    assert modes == [0o600]
+    assert (tmp_path / "x.ledger.rescued").stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_rescued_ledger_can_be_used_at_once(tmp_path):
+    database = await asyncio.to_thread(made, tmp_path / "x.ledger")
+    await asyncio.to_thread((tmp_path / "x.ledger").unlink)
+    with pytest.raises(LedgerError):
+        await database.atomic(insert(1))
+    await database.aclose()
+    rescued = await asyncio.to_thread(made, tmp_path / "x.ledger.rescued")
+    assert await rescued.atomic(insert(2)) == 2
+    await rescued.aclose()
+
+
+# Who has it
+
+
+def reopened(path):
+    """Open it for a run, and close it again."""
+    connection = opened(path, create=False)
+    try:
+        Database(connection, path).close()
+    except BaseException:
+        connection.close()
+        raise
+
+
+KILLED = """
+import asyncio, os, pathlib, signal, sys
+from enrollment import test_database as tests
+
+async def main():
+    database = await asyncio.to_thread(tests.made, pathlib.Path(sys.argv[1]))
+    await database.atomic(tests.insert(1))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def killed(tmp_path):
+    """A ledger whose run was killed."""
+    path = tmp_path / "x.ledger"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    assert subprocess.run([sys.executable, "-c", KILLED, path], env=environment, check=False).returncode == -9
+    return path
+
+
+def test_a_closed_ledger_leaves_nothing_beside_it(tmp_path):
+    made(tmp_path / "x.ledger").close()
+    assert [path.name for path in tmp_path.iterdir()] == ["x.ledger"]
+    copy = tmp_path / "copy.ledger"
+    copy.write_bytes((tmp_path / "x.ledger").read_bytes())
+    reopened(copy)
+
+
+def test_a_ledger_of_a_killed_run_goes_on(killed):
+    reopened(killed)
+    assert numbers(killed) == [1]
+
+
+def test_a_reader_keeps_what_the_next_run_looks_for(killed):
+    connect_to_read(killed, application=7, steps=STEPS).close()
+    reopened(killed)
+
+
+def test_a_lost_journal_is_refused(killed):
+    killed.with_name("x.ledger-journal").unlink()
+    before = killed.read_bytes()
+    with pytest.raises(LedgerError, match=r"x.ledger-journal that belongs beside it is missing.*ledger recover"):
+        reopened(killed)
+    assert killed.read_bytes() == before
+
+
+@pytest.mark.parametrize("with_journal", [True, False])
+async def test_a_copy_made_during_a_run_is_refused(database, tmp_path, with_journal):
+    await database.atomic(insert(1))
+    for name in ("x.ledger", *(["x.ledger-journal"] if with_journal else [])):
+        data = await asyncio.to_thread((tmp_path / name).read_bytes)
+        await asyncio.to_thread((tmp_path / name.replace("x", "copy", 1)).write_bytes, data)
+    with pytest.raises(LedgerError, match=r"made while a run|is missing"):
+        await asyncio.to_thread(reopened, tmp_path / "copy.ledger")
+
+
+async def test_who_was_overtaken_writes_nothing_more(tmp_path):
+    """However the other run came around the lock, such as on a file system without locks."""
+    database = await asyncio.to_thread(made, tmp_path / "x.ledger")
+    await database.atomic(insert(1))
+    other = await asyncio.to_thread(made, tmp_path / "x.ledger")
+    with pytest.raises(LedgerInUseError, match="Another run took this ledger"):
+        await database.atomic(insert(2))
+    assert await other.atomic(insert(3)) == 3
+    await database.aclose()
+    assert await other.atomic(insert(4)) == 4
+    await other.aclose()
+    assert await asyncio.to_thread(numbers, tmp_path / "x.ledger") == [1, 3, 4]
+
+
+FORKED = """
+import asyncio, os, pathlib, sys
+from enrollment import test_database as tests
+from pyannote_voiceprint_async import LedgerInUseError
+
+def be_child(database):
+    for use in (database.atomic(tests.insert(2)), database.read(lambda connection: None)):
+        try:
+            use.send(None)
+        except LedgerInUseError:
+            print("refused", flush=True)
+    try:
+        database.aclose().send(None)
+    except StopIteration:
+        pass
+    database._connection.close()  # as the interpreter does in the end
+    os._exit(0)
+
+async def main():
+    database = await asyncio.to_thread(tests.made, pathlib.Path(sys.argv[1]))
+    writes = [asyncio.create_task(database.atomic(tests.insert(n))) for n in range(10, 200)]
+    await asyncio.sleep(0)
+    pid = os.fork()
+    if pid == 0:
+        be_child(database)
+    await asyncio.gather(*writes)
+    assert os.waitpid(pid, 0)[1] == 0
+    await database.aclose()
+
+asyncio.run(main())
+"""
+
+
+def test_a_forked_child_neither_writes_nor_harms(tmp_path):
+    """Even where it closes what it inherited."""
+    path = tmp_path / "x.ledger"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED, path], env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.stdout, done.returncode) == ("refused\nrefused\n", 0), done.stderr
+    assert numbers(path) == list(range(10, 200))
+    reopened(path)
+
+
+# Others that lock it
+
+
+@pytest.fixture
+def locker(tmp_path):
+    """Another program with a change that is not saved."""
+    connection = sqlite3.connect(tmp_path / "x.ledger", isolation_level=None, check_same_thread=False)
+    with contextlib.closing(connection):
+        yield connection
+
+
+async def test_a_locked_ledger_is_reported_and_waited_for(database, tmp_path, locker, monkeypatch):
+    monkeypatch.setattr(room, "_REPORTED_AFTER", 0.0)
+    reported = asyncio.Queue()
+    database._on_waiting = reported.put_nowait
+    await asyncio.to_thread(locker.execute, "BEGIN IMMEDIATE")
+    write = asyncio.create_task(database.atomic(insert(1)))
+    assert await reported.get() is True
+    assert not write.done()
+    await asyncio.to_thread(locker.execute, "ROLLBACK")
+    assert (await write, await reported.get()) == (1, False)
+
+
+async def test_a_reader_that_stays_is_waited_for(database, tmp_path, locker, monkeypatch):
+    monkeypatch.setattr(room, "_REPORTED_AFTER", 0.0)
+    reported = asyncio.Queue()
+    database._on_waiting = reported.put_nowait
+    await asyncio.to_thread(lambda: locker.execute("BEGIN").execute("SELECT * FROM t").fetchall())
+    write = asyncio.create_task(database.atomic(insert(1)))
+    assert await reported.get() is True
+    await asyncio.to_thread(locker.execute, "ROLLBACK")
+    assert await write == 1
+
+
+async def test_one_wait_is_for_the_whole_batch(database, locker, monkeypatch):
+    monkeypatch.setattr(room, "_ATTEMPT", 0.0)
+    database._patience = 0.0
+    attempts = []
+    database._connection.set_trace_callback(lambda text: attempts.append(text) if text.startswith("BEGIN") else None)
+    await asyncio.to_thread(locker.execute, "BEGIN IMMEDIATE")
+    outcomes = await asyncio.gather(*(database.atomic(insert(n)) for n in range(50)), return_exceptions=True)
+    assert {str(outcome).partition(" for ")[0] for outcome in outcomes} == {
+        "Another program has kept the ledger locked"
+    }
+    assert len(attempts) <= 1
+    await asyncio.to_thread(locker.execute, "ROLLBACK")
+    assert await database.atomic(insert(1)) == 1
+
+
+async def test_a_run_that_ends_does_not_wait_for_others(database, locker):
+    await asyncio.to_thread(locker.execute, "BEGIN IMMEDIATE")
+    write = asyncio.create_task(database.atomic(insert(1)))
+    await asyncio.sleep(0)
+    database.hurry()
+    with pytest.raises(LedgerError, match="kept the ledger locked"):
+        await write
+    await asyncio.to_thread(locker.execute, "ROLLBACK")
+
+
+# A full disk
+
+
+@pytest.fixture
+def full_disk():
+    """Let no file of this process grow beyond the size that is given; the signal for that is ignored by Python."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+async def test_job_ids_have_room_on_a_full_disk(database, tmp_path, full_disk):
+    path = tmp_path / "x.ledger"
+    full_disk(path.stat().st_size)
+    with pytest.raises(LedgerError, match="Make room"):
+        await database.atomic(insert(1, "x" * 100_000))
+    urgent = [database.atomic(insert(n, "x" * 800), is_urgent=True) for n in range(2, 66)]
+    assert await asyncio.gather(*urgent) == list(range(2, 66))
+    with pytest.raises(LedgerError, match="Make room"):
+        await database.atomic(insert(100, "x" * 1_000_000), is_urgent=True)
+    assert await asyncio.to_thread(numbers, path) == list(range(2, 66))

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from audio_files import speechlike, wav
-from enrollment_world import people
+from enrollment_world import flip_bit_in, make_first_version, people
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pyannote_voiceprint_async import ConfigurationError, LedgerError
-from pyannote_voiceprint_async.enrollment import Row
+from pyannote_voiceprint_async.enrollment import Row, checksums
 from pyannote_voiceprint_async.enrollment import export as room
 from pyannote_voiceprint_async.enrollment.export import check_out, export, format_of
 from pyannote_voiceprint_async.enrollment.ledger import open_connection, open_to_read
@@ -59,7 +59,10 @@ def large_ledger(tmp_path) -> Path:
             "VALUES (?, ?, 'precision-2', ?, 0, 'succeeded', ?, ?, ?)",
             (number, f"url:{number}", f"https://e.com/{number}", f"job {number}", "V" * 1400, float(number)),
         )
-        connection.execute("INSERT INTO labels VALUES (?, ?, 1, ?, '{}')", (f"person {number}", number, number))
+        connection.execute(
+            "INSERT INTO labels (label, recording_id, listed_in, position, extra) VALUES (?, ?, 1, ?, '{}')",
+            (f"person {number}", number, number),
+        )
     connection.execute("COMMIT")
     connection.close()
     return path
@@ -115,10 +118,7 @@ async def test_what_was_cut_out_and_what_was_noted_is_exported(world, tmp_path):
 
 def test_a_ledger_of_an_earlier_version_is_exported_as_it_is(ledger, tmp_path):
     with sqlite3.connect(ledger) as connection:
-        for column in ("pieces", "asked", "notes"):
-            connection.execute(f"ALTER TABLE recordings DROP COLUMN {column}")
-        connection.execute("DROP TABLE looks")
-        connection.execute("PRAGMA user_version = 1")
+        make_first_version(connection)
     connection.close()
     export(ledger, tmp_path / "out.jsonl", "jsonl")
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
@@ -224,18 +224,42 @@ def test_rows_are_streamed(large_ledger, tmp_path):
     assert peak < 4 * 2**20
 
 
-async def test_all_of_it_is_of_one_moment(world):
+async def test_a_long_export_holds_up_no_run(world, tmp_path, monkeypatch):
+    """Between two pages the ledger can be written at once; what is added meanwhile is not taken for exported."""
     path = await spoken(world, *people(3))
-    count = "SELECT count(voiceprint) FROM recordings"
+    monkeypatch.setattr(room, "_PAGE", 1)
 
-    def look():
-        with room._snapshot(path) as connection:
-            yield connection.execute(count).fetchone()
-            world.ask("UPDATE recordings SET voiceprint = NULL WHERE id = 1")
-            yield connection.execute(count).fetchone()
+    def export_slowly():
+        dump = json.dumps
 
-    assert await to_thread(lambda: list(look())) == [(3,), (3,)]
-    assert world.ask(count) == [(2,)]
+        def write_meanwhile(*args, **options):
+            with sqlite3.connect(path, timeout=0) as connection:
+                checksums.register(connection)
+                connection.execute("UPDATE recordings SET finished_at = 9e9 WHERE id = 3")
+            connection.close()
+            return dump(*args, **options)
+
+        monkeypatch.setattr(room.json, "dumps", write_meanwhile)
+        return export(path, tmp_path / "out.jsonl", "jsonl")
+
+    exported = await to_thread(export_slowly)
+    monkeypatch.undo()
+    assert (exported.labels, exported.voiceprints) == (3, 3)
+    purged = await to_thread(purge, path)
+    assert (purged.dropped, purged.kept) == (2, 1)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "json"])
+@pytest.mark.parametrize("column", ["state", "job_id", "voiceprint", "identity", "model", "created_at"])
+async def test_a_flipped_bit_is_not_exported(world, tmp_path, form, column):
+    """What was there before stays."""
+    path, out = await spoken(world, *people(3)), tmp_path / f"out.{form}"
+    await to_thread(export, path, out, form)
+    before = out.read_bytes()
+    await to_thread(flip_bit_in, path, "recordings", column, 2)
+    with pytest.raises(LedgerError, match="is damaged"):
+        await to_thread(export, path, out, form)
+    assert out.read_bytes() == before
 
 
 async def test_it_cannot_write_into_the_ledger_that_it_reads(world):

@@ -148,7 +148,7 @@ async def test_a_file_is_read_once(ledger, tmp_path, monkeypatch):
 async def test_what_was_forgotten_is_not_enrolled_again(ledger):
     salt = (await ask(ledger, "SELECT value FROM meta WHERE name = 'salt'"))[0][0]
     for text in ("person 1", f"url:{url(2)}"):
-        await write(ledger, "INSERT INTO forgotten VALUES (?)", forgotten_hash(salt, text))
+        await write(ledger, "INSERT INTO forgotten (hash) VALUES (?)", forgotten_hash(salt, text))
     one = await load(ledger, [a(1), a(2), a(3), Row("person 1", url(9))], skip_invalid=True)
     assert (await labels(ledger), one.forgotten) == (["person 3"], 3)
 

@@ -8,10 +8,11 @@ import threading
 import numpy as np
 import pytest
 from audio_files import FLOAT, encoded, speechlike, wav, with_flac_length
+from enrollment_world import make_first_version
 
 from pyannote_voiceprint_async import ConfigurationError, ManifestError, MediaError, RateLimit
 from pyannote_voiceprint_async.audio import best_part, cut, cut_pieces
-from pyannote_voiceprint_async.enrollment import Manifest, Paused, Row, RowFailed, RowNoted, enroll
+from pyannote_voiceprint_async.enrollment import Manifest, Paused, Row, RowFailed, RowNoted, checksums, enroll
 from pyannote_voiceprint_async.enrollment import preflight as preflight_module
 from pyannote_voiceprint_async.enrollment.ledger import _STEPS
 from pyannote_voiceprint_async.enrollment.options import Options
@@ -171,6 +172,7 @@ async def test_what_is_remembered_of_a_recording_that_sounds_otherwise_now_is_no
 
     def remember_another():
         with sqlite3.connect(world.path) as connection:
+            checksums.register(connection)
             connection.execute("UPDATE recordings SET identity = 'samples:of another decoder'")
         connection.close()
 
@@ -357,10 +359,7 @@ async def test_a_ledger_of_the_first_step_goes_on(world, tmp_path):
     def as_it_was():
         """Take back what the steps after the first have done."""
         with sqlite3.connect(world.path) as connection:
-            for column in ("pieces", "asked", "notes"):
-                connection.execute(f"ALTER TABLE recordings DROP COLUMN {column}")
-            connection.execute("DROP TABLE looks")
-            connection.execute("PRAGMA user_version = 1")
+            make_first_version(connection)
             connection.execute("UPDATE recordings SET state = 'succeeded', voiceprint = 'paid' WHERE is_file")
         connection.close()
 

@@ -40,7 +40,13 @@ async def former(ledger, *rows):
             number, f"url:{former_identity(source)}", source, state, "precision-2",
         )  # fmt: skip
         if label is not None:
-            await write(ledger, "INSERT OR REPLACE INTO labels VALUES (?, ?, 0, ?, '{}')", label, number, number)
+            await write(
+                ledger,
+                "INSERT OR REPLACE INTO labels (label, recording_id, listed_in, position, extra) VALUES (?, ?, 0, ?, '{}')",
+                label,
+                number,
+                number,
+            )
 
 
 async def load(ledger, *rows, **options):
@@ -109,7 +115,9 @@ async def test_two_people_of_one_name_stay_two_recordings(ledger):
 
 async def test_two_forms_of_one_recording_become_one_label(ledger):
     await former(ledger, (NFD, "https://e.com/a.wav", "succeeded"))
-    await write(ledger, "INSERT INTO labels VALUES (?, 1, 0, 2, '{}')", NFC)
+    await write(
+        ledger, "INSERT INTO labels (label, recording_id, listed_in, position, extra) VALUES (?, 1, 0, 2, '{}')", NFC
+    )
     await load(ledger, Row(NFD, "https://e.com/a.wav"))
     assert await ask(ledger, "SELECT label FROM labels") == [(NFC,)]
 
@@ -117,7 +125,7 @@ async def test_two_forms_of_one_recording_become_one_label(ledger):
 @pytest.mark.parametrize("text", [NFD, NFC, "url:https://e.com/%7ea.wav", "url:https://e.com/~a.wav"])
 async def test_what_an_earlier_version_forgot_is_not_enrolled_again(ledger, text):
     salt = (await ask(ledger, "SELECT value FROM meta WHERE name = 'salt'"))[0][0]
-    await write(ledger, "INSERT INTO forgotten VALUES (?)", forgotten_hash(salt, text))
+    await write(ledger, "INSERT INTO forgotten (hash) VALUES (?)", forgotten_hash(salt, text))
     one = await load(ledger, Row(NFD, "https://e.com/%7ea.wav"))
     assert (one.forgotten, await ask(ledger, "SELECT * FROM labels")) == (1, [])
 

@@ -571,7 +571,10 @@ async def test_adopt_takes_nothing_that_may_belong_to_what_was_given_up(world):
     """A row that was resubmitted had a job, too; another row whose window has that job must not get it."""
     world.sandbox.fail_next(["drop-after-accept", "server-error"], operation="voiceprint")
     await world.enroll(people(2))
-    world.ask("INSERT INTO lost_intents SELECT NULL, 1, intended_from, intended_until FROM recordings WHERE id = 1")
+    world.ask(
+        "INSERT INTO lost_intents (was_resubmitted, intended_from, intended_until) "
+        "SELECT 1, intended_from, intended_until FROM recordings WHERE id = 1"
+    )
     world.ask("UPDATE recordings SET state = 'pending', intended_from = NULL WHERE id = 1")
     report = await world.enroll(people(2), on_unknown="adopt")
     assert world.states()["person 1"] == "uncertain"

@@ -5,13 +5,23 @@ from asyncio import to_thread
 from pathlib import Path
 
 import pytest
-from enrollment_world import people, url
+from enrollment_world import flip_bit_in, people, url
 
-from pyannote_voiceprint_async import LedgerError, LedgerInUseError
+from pyannote_voiceprint_async import LedgerError, LedgerInUseError, RateLimit
 from pyannote_voiceprint_async.enrollment import Ledger, Row
 from pyannote_voiceprint_async.enrollment.export import export
 from pyannote_voiceprint_async.enrollment.ledger import open_to_read
-from pyannote_voiceprint_async.enrollment.upkeep import count_voiceprints, forget, purge, status, troubles
+from pyannote_voiceprint_async.enrollment.options import Options
+from pyannote_voiceprint_async.enrollment.rehearsal import rehearse
+from pyannote_voiceprint_async.enrollment.upkeep import (
+    accept,
+    count_voiceprints,
+    forget,
+    purge,
+    recover,
+    status,
+    troubles,
+)
 from pyannote_voiceprint_async.sandbox import voiceprint_of
 
 
@@ -128,13 +138,13 @@ async def test_it_waits_for_no_run_and_makes_no_ledger(world, tmp_path, work):
     assert sorted(tmp_path.iterdir()) == before
 
 
-async def test_somebody_who_reads_is_said_because_bytes_are_left(world, monkeypatch):
+async def test_forgetting_beside_a_reader_is_refused_and_can_be_repeated(world, monkeypatch):
     await world.enroll(people(1))
     monkeypatch.setattr("pyannote_voiceprint_async.enrollment.database._PATIENCE", 0.05)
     with contextlib.closing(await to_thread(open_to_read, world.path)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM labels").fetchone()
-        with pytest.raises(LedgerError, match="say the same again"):
+        with pytest.raises(LedgerError, match="is locked by another program"):
             await to_thread(forget, world.path, ["person 0"])
     await to_thread(forget, world.path, ["person 0"])
     assert b"person 0" not in everything(world.path)
@@ -195,3 +205,95 @@ async def test_only_the_newest_list_is_told(world):
     await world.enroll([Row("Eve", "https://e.com/unreachable.wav")])
     await world.enroll(people(2))
     assert ((await to_thread(status, world.path)).rows, await to_thread(lambda: list(troubles(world.path)))) == (2, [])
+
+
+# Jobs that a run could not save
+
+
+async def test_a_job_that_was_printed_is_fetched_by_the_next_run(world):
+    await world.enroll(people(2))
+    world.ask("DELETE FROM jobs WHERE recording_id = 1")
+    (job_id,) = world.ask("SELECT job_id FROM recordings WHERE id = 1")[0]
+    world.ask("UPDATE recordings SET state = 'submitting', job_id = NULL, intended_from = 1, intended_until = 2")
+    world.ask("UPDATE recordings SET voiceprint = NULL, finished_at = NULL WHERE id = 1")
+    for _ in range(2):
+        await to_thread(accept, world.path, " person 0 ", f"{job_id}\n")
+    assert world.ask("SELECT state, job_id, intended_from FROM recordings WHERE id = 1") == [
+        ("submitted", job_id, None)
+    ]
+    report = await world.enroll(people(1))
+    assert (report.succeeded, report.jobs, len(world.sandbox.accepted)) == (1, 0, 2)
+    assert world.voiceprints()["person 0"] == voiceprint_of(url(0))
+
+
+@pytest.mark.parametrize(
+    ("label", "job_id", "sentence"),
+    [
+        ("Nobody", "new", "no such label"),
+        ("person 0", "new", "has another job already: it is succeeded"),
+        ("person 1", "", "job id is empty"),
+        ("person 1", "a\x1b[2J", "characters that no job id has"),
+        ("person 1", "job of 0", "belongs to another label"),
+    ],
+)
+async def test_a_job_that_cannot_be_recorded_changes_nothing(world, label, job_id, sentence):
+    await world.enroll(people(2))
+    world.ask("UPDATE recordings SET state = 'uncertain', job_id = NULL WHERE id = 2")
+    (known,) = world.ask("SELECT job_id FROM recordings WHERE id = 1")[0]
+    before = world.ask("SELECT * FROM recordings"), world.ask("SELECT * FROM jobs")
+    with pytest.raises(LedgerError, match=sentence):
+        await to_thread(accept, world.path, label, known if job_id == "job of 0" else job_id)
+    assert (world.ask("SELECT * FROM recordings"), world.ask("SELECT * FROM jobs")) == before
+
+
+async def test_no_job_is_recorded_during_a_run(world):
+    await world.enroll(people(1))
+    async with Ledger(world.path):
+        with pytest.raises(LedgerInUseError):
+            await to_thread(accept, world.path, "person 0", "new")
+
+
+# Ledgers that a run left open
+
+
+async def test_a_copy_of_an_open_ledger_is_used_only_after_it_was_recovered(world, tmp_path):
+    """Neither a run nor a dry run takes it before."""
+    await world.enroll(people(2))
+    copy = tmp_path / "copy.ledger"
+    async with Ledger(world.path):
+        for end in ("", "-journal"):
+            await to_thread(Path(f"{copy}{end}").write_bytes, Path(f"{world.path}{end}").read_bytes())
+    before = len(world.sandbox.accepted)
+    with pytest.raises(LedgerError, match=r"copy of a ledger that was made while a run.*ledger recover"):
+        await world.enroll(people(3), copy)
+    with pytest.raises(LedgerError, match=r"copy of a ledger"):
+        await rehearse(world.client, people(3), copy, Options(), RateLimit(100))
+    assert len(world.sandbox.accepted) == before
+    assert await to_thread(recover, copy) == 0
+    assert (await world.enroll(people(3), copy)).jobs == 1
+    assert len(world.sandbox.accepted) == before + 1
+
+
+async def test_recovering_changes_nothing_of_a_damaged_ledger(world):
+    await world.enroll(people(2))
+    await to_thread(flip_bit_in, world.path, "recordings", "job_id", 1)
+    before = world.path.read_bytes()
+    with pytest.raises(LedgerError, match="is damaged"):
+        await to_thread(recover, world.path)
+    assert world.path.read_bytes() == before
+
+
+async def test_a_ledger_that_a_run_has_is_not_recovered(world):
+    async with Ledger(world.path):
+        with pytest.raises(LedgerInUseError):
+            await to_thread(recover, world.path)
+
+
+async def test_rows_that_are_read_slowly_hold_up_no_run(world, monkeypatch):
+    """`ledger failed` into a pager, for example."""
+    monkeypatch.setattr("pyannote_voiceprint_async.enrollment.upkeep._PAGE", 2)
+    await world.enroll([Row(f"Eve {n}", f"https://e.com/unreachable.{n}.wav") for n in range(5)])
+    rows = troubles(world.path)
+    first = await to_thread(next, rows)
+    world.ask("UPDATE recordings SET reason = 'changed meanwhile'")
+    assert [one.label for one in [first, *await to_thread(list, rows)]] == [f"Eve {n}" for n in range(5)]
