@@ -42,7 +42,8 @@ async def former(ledger, *rows):
         if label is not None:
             await write(
                 ledger,
-                "INSERT OR REPLACE INTO labels (label, recording_id, listed_in, position, extra) VALUES (?, ?, 0, ?, '{}')",
+                "INSERT OR REPLACE INTO labels (label, recording_id, listed_in, position, extra) "
+                "VALUES (?, ?, 0, ?, '{}')",
                 label,
                 number,
                 number,
