@@ -233,7 +233,9 @@ class Wire:
                     call.url,
                     data=None if call.body is None else JsonBody(call.body, call, self._clock.time),
                     allow_redirects=False,
-                    middlewares=(partial(self._receive, call),),
+                    # Instead of those of a foreign session, which could send a submission twice. One of ours costs
+                    # time, and is needed only where hooks run after the response, or aiohttp would repeat.
+                    middlewares=(partial(self._receive, call),) if call.body is None or connections.is_hooked else (),
                     **connections.options,
                 )
             except aiohttp.ConnectionTimeoutError:
@@ -241,7 +243,7 @@ class Wire:
                 if call.response is None and self._watchdog.was_suspended(since):
                     continue
                 raise
-            if call.response is None:  # the session did not call the middleware
+            if call.response is None:
                 await self._read(call, response)
             return
 
@@ -302,7 +304,6 @@ class Wire:
     def _api_connections(self) -> Connections:
         if self._connections is None:
             if self._foreign_session is not None:
-                # Its middlewares could send a submission twice, and its other settings are not ours.
                 self._connections = Connections(
                     self._foreign_session,
                     headers=CIMultiDict(_HEADERS | dict(self._authorization)),
@@ -359,6 +360,7 @@ class Connections:
     def __init__(self, session: aiohttp.ClientSession, **options: Any) -> None:
         self.session = session
         self.options = options
+        self.is_hooked = type(session) is not aiohttp.ClientSession or bool(session.trace_configs)
         self.users = 0
         self.distrusted = False
 
