@@ -304,6 +304,7 @@ class Transport:
                 # Nothing was sent: leave when everything that was begun for it has been undone.
                 task.cancel()
                 await finished(task)
+                self._leave(turn)  # also when the task was cancelled before its first step
             elif outcome.done() and not outcome.cancelled():
                 # The caller was cancelled in the moment in which the outcome came.
                 error = outcome.exception()

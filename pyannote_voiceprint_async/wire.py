@@ -83,7 +83,7 @@ class Wire:
         self._proxy = proxy
         self._api_proxy = self._proxy_for(self._base_url)
         self._clock = clock
-        self._authorization = f"Bearer {key}"
+        self._authorization = CIMultiDict({"Authorization": f"Bearer {key}"})
         self._watchdog = Watchdog(timeouts)
         self._connect = min(timeouts.connect, timeouts.total)
         self._connect_timeout = aiohttp.ClientTimeout(total=None, connect=self._connect)
@@ -233,7 +233,9 @@ class Wire:
                     call.url,
                     data=None if call.body is None else JsonBody(call.body, call, self._clock.time),
                     allow_redirects=False,
-                    middlewares=(partial(self._receive, call),),
+                    # Instead of those of a foreign session, which could send a submission twice. One of ours costs
+                    # time, and is needed only where hooks run after the response, or aiohttp would repeat.
+                    middlewares=(partial(self._receive, call),) if call.body is None or connections.is_hooked else (),
                     **connections.options,
                 )
             except aiohttp.ConnectionTimeoutError:
@@ -241,7 +243,7 @@ class Wire:
                 if call.response is None and self._watchdog.was_suspended(since):
                     continue
                 raise
-            if call.response is None:  # the session did not call the middleware
+            if call.response is None:
                 await self._read(call, response)
             return
 
@@ -301,12 +303,10 @@ class Wire:
 
     def _api_connections(self) -> Connections:
         if self._connections is None:
-            key = CIMultiDict({"Authorization": self._authorization})
             if self._foreign_session is not None:
-                # Its middlewares could send a submission twice, and its other settings are not ours.
                 self._connections = Connections(
                     self._foreign_session,
-                    headers=CIMultiDict(_HEADERS | dict(key)),
+                    headers=CIMultiDict(_HEADERS | dict(self._authorization)),
                     proxy=self._api_proxy,
                     timeout=self._connect_timeout,
                     auto_decompress=True,
@@ -315,9 +315,11 @@ class Wire:
                 )
             elif self._api_proxy is not None:
                 # The key is no header of the session: aiohttp sends those to proxies too.
-                self._connections = Connections(self._new_session(_HEADERS), headers=key, proxy=self._api_proxy)
+                self._connections = Connections(
+                    self._new_session(_HEADERS), headers=self._authorization, proxy=self._api_proxy
+                )
             else:
-                self._connections = Connections(self._new_session(_HEADERS | dict(key)))
+                self._connections = Connections(self._new_session(_HEADERS | dict(self._authorization)))
         return self._connections
 
     async def _close_unused(self, connections: Connections) -> None:
@@ -358,6 +360,7 @@ class Connections:
     def __init__(self, session: aiohttp.ClientSession, **options: Any) -> None:
         self.session = session
         self.options = options
+        self.is_hooked = type(session) is not aiohttp.ClientSession or bool(session.trace_configs)
         self.users = 0
         self.distrusted = False
 
