@@ -70,7 +70,7 @@ def encode(body: VoiceprintRequest | Mapping[str, Any]) -> bytes:
     return orjson.dumps(_request_hook()(body) if isinstance(body, VoiceprintRequest) else body)
 
 
-def decode(model: type[M], body: bytes) -> M:
+def decode(model: type[M], body: bytes | memoryview) -> M:
     """Read an answer.
 
     Raises:

@@ -309,7 +309,11 @@ async def in_a_test() -> None:
 def deliver(client: AsyncVoiceprintClient, body: bytes, headers: dict[str, str]) -> None:
     event = assert_type(verify(body, headers, "secret"), WebhookEvent)
     verify(body, headers, ["new secret", "old secret"], tolerance=60, now=1_753_000_000.0)
-    verify("text", headers, "secret")  # type: ignore[arg-type]  # the raw body
+    verify("text", headers, b"secret")
+    verify(bytearray(body), list(headers.items()), [b"new", "old"])
+    verify(memoryview(body), [(b"x-signature", b"1")], "secret")
+    verify(body, {name: [value] for name, value in headers.items()}, headers["secrets"].split(","))
+    verify({"jobId": "1"}, headers, "secret")  # type: ignore[arg-type]  # the raw body
     client.deliver(event)
     assert_type(event.job_id, str)
     assert_type(event.status, JobStatus)
