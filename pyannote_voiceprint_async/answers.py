@@ -9,7 +9,6 @@ from typing import TypedDict, TypeVar
 from . import codec, rate_headers
 from .endpoints import Endpoint
 from .errors import (
-    ApiStatusError,
     ApiTimeoutError,
     FieldError,
     InvalidRequestError,
@@ -158,18 +157,21 @@ def _strange_status(endpoint: Endpoint[A], answer: Answer) -> VoiceprintError:
     )
 
 
-def _refusal(endpoint: Endpoint[A], answer: Answer, wall: float, key: str) -> ApiStatusError:
+def _refusal(endpoint: Endpoint[A], answer: Answer, wall: float, key: str) -> VoiceprintError:
     refusal = codec.decode_refusal(answer.body)
+    message = None if refusal.message is None else mask_text(refusal.message, key)
+    if refusal.is_page and answer.status in _GATEWAY_STATUSES:
+        return _gateway_refusal(endpoint, answer, message, key)
     fate = fate_of_status(answer.status, answer.headers)
     error = status_error(answer.status)
-    message = None if refusal.message is None else mask_text(refusal.message, key)
     errors = tuple(FieldError(mask_text(wrong.field, key), mask_text(wrong.message, key)) for wrong in refusal.errors)
-    said = "; ".join([message or "no reason given", *(f"{wrong.field}: {wrong.message}" for wrong in errors)])
+    details = [text for text in map(codec.said, errors) if text and text not in (message or "")]
+    reason = "; ".join([message or "no reason given", *details])
     next_step = (
         consequence(fate, repeatable=endpoint.repeatable) if fate is Fate.UNKNOWN else _NEXT_STEP.get(answer.status, "")
     )
     return error(
-        f"{_name(endpoint)} was answered with {answer.status} ({said}). {next_step}".rstrip(),
+        f"{_name(endpoint)} was answered with {answer.status} ({reason}). {next_step}".rstrip(),
         status=answer.status,
         message=message,
         request_id=refusal.request_id,
@@ -179,6 +181,28 @@ def _refusal(endpoint: Endpoint[A], answer: Answer, wall: float, key: str) -> Ap
         **({"errors": errors} if issubclass(error, InvalidRequestError) else {}),  # type: ignore[arg-type]
     )
 
+
+def _gateway_refusal(endpoint: Endpoint[A], answer: Answer, message: str | None, key: str) -> UnexpectedResponseError:
+    """Build the error for a page where the API would have sent JSON: it says nothing about the key."""
+    named = [
+        f"{name}: {mask_text(text, key)[:100]}" for name in _NAMES_OF_GATEWAYS if (text := answer.headers.get(name))
+    ]
+    gateway = f" ({'; '.join(named)})" if named else ", which does not name itself"
+    quoted = f' It says: "{message}".' if message else ""
+    return UnexpectedResponseError(
+        f"{_name(endpoint)} was refused with {answer.status} by a gateway between this machine and the API{gateway}: "
+        f"the response is a web page or text, and the API sends JSON.{quoted} Nothing was accepted, and the API key "
+        "was not checked. Check the proxy, firewall or VPN of this network, and base_url.",
+        status=answer.status,
+        message=message,
+        headers=_plain(answer.headers),
+        **verdict(fate_of_status(answer.status, answer.headers), repeatable=endpoint.repeatable),
+    )
+
+
+# The statuses by which the API speaks about the key.
+_GATEWAY_STATUSES = {401, 403}
+_NAMES_OF_GATEWAYS = ("Server", "Via")
 
 _NEXT_STEP = {
     400: "Nothing was accepted. Correct the request.",

@@ -63,9 +63,9 @@ def statuses(*numbers: int, body: bytes = b"<html>", **headers: str) -> dict[str
     return {f"status {number}": answer(body, f"{number} No", **headers) for number in numbers}
 
 
-def refused(number: int, kind: type[ApiStatusError]) -> tuple[Fault, ...]:
+def refused(number: int, kind: type[ApiStatusError], body: bytes = b"<html>") -> tuple[Fault, ...]:
     """Give a status by which nothing was accepted."""
-    scenes = each(statuses(number), accepts=False)
+    scenes = each(statuses(number, body=body), accepts=False)
     return tuple(faults("HTTP", scenes, submits(final(kind)), reads(final(kind))))
 
 
@@ -101,9 +101,12 @@ FAULTS: tuple[Fault, ...] = (
     *faults("HTTP", each(statuses(301, 302, 303, 307, 308, Location="/elsewhere"), accepts=False),
             submits(final(UnexpectedResponseError)), reads(final(UnexpectedResponseError))),
     *refused(400, InvalidRequestError),
-    *refused(401, AuthenticationError),
+    *refused(401, AuthenticationError, b'{"message":"No"}'),
     *refused(402, SubscriptionRequiredError),
-    *refused(403, PermissionDeniedError),
+    *refused(403, PermissionDeniedError, b'{"message":"No"}'),
+    *faults("HTTP", each({
+        f"status {number} with a page of a gateway": answer(b"<html>", f"{number} No") for number in (401, 403)
+    }, accepts=False), submits(final(UnexpectedResponseError)), reads(final(UnexpectedResponseError))),
     *refused(404, NotFoundError),
     *refused(413, ApiStatusError),
     *refused(422, InvalidRequestError),
