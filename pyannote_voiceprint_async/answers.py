@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import TypedDict, TypeVar
+from typing import Any, TypedDict, TypeVar
+
+import attrs
 
 from . import codec, rate_headers
 from .endpoints import Endpoint
@@ -22,6 +24,8 @@ from .models import JobCreated
 __all__ = ["Answer", "Fate", "Flaw", "consequence", "fate_of_status", "read", "verdict"]
 
 A = TypeVar("A")
+
+_WORDS = ("message", "warning", "error")
 
 
 class Fate(Enum):
@@ -113,7 +117,7 @@ def read(endpoint: Endpoint[A], answer: Answer, *, wall: float, key: str) -> A:
         ApiTimeoutError: it did not end in time.
     """
     if 200 <= answer.status <= 299:  # noqa: PLR2004 - any 2xx is a success
-        return _read_success(endpoint, answer)
+        return _without_key(_read_success(endpoint, answer), key)
     if 400 <= answer.status <= 599:  # noqa: PLR2004 - what RFC 9110 defines as errors
         raise _refusal(endpoint, answer, wall, key)
     raise _strange_status(endpoint, answer)
@@ -129,6 +133,17 @@ def _read_success(endpoint: Endpoint[A], answer: Answer) -> A:
     if endpoint.answer is JobCreated and (job_id := codec.find_job_id(answer.body)):
         return JobCreated(job_id)  # type: ignore[return-value]  # it is endpoint.answer
     raise _unreadable(endpoint, answer, problem)
+
+
+def _without_key(model: A, key: str) -> A:
+    """Redact the key in what the API says in words (`Key … is valid`), so that neither `repr()` nor a log shows it."""
+    output = getattr(model, "output", None)
+    changed: dict[str, Any] = {} if output is None else {"output": _without_key(output, key)}
+    for name in _WORDS:
+        text = getattr(model, name, None)
+        if text and key in text:
+            changed[name] = mask_text(text, key)
+    return attrs.evolve(model, **changed) if changed else model  # type: ignore[misc]  # all models are attrs classes
 
 
 def _unreadable(endpoint: Endpoint[A], answer: Answer, problem: str) -> VoiceprintError:
@@ -174,7 +189,7 @@ def _refusal(endpoint: Endpoint[A], answer: Answer, wall: float, key: str) -> Vo
         f"{_name(endpoint)} was answered with {answer.status} ({reason}). {next_step}".rstrip(),
         status=answer.status,
         message=message,
-        request_id=refusal.request_id,
+        request_id=None if refusal.request_id is None else mask_text(refusal.request_id, key),
         retry_after=rate_headers.retry_after(answer.headers, wall),
         headers=_plain(answer.headers),
         **verdict(fate, repeatable=endpoint.repeatable),

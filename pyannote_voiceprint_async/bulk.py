@@ -14,6 +14,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from .errors import AccountError, ClientClosedError, JobTimeoutError, VoiceprintError
 from .models import JobCreated
+from .reprs import safe_repr
 
 __all__ = ["Item", "Results"]
 
@@ -82,6 +83,7 @@ class Item:
         )
 
 
+@safe_repr
 class Results(Generic[R]):
     """An async iterator and an async context manager over results as they finish.
 

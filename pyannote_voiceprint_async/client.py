@@ -49,6 +49,7 @@ from .models import (
     VoiceprintRequest,
     WebhookEvent,
 )
+from .reprs import safe_repr
 from .results import ClientStats, Enrolled, Source, Submission
 from .settings import Polling, RateLimits, RetryPolicy, Timeouts
 from .throttle import Throttle
@@ -67,6 +68,7 @@ _MOST_WAITING = 10_000
 _MOST_EXPECTED = 10_000
 
 
+@safe_repr
 class AsyncVoiceprintClient:
     """An asyncio client for pyannoteAI's voiceprints.
 

@@ -43,6 +43,8 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
+from .reprs import safe_repr
+
 __all__ = [
     "AccountError",
     "ApiConnectionError",
@@ -80,6 +82,7 @@ __all__ = [
 ]
 
 
+@safe_repr
 @attrs.frozen
 class FieldError:
     """One thing that is wrong with a request, as the API words it (`ValidationError` in its OpenAPI)."""
@@ -90,6 +93,7 @@ class FieldError:
     """What is wrong with it."""
 
 
+@safe_repr
 @attrs.frozen
 class Problem:
     """One thing that is wrong with a list of speakers. `str` is a sentence with the line's number."""

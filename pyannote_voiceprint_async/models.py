@@ -8,6 +8,7 @@ from typing import Any, Self
 import attrs
 
 from .masking import mask_text, mask_url
+from .reprs import safe_repr
 
 __all__ = [
     "JobCreated",
@@ -85,6 +86,7 @@ def _extra() -> Mapping[str, Any]:
     return attrs.field(factory=dict, repr=False, kw_only=True)
 
 
+@safe_repr
 @attrs.frozen
 class VoiceprintRequest:
     """The body of `POST /v1/voiceprint`."""
@@ -99,6 +101,7 @@ class VoiceprintRequest:
     """Leave the output out of the webhook's payload."""
 
 
+@safe_repr
 @attrs.frozen
 class JobCreated:
     """The answer to a submission: a job was accepted, and will be billed if it succeeds."""
@@ -113,6 +116,7 @@ class JobCreated:
     """Fields that this version does not know, as they came."""
 
 
+@safe_repr
 @attrs.frozen
 class VoiceprintOutput:
     """What a voiceprint job leaves behind, for 24 hours."""
@@ -127,6 +131,7 @@ class VoiceprintOutput:
     """Fields that this version does not know, as they came."""
 
 
+@safe_repr
 @attrs.frozen
 class VoiceprintJob:
     """A job, as `GET /v1/jobs/{jobId}` tells it."""
@@ -150,6 +155,7 @@ class VoiceprintJob:
         return self.output.voiceprint if self.output else None
 
 
+@safe_repr
 @attrs.frozen
 class JobSummary:
     """A job in a page of `GET /v2/jobs`: every kind of job of the whole team, without output."""
@@ -164,6 +170,7 @@ class JobSummary:
     """Fields that this version does not know, as they came."""
 
 
+@safe_repr
 @attrs.frozen
 class JobPage:
     """One page of `GET /v2/jobs`, newest first."""
@@ -174,6 +181,7 @@ class JobPage:
     """What asks for the next page; None on the last one."""
 
 
+@safe_repr
 @attrs.frozen
 class KeyStatus:
     """The answer to `GET /v1/test`."""
@@ -186,6 +194,7 @@ class KeyStatus:
     """Fields that this version does not know, as they came."""
 
 
+@safe_repr
 @attrs.frozen
 class MediaUpload:
     """The answer to `POST /v1/media/input`: where to put the audio."""
@@ -194,6 +203,7 @@ class MediaUpload:
     """A presigned URL: whoever knows it may write there."""
 
 
+@safe_repr
 @attrs.frozen
 class WebhookEvent:
     """What a webhook tells of a job, once its signature was verified."""
@@ -208,7 +218,7 @@ class WebhookEvent:
     """When it was signed (UTC)."""
     retry_num: int | None = None
     """Which repeat of the delivery this is; None or 0 for the first try."""
-    retry_reason: str | None = None
+    retry_reason: str | None = attrs.field(default=None, repr=_masked)
     """Why it was repeated (`http_timeout`, `connection_failed` …)."""
 
     @property
@@ -224,6 +234,7 @@ class WebhookEvent:
         return self.status is JobStatus.FAILED and self.output.error is not None
 
 
+@safe_repr
 @attrs.frozen(repr=False)
 class Voiceprint:
     """Who somebody is, by voice. `repr` and `str` hide it: a voiceprint is biometric data. Use `.value`."""

@@ -5,6 +5,7 @@ import math
 import pickle
 import traceback
 
+import attrs
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -492,6 +493,30 @@ def test_the_servers_message_is_quoted_without_the_queries_of_its_urls(url, arou
     assert "h.example" in error.message or "bucket.s3.example" in error.message or "media://key" in error.message
     assert SIGNATURE not in error.message + shown(error)
     assert PASSWORD not in error.message + shown(error)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "body"),
+    [
+        (TEST_KEY, {"status": "OK", "message": f"The key {KEY} is valid"}),
+        (VOICEPRINT, {"jobId": "job-1", "warning": f"{KEY} is about to expire"}),
+        (GET_JOB, {"jobId": "job-1", "status": "succeeded", "output": {"voiceprint": "x", "warning": f"By {KEY}"}}),
+        (GET_JOB, {"jobId": "job-1", "status": "failed", "output": {"error": f"Refused with Bearer {KEY}"}}),
+    ],
+)
+def test_no_model_shows_the_key_that_the_api_repeats(endpoint, body):
+    """Neither as a whole nor in the text that a program logs."""
+    model = reading(endpoint, 200, body)
+    assert type(model) is endpoint.answer
+    shown_texts = [str(value) for value in attrs.asdict(model).values()]
+    assert [text for text in [repr(model), *shown_texts] if KEY in text] == []
+
+
+def test_a_voiceprint_and_ids_are_kept_as_they_are_even_with_the_key_in_them():
+    """They are paid for. No real key is so short."""
+    body = {"jobId": "job-k", "status": "succeeded", "output": {"voiceprint": "k"}}
+    job = reading(GET_JOB, 200, body, key="k")
+    assert (job.job_id, job.status, job.voiceprint) == ("job-k", "succeeded", "k")
 
 
 def test_an_apostrophe_does_not_end_an_url():

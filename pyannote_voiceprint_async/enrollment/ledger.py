@@ -23,6 +23,7 @@ import attrs
 from pyannote_voiceprint_async.errors import LedgerError, LedgerInUseError, LedgerOriginError
 from pyannote_voiceprint_async.masking import mask_url
 from pyannote_voiceprint_async.models import Voiceprint
+from pyannote_voiceprint_async.reprs import safe_repr
 
 from .database import Database, Lock, Step, connect, connect_to_read
 from .pieces import Pieces, from_json
@@ -214,6 +215,7 @@ def open_to_read(path: Path) -> sqlite3.Connection:
     return connect_to_read(path, application=_APPLICATION, steps=_STEPS)
 
 
+@safe_repr
 class Ledger:
     """An opened ledger. One run at a time may have it; readers work meanwhile.
 

@@ -27,6 +27,7 @@ from pyannote_voiceprint_async.errors import (
     VoiceprintError,
 )
 from pyannote_voiceprint_async.models import JobCreated, Voiceprint, VoiceprintJob
+from pyannote_voiceprint_async.reprs import safe_repr
 
 from .events import (
     Event,
@@ -73,6 +74,7 @@ _LONGEST_UNKNOWN, _BETWEEN_UNKNOWN = 3600.0, 60.0
 _OLDEST_UNKNOWN = 1800.0
 
 
+@safe_repr
 class Enrollment:
     """One run. An async iterator over its events, and an async context manager: leaving early stops it cleanly.
 
