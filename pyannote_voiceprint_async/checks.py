@@ -98,7 +98,7 @@ def check_api_key(key: str | None) -> str:
 
 
 def check_base_url(base_url: str) -> str:
-    """Give a base URL that requests can be sent to.
+    """Return a base URL that requests can be sent to, without a slash at its end.
 
     Raises:
         ConfigurationError: it is none.
@@ -108,7 +108,8 @@ def check_base_url(base_url: str) -> str:
         problem = "must have no query, fragment, user or password"
     if problem:
         raise ConfigurationError(f"base_url {_without_hint(problem)}. The API is at https://api.pyannote.ai.")
-    return base_url
+    # With and without the slash it is the same API: a ledger must not be refused for it.
+    return base_url.rstrip("/")
 
 
 def check_count(name: str, count: object) -> int:

@@ -235,6 +235,9 @@ class ServerError(ApiStatusError):
 class JobError(VoiceprintError):
     """A job that the API accepted has no voiceprint for us; `job_id` says which."""
 
+    # The base's may be None. An error of a job names the job, so that `wait(error.job_id)` passes type checkers.
+    job_id: str
+
 
 class JobFailedError(JobError):
     """The job failed; `message` is the server's reason. Failed jobs are not billed."""

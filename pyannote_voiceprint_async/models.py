@@ -67,6 +67,7 @@ class Model(_OpenEnum):
     """A voiceprint model. Any other name may be given as a plain string."""
 
     PRECISION_2 = "precision-2"
+    PRECISION_3 = "precision-3"
 
 
 def _not_empty(_: object, attribute: "attrs.Attribute[str]", value: object) -> None:

@@ -324,8 +324,8 @@ class Ledger:
             if not connection.execute("SELECT 1 FROM recordings LIMIT 1").fetchone():
                 meta = {"salt": meta["salt"]} if "salt" in meta else {}  # nothing in it is anybody's yet
             salt = meta.setdefault("salt", secrets.token_hex(16))
-            fingerprint = hashlib.sha256(f"{salt} {key}".encode()).hexdigest()[:16]
-            if meta.setdefault("base_url", base_url) != base_url:
+            fingerprint = hashlib.sha256((salt + " " + key).encode()).hexdigest()[:16]
+            if meta.setdefault("base_url", base_url).rstrip("/") != base_url.rstrip("/"):
                 raise LedgerOriginError(
                     f"This ledger was made with the API at {mask_url(meta['base_url'])}, and {mask_url(base_url)} "
                     "does not know its jobs. Give another ledger, or the base URL it was made with."

@@ -90,8 +90,7 @@ class Enrollment:
         *,
         owns_ledger: bool,
     ) -> None:
-        self.report: Report | None = None
-        """How the rows stand, once it is over."""
+        self._final_report: Report | None = None
         self._progress = Progress()
         self._client = client
         self._rows = rows
@@ -121,6 +120,20 @@ class Enrollment:
 
     def __repr__(self) -> str:
         return f"<Enrollment {self.progress.succeeded} of {self.progress.total}>"
+
+    @property
+    def report(self) -> Report:
+        """How the rows stand, once the run is over.
+
+        Raises:
+            EnrollmentError: the run is not over, or it failed before its list was read.
+        """
+        if self._final_report is None:
+            raise EnrollmentError(
+                "There is no report yet: the run is not over, or it failed before its list was read. Read `report` "
+                "after the last event, and `progress` at any time."
+            )
+        return self._final_report
 
     @property
     def progress(self) -> Progress:
@@ -177,8 +190,8 @@ class Enrollment:
             await self._end_waits()
             if self._is_loaded:
                 await self._save_unsaved()
-                self.report = await self._report()
-                await self._stream.put(Finished(self.report))
+                self._final_report = await self._report()
+                await self._stream.put(Finished(self._final_report))
         except Exception as error:  # noqa: BLE001 - raised out of the iteration
             self._error = self._error or error
         finally:

@@ -12,6 +12,7 @@ from pyannote_voiceprint_async import (
     AsyncVoiceprintClient,
     ClientClosedError,
     ConfigurationError,
+    EnrollmentError,
     LedgerError,
     LedgerInUseError,
     LedgerOriginError,
@@ -320,6 +321,23 @@ async def test_a_ledger_belongs_to_one_api(world):
     await world.enroll()
     with pytest.raises(LedgerOriginError, match="made with the API at"):
         await world.enroll(origin="https://elsewhere.example.com")
+
+
+async def test_a_slash_at_the_end_of_the_base_url_makes_no_other_api(world):
+    """Ledgers of earlier versions keep the base URL as it was given."""
+    with_slash = f"{world.sandbox.url}/"
+    await world.enroll(origin=with_slash)
+    assert (await world.enroll()).succeeded == 5
+    assert (await world.enroll(origin=with_slash)).succeeded == 5
+
+
+async def test_there_is_no_report_before_the_end(world):
+    async with world.clock.running(world.client), enroll(world.client, people(1), world.path) as run:
+        with pytest.raises(EnrollmentError, match="There is no report yet"):
+            run.report  # noqa: B018 - reading it raises
+        async for _ in run:
+            pass
+    assert run.report.succeeded == 1
 
 
 async def test_a_ledger_that_has_nothing_belongs_to_nobody(world):

@@ -173,6 +173,7 @@ async def one(client: AsyncVoiceprintClient, path: Path, file: BinaryIO, samples
     await client.voiceprint(URL, on_submitted=keep_at_once)
     jobs: list[JobCreated] = []
     await client.voiceprint(URL, model=Model.PRECISION_2, on_submitted=jobs.append)
+    await client.voiceprint(URL, model=Model.PRECISION_3)
 
     assert_type(voiceprint.value, str)
     assert_type(voiceprint.model, str)
@@ -259,12 +260,12 @@ async def voiceprint_many(client: AsyncVoiceprintClient, sources: list[Source]) 
             assert_type(result.voiceprint, Voiceprint | None)
             assert_type(result.error, Exception | None)
             source: Source = result.source
+            await client.voiceprint(source)
     assert_type(results.unfinished, list[Enrolled])
     client.voiceprint_many(Path("examples").glob("*.wav"))
     client.voiceprint_many([URL, b"RIFF", VoiceprintRequest(URL)])
     client.voiceprint_many({"waveform": number, "sample_rate": 8000} for number in range(3))
     client.voiceprint_many(presigned())
-    await client.voiceprint(source)
 
 
 # The rest of the client
@@ -354,7 +355,7 @@ async def enroll_all(client: AsyncVoiceprintClient) -> None:
                     assert_type(report.succeeded, int)
                 case _:
                     run.stop()
-    assert_type(run.report, Report | None)
+    assert_type(run.report, Report)
     enroll(client, [Row("Ada", Path("ada.wav"))], Path("x.ledger"), resolve=presign)
     enroll(client, rows_from_sources(["voices"]), Ledger("x.ledger"), preflight=True, trim=True)
     enroll(client, [Row("Ada", Path("long.wav"), pieces=((12.5, 20), (31.0, None)))], "x.ledger")
@@ -378,6 +379,8 @@ async def what_was_wrong(call: Awaitable[Voiceprint]) -> None:
         assert_type(error.errors, tuple[FieldError, ...])
         assert_type(error.errors[0].field, str)
         assert_type(error.errors[0].message, str)
+    except JobError as error:
+        assert_type(error.job_id, str)
     except QueueTooLongError as error:
         assert_type(error.expected_wait, float)
     except VoiceprintError as error:
@@ -389,6 +392,14 @@ async def what_was_wrong(call: Awaitable[Voiceprint]) -> None:
         assert_type(error.job_id, str | None)
         assert_type(error.retry_after, float | None)
         assert_type(error.headers, dict[str, str])
+
+
+async def wait_longer(client: AsyncVoiceprintClient) -> None:
+    """Two of the README's lines, as they stand there."""
+    try:
+        await client.voiceprint(URL, timeout=60)
+    except JobTimeoutError as error:
+        assert_type(await client.wait(error.job_id), VoiceprintJob)
 
 
 # Whoever catches the class on the left catches those on the right.
