@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from .errors import AccountError, ClientClosedError, JobTimeoutError, VoiceprintError
+from .event_loop import running_loop
 from .models import JobCreated
 from .reprs import safe_repr
 
@@ -141,6 +142,7 @@ class Results(Generic[R]):
 
     async def __anext__(self) -> R:
         if self._reader is None and not self._left:
+            running_loop()  # raises where there is none, before a coroutine is made that nobody awaits
             self._reader = asyncio.create_task(self._read())
             self._reader.add_done_callback(self._look_if_over)
         while not self._finished:

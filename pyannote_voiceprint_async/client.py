@@ -8,7 +8,7 @@ import os
 import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, NoReturn, Self, TypeVar, cast
 
 import aiohttp
 import attrs
@@ -162,6 +162,13 @@ class AsyncVoiceprintClient:
             f"queued={stats.queued}{state}>"
         )
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "An AsyncVoiceprintClient cannot be pickled or copied: it holds connections of one event loop, and the API "
+            "key. Pass on its settings instead, and make a client where it is used: one in each process, inside its "
+            "event loop."
+        )
+
     async def __aenter__(self) -> Self:
         self._transport.enter()
         return self
@@ -267,6 +274,7 @@ class AsyncVoiceprintClient:
             JobTimeoutError: it was not done in time; it goes on.
         """
         job_id = check_job_id(job.job_id if isinstance(job, JobCreated) else job)
+        self._transport.enter()
         return await self._wait(job_id, self._until(timeout))
 
     async def voiceprint(  # noqa: PLR0913 - a person's one call; all but the first by keyword
@@ -299,6 +307,7 @@ class AsyncVoiceprintClient:
             VoiceprintError: see `outcome_unknown`: True means that a job may exist.
         """
         _check_hook(on_submitted)
+        self._transport.enter()
         job: JobCreated | None = None
 
         async def keep(created: JobCreated) -> None:

@@ -29,6 +29,7 @@ from .errors import (
     UnexpectedResponseError,
     VoiceprintError,
 )
+from .event_loop import running_loop
 from .line import Stage
 from .models import JobCreated, VoiceprintJob
 from .relay import Relay
@@ -191,7 +192,7 @@ class Transport:
                 "This client is closed. Make a new one, or close it later: in a service, when the service shuts "
                 "down (FastAPI: in its lifespan)."
             )
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         if self._loop is None:
             self._loop = loop
             self.throttle.sharers.add(self._arm_timer)

@@ -26,6 +26,7 @@ from pyannote_voiceprint_async.errors import (
     NotFoundError,
     VoiceprintError,
 )
+from pyannote_voiceprint_async.event_loop import running_loop
 from pyannote_voiceprint_async.models import JobCreated, Voiceprint, VoiceprintJob
 from pyannote_voiceprint_async.reprs import safe_repr
 
@@ -142,6 +143,7 @@ class Enrollment:
         return self._progress
 
     async def __aenter__(self) -> Self:
+        running_loop()  # raises where there is none
         return self
 
     async def __aexit__(
