@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
+from http import HTTPStatus
 from typing import Any, TypedDict, TypeVar
 
 import attrs
@@ -14,6 +15,7 @@ from .errors import (
     ApiTimeoutError,
     FieldError,
     InvalidRequestError,
+    ProxyError,
     UnexpectedResponseError,
     VoiceprintError,
     status_error,
@@ -177,6 +179,8 @@ def _refusal(endpoint: Endpoint[A], answer: Answer, wall: float, key: str) -> Vo
     message = None if refusal.message is None else mask_text(refusal.message, key)
     if refusal.is_page and answer.status in _GATEWAY_STATUSES:
         return _gateway_refusal(endpoint, answer, message, key)
+    if answer.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        return _proxy_refusal(endpoint, answer, message)
     fate = fate_of_status(answer.status, answer.headers)
     error = status_error(answer.status)
     errors = tuple(FieldError(mask_text(wrong.field, key), mask_text(wrong.message, key)) for wrong in refusal.errors)
@@ -194,6 +198,19 @@ def _refusal(endpoint: Endpoint[A], answer: Answer, wall: float, key: str) -> Vo
         headers=_plain(answer.headers),
         **verdict(fate, repeatable=endpoint.repeatable),
         **({"errors": errors} if issubclass(error, InvalidRequestError) else {}),  # type: ignore[arg-type]
+    )
+
+
+def _proxy_refusal(endpoint: Endpoint[A], answer: Answer, message: str | None) -> ProxyError:
+    """Build the error for a 407 to a request by plain HTTP; with TLS the proxy refuses the CONNECT before it."""
+    return ProxyError(
+        f"{_name(endpoint)}: the proxy refused with 407, because the user or the password is missing or wrong. Nothing "
+        "was accepted. Correct the environment variable HTTP_PROXY, or the argument `proxy` of the client if it has "
+        "one: http://user:password@host:port, with special characters percent-encoded.",
+        status=answer.status,
+        message=message,
+        headers=_plain(answer.headers),
+        **verdict(Fate.REFUSED, repeatable=endpoint.repeatable),
     )
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "check_request",
     "check_webhook",
     "is_loopback",
+    "proxy_problem",
 ]
 
 # Lone surrogates are no text: they cannot be written as UTF-8.
@@ -129,11 +130,24 @@ def check_proxy(proxy: object) -> None:
     Raises:
         ConfigurationError: it is none. Only HTTP proxies are known; a SOCKS proxy needs a session of your own.
     """
-    if proxy is not None and (not isinstance(proxy, str) or _web_problem(proxy) is not None):
+    if proxy is not None and (problem := proxy_problem(proxy)) is not None:
         raise ConfigurationError(
-            "The proxy must be the URL of an HTTP proxy (http://host:port). For any other kind give a session of your "
-            "own, whose connector knows it."
+            f"The argument `proxy` {problem}. It must be the URL of an HTTP proxy (http://host:port). For any other "
+            "kind give a session of your own, whose connector knows it."
         )
+
+
+def proxy_problem(proxy: object) -> str | None:
+    """Return why this cannot be the URL of an HTTP proxy, or None if it can."""
+    if not isinstance(proxy, str):
+        return f"is no URL but {type(proxy).__name__}"
+    scheme, separator, _ = proxy.partition("://")
+    if not separator:
+        return "has no scheme"
+    if scheme.lower().startswith("socks"):
+        return f"is a SOCKS proxy ({scheme[:10]}), which is not supported"
+    problem = _web_problem(proxy)
+    return None if problem is None else _without_hint(problem).replace(" or media://", "")
 
 
 def _model_problem(model: object) -> str | None:

@@ -6,7 +6,8 @@ VoiceprintError
 │   └── ClientClosedError         the client was closed, or belongs to another event loop
 ├── QueueTooLongError             refused at once: the queue is longer than `max_queue_wait`
 ├── ApiConnectionError            no answer came
-│   └── ApiTimeoutError           no answer came in time
+│   ├── ApiTimeoutError           no answer came in time
+│   └── ProxyError                the proxy refuses the password (407), or its setting cannot be used
 ├── UnexpectedResponseError       an answer came that cannot be understood
 ├── ApiStatusError                the server said no
 │   ├── InvalidRequestError       400, 422 (and our own checks before anything is sent)
@@ -70,6 +71,7 @@ __all__ = [
     "NotFoundError",
     "PermissionDeniedError",
     "Problem",
+    "ProxyError",
     "QueueTooLongError",
     "RateLimitError",
     "ServerError",
@@ -179,6 +181,13 @@ class ApiConnectionError(VoiceprintError):
 
 class ApiTimeoutError(ApiConnectionError):
     """The API did not answer in time."""
+
+
+class ProxyError(ApiConnectionError):
+    """The proxy demands a password or refuses the one it was given (407), or its setting cannot be used.
+
+    Nothing was sent, and nothing else would come of another attempt: the message names the setting to change.
+    """
 
 
 class UnexpectedResponseError(VoiceprintError):

@@ -10,8 +10,8 @@ import asyncio
 import copy
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import cached_property
 from http import HTTPStatus
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from multidict import CIMultiDict
@@ -20,9 +20,9 @@ from yarl import URL
 from .answers import Answer, Fate, Flaw
 from .bodies import JsonBody, UploadBody
 from .call import Call
-from .checks import is_loopback
 from .clock import Clock
 from .errors import ClientClosedError, UnexpectedResponseError
+from .proxies import proxy_for, proxy_source
 from .settings import Timeouts
 from .translate import NEVER_CONNECTED, TRANSLATED, DisconnectedError, translate
 from .version import __version__
@@ -65,7 +65,6 @@ class Wire:
         self._base_url = URL(base_url)
         self._timeouts = timeouts
         self._proxy = proxy
-        self._api_proxy = self._proxy_for(self._base_url)
         self._clock = clock
         self._authorization = CIMultiDict({"Authorization": f"Bearer {key}"})
         self._watchdog = Watchdog(timeouts)
@@ -77,6 +76,11 @@ class Wire:
         self._connections: Connections | None = None
         self._bare_session: aiohttp.ClientSession | None = None
         self._own_sessions: list[aiohttp.ClientSession] = []
+
+    @cached_property
+    def _api_proxy(self) -> str | None:
+        # Found with the first request: a setting that cannot be used must not fail where a client is made.
+        return proxy_for(self._base_url, self._proxy)
 
     @property
     def opened(self) -> bool:
@@ -228,11 +232,19 @@ class Wire:
             host=self._base_url.host,
             fate=Fate.UNKNOWN if call.has_begun else Fate.NEVER_SENT,
             repeatable=call.endpoint.repeatable,
+            proxy=proxy_source(self._base_url, self._proxy),
         )
 
     def _upload_problem(self, exc: Exception, body: UploadBody, target: URL) -> Exception:
         exc = TimeoutError() if body.stalled else exc
-        return self.closed or translate(exc, name="The upload", host=target.host, fate=Fate.UNKNOWN, repeatable=True)
+        return self.closed or translate(
+            exc,
+            name="The upload",
+            host=target.host,
+            fate=Fate.UNKNOWN,
+            repeatable=True,
+            proxy=proxy_source(target, self._proxy),
+        )
 
     def _api_connections(self) -> Connections:
         if self._connections is None:
@@ -267,12 +279,7 @@ class Wire:
         return session
 
     def _proxy_for(self, url: URL) -> str | None:
-        """Give the proxy for an URL: the client's, else that of the environment. Never what is in .netrc."""
-        if self._proxy is not None:
-            return self._proxy
-        if url.host is None or is_loopback(url.host) or proxy_bypass(url.host):
-            return None
-        return getproxies().get(url.scheme)
+        return proxy_for(url, self._proxy)
 
 
 class Connections:

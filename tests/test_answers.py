@@ -23,6 +23,7 @@ from pyannote_voiceprint_async import (
     KeyStatus,
     NotFoundError,
     PermissionDeniedError,
+    ProxyError,
     RateLimitError,
     ServerError,
     SubscriptionRequiredError,
@@ -82,6 +83,8 @@ STATUSES = [
     (404, {}, NotFoundError, NEITHER, NEITHER),
     (404, {"Retry-After": "5"}, NotFoundError, NEITHER, NEITHER),
     (405, {}, ApiStatusError, NEITHER, NEITHER),
+    (407, {}, ProxyError, NEITHER, NEITHER),
+    (407, {"Retry-After": "5"}, ProxyError, NEITHER, NEITHER),
     (408, {}, ApiStatusError, RETRYABLE, UNKNOWN),
     (408, {"Retry-After": "5"}, ApiStatusError, RETRYABLE, UNKNOWN),
     (409, {}, ApiStatusError, NEITHER, NEITHER),
@@ -617,7 +620,10 @@ def test_an_answer_of_any_kind_is_a_model_or_an_error_that_is_whole(endpoint, st
     assert not (result.retryable and result.outcome_unknown)
     assert not (result.outcome_unknown and endpoint.repeatable)
     assert result.status == status
-    assert isinstance(result, ApiStatusError) is (400 <= status <= 599)
+    if status == 407:
+        assert type(result) is ProxyError
+    elif status not in {401, 403}:  # a page with one of these came from a gateway
+        assert isinstance(result, ApiStatusError) is (400 <= status <= 599)
     assert result.retry_after is None or (math.isfinite(result.retry_after) and result.retry_after > 0)
     assert result.__context__ is None
     again = pickle.loads(pickle.dumps(result))  # noqa: S301 - just made

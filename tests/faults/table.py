@@ -44,6 +44,7 @@ from pyannote_voiceprint_async import (
     MediaError,
     NotFoundError,
     PermissionDeniedError,
+    ProxyError,
     ServerError,
     SubscriptionRequiredError,
     Timeouts,
@@ -75,13 +76,17 @@ FAULTS: tuple[Fault, ...] = (
         "nobody listens": nobody(),
         "nobody listens with TLS": nobody("https"),
         "a server that speaks no TLS": no_tls("https", tls=False, greeting=answer(b"", 400)),
-        "a certificate that nobody vouches for": no_tls("https", tls=True),
         "no proxy": no_proxy(),
         "a proxy that says 200, and no more": no_proxy(then_close(answer(b"", "200 Proxy", Content_Length=""))),
         "a proxy that says 302": no_proxy(then_close(answer(b"", "302 Proxy", Content_Length=""))),
-        "a proxy that says 407": no_proxy(then_close(answer(b"", "407 Proxy", Content_Length=""))),
         "a proxy that says 502": no_proxy(then_close(answer(b"", "502 Proxy", Content_Length=""))),
     }, submits(repeated(ApiConnectionError), times=20), reads(repeated(ApiConnectionError))),
+    *faults("network", {
+        "a certificate that nobody vouches for": no_tls("https", tls=True),
+    }, submits(final(ApiConnectionError)), reads(final(ApiConnectionError))),
+    *faults("network", {
+        "a proxy that says 407": no_proxy(then_close(answer(b"", "407 Proxy", Content_Length=""))),
+    }, submits(final(ProxyError)), reads(final(ProxyError))),
     *faults("network", {
         "TLS is never agreed on": no_tls("https", tls=False, timeouts=Timeouts(connect=0.5)),
     }, submits(repeated(ApiTimeoutError)), reads(repeated(ApiTimeoutError))),

@@ -46,6 +46,7 @@ from pyannote_voiceprint_async import (
     NotFoundError,
     PermissionDeniedError,
     Polling,
+    ProxyError,
     QueueTooLongError,
     RateLimit,
     RateLimitError,
@@ -404,7 +405,7 @@ async def wait_longer(client: AsyncVoiceprintClient) -> None:
 
 # Whoever catches the class on the left catches those on the right.
 configuration: list[ConfigurationError] = [ClientClosedError()]
-connection: list[ApiConnectionError] = [ApiTimeoutError()]
+connection: list[ApiConnectionError] = [ApiTimeoutError(), ProxyError()]
 account_errors: list[AccountError] = [AuthenticationError(), SubscriptionRequiredError(), PermissionDeniedError()]
 status: list[ApiStatusError] = [
     *account_errors,
