@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import Enum
 from http import HTTPStatus
@@ -23,7 +24,7 @@ from .errors import (
 from .masking import mask_text
 from .models import JobCreated
 
-__all__ = ["Answer", "Fate", "Flaw", "consequence", "fate_of_status", "read", "verdict"]
+__all__ = ["Answer", "Fate", "Flaw", "consequence", "failed", "fate_of_status", "read", "rescue", "verdict"]
 
 A = TypeVar("A")
 
@@ -45,6 +46,7 @@ class Flaw(Enum):
     BROKE_OFF = "broke off in the middle"
     STALLED = "did not end in time"
     TOO_LONG = "is longer than any real one"
+    BROKEN_HEADERS = "has headers that cannot be read"
 
 
 class Answer:
@@ -125,12 +127,44 @@ def read(endpoint: Endpoint[A], answer: Answer, *, wall: float, key: str) -> A:
     raise _strange_status(endpoint, answer)
 
 
+def failed(endpoint: Endpoint[A], answer: Answer, exc: Exception) -> VoiceprintError:
+    """Return the error for a submission whose response was received, when something else failed after that.
+
+    Args:
+        endpoint: the submission.
+        answer: the response.
+        exc: what failed.
+    """
+    job_id = codec.find_job_id(answer.body)
+    known = f"Job {job_id} was accepted: wait() picks it up." if job_id else consequence(Fate.UNKNOWN, repeatable=False)
+    return UnexpectedResponseError(
+        f"{_name(endpoint)} was answered with {answer.status}, but {type(exc).__name__} was raised when the response "
+        f"was taken in. {known}",
+        status=answer.status,
+        headers=_plain(answer.headers),
+        job_id=job_id,
+        outcome_unknown=True,
+    )
+
+
+def rescue(received: bytes) -> Answer | None:
+    """Return the response in these raw bytes, if it is a 2xx with a job id: aiohttp could not read its headers.
+
+    Args:
+        received: what arrived for a submission.
+    """
+    found = _SUCCESS.search(received)
+    if found is None or codec.find_job_id(found["body"]) is None:
+        return None
+    return Answer(int(found["status"]), {}, found["body"], Flaw.BROKEN_HEADERS)
+
+
 def _read_success(endpoint: Endpoint[A], answer: Answer) -> A:
     problem = answer.flaw.value if answer.flaw else ""
     if not problem:
         try:
             return codec.decode(endpoint.answer, answer.body)
-        except ValueError:
+        except Exception:  # noqa: BLE001 - whatever is wrong with it, a job id in it is paid for
             problem = "cannot be read"
     if endpoint.answer is JobCreated and (job_id := codec.find_job_id(answer.body)):
         return JobCreated(job_id)  # type: ignore[return-value]  # it is endpoint.answer
@@ -235,6 +269,9 @@ def _gateway_refusal(endpoint: Endpoint[A], answer: Answer, message: str | None,
 # The statuses by which the API speaks about the key.
 _GATEWAY_STATUSES = {401, 403}
 _NAMES_OF_GATEWAYS = ("Server", "Via")
+
+# After interim responses, if there are any.
+_SUCCESS = re.compile(rb"(?:\A|\r\n\r\n)HTTP/1\.[01] (?P<status>2\d\d)[ \r].*?\r\n\r\n(?P<body>.*)", re.DOTALL)
 
 _NEXT_STEP = {
     400: "Nothing was accepted. Correct the request.",

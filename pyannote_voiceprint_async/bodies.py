@@ -10,6 +10,7 @@ import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 
 from .call import Call
+from .connection import reset
 
 __all__ = ["JsonBody", "UploadBody"]
 
@@ -32,16 +33,19 @@ class JsonBody(aiohttp.BytesPayload):
             # Something came over the idle connection that nobody asked for. It would be taken for our answer.
             raise aiohttp.ClientConnectionResetError("There is an answer without a request.")
         if transport is not None and not transport.is_closing():
-            self._call.begin(self._now())
+            self._call.begin(self._now(), transport)
         await writer.write(self._value)
 
 
 class UploadBody(aiohttp.Payload):
     """A stream of known length that fails when no byte of it moves for `stall` seconds.
 
-    `error` is what the caller's side raised, `stalled` whether the other side took nothing: aiohttp would only tell
-    that the writing failed. `complete` says whether all of it was written.
+    `error` is what the caller's side raised, `stalled` whether the other side took nothing: aiohttp would only report
+    that the writing failed. `complete` is whether all of it was written; the watchdog bounds the response from then on.
     """
+
+    started_at = moved_at = 0.0
+    overdue = False
 
     def __init__(
         self,
@@ -57,6 +61,17 @@ class UploadBody(aiohttp.Payload):
         self._size = self._total = size
         self._stall = stall
         self._on_progress = on_progress
+        self._transport: asyncio.WriteTransport | None = None
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether the response is awaited: until then, only a stall ends the upload."""
+        return self.complete
+
+    def end(self) -> None:
+        """End the upload: its response is overdue, or nothing moves."""
+        if self._transport is not None:
+            reset(self._transport)
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:  # noqa: ARG002 - aiohttp's
         """Not for reading: it is audio, and may be long."""
@@ -65,6 +80,7 @@ class UploadBody(aiohttp.Payload):
     async def write(self, writer: AbstractStreamWriter) -> None:
         """Write it; called by aiohttp. It tells that it is consumed, so that aiohttp does not send it again."""
         self._consumed = True
+        self._transport = writer.transport
         sent = 0
         chunks = self._chunks()
         while True:
@@ -101,6 +117,8 @@ class UploadBody(aiohttp.Payload):
                 before, unsent = unsent, _unsent(writer)
                 if not writing.done() and unsent == before:
                     self.stalled = True
+                    # The storage may have begun to respond: then aiohttp would go on reading.
+                    self.end()
                     raise TimeoutError
             await writing
         finally:

@@ -15,6 +15,7 @@ from typing import Any, Generic, Self, TypeVar
 from .errors import AccountError, ClientClosedError, JobTimeoutError, VoiceprintError
 from .event_loop import running_loop
 from .models import JobCreated
+from .protected import finished
 from .reprs import safe_repr
 
 __all__ = ["Item", "Results"]
@@ -156,13 +157,22 @@ class Results(Generic[R]):
 
     async def aclose(self) -> None:
         """Stop new work, finish what was sent, and keep what was not yielded in `unfinished`."""
+        cancelled: asyncio.CancelledError | None = None
         self._left = True
         self._stop(None, Phase.UNSENT, Phase.WAITING)
         while tasks := [item.task for item in self._running] + [self._reader] * (not self._is_over()):
-            await asyncio.wait([task for task in tasks if task is not None])
+            try:
+                await finished(*(task for task in tasks if task is not None))
+            except asyncio.CancelledError as error:
+                cancelled = error
         self.unfinished.extend(self._finished)
         self._finished.clear()
         self._news.set()
+        if cancelled is not None:
+            try:
+                raise cancelled
+            finally:
+                del cancelled
 
     def _look_if_over(self, _: object = None) -> None:
         if self._is_over() and self.on_over is not None:

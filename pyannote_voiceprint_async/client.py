@@ -49,6 +49,7 @@ from .models import (
     VoiceprintRequest,
     WebhookEvent,
 )
+from .protected import ProtectedTask, finished
 from .reprs import safe_repr
 from .results import ClientStats, Enrolled, Source, Submission
 from .settings import Polling, RateLimits, RetryPolicy, Timeouts
@@ -131,6 +132,7 @@ class AsyncVoiceprintClient:
         self._webhook = webhook
         self._uploads = asyncio.Semaphore(check_count("max_uploads", max_uploads))
         self._results: set[Results[Any]] = set()
+        self._closing: asyncio.Task[None] | None = None
         self._base_url = check_base_url(base_url or os.environ.get("PYANNOTEAI_BASE_URL") or DEFAULT_BASE_URL)
         key = check_api_key(_first(api_key, "PYANNOTEAI_API_KEY", "PYANNOTE_API_KEY"))
         self._transport = Transport(
@@ -192,9 +194,15 @@ class AsyncVoiceprintClient:
         """Close the client. Closing twice is fine.
 
         What waits ends with `ClientClosedError`; submissions that are on the wire are finished, so that no job
-        is left whose id nobody has.
+        is left whose id nobody has. A caller that is cancelled meanwhile, however often, is cancelled afterwards.
         """
         self._transport.close()
+        if self._closing is None:
+            self._closing = ProtectedTask(self._close(), lambda: False)
+        await finished(self._closing)
+        self._closing.result()
+
+    async def _close(self) -> None:
         for results in list(self._results):
             await results.aclose()
         await self._watcher.aclose()

@@ -7,13 +7,13 @@ import io
 import os
 import re
 import stat
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path, PurePath
 from typing import IO, Any, TypeAlias, TypeVar
 from uuid import uuid4
 
-from . import codec
+from . import codec, rate_headers
 from .answers import Answer
 from .endpoints import MEDIA_INPUT
 from .errors import MediaError, ServerError, UnexpectedResponseError, VoiceprintError
@@ -125,7 +125,6 @@ class _Attempt:
     first_byte_at: float | None = None
     deadline: float | None = None
     retries = 0
-    failure: VoiceprintError | None = None
 
 
 async def upload(
@@ -144,10 +143,9 @@ async def upload(
         presigned = await transport.send(MEDIA_INPUT, body=codec.encode({"url": media_url}), once=True)
         answer = await transport.wire.put(presigned.url, size=audio.size, chunks=audio.chunks, on_progress=on_progress)
         if not _FIRST_SUCCESS <= answer.status < _FIRST_ERROR:
-            raise _storage_error(answer)
+            raise _storage_error(answer, transport.wall())
 
-    send: Callable[[_Attempt], Awaitable[None]] = transport.repeating(once)
-    await send(_Attempt())
+    await transport.repeat(once, _Attempt())
     return media_url
 
 
@@ -193,7 +191,7 @@ def _why(exc: Exception) -> str:
     return (getattr(exc, "strerror", None) or str(exc) or type(exc).__name__).lower()
 
 
-def _storage_error(answer: Answer) -> VoiceprintError:
+def _storage_error(answer: Answer, wall: float) -> VoiceprintError:
     code = _CODE.search(answer.body)
     reason = f", {code.group(1).decode()}" if code else ""
     if not _FIRST_SUCCESS <= answer.status <= _LAST_SERVER_ERROR:
@@ -206,5 +204,6 @@ def _storage_error(answer: Answer) -> VoiceprintError:
     return error(
         f"The storage did not take the audio (status {answer.status}{reason}). Nothing was submitted.",
         status=answer.status,
+        retry_after=rate_headers.retry_after(answer.headers, wall),
         retryable=answer.status in _WORTH_A_FRESH_URL or answer.status >= _FIRST_SERVER_ERROR,
     )

@@ -15,23 +15,23 @@ from __future__ import annotations
 
 import logging
 import math
-import random
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Protocol, TypeVar, cast
+from itertools import islice
+from typing import Protocol, TypeVar
 
 from .clock import Clock
 from .errors import RateLimitError, VoiceprintError
 from .settings import RetryPolicy
 
-if TYPE_CHECKING:
-    from backoff.types import Details
-
-__all__ = ["Attempted", "exponential", "is_final", "pause_after", "repeating"]
+__all__ = ["Attempted", "exponential", "is_final", "pause_after", "prepare", "repeat"]
 
 log = logging.getLogger("pyannote_voiceprint_async")
 
 C = TypeVar("C", bound="Attempted")
 R = TypeVar("R")
+
+# Doublings after which every policy has reached its cap.
+_ENOUGH = 100
 
 
 class Attempted(Protocol):
@@ -43,13 +43,21 @@ class Attempted(Protocol):
     """When it may not be sent any more, on the client's clock."""
     retries: int
     """How often it was repeated."""
-    failure: VoiceprintError | None
-    """The failure of its first try, while that is still to be looked at."""
+
+
+def prepare() -> None:
+    """Load backoff when the first client is made, not with the package: that costs a tenth of importing it."""
+    import backoff  # noqa: F401, PLC0415
 
 
 def exponential(policy: RetryPolicy, tries: int) -> float:
-    """Give a pause in seconds with full jitter, after so many tries (from 1)."""
-    return random.uniform(0.0, min(policy.cap, policy.base * 2.0 ** min(tries - 1, 60)))  # noqa: S311 - no secret
+    """Return a pause in seconds with full jitter, after so many tries (from 1)."""
+    import backoff  # noqa: PLC0415 - see `prepare`
+
+    pauses = backoff.expo(factor=policy.base, max_value=policy.cap)
+    # The first value only starts the generator.
+    longest = next(islice(pauses, min(tries, _ENOUGH), None))
+    return backoff.full_jitter(longest)
 
 
 def pause_after(error: VoiceprintError, tries: int, policy: RetryPolicy) -> float:
@@ -65,64 +73,45 @@ def is_final(error: VoiceprintError, policy: RetryPolicy) -> bool:
     return not error.retryable and not (error.outcome_unknown and policy.replay_unknown)
 
 
-def repeating(
+async def repeat(
     send: Callable[[C], Awaitable[R]],
+    call: C,
     *,
     policy: RetryPolicy,
     clock: Clock,
     sleep: Callable[[float], Awaitable[None]],
-) -> Callable[[C], Awaitable[R]]:
-    """Wrap `send` so that it repeats what may be repeated.
+) -> R:
+    """Send a call, and repeat what may be repeated.
 
-    backoff runs the loop. It would sleep on asyncio's own clock, so it is told to sleep for 0 seconds and the
-    pause is made here, on the client's clock. Its own log would print arguments, and its `max_time` would cut
-    the wait that the server told: both are ours.
+    Args:
+        send: makes one try.
+        call: what is sent.
+        policy: what is repeated, and how.
+        clock: time.
+        sleep: waits for so many seconds of it.
+
+    Raises:
+        VoiceprintError: of the last try.
     """
-    # Imported when the first client is made, not with the package: it costs as much as a tenth of this package.
-    import backoff  # noqa: PLC0415
-
-    async def pause(details: Details) -> None:
-        error = cast("VoiceprintError", details["exception"])  # type: ignore[typeddict-item]  # backoff leaves it out of its type
-        call = cast("C", details["args"][0])
-        seconds = pause_after(error, details["tries"], policy)
-        elapsed = 0.0 if call.first_byte_at is None else clock.time() - call.first_byte_at
-        too_late = call.deadline is not None and clock.time() + seconds >= call.deadline
-        if too_late or elapsed + seconds > policy.max_elapsed:
-            raise error
-        log.debug(
-            "Try %d of %d failed; the next one follows in %.1f s. %s",
-            details["tries"],
-            policy.max_tries,
-            seconds,
-            error,
-        )
-        call.retries += 1
-        await sleep(seconds)
-
-    async def again(call: C) -> R:
-        if call.failure is None:
-            return await send(call)
-        failure, call.failure = call.failure, None
-        raise failure
-
-    retry = backoff.on_exception(
-        backoff.constant,
-        VoiceprintError,
-        interval=0,
-        jitter=None,
-        logger=None,
-        max_tries=policy.max_tries,
-        giveup=lambda error: is_final(cast("VoiceprintError", error), policy),
-        on_backoff=pause,
-    )(again)
-
-    async def send_repeating(call: C) -> R:
-        # Nearly every call succeeds at once: backoff's loop, which costs as much as the throttle, is only
-        # entered with a failure. Its first try is that failure.
+    tries = 0
+    while True:
+        tries += 1
         try:
             return await send(call)
         except VoiceprintError as error:
-            call.failure = error
-        return await retry(call)
+            seconds = pause_after(error, tries, policy)
+            if tries >= policy.max_tries or is_final(error, policy) or not _fits(seconds, call, policy, clock):
+                raise
+            log.debug(
+                "Try %d of %d failed; the next one follows in %.1f s. %s", tries, policy.max_tries, seconds, error
+            )
+        call.retries += 1
+        await sleep(seconds)
 
-    return send_repeating
+
+def _fits(seconds: float, call: Attempted, policy: RetryPolicy, clock: Clock) -> bool:
+    """Return whether a call may still be sent after such a pause."""
+    again_at = clock.time() + seconds
+    if call.deadline is not None and again_at >= call.deadline:
+        return False
+    return call.first_byte_at is None or again_at - call.first_byte_at <= policy.max_elapsed

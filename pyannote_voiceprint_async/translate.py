@@ -20,11 +20,7 @@ from .errors import (
     VoiceprintError,
 )
 
-__all__ = ["NEVER_CONNECTED", "TRANSLATED", "DisconnectedError", "translate"]
-
-# Everything that aiohttp is known to raise from a request. ValueError and RuntimeError are what it makes of
-# settings that do not fit, and of a session that is closed.
-TRANSLATED = (aiohttp.ClientError, OSError, ValueError, RuntimeError)
+__all__ = ["NEVER_CONNECTED", "DisconnectedError", "translate"]
 
 # Raised before there is a connection. A request with a body notes itself when its first byte leaves; for one
 # without, these classes are all that is known.
@@ -61,7 +57,7 @@ _REASONS: tuple[tuple[type[BaseException], str], ...] = (
 
 
 def translate(  # noqa: PLR0913 - what is known of a request that failed, by keyword
-    exc: Exception,
+    exc: BaseException,
     *,
     name: str,
     host: str | None,
@@ -69,28 +65,32 @@ def translate(  # noqa: PLR0913 - what is known of a request that failed, by key
     repeatable: bool,
     proxy: str = "the settings of the proxy",
 ) -> VoiceprintError:
-    """Give the error of the tree.
+    """Return the error of the tree. What became of the request decides its flags, the exception only its words.
 
     Args:
-        exc: what aiohttp raised.
+        exc: what aiohttp raised, or other code that runs in a request: trace hooks, a session, connector or resolver.
         name: the operation, as `POST /v1/voiceprint`.
         host: whom it was sent to.
         fate: what became of the request.
         repeatable: whether sending it twice does no harm.
         proxy: where the proxy of the request is set.
     """
-    if isinstance(exc, VoiceprintError):
-        return exc
     flags = verdict(fate, repeatable=repeatable)
     if not flags["outcome_unknown"] and (blocked := _blocked(exc, name, host, proxy)) is not None:
         return blocked
-    if isinstance(exc, ValueError | RuntimeError) and not isinstance(exc, aiohttp.ClientError):
-        return ConfigurationError(
-            f"{name}: aiohttp cannot make this request ({type(exc).__name__}). Check base_url, proxy and session: "
-            "a session of your own must be open, and have no Authorization of its own; with trust_env=True it must "
-            "find none for this host in .netrc either."
+    if not isinstance(exc, aiohttp.ClientError | OSError):
+        if fate is Fate.NEVER_SENT:
+            return ConfigurationError(
+                f"{name}: aiohttp cannot make this request ({type(exc).__name__}). Check base_url, proxy and session: "
+                "a session of your own must be open, and have no Authorization of its own; with trust_env=True it must "
+                "find none for this host in .netrc either. Trace hooks, connectors and resolvers must not fail."
+            )
+        return ApiConnectionError(
+            f"{name}: {type(exc).__name__} was raised while the response of {host} was awaited, by a trace hook, a "
+            f"session or a connector of your program, or by a defect. {consequence(fate, repeatable=repeatable)}",
+            **flags,
         )
-    if isinstance(exc, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
+    if isinstance(exc, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError) and fate is Fate.NEVER_SENT:
         return ConfigurationError(f"{name}: the URL or the proxy is not valid. Check base_url and proxy.")
     if isinstance(exc, aiohttp.ClientResponseError) and not isinstance(exc, aiohttp.ClientHttpProxyError):
         return UnexpectedResponseError(
@@ -103,8 +103,10 @@ def translate(  # noqa: PLR0913 - what is known of a request that failed, by key
     return error(f"{name}: no answer from {host}, {reason}. {consequence(fate, repeatable=repeatable)}", **flags)
 
 
-def _blocked(exc: Exception, name: str, host: str | None, proxy: str) -> ApiConnectionError | None:
+def _blocked(exc: BaseException, name: str, host: str | None, proxy: str) -> ApiConnectionError | None:
     """Build the error for what stays as it is until a person changes a setting: another attempt is useless."""
+    if isinstance(exc, ProxyError):
+        return exc
     if isinstance(exc, aiohttp.ClientHttpProxyError) and exc.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         return ProxyError(
             f"{name}: the proxy refused with 407, because the user or the password is missing or wrong. Nothing was "
@@ -122,7 +124,7 @@ def _blocked(exc: Exception, name: str, host: str | None, proxy: str) -> ApiConn
     return None
 
 
-def _reason(exc: Exception) -> str:
+def _reason(exc: BaseException) -> str:
     cause = exc.os_error if isinstance(exc, aiohttp.ClientConnectorError) else exc
     for kind, reason in _REASONS:
         if isinstance(exc, kind) or isinstance(cause, kind):

@@ -1,7 +1,8 @@
 """The send ladder. Each rung adds one thing.
 
-`send` opens the way → `_send_repeating` repeats what may be repeated → `_send_throttled` waits for a place and a slot
-→ `_exchange` makes one exchange of it over the wire, and settles its turn whatever happens.
+`send` opens the way → `repeat` repeats what may be repeated → `_send_throttled` waits for a place and a slot →
+`_submit` gives a submission a task of its own → `_exchange` makes one exchange of it over the wire, and settles its
+turn whatever happens.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from yarl import URL
 
 from . import answers, rate_headers
+from . import retry as retry_rules
 from .answers import Answer
 from .call import Call
 from .clock import Clock, Timer, deadline
@@ -32,11 +33,11 @@ from .errors import (
 from .event_loop import running_loop
 from .line import Stage
 from .models import JobCreated, VoiceprintJob
-from .relay import Relay
-from .retry import Attempted, exponential, repeating
+from .protected import ProtectedTask, finished
+from .retry import Attempted, exponential
 from .settings import RetryPolicy, Timeouts
 from .throttle import Throttle, Turn
-from .waits import Waits, wake
+from .waits import Waits
 from .wire import Wire
 
 __all__ = ["Transport"]
@@ -94,9 +95,8 @@ class Transport:
         self._heard: tuple[Mapping[str, str], float, float] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: Timer | None = None
-        self._under_way: set[Call] = set()
-        self._all_over: asyncio.Future[None] | None = None
-        self._send_repeating = self.repeating(self._send_throttled)
+        self._submissions: set[asyncio.Task[None]] = set()
+        retry_rules.prepare()
 
     @property
     def closed(self) -> bool:
@@ -115,6 +115,7 @@ class Transport:
         max_queue_wait: float | None = None,
         deadline: float | None = None,
         once: bool = False,
+        job_id: str | None = None,
     ) -> A:
         """Make a call: wait for its turn, send it, repeat it where that does no harm, read its answer.
 
@@ -129,6 +130,7 @@ class Transport:
             deadline: on the client's clock; a request that has not begun by then is not sent any more. One
                 that has begun is never interrupted by it.
             once: do not repeat it; a 429 is waited for all the same.
+            job_id: the job that the response must be about.
 
         Raises:
             VoiceprintError: any of the tree but `JobError`, `MediaError` and `WebhookError`.
@@ -136,28 +138,21 @@ class Transport:
         self.enter()
         if max_queue_wait is not None:
             self._refuse_long_queue(endpoint, max_queue_wait)
-        call = Call(endpoint, self._url(endpoint, path, query), body, before_send, refused, deadline)
-        send = self._send_throttled if once else self._send_repeating
+        call = Call(endpoint, self._url(endpoint, path, query), body, before_send, refused, deadline, job_id)
         try:
-            return await send(call)  # type: ignore[no-any-return]  # the table says which answer it is
+            if once:
+                return await self._send_throttled(call)  # type: ignore[no-any-return]  # the table says which it is
+            return await self.repeat(self._send_throttled, call)
         finally:
             self.retries += call.retries
 
     async def read_job(self, job_id: str) -> VoiceprintJob:
-        """Read a job, and make sure that it is this one: a voiceprint of somebody else is worse than none."""
+        """Read a job, and make sure that it is this one."""
         try:
-            job = await self.send(GET_JOB, path={"job_id": job_id})
+            return await self.send(GET_JOB, path={"job_id": job_id}, job_id=job_id)
         except VoiceprintError as error:
             error.job_id = job_id
             raise
-        if job.job_id != job_id:
-            await self.wire.distrust()
-            raise UnexpectedResponseError(
-                f"Asked for job {job_id}, the API answered with job {job.job_id}. It may be repeated without harm.",
-                retryable=True,
-                job_id=job_id,
-            )
-        return job
 
     def server_time(self) -> tuple[float, float]:
         """Give the time of the server as UTC epoch seconds: no earlier than the first, no later than the second.
@@ -172,14 +167,18 @@ class Transport:
         passed = self._clock.time() - time, self._clock.wall() - wall
         return told + min(passed), told + max(passed) + _DATE_STEP
 
+    def wall(self) -> float:
+        """Return UTC epoch seconds of this machine, by the client's clock."""
+        return self._clock.wall()
+
     @property
     def knows_server_time(self) -> bool:
         """Whether the last answer said what time it is."""
         return self._told_date() is not None
 
-    def repeating(self, send: Callable[[C], Awaitable[R]]) -> Callable[[C], Awaitable[R]]:
-        """Wrap a function so that it repeats what may be repeated, by the client's policy and clock."""
-        return repeating(send, policy=self.retry, clock=self._clock, sleep=self._waits.sleep)
+    async def repeat(self, send: Callable[[C], Awaitable[R]], call: C) -> R:
+        """Send a call, and repeat what may be repeated, by the client's policy and clock."""
+        return await retry_rules.repeat(send, call, policy=self.retry, clock=self._clock, sleep=self._waits.sleep)
 
     def enter(self) -> None:
         """Make sure that the client may be used here and now.
@@ -214,9 +213,8 @@ class Transport:
     async def aclose(self) -> None:
         """Let submissions that were sent finish, and close our own connections."""
         self.close()
-        while self._under_way:
-            self._all_over = asyncio.get_running_loop().create_future()
-            await self._all_over
+        while self._submissions:
+            await finished(*self._submissions)
         if self._timer is not None:
             self._timer.cancel()
         # The timer may have been what others of this throttle waited for.
@@ -229,6 +227,7 @@ class Transport:
 
     async def _send_throttled(self, call: Call) -> Any:
         """Wait for a place and a slot. The wait of a 429 belongs here too: the turn keeps its number."""
+        exchange = self._exchange if call.endpoint.repeatable else self._submit
         turn = self.throttle.ask(call.endpoint.budget, self._clock.time(), call.notify)
         while True:
             if turn.stage is not Stage.GRANTED:
@@ -237,7 +236,7 @@ class Transport:
                 self._leave(turn)
                 raise _too_late(call.endpoint)
             try:
-                return await self._exchange_in_relay(call, turn)
+                return await exchange(call, turn)
             except VoiceprintError as error:
                 if error.retryable and call.refused is not None:
                     call.refused()
@@ -260,33 +259,62 @@ class Transport:
         finally:
             call.future = None
 
-    async def _exchange_in_relay(self, call: Call, turn: Turn) -> Any:
-        """Make an exchange that its caller may leave. One that may be a bill does not end by that."""
-        call.exchange = exchange = Relay(self._exchange(call, turn), call.may_end)
-        self._under_way.add(call)
+    async def _submit(self, call: Call, turn: Turn) -> Any:
+        """Make a submission in a task of its own, which goes on when the caller leaves: a job may have been accepted.
+
+        The caller waits for a future, so that cancelling the caller cancels nothing else.
+        """
+        outcome = call.outcome = asyncio.get_running_loop().create_future()
+        task = ProtectedTask(self._run_submission(call, turn), call.withdraw)
+        if not task.done():
+            self._submissions.add(task)
+            task.add_done_callback(self._submissions.discard)
         try:
-            return await exchange
+            return await outcome
+        except asyncio.CancelledError:
+            call.outcome = None
+            if call.withdraw():
+                # Nothing was sent: leave when everything that was begun for it has been undone.
+                task.cancel()
+                await finished(task)
+            elif outcome.done() and not outcome.cancelled():
+                # The caller was cancelled in the moment in which the outcome came.
+                error = outcome.exception()
+                self._keep_outcome(turn, error, None if error else outcome.result())
+            raise
         finally:
-            if exchange.over:
-                self._is_over(call)
+            # Errors hold their frames, and must not be held by them.
+            call.outcome = error = None
+            del outcome
+
+    async def _run_submission(self, call: Call, turn: Turn) -> None:
+        try:
+            job = await self._exchange(call, turn)
+        except asyncio.CancelledError:
+            if call.outcome is not None:
+                call.outcome.cancel()
+        except Exception as error:  # noqa: BLE001 - it is the caller's
+            if call.outcome is None or call.outcome.done():
+                self._keep_outcome(turn, error, None)
             else:
-                asyncio.create_task(_go_on(exchange)).add_done_callback(partial(self._take_in, call, turn))
+                call.outcome.set_exception(error)
+        except BaseException:
+            if call.outcome is not None:
+                call.outcome.cancel()
+            raise
+        else:
+            if call.outcome is None or call.outcome.done():
+                self._keep_outcome(turn, None, job)
+            else:
+                call.outcome.set_result(job)
 
-    def _take_in(self, call: Call, turn: Turn, task: asyncio.Task[Any]) -> None:
-        """Keep what came of an exchange whose caller has gone."""
-        self._is_over(call)
+    def _keep_outcome(self, turn: Turn, error: BaseException | None, job: JobCreated | None) -> None:
+        """Keep what came of a submission whose caller has left."""
         self._leave(turn)
-        error = asyncio.CancelledError("It was canceled too.") if task.cancelled() else task.exception()
-        if error is None:
-            self.abandon(task.result())
-        elif getattr(error, "outcome_unknown", task.cancelled()):
+        if job is not None:
+            self.abandon(job)
+        elif getattr(error, "outcome_unknown", False):
             log.warning("A submission whose caller had gone ended without an answer. %s", error)
-
-    def _is_over(self, call: Call) -> None:
-        call.exchange = None
-        self._under_way.discard(call)
-        if not self._under_way:
-            wake(self._all_over)
 
     def abandon(self, job: JobCreated) -> None:
         """Keep a job whose caller has gone: it is paid for."""
@@ -295,8 +323,9 @@ class Transport:
 
     async def _exchange(self, call: Call, turn: Turn) -> Any:
         """Make one request, read one answer, and settle the turn whatever happens."""
-        call.began_at = None
+        call.prepare()
         answer: Answer | None = None
+        problem: VoiceprintError | None = None
         try:
             if call.before_send is not None:
                 await call.before_send()
@@ -305,9 +334,17 @@ class Transport:
         except BaseException as error:
             if answer is None:
                 self._settle_without_answer(call, turn)
-            elif isinstance(error, UnexpectedResponseError):
+                raise
+            if isinstance(error, UnexpectedResponseError):
                 await self.wire.distrust()
-            raise
+            if isinstance(error, VoiceprintError) or not isinstance(error, Exception) or not call.may_be_billed:
+                raise
+            # A defect, or a log handler of the program.
+            problem = answers.failed(call.endpoint, answer, error)
+        try:
+            raise problem
+        finally:
+            del problem  # else the error and this frame keep each other alive
 
     def _settle(self, call: Call, turn: Turn, answer: Answer) -> Any:
         limit = rate_headers.limit(answer.headers)
@@ -325,6 +362,13 @@ class Transport:
             raise
         if isinstance(model, JobCreated):
             log.info("Job %s was accepted.", model.job_id)
+        elif call.job_id is not None and model.job_id != call.job_id:
+            # A voiceprint of somebody else is worse than none.
+            raise UnexpectedResponseError(
+                f"Asked for job {call.job_id}, the API answered with job {model.job_id}. It may be repeated without "
+                "harm.",
+                retryable=True,
+            )
         return model
 
     def _settle_refused(self, call: Call, turn: Turn, error: RateLimitError, limit: int | None) -> None:
@@ -398,10 +442,6 @@ class Transport:
             return known
         quoted = {name: quote(value, safe="") for name, value in (path or {}).items()}
         return URL(f"{self._base_url}{endpoint.path.format_map(quoted)}", encoded=True).with_query(query)
-
-
-async def _go_on(exchange: Relay[R]) -> R:
-    return await exchange
 
 
 def _too_late(endpoint: Endpoint[Any]) -> ApiTimeoutError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from functools import partial
 
 from .clock import Clock
 from .errors import VoiceprintError
@@ -42,11 +43,12 @@ class Waits:
             ClientClosedError: the client was closed meanwhile.
         """
         future = self.future()
-        timer = self._clock.call_at(self._clock.time() + seconds, lambda: wake(future))
+        timer = self._clock.call_at(self._clock.time() + seconds, partial(wake, future))
         try:
             await future
         finally:
             timer.cancel()
+            del future  # else an error and this frame keep each other alive
 
     def end(self, error: VoiceprintError) -> None:
         """End all of them with this error, and whoever comes later too."""

@@ -8,27 +8,31 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from functools import cached_property
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from functools import cached_property, partial
 from http import HTTPStatus
+from typing import Any, TypedDict
 
 import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
+from . import answers
 from .answers import Answer, Fate, Flaw
 from .bodies import JsonBody, UploadBody
 from .call import Call
 from .clock import Clock
-from .errors import ClientClosedError, UnexpectedResponseError
+from .errors import ClientClosedError, ConfigurationError, UnexpectedResponseError, VoiceprintError
 from .proxies import proxy_for, proxy_source
 from .settings import Timeouts
-from .translate import NEVER_CONNECTED, TRANSLATED, DisconnectedError, translate
+from .translate import NEVER_CONNECTED, DisconnectedError, translate
 from .version import __version__
 from .watchdog import Watchdog
 
 __all__ = ["Wire"]
+
+log = logging.getLogger("pyannote_voiceprint_async")
 
 # Common servers close an idle connection after 5 s. Ours goes first, so that a submission is rarely written
 # into a connection that is about to close: nobody could say then whether it was read.
@@ -36,6 +40,17 @@ _KEEPALIVE = 4.0
 _USER_AGENT = f"pyannote-voiceprint-async/{__version__}"
 _HEADERS = {"Accept": "application/json", "Content-Type": "application/json", "User-Agent": _USER_AGENT}
 _LONGEST_STORAGE_ANSWER = 64 * 1024
+
+
+class _HeaderLimits(TypedDict, total=False):
+    """How large the head of a response may be: gateways add cookies, tokens and policies of any length."""
+
+    max_line_size: int
+    max_field_size: int
+    max_headers: int
+
+
+_HEADER_LIMITS: _HeaderLimits = {"max_line_size": 64 * 1024, "max_field_size": 64 * 1024, "max_headers": 1024}
 
 
 class Wire:
@@ -66,12 +81,10 @@ class Wire:
         self._timeouts = timeouts
         self._proxy = proxy
         self._clock = clock
-        self._authorization = CIMultiDict({"Authorization": f"Bearer {key}"})
+        self._authorization = f"Bearer {key}"
         self._watchdog = Watchdog(timeouts)
-        self._timeout = aiohttp.ClientTimeout(total=None, connect=timeouts.connect)
-        self._upload_timeout = aiohttp.ClientTimeout(
-            total=None, connect=timeouts.connect, sock_read=timeouts.upload_stall
-        )
+        self._connect = min(timeouts.connect, timeouts.total)
+        self._connect_timeout = aiohttp.ClientTimeout(total=None, connect=self._connect)
         self._foreign_session = session
         self._connections: Connections | None = None
         self._bare_session: aiohttp.ClientSession | None = None
@@ -101,47 +114,43 @@ class Wire:
         self._watchdog.close()
 
     async def exchange(self, call: Call) -> Answer:
-        """Make one request of the API, and read its answer up to the operation's bound.
+        """Make one request of the API, and read its response up to the operation's bound.
+
+        Whatever fails, in aiohttp or in code of the program that runs in a request, is decided by how far the request
+        got: a response that was read counts, although something failed afterwards.
 
         Raises:
-            VoiceprintError: no answer came, or it was no HTTP.
+            VoiceprintError: there is no response, or it is no HTTP.
         """
-        self._begin(call)
-        pieces: list[bytes] = []
-        trouble: Exception | None = None
-        response, flaw = None, None
+        self._check_open()
+        self.requests += 1
         connections = self._api_connections()
         connections.users += 1
         self._watchdog.watch(call)
+        answer: Answer | None = None
+        error: VoiceprintError | None = None
         try:
-            response = await self._request(call, connections)
-            if call.has_begun:
-                flaw = await _read_into(pieces, response, call)
-            else:
-                # It was there before the first byte of this request left: it is somebody else's.
-                call.withdrawn = True
-                response.close()
-                response = None
-        except asyncio.CancelledError:
-            # A cancellation of the caller's goes first, and is never turned into a timeout.
-            if call.is_canceled or not call.overdue:
+            await (self._request(call, connections) if call.body is None else self._send(call, connections))
+            answer = _answer(call)
+        except asyncio.CancelledError as exc:
+            # The task of a submission on the wire is not cancelled: something in the request raised this.
+            if not call.may_be_billed:
                 raise
-            trouble = TimeoutError()
-        except TRANSLATED as exc:
-            trouble = exc
+            answer, error = self._after_failure(exc, call)
+        except Exception as exc:  # noqa: BLE001 - decided by how far the request got
+            answer, error = self._after_failure(exc, call)
         finally:
-            # A connection whose answer was read to its end has been given back already; this closes the others.
-            if response is not None and response.connection is not None:
-                response.close()
             self._watchdog.unwatch(call)
+            call.release()
             connections.users -= 1
             if connections.distrusted:
                 await self._close_unused(connections)
-        if response is None:
-            raise self._problem(trouble or DisconnectedError(), call)
-        if trouble is not None:
-            flaw = Flaw.STALLED if isinstance(trouble, TimeoutError) else Flaw.BROKE_OFF
-        return Answer(response.status, response.headers, b"".join(pieces), flaw)
+        if answer is not None:
+            return answer
+        try:
+            raise error or self._problem(DisconnectedError(), call)
+        finally:
+            del error  # else the error and this frame, with the response in it, keep each other alive
 
     async def put(
         self,
@@ -164,68 +173,119 @@ class Wire:
             UnexpectedResponseError: the URL is none, or the storage answered before it had everything.
             Exception: whatever `chunks` and `on_progress` raise comes as it is.
         """
-        if self.closed is not None:
-            raise copy.copy(self.closed)
+        self._check_open()
         body = UploadBody(chunks, size, self._timeouts.upload_stall, on_progress)
         target = _presigned(url)
         answer: Answer | None = None
+        error: Exception | None = None
+
+        async def receive(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+            nonlocal answer
+            response = await _send_once(request, handler)
+            text = await response.content.read(_LONGEST_STORAGE_ANSWER)
+            answer = Answer(response.status, response.headers, text)
+            return response
+
+        self._watchdog.watch(body)
         try:
             async with self._upload_session().put(
                 target,
                 data=body,
                 # The signature of the URL may cover the type; the official SDK sends none.
                 skip_auto_headers=("Content-Type", "Accept", "Accept-Encoding"),
-                timeout=self._upload_timeout,
                 proxy=self._proxy_for(target),
                 allow_redirects=False,
-                auto_decompress=True,
-                middlewares=(_send_once,),
-            ) as response:
-                text = await response.content.read(_LONGEST_STORAGE_ANSWER)
-                answer = Answer(response.status, response.headers, text)
-        except TRANSLATED as exc:
-            problem = self._upload_problem(exc, body, target)
-        except Exception as exc:
-            if body.error is None:
-                raise
-            problem = exc
-        if body.error is not None:
-            raise body.error
-        if answer is None:
-            raise problem
+                middlewares=(receive,),
+            ):
+                pass
+        except Exception as exc:  # noqa: BLE001 - all of it is translated; what the caller's side raised comes as it is
+            error = body.error or self._upload_problem(exc, body, target)
+        finally:
+            self._watchdog.unwatch(body)
+        try:
+            if body.error is not None or answer is None:
+                raise error or self._upload_problem(DisconnectedError(), body, target)
+        finally:
+            body.error = error = None  # else the error and this frame keep each other alive
         if answer.status < HTTPStatus.MULTIPLE_CHOICES and not body.complete:
             raise UnexpectedResponseError("The storage answered before it had all of the audio.", retryable=True)
         return answer
 
-    def _begin(self, call: Call) -> None:
+    def _check_open(self) -> None:
         if self.closed is not None:
             raise copy.copy(self.closed)
-        self.requests += 1
-        call.withdrawn = False
-        if call.body is None:
-            # One with a body says by itself when it begins.
-            call.begin(self._clock.time())
+        if self._foreign_session is not None and self._foreign_session.closed:
+            raise ConfigurationError("The session that the client was made with is closed. Nothing was sent.")
 
-    def _request(self, call: Call, connections: Connections) -> Awaitable[aiohttp.ClientResponse]:
-        return connections.session.request(
-            call.endpoint.method,
-            call.url,
-            data=None if call.body is None else JsonBody(call.body, call, self._clock.time),
-            headers=connections.headers,
-            timeout=self._timeout,
-            proxy=self._api_proxy,
-            allow_redirects=False,
-            auto_decompress=True,
-            raise_for_status=False,
-            # Instead of those of a foreign session, which could send a submission twice.
-            middlewares=() if call.body is not None else (_send_once,),
-        )
+    async def _request(self, call: Call, connections: Connections) -> None:
+        # A request without a body cannot note its first byte, and its connection is not known here.
+        call.begin(self._clock.time())
+        async with asyncio.timeout(None) as call.scope:
+            await self._send(call, connections)
 
-    def _problem(self, exc: Exception, call: Call) -> Exception:
+    async def _send(self, call: Call, connections: Connections) -> None:
+        while True:
+            began = self._watchdog.now
+            try:
+                response = await connections.session.request(
+                    call.endpoint.method,
+                    call.url,
+                    data=None if call.body is None else JsonBody(call.body, call, self._clock.time),
+                    allow_redirects=False,
+                    middlewares=(partial(self._receive, call),),
+                    **connections.options,
+                )
+            except aiohttp.ConnectionTimeoutError:
+                # aiohttp counts the time in which the process was suspended. Nothing was sent.
+                if call.response is None and self._watchdog.was_suspended(began, self._connect):
+                    continue
+                raise
+            if call.response is None:  # the session did not call the middleware
+                await self._read(call, response)
+            return
+
+    async def _receive(
+        self, call: Call, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        """Read the response before any other code sees it: a trace hook that fails must not lose a job id."""
+        response = await (handler(request) if call.body is not None else _send_once(request, handler))
+        await self._read(call, response)
+        return response
+
+    async def _read(self, call: Call, response: aiohttp.ClientResponse) -> None:
+        """Read a response piece by piece, so that neither its length nor its compression decides what it costs."""
+        if not call.has_begun:
+            # It was there before the first byte of this request left: it is somebody else's.
+            call.withdraw()
+            response.close()
+            raise DisconnectedError
+        call.response = response
+        content, left = response.content, call.endpoint.longest_answer
+        while not content.at_eof():
+            piece = await content.readany()
+            call.pieces.append(piece)
+            left -= len(piece)
+            if left < 0:
+                return
+            call.moved_at = self._watchdog.now
+        call.is_whole = True
+
+    def _after_failure(self, exc: BaseException, call: Call) -> tuple[Answer | None, VoiceprintError | None]:
+        """Return the response, if it was received whatever failed then, or the error."""
+        if call.response is None:
+            answer = None if call.endpoint.repeatable else answers.rescue(call.received)
+            return answer, None if answer is not None else self._problem(TimeoutError() if call.overdue else exc, call)
+        if call.is_whole:
+            log.warning("%s was answered, but %s was raised after that. The response counts.", call, type(exc).__name__)
+            return _answer(call), None
+        stalled = call.overdue or isinstance(exc, TimeoutError)
+        return _answer(call, Flaw.STALLED if stalled else Flaw.BROKE_OFF), None
+
+    def _problem(self, exc: BaseException, call: Call) -> VoiceprintError:
         if call.body is None and isinstance(exc, NEVER_CONNECTED):
             call.began_at = None
         # A bill that may have been accepted stays an unknown outcome, whoever closed the connection.
-        closed = None if call.has_begun and not call.endpoint.repeatable else self.closed
+        closed = None if call.may_be_billed else self.closed
         return closed or translate(
             exc,
             name=str(call),
@@ -235,8 +295,8 @@ class Wire:
             proxy=proxy_source(self._base_url, self._proxy),
         )
 
-    def _upload_problem(self, exc: Exception, body: UploadBody, target: URL) -> Exception:
-        exc = TimeoutError() if body.stalled else exc
+    def _upload_problem(self, exc: Exception, body: UploadBody, target: URL) -> VoiceprintError:
+        exc = TimeoutError() if body.stalled or body.overdue else exc
         return self.closed or translate(
             exc,
             name="The upload",
@@ -248,13 +308,23 @@ class Wire:
 
     def _api_connections(self) -> Connections:
         if self._connections is None:
+            key = CIMultiDict({"Authorization": self._authorization})
             if self._foreign_session is not None:
+                # Its middlewares could send a submission twice, and its other settings are not ours.
                 self._connections = Connections(
-                    self._foreign_session, CIMultiDict(_HEADERS | dict(self._authorization))
+                    self._foreign_session,
+                    headers=CIMultiDict(_HEADERS | dict(key)),
+                    proxy=self._api_proxy,
+                    timeout=self._connect_timeout,
+                    auto_decompress=True,
+                    raise_for_status=False,
+                    **_HEADER_LIMITS,
                 )
-            else:
+            elif self._api_proxy is not None:
                 # The key is no header of the session: aiohttp sends those to proxies too.
-                self._connections = Connections(self._new_session(_HEADERS), self._authorization)
+                self._connections = Connections(self._new_session(_HEADERS), headers=key, proxy=self._api_proxy)
+            else:
+                self._connections = Connections(self._new_session(_HEADERS | dict(key)))
         return self._connections
 
     async def _close_unused(self, connections: Connections) -> None:
@@ -274,6 +344,8 @@ class Wire:
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=headers,
+            timeout=self._connect_timeout,
+            **_HEADER_LIMITS,
         )
         self._own_sessions.append(session)
         return session
@@ -283,11 +355,11 @@ class Wire:
 
 
 class Connections:
-    """A session, how many exchanges use it, and the headers that it does not send by itself."""
+    """A session, how many exchanges use it, and what each of its requests needs besides the session's own settings."""
 
-    def __init__(self, session: aiohttp.ClientSession, headers: Mapping[str, str]) -> None:
+    def __init__(self, session: aiohttp.ClientSession, **options: Any) -> None:
         self.session = session
-        self.headers = headers
+        self.options = options
         self.users = 0
         self.distrusted = False
 
@@ -314,13 +386,10 @@ def _presigned(url: str) -> URL:
     )
 
 
-async def _read_into(pieces: list[bytes], response: aiohttp.ClientResponse, call: Call) -> Flaw | None:
-    """Read an answer piece by piece, so that neither its length nor its compression decides what it costs."""
-    content, left = response.content, call.endpoint.longest_answer
-    while not content.at_eof():
-        pieces.append(await content.readany())
-        left -= len(pieces[-1])
-        if left < 0:
-            return Flaw.TOO_LONG
-        call.moved_at = time.monotonic()
-    return None
+def _answer(call: Call, flaw: Flaw | None = None) -> Answer | None:
+    response = call.response
+    if response is None:
+        return None
+    if flaw is None and not call.is_whole:
+        flaw = Flaw.TOO_LONG
+    return Answer(response.status, response.headers, b"".join(call.pieces), flaw)

@@ -21,7 +21,7 @@ from pyannote_voiceprint_async import (
 from pyannote_voiceprint_async.answers import Fate, fate_of_status, verdict
 from pyannote_voiceprint_async.errors import status_error
 from pyannote_voiceprint_async.rate_headers import retry_after
-from pyannote_voiceprint_async.retry import exponential, is_final, pause_after, repeating
+from pyannote_voiceprint_async.retry import exponential, is_final, pause_after, repeat
 
 SECRET = "sk-not-to-be-shown"
 UNSENT = "never sent"
@@ -34,7 +34,6 @@ class Call:
         self.first_byte_at: float | None = None
         self.deadline: float | None = None
         self.retries = 0
-        self.failure: VoiceprintError | None = None
         self.sent_at: list[float] = []
         self._errors = iter(errors)
         self._clock = clock
@@ -80,7 +79,7 @@ def answered(status: int, said: str | None = None, *, repeatable: bool) -> Voice
 
 async def run(call: Call, clock: FakeClock, policy: RetryPolicy, *, until: float = 10_000.0) -> object:
     """Send the call through the loop, moving the clock on; give its result or its error."""
-    task = asyncio.create_task(repeating(Call.send, policy=policy, clock=clock, sleep=clock.sleep)(call))
+    task = asyncio.create_task(repeat(Call.send, call, policy=policy, clock=clock, sleep=clock.sleep))
     await settle()
     while not task.done() and (due := clock.next_at()) is not None and due <= until:
         clock.jump(due)
@@ -304,8 +303,7 @@ async def test_what_is_no_error_of_ours_passes_at_once(clock, foreign):
 
 async def test_cancellation_ends_a_pause(clock):
     call = Call(failed(told=100.0), clock=clock)
-    send = repeating(Call.send, policy=RetryPolicy(), clock=clock, sleep=clock.sleep)
-    task = asyncio.create_task(send(call))
+    task = asyncio.create_task(repeat(Call.send, call, policy=RetryPolicy(), clock=clock, sleep=clock.sleep))
     await settle()
     task.cancel()
     await settle()
@@ -315,9 +313,11 @@ async def test_cancellation_ends_a_pause(clock):
 
 async def test_calls_do_not_count_each_others_tries(clock):
     """Many go through one loop at the same time."""
-    send = repeating(Call.send, policy=RetryPolicy(max_tries=3), clock=clock, sleep=clock.sleep)
+    policy = RetryPolicy(max_tries=3)
     calls = [Call(failed(told=1.0), failed(told=2.0), clock=clock) for _ in range(5)]
-    tasks = [asyncio.create_task(send(call)) for call in calls]
+    tasks = [
+        asyncio.create_task(repeat(Call.send, call, policy=policy, clock=clock, sleep=clock.sleep)) for call in calls
+    ]
     for _ in range(3):
         await settle()
         await clock.advance(1.0)

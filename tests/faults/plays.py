@@ -84,12 +84,26 @@ BROKEN: Mapping[str, Play] = {
     "bytes of any kind": then_close(random.Random(1).randbytes(1000)),
 }  # fmt: skip
 
-# The same of headers.
+# The same of headers, and the id is there all the same.
+BROKEN_HEADERS_WITH_ID: Mapping[str, Told] = {
+    "two lengths": lambda job: answer(job, X="1\r\nContent-Length: 1"),
+    "a length and chunks": lambda job: answer(job, Transfer_Encoding="chunked"),
+    "a negative length": lambda job: answer(job, Content_Length="-1"),
+    "a length that is no number": lambda job: answer(job, Content_Length="many"),
+    "a header without colon, and an id": lambda job: OK + b"garbage\r\n\r\n" + job,
+    "a header with NUL, and an id": lambda job: answer(job, X="a\0b"),
+    "a header of 100 KB": lambda job: answer(job, X="a" * 100_000),
+    "2,000 headers": lambda job: OK + b"".join(b"X-%d: 1\r\n" % i for i in range(2000)) + b"\r\n" + job,
+    "103 first, and two lengths": lambda job: (
+        b"HTTP/1.1 103 Early Hints\r\n\r\n" + answer(job, X="1\r\nContent-Length: 1")
+    ),
+}
+LARGE_HEADS_THAT_ARE_READ: Mapping[str, Told] = {
+    "a cookie of 8,500 bytes": lambda job: answer(job, Set_Cookie="gateway=" + "a" * 8500),
+    "a header of 64 KB": lambda job: answer(job, X="a" * 65_000),
+    "1,000 headers": lambda job: answer(job, **{f"X_{i}": "1" for i in range(1000)}),
+}
 BROKEN_HEADERS: Mapping[str, Play] = {
-    "two lengths": answer(JOB, X="1\r\nContent-Length: 1"),
-    "a length and chunks": answer(JOB, Transfer_Encoding="chunked"),
-    "a negative length": answer(JOB, Content_Length="-1"),
-    "a length that is no number": answer(JOB, Content_Length="many"),
     "a header without colon": OK + b"garbage\r\n\r\n",
     "a header with NUL": OK + b"X: a\0b\r\nContent-Length: 0\r\n\r\n",
 }

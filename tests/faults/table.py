@@ -11,11 +11,13 @@ from faults.plays import (
     BROKEN,
     BROKEN_AFTER_THE_ID,
     BROKEN_HEADERS,
+    BROKEN_HEADERS_WITH_ID,
     ENDLESS,
     GARBAGE,
     GONE,
     GONE_EARLY,
     LARGE_HEADS,
+    LARGE_HEADS_THAT_ARE_READ,
     LATE,
     LATE_AND_BUSY,
     NONSENSE,
@@ -142,11 +144,14 @@ FAULTS: tuple[Fault, ...] = (
             submits(unknown(UnexpectedResponseError), times=100)),
     *faults("JSON", each(BROKEN_AFTER_THE_ID, telling), submits(ACCEPTED)),
     *faults("JSON", {"another job": hostile(answer(b'{"jobId":"job-of-somebody","status":"created"}'))},
-            reads(Outcome("UnexpectedResponseError", retryable=True), times=60)),
+            reads(repeated(UnexpectedResponseError), times=60)),
 
     # What its headers say
     *faults("headers", each(BROKEN_HEADERS),
             submits(unknown(UnexpectedResponseError)), reads(repeated(UnexpectedResponseError))),
+    *faults("headers", each(BROKEN_HEADERS_WITH_ID, telling),
+            submits(ACCEPTED), reads(repeated(UnexpectedResponseError))),
+    *faults("headers", each(LARGE_HEADS_THAT_ARE_READ, telling), submits(ACCEPTED), reads(READ)),
     *faults("headers", each(ODD_BUT_WHOLE, telling), submits(ACCEPTED), reads(READ)),
     *faults("headers", {
         name: telling(lambda job, headers=headers: answer(job, **headers)) for name, headers in ODD_LIMITS.items()
