@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from .errors import ConfigurationError, FieldError, InvalidRequestError
 from .models import Model, VoiceprintRequest
+from .secret import Secret, hidden
 
 __all__ = [
     "check_api_key",
@@ -84,18 +85,19 @@ def check_job_id(job_id: object) -> str:
     return str(job_id)
 
 
-def check_api_key(key: str | None) -> str:
-    """Give a key that can stand in a header.
+def check_api_key(key: str | None) -> Secret:
+    """Return a key that can stand in a header.
 
     Raises:
         ConfigurationError: there is none, or it cannot; says where keys come from.
     """
+    key = hidden(key)
     where = "Keys are made in the dashboard of pyannoteAI; put one into the environment as PYANNOTEAI_API_KEY."
     if not key:
         raise ConfigurationError(f"There is no API key. {where}")
     if not isinstance(key, str) or not key.isascii() or _FORBIDDEN.search(key):
         raise ConfigurationError(f"The API key has a line break, a space or another character that no key has. {where}")
-    return key
+    return Secret(key)
 
 
 def check_base_url(base_url: str) -> str:

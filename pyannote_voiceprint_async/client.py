@@ -7,6 +7,7 @@ import inspect
 import os
 import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar, cast
 
@@ -52,6 +53,7 @@ from .models import (
 from .protected import ProtectedTask, finished
 from .reprs import safe_repr
 from .results import ClientStats, Enrolled, Source, Submission
+from .secret import hidden
 from .settings import Polling, RateLimits, RetryPolicy, Timeouts
 from .throttle import Throttle
 from .transport import Transport
@@ -112,6 +114,8 @@ class AsyncVoiceprintClient:
         throttle: Throttle | None = None,
         clock: Clock | None = None,
     ) -> None:
+        # Tracebacks are shown with local variables: a call that fails here must show neither key nor token.
+        api_key, webhook, proxy = hidden(api_key), hidden(webhook), hidden(proxy)
         _check_kinds(
             rate_limits=(rate_limits, RateLimits),
             retry=(retry, RetryPolicy),
@@ -245,6 +249,7 @@ class AsyncVoiceprintClient:
             InvalidRequestError: the request is wrong; nothing was accepted.
             VoiceprintError: see `outcome_unknown`: True means that the job may exist all the same.
         """
+        url, webhook = hidden(url), hidden(webhook)
         return await self._submit(_request(url, model, webhook, webhook_status_only=webhook_status_only))
 
     def submit_many(
@@ -314,6 +319,7 @@ class AsyncVoiceprintClient:
             JobError: the job has no voiceprint for us; `job_id` says which job.
             VoiceprintError: see `outcome_unknown`: True means that a job may exist.
         """
+        source, webhook = _hidden_url(source), hidden(webhook)
         _check_hook(on_submitted)
         self._transport.enter()
         job: JobCreated | None = None
@@ -369,7 +375,7 @@ class AsyncVoiceprintClient:
                 await _call(on_submitted, item.index, job)
 
             return await self._voiceprint(
-                item.value,
+                _hidden_url(item.value),
                 model,
                 webhook,
                 timeout=timeout,
@@ -503,13 +509,13 @@ class AsyncVoiceprintClient:
                 raise MediaError(
                     f"The audio has {audio.size / 2**20:.0f} MiB; a voiceprint takes at most 100 MiB and 30 seconds."
                 )
-            try:
+            url = None
+            with suppress(TimeoutError):
                 async with deadline(self._clock, until), self._uploads:
                     url = await media.upload(self._transport, audio, None, None)
-            except TimeoutError:
-                raise ApiTimeoutError(
-                    "The audio was not uploaded in time; nothing was submitted.", retryable=True
-                ) from None
+            if url is None:
+                # Not out of an `except`: the frames of its context hold the presigned URL.
+                raise ApiTimeoutError("The audio was not uploaded in time; nothing was submitted.", retryable=True)
         return _request(url, model, webhook)
 
     async def _submit(
@@ -526,7 +532,7 @@ class AsyncVoiceprintClient:
         check_request(request)
         job = await self._transport.send(
             VOICEPRINT,
-            body=codec.encode(request),
+            body=memoryview(codec.encode(request)),
             before_send=before_send,
             refused=refused,
             max_queue_wait=self._max_queue_wait if max_queue_wait is None else max_queue_wait,
@@ -565,6 +571,11 @@ def _request(
     if isinstance(source, VoiceprintRequest):
         return source
     return VoiceprintRequest(source, model, webhook, webhook_status_only)
+
+
+def _hidden_url(source: Any) -> Any:
+    """Hide a URL from tracebacks; audio in memory stays as it is."""
+    return hidden(source) if isinstance(source, str) else source
 
 
 async def _call(hook: Callable[..., Awaitable[None] | None] | None, *arguments: object) -> None:

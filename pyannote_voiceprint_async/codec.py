@@ -28,6 +28,7 @@ from .models import (
     VoiceprintOutput,
     VoiceprintRequest,
 )
+from .secret import Secret
 
 if TYPE_CHECKING:
     import cattrs
@@ -239,6 +240,7 @@ def _summary(raw: Any) -> JobSummary | None:
 _READERS: dict[Any, Callable[[Any], Any]] = {
     str: _text,
     str | None: _text,
+    Secret: lambda raw: Secret(raw) if _text(raw) else None,
     datetime | None: _time,
     JobStatus: _status,
     VoiceprintOutput | None: _output,

@@ -9,6 +9,7 @@ import attrs
 
 from .masking import mask_text, mask_url
 from .reprs import safe_repr
+from .secret import Secret
 
 __all__ = [
     "JobCreated",
@@ -70,7 +71,7 @@ class Model(_OpenEnum):
     PRECISION_3 = "precision-3"
 
 
-def _not_empty(_: object, attribute: "attrs.Attribute[str]", value: object) -> None:
+def _not_empty(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
     if not isinstance(value, str) or not value:
         raise ValueError(f"{attribute.name} must be a string that is not empty")
 
@@ -200,7 +201,7 @@ class KeyStatus:
 class MediaUpload:
     """The answer to `POST /v1/media/input`: where to put the audio."""
 
-    url: str = attrs.field(repr=mask_url, validator=_not_empty)
+    url: Secret = attrs.field(repr=mask_url, validator=_not_empty)
     """A presigned URL: whoever knows it may write there."""
 
 

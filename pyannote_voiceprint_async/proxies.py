@@ -24,7 +24,7 @@ def proxy_for(url: URL, given: str | None) -> str | None:
         ProxyError: the environment names a proxy that cannot be used.
     """
     if given is not None:
-        return given
+        return given[:]  # the value of a `Secret`
     if url.host is None or is_loopback(url.host) or proxy_bypass(url.host):
         return None
     proxy = getproxies().get(url.scheme)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["Secret"]
+from typing import Any, Self
+
+__all__ = ["Secret", "hidden"]
 
 _HIDDEN = "<hidden>"
 
@@ -16,6 +18,10 @@ class Secret(str):
 
     __slots__ = ()
 
+    def __new__(cls, value: str = "") -> Self:
+        """Make it of a text; `str(value)` of another secret would not be its value."""
+        return super().__new__(cls, value[:])
+
     def __repr__(self) -> str:
         return _HIDDEN
 
@@ -28,3 +34,10 @@ class Secret(str):
     def reveal(self) -> str:
         """Return the value as a plain `str`. Use the result in an expression, never as a local variable."""
         return self[:]
+
+
+def hidden(value: Any) -> Any:
+    """Return a text as a `Secret`, bytes as a `memoryview` (whose `repr()` hides them too), anything else as it is."""
+    if isinstance(value, str):
+        return Secret(value)
+    return memoryview(value) if isinstance(value, bytes) else value

@@ -109,7 +109,7 @@ class Transport:
         *,
         path: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
-        body: bytes | None = None,
+        body: bytes | memoryview | None = None,
         before_send: Callable[[], Awaitable[None]] | None = None,
         refused: Callable[[], None] | None = None,
         max_queue_wait: float | None = None,

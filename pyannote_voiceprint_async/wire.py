@@ -25,6 +25,7 @@ from .call import Call
 from .clock import Clock
 from .errors import ClientClosedError, ConfigurationError, UnexpectedResponseError, VoiceprintError
 from .proxies import proxy_for, proxy_source
+from .secret import Secret
 from .settings import Timeouts
 from .translate import NEVER_CONNECTED, DisconnectedError, translate
 from .version import __version__
@@ -81,7 +82,7 @@ class Wire:
         self._timeouts = timeouts
         self._proxy = proxy
         self._clock = clock
-        self._authorization = f"Bearer {key}"
+        self._authorization = Secret("Bearer " + key)
         self._watchdog = Watchdog(timeouts)
         self._connect = min(timeouts.connect, timeouts.total)
         self._connect_timeout = aiohttp.ClientTimeout(total=None, connect=self._connect)
@@ -154,7 +155,7 @@ class Wire:
 
     async def put(
         self,
-        url: str,
+        url: Secret,
         *,
         size: int,
         chunks: Callable[[], AsyncIterator[bytes]],
@@ -189,11 +190,11 @@ class Wire:
         self._watchdog.watch(body)
         try:
             async with self._upload_session().put(
-                target,
+                target.url,
                 data=body,
                 # The signature of the URL may cover the type; the official SDK sends none.
                 skip_auto_headers=("Content-Type", "Accept", "Accept-Encoding"),
-                proxy=self._proxy_for(target),
+                proxy=self._proxy_for(target.url),
                 allow_redirects=False,
                 middlewares=(receive,),
             ):
@@ -295,25 +296,24 @@ class Wire:
             proxy=proxy_source(self._base_url, self._proxy),
         )
 
-    def _upload_problem(self, exc: Exception, body: UploadBody, target: URL) -> VoiceprintError:
+    def _upload_problem(self, exc: Exception, body: UploadBody, target: _Target) -> VoiceprintError:
         exc = TimeoutError() if body.stalled or body.overdue else exc
         return self.closed or translate(
             exc,
             name="The upload",
-            host=target.host,
+            host=target.url.host,
             fate=Fate.UNKNOWN,
             repeatable=True,
-            proxy=proxy_source(target, self._proxy),
+            proxy=proxy_source(target.url, self._proxy),
         )
 
     def _api_connections(self) -> Connections:
         if self._connections is None:
-            key = CIMultiDict({"Authorization": self._authorization})
             if self._foreign_session is not None:
                 # Its middlewares could send a submission twice, and its other settings are not ours.
                 self._connections = Connections(
                     self._foreign_session,
-                    headers=CIMultiDict(_HEADERS | dict(key)),
+                    headers=self._authorized(_HEADERS),
                     proxy=self._api_proxy,
                     timeout=self._connect_timeout,
                     auto_decompress=True,
@@ -322,10 +322,15 @@ class Wire:
                 )
             elif self._api_proxy is not None:
                 # The key is no header of the session: aiohttp sends those to proxies too.
-                self._connections = Connections(self._new_session(_HEADERS), headers=key, proxy=self._api_proxy)
+                self._connections = Connections(
+                    self._new_session(_HEADERS), headers=self._authorized({}), proxy=self._api_proxy
+                )
             else:
-                self._connections = Connections(self._new_session(_HEADERS | dict(key)))
+                self._connections = Connections(self._new_session(self._authorized(_HEADERS)))
         return self._connections
+
+    def _authorized(self, headers: Mapping[str, str]) -> CIMultiDict[str]:
+        return CIMultiDict({**headers, "Authorization": self._authorization.reveal()})
 
     async def _close_unused(self, connections: Connections) -> None:
         session = connections.session
@@ -374,10 +379,17 @@ async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHand
         raise DisconnectedError from None
 
 
-def _presigned(url: str) -> URL:
+class _Target:
+    """Where an upload goes. A traceback with local variables shows a `URL`, but not this."""
+
+    def __init__(self, url: Secret) -> None:
+        self.url = URL(url[:], encoded=True)
+
+
+def _presigned(url: Secret) -> _Target:
     try:
-        target = URL(url, encoded=True)
-        if target.scheme in {"http", "https"} and target.host and target.port:
+        target = _Target(url)
+        if target.url.scheme in {"http", "https"} and target.url.host and target.url.port:
             return target
     except ValueError:
         pass
