@@ -37,6 +37,7 @@ from pyannote_voiceprint_async.enrollment import (
 )
 from pyannote_voiceprint_async.enrollment.database import Database
 from pyannote_voiceprint_async.sandbox import voiceprint_of
+from pyannote_voiceprint_async.secret import Secret
 
 
 def expected(rows):
@@ -344,6 +345,14 @@ async def test_a_ledger_that_has_nothing_belongs_to_nobody(world):
     with pytest.raises(ManifestError):
         await world.enroll([Row("", url(1))], origin="https://elsewhere.example.com")
     assert (await world.enroll()).succeeded == 5
+
+
+async def test_another_key_is_noticed_although_keys_hide_their_value(world):
+    """A fingerprint of the text that hides a key would be the same for all keys."""
+    await world.enroll()
+    world.client._transport.key = Secret("another")
+    with pytest.raises(LedgerOriginError, match="--new-key"):
+        await world.enroll()
 
 
 async def test_another_key_must_be_confirmed(world):
