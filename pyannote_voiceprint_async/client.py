@@ -200,6 +200,9 @@ class AsyncVoiceprintClient:
         What waits ends with `ClientClosedError`; submissions that are on the wire are finished, so that no job
         is left whose id nobody has. A caller that is cancelled meanwhile, however often, is cancelled afterwards.
         """
+        if self._transport.has_lost_its_loop:
+            await self._transport.forget()
+            return
         self._transport.close()
         if self._closing is None:
             self._closing = ProtectedTask(self._close(), lambda: False)

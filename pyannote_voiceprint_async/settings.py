@@ -90,14 +90,17 @@ class RetryPolicy:
 @safe_repr
 @attrs.frozen
 class Timeouts:
-    """How long one request may take. Waiting for a place in the rate limit does not count."""
+    """How long one request may take.
+
+    Waiting for a place in the rate limit does not count, nor does time in which the process was suspended.
+    """
 
     connect: float = _seconds(10.0)
     """Seconds for name, TCP and TLS together."""
     read: float = _seconds(30.0)
     """Seconds between two pieces of an answer."""
     total: float = _seconds(60.0)
-    """Seconds for one request and its answer."""
+    """Seconds for one request and its answer, once it is connected."""
     upload_stall: float = _seconds(60.0)
     """Seconds in which at least one byte of an upload must move; an upload has no total."""
 

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -200,6 +201,24 @@ class Transport:
                 "This client belongs to another event loop. Make one client inside each asyncio.run(), or one in "
                 "the lifespan of a service; in a notebook, make it in a cell and await it in the cells after it."
             )
+
+    @property
+    def has_lost_its_loop(self) -> bool:
+        """Whether the event loop that it was used in is closed: nothing of it can run any more."""
+        return self._loop is not None and self._loop.is_closed()
+
+    async def forget(self) -> None:
+        """Close what is left of a client whose event loop is closed, and report what was on the wire."""
+        if self._submissions:
+            log.warning(
+                "The event loop was closed while %d submission(s) were on the wire. They may have been accepted: look "
+                "at list_jobs() before you repeat them. Close a client before its event loop ends.",
+                len(self._submissions),
+            )
+            self._submissions.clear()
+        self.wire.closed = ClientClosedError("The event loop of this client is closed. Make a new client.")
+        with suppress(RuntimeError):  # its connections belong to the loop; the system closes them
+            await self.wire.aclose()
 
     def close(self) -> None:
         """Let nothing new begin, and end what merely waits."""

@@ -65,9 +65,14 @@ class Watchdog:
         """Stop bounding a request."""
         self._requests.discard(request)
 
-    def was_suspended(self, since: float, seconds: float) -> bool:
-        """Return whether the loop stood still for some of the seconds that have passed since then."""
-        return self.now - since < seconds - 3 * self._period
+    def moment(self) -> tuple[float, float]:
+        """Return this moment, for `was_suspended`."""
+        return time.monotonic(), self.now
+
+    def was_suspended(self, since: tuple[float, float]) -> bool:
+        """Return whether the loop has stood still for some time since that moment."""
+        monotonic, now = since
+        return (time.monotonic() - monotonic) - (self.now - now) > 3 * self._period
 
     def close(self) -> None:
         """Leave no timer behind, unless requests are left in a session of the user's."""

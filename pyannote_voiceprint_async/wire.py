@@ -10,7 +10,7 @@ import asyncio
 import copy
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
-from functools import cached_property, partial
+from functools import partial
 from http import HTTPStatus
 from typing import Any, TypedDict
 
@@ -82,7 +82,7 @@ class Wire:
         self._timeouts = timeouts
         self._proxy = proxy
         self._clock = clock
-        self._authorization = Secret("Bearer " + key)
+        self._authorization = CIMultiDict({"Authorization": "Bearer " + key})
         self._watchdog = Watchdog(timeouts)
         self._connect = min(timeouts.connect, timeouts.total)
         self._connect_timeout = aiohttp.ClientTimeout(total=None, connect=self._connect)
@@ -91,7 +91,7 @@ class Wire:
         self._bare_session: aiohttp.ClientSession | None = None
         self._own_sessions: list[aiohttp.ClientSession] = []
 
-    @cached_property
+    @property
     def _api_proxy(self) -> str | None:
         # Found with the first request: a setting that cannot be used must not fail where a client is made.
         return proxy_for(self._base_url, self._proxy)
@@ -138,8 +138,10 @@ class Wire:
             if not call.may_be_billed:
                 raise
             answer, error = self._after_failure(exc, call)
+            _drop_frames(exc)
         except Exception as exc:  # noqa: BLE001 - decided by how far the request got
             answer, error = self._after_failure(exc, call)
+            _drop_frames(exc)
         finally:
             self._watchdog.unwatch(call)
             call.release()
@@ -201,6 +203,8 @@ class Wire:
                 pass
         except Exception as exc:  # noqa: BLE001 - all of it is translated; what the caller's side raised comes as it is
             error = body.error or self._upload_problem(exc, body, target)
+            if exc is not body.error:
+                _drop_frames(exc)
         finally:
             self._watchdog.unwatch(body)
         try:
@@ -226,7 +230,7 @@ class Wire:
 
     async def _send(self, call: Call, connections: Connections) -> None:
         while True:
-            began = self._watchdog.now
+            since = self._watchdog.moment()
             try:
                 response = await connections.session.request(
                     call.endpoint.method,
@@ -238,7 +242,7 @@ class Wire:
                 )
             except aiohttp.ConnectionTimeoutError:
                 # aiohttp counts the time in which the process was suspended. Nothing was sent.
-                if call.response is None and self._watchdog.was_suspended(began, self._connect):
+                if call.response is None and self._watchdog.was_suspended(since):
                     continue
                 raise
             if call.response is None:  # the session did not call the middleware
@@ -313,7 +317,7 @@ class Wire:
                 # Its middlewares could send a submission twice, and its other settings are not ours.
                 self._connections = Connections(
                     self._foreign_session,
-                    headers=self._authorized(_HEADERS),
+                    headers=CIMultiDict(_HEADERS | dict(self._authorization)),
                     proxy=self._api_proxy,
                     timeout=self._connect_timeout,
                     auto_decompress=True,
@@ -323,14 +327,11 @@ class Wire:
             elif self._api_proxy is not None:
                 # The key is no header of the session: aiohttp sends those to proxies too.
                 self._connections = Connections(
-                    self._new_session(_HEADERS), headers=self._authorized({}), proxy=self._api_proxy
+                    self._new_session(_HEADERS), headers=self._authorization, proxy=self._api_proxy
                 )
             else:
-                self._connections = Connections(self._new_session(self._authorized(_HEADERS)))
+                self._connections = Connections(self._new_session(_HEADERS | dict(self._authorization)))
         return self._connections
-
-    def _authorized(self, headers: Mapping[str, str]) -> CIMultiDict[str]:
-        return CIMultiDict({**headers, "Authorization": self._authorization.reveal()})
 
     async def _close_unused(self, connections: Connections) -> None:
         session = connections.session
@@ -384,6 +385,16 @@ class _Target:
 
     def __init__(self, url: Secret) -> None:
         self.url = URL(url[:], encoded=True)
+
+
+def _drop_frames(exc: BaseException) -> None:
+    """Drop the frames of an exception that aiohttp keeps with its connection: they hold the response."""
+    chain: list[BaseException] = []
+    one: BaseException | None = exc
+    while one is not None and one not in chain:
+        one.__traceback__ = None
+        chain.append(one)
+        one = one.__cause__ or one.__context__
 
 
 def _presigned(url: Secret) -> _Target:

@@ -1,6 +1,5 @@
 """No exception of aiohttp reaches a caller: each class of it has a place in our tree."""
 
-import inspect
 import itertools
 import socket
 import ssl
@@ -8,11 +7,8 @@ import traceback
 
 import aiohttp
 import pytest
-from aiohttp import client_exceptions
-from aiohttp.client_reqrep import ConnectionKey
+from aiohttp_errors import CLASSES, INFO, KEY, SAID, SECRET, SITE, made
 from hostile_server import found_in
-from multidict import CIMultiDict, CIMultiDictProxy
-from yarl import URL
 
 from pyannote_voiceprint_async import (
     ApiConnectionError,
@@ -24,53 +20,6 @@ from pyannote_voiceprint_async import (
 )
 from pyannote_voiceprint_async.answers import Fate
 from pyannote_voiceprint_async.translate import NEVER_CONNECTED, translate
-
-KEY = "sk-THIS-IS-THE-KEY"
-SECRET = "THIS-IS-A-SIGNATURE"
-
-SITE = ConnectionKey("api.example.com", 443, True, True, URL(f"http://user:{KEY}@proxy"), None, None)
-INFO = aiohttp.RequestInfo(
-    URL(f"https://api.example.com/v1/voiceprint?X-Amz-Signature={SECRET}"),
-    "POST",
-    CIMultiDictProxy(CIMultiDict({"Authorization": f"Bearer {KEY}"})),
-    URL("https://api.example.com/v1/voiceprint"),
-)
-SAID = f"Bearer {KEY} https://api.example.com/?{SECRET}"
-OS_ERROR = OSError(113, "No route to host")
-
-# How each class of aiohttp is made; a class that is not here is made with one text.
-ARGUMENTS = {
-    aiohttp.ClientConnectorError: (SITE, OS_ERROR),
-    aiohttp.ClientConnectorDNSError: (SITE, socket.gaierror(-2, "Name or service not known")),
-    aiohttp.ClientProxyConnectionError: (SITE, ConnectionRefusedError(111, "Connection refused")),
-    aiohttp.ClientSSLError: (SITE, ssl.SSLError(1, "WRONG_VERSION_NUMBER")),
-    aiohttp.ClientConnectorSSLError: (SITE, ssl.SSLError(1, "WRONG_VERSION_NUMBER")),
-    aiohttp.ClientConnectorCertificateError: (SITE, ssl.SSLCertVerificationError(1, "self-signed")),
-    client_exceptions.UnixClientConnectorError: ("/run/api.sock", SITE, OS_ERROR),
-    aiohttp.ServerFingerprintMismatch: (b"expected", b"got", "api.example.com", 443),
-    aiohttp.InvalidURL: (str(INFO.url), SAID),
-} | {
-    kind: (INFO, ())
-    for kind in vars(client_exceptions).values()
-    if inspect.isclass(kind) and issubclass(kind, aiohttp.ClientResponseError)
-}
-
-CLASSES = sorted(
-    {
-        kind
-        for module in (aiohttp, client_exceptions)
-        for kind in vars(module).values()
-        if inspect.isclass(kind) and issubclass(kind, aiohttp.ClientError)
-    },
-    key=lambda kind: kind.__name__,
-)
-
-
-def made(kind: type[Exception]) -> Exception:
-    for base in kind.__mro__:
-        if base in ARGUMENTS:
-            return kind(*ARGUMENTS[base])
-    return kind(SAID)
 
 
 def translated(exc: Exception, fate: Fate = Fate.UNKNOWN, *, repeatable: bool = False) -> VoiceprintError:

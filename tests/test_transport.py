@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections import Counter
 
 import pytest
@@ -550,3 +551,136 @@ async def test_a_submission_that_closing_broke_off_may_have_been_accepted(start)
         await task
     assert broken.value.outcome_unknown
     await client.aclose()
+
+
+# Leaving and closing, however often somebody cancels
+
+
+async def on_the_wire(client: AsyncVoiceprintClient, sandbox: Sandbox, many: int) -> list[asyncio.Task]:
+    """Submit as many, and come back when the server has all of them."""
+    before = submissions(sandbox)
+    tasks = [asyncio.create_task(client.submit(URL)) for _ in range(many)]
+    while submissions(sandbox) < before + many:
+        await asyncio.sleep(0)
+    return tasks
+
+
+@pytest.mark.parametrize("times", [1, 2, 5])
+async def test_closing_that_is_cancelled_closes_all_the_same(start, times):
+    sandbox = await start(Sandbox(window="none", latency=0.1))
+    client = AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url)
+    (caller,) = await on_the_wire(client, sandbox, 1)
+    caller.cancel()
+    closing = asyncio.create_task(client.aclose())
+    for _ in range(times):
+        await settle(2)
+        closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert [job.job_id for job in client.abandoned] == [job.id for job in sandbox.accepted]
+    assert (client.stats.in_flight, client._transport.wire.opened) == (0, False)
+
+
+async def test_closing_twice_at_once_waits_for_the_same(start):
+    sandbox = await start(Sandbox(window="none", latency=0.05))
+    client = AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url)
+    (caller,) = await on_the_wire(client, sandbox, 1)
+    await asyncio.gather(client.aclose(), client.aclose())
+    assert (await caller).job_id == sandbox.accepted[0].id
+
+
+async def test_nested_timeouts_leave_every_job_with_somebody(start):
+    """The outer one ends while the inner one's clean-up still waits."""
+    sandbox = await start(Sandbox(window="none", latency=0.3))
+    client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url))
+    await client.submit(URL)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.15):
+            async with asyncio.timeout(0.1), client.submit_many([URL] * 10) as results:
+                async for _ in results:
+                    pass
+    known = {submission.job.job_id for submission in results.unfinished if submission.job}
+    assert known == {job.id for job in sandbox.accepted[1:]}
+    assert len(results.unfinished) == 10
+
+
+async def test_a_client_in_a_cancelled_scope_of_anyio_closes_and_keeps_its_job(start):
+    """anyio cancels whatever is awaited in such a scope, again and again."""
+    anyio = pytest.importorskip("anyio")
+    sandbox = await start(Sandbox(window="none", latency=0.2))
+    with anyio.move_on_after(0.1):
+        async with AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url) as client:
+            await client.voiceprint(URL)
+    assert [job.job_id for job in client.abandoned] == [job.id for job in sandbox.accepted]
+    assert (len(client.abandoned), client._transport.wire.opened) == (1, False)
+
+
+async def test_an_outcome_that_comes_as_its_caller_is_cancelled_is_kept(start):
+    """The caller is cancelled in the turn of the event loop in which it would have gone on."""
+    sandbox = await start(Sandbox(window="none", latency=0.05))
+    client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url))
+    (caller,) = await on_the_wire(client, sandbox, 1)
+    (task,) = client._transport._submissions
+    task.add_done_callback(lambda _: caller.cancel())
+    (ended,) = await asyncio.gather(caller, return_exceptions=True)
+    known = [job.job_id for job in client.abandoned] + [getattr(ended, "job_id", None)]
+    assert sandbox.accepted[0].id in known
+    await everything_at_rest(client)
+
+
+@pytest.fixture
+def sandbox_elsewhere():
+    """A sandbox in a thread with an event loop of its own, which goes on when the test's loop ends."""
+    ready, stop = threading.Event(), threading.Event()
+    found: list[Sandbox] = []
+
+    async def serve() -> None:
+        async with Sandbox(window="none", latency=0.3) as sandbox:
+            found.append(sandbox)
+            ready.set()
+            await asyncio.to_thread(stop.wait)
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    ready.wait()
+    yield found[0]
+    stop.set()
+    thread.join()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_jobs_are_kept_when_the_loop_ends_while_they_are_submitted(sandbox_elsewhere):
+    """`asyncio.run()` ends by cancelling every task, and waits for those on the wire."""
+
+    async def main() -> tuple[AsyncVoiceprintClient, list[asyncio.Task]]:
+        client = AsyncVoiceprintClient(sandbox_elsewhere.api_key, base_url=sandbox_elsewhere.url)
+        await client.submit(URL)
+        return client, await on_the_wire(client, sandbox_elsewhere, 5)
+
+    client, callers = asyncio.run(main())
+    assert [task.cancelled() for task in callers] == [True] * 5
+    assert {job.job_id for job in client.abandoned} == {job.id for job in sandbox_elsewhere.accepted[1:]}
+    asyncio.run(client.aclose())
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_closing_after_the_loop_was_closed_reports_what_was_on_the_wire(sandbox_elsewhere, caplog):
+    """A loop that is closed lets nothing run any more: the sentence says that a job may exist."""
+    loop = asyncio.new_event_loop()
+
+    async def begin() -> AsyncVoiceprintClient:
+        client = AsyncVoiceprintClient(sandbox_elsewhere.api_key, base_url=sandbox_elsewhere.url)
+        left.extend(await on_the_wire(client, sandbox_elsewhere, 1))
+        left.extend(client._transport._submissions)
+        return client
+
+    left: list[asyncio.Task] = []
+    client = loop.run_until_complete(begin())
+    loop.close()
+    asyncio.run(client.aclose())
+    for task in left:
+        task._log_destroy_pending = False  # else asyncio reports them too
+    assert "1 submission(s)" in caplog.text
+    assert "list_jobs()" in caplog.text
+    with pytest.raises(ClientClosedError):
+        asyncio.run(client.submit(URL))
