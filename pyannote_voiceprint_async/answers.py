@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from enum import Enum
-from typing import TypedDict, TypeVar
+from http import HTTPStatus
+from typing import Any, TypedDict, TypeVar
+
+import attrs
 
 from . import codec, rate_headers
 from .endpoints import Endpoint
 from .errors import (
-    ApiStatusError,
     ApiTimeoutError,
     FieldError,
     InvalidRequestError,
+    ProxyError,
     UnexpectedResponseError,
     VoiceprintError,
     status_error,
@@ -24,6 +27,8 @@ from .models import JobCreated
 __all__ = ["Answer", "Fate", "Flaw", "consequence", "failed", "fate_of_status", "read", "rescue", "verdict"]
 
 A = TypeVar("A")
+
+_WORDS = ("message", "warning", "error")
 
 
 class Fate(Enum):
@@ -116,7 +121,7 @@ def read(endpoint: Endpoint[A], answer: Answer, *, wall: float, key: str) -> A:
         ApiTimeoutError: it did not end in time.
     """
     if 200 <= answer.status <= 299:  # noqa: PLR2004 - any 2xx is a success
-        return _read_success(endpoint, answer)
+        return _without_key(_read_success(endpoint, answer), key)
     if 400 <= answer.status <= 599:  # noqa: PLR2004 - what RFC 9110 defines as errors
         raise _refusal(endpoint, answer, wall, key)
     raise _strange_status(endpoint, answer)
@@ -166,6 +171,17 @@ def _read_success(endpoint: Endpoint[A], answer: Answer) -> A:
     raise _unreadable(endpoint, answer, problem)
 
 
+def _without_key(model: A, key: str) -> A:
+    """Redact the key in what the API says in words (`Key … is valid`), so that neither `repr()` nor a log shows it."""
+    output = getattr(model, "output", None)
+    changed: dict[str, Any] = {} if output is None else {"output": _without_key(output, key)}
+    for name in _WORDS:
+        text = getattr(model, name, None)
+        if text and key in text:
+            changed[name] = mask_text(text, key)
+    return attrs.evolve(model, **changed) if changed else model  # type: ignore[misc]  # all models are attrs classes
+
+
 def _unreadable(endpoint: Endpoint[A], answer: Answer, problem: str) -> VoiceprintError:
     error = ApiTimeoutError if answer.flaw is Flaw.STALLED else UnexpectedResponseError
     return error(
@@ -192,27 +208,67 @@ def _strange_status(endpoint: Endpoint[A], answer: Answer) -> VoiceprintError:
     )
 
 
-def _refusal(endpoint: Endpoint[A], answer: Answer, wall: float, key: str) -> ApiStatusError:
+def _refusal(endpoint: Endpoint[A], answer: Answer, wall: float, key: str) -> VoiceprintError:
     refusal = codec.decode_refusal(answer.body)
+    message = None if refusal.message is None else mask_text(refusal.message, key)
+    if refusal.is_page and answer.status in _GATEWAY_STATUSES:
+        return _gateway_refusal(endpoint, answer, message, key)
+    if answer.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        return _proxy_refusal(endpoint, answer, message)
     fate = fate_of_status(answer.status, answer.headers)
     error = status_error(answer.status)
-    message = None if refusal.message is None else mask_text(refusal.message, key)
     errors = tuple(FieldError(mask_text(wrong.field, key), mask_text(wrong.message, key)) for wrong in refusal.errors)
-    said = "; ".join([message or "no reason given", *(f"{wrong.field}: {wrong.message}" for wrong in errors)])
+    details = [text for text in map(codec.said, errors) if text and text not in (message or "")]
+    reason = "; ".join([message or "no reason given", *details])
     next_step = (
         consequence(fate, repeatable=endpoint.repeatable) if fate is Fate.UNKNOWN else _NEXT_STEP.get(answer.status, "")
     )
     return error(
-        f"{_name(endpoint)} was answered with {answer.status} ({said}). {next_step}".rstrip(),
+        f"{_name(endpoint)} was answered with {answer.status} ({reason}). {next_step}".rstrip(),
         status=answer.status,
         message=message,
-        request_id=refusal.request_id,
+        request_id=None if refusal.request_id is None else mask_text(refusal.request_id, key),
         retry_after=rate_headers.retry_after(answer.headers, wall),
         headers=_plain(answer.headers),
         **verdict(fate, repeatable=endpoint.repeatable),
         **({"errors": errors} if issubclass(error, InvalidRequestError) else {}),  # type: ignore[arg-type]
     )
 
+
+def _proxy_refusal(endpoint: Endpoint[A], answer: Answer, message: str | None) -> ProxyError:
+    """Build the error for a 407 to a request by plain HTTP; with TLS the proxy refuses the CONNECT before it."""
+    return ProxyError(
+        f"{_name(endpoint)}: the proxy refused with 407, because the user or the password is missing or wrong. Nothing "
+        "was accepted. Correct the environment variable HTTP_PROXY, or the argument `proxy` of the client if it has "
+        "one: http://user:password@host:port, with special characters percent-encoded.",
+        status=answer.status,
+        message=message,
+        headers=_plain(answer.headers),
+        **verdict(Fate.REFUSED, repeatable=endpoint.repeatable),
+    )
+
+
+def _gateway_refusal(endpoint: Endpoint[A], answer: Answer, message: str | None, key: str) -> UnexpectedResponseError:
+    """Build the error for a page where the API would have sent JSON: it says nothing about the key."""
+    named = [
+        f"{name}: {mask_text(text, key)[:100]}" for name in _NAMES_OF_GATEWAYS if (text := answer.headers.get(name))
+    ]
+    gateway = f" ({'; '.join(named)})" if named else ", which does not name itself"
+    quoted = f' It says: "{message}".' if message else ""
+    return UnexpectedResponseError(
+        f"{_name(endpoint)} was refused with {answer.status} by a gateway between this machine and the API{gateway}: "
+        f"the response is a web page or text, and the API sends JSON.{quoted} Nothing was accepted, and the API key "
+        "was not checked. Check the proxy, firewall or VPN of this network, and base_url.",
+        status=answer.status,
+        message=message,
+        headers=_plain(answer.headers),
+        **verdict(fate_of_status(answer.status, answer.headers), repeatable=endpoint.repeatable),
+    )
+
+
+# The statuses by which the API speaks about the key.
+_GATEWAY_STATUSES = {401, 403}
+_NAMES_OF_GATEWAYS = ("Server", "Via")
 
 # After interim responses, if there are any.
 _SUCCESS = re.compile(rb"(?:\A|\r\n\r\n)HTTP/1\.[01] (?P<status>2\d\d)[ \r].*?\r\n\r\n(?P<body>.*)", re.DOTALL)

@@ -21,7 +21,7 @@ class JsonBody(aiohttp.BytesPayload):
     A connection that is closing already takes no byte, so nothing has begun there.
     """
 
-    def __init__(self, body: bytes, call: Call, now: Callable[[], float]) -> None:
+    def __init__(self, body: bytes | memoryview, call: Call, now: Callable[[], float]) -> None:
         super().__init__(body, content_type="application/json")
         self._call = call
         self._now = now

@@ -15,8 +15,10 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from .errors import AccountError, ClientClosedError, JobTimeoutError, VoiceprintError
+from .event_loop import running_loop
 from .models import JobCreated
 from .protected import finished
+from .reprs import safe_repr
 
 __all__ = ["Item", "Results", "Work"]
 
@@ -85,6 +87,7 @@ class Item:
         )
 
 
+@safe_repr
 class Results(Generic[R]):
     """An async iterator and an async context manager over results as they finish.
 
@@ -192,7 +195,7 @@ class Work(Generic[R]):
             StopAsyncIteration: there is none any more.
         """
         if self._reader is None and not self._left:
-            self._loop = asyncio.get_running_loop()
+            self._loop = running_loop()  # raises where there is none, before a coroutine is made that nobody awaits
             self._reader = asyncio.create_task(self._read())
             self._reader.add_done_callback(self._look_if_over)
         self._takers += 1

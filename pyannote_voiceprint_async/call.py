@@ -60,7 +60,7 @@ class Call:
         self,
         endpoint: Endpoint[Any],
         url: URL,
-        body: bytes | None = None,
+        body: bytes | memoryview | None = None,
         before_send: Callable[[], Awaitable[None]] | None = None,
         refused: Callable[[], None] | None = None,
         deadline: float | None = None,

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from .errors import ConfigurationError, FieldError, InvalidRequestError
 from .models import Model, VoiceprintRequest
+from .secret import Secret, hidden
 
 __all__ = [
     "check_api_key",
@@ -20,6 +21,7 @@ __all__ = [
     "check_request",
     "check_webhook",
     "is_loopback",
+    "proxy_problem",
 ]
 
 # Lone surrogates are no text: they cannot be written as UTF-8.
@@ -83,22 +85,23 @@ def check_job_id(job_id: object) -> str:
     return str(job_id)
 
 
-def check_api_key(key: str | None) -> str:
-    """Give a key that can stand in a header.
+def check_api_key(key: str | None) -> Secret:
+    """Return a key that can stand in a header.
 
     Raises:
         ConfigurationError: there is none, or it cannot; says where keys come from.
     """
+    key = hidden(key)
     where = "Keys are made in the dashboard of pyannoteAI; put one into the environment as PYANNOTEAI_API_KEY."
     if not key:
         raise ConfigurationError(f"There is no API key. {where}")
     if not isinstance(key, str) or not key.isascii() or _FORBIDDEN.search(key):
         raise ConfigurationError(f"The API key has a line break, a space or another character that no key has. {where}")
-    return key
+    return Secret(key)
 
 
 def check_base_url(base_url: str) -> str:
-    """Give a base URL that requests can be sent to.
+    """Return a base URL that requests can be sent to, without a slash at its end.
 
     Raises:
         ConfigurationError: it is none.
@@ -108,7 +111,8 @@ def check_base_url(base_url: str) -> str:
         problem = "must have no query, fragment, user or password"
     if problem:
         raise ConfigurationError(f"base_url {_without_hint(problem)}. The API is at https://api.pyannote.ai.")
-    return base_url
+    # With and without the slash it is the same API: a ledger must not be refused for it.
+    return base_url.rstrip("/")
 
 
 def check_count(name: str, count: object) -> int:
@@ -128,11 +132,24 @@ def check_proxy(proxy: object) -> None:
     Raises:
         ConfigurationError: it is none. Only HTTP proxies are known; a SOCKS proxy needs a session of your own.
     """
-    if proxy is not None and (not isinstance(proxy, str) or _web_problem(proxy) is not None):
+    if proxy is not None and (problem := proxy_problem(proxy)) is not None:
         raise ConfigurationError(
-            "The proxy must be the URL of an HTTP proxy (http://host:port). For any other kind give a session of your "
-            "own, whose connector knows it."
+            f"The argument `proxy` {problem}. It must be the URL of an HTTP proxy (http://host:port). For any other "
+            "kind give a session of your own, whose connector knows it."
         )
+
+
+def proxy_problem(proxy: object) -> str | None:
+    """Return why this cannot be the URL of an HTTP proxy, or None if it can."""
+    if not isinstance(proxy, str):
+        return f"is no URL but {type(proxy).__name__}"
+    scheme, separator, _ = proxy.partition("://")
+    if not separator:
+        return "has no scheme"
+    if scheme.lower().startswith("socks"):
+        return f"is a SOCKS proxy ({scheme[:10]}), which is not supported"
+    problem = _web_problem(proxy)
+    return None if problem is None else _without_hint(problem).replace(" or media://", "")
 
 
 def _model_problem(model: object) -> str | None:

@@ -6,9 +6,10 @@ import asyncio
 import inspect
 import os
 import warnings
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, NoReturn, Self, TypeVar, cast
 
 import aiohttp
 import attrs
@@ -50,7 +51,9 @@ from .models import (
     WebhookEvent,
 )
 from .protected import ProtectedTask, finished
+from .reprs import safe_repr
 from .results import ClientStats, Enrolled, Source, Submission
+from .secret import hidden
 from .settings import Polling, RateLimits, RetryPolicy, Timeouts
 from .throttle import Throttle
 from .transport import Transport
@@ -68,6 +71,7 @@ _MOST_WAITING = 10_000
 _MOST_EXPECTED = 10_000
 
 
+@safe_repr
 class AsyncVoiceprintClient:
     """An asyncio client for pyannoteAI's voiceprints.
 
@@ -110,6 +114,8 @@ class AsyncVoiceprintClient:
         throttle: Throttle | None = None,
         clock: Clock | None = None,
     ) -> None:
+        # Tracebacks are shown with local variables: a call that fails here must show neither key nor token.
+        api_key, webhook, proxy = hidden(api_key), hidden(webhook), hidden(proxy)
         _check_kinds(
             rate_limits=(rate_limits, RateLimits),
             retry=(retry, RetryPolicy),
@@ -160,6 +166,13 @@ class AsyncVoiceprintClient:
         return (
             f"<AsyncVoiceprintClient {mask_url(self._base_url)} in_flight={stats.in_flight} "
             f"queued={stats.queued}{state}>"
+        )
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "An AsyncVoiceprintClient cannot be pickled or copied: it holds connections of one event loop, and the API "
+            "key. Pass on its settings instead, and make a client where it is used: one in each process, inside its "
+            "event loop."
         )
 
     async def __aenter__(self) -> Self:
@@ -239,6 +252,7 @@ class AsyncVoiceprintClient:
             InvalidRequestError: the request is wrong; nothing was accepted.
             VoiceprintError: see `outcome_unknown`: True means that the job may exist all the same.
         """
+        url, webhook = hidden(url), hidden(webhook)
         return await self._submit(_request(url, model, webhook, webhook_status_only=webhook_status_only))
 
     def submit_many(
@@ -282,6 +296,7 @@ class AsyncVoiceprintClient:
             JobTimeoutError: it was not done in time; it goes on.
         """
         job_id = check_job_id(job.job_id if isinstance(job, JobCreated) else job)
+        self._transport.enter()
         return await self._wait(job_id, self._until(timeout))
 
     async def voiceprint(  # noqa: PLR0913 - a person's one call; all but the first by keyword
@@ -316,7 +331,9 @@ class AsyncVoiceprintClient:
             JobError: the job has no voiceprint for us; `job_id` says which job.
             VoiceprintError: see `outcome_unknown`: True means that a job may exist.
         """
+        source, webhook = _hidden_url(source), hidden(webhook)
         _check_hook(on_submitted)
+        self._transport.enter()
         job: JobCreated | None = None
 
         async def keep(created: JobCreated) -> None:
@@ -373,7 +390,7 @@ class AsyncVoiceprintClient:
                 await _call(on_submitted, item.index, job)
 
             return await self._voiceprint(
-                item.value,
+                _hidden_url(item.value),
                 model,
                 webhook,
                 timeout=timeout,
@@ -524,16 +541,17 @@ class AsyncVoiceprintClient:
                 raise MediaError(
                     f"The audio has {audio.size / 2**20:.0f} MiB; a voiceprint takes at most 100 MiB and 30 seconds."
                 )
-            try:
+            url: str | None = None
+            warnings: Sequence[str] = ()
+            with suppress(TimeoutError):
                 async with deadline(self._clock, until):
                     # A waveform was checked when it was encoded.
                     warnings = await audio.check() if check and not isinstance(source, Mapping) else ()
                     async with self._uploads:
                         url = await media.upload(self._transport, audio, None, None)
-            except TimeoutError:
-                raise ApiTimeoutError(
-                    "The audio was not uploaded in time; nothing was submitted.", retryable=True
-                ) from None
+            if url is None:
+                # Not out of an `except`: the frames of its context hold the presigned URL.
+                raise ApiTimeoutError("The audio was not uploaded in time; nothing was submitted.", retryable=True)
         return _request(url, model, webhook), warnings
 
     async def _submit(
@@ -550,7 +568,7 @@ class AsyncVoiceprintClient:
         check_request(request)
         job = await self._transport.send(
             VOICEPRINT,
-            body=codec.encode(request),
+            body=memoryview(codec.encode(request)),
             before_send=before_send,
             refused=refused,
             max_queue_wait=self._max_queue_wait if max_queue_wait is None else max_queue_wait,
@@ -596,6 +614,11 @@ def _request(
     if isinstance(source, VoiceprintRequest):
         return source
     return VoiceprintRequest(source, model, webhook, webhook_status_only)
+
+
+def _hidden_url(source: Any) -> Any:
+    """Hide a URL from tracebacks; audio in memory stays as it is."""
+    return hidden(source) if isinstance(source, str) else source
 
 
 async def _call(hook: Callable[..., Awaitable[None] | None] | None, *arguments: object) -> None:

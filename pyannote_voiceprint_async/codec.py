@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
+from html import unescape
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import attrs
@@ -27,11 +28,12 @@ from .models import (
     VoiceprintOutput,
     VoiceprintRequest,
 )
+from .secret import Secret
 
 if TYPE_CHECKING:
     import cattrs
 
-__all__ = ["Refusal", "decode", "decode_refusal", "encode", "find_job_id", "prepare"]
+__all__ = ["Refusal", "decode", "decode_refusal", "encode", "find_job_id", "prepare", "said"]
 
 M = TypeVar("M")
 
@@ -52,12 +54,29 @@ _STATUSES = {status.value: status for status in JobStatus}
 _JOB_ID = re.compile(rb'"jobId"\s*:\s*("(?:[^"\\]|\\.){1,1000}")', re.DOTALL)
 
 
+# Where APIs and gateways put the reason of a refusal; a key that holds a sentence comes before one that holds a code.
+_REASONS: tuple[str, ...] = (
+    "message", "detail", "error_description", "description", "msg", "reason", "errormessage", "faultstring", "title",
+    "error", "fault", "errors", "code",
+)  # fmt: skip
+_ENTRIES = ("errors", "detail", "details", "message", "error", "issues", "violations", "invalid-params")
+_FIELDS = ("field", "loc", "param", "property", "pointer", "path", "name", "source")
+_PARTS_OF_A_REQUEST = {"body", "query", "path", "header"}
+_DEEPEST = 4
+_MOST_ENTRIES = 20
+_TITLE = re.compile(r"<title[^<>]{0,200}>([^<>]{1,300})<", re.IGNORECASE)
+_NO_TEXT = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
+_START_OF_A_PAGE = 16 * 1024
+
+
 class Refusal(NamedTuple):
-    """The body of an answer that says no: `ValidationErrorResponse` and `ApiError` of the OpenAPI in one."""
+    """The body of a response that refuses: the OpenAPI's `ValidationErrorResponse` and `ApiError`, and other shapes."""
 
     message: str | None = None
     request_id: str | None = None
     errors: tuple[FieldError, ...] = ()
+    is_page: bool = False
+    """Whether the body is HTML or plain text. The API sends JSON: a gateway in front of it wrote this."""
 
 
 def prepare() -> None:
@@ -70,7 +89,7 @@ def encode(body: VoiceprintRequest | Mapping[str, Any]) -> bytes:
     return orjson.dumps(_request_hook()(body) if isinstance(body, VoiceprintRequest) else body)
 
 
-def decode(model: type[M], body: bytes) -> M:
+def decode(model: type[M], body: bytes | memoryview) -> M:
     """Read an answer.
 
     Raises:
@@ -86,18 +105,23 @@ def decode(model: type[M], body: bytes) -> M:
 
 
 def decode_refusal(body: bytes) -> Refusal:
-    """Read what can be read of the body of an answer that says no: JSON of any shape, HTML, garbage."""
+    """Read what can be read of the body of a refusal: JSON of any shape, HTML, garbage."""
     try:
         raw = orjson.loads(body)
     except ValueError:
-        return Refusal()
-    if not isinstance(raw, dict):
-        return Refusal()
+        return _page(body)
+    known = _lower(raw if isinstance(raw, dict) else {"errors": raw} if isinstance(raw, list) else {"message": raw})
+    errors = _field_errors(known)
     return Refusal(
-        message=_text(raw.get("message")),
-        request_id=_text(raw.get("requestId")),
-        errors=_field_errors(raw.get("errors")),
+        message=_reason(known) or "; ".join(filter(None, map(said, errors))) or None,
+        request_id=_text(known.get("requestid")) or _text(known.get("request_id")),
+        errors=errors,
     )
+
+
+def said(error: FieldError) -> str:
+    """Return a field's error as one sentence."""
+    return ": ".join(filter(None, (error.field, error.message)))
 
 
 def find_job_id(body: bytes) -> str | None:
@@ -118,12 +142,68 @@ def _words(raw: Any) -> str:
     return str(raw) if isinstance(raw, str | int | float) else ""
 
 
-def _field_errors(raw: Any) -> tuple[FieldError, ...]:
-    if not isinstance(raw, list):
-        return ()
-    return tuple(
-        FieldError(_words(item.get("field")), _words(item.get("message"))) for item in raw if isinstance(item, dict)
-    )
+def _page(body: bytes) -> Refusal:
+    text = body[:_START_OF_A_PAGE].decode("utf-8", "replace").strip("\ufeff \t\r\n")
+    if not text or text[0] in '{["' or _NO_TEXT.search(text):
+        return Refusal()
+    if text[0] != "<":
+        return Refusal(text, is_page=True)
+    title = _TITLE.search(text)
+    return Refusal(" ".join(unescape(title.group(1)).split()) or None if title else None, is_page=True)
+
+
+def _lower(raw: dict[str, Any]) -> dict[str, Any]:
+    return {name.lower(): value for name, value in raw.items()}
+
+
+def _reason(raw: Any, depth: int = 0) -> str:
+    """Return the first reason in any of the shapes that are common, or an empty string."""
+    if isinstance(raw, str):
+        return raw.strip()
+    if depth >= _DEEPEST:
+        return ""
+    if isinstance(raw, list):
+        return "; ".join(filter(None, map(said, _entries(raw, depth))))
+    if isinstance(raw, dict):
+        known = _lower(raw)
+        return next(filter(None, (_reason(known.get(name), depth + 1) for name in _REASONS)), "")
+    return ""
+
+
+def _field_errors(known: dict[str, Any]) -> tuple[FieldError, ...]:
+    """Return the entries of the first list of errors, wherever it is common."""
+    places = [place for place in (known, known.get("error"), known.get("detail")) if isinstance(place, dict)]
+    for place in places:
+        for name in _ENTRIES:
+            raw = place.get(name)
+            if isinstance(raw, dict) and name == "errors":
+                # One error, or a list of messages under the name of each field.
+                raw = [raw] if _reason(raw) else [{"field": field, "message": raw[field]} for field in raw]
+            if isinstance(raw, list) and (errors := _entries(raw)):
+                return errors
+    return ()
+
+
+def _entries(raw: list[Any], depth: int = 0) -> tuple[FieldError, ...]:
+    errors = []
+    for item in raw[:_MOST_ENTRIES]:
+        if isinstance(item, dict):
+            known = _lower(item)
+            errors.append(FieldError(_field(known), _reason(known, depth + 1) or _words(known.get("message"))))
+        elif isinstance(item, str) and item.strip():
+            errors.append(FieldError("", item.strip()))
+    return tuple(errors)
+
+
+def _field(known: dict[str, Any]) -> str:
+    raw = next((known[name] for name in _FIELDS if known.get(name)), None)
+    if isinstance(raw, dict):
+        raw = raw.get("pointer") or raw.get("parameter")
+    if isinstance(raw, list):
+        words = [_words(part) for part in raw[:_MOST_ENTRIES]]
+        # FastAPI names the field `url` of the body as a list of both.
+        return ".".join(filter(None, words[len(words) > 1 and words[0] in _PARTS_OF_A_REQUEST :]))
+    return _words(raw)
 
 
 def _time(raw: Any) -> datetime | None:
@@ -164,6 +244,7 @@ def _summary(raw: Any) -> JobSummary | None:
 _READERS: dict[Any, Callable[[Any], Any]] = {
     str: _text,
     str | None: _text,
+    Secret: lambda raw: Secret(raw) if _text(raw) else None,
     datetime | None: _time,
     int | float | None: _number,
     JobStatus: _status,

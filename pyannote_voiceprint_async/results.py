@@ -7,6 +7,7 @@ import attrs
 from .masking import mask_url
 from .media import LocalAudio
 from .models import JobCreated, Voiceprint, VoiceprintRequest
+from .reprs import safe_repr
 
 __all__ = ["ClientStats", "Enrolled", "Source", "Submission"]
 
@@ -21,6 +22,7 @@ def _shown(source: object) -> str:
     return repr(source) if isinstance(source, VoiceprintRequest) else "<audio>"
 
 
+@safe_repr
 @attrs.frozen
 class Submission:
     """What became of one item of `submit_many`."""
@@ -35,6 +37,7 @@ class Submission:
     """Why it was not."""
 
 
+@safe_repr
 @attrs.frozen
 class Enrolled:
     """What became of one source of `voiceprint_many`."""
@@ -49,6 +52,7 @@ class Enrolled:
     """Why there is none; a `job_id` in it means that a job was accepted."""
 
 
+@safe_repr
 @attrs.frozen
 class ClientStats:
     """What the client is doing, and has done."""

@@ -15,11 +15,13 @@ from .checks import check_count
 from .endpoints import DEFAULT_LIMITS
 from .errors import VoiceprintError
 from .line import Line, Stage
+from .reprs import safe_repr
 from .settings import RateLimits
 
 __all__ = ["Throttle", "Turn"]
 
 
+@safe_repr
 class Throttle:
     """The semaphore-bounded rate limiter of one API key.
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import ssl
+from http import HTTPStatus
 
 import aiohttp
 
@@ -14,6 +15,7 @@ from .errors import (
     ApiConnectionError,
     ApiTimeoutError,
     ConfigurationError,
+    ProxyError,
     UnexpectedResponseError,
     VoiceprintError,
 )
@@ -38,7 +40,7 @@ class DisconnectedError(aiohttp.ClientConnectionError):
 
 _REASONS: tuple[tuple[type[BaseException], str], ...] = (
     (aiohttp.ClientConnectorDNSError, "its name was not found"),
-    (aiohttp.ClientConnectorCertificateError, "its TLS certificate is not valid"),
+    (aiohttp.ClientConnectorCertificateError, "its TLS certificate cannot be verified"),
     (aiohttp.ClientSSLError, "TLS could not be agreed on"),
     (ssl.SSLError, "TLS could not be agreed on"),
     (socket.gaierror, "its name was not found"),
@@ -54,7 +56,15 @@ _REASONS: tuple[tuple[type[BaseException], str], ...] = (
 )
 
 
-def translate(exc: BaseException, *, name: str, host: str | None, fate: Fate, repeatable: bool) -> VoiceprintError:
+def translate(  # noqa: PLR0913 - what is known of a request that failed, by keyword
+    exc: BaseException,
+    *,
+    name: str,
+    host: str | None,
+    fate: Fate,
+    repeatable: bool,
+    proxy: str = "the settings of the proxy",
+) -> VoiceprintError:
     """Return the error of the tree. What became of the request decides its flags, the exception only its words.
 
     Args:
@@ -63,8 +73,11 @@ def translate(exc: BaseException, *, name: str, host: str | None, fate: Fate, re
         host: whom it was sent to.
         fate: what became of the request.
         repeatable: whether sending it twice does no harm.
+        proxy: where the proxy of the request is set.
     """
     flags = verdict(fate, repeatable=repeatable)
+    if not flags["outcome_unknown"] and (blocked := _blocked(exc, name, host, proxy)) is not None:
+        return blocked
     if not isinstance(exc, aiohttp.ClientError | OSError):
         if fate is Fate.NEVER_SENT:
             return ConfigurationError(
@@ -84,7 +97,31 @@ def translate(exc: BaseException, *, name: str, host: str | None, fate: Fate, re
             f"{name}: {host} sent a broken HTTP message. {consequence(fate, repeatable=repeatable)}", **flags
         )
     error = ApiTimeoutError if isinstance(exc, asyncio.TimeoutError) else ApiConnectionError
-    return error(f"{name}: no answer from {host}, {_reason(exc)}. {consequence(fate, repeatable=repeatable)}", **flags)
+    reason = _reason(exc)
+    if isinstance(exc, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
+        reason += f" (it is set by {proxy})"
+    return error(f"{name}: no answer from {host}, {reason}. {consequence(fate, repeatable=repeatable)}", **flags)
+
+
+def _blocked(exc: BaseException, name: str, host: str | None, proxy: str) -> ApiConnectionError | None:
+    """Build the error for what stays as it is until a person changes a setting: another attempt is useless."""
+    if isinstance(exc, ProxyError):
+        return exc
+    if isinstance(exc, aiohttp.ClientHttpProxyError) and exc.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        return ProxyError(
+            f"{name}: the proxy refused with 407, because the user or the password is missing or wrong. Nothing was "
+            f"sent. Correct {proxy}: http://user:password@host:port, with special characters percent-encoded.",
+            status=exc.status,
+        )
+    if isinstance(exc, aiohttp.ClientConnectorCertificateError):
+        cause = getattr(exc.certificate_error, "verify_message", None) or "it is not valid"
+        return ApiConnectionError(
+            f"{name}: the TLS certificate of {host} cannot be verified ({cause}). Nothing was sent. If a proxy or "
+            "firewall of this network decrypts TLS, append its CA certificate to a copy of the system's certificates "
+            "(a PEM file), and set the environment variable SSL_CERT_FILE to the path of that file. Else check "
+            "base_url and the clock of this machine."
+        )
+    return None
 
 
 def _reason(exc: BaseException) -> str:

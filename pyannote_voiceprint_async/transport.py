@@ -32,6 +32,7 @@ from .errors import (
     UnexpectedResponseError,
     VoiceprintError,
 )
+from .event_loop import running_loop
 from .line import Stage
 from .models import JobCreated, VoiceprintJob
 from .protected import ProtectedTask, finished
@@ -109,7 +110,7 @@ class Transport:
         *,
         path: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
-        body: bytes | None = None,
+        body: bytes | memoryview | None = None,
         before_send: Callable[[], Awaitable[None]] | None = None,
         refused: Callable[[], None] | None = None,
         max_queue_wait: float | None = None,
@@ -192,7 +193,7 @@ class Transport:
                 "This client is closed. Make a new one, or close it later: in a service, when the service shuts "
                 "down (FastAPI: in its lifespan)."
             )
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         if self._loop is None:
             self._loop = loop
             self.throttle.sharers.add(self._arm_timer)

@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from http import HTTPStatus
 from typing import Any, TypedDict
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from multidict import CIMultiDict
@@ -23,9 +22,10 @@ from . import answers
 from .answers import Answer, Fate, Flaw
 from .bodies import JsonBody, UploadBody
 from .call import Call
-from .checks import is_loopback
 from .clock import Clock
 from .errors import ClientClosedError, ConfigurationError, UnexpectedResponseError, VoiceprintError
+from .proxies import proxy_for, proxy_source
+from .secret import Secret
 from .settings import Timeouts
 from .translate import NEVER_CONNECTED, DisconnectedError, translate
 from .version import __version__
@@ -81,9 +81,8 @@ class Wire:
         self._base_url = URL(base_url)
         self._timeouts = timeouts
         self._proxy = proxy
-        self._api_proxy = self._proxy_for(self._base_url)
         self._clock = clock
-        self._authorization = CIMultiDict({"Authorization": f"Bearer {key}"})
+        self._authorization = CIMultiDict({"Authorization": "Bearer " + key})
         self._watchdog = Watchdog(timeouts)
         self._connect = min(timeouts.connect, timeouts.total)
         self._connect_timeout = aiohttp.ClientTimeout(total=None, connect=self._connect)
@@ -91,6 +90,11 @@ class Wire:
         self._connections: Connections | None = None
         self._bare_session: aiohttp.ClientSession | None = None
         self._own_sessions: list[aiohttp.ClientSession] = []
+
+    @property
+    def _api_proxy(self) -> str | None:
+        # Found with the first request: a setting that cannot be used must not fail where a client is made.
+        return proxy_for(self._base_url, self._proxy)
 
     @property
     def opened(self) -> bool:
@@ -153,7 +157,7 @@ class Wire:
 
     async def put(
         self,
-        url: str,
+        url: Secret,
         *,
         size: int,
         chunks: Callable[[], AsyncIterator[bytes]],
@@ -188,11 +192,11 @@ class Wire:
         self._watchdog.watch(body)
         try:
             async with self._upload_session().put(
-                target,
+                target.url,
                 data=body,
                 # The signature of the URL may cover the type; the official SDK sends none.
                 skip_auto_headers=("Content-Type", "Accept", "Accept-Encoding"),
-                proxy=self._proxy_for(target),
+                proxy=self._proxy_for(target.url),
                 allow_redirects=False,
                 middlewares=(receive,),
             ):
@@ -295,11 +299,19 @@ class Wire:
             host=self._base_url.host,
             fate=Fate.UNKNOWN if call.has_begun else Fate.NEVER_SENT,
             repeatable=call.endpoint.repeatable,
+            proxy=proxy_source(self._base_url, self._proxy),
         )
 
-    def _upload_problem(self, exc: Exception, body: UploadBody, target: URL) -> VoiceprintError:
+    def _upload_problem(self, exc: Exception, body: UploadBody, target: _Target) -> VoiceprintError:
         exc = TimeoutError() if body.stalled or body.overdue else exc
-        return self.closed or translate(exc, name="The upload", host=target.host, fate=Fate.UNKNOWN, repeatable=True)
+        return self.closed or translate(
+            exc,
+            name="The upload",
+            host=target.url.host,
+            fate=Fate.UNKNOWN,
+            repeatable=True,
+            proxy=proxy_source(target.url, self._proxy),
+        )
 
     def _api_connections(self) -> Connections:
         if self._connections is None:
@@ -346,12 +358,7 @@ class Wire:
         return session
 
     def _proxy_for(self, url: URL) -> str | None:
-        """Give the proxy for an URL: the client's, else that of the environment. Never what is in .netrc."""
-        if self._proxy is not None:
-            return self._proxy
-        if url.host is None or is_loopback(url.host) or proxy_bypass(url.host):
-            return None
-        return getproxies().get(url.scheme)
+        return proxy_for(url, self._proxy)
 
 
 class Connections:
@@ -375,6 +382,13 @@ async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHand
         raise DisconnectedError from None
 
 
+class _Target:
+    """Where an upload goes. A traceback with local variables shows a `URL`, but not this."""
+
+    def __init__(self, url: Secret) -> None:
+        self.url = URL(url[:], encoded=True)
+
+
 def _drop_frames(exc: BaseException) -> None:
     """Drop the frames of an exception that aiohttp keeps with its connection: they hold the response."""
     chain: list[BaseException] = []
@@ -385,10 +399,10 @@ def _drop_frames(exc: BaseException) -> None:
         one = one.__cause__ or one.__context__
 
 
-def _presigned(url: str) -> URL:
+def _presigned(url: Secret) -> _Target:
     try:
-        target = URL(url, encoded=True)
-        if target.scheme in {"http", "https"} and target.host and target.port:
+        target = _Target(url)
+        if target.url.scheme in {"http", "https"} and target.url.host and target.url.port:
             return target
     except ValueError:
         pass

@@ -5,6 +5,7 @@ import math
 import pickle
 import traceback
 
+import attrs
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -22,6 +23,7 @@ from pyannote_voiceprint_async import (
     KeyStatus,
     NotFoundError,
     PermissionDeniedError,
+    ProxyError,
     RateLimitError,
     ServerError,
     SubscriptionRequiredError,
@@ -81,6 +83,8 @@ STATUSES = [
     (404, {}, NotFoundError, NEITHER, NEITHER),
     (404, {"Retry-After": "5"}, NotFoundError, NEITHER, NEITHER),
     (405, {}, ApiStatusError, NEITHER, NEITHER),
+    (407, {}, ProxyError, NEITHER, NEITHER),
+    (407, {"Retry-After": "5"}, ProxyError, NEITHER, NEITHER),
     (408, {}, ApiStatusError, RETRYABLE, UNKNOWN),
     (408, {"Retry-After": "5"}, ApiStatusError, RETRYABLE, UNKNOWN),
     (409, {}, ApiStatusError, NEITHER, NEITHER),
@@ -184,8 +188,8 @@ def test_everything_that_is_known_of_a_refusal_is_in_its_error():
         (b"[" * 100_000, None, ()),
         (None, None, ()),
         ([], None, ()),
-        (["message"], None, ()),
-        ("just text", None, ()),
+        (["message"], "message", (FieldError("", "message"),)),
+        ("just text", "just text", ()),
         (5, None, ()),
         ({}, None, ()),
         ({"message": None}, None, ()),
@@ -195,9 +199,9 @@ def test_everything_that_is_known_of_a_refusal_is_in_its_error():
         ({"message": "no", "errors": None}, "no", ()),
         ({"message": "no", "errors": "text"}, "no", ()),
         ({"message": "no", "errors": 5}, "no", ()),
-        ({"message": "no", "errors": {"field": "url", "message": "wrong"}}, "no", ()),
+        ({"message": "no", "errors": {"field": "url", "message": "wrong"}}, "no", (FieldError("url", "wrong"),)),
         ({"message": "no", "errors": []}, "no", ()),
-        ({"message": "no", "errors": [None, 5, "text", [], [["field", "url"]]]}, "no", ()),
+        ({"message": "no", "errors": [None, 5, "text", [], [["field", "url"]]]}, "no", (FieldError("", "text"),)),
         ({"message": "no", "errors": [{}]}, "no", (FieldError("", ""),)),
         ({"message": "no", "errors": [{"field": "url"}, 5]}, "no", (FieldError("url", ""),)),
         ({"message": "no", "errors": [{"field": 3, "message": 4}]}, "no", (FieldError("3", "4"),)),
@@ -215,6 +219,58 @@ def test_a_refusals_body_of_any_shape_is_read_as_far_as_it_goes(status, body, me
     else:
         assert type(result) is InvalidRequestError
         assert result.errors == errors
+
+
+def test_no_reason_is_given_twice():
+    """A list without a sentence of its own is both the message and the errors."""
+    error = reading(VOICEPRINT, 422, {"detail": [{"loc": ["body", "url"], "msg": "is bad"}]})
+    assert (error.message, error.errors) == ("url: is bad", (FieldError("url", "is bad"),))
+    assert "(url: is bad)" in str(error)
+
+
+PAGE = b"<html><head><title>Access denied</title></head></html>"
+
+
+@pytest.mark.parametrize("endpoint", [VOICEPRINT, GET_JOB])
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("body", [PAGE, b"Access denied"])
+def test_a_page_instead_of_json_came_from_a_gateway(endpoint, status, body):
+    """The key was not checked, so nobody should replace it; and the person must know which program refused."""
+    headers = {"Server": "squid/5.7", "Via": "1.1 proxy.corp.example", "Content-Type": "text/html"}
+    error = reading(endpoint, status, body, headers)
+    assert type(error) is UnexpectedResponseError
+    assert flags(error) == NEITHER
+    assert (error.status, error.message) == (status, "Access denied")
+    assert error.headers["via"] == "1.1 proxy.corp.example"
+    for shown_text in (str(status), "gateway", "Server: squid/5.7", "Via: 1.1 proxy.corp.example", "Access denied"):
+        assert shown_text in str(error)
+    assert "PYANNOTEAI_API_KEY" not in str(error)
+
+
+def test_a_gateway_that_does_not_name_itself():
+    error = reading(VOICEPRINT, 403, b"<html></html>")
+    assert "does not name itself" in str(error)
+    assert error.message is None
+
+
+def test_a_gateway_shows_neither_the_key_nor_a_signature():
+    via = f"1.1 {KEY} https://proxy.example/?{SIGNATURE}"
+    page = f"<title>No {KEY} at https://host.example/?{SIGNATURE}</title>".encode()
+    error = reading(VOICEPRINT, 401, page, {"Via": via})
+    assert KEY not in shown(error)
+    assert SIGNATURE not in shown(error)
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"mess', b"[", b"null", b"\x00", {"message": "No"}, {"error": "No"}])
+@pytest.mark.parametrize(("status", "kind"), [(401, AuthenticationError), (403, PermissionDeniedError)])
+def test_json_even_half_of_it_and_nothing_are_the_word_of_the_api(status, kind, body):
+    assert type(reading(VOICEPRINT, status, body, {"Server": "nginx", "Content-Type": "text/html"})) is kind
+
+
+@pytest.mark.parametrize("status", [400, 402, 404, 422, 429, 500, 502, 503])
+def test_a_page_with_another_status_keeps_its_class(status):
+    assert type(reading(VOICEPRINT, status, PAGE)) is type(reading(VOICEPRINT, status))
+    assert "Access denied" in str(reading(VOICEPRINT, status, PAGE))
 
 
 @pytest.mark.parametrize("flaw", Flaw)
@@ -442,6 +498,30 @@ def test_the_servers_message_is_quoted_without_the_queries_of_its_urls(url, arou
     assert PASSWORD not in error.message + shown(error)
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "body"),
+    [
+        (TEST_KEY, {"status": "OK", "message": f"The key {KEY} is valid"}),
+        (VOICEPRINT, {"jobId": "job-1", "warning": f"{KEY} is about to expire"}),
+        (GET_JOB, {"jobId": "job-1", "status": "succeeded", "output": {"voiceprint": "x", "warning": f"By {KEY}"}}),
+        (GET_JOB, {"jobId": "job-1", "status": "failed", "output": {"error": f"Refused with Bearer {KEY}"}}),
+    ],
+)
+def test_no_model_shows_the_key_that_the_api_repeats(endpoint, body):
+    """Neither as a whole nor in the text that a program logs."""
+    model = reading(endpoint, 200, body)
+    assert type(model) is endpoint.answer
+    shown_texts = [str(value) for value in attrs.asdict(model).values()]
+    assert [text for text in [repr(model), *shown_texts] if KEY in text] == []
+
+
+def test_a_voiceprint_and_ids_are_kept_as_they_are_even_with_the_key_in_them():
+    """They are paid for. No real key is so short."""
+    body = {"jobId": "job-k", "status": "succeeded", "output": {"voiceprint": "k"}}
+    job = reading(GET_JOB, 200, body, key="k")
+    assert (job.job_id, job.status, job.voiceprint) == ("job-k", "succeeded", "k")
+
+
 def test_an_apostrophe_does_not_end_an_url():
     """It may stand in a query as it is (RFC 3986), so it is no quotation mark that ends one."""
     error = reading(VOICEPRINT, 400, {"message": f"Could not fetch https://h.example/a?name=it's&{SIGNATURE}"})
@@ -540,7 +620,10 @@ def test_an_answer_of_any_kind_is_a_model_or_an_error_that_is_whole(endpoint, st
     assert not (result.retryable and result.outcome_unknown)
     assert not (result.outcome_unknown and endpoint.repeatable)
     assert result.status == status
-    assert isinstance(result, ApiStatusError) is (400 <= status <= 599)
+    if status == 407:
+        assert type(result) is ProxyError
+    elif status not in {401, 403}:  # a page with one of these came from a gateway
+        assert isinstance(result, ApiStatusError) is (400 <= status <= 599)
     assert result.retry_after is None or (math.isfinite(result.retry_after) and result.retry_after > 0)
     assert result.__context__ is None
     again = pickle.loads(pickle.dumps(result))  # noqa: S301 - just made

@@ -72,7 +72,7 @@ def test_what_is_not_known_is_not_terminal_and_not_remembered():
         "failed",
         "canceled",
     ]
-    assert [model.value for model in Model] == ["precision-2"]
+    assert [model.value for model in Model] == ["precision-2", "precision-3"]
 
 
 @pytest.mark.parametrize("value", [None, 5, b"created", ["created"]])

@@ -14,6 +14,7 @@ from pyannote_voiceprint_async import (
     ApiConnectionError,
     ApiTimeoutError,
     ConfigurationError,
+    ProxyError,
     UnexpectedResponseError,
     VoiceprintError,
 )
@@ -32,8 +33,9 @@ def test_every_class_has_a_place_in_the_tree(kind, fate, repeatable):
     """And what it shows of the request (the key, a signed query, a proxy's password) stays behind."""
     error = translated(made(kind), fate, repeatable=repeatable)
     unknown = fate is Fate.UNKNOWN and not repeatable
-    settings_are_wrong = isinstance(error, ConfigurationError)
-    assert not (settings_are_wrong and fate is Fate.UNKNOWN)
+    certificate = issubclass(kind, aiohttp.ClientConnectorCertificateError) and not unknown
+    settings_are_wrong = isinstance(error, ConfigurationError) or certificate
+    assert not (isinstance(error, ConfigurationError) and fate is Fate.UNKNOWN)
     assert isinstance(error, ApiConnectionError | UnexpectedResponseError | ConfigurationError)
     assert (error.retryable, error.outcome_unknown) == (
         (False, False) if settings_are_wrong else (not unknown, unknown)
@@ -98,6 +100,32 @@ def test_exceptions_of_python_too(exc, expected, reason):
     assert type(error) is expected
     assert reason in str(error)
     assert found_in(str(error), KEY, SECRET) == []
+
+
+@pytest.mark.parametrize(
+    ("exc", "kind", "said"),
+    [
+        (aiohttp.ClientHttpProxyError(INFO, (), status=407), ProxyError, ("407", "VARIABLE", "http://user:password@")),
+        (made(aiohttp.ClientConnectorCertificateError), ApiConnectionError, ("certificate", "SSL_CERT_FILE")),
+        (ProxyError("As it is."), ProxyError, ("As it is.",)),
+    ],
+)
+def test_what_only_a_person_can_change_is_not_repeated(exc, kind, said):
+    for fate, repeatable in ((Fate.NEVER_SENT, True), (Fate.NEVER_SENT, False), (Fate.UNKNOWN, True)):
+        error = translate(
+            exc, name="POST /v1/voiceprint", host="h.example", fate=fate, repeatable=repeatable, proxy="VARIABLE"
+        )
+        assert (type(error), error.retryable, error.outcome_unknown) == (kind, False, False)
+        assert [text for text in said if text not in str(error)] == []
+
+
+@pytest.mark.parametrize(
+    "exc", [aiohttp.ClientHttpProxyError(INFO, (), status=407), made(aiohttp.ClientConnectorCertificateError)]
+)
+def test_a_submission_that_was_sent_stays_unknown_whatever_is_raised(exc):
+    """A trace hook may raise anything: how far the request got decides, never the class."""
+    error = translated(exc, Fate.UNKNOWN, repeatable=False)
+    assert (error.retryable, error.outcome_unknown) == (False, True)
 
 
 @pytest.mark.parametrize(

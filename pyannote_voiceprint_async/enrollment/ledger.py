@@ -24,6 +24,7 @@ import attrs
 from pyannote_voiceprint_async.errors import LedgerError, LedgerInUseError, LedgerOriginError
 from pyannote_voiceprint_async.masking import mask_url
 from pyannote_voiceprint_async.models import Voiceprint
+from pyannote_voiceprint_async.reprs import safe_repr
 
 from .checksums import CHECKSUMS, whole
 from .database import Database, Step, connect, connect_to_read, damaged, make_private, unusable
@@ -252,6 +253,7 @@ def _holder(path: Path) -> int | None:
     return None
 
 
+@safe_repr
 class Ledger:
     """An opened ledger. One run at a time may have it; readers work meanwhile.
 
@@ -376,8 +378,8 @@ class Ledger:
             if not connection.execute("SELECT 1 FROM recordings LIMIT 1").fetchone():
                 meta = {"salt": meta["salt"]} if "salt" in meta else {}  # nothing in it is anybody's yet
             salt = meta.setdefault("salt", secrets.token_hex(16))
-            fingerprint = hashlib.sha256(f"{salt} {key}".encode()).hexdigest()[:16]
-            if meta.setdefault("base_url", base_url) != base_url:
+            fingerprint = hashlib.sha256((salt + " " + key).encode()).hexdigest()[:16]
+            if meta.setdefault("base_url", base_url).rstrip("/") != base_url.rstrip("/"):
                 raise LedgerOriginError(
                     f"This ledger was made with the API at {mask_url(meta['base_url'])}, and {mask_url(base_url)} "
                     "does not know its jobs. Give another ledger, or the base URL it was made with."

@@ -16,6 +16,7 @@ import attrs
 
 from pyannote_voiceprint_async.errors import ManifestError
 from pyannote_voiceprint_async.masking import mask_text
+from pyannote_voiceprint_async.reprs import safe_repr
 from pyannote_voiceprint_async.text_encoding import encoding_of
 
 from .examine import shown_label
@@ -59,6 +60,7 @@ _BEFORE_TEXT = b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n"
 _LONGEST_LINE = 1024 * 1024
 
 
+@safe_repr
 class Manifest:
     """The rows of a file, and what is wrong with it, from the beginning each time it is iterated.
 

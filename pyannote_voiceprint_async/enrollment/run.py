@@ -28,7 +28,9 @@ from pyannote_voiceprint_async.errors import (
     SubscriptionRequiredError,
     VoiceprintError,
 )
+from pyannote_voiceprint_async.event_loop import running_loop
 from pyannote_voiceprint_async.models import JobCreated, Voiceprint, VoiceprintJob
+from pyannote_voiceprint_async.reprs import safe_repr
 
 from .events import (
     Event,
@@ -75,6 +77,7 @@ _LONGEST_UNKNOWN, _BETWEEN_UNKNOWN = 3600.0, 60.0
 _OLDEST_UNKNOWN = 1800.0
 
 
+@safe_repr
 class Enrollment:
     """One run. An async iterator over its events, and an async context manager: leaving early stops it cleanly.
 
@@ -90,8 +93,7 @@ class Enrollment:
         *,
         owns_ledger: bool,
     ) -> None:
-        self.report: Report | None = None
-        """How the rows stand, once it is over."""
+        self._final_report: Report | None = None
         self._progress = Progress()
         self._client = client
         self._rows = rows
@@ -132,12 +134,27 @@ class Enrollment:
         return f"<Enrollment {self.progress.succeeded} of {self.progress.total}>"
 
     @property
+    def report(self) -> Report:
+        """How the rows stand, once the run is over.
+
+        Raises:
+            EnrollmentError: the run is not over, or it failed before its list was read.
+        """
+        if self._final_report is None:
+            raise EnrollmentError(
+                "There is no report yet: the run is not over, or it failed before its list was read. Read `report` "
+                "after the last event, and `progress` at any time."
+            )
+        return self._final_report
+
+    @property
     def progress(self) -> Progress:
         """How far it is, at any moment."""
         self._progress.read, self._progress.listening_to = self._loading.read, self._loading.listening_to
         return self._progress
 
     async def __aenter__(self) -> Self:
+        running_loop()  # raises where there is none
         return self
 
     async def __aexit__(
@@ -187,8 +204,8 @@ class Enrollment:
             await self._end_waits()
             if self._is_loaded:
                 await self._save_unsaved()
-                self.report = await self._report()
-                await self._stream.put(Finished(self.report))
+                self._final_report = await self._report()
+                await self._stream.put(Finished(self._final_report))
         except Exception as error:  # noqa: BLE001 - raised out of the iteration
             self._error = self._error or error
         finally:

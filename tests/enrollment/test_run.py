@@ -12,6 +12,7 @@ from pyannote_voiceprint_async import (
     AsyncVoiceprintClient,
     ClientClosedError,
     ConfigurationError,
+    EnrollmentError,
     LedgerError,
     LedgerInUseError,
     LedgerOriginError,
@@ -36,6 +37,7 @@ from pyannote_voiceprint_async.enrollment import (
 )
 from pyannote_voiceprint_async.enrollment.database import Database
 from pyannote_voiceprint_async.sandbox import voiceprint_of
+from pyannote_voiceprint_async.secret import Secret
 
 
 def expected(rows):
@@ -325,10 +327,35 @@ async def test_a_ledger_belongs_to_one_api(world):
         await world.enroll(origin="https://elsewhere.example.com")
 
 
+async def test_a_slash_at_the_end_of_the_base_url_makes_no_other_api(world):
+    """Ledgers of earlier versions keep the base URL as it was given."""
+    with_slash = f"{world.sandbox.url}/"
+    await world.enroll(origin=with_slash)
+    assert (await world.enroll()).succeeded == 5
+    assert (await world.enroll(origin=with_slash)).succeeded == 5
+
+
+async def test_there_is_no_report_before_the_end(world):
+    async with world.clock.running(world.client), enroll(world.client, people(1), world.path) as run:
+        with pytest.raises(EnrollmentError, match="There is no report yet"):
+            run.report  # noqa: B018 - reading it raises
+        async for _ in run:
+            pass
+    assert run.report.succeeded == 1
+
+
 async def test_a_ledger_that_has_nothing_belongs_to_nobody(world):
     with pytest.raises(ManifestError):
         await world.enroll([Row("", url(1))], origin="https://elsewhere.example.com")
     assert (await world.enroll()).succeeded == 5
+
+
+async def test_another_key_is_noticed_although_keys_hide_their_value(world):
+    """A fingerprint of the text that hides a key would be the same for all keys."""
+    await world.enroll()
+    world.client._transport.key = Secret("another")
+    with pytest.raises(LedgerOriginError, match="--new-key"):
+        await world.enroll()
 
 
 async def test_another_key_must_be_confirmed(world):

@@ -46,6 +46,7 @@ from pyannote_voiceprint_async import (
     NotFoundError,
     PermissionDeniedError,
     Polling,
+    ProxyError,
     QueueTooLongError,
     RateLimit,
     RateLimitError,
@@ -173,6 +174,7 @@ async def one(client: AsyncVoiceprintClient, path: Path, file: BinaryIO, samples
     await client.voiceprint(URL, on_submitted=keep_at_once)
     jobs: list[JobCreated] = []
     await client.voiceprint(URL, model=Model.PRECISION_2, on_submitted=jobs.append)
+    await client.voiceprint(URL, model=Model.PRECISION_3)
 
     assert_type(voiceprint.value, str)
     assert_type(voiceprint.model, str)
@@ -259,12 +261,12 @@ async def voiceprint_many(client: AsyncVoiceprintClient, sources: list[Source]) 
             assert_type(result.voiceprint, Voiceprint | None)
             assert_type(result.error, Exception | None)
             source: Source = result.source
+            await client.voiceprint(source)
     assert_type(results.unfinished, list[Enrolled])
     client.voiceprint_many(Path("examples").glob("*.wav"))
     client.voiceprint_many([URL, b"RIFF", VoiceprintRequest(URL)])
     client.voiceprint_many({"waveform": number, "sample_rate": 8000} for number in range(3))
     client.voiceprint_many(presigned())
-    await client.voiceprint(source)
 
 
 # The rest of the client
@@ -309,7 +311,11 @@ async def in_a_test() -> None:
 def deliver(client: AsyncVoiceprintClient, body: bytes, headers: dict[str, str]) -> None:
     event = assert_type(verify(body, headers, "secret"), WebhookEvent)
     verify(body, headers, ["new secret", "old secret"], tolerance=60, now=1_753_000_000.0)
-    verify("text", headers, "secret")  # type: ignore[arg-type]  # the raw body
+    verify("text", headers, b"secret")
+    verify(bytearray(body), list(headers.items()), [b"new", "old"])
+    verify(memoryview(body), [(b"x-signature", b"1")], "secret")
+    verify(body, {name: [value] for name, value in headers.items()}, headers["secrets"].split(","))
+    verify({"jobId": "1"}, headers, "secret")  # type: ignore[arg-type]  # the raw body
     client.deliver(event)
     assert_type(event.job_id, str)
     assert_type(event.status, JobStatus)
@@ -350,7 +356,7 @@ async def enroll_all(client: AsyncVoiceprintClient) -> None:
                     assert_type(report.succeeded, int)
                 case _:
                     run.stop()
-    assert_type(run.report, Report | None)
+    assert_type(run.report, Report)
     enroll(client, [Row("Ada", Path("ada.wav"))], Path("x.ledger"), resolve=presign)
     enroll(client, rows_from_sources(["voices"]), Ledger("x.ledger"), preflight=True, trim=True, replace=True)
     enroll(client, [Row("Ada", Path("long.wav"), pieces=((12.5, 20), (31.0, None)))], "x.ledger")
@@ -374,6 +380,8 @@ async def what_was_wrong(call: Awaitable[Voiceprint]) -> None:
         assert_type(error.errors, tuple[FieldError, ...])
         assert_type(error.errors[0].field, str)
         assert_type(error.errors[0].message, str)
+    except JobError as error:
+        assert_type(error.job_id, str)
     except QueueTooLongError as error:
         assert_type(error.expected_wait, float)
     except VoiceprintError as error:
@@ -387,9 +395,17 @@ async def what_was_wrong(call: Awaitable[Voiceprint]) -> None:
         assert_type(error.headers, dict[str, str])
 
 
+async def wait_longer(client: AsyncVoiceprintClient) -> None:
+    """Two of the README's lines, as they stand there."""
+    try:
+        await client.voiceprint(URL, timeout=60)
+    except JobTimeoutError as error:
+        assert_type(await client.wait(error.job_id), VoiceprintJob)
+
+
 # Whoever catches the class on the left catches those on the right.
 configuration: list[ConfigurationError] = [ClientClosedError()]
-connection: list[ApiConnectionError] = [ApiTimeoutError()]
+connection: list[ApiConnectionError] = [ApiTimeoutError(), ProxyError()]
 account_errors: list[AccountError] = [AuthenticationError(), SubscriptionRequiredError(), PermissionDeniedError()]
 status: list[ApiStatusError] = [
     *account_errors,
