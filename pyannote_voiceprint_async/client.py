@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import os
 import warnings
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar, cast
@@ -542,7 +542,7 @@ class AsyncVoiceprintClient:
                     f"The audio has {audio.size / 2**20:.0f} MiB; a voiceprint takes at most 100 MiB and 30 seconds."
                 )
             url: str | None = None
-            warnings: Sequence[str] = ()
+            warnings: tuple[str, ...] = ()
             with suppress(TimeoutError):
                 async with deadline(self._clock, until):
                     # A waveform was checked when it was encoded.
