@@ -1,6 +1,7 @@
 """The send ladder: what is sent, when, how often, and what a canceled caller leaves behind."""
 
 import asyncio
+import gc
 import logging
 import threading
 from collections import Counter
@@ -646,6 +647,8 @@ def sandbox_elsewhere():
     yield found[0]
     stop.set()
     thread.join()
+    # What a loop that has ended left open must not be reported in another test.
+    gc.collect()
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
