@@ -4,8 +4,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pyannote_voiceprint_async.concurrency.clock import Clock
+    from pyannote_voiceprint_async.jobs.uploads import LocalAudio
+    from pyannote_voiceprint_async.ratelimit.limiter import Throttle
+
     from .client import AsyncVoiceprintClient
-    from .clock import Clock
     from .errors import (
         AccountError,
         ApiConnectionError,
@@ -40,7 +43,6 @@ if TYPE_CHECKING:
         VoiceprintError,
         WebhookError,
     )
-    from .media import LocalAudio
     from .models import (
         JobCreated,
         JobStatus,
@@ -55,7 +57,6 @@ if TYPE_CHECKING:
     )
     from .results import ClientStats, Enrolled, Source, Submission
     from .settings import Polling, RateLimit, RateLimits, RetryPolicy, Timeouts
-    from .throttle import Throttle
     from .version import __version__
     from .webhooks import aiohttp_webhook_handler, verify
 
@@ -121,7 +122,18 @@ __all__ = [
 ]
 
 # What stands above, for type checkers, in the words that a program runs.
-_ROOMS = ("client", "clock", "errors", "media", "models", "results", "settings", "throttle", "version", "webhooks")
+_ROOMS = (
+    "client",
+    "concurrency.clock",
+    "errors",
+    "jobs.uploads",
+    "models",
+    "ratelimit.limiter",
+    "results",
+    "settings",
+    "version",
+    "webhooks",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -14,9 +14,16 @@ from typing import Any, NoReturn, Self, TypeVar, cast
 import aiohttp
 import attrs
 
-from . import codec, media
-from .bulk import Item, Results, Work
-from .checks import (
+from pyannote_voiceprint_async.api.endpoints import (
+    DEFAULT_BASE_URL,
+    LARGEST_VOICEPRINT_AUDIO,
+    LIST_JOBS,
+    LONGEST_PAGE,
+    OUTPUT_LIFETIME,
+    TEST_KEY,
+    VOICEPRINT,
+)
+from pyannote_voiceprint_async.api.request_checks import (
     check_api_key,
     check_base_url,
     check_count,
@@ -26,19 +33,19 @@ from .checks import (
     check_request,
     check_webhook,
 )
-from .clock import Clock, LoopClock, deadline
-from .endpoints import (
-    DEFAULT_BASE_URL,
-    LARGEST_VOICEPRINT_AUDIO,
-    LIST_JOBS,
-    LONGEST_PAGE,
-    OUTPUT_LIFETIME,
-    TEST_KEY,
-    VOICEPRINT,
-)
+from pyannote_voiceprint_async.concurrency.clock import Clock, LoopClock, deadline
+from pyannote_voiceprint_async.concurrency.protected_task import ProtectedTask, finished
+from pyannote_voiceprint_async.concurrency.waiters import Waits
+from pyannote_voiceprint_async.jobs.batch import Item, Results, Work
+from pyannote_voiceprint_async.jobs.poller import Watcher, with_voiceprint
+from pyannote_voiceprint_async.jobs.uploads import LocalAudio
+from pyannote_voiceprint_async.ratelimit.limiter import Throttle
+from pyannote_voiceprint_async.transport.http import Wire
+from pyannote_voiceprint_async.transport.pipeline import Transport
+
+from .api import codec
 from .errors import ApiTimeoutError, ConfigurationError, MediaError
-from .masking import mask_url
-from .media import LocalAudio
+from .jobs import uploads
 from .models import (
     JobCreated,
     JobStatus,
@@ -50,16 +57,11 @@ from .models import (
     VoiceprintRequest,
     WebhookEvent,
 )
-from .protected import ProtectedTask, finished
+from .redaction import mask_url
 from .reprs import safe_repr
 from .results import ClientStats, Enrolled, Source, Submission
 from .secret import hidden
 from .settings import Polling, RateLimits, RetryPolicy, Timeouts
-from .throttle import Throttle
-from .transport import Transport
-from .waits import Waits
-from .watcher import Watcher, with_voiceprint
-from .wire import Wire
 
 __all__ = ["AsyncVoiceprintClient"]
 
@@ -436,14 +438,14 @@ class AsyncVoiceprintClient:
             ConfigurationError: it is a waveform, and the extra `[audio]` is missing.
         """
         url = None if media_key is None else check_media_key(media_key)
-        if not media.is_local(source):
+        if not uploads.is_local(source):
             raise MediaError(
                 "upload() wants a path (pathlib.Path), bytes, an open binary file or a waveform, not "
                 f"{type(source).__name__}."
             )
         self._transport.enter()
-        async with media.opened(source) as audio, self._uploads:
-            return await media.upload(self._transport, audio, url, on_progress)
+        async with uploads.opened(source) as audio, self._uploads:
+            return await uploads.upload(self._transport, audio, url, on_progress)
 
     def deliver(self, event: WebhookEvent) -> None:
         """Take a verified webhook: whoever waits for its job finishes at once.
@@ -532,9 +534,9 @@ class AsyncVoiceprintClient:
         *,
         check: bool,
     ) -> tuple[VoiceprintRequest, tuple[str, ...]]:
-        if not media.is_local(source):
+        if not uploads.is_local(source):
             return _request(source, model, webhook), ()
-        async with media.opened(cast("LocalAudio", source), is_voice=check) as audio:
+        async with uploads.opened(cast("LocalAudio", source), is_voice=check) as audio:
             if taken is not None and not _lasts(source):
                 taken()
             if audio.size > LARGEST_VOICEPRINT_AUDIO:
@@ -548,7 +550,7 @@ class AsyncVoiceprintClient:
                     # A waveform was checked when it was encoded.
                     warnings = await audio.check() if check and not isinstance(source, Mapping) else ()
                     async with self._uploads:
-                        url = await media.upload(self._transport, audio, None, None)
+                        url = await uploads.upload(self._transport, audio, None, None)
             if url is None:
                 # Not out of an `except`: the frames of its context hold the presigned URL.
                 raise ApiTimeoutError("The audio was not uploaded in time; nothing was submitted.", retryable=True)

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import attrs
 
-from .masking import mask_text, mask_url
+from .redaction import mask_text, mask_url
 from .reprs import safe_repr
 from .secret import Secret
 

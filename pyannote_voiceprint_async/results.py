@@ -4,9 +4,10 @@ from typing import TypeAlias
 
 import attrs
 
-from .masking import mask_url
-from .media import LocalAudio
+from pyannote_voiceprint_async.jobs.uploads import LocalAudio
+
 from .models import JobCreated, Voiceprint, VoiceprintRequest
+from .redaction import mask_url
 from .reprs import safe_repr
 
 __all__ = ["ClientStats", "Enrolled", "Source", "Submission"]

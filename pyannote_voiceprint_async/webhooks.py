@@ -18,7 +18,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from . import codec
+from .api import codec
 from .errors import ConfigurationError, InvalidSignatureError, StaleWebhookError, WebhookError
 from .models import VoiceprintJob, WebhookEvent
 from .secret import Secret

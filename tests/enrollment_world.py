@@ -8,7 +8,8 @@ import attrs
 from fake_clock import FakeClock
 
 from pyannote_voiceprint_async import AsyncVoiceprintClient
-from pyannote_voiceprint_async.enrollment import Finished, Report, Row, checksums, enroll
+from pyannote_voiceprint_async.enrollment import Finished, Report, Row, enroll
+from pyannote_voiceprint_async.enrollment.ledger import checksums
 from pyannote_voiceprint_async.sandbox import Sandbox
 
 

@@ -13,8 +13,8 @@ from enum import Enum
 from typing import NamedTuple
 
 from pyannote_voiceprint_async import RateLimits, Throttle
-from pyannote_voiceprint_async.budget import Turn
-from pyannote_voiceprint_async.line import Stage
+from pyannote_voiceprint_async.ratelimit.wait_queue import Stage
+from pyannote_voiceprint_async.ratelimit.window import Turn
 
 TOTAL = 60.0
 """Seconds after the sending in which the server may see a request that is lost (`Timeouts.total`)."""

@@ -12,10 +12,10 @@ from typing import Any
 from fake_clock import START, FakeClock
 
 from pyannote_voiceprint_async import JobStatus, JobSummary, NotFoundError, Polling, VoiceprintJob
-from pyannote_voiceprint_async.endpoints import LIST_JOBS
+from pyannote_voiceprint_async.api.endpoints import LIST_JOBS
+from pyannote_voiceprint_async.concurrency.waiters import Waits
+from pyannote_voiceprint_async.jobs.poller import Watcher
 from pyannote_voiceprint_async.models import JobPage, VoiceprintOutput
-from pyannote_voiceprint_async.waits import Waits
-from pyannote_voiceprint_async.watcher import Watcher
 
 _ENDS = {
     "succeeded": VoiceprintOutput("voice"),

@@ -15,11 +15,11 @@ import click
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.enrollment import Ledger, Manifest, Report
 from pyannote_voiceprint_async.enrollment import enroll as enroll_rows
-from pyannote_voiceprint_async.enrollment.export import export
+from pyannote_voiceprint_async.enrollment.ledger.export import export
+from pyannote_voiceprint_async.enrollment.ledger.maintenance import count_voiceprints
+from pyannote_voiceprint_async.enrollment.manifest.sources import LeftOut, Sources
 from pyannote_voiceprint_async.enrollment.options import OnUnknown, Options
-from pyannote_voiceprint_async.enrollment.rehearsal import Rehearsal, rehearse
-from pyannote_voiceprint_async.enrollment.sources import LeftOut, Sources
-from pyannote_voiceprint_async.enrollment.upkeep import count_voiceprints
+from pyannote_voiceprint_async.enrollment.run.dry_run import Rehearsal, rehearse
 from pyannote_voiceprint_async.errors import ConfigurationError, LedgerError, VoiceprintError
 
 from .asked import Asked

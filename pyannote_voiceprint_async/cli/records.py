@@ -8,8 +8,8 @@ from pyannote_voiceprint_async.errors import (
     JobFailedError,
     VoiceprintError,
 )
-from pyannote_voiceprint_async.masking import mask_url
 from pyannote_voiceprint_async.models import JobCreated, JobSummary, Voiceprint, VoiceprintJob
+from pyannote_voiceprint_async.redaction import mask_url
 
 from .sources import Recording
 

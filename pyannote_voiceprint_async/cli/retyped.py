@@ -7,8 +7,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from pyannote_voiceprint_async.enrollment.sources import is_url
-from pyannote_voiceprint_async.masking import mask_url
+from pyannote_voiceprint_async.enrollment.manifest.sources import is_url
+from pyannote_voiceprint_async.redaction import mask_url
 from pyannote_voiceprint_async.settings import RateLimit
 
 __all__ = ["retyped"]

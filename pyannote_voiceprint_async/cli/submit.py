@@ -7,11 +7,11 @@ from functools import partial
 
 import click
 
-from pyannote_voiceprint_async.bulk import Results
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.errors import AccountError, VoiceprintError
-from pyannote_voiceprint_async.masking import mask_url
+from pyannote_voiceprint_async.jobs.batch import Results
 from pyannote_voiceprint_async.models import JobCreated, VoiceprintRequest
+from pyannote_voiceprint_async.redaction import mask_url
 from pyannote_voiceprint_async.results import Submission
 
 from .exit_codes import ExitCode, Failure

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pyannote_voiceprint_async.enrollment import Problem, Report
-from pyannote_voiceprint_async.enrollment.export import Exported
-from pyannote_voiceprint_async.enrollment.rehearsal import Rehearsal
-from pyannote_voiceprint_async.enrollment.sources import LeftOut
+from pyannote_voiceprint_async.enrollment.ledger.export import Exported
+from pyannote_voiceprint_async.enrollment.manifest.sources import LeftOut
+from pyannote_voiceprint_async.enrollment.run.dry_run import Rehearsal
 from pyannote_voiceprint_async.settings import RateLimit
 
 from .words import count, duration, euros

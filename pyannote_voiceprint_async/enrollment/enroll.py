@@ -4,13 +4,13 @@ import os
 from collections.abc import AsyncIterable, Iterable
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
+from pyannote_voiceprint_async.enrollment.ledger.ledger import Ledger
+from pyannote_voiceprint_async.enrollment.manifest.rows import Problem, Row
+from pyannote_voiceprint_async.enrollment.run.runner import Enrollment
 from pyannote_voiceprint_async.errors import ConfigurationError
 from pyannote_voiceprint_async.models import Model
 
-from .ledger import Ledger
 from .options import OnUnknown, Options, Resolve
-from .rows import Problem, Row
-from .run import Enrollment
 
 __all__ = ["enroll"]
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pyannote_voiceprint_async.enrollment.file_lock import FileLock
+from pyannote_voiceprint_async.enrollment.ledger.file_lock import FileLock
 from pyannote_voiceprint_async.sandbox import voiceprint_of
 
 _URL = "https://e.com/ada.wav"

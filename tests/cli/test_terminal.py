@@ -16,7 +16,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from pyannote_voiceprint_async.cli.terminal import LossyText, StderrText, safe_lines
-from pyannote_voiceprint_async.masking import printable, printable_lines
+from pyannote_voiceprint_async.redaction import printable, printable_lines
 
 # Sets the title, clears the screen (7 bits and 8 bits), begins a line of its own, and hides and turns text.
 _NASTY = "a\x1b]0;pwned\x07\x1b[2J\x9b2J\x7f\r\u202e\u200d\u2028[red]z"

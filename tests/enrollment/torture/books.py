@@ -9,7 +9,7 @@ from pathlib import Path
 
 import attrs
 
-from pyannote_voiceprint_async.enrollment.ownership import journal_of, keep_journal
+from pyannote_voiceprint_async.enrollment.ledger.ownership import journal_of, keep_journal
 from pyannote_voiceprint_async.sandbox import Job
 
 
