@@ -11,7 +11,7 @@ import pytest
 
 from pyannote_voiceprint_async import AsyncVoiceprintClient, RateLimit, RateLimits
 
-FAST_SERVER = Path(__file__).parents[1] / "benchmarks" / "fast_server.py"
+FAST_SERVER = Path(__file__).parents[2] / "benchmarks" / "fast_server.py"
 CONCURRENCY = 16
 WARM, ALL = 2_000, 8_000
 # Far less than the smallest thing that could be kept of each item: a pointer is 8 bytes, an empty object 16.
