@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pyannote_voiceprint_async.concurrency.clock import Clock
     from pyannote_voiceprint_async.jobs.uploads import LocalAudio
-    from pyannote_voiceprint_async.ratelimit.limiter import Throttle
+    from pyannote_voiceprint_async.ratelimit.limiter import RateLimiter
 
     from .client import AsyncVoiceprintClient
     from .errors import (
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
         VoiceprintRequest,
         WebhookEvent,
     )
-    from .results import ClientStats, Enrolled, Source, Submission
+    from .results import ClientStats, Source, Submission, VoiceprintResult
     from .settings import Polling, RateLimit, RateLimits, RetryPolicy, Timeouts
     from .version import __version__
     from .webhooks import aiohttp_webhook_handler, verify
@@ -71,7 +71,6 @@ __all__ = [
     "ClientStats",
     "Clock",
     "ConfigurationError",
-    "Enrolled",
     "EnrollmentError",
     "FieldError",
     "InvalidRequestError",
@@ -99,6 +98,7 @@ __all__ = [
     "QueueTooLongError",
     "RateLimit",
     "RateLimitError",
+    "RateLimiter",
     "RateLimits",
     "RetryPolicy",
     "ServerError",
@@ -106,7 +106,6 @@ __all__ = [
     "StaleWebhookError",
     "Submission",
     "SubscriptionRequiredError",
-    "Throttle",
     "Timeouts",
     "UnexpectedResponseError",
     "Voiceprint",
@@ -114,6 +113,7 @@ __all__ = [
     "VoiceprintJob",
     "VoiceprintOutput",
     "VoiceprintRequest",
+    "VoiceprintResult",
     "WebhookError",
     "WebhookEvent",
     "__version__",

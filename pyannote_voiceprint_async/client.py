@@ -35,13 +35,13 @@ from pyannote_voiceprint_async.api.request_checks import (
 )
 from pyannote_voiceprint_async.concurrency.clock import Clock, LoopClock, deadline
 from pyannote_voiceprint_async.concurrency.protected_task import ProtectedTask, finished
-from pyannote_voiceprint_async.concurrency.waiters import Waits
-from pyannote_voiceprint_async.jobs.batch import Item, Results, Work
-from pyannote_voiceprint_async.jobs.poller import Watcher, with_voiceprint
+from pyannote_voiceprint_async.concurrency.waiters import Waiters
+from pyannote_voiceprint_async.jobs.batch import BatchItem, BatchRun, Results
+from pyannote_voiceprint_async.jobs.poller import JobPoller, with_voiceprint
 from pyannote_voiceprint_async.jobs.uploads import LocalAudio
-from pyannote_voiceprint_async.ratelimit.limiter import Throttle
-from pyannote_voiceprint_async.transport.http import Wire
-from pyannote_voiceprint_async.transport.pipeline import Transport
+from pyannote_voiceprint_async.ratelimit.limiter import RateLimiter
+from pyannote_voiceprint_async.transport.http import HttpClient
+from pyannote_voiceprint_async.transport.pipeline import Pipeline
 
 from .api import codec
 from .errors import ApiTimeoutError, ConfigurationError, MediaError
@@ -57,9 +57,9 @@ from .models import (
     VoiceprintRequest,
     WebhookEvent,
 )
-from .redaction import mask_url
+from .redaction import redact_url
 from .reprs import safe_repr
-from .results import ClientStats, Enrolled, Source, Submission
+from .results import ClientStats, Source, Submission, VoiceprintResult
 from .secret import hidden
 from .settings import Polling, RateLimits, RetryPolicy, Timeouts
 
@@ -113,7 +113,7 @@ class AsyncVoiceprintClient:
         webhook: str | None = None,
         proxy: str | None = None,
         session: aiohttp.ClientSession | None = None,
-        throttle: Throttle | None = None,
+        throttle: RateLimiter | None = None,
         clock: Clock | None = None,
     ) -> None:
         # Tracebacks are shown with local variables: a call that fails here must show neither key nor token.
@@ -125,24 +125,24 @@ class AsyncVoiceprintClient:
             polling=(polling, Polling),
         )
         if throttle is not None:
-            _check_kinds(throttle=(throttle, Throttle))
+            _check_kinds(throttle=(throttle, RateLimiter))
         codec.prepare()
         _check_queue_wait(max_queue_wait)
         _check_session(session)
         check_webhook(webhook)
         check_proxy(proxy)
         self._clock = clock or LoopClock()
-        self._waits = Waits(self._clock)
+        self._waits = Waiters(self._clock)
         self._max_concurrency = check_count("max_concurrency", max_concurrency)
         self._max_queue_wait = max_queue_wait
         self._webhook = webhook
         self._uploads = asyncio.Semaphore(check_count("max_uploads", max_uploads))
-        self._works: set[Work[Any]] = set()
+        self._works: set[BatchRun[Any]] = set()
         self._closing: asyncio.Task[None] | None = None
         self._base_url = check_base_url(base_url or os.environ.get("PYANNOTEAI_BASE_URL") or DEFAULT_BASE_URL)
         key = check_api_key(_first(api_key, "PYANNOTEAI_API_KEY", "PYANNOTE_API_KEY"))
-        self._transport = Transport(
-            wire=Wire(
+        self._transport = Pipeline(
+            wire=HttpClient(
                 key=key,
                 base_url=self._base_url,
                 timeouts=timeouts,
@@ -152,7 +152,7 @@ class AsyncVoiceprintClient:
             ),
             key=key,
             base_url=self._base_url,
-            throttle=throttle or Throttle(max_concurrency, rate_limits),
+            throttle=throttle or RateLimiter(max_concurrency, rate_limits),
             retry=retry,
             timeouts=timeouts,
             clock=self._clock,
@@ -160,13 +160,13 @@ class AsyncVoiceprintClient:
         )
         self._webhook_grace = polling.webhook_grace
         self._expecting: dict[str, float] = {}
-        self._watcher = Watcher(self._transport, polling, self._clock, self._waits)
+        self._watcher = JobPoller(self._transport, polling, self._clock, self._waits)
 
     def __repr__(self) -> str:
         stats = self.stats
         state = " closed" if self._transport.closed else ""
         return (
-            f"<AsyncVoiceprintClient {mask_url(self._base_url)} in_flight={stats.in_flight} "
+            f"<AsyncVoiceprintClient {redact_url(self._base_url)} in_flight={stats.in_flight} "
             f"queued={stats.queued}{state}>"
         )
 
@@ -270,10 +270,10 @@ class AsyncVoiceprintClient:
         """
         _check_many(items)
 
-        async def run(item: Item) -> JobCreated:
+        async def run(item: BatchItem) -> JobCreated:
             return await self._submit(_request(item.value), before_send=item.before_send, refused=item.refused)
 
-        def result(item: Item, job: Any, error: Exception | None) -> Submission:
+        def result(item: BatchItem, job: Any, error: Exception | None) -> Submission:
             return Submission(item.index, item.value, job, error)
 
         ahead = self._max_concurrency
@@ -367,8 +367,8 @@ class AsyncVoiceprintClient:
         timeout: float | None = 900.0,
         on_submitted: Callable[[int, JobCreated], Awaitable[None] | None] | None = None,
         check: bool = True,
-    ) -> Results[Enrolled]:
-        """Turn many recordings into voiceprints, and give each `Enrolled` as it finishes. Use it with `async with`.
+    ) -> Results[VoiceprintResult]:
+        """Turn many recordings into voiceprints, and yield each `VoiceprintResult` as it finishes. Use `async with`.
 
         Args:
             sources: as for `voiceprint`; read at most `max_concurrency` ahead of what is submitted. Of a waveform, the
@@ -386,7 +386,7 @@ class AsyncVoiceprintClient:
         _check_many(sources)
         _check_hook(on_submitted)
 
-        async def run(item: Item) -> Voiceprint:
+        async def run(item: BatchItem) -> Voiceprint:
             async def submitted(job: JobCreated) -> None:
                 item.submitted(job)
                 await _call(on_submitted, item.index, job)
@@ -403,8 +403,8 @@ class AsyncVoiceprintClient:
                 check=check,
             )
 
-        def result(item: Item, voiceprint: Any, error: Exception | None) -> Enrolled:
-            return Enrolled(item.index, item.value, voiceprint, error)
+        def result(item: BatchItem, voiceprint: Any, error: Exception | None) -> VoiceprintResult:
+            return VoiceprintResult(item.index, item.value, voiceprint, error)
 
         return self._start(
             Results(

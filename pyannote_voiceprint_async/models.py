@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import attrs
 
-from .redaction import mask_text, mask_url
+from .redaction import redact_text, redact_url
 from .reprs import safe_repr
 from .secret import Secret
 
@@ -77,7 +77,7 @@ def _not_empty(_: object, attribute: "attrs.Attribute[Any]", value: object) -> N
 
 
 def _masked(text: object) -> str:
-    return repr(mask_text(text) if isinstance(text, str) else text)
+    return repr(redact_text(text) if isinstance(text, str) else text)
 
 
 def _hide(secret: object) -> str:
@@ -218,7 +218,7 @@ class KeyStatus:
 class MediaUpload:
     """The answer to `POST /v1/media/input`: where to put the audio."""
 
-    url: Secret = attrs.field(repr=mask_url, validator=_not_empty)
+    url: Secret = attrs.field(repr=redact_url, validator=_not_empty)
     """A presigned URL: whoever knows it may write there."""
 
 

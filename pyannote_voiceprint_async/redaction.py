@@ -6,7 +6,7 @@ import json
 import re
 from urllib.parse import quote
 
-__all__ = ["mask_text", "mask_url", "printable", "printable_lines"]
+__all__ = ["printable", "printable_lines", "redact_text", "redact_url"]
 
 _LONGEST_QUOTE = 500
 _MARK = "…"
@@ -55,12 +55,12 @@ _SECRET_PART = re.compile(r"[?#].*", re.DOTALL)
 _USERINFO = re.compile(r"^([a-z][a-z0-9+.-]*:(?:\\?/){2})[^/?#]*@", re.IGNORECASE)
 
 
-def mask_url(url: str) -> str:
+def redact_url(url: str) -> str:
     """Return the URL without user, password, query and fragment: a presigned query is a password."""
     return _SECRET_PART.sub("?…", _USERINFO.sub(r"\1…@", url))
 
 
-def mask_text(text: str, *secrets: str) -> str:
+def redact_text(text: str, *secrets: str) -> str:
     """Return at most 500 characters of a server's text, with `secrets` and all that looks like one redacted."""
     # The known secrets first, so that no cut leaves a piece of one.
     for secret in filter(None, secrets):

@@ -7,10 +7,10 @@ import attrs
 from pyannote_voiceprint_async.jobs.uploads import LocalAudio
 
 from .models import JobCreated, Voiceprint, VoiceprintRequest
-from .redaction import mask_url
+from .redaction import redact_url
 from .reprs import safe_repr
 
-__all__ = ["ClientStats", "Enrolled", "Source", "Submission"]
+__all__ = ["ClientStats", "Source", "Submission", "VoiceprintResult"]
 
 Source: TypeAlias = "str | VoiceprintRequest | LocalAudio"
 """A URL, a request, or local audio: a path, bytes, an open binary file, or a waveform with its sample rate."""
@@ -19,7 +19,7 @@ Source: TypeAlias = "str | VoiceprintRequest | LocalAudio"
 def _shown(source: object) -> str:
     """Show a URL without its query, a request as it shows itself, and nothing of what is local."""
     if isinstance(source, str):
-        return repr(mask_url(source))
+        return repr(redact_url(source))
     return repr(source) if isinstance(source, VoiceprintRequest) else "<audio>"
 
 
@@ -40,7 +40,7 @@ class Submission:
 
 @safe_repr
 @attrs.frozen
-class Enrolled:
+class VoiceprintResult:
     """What became of one source of `voiceprint_many`."""
 
     index: int

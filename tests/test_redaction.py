@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pyannote_voiceprint_async.redaction import mask_text, mask_url
+from pyannote_voiceprint_async.redaction import redact_text, redact_url
 
 SECRET = "THISISASECRET"
 SCHEMES = st.sampled_from(["http", "https", "HTTPS", "media", "s3", "gs", "ftp"])
@@ -35,31 +35,31 @@ HOSTS = st.sampled_from(["example.com", "127.0.0.1:9000", "[::1]", "bücher.exam
     ],
 )
 def test_a_masked_url(url, expected):
-    assert mask_url(url) == expected
+    assert redact_url(url) == expected
 
 
 @given(SCHEMES, HOSTS, VISIBLE, st.sampled_from("?#"), VISIBLE, VISIBLE)
 def test_no_query_survives(scheme, host, path, sign, before, after):
     url = f"{scheme}://{host}/{path}{sign}{before}{SECRET}{after}"
-    assert SECRET not in mask_url(url)
+    assert SECRET not in redact_url(url)
 
 
 @given(SCHEMES, HOSTS, st.text("abc019-._~%!$&'()*+,;=:@", max_size=10))
 def test_no_password_survives(scheme, host, before):
-    assert SECRET not in mask_url(f"{scheme}://user:{before}{SECRET}@{host}/a.wav")
+    assert SECRET not in redact_url(f"{scheme}://user:{before}{SECRET}@{host}/a.wav")
 
 
 @given(st.text())
 def test_masking_twice_is_masking_once(text):
-    assert mask_url(mask_url(text)) == mask_url(text)
-    assert mask_text(mask_text(text)) == mask_text(text)
+    assert redact_url(redact_url(text)) == redact_url(text)
+    assert redact_text(redact_text(text)) == redact_text(text)
 
 
 @given(st.text(max_size=30), SCHEMES, HOSTS, VISIBLE, VISIBLE, VISIBLE, st.text(max_size=30))
 def test_no_query_survives_in_a_text(before, scheme, host, path, query, more, after):
     """Whatever stands around the URL, and whatever may stand in it."""
     text = f"{before} {scheme}://{host}/{path}?{query}{SECRET}{more} {after}"
-    assert SECRET not in mask_text(text)
+    assert SECRET not in redact_text(text)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_no_query_survives_in_a_text(before, scheme, host, path, query, more, af
          "apostrophe in the path", "apostrophe in the query", "escaped as PHP and Java do"],
 )  # fmt: skip
 def test_no_secret_of_a_url_survives_in_a_text(text):
-    assert SECRET not in mask_text(text)
+    assert SECRET not in redact_text(text)
 
 
 def times(encode, count):
@@ -123,14 +123,14 @@ PLACES = ["https://h.example/a.wav", "https://h.example/a b.wav", "https://h.exa
 def test_no_query_survives_with_or_without_a_scheme(place, query, encoding):
     """Also behind spaces inside the URL, and quoted inside another URL."""
     url = ENCODINGS[encoding](place + query.format(SECRET))
-    assert SECRET not in mask_text(f"Could not load {url} (404)")
+    assert SECRET not in redact_text(f"Could not load {url} (404)")
 
 
 @pytest.mark.parametrize(
     "query", ["?name=my file&code={}", "?a=1&b=two words&X-Amz-Signature={}", "?a=b c%26code%3D{}"]
 )
 def test_no_query_with_spaces_survives(query):
-    assert SECRET not in mask_text("Could not load https://h.example/a.wav" + query.format(SECRET))
+    assert SECRET not in redact_text("Could not load https://h.example/a.wav" + query.format(SECRET))
 
 
 @pytest.mark.parametrize("form", ASSIGNED)
@@ -139,7 +139,7 @@ def test_no_value_of_a_secret_parameter_survives(form, secret):
     """Wherever it stands, and in whatever case its name is written."""
     for name in NAMES:
         for named in (name, name.upper(), name.lower()):
-            assert secret not in mask_text(f"Refused: {form.format(named, secret)} is wrong")
+            assert secret not in redact_text(f"Refused: {form.format(named, secret)} is wrong")
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_no_value_of_a_secret_parameter_survives(form, secret):
     ],
 )
 def test_no_credential_survives(text):
-    assert SECRET not in mask_text(text)
+    assert SECRET not in redact_text(text)
 
 
 LIKE_A_SECRET = st.text("abcXYZ0189-_.~+/", min_size=8, max_size=40).filter(
@@ -178,7 +178,7 @@ AROUND = st.text(st.characters(exclude_characters="…"), max_size=30)
 )
 def test_no_signed_url_anywhere_in_a_text_survives(before, after, secret, place, query, encoding):
     url = ENCODINGS[encoding](place + query.format(secret))
-    masked = mask_text(f"{before} {url} {after}")
+    masked = redact_text(f"{before} {url} {after}")
     assert secret not in masked.replace(before, "").replace(after, "")
 
 
@@ -190,7 +190,7 @@ def test_no_signed_url_anywhere_in_a_text_survives(before, after, secret, place,
     form=st.sampled_from(ASSIGNED),
 )
 def test_no_secret_parameter_anywhere_in_a_text_survives(before, after, secret, name, form):
-    masked = mask_text(f"{before} {form.format(name, secret)} {after}")
+    masked = redact_text(f"{before} {form.format(name, secret)} {after}")
     assert secret not in masked.replace(before, "").replace(after, "")
 
 
@@ -198,17 +198,17 @@ def test_no_secret_parameter_anywhere_in_a_text_survives(before, after, secret, 
 @example("", "/000", "")
 def test_no_key_survives_in_any_spelling(before, key, after):
     for written in (key, quote(key, safe=""), key.replace("/", "\\/")):
-        assert written not in mask_text(f"{before}{written}{after}", key)
+        assert written not in redact_text(f"{before}{written}{after}", key)
 
 
 @given(st.text(max_size=50), st.text(min_size=4, max_size=50), st.text(max_size=50))
 def test_no_key_survives(before, key, after):
-    assert key not in mask_text(f"{before}{key}{after}", key)
+    assert key not in redact_text(f"{before}{key}{after}", key)
 
 
 @pytest.mark.parametrize("length", [0, 499, 500, 501, 10**6])
 def test_a_quoted_text_is_short(length):
-    masked = mask_text("a" * length)
+    masked = redact_text("a" * length)
     assert len(masked) == min(length, 500)
     assert masked.endswith("…") == (length > 500)
 
@@ -228,7 +228,7 @@ def test_a_quoted_text_is_short(length):
     ],
 )
 def test_what_is_no_secret_is_kept(text):
-    assert mask_text(text) == text
+    assert redact_text(text) == text
 
 
 @pytest.mark.parametrize(
@@ -238,4 +238,4 @@ def test_what_is_no_secret_is_kept(text):
 def test_a_text_made_to_be_slow_to_redact_is_not(piece):
     """Without a clock: what takes time without end runs into the timeout of the test."""
     for _ in range(20):
-        mask_text(piece * 2000)
+        redact_text(piece * 2000)

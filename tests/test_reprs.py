@@ -9,7 +9,7 @@ import pyannote_voiceprint_async as package
 from pyannote_voiceprint_async import (
     AsyncVoiceprintClient,
     ConfigurationError,
-    Throttle,
+    RateLimiter,
     VoiceprintRequest,
     WebhookEvent,
 )
@@ -52,7 +52,7 @@ def test_a_client_whose_constructor_failed_is_shown_in_its_traceback(wrong):
 
 def test_a_throttle_whose_constructor_failed_is_shown_in_its_traceback():
     with pytest.raises(ConfigurationError) as caught:
-        Throttle(0)
+        RateLimiter(0)
     assert traceback.TracebackException.from_exception(caught.value, capture_locals=True)
 
 
@@ -81,8 +81,8 @@ SHOWN = [
     VoiceprintRequest(f"https://h.example/a.wav?code={SECRET}", webhook=f"https://me:{SECRET}@h.example/?a={SECRET}"),
     WebhookEvent("job-1", "failed", package.VoiceprintOutput(None, SAID, SAID), retry_reason=SAID),
     package.Submission(0, f"https://h.example/a.wav?code={SECRET}"),
-    package.Enrolled(0, f"https://h.example/a.wav?code={SECRET}", package.Voiceprint(SECRET, "m", "job-1")),
-    package.Enrolled(0, SECRET.encode()),
+    package.VoiceprintResult(0, f"https://h.example/a.wav?code={SECRET}", package.Voiceprint(SECRET, "m", "job-1")),
+    package.VoiceprintResult(0, SECRET.encode()),
 ]
 
 

@@ -20,19 +20,29 @@ from pyannote_voiceprint_async.errors import (
     status_error,
 )
 from pyannote_voiceprint_async.models import JobCreated
-from pyannote_voiceprint_async.redaction import mask_text
+from pyannote_voiceprint_async.redaction import redact_text
 
 from . import codec, rate_limit_headers
 from .endpoints import Endpoint
 
-__all__ = ["Answer", "Fate", "Flaw", "consequence", "failed", "fate_of_status", "read", "rescue", "verdict"]
+__all__ = [
+    "ApiResponse",
+    "BodyFlaw",
+    "RequestOutcome",
+    "advice",
+    "error_flags",
+    "failed",
+    "outcome_of_status",
+    "read",
+    "rescue",
+]
 
 A = TypeVar("A")
 
 _WORDS = ("message", "warning", "error")
 
 
-class Fate(Enum):
+class RequestOutcome(Enum):
     """What became of a request, as far as repeating it is concerned."""
 
     NEVER_SENT = "no byte of it left this machine"
@@ -41,7 +51,7 @@ class Fate(Enum):
     REFUSED = "the server refused it for good"
 
 
-class Flaw(Enum):
+class BodyFlaw(Enum):
     """Why the body of an answer is not whole."""
 
     BROKE_OFF = "broke off in the middle"
@@ -50,12 +60,12 @@ class Flaw(Enum):
     BROKEN_HEADERS = "has headers that cannot be read"
 
 
-class Answer:
+class ApiResponse:
     """One HTTP answer, read up to the operation's bound."""
 
     __slots__ = ("body", "flaw", "headers", "status")
 
-    def __init__(self, status: int, headers: Mapping[str, str], body: bytes, flaw: Flaw | None = None) -> None:
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes, flaw: BodyFlaw | None = None) -> None:
         self.status = status
         self.headers = headers
         self.body = body
@@ -69,18 +79,18 @@ class Verdict(TypedDict):
     outcome_unknown: bool
 
 
-def verdict(fate: Fate, *, repeatable: bool) -> Verdict:
+def error_flags(fate: RequestOutcome, *, repeatable: bool) -> Verdict:
     """Answer an error's two questions. This is the table of the README's "Limits and money"."""
-    unknown = fate is Fate.UNKNOWN
+    unknown = fate is RequestOutcome.UNKNOWN
     return {
-        "retryable": fate in {Fate.NEVER_SENT, Fate.TOLD_TO_RETURN} or (unknown and repeatable),
+        "retryable": fate in {RequestOutcome.NEVER_SENT, RequestOutcome.TOLD_TO_RETURN} or (unknown and repeatable),
         "outcome_unknown": unknown and not repeatable,
     }
 
 
-def consequence(fate: Fate, *, repeatable: bool) -> str:
+def advice(fate: RequestOutcome, *, repeatable: bool) -> str:
     """Say what a fate means to the caller, as a sentence."""
-    if fate is Fate.NEVER_SENT:
+    if fate is RequestOutcome.NEVER_SENT:
         return "Nothing was sent; it may be repeated."
     if repeatable:
         return "It may be repeated without harm."
@@ -90,22 +100,22 @@ def consequence(fate: Fate, *, repeatable: bool) -> str:
     )
 
 
-def fate_of_status(status: int, headers: Mapping[str, str]) -> Fate:
+def outcome_of_status(status: int, headers: Mapping[str, str]) -> RequestOutcome:
     """Say what a status means for repeating. Statuses that are none (999) leave the outcome unknown."""
     match status:
         case 429:
-            return Fate.TOLD_TO_RETURN
+            return RequestOutcome.TOLD_TO_RETURN
         case 503 if rate_limit_headers.says_when_to_return(headers):
-            return Fate.TOLD_TO_RETURN
+            return RequestOutcome.TOLD_TO_RETURN
         case 408:
-            return Fate.UNKNOWN
+            return RequestOutcome.UNKNOWN
         case _ if 300 <= status <= 499:  # noqa: PLR2004 - redirects and refusals, as RFC 9110 numbers them
-            return Fate.REFUSED
+            return RequestOutcome.REFUSED
         case _:
-            return Fate.UNKNOWN
+            return RequestOutcome.UNKNOWN
 
 
-def read(endpoint: Endpoint[A], answer: Answer, *, wall: float, key: str) -> A:
+def read(endpoint: Endpoint[A], answer: ApiResponse, *, wall: float, key: str) -> A:
     """Give the model that an answer holds.
 
     A 2xx to a submission that holds a job id is a success, whatever else is wrong with it.
@@ -128,7 +138,7 @@ def read(endpoint: Endpoint[A], answer: Answer, *, wall: float, key: str) -> A:
     raise _strange_status(endpoint, answer)
 
 
-def failed(endpoint: Endpoint[A], answer: Answer, exc: Exception) -> VoiceprintError:
+def failed(endpoint: Endpoint[A], answer: ApiResponse, exc: Exception) -> VoiceprintError:
     """Return the error for a submission whose response was received, when something else failed after that.
 
     Args:
@@ -137,7 +147,11 @@ def failed(endpoint: Endpoint[A], answer: Answer, exc: Exception) -> VoiceprintE
         exc: what failed.
     """
     job_id = codec.find_job_id(answer.body)
-    known = f"Job {job_id} was accepted: wait() picks it up." if job_id else consequence(Fate.UNKNOWN, repeatable=False)
+    known = (
+        f"Job {job_id} was accepted: wait() picks it up."
+        if job_id
+        else advice(RequestOutcome.UNKNOWN, repeatable=False)
+    )
     return UnexpectedResponseError(
         f"{_name(endpoint)} was answered with {answer.status}, but {type(exc).__name__} was raised when the response "
         f"was taken in. {known}",
@@ -148,7 +162,7 @@ def failed(endpoint: Endpoint[A], answer: Answer, exc: Exception) -> VoiceprintE
     )
 
 
-def rescue(received: bytes) -> Answer | None:
+def rescue(received: bytes) -> ApiResponse | None:
     """Return the response in these raw bytes, if it is a 2xx with a job id: aiohttp could not read its headers.
 
     Args:
@@ -157,10 +171,10 @@ def rescue(received: bytes) -> Answer | None:
     found = _SUCCESS.search(received)
     if found is None or codec.find_job_id(found["body"]) is None:
         return None
-    return Answer(int(found["status"]), {}, found["body"], Flaw.BROKEN_HEADERS)
+    return ApiResponse(int(found["status"]), {}, found["body"], BodyFlaw.BROKEN_HEADERS)
 
 
-def _read_success(endpoint: Endpoint[A], answer: Answer) -> A:
+def _read_success(endpoint: Endpoint[A], answer: ApiResponse) -> A:
     problem = answer.flaw.value if answer.flaw else ""
     if not problem:
         try:
@@ -179,64 +193,68 @@ def _without_key(model: A, key: str) -> A:
     for name in _WORDS:
         text = getattr(model, name, None)
         if text and key in text:
-            changed[name] = mask_text(text, key)
+            changed[name] = redact_text(text, key)
     return attrs.evolve(model, **changed) if changed else model  # type: ignore[misc]  # all models are attrs classes
 
 
-def _unreadable(endpoint: Endpoint[A], answer: Answer, problem: str) -> VoiceprintError:
-    error = ApiTimeoutError if answer.flaw is Flaw.STALLED else UnexpectedResponseError
+def _unreadable(endpoint: Endpoint[A], answer: ApiResponse, problem: str) -> VoiceprintError:
+    error = ApiTimeoutError if answer.flaw is BodyFlaw.STALLED else UnexpectedResponseError
     return error(
         f"The API's answer to {_name(endpoint)} (status {answer.status}) {problem}. "
-        f"{consequence(Fate.UNKNOWN, repeatable=endpoint.repeatable)}",
+        f"{advice(RequestOutcome.UNKNOWN, repeatable=endpoint.repeatable)}",
         status=answer.status,
         headers=_plain(answer.headers),
-        **verdict(Fate.UNKNOWN, repeatable=endpoint.repeatable),
+        **error_flags(RequestOutcome.UNKNOWN, repeatable=endpoint.repeatable),
     )
 
 
-def _strange_status(endpoint: Endpoint[A], answer: Answer) -> VoiceprintError:
-    fate = fate_of_status(answer.status, answer.headers)
-    if fate is Fate.REFUSED:
+def _strange_status(endpoint: Endpoint[A], answer: ApiResponse) -> VoiceprintError:
+    fate = outcome_of_status(answer.status, answer.headers)
+    if fate is RequestOutcome.REFUSED:
         meaning = "It was not followed, because the key must not travel. Check the base URL."
     else:
-        meaning = f"That is no status of this API. {consequence(Fate.UNKNOWN, repeatable=endpoint.repeatable)}"
-    what = "a redirect" if fate is Fate.REFUSED else "an answer"
+        meaning = f"That is no status of this API. {advice(RequestOutcome.UNKNOWN, repeatable=endpoint.repeatable)}"
+    what = "a redirect" if fate is RequestOutcome.REFUSED else "an answer"
     return UnexpectedResponseError(
         f"{_name(endpoint)} got {what} with status {answer.status}. {meaning}",
         status=answer.status,
         headers=_plain(answer.headers),
-        **verdict(fate, repeatable=endpoint.repeatable),
+        **error_flags(fate, repeatable=endpoint.repeatable),
     )
 
 
-def _refusal(endpoint: Endpoint[A], answer: Answer, wall: float, key: str) -> VoiceprintError:
+def _refusal(endpoint: Endpoint[A], answer: ApiResponse, wall: float, key: str) -> VoiceprintError:
     refusal = codec.decode_refusal(answer.body)
-    message = None if refusal.message is None else mask_text(refusal.message, key)
+    message = None if refusal.message is None else redact_text(refusal.message, key)
     if refusal.is_page and answer.status in _GATEWAY_STATUSES:
         return _gateway_refusal(endpoint, answer, message, key)
     if answer.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         return _proxy_refusal(endpoint, answer, message)
-    fate = fate_of_status(answer.status, answer.headers)
+    fate = outcome_of_status(answer.status, answer.headers)
     error = status_error(answer.status)
-    errors = tuple(FieldError(mask_text(wrong.field, key), mask_text(wrong.message, key)) for wrong in refusal.errors)
+    errors = tuple(
+        FieldError(redact_text(wrong.field, key), redact_text(wrong.message, key)) for wrong in refusal.errors
+    )
     details = [text for text in map(codec.said, errors) if text and text not in (message or "")]
     reason = "; ".join([message or "no reason given", *details])
     next_step = (
-        consequence(fate, repeatable=endpoint.repeatable) if fate is Fate.UNKNOWN else _NEXT_STEP.get(answer.status, "")
+        advice(fate, repeatable=endpoint.repeatable)
+        if fate is RequestOutcome.UNKNOWN
+        else _NEXT_STEP.get(answer.status, "")
     )
     return error(
         f"{_name(endpoint)} was answered with {answer.status} ({reason}). {next_step}".rstrip(),
         status=answer.status,
         message=message,
-        request_id=None if refusal.request_id is None else mask_text(refusal.request_id, key),
+        request_id=None if refusal.request_id is None else redact_text(refusal.request_id, key),
         retry_after=rate_limit_headers.retry_after(answer.headers, wall),
         headers=_plain(answer.headers),
-        **verdict(fate, repeatable=endpoint.repeatable),
+        **error_flags(fate, repeatable=endpoint.repeatable),
         **({"errors": errors} if issubclass(error, InvalidRequestError) else {}),  # type: ignore[arg-type]
     )
 
 
-def _proxy_refusal(endpoint: Endpoint[A], answer: Answer, message: str | None) -> ProxyError:
+def _proxy_refusal(endpoint: Endpoint[A], answer: ApiResponse, message: str | None) -> ProxyError:
     """Build the error for a 407 to a request by plain HTTP; with TLS the proxy refuses the CONNECT before it."""
     return ProxyError(
         f"{_name(endpoint)}: the proxy refused with 407, because the user or the password is missing or wrong. Nothing "
@@ -245,14 +263,16 @@ def _proxy_refusal(endpoint: Endpoint[A], answer: Answer, message: str | None) -
         status=answer.status,
         message=message,
         headers=_plain(answer.headers),
-        **verdict(Fate.REFUSED, repeatable=endpoint.repeatable),
+        **error_flags(RequestOutcome.REFUSED, repeatable=endpoint.repeatable),
     )
 
 
-def _gateway_refusal(endpoint: Endpoint[A], answer: Answer, message: str | None, key: str) -> UnexpectedResponseError:
+def _gateway_refusal(
+    endpoint: Endpoint[A], answer: ApiResponse, message: str | None, key: str
+) -> UnexpectedResponseError:
     """Build the error for a page where the API would have sent JSON: it says nothing about the key."""
     named = [
-        f"{name}: {mask_text(text, key)[:100]}" for name in _NAMES_OF_GATEWAYS if (text := answer.headers.get(name))
+        f"{name}: {redact_text(text, key)[:100]}" for name in _NAMES_OF_GATEWAYS if (text := answer.headers.get(name))
     ]
     gateway = f" ({'; '.join(named)})" if named else ", which does not name itself"
     quoted = f' It says: "{message}".' if message else ""
@@ -263,7 +283,7 @@ def _gateway_refusal(endpoint: Endpoint[A], answer: Answer, message: str | None,
         status=answer.status,
         message=message,
         headers=_plain(answer.headers),
-        **verdict(fate_of_status(answer.status, answer.headers), repeatable=endpoint.repeatable),
+        **error_flags(outcome_of_status(answer.status, answer.headers), repeatable=endpoint.repeatable),
     )
 
 

@@ -19,7 +19,7 @@ from pyannote_voiceprint_async.enrollment.ledger.export import export
 from pyannote_voiceprint_async.enrollment.ledger.maintenance import count_voiceprints
 from pyannote_voiceprint_async.enrollment.manifest.sources import LeftOut, Sources
 from pyannote_voiceprint_async.enrollment.options import OnUnknown, Options
-from pyannote_voiceprint_async.enrollment.run.dry_run import Rehearsal, rehearse
+from pyannote_voiceprint_async.enrollment.run.dry_run import DryRun, dry_run
 from pyannote_voiceprint_async.errors import ConfigurationError, LedgerError, VoiceprintError
 
 from .asked import Asked
@@ -194,7 +194,7 @@ def _write_out(asked: Asked, _report: Report) -> Iterable[str]:
     return (line,) if held_in_ledger else ()
 
 
-def _write_report(asked: Asked, report: Report | Rehearsal) -> Iterable[str]:
+def _write_report(asked: Asked, report: Report | DryRun) -> Iterable[str]:
     if asked.report_file is not None:
         with asked.report_file.write() as file:
             file.write(json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n")
@@ -221,7 +221,7 @@ def _rehearse(asked: Asked) -> None:
     rows = asked.rows()
 
     async def ask(output: Output) -> ExitCode:
-        found = await rehearse(client, rows, asked.ledger, options, asked.limit)
+        found = await dry_run(client, rows, asked.ledger, options, asked.limit)
         for problem in found.problems:
             output.say(left_out(problem))
         for note in found.notes:

@@ -18,7 +18,7 @@ from pyannote_voiceprint_async.enrollment.manifest.sources import (
     is_url,
     same_source,
 )
-from pyannote_voiceprint_async.redaction import mask_url, printable
+from pyannote_voiceprint_async.redaction import printable, redact_url
 
 __all__ = ["Recording", "check_all", "file_problem", "find_recordings", "is_url", "url_problem"]
 
@@ -106,4 +106,4 @@ def _problem(found: Path | str | Problem) -> str | None:
 
 
 def _shown(source: Path | str) -> str:
-    return mask_url(source) if isinstance(source, str) else os.fspath(source)
+    return redact_url(source) if isinstance(source, str) else os.fspath(source)

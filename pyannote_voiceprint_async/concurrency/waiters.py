@@ -10,10 +10,10 @@ from pyannote_voiceprint_async.errors import VoiceprintError
 
 from .clock import Clock
 
-__all__ = ["Waits", "wake"]
+__all__ = ["Waiters", "wake"]
 
 
-class Waits:
+class Waiters:
     """The futures that the callers of one client wait for."""
 
     def __init__(self, clock: Clock) -> None:

@@ -20,7 +20,7 @@ from pyannote_voiceprint_async.errors import AccountError, ClientClosedError, Jo
 from pyannote_voiceprint_async.models import JobCreated
 from pyannote_voiceprint_async.reprs import safe_repr
 
-__all__ = ["Item", "Results", "Work"]
+__all__ = ["BatchItem", "BatchRun", "Results"]
 
 R = TypeVar("R")
 
@@ -28,7 +28,7 @@ R = TypeVar("R")
 _STOPS_ALL = (AccountError, ClientClosedError)
 
 
-class Phase(Enum):
+class ItemState(Enum):
     """How far an item has come."""
 
     UNSENT = "nothing of it may have been accepted"
@@ -36,15 +36,15 @@ class Phase(Enum):
     WAITING = "its job is accepted"
 
 
-class Item:
+class BatchItem:
     """One item on its way. Whoever runs it says how far it is."""
 
     def __init__(
-        self, index: int, value: Any, on_submitted: Callable[[Item], None], on_refused: Callable[[Item], None]
+        self, index: int, value: Any, on_submitted: Callable[[BatchItem], None], on_refused: Callable[[BatchItem], None]
     ) -> None:
         self.index = index
         self.value = value
-        self.phase = Phase.UNSENT
+        self.phase = ItemState.UNSENT
         self.job: JobCreated | None = None
         self.stopped_by: Exception | None = None
         self.task: asyncio.Task[None]
@@ -60,17 +60,17 @@ class Item:
         """Take note that the submission is about to leave; one that was stopped must not leave any more."""
         if self.stopped_by is not None:
             raise asyncio.CancelledError
-        self.phase = Phase.SENDING
+        self.phase = ItemState.SENDING
 
     def refused(self) -> None:
         """Take note that the submission was refused for now: nothing of it is on the wire."""
-        self.phase = Phase.UNSENT
+        self.phase = ItemState.UNSENT
         self._on_refused(self)
 
     def submitted(self, job: JobCreated) -> None:
         """Take note of the job, so that the next item may be read."""
         self.job = job
-        self.phase = Phase.WAITING
+        self.phase = ItemState.WAITING
         self._on_submitted(self)
 
     def stop(self, error: Exception | None) -> None:
@@ -110,15 +110,15 @@ class Results(Generic[R]):
     def __init__(  # noqa: PLR0913 - what differs between the two bulk calls
         self,
         items: Iterable[Any] | AsyncIterable[Any],
-        run: Callable[[Item], Awaitable[Any]],
-        result: Callable[[Item, Any, Exception | None], R],
+        run: Callable[[BatchItem], Awaitable[Any]],
+        result: Callable[[BatchItem, Any, Exception | None], R],
         *,
         ahead: int,
         waiting: int,
         lasts: Callable[[Any], bool] = lambda _: True,
         on_left: Callable[[JobCreated], None] = lambda _: None,
     ) -> None:
-        self.work: Work[R] = Work(items, run, result, ahead, waiting, lasts, on_left)
+        self.work: BatchRun[R] = BatchRun(items, run, result, ahead, waiting, lasts, on_left)
         """What goes on behind the results. It holds no reference to them, so that dropping them can be noticed."""
         weakref.finalize(self, self.work.dropped).atexit = False
 
@@ -152,7 +152,7 @@ class Results(Generic[R]):
         await self.work.aclose()
 
 
-class Work(Generic[R]):
+class BatchRun(Generic[R]):
     """The items of `Results` on their way. It ends by itself, whether or not anybody waits for it.
 
     `running` has the items that are read and not finished, `finished` the results that wait unread, each with its job.
@@ -161,17 +161,17 @@ class Work(Generic[R]):
     def __init__(  # noqa: PLR0913, PLR0917 - made in one place, `Results`
         self,
         items: Iterable[Any] | AsyncIterable[Any],
-        run: Callable[[Item], Awaitable[Any]],
-        result: Callable[[Item, Any, Exception | None], R],
+        run: Callable[[BatchItem], Awaitable[Any]],
+        result: Callable[[BatchItem, Any, Exception | None], R],
         ahead: int,
         waiting: int,
         lasts: Callable[[Any], bool],
         on_left: Callable[[JobCreated], None],
     ) -> None:
         self.unfinished: list[R] = []
-        self.running: set[Item] = set()
+        self.running: set[BatchItem] = set()
         self.finished: deque[tuple[R, JobCreated | None]] = deque()
-        self.on_over: Callable[[Work[R]], None] | None = None
+        self.on_over: Callable[[BatchRun[R]], None] | None = None
         self._items = items
         self._run = run
         self._result = result
@@ -218,7 +218,7 @@ class Work(Generic[R]):
         if self._left:
             return
         self._left = True
-        self._stop(None, Phase.UNSENT, Phase.WAITING)
+        self._stop(None, ItemState.UNSENT, ItemState.WAITING)
         self._keep_unread()
         self._news.set()
 
@@ -262,7 +262,7 @@ class Work(Generic[R]):
                     while len(self.finished) >= self._most_unread:
                         self._has_room.clear()
                         await self._has_room.wait()
-                    item = Item(index, await anext(items), self._moved_on, self._stayed_back)
+                    item = BatchItem(index, await anext(items), self._moved_on, self._stayed_back)
                     self.running.add(item)
                     item.task = asyncio.create_task(self._do(item))
                     item.task.add_done_callback(partial(self._take_in_unbegun, item))
@@ -280,8 +280,8 @@ class Work(Generic[R]):
         finally:
             self._news.set()
 
-    def _finish(self, item: Item, outcome: Any, error: Exception | None) -> None:
-        if item.phase is not Phase.WAITING:
+    def _finish(self, item: BatchItem, outcome: Any, error: Exception | None) -> None:
+        if item.phase is not ItemState.WAITING:
             self._ahead.release()
         self.running.discard(item)
         result = self._result(item, outcome, error)
@@ -299,7 +299,7 @@ class Work(Generic[R]):
             if job is not None:
                 self._on_left(job)
 
-    async def _do(self, item: Item) -> None:
+    async def _do(self, item: BatchItem) -> None:
         outcome, error = None, None
         try:
             outcome = await self._run(item)
@@ -307,7 +307,7 @@ class Work(Generic[R]):
             if item.stopped_by is None:
                 # Somebody else canceled it: its place is free again.
                 self.running.discard(item)
-                if item.phase is not Phase.WAITING:
+                if item.phase is not ItemState.WAITING:
                     self._ahead.release()
                 self._waiting.release()
                 self._news.set()
@@ -319,25 +319,25 @@ class Work(Generic[R]):
         self._finish(item, outcome, error)
         if isinstance(error, _STOPS_ALL) and self._stopped_by is None:
             self._stopped_by = error
-            self._stop(error, Phase.UNSENT)
+            self._stop(error, ItemState.UNSENT)
 
-    def _take_in_unbegun(self, item: Item, _: object) -> None:
+    def _take_in_unbegun(self, item: BatchItem, _: object) -> None:
         """Take in an item whose task was canceled before its first step: `_do` never ran."""
         if item in self.running and item.stopped_by is not None:
             self._finish(item, None, item.stopped_by)
 
-    def _moved_on(self, item: Item) -> None:
+    def _moved_on(self, item: BatchItem) -> None:
         self._ahead.release()
         if self._left:
             item.stop(None)
 
-    def _stayed_back(self, item: Item) -> None:
+    def _stayed_back(self, item: BatchItem) -> None:
         if self._left:
             item.stop(None)
         elif self._stopped_by is not None:
             item.stop(_not_sent(self._stopped_by))
 
-    def _stop(self, error: Exception | None, *phases: Phase) -> None:
+    def _stop(self, error: Exception | None, *phases: ItemState) -> None:
         if self._reader is not None:
             self._reader.cancel()
         for item in self.running:

@@ -15,7 +15,7 @@ import attrs
 
 from pyannote_voiceprint_async.api.endpoints import LIST_JOBS, LONGEST_PAGE, OUTPUT_LIFETIME
 from pyannote_voiceprint_async.concurrency.clock import Clock
-from pyannote_voiceprint_async.concurrency.waiters import Waits, wake
+from pyannote_voiceprint_async.concurrency.waiters import Waiters, wake
 from pyannote_voiceprint_async.errors import (
     AccountError,
     AuthenticationError,
@@ -30,11 +30,11 @@ from pyannote_voiceprint_async.errors import (
     VoiceprintError,
 )
 from pyannote_voiceprint_async.models import JobPage, JobStatus, JobSummary, VoiceprintJob, WebhookEvent
-from pyannote_voiceprint_async.redaction import mask_text
+from pyannote_voiceprint_async.redaction import redact_text
 from pyannote_voiceprint_async.settings import Polling
-from pyannote_voiceprint_async.transport.pipeline import Transport
+from pyannote_voiceprint_async.transport.pipeline import Pipeline
 
-__all__ = ["Watcher", "outcome", "with_voiceprint"]
+__all__ = ["JobPoller", "outcome", "with_voiceprint"]
 
 log = logging.getLogger("pyannote_voiceprint_async")
 
@@ -58,7 +58,7 @@ _KNOWN_DURATIONS, _FAR_BEYOND, _LONG = 100, 10.0, 60.0
 
 
 @attrs.define(eq=False)
-class Watched:
+class PolledJob:
     """One job that somebody waits for."""
 
     job_id: str
@@ -80,19 +80,19 @@ class Watched:
     warned: bool = False
 
 
-class Watcher:
+class JobPoller:
     """Looks at jobs while somebody waits for them, in one task, and never longer."""
 
-    def __init__(self, transport: Transport, polling: Polling, clock: Clock, waits: Waits) -> None:
+    def __init__(self, transport: Pipeline, polling: Polling, clock: Clock, waits: Waiters) -> None:
         self._transport = transport
         self._polling = polling
         self._clock = clock
         self._waits = waits
-        self._watched: dict[str, Watched] = {}
+        self._watched: dict[str, PolledJob] = {}
         self._task: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()  # the one above, and those that are about to end
         self._news = asyncio.Event()
-        self._to_read: deque[Watched] = deque()
+        self._to_read: deque[PolledJob] = deque()
         self._reads: set[asyncio.Task[None]] = set()
         self._has_pages = True
         self._pause = polling.first
@@ -164,11 +164,11 @@ class Watcher:
         # A waiter that is woken without an error has its answer.
         return cast("VoiceprintJob", watched.job)
 
-    def _watch_over(self, job_id: str, grace: float) -> Watched:
+    def _watch_over(self, job_id: str, grace: float) -> PolledJob:
         now = self._clock.time()
         watched = self._watched.get(job_id)
         if watched is None:
-            watched = self._watched[job_id] = Watched(job_id, now, now + (grace or self._polling.first))
+            watched = self._watched[job_id] = PolledJob(job_id, now, now + (grace or self._polling.first))
             if self._task is None or self._task.done():
                 self._start()
             if not grace:
@@ -177,7 +177,7 @@ class Watcher:
             self._look_by(watched.not_before)
         return watched
 
-    def _forget(self, watched: Watched) -> None:
+    def _forget(self, watched: PolledJob) -> None:
         if self._watched.get(watched.job_id) is not watched:
             return  # it has its answer, or somebody waits for this job anew
         del self._watched[watched.job_id]
@@ -187,7 +187,7 @@ class Watcher:
         if not self._watched:
             self._stop()
 
-    def _answer(self, watched: Watched, job: VoiceprintJob) -> None:
+    def _answer(self, watched: PolledJob, job: VoiceprintJob) -> None:
         now = self._clock.time()
         self._durations.append(now - watched.added_at)
         self._pause = self._polling.first
@@ -195,7 +195,7 @@ class Watcher:
         watched.job = job
         self._end(watched, None)
 
-    def _end(self, watched: Watched, error: VoiceprintError | None) -> None:
+    def _end(self, watched: PolledJob, error: VoiceprintError | None) -> None:
         self._forget(watched)
         for waiter in watched.waiters:
             wake(waiter, copy.copy(error))
@@ -208,7 +208,7 @@ class Watcher:
         while len(self._early) > _MOST_EARLY or next(iter(self._early.values()))[0] < too_old:
             self._early.popitem(last=False)
 
-    def _deliver_early(self, watched: Watched) -> None:
+    def _deliver_early(self, watched: PolledJob) -> None:
         kept_at, event = self._early.pop(watched.job_id, (float("-inf"), None))
         if event is not None and self._clock.time() - kept_at <= _EARLY_FOR:
             self.deliver(event)
@@ -283,7 +283,7 @@ class Watcher:
 
     # How to look
 
-    async def _look_at(self, due: list[Watched]) -> int:
+    async def _look_at(self, due: list[PolledJob]) -> int:
         """Read who has finished, as far as can be known, and give the number of pages that it took to know."""
         unseen = {one.job_id: one for one in due if not one.finished}
         pages = in_vain = 0
@@ -294,7 +294,7 @@ class Watcher:
         self._read_soon(*(one for one in due if one.finished), *in_turn[:share])
         return pages
 
-    async def _walk(self, unseen: dict[str, Watched]) -> tuple[int, int]:
+    async def _walk(self, unseen: dict[str, PolledJob]) -> tuple[int, int]:
         """Walk down the pages while that is cheaper than reading one by one, and take out who was seen.
 
         Returns:
@@ -313,7 +313,7 @@ class Watcher:
             query["cursor"] = page.next_cursor
         return pages, in_vain
 
-    def _note(self, summary: JobSummary, unseen: dict[str, Watched]) -> bool:
+    def _note(self, summary: JobSummary, unseen: dict[str, PolledJob]) -> bool:
         one = unseen.get(summary.job_id)
         if one is None:
             return False
@@ -337,7 +337,7 @@ class Watcher:
 
     # How to read
 
-    def _read_soon(self, *jobs: Watched) -> None:
+    def _read_soon(self, *jobs: PolledJob) -> None:
         """Read these, so many at once. A read that takes long holds up neither the others nor the next look."""
         self._to_read.extend(jobs)
         while self._to_read and len(self._reads) < _READS_AT_ONCE:
@@ -351,7 +351,7 @@ class Watcher:
         self._reads.discard(read)
         self._read_soon()
 
-    async def _read(self, one: Watched) -> None:
+    async def _read(self, one: PolledJob) -> None:
         one.looked_at, one.finished = self._clock.time(), False
         try:
             job = await self._transport.read_job(one.job_id)
@@ -373,7 +373,7 @@ class Watcher:
             one.reading = None
             self._look_by(self._clock.time() + self._pause)
 
-    def _take(self, one: Watched, job: VoiceprintJob) -> None:
+    def _take(self, one: PolledJob, job: VoiceprintJob) -> None:
         one.not_found = 0
         if job.status.is_terminal and not self._output_may_come(one, job):
             self._answer(one, job)
@@ -381,7 +381,7 @@ class Watcher:
             # A webhook has come meanwhile: this answer may be older.
             self._to_read.append(one)
 
-    def _output_may_come(self, one: Watched, job: VoiceprintJob) -> bool:
+    def _output_may_come(self, one: PolledJob, job: VoiceprintJob) -> bool:
         """Return whether a job that has just succeeded may show its output a moment later."""
         changed = job.updated_at or job.created_at
         if job.status is not JobStatus.SUCCEEDED or job.has_result or changed is None:
@@ -414,7 +414,7 @@ def outcome(job: VoiceprintJob, wall: float) -> VoiceprintJob:
         JobCanceledError: it was canceled.
         JobExpiredError: it succeeded, and its output is gone.
     """
-    reason = mask_text(job.output.error) if job.output and job.output.error else None
+    reason = redact_text(job.output.error) if job.output and job.output.error else None
     if job.status is JobStatus.FAILED:
         raise JobFailedError(
             f"Job {job.job_id} failed: {reason or 'the API gives no reason'}. Failed jobs are not billed.",

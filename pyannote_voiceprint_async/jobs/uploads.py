@@ -16,9 +16,9 @@ from uuid import uuid4
 
 from pyannote_voiceprint_async.api import codec, rate_limit_headers
 from pyannote_voiceprint_async.api.endpoints import MEDIA_INPUT
-from pyannote_voiceprint_async.api.responses import Answer
+from pyannote_voiceprint_async.api.responses import ApiResponse
 from pyannote_voiceprint_async.errors import MediaError, ServerError, UnexpectedResponseError, VoiceprintError
-from pyannote_voiceprint_async.transport.pipeline import Transport
+from pyannote_voiceprint_async.transport.pipeline import Pipeline
 
 __all__ = ["LONGEST_WAVEFORM", "Audio", "LocalAudio", "is_local", "opened", "upload"]
 
@@ -149,7 +149,7 @@ class _Attempt:
 
 
 async def upload(
-    transport: Transport, audio: Audio, url: str | None, on_progress: Callable[[int, int], object] | None
+    transport: Pipeline, audio: Audio, url: str | None, on_progress: Callable[[int, int], object] | None
 ) -> str:
     """Upload opened audio and give its `media://` URL. Each try asks for a fresh presigned URL.
 
@@ -225,7 +225,7 @@ def _why(exc: Exception) -> str:
     return (getattr(exc, "strerror", None) or str(exc) or type(exc).__name__).lower()
 
 
-def _storage_error(answer: Answer, wall: float) -> VoiceprintError:
+def _storage_error(answer: ApiResponse, wall: float) -> VoiceprintError:
     code = _CODE.search(answer.body)
     reason = f", {code.group(1).decode()}" if code else ""
     if not _FIRST_SUCCESS <= answer.status <= _LAST_SERVER_ERROR:

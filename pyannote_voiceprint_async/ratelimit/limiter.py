@@ -16,14 +16,14 @@ from pyannote_voiceprint_async.errors import VoiceprintError
 from pyannote_voiceprint_async.reprs import safe_repr
 from pyannote_voiceprint_async.settings import RateLimits
 
-from .wait_queue import Line, Stage
-from .window import Budget, Turn
+from .wait_queue import PermitState, WaitQueue
+from .window import PermitRequest, RateLimitWindow
 
-__all__ = ["Throttle", "Turn"]
+__all__ = ["PermitRequest", "RateLimiter"]
 
 
 @safe_repr
-class Throttle:
+class RateLimiter:
     """The semaphore-bounded rate limiter of one API key.
 
     Every client makes its own. Clients of one key in one event loop can share one: make it, and hand it to
@@ -42,8 +42,10 @@ class Throttle:
         self.queued = 0
         # How each client that uses it sets its timer; one that closes wakes the others.
         self.sharers: set[Callable[[], None]] = set()
-        self._budgets = {name: Budget(default, getattr(rate_limits, name)) for name, default in DEFAULT_LIMITS.items()}
-        self._waiting_for_slot: Line[Turn] = Line(Stage.WAITS_FOR_SLOT)
+        self._budgets = {
+            name: RateLimitWindow(default, getattr(rate_limits, name)) for name, default in DEFAULT_LIMITS.items()
+        }
+        self._waiting_for_slot: WaitQueue[PermitRequest] = WaitQueue(PermitState.WAITS_FOR_SLOT)
         self._last_number = 0
 
     def __repr__(self) -> str:
@@ -73,18 +75,18 @@ class Throttle:
         *,
         max_queue_wait: float = math.inf,
         max_elapsed: float = math.inf,
-    ) -> Turn:
+    ) -> PermitRequest:
         """Stand in line. The turn may be granted at once: look at its `stage`; else `notify` is called.
 
         Args:
             budget: the budget that it draws on.
             now: the time.
-            notify: see `Turn`.
+            notify: see `PermitRequest`.
             max_queue_wait: seconds that it may wait in line; see `overdue`.
             max_elapsed: seconds for which the server may refuse it; see `overdue`.
         """
         self._last_number += 1
-        turn = Turn(self._budgets[budget], self._last_number, notify, now, max_queue_wait, max_elapsed)
+        turn = PermitRequest(self._budgets[budget], self._last_number, notify, now, max_queue_wait, max_elapsed)
         if not turn.budget.line and self.in_flight < self.max_concurrency and turn.budget.may_take(now):
             turn.budget.take(turn)
             self._grant(turn, now)
@@ -94,23 +96,23 @@ class Throttle:
             self.advance(now)
         return turn
 
-    def leave(self, turn: Turn, now: float) -> None:
+    def leave(self, turn: PermitRequest, now: float) -> None:
         """Give back whatever the turn holds: it was canceled, or never sent. Harmless when repeated."""
-        stage, turn.stage = turn.stage, Stage.OVER
+        stage, turn.stage = turn.stage, PermitState.OVER
         match stage:
-            case Stage.WAITS_FOR_PLACE:
+            case PermitState.WAITS_FOR_PLACE:
                 self.queued -= 1
                 turn.budget.line.leave()
-            case Stage.WAITS_FOR_SLOT:
+            case PermitState.WAITS_FOR_SLOT:
                 self.queued -= 1
                 turn.budget.untake(turn)
                 self._waiting_for_slot.leave()
-            case Stage.GRANTED:
+            case PermitState.GRANTED:
                 self.in_flight -= 1
                 turn.budget.untake(turn)
         self.advance(now)
 
-    def answered(self, turn: Turn, now: float, limit: int | None = None, remaining: int | None = None) -> bool:
+    def answered(self, turn: PermitRequest, now: float, limit: int | None = None, remaining: int | None = None) -> bool:
         """Take note of an answer (429s go to `refused`) and of its rate limit headers.
 
         Return whether those who wait may wait longer for it: then some may be `overdue`.
@@ -125,16 +127,16 @@ class Throttle:
             self.advance(now)
         return has_fewer_places and bool(self.queued)
 
-    def lost(self, turn: Turn, now: float, until: float) -> None:
+    def lost(self, turn: PermitRequest, now: float, until: float) -> None:
         """Take note that no answer came, and that the server may see the request `until` then."""
         self._finish(turn)
         turn.budget.cool_after(turn, until)
         self.advance(now)
 
-    def refused(self, turn: Turn, now: float, wait: float, limit: int | None = None) -> bool:
+    def refused(self, turn: PermitRequest, now: float, wait: float, limit: int | None = None) -> bool:
         """Take note of a 429: the budget pauses for `wait` seconds, and the turn stands where it stood.
 
-        Return whether this makes the pause a long one; see `Budget.refuse`. Some may be `overdue` then.
+        Return whether this makes the pause a long one; see `RateLimitWindow.refuse`. Some may be `overdue` then.
         """
         budget = turn.budget
         self._finish(turn)
@@ -147,7 +149,7 @@ class Throttle:
         self.advance(now)
         return is_long
 
-    def overdue(self, budget: str, now: float) -> list[Turn]:
+    def overdue(self, budget: str, now: float) -> list[PermitRequest]:
         """Remove the turns of this line that would wait longer than they may, and return them.
 
         A turn with an `expected_wait` would exceed its `max_queue_wait`. The others would be refused for longer than
@@ -164,7 +166,7 @@ class Throttle:
                 wait = next(waits)
                 continue
             self.queued -= 1
-            turn.stage = Stage.OVER
+            turn.stage = PermitState.OVER
             line.leave()
             late.append(turn)
         return late
@@ -173,7 +175,7 @@ class Throttle:
         """Send everybody home who stands in this line, each with the error."""
         for turn in self._budgets[budget].line.clear():
             self.queued -= 1
-            turn.stage = Stage.OVER
+            turn.stage = PermitState.OVER
             turn.notify(error)
 
     def advance(self, now: float) -> None:
@@ -198,7 +200,7 @@ class Throttle:
         times = [budget.opens_at(now) for budget in self._budgets.values() if budget.line]
         return min((when for when in times if when is not None), default=None)
 
-    def _back_to_line(self, budget: Budget) -> None:
+    def _back_to_line(self, budget: RateLimitWindow) -> None:
         """Let those that have a place and wait for a slot check again: they must not run into a refusal."""
         placed = self._waiting_for_slot.clear()
         for turn in placed:
@@ -208,11 +210,11 @@ class Throttle:
             else:
                 self._waiting_for_slot.join(turn)
 
-    def _grant(self, turn: Turn, now: float) -> None:
+    def _grant(self, turn: PermitRequest, now: float) -> None:
         self.in_flight += 1
-        turn.stage = Stage.GRANTED
+        turn.stage = PermitState.GRANTED
         turn.granted_at = now
 
-    def _finish(self, turn: Turn) -> None:
+    def _finish(self, turn: PermitRequest) -> None:
         self.in_flight -= 1
-        turn.stage = Stage.OVER
+        turn.stage = PermitState.OVER

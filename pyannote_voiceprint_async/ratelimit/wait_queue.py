@@ -6,13 +6,13 @@ import heapq
 from enum import Enum
 from typing import Any, Generic, Protocol, TypeVar
 
-__all__ = ["Line", "Stage"]
+__all__ = ["PermitState", "WaitQueue"]
 
 # Those who left stay in the heap until they are so many more than those who wait.
 _MOST_GONE = 1000
 
 
-class Stage(Enum):
+class PermitState(Enum):
     """How far a request has come."""
 
     WAITS_FOR_PLACE = "in its budget's queue"
@@ -24,7 +24,7 @@ class Stage(Enum):
 class Waiting(Protocol):
     """What can stand in a line."""
 
-    stage: Stage
+    stage: PermitState
 
     def __lt__(self, other: Any, /) -> bool: ...
 
@@ -32,14 +32,14 @@ class Waiting(Protocol):
 T = TypeVar("T", bound=Waiting)
 
 
-class Line(Generic[T]):
+class WaitQueue(Generic[T]):
     """Turns of one stage, by their number. `len` counts those who wait.
 
     Args:
         stage: what a turn's stage is while it stands here; one of another stage has left.
     """
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: PermitState) -> None:
         self._stage = stage
         self._heap: list[T] = []
         self._length = 0

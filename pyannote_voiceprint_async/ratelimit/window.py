@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from pyannote_voiceprint_async.errors import VoiceprintError
 from pyannote_voiceprint_async.settings import RateLimit
 
-from .wait_queue import Line, Stage
+from .wait_queue import PermitState, WaitQueue
 
-__all__ = ["Budget", "Turn"]
+__all__ = ["PermitRequest", "RateLimitWindow"]
 
 # Places that come back within this part of a window come back together, with the last of them: the memory of
 # a budget is bounded, however large its limit is.
@@ -24,7 +24,7 @@ _LONGEST_PAUSE = 600.0
 _LONG_PAUSE = 10.0
 
 
-class Turn:
+class PermitRequest:
     """One request's turn: its number in line, what it holds, and how long it may wait.
 
     Args:
@@ -52,11 +52,11 @@ class Turn:
     granted_at: float
     """When it was granted last."""
     seen: int
-    """What `Budget.learn` compares the server's count with."""
+    """What `RateLimitWindow.learn` compares the server's count with."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - made in one place, `Throttle.ask`
+    def __init__(  # noqa: PLR0913, PLR0917 - made in one place, `RateLimiter.ask`
         self,
-        budget: Budget,
+        budget: RateLimitWindow,
         number: int,
         notify: Callable[[VoiceprintError | None], None],
         asked_at: float = 0.0,
@@ -72,9 +72,9 @@ class Turn:
         self.max_elapsed = max_elapsed
         self.expected_wait: float | None = None
         """The expected wait that was too long for it."""
-        self.stage = Stage.WAITS_FOR_PLACE
+        self.stage = PermitState.WAITS_FOR_PLACE
 
-    def __lt__(self, other: Turn) -> bool:
+    def __lt__(self, other: PermitRequest) -> bool:
         return self.number < other.number
 
 
@@ -113,7 +113,7 @@ class Cooling:
             count -= int(places)
 
 
-class Budget:
+class RateLimitWindow:
     """`limit` places for `per` seconds each.
 
     A place is given back `per` seconds after its answer arrived. The server saw the request no later than
@@ -130,7 +130,7 @@ class Budget:
     def __init__(self, default: int, ceiling: RateLimit | None = None) -> None:
         self.limit = ceiling.limit if ceiling else default
         self.per = ceiling.per if ceiling else 60.0
-        self.line: Line[Turn] = Line(Stage.WAITS_FOR_PLACE)
+        self.line: WaitQueue[PermitRequest] = WaitQueue(PermitState.WAITS_FOR_PLACE)
         self.paused_until = -math.inf
         self.refusals = 0
         self.refused_since = -math.inf
@@ -138,7 +138,7 @@ class Budget:
         self._ceiling = ceiling.limit if ceiling else None
         # One goes first: at the start (it teaches the limit), and after each refusal.
         self._one_goes_first = True
-        self._first: Turn | None = None
+        self._first: PermitRequest | None = None
         self._held = 0
         self._cooling = Cooling(self.per / _BUCKETS)
         self._cooling_late: list[float] = []  # a heap: requests whose answer never came
@@ -163,7 +163,7 @@ class Budget:
             and not (self._one_goes_first and self._first is not None)
         )
 
-    def take(self, turn: Turn) -> None:
+    def take(self, turn: PermitRequest) -> None:
         """Hold a place for this turn."""
         self._held += 1
         self._ever_taken += 1
@@ -172,12 +172,12 @@ class Budget:
         if self._one_goes_first:
             self._first = turn
 
-    def untake(self, turn: Turn) -> None:
+    def untake(self, turn: PermitRequest) -> None:
         """Give a place back at once: its request never reached the server."""
         self._held -= 1
         self._forget_first(turn)
 
-    def refuse(self, turn: Turn, now: float, wait: float) -> bool:
+    def refuse(self, turn: PermitRequest, now: float, wait: float) -> bool:
         """Take a refusal (429): nobody goes for `wait` seconds, and then one first. The place was not used.
 
         The pause ends after ten minutes at the latest. Return whether this refusal makes it a long one: that is worth
@@ -197,7 +197,7 @@ class Budget:
         self.paused_until = max(self.paused_until, now + min(wait, _LONGEST_PAUSE))
         return self._pause_is_long() and not was_long
 
-    def cool(self, turn: Turn, now: float) -> None:
+    def cool(self, turn: PermitRequest, now: float) -> None:
         """Give a place back `per` seconds after its answer arrived, which is now."""
         self._held -= 1
         self._cooling.add(now + self.per, 1)
@@ -207,13 +207,13 @@ class Budget:
         if not self._one_goes_first:
             self.refusals = 0
 
-    def cool_after(self, turn: Turn, when: float) -> None:
+    def cool_after(self, turn: PermitRequest, when: float) -> None:
         """Give a place back `per` seconds after `when`, the last moment at which the server may see it."""
         self._held -= 1
         self._forget_first(turn)
         heapq.heappush(self._cooling_late, when + self.per)
 
-    def learn(self, turn: Turn, now: float, limit: int | None, remaining: int | None) -> bool:
+    def learn(self, turn: PermitRequest, now: float, limit: int | None, remaining: int | None) -> bool:
         """Take the server's word: its limit, and the places that others of the same key have taken.
 
         When the server counts more requests than we can have sent, the others have sent the rest.
@@ -289,7 +289,7 @@ class Budget:
     def _waits_for_first(self) -> bool:
         return self._one_goes_first and self._first is not None
 
-    def _forget_first(self, turn: Turn) -> None:
+    def _forget_first(self, turn: PermitRequest) -> None:
         if turn is self._first:
             self._first = None
 

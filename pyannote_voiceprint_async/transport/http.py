@@ -19,7 +19,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from pyannote_voiceprint_async.api import responses
-from pyannote_voiceprint_async.api.responses import Answer, Fate, Flaw
+from pyannote_voiceprint_async.api.responses import ApiResponse, BodyFlaw, RequestOutcome
 from pyannote_voiceprint_async.concurrency.clock import Clock
 from pyannote_voiceprint_async.errors import (
     ClientClosedError,
@@ -32,12 +32,12 @@ from pyannote_voiceprint_async.settings import Timeouts
 from pyannote_voiceprint_async.version import __version__
 
 from .exceptions import NEVER_CONNECTED, DisconnectedError, translate
-from .payloads import JsonBody, UploadBody
+from .payloads import JsonPayload, UploadPayload
 from .proxies import proxy_for, proxy_source
-from .request import Call
-from .request_timeouts import Watchdog
+from .request import ApiRequest
+from .request_timeouts import RequestTimeouts
 
-__all__ = ["Wire"]
+__all__ = ["HttpClient"]
 
 log = logging.getLogger("pyannote_voiceprint_async")
 
@@ -60,7 +60,7 @@ class _HeaderLimits(TypedDict, total=False):
 _HEADER_LIMITS: _HeaderLimits = {"max_line_size": 64 * 1024, "max_field_size": 64 * 1024, "max_headers": 1024}
 
 
-class Wire:
+class HttpClient:
     """Connections to the API and to the storage of uploads.
 
     Args:
@@ -89,11 +89,11 @@ class Wire:
         self._proxy = proxy
         self._clock = clock
         self._authorization = CIMultiDict({"Authorization": "Bearer " + key})
-        self._watchdog = Watchdog(timeouts)
+        self._watchdog = RequestTimeouts(timeouts)
         self._connect = min(timeouts.connect, timeouts.total)
         self._connect_timeout = aiohttp.ClientTimeout(total=None, connect=self._connect)
         self._foreign_session = session
-        self._connections: Connections | None = None
+        self._connections: ConnectionSet | None = None
         self._bare_session: aiohttp.ClientSession | None = None
         self._own_sessions: list[aiohttp.ClientSession] = []
 
@@ -120,7 +120,7 @@ class Wire:
             await self._own_sessions.pop().close()
         self._watchdog.close()
 
-    async def exchange(self, call: Call) -> Answer:
+    async def exchange(self, call: ApiRequest) -> ApiResponse:
         """Make one request of the API, and read its response up to the operation's bound.
 
         Whatever fails, in aiohttp or in code of the program that runs in a request, is decided by how far the request
@@ -134,7 +134,7 @@ class Wire:
         connections = self._api_connections()
         connections.users += 1
         self._watchdog.watch(call)
-        answer: Answer | None = None
+        answer: ApiResponse | None = None
         error: VoiceprintError | None = None
         try:
             await (self._request(call, connections) if call.body is None else self._send(call, connections))
@@ -168,7 +168,7 @@ class Wire:
         size: int,
         chunks: Callable[[], AsyncIterator[bytes]],
         on_progress: Callable[[int, int], object] | None = None,
-    ) -> Answer:
+    ) -> ApiResponse:
         """Put a stream of known length to a presigned URL, through a bare session: the key stays here.
 
         Args:
@@ -183,16 +183,16 @@ class Wire:
             Exception: whatever `chunks` and `on_progress` raise comes as it is.
         """
         self._check_open()
-        body = UploadBody(chunks, size, self._timeouts.upload_stall, on_progress)
+        body = UploadPayload(chunks, size, self._timeouts.upload_stall, on_progress)
         target = _presigned(url)
-        answer: Answer | None = None
+        answer: ApiResponse | None = None
         error: Exception | None = None
 
         async def receive(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
             nonlocal answer
             response = await _send_once(request, handler)
             text = await response.content.read(_LONGEST_STORAGE_ANSWER)
-            answer = Answer(response.status, response.headers, text)
+            answer = ApiResponse(response.status, response.headers, text)
             return response
 
         self._watchdog.watch(body)
@@ -228,20 +228,20 @@ class Wire:
         if self._foreign_session is not None and self._foreign_session.closed:
             raise ConfigurationError("The session that the client was made with is closed. Nothing was sent.")
 
-    async def _request(self, call: Call, connections: Connections) -> None:
+    async def _request(self, call: ApiRequest, connections: ConnectionSet) -> None:
         # A request without a body cannot note its first byte, and its connection is not known here.
         call.begin(self._clock.time())
         async with asyncio.timeout(None) as call.scope:
             await self._send(call, connections)
 
-    async def _send(self, call: Call, connections: Connections) -> None:
+    async def _send(self, call: ApiRequest, connections: ConnectionSet) -> None:
         while True:
             since = self._watchdog.moment()
             try:
                 response = await connections.session.request(
                     call.endpoint.method,
                     call.url,
-                    data=None if call.body is None else JsonBody(call.body, call, self._clock.time),
+                    data=None if call.body is None else JsonPayload(call.body, call, self._clock.time),
                     allow_redirects=False,
                     # Instead of those of a foreign session, which could send a submission twice. One of ours costs
                     # time, and is needed only where hooks run after the response, or aiohttp would repeat.
@@ -258,14 +258,14 @@ class Wire:
             return
 
     async def _receive(
-        self, call: Call, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+        self, call: ApiRequest, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
         """Read the response before any other code sees it: a trace hook that fails must not lose a job id."""
         response = await (handler(request) if call.body is not None else _send_once(request, handler))
         await self._read(call, response)
         return response
 
-    async def _read(self, call: Call, response: aiohttp.ClientResponse) -> None:
+    async def _read(self, call: ApiRequest, response: aiohttp.ClientResponse) -> None:
         """Read a response piece by piece, so that neither its length nor its compression decides what it costs."""
         if not call.has_begun:
             # It was there before the first byte of this request left: it is somebody else's.
@@ -283,7 +283,7 @@ class Wire:
             call.moved_at = self._watchdog.now
         call.is_whole = True
 
-    def _after_failure(self, exc: BaseException, call: Call) -> tuple[Answer | None, VoiceprintError | None]:
+    def _after_failure(self, exc: BaseException, call: ApiRequest) -> tuple[ApiResponse | None, VoiceprintError | None]:
         """Return the response, if it was received whatever failed then, or the error."""
         if call.response is None:
             answer = None if call.endpoint.repeatable else responses.rescue(call.received)
@@ -292,9 +292,9 @@ class Wire:
             log.warning("%s was answered, but %s was raised after that. The response counts.", call, type(exc).__name__)
             return _answer(call), None
         stalled = call.overdue or isinstance(exc, TimeoutError)
-        return _answer(call, Flaw.STALLED if stalled else Flaw.BROKE_OFF), None
+        return _answer(call, BodyFlaw.STALLED if stalled else BodyFlaw.BROKE_OFF), None
 
-    def _problem(self, exc: BaseException, call: Call) -> VoiceprintError:
+    def _problem(self, exc: BaseException, call: ApiRequest) -> VoiceprintError:
         if call.body is None and isinstance(exc, NEVER_CONNECTED):
             call.began_at = None
         # A bill that may have been accepted stays an unknown outcome, whoever closed the connection.
@@ -303,26 +303,26 @@ class Wire:
             exc,
             name=str(call),
             host=self._base_url.host,
-            fate=Fate.UNKNOWN if call.has_begun else Fate.NEVER_SENT,
+            fate=RequestOutcome.UNKNOWN if call.has_begun else RequestOutcome.NEVER_SENT,
             repeatable=call.endpoint.repeatable,
             proxy=proxy_source(self._base_url, self._proxy),
         )
 
-    def _upload_problem(self, exc: Exception, body: UploadBody, target: _Target) -> VoiceprintError:
+    def _upload_problem(self, exc: Exception, body: UploadPayload, target: _Target) -> VoiceprintError:
         exc = TimeoutError() if body.stalled or body.overdue else exc
         return self.closed or translate(
             exc,
             name="The upload",
             host=target.url.host,
-            fate=Fate.UNKNOWN,
+            fate=RequestOutcome.UNKNOWN,
             repeatable=True,
             proxy=proxy_source(target.url, self._proxy),
         )
 
-    def _api_connections(self) -> Connections:
+    def _api_connections(self) -> ConnectionSet:
         if self._connections is None:
             if self._foreign_session is not None:
-                self._connections = Connections(
+                self._connections = ConnectionSet(
                     self._foreign_session,
                     headers=CIMultiDict(_HEADERS | dict(self._authorization)),
                     proxy=self._api_proxy,
@@ -333,14 +333,14 @@ class Wire:
                 )
             elif self._api_proxy is not None:
                 # The key is no header of the session: aiohttp sends those to proxies too.
-                self._connections = Connections(
+                self._connections = ConnectionSet(
                     self._new_session(_HEADERS), headers=self._authorization, proxy=self._api_proxy
                 )
             else:
-                self._connections = Connections(self._new_session(_HEADERS | dict(self._authorization)))
+                self._connections = ConnectionSet(self._new_session(_HEADERS | dict(self._authorization)))
         return self._connections
 
-    async def _close_unused(self, connections: Connections) -> None:
+    async def _close_unused(self, connections: ConnectionSet) -> None:
         session = connections.session
         if not connections.users and session in self._own_sessions:
             self._own_sessions.remove(session)
@@ -367,7 +367,7 @@ class Wire:
         return proxy_for(url, self._proxy)
 
 
-class Connections:
+class ConnectionSet:
     """A session, how many exchanges use it, and what each of its requests needs besides the session's own settings."""
 
     def __init__(self, session: aiohttp.ClientSession, **options: Any) -> None:
@@ -417,10 +417,10 @@ def _presigned(url: Secret) -> _Target:
     )
 
 
-def _answer(call: Call, flaw: Flaw | None = None) -> Answer | None:
+def _answer(call: ApiRequest, flaw: BodyFlaw | None = None) -> ApiResponse | None:
     response = call.response
     if response is None:
         return None
     if flaw is None and not call.is_whole:
-        flaw = Flaw.TOO_LONG
-    return Answer(response.status, response.headers, b"".join(call.pieces), flaw)
+        flaw = BodyFlaw.TOO_LONG
+    return ApiResponse(response.status, response.headers, b"".join(call.pieces), flaw)

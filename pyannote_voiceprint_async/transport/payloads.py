@@ -10,18 +10,18 @@ import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 
 from .connection import reset
-from .request import Call
+from .request import ApiRequest
 
-__all__ = ["JsonBody", "UploadBody"]
+__all__ = ["JsonPayload", "UploadPayload"]
 
 
-class JsonBody(aiohttp.BytesPayload):
+class JsonPayload(aiohttp.BytesPayload):
     """JSON that notes that its writing begins: from then on the server may have seen the request.
 
     A connection that is closing already takes no byte, so nothing has begun there.
     """
 
-    def __init__(self, body: bytes | memoryview, call: Call, now: Callable[[], float]) -> None:
+    def __init__(self, body: bytes | memoryview, call: ApiRequest, now: Callable[[], float]) -> None:
         super().__init__(body, content_type="application/json")
         self._call = call
         self._now = now
@@ -37,7 +37,7 @@ class JsonBody(aiohttp.BytesPayload):
         await writer.write(self._value)
 
 
-class UploadBody(aiohttp.Payload):
+class UploadPayload(aiohttp.Payload):
     """A stream of known length that fails when no byte of it moves for `stall` seconds.
 
     `error` is what the caller's side raised, `stalled` whether the other side took nothing: aiohttp would only report

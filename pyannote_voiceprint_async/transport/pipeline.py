@@ -20,11 +20,11 @@ from yarl import URL
 
 from pyannote_voiceprint_async.api import rate_limit_headers, responses
 from pyannote_voiceprint_async.api.endpoints import GET_JOB, Endpoint
-from pyannote_voiceprint_async.api.responses import Answer
+from pyannote_voiceprint_async.api.responses import ApiResponse
 from pyannote_voiceprint_async.concurrency.clock import Clock, Timer, deadline
 from pyannote_voiceprint_async.concurrency.event_loop import running_loop
 from pyannote_voiceprint_async.concurrency.protected_task import ProtectedTask, finished
-from pyannote_voiceprint_async.concurrency.waiters import Waits
+from pyannote_voiceprint_async.concurrency.waiters import Waiters
 from pyannote_voiceprint_async.errors import (
     ApiTimeoutError,
     ClientClosedError,
@@ -34,16 +34,16 @@ from pyannote_voiceprint_async.errors import (
     VoiceprintError,
 )
 from pyannote_voiceprint_async.models import JobCreated, VoiceprintJob
-from pyannote_voiceprint_async.ratelimit.limiter import Throttle, Turn
-from pyannote_voiceprint_async.ratelimit.wait_queue import Stage
+from pyannote_voiceprint_async.ratelimit.limiter import PermitRequest, RateLimiter
+from pyannote_voiceprint_async.ratelimit.wait_queue import PermitState
 from pyannote_voiceprint_async.settings import RetryPolicy, Timeouts
 
 from . import retry as retry_rules
-from .http import Wire
-from .request import Call
+from .http import HttpClient
+from .request import ApiRequest
 from .retry import Attempted, exponential
 
-__all__ = ["Transport"]
+__all__ = ["Pipeline"]
 
 log = logging.getLogger("pyannote_voiceprint_async")
 
@@ -57,7 +57,7 @@ _DATE_STEP = 1.0
 _REMEMBERED = 1000
 
 
-class Transport:
+class Pipeline:
     """Everything between a method of the client and the wire.
 
     Args:
@@ -74,14 +74,14 @@ class Transport:
     def __init__(  # noqa: PLR0913 - put together in one place, by keyword
         self,
         *,
-        wire: Wire,
+        wire: HttpClient,
         key: str,
         base_url: str,
-        throttle: Throttle,
+        throttle: RateLimiter,
         retry: RetryPolicy,
         timeouts: Timeouts,
         clock: Clock,
-        waits: Waits,
+        waits: Waiters,
     ) -> None:
         self.retries = self.rate_limited = 0
         self.abandoned: deque[JobCreated] = deque(maxlen=_REMEMBERED)
@@ -140,7 +140,7 @@ class Transport:
         self.enter()
         if max_queue_wait is not None:
             self._refuse_long_queue(endpoint, max_queue_wait)
-        call = Call(endpoint, self._url(endpoint, path, query), body, before_send, refused, deadline, job_id)
+        call = ApiRequest(endpoint, self._url(endpoint, path, query), body, before_send, refused, deadline, job_id)
         call.max_queue_wait = max_queue_wait
         try:
             if once:
@@ -246,7 +246,7 @@ class Transport:
 
     # The ladder
 
-    async def _send_throttled(self, call: Call) -> Any:
+    async def _send_throttled(self, call: ApiRequest) -> Any:
         """Wait for a place and a slot. The wait of a 429 belongs here too: the turn keeps its number."""
         exchange = self._exchange if call.endpoint.repeatable else self._submit
         turn = self.throttle.ask(
@@ -257,7 +257,7 @@ class Transport:
             max_elapsed=self.retry.max_elapsed,
         )
         while True:
-            if turn.stage is not Stage.GRANTED:
+            if turn.stage is not PermitState.GRANTED:
                 await self._until_granted(call, turn)
             if call.deadline is not None and self._clock.time() >= call.deadline:
                 self._leave(turn)
@@ -269,10 +269,10 @@ class Transport:
                     call.refused()
                 if turn.expected_wait is not None:
                     raise _queue_too_long(call.endpoint, turn.expected_wait) from None
-                if turn.stage is Stage.OVER or not isinstance(error, RateLimitError):
+                if turn.stage is PermitState.OVER or not isinstance(error, RateLimitError):
                     raise
 
-    async def _until_granted(self, call: Call, turn: Turn) -> None:
+    async def _until_granted(self, call: ApiRequest, turn: PermitRequest) -> None:
         try:
             self._refuse_long_pause(call.endpoint)
             call.future = self._waits.future()
@@ -288,7 +288,7 @@ class Transport:
         finally:
             call.future = None
 
-    async def _submit(self, call: Call, turn: Turn) -> Any:
+    async def _submit(self, call: ApiRequest, turn: PermitRequest) -> Any:
         """Make a submission in a task of its own, which goes on when the caller leaves: a job may have been accepted.
 
         The caller waits for a future, so that cancelling the caller cancels nothing else.
@@ -317,7 +317,7 @@ class Transport:
             call.outcome = error = None
             del outcome
 
-    async def _run_submission(self, call: Call, turn: Turn) -> None:
+    async def _run_submission(self, call: ApiRequest, turn: PermitRequest) -> None:
         try:
             job = await self._exchange(call, turn)
         except asyncio.CancelledError:
@@ -338,7 +338,7 @@ class Transport:
             else:
                 call.outcome.set_result(job)
 
-    def _keep_outcome(self, turn: Turn, error: BaseException | None, job: JobCreated | None) -> None:
+    def _keep_outcome(self, turn: PermitRequest, error: BaseException | None, job: JobCreated | None) -> None:
         """Keep what came of a submission whose caller has left."""
         self._leave(turn)
         if job is not None:
@@ -351,10 +351,10 @@ class Transport:
         self.abandoned.append(job)
         log.warning("Job %s was accepted, but its caller went or failed. It is kept in client.abandoned.", job.job_id)
 
-    async def _exchange(self, call: Call, turn: Turn) -> Any:
+    async def _exchange(self, call: ApiRequest, turn: PermitRequest) -> Any:
         """Make one request, read one answer, and settle the turn whatever happens."""
         call.prepare()
-        answer: Answer | None = None
+        answer: ApiResponse | None = None
         problem: VoiceprintError | None = None
         try:
             if call.before_send is not None:
@@ -376,7 +376,7 @@ class Transport:
         finally:
             del problem  # else the error and this frame keep each other alive
 
-    def _settle(self, call: Call, turn: Turn, answer: Answer) -> Any:
+    def _settle(self, call: ApiRequest, turn: PermitRequest, answer: ApiResponse) -> Any:
         limit = rate_limit_headers.limit(answer.headers)
         now, wall = self._clock.time(), self._clock.wall()
         self._heard = (answer.headers, now, wall)
@@ -402,7 +402,7 @@ class Transport:
             )
         return model
 
-    def _settle_refused(self, call: Call, turn: Turn, error: RateLimitError, limit: int | None) -> None:
+    def _settle_refused(self, call: ApiRequest, turn: PermitRequest, error: RateLimitError, limit: int | None) -> None:
         self.rate_limited += 1
         now, budget = self._clock.time(), call.endpoint.budget
         wait = error.retry_after
@@ -425,7 +425,7 @@ class Transport:
             else:
                 turn.notify(_refused_too_long(endpoint, self.throttle.pause_left(endpoint.budget, now)))
 
-    def _settle_without_answer(self, call: Call, turn: Turn) -> None:
+    def _settle_without_answer(self, call: ApiRequest, turn: PermitRequest) -> None:
         now = self._clock.time()
         if call.began_at is None:
             self.throttle.leave(turn, now)
@@ -437,7 +437,7 @@ class Transport:
     def _told_date(self) -> float | None:
         return None if self._heard is None else rate_limit_headers.date(self._heard[0])
 
-    def _leave(self, turn: Turn) -> None:
+    def _leave(self, turn: PermitRequest) -> None:
         self.throttle.leave(turn, self._clock.time())
         self._arm_timer()
 

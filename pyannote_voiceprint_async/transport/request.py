@@ -16,10 +16,10 @@ from pyannote_voiceprint_async.errors import VoiceprintError
 
 from .connection import RecordedConnection
 
-__all__ = ["Call"]
+__all__ = ["ApiRequest"]
 
 
-class Call:
+class ApiRequest:
     """What is requested, and how far it has come.
 
     Args:
@@ -57,7 +57,7 @@ class Call:
         "withdrawn",
     )
 
-    def __init__(  # noqa: PLR0913, PLR0917 - made in one place, `Transport.send`
+    def __init__(  # noqa: PLR0913, PLR0917 - made in one place, `Pipeline.send`
         self,
         endpoint: Endpoint[Any],
         url: URL,

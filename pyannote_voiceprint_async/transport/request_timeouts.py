@@ -12,14 +12,14 @@ from typing import Protocol
 
 from pyannote_voiceprint_async.settings import Timeouts
 
-__all__ = ["Timed", "Watchdog"]
+__all__ = ["RequestTimeouts", "Timed"]
 
 # How much later than its timeout a request may be ended, as a share of the shortest timeout.
 _PRECISION = 0.05
 
 
 class Timed(Protocol):
-    """A request that the watchdog bounds. Its times are those of `Watchdog.now`."""
+    """A request that the watchdog bounds. Its times are those of `RequestTimeouts.now`."""
 
     started_at: float
     """When its timeouts began to count."""
@@ -36,7 +36,7 @@ class Timed(Protocol):
         """End the request: it is overdue."""
 
 
-class Watchdog:
+class RequestTimeouts:
     """Ends requests that take longer than `Timeouts.total`, or do not move for `Timeouts.read`.
 
     Its time, `now`, goes on from tick to tick of its timer. A tick that comes much too late means that the loop did

@@ -31,7 +31,15 @@ from pyannote_voiceprint_async import (
     VoiceprintError,
 )
 from pyannote_voiceprint_async.api.endpoints import GET_JOB, LIST_JOBS, MEDIA_INPUT, TEST_KEY, VOICEPRINT, Endpoint
-from pyannote_voiceprint_async.api.responses import Answer, Fate, Flaw, consequence, fate_of_status, read, verdict
+from pyannote_voiceprint_async.api.responses import (
+    ApiResponse,
+    BodyFlaw,
+    RequestOutcome,
+    advice,
+    error_flags,
+    outcome_of_status,
+    read,
+)
 from pyannote_voiceprint_async.models import JobCreated, JobPage, MediaUpload, VoiceprintJob
 
 KEY = "sk-1234567890abcdef"
@@ -45,13 +53,13 @@ def reading(
     status: int,
     body: object = b"",
     headers: dict[str, str] | None = None,
-    flaw: Flaw | None = None,
+    flaw: BodyFlaw | None = None,
     key: str = KEY,
 ) -> object:
     """Read an answer; give its model or its error. A body that is no bytes is sent as JSON."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     try:
-        return read(endpoint, Answer(status, CIMultiDict(headers or {}), raw, flaw), wall=WALL, key=key)
+        return read(endpoint, ApiResponse(status, CIMultiDict(headers or {}), raw, flaw), wall=WALL, key=key)
     except VoiceprintError as error:
         return error
 
@@ -132,27 +140,27 @@ def test_account_errors_can_be_caught_as_one():
 @pytest.mark.parametrize(
     ("fate", "repeatable", "submission"),
     [
-        (Fate.NEVER_SENT, RETRYABLE, RETRYABLE),
-        (Fate.TOLD_TO_RETURN, RETRYABLE, RETRYABLE),
-        (Fate.UNKNOWN, RETRYABLE, UNKNOWN),
-        (Fate.REFUSED, NEITHER, NEITHER),
+        (RequestOutcome.NEVER_SENT, RETRYABLE, RETRYABLE),
+        (RequestOutcome.TOLD_TO_RETURN, RETRYABLE, RETRYABLE),
+        (RequestOutcome.UNKNOWN, RETRYABLE, UNKNOWN),
+        (RequestOutcome.REFUSED, NEITHER, NEITHER),
     ],
 )
 def test_the_table_of_fates(fate, repeatable, submission):
     """Retryable, and outcome unknown, for each thing that can become of a request."""
-    assert tuple(verdict(fate, repeatable=True).values()) == repeatable
-    assert tuple(verdict(fate, repeatable=False).values()) == submission
-    assert list(verdict(fate, repeatable=False)) == ["retryable", "outcome_unknown"]
+    assert tuple(error_flags(fate, repeatable=True).values()) == repeatable
+    assert tuple(error_flags(fate, repeatable=False).values()) == submission
+    assert list(error_flags(fate, repeatable=False)) == ["retryable", "outcome_unknown"]
 
 
 def test_the_sentence_warns_of_paying_twice_where_that_can_happen_only():
     """It is what a person reads before they press the button again."""
     warned = {
-        (fate, repeatable): "paid twice" in consequence(fate, repeatable=repeatable)
-        for fate in (Fate.NEVER_SENT, Fate.UNKNOWN)
+        (fate, repeatable): "paid twice" in advice(fate, repeatable=repeatable)
+        for fate in (RequestOutcome.NEVER_SENT, RequestOutcome.UNKNOWN)
         for repeatable in (True, False)
     }
-    assert [which for which, warns in warned.items() if warns] == [(Fate.UNKNOWN, False)]
+    assert [which for which, warns in warned.items() if warns] == [(RequestOutcome.UNKNOWN, False)]
     assert "paid twice" in str(reading(VOICEPRINT, 502))
     assert "paid twice" not in str(reading(GET_JOB, 502)) + str(reading(VOICEPRINT, 400))
 
@@ -273,7 +281,7 @@ def test_a_page_with_another_status_keeps_its_class(status):
     assert "Access denied" in str(reading(VOICEPRINT, status, PAGE))
 
 
-@pytest.mark.parametrize("flaw", Flaw)
+@pytest.mark.parametrize("flaw", BodyFlaw)
 @pytest.mark.parametrize("status", [400, 401, 404, 429, 500])
 def test_a_refusal_whose_body_is_not_whole_is_still_a_refusal(status, flaw):
     """The status came first, and says enough."""
@@ -363,7 +371,7 @@ def test_any_2xx_is_a_success(endpoint, status, body, model):
         b'{"jobId": "job-1", "warning": "\\ud800"}',
     ],
 )
-@pytest.mark.parametrize("flaw", [None, *Flaw])
+@pytest.mark.parametrize("flaw", [None, *BodyFlaw])
 def test_a_submission_that_tells_a_job_id_is_a_success_whatever_else_is_wrong(body, flaw):
     """The job is accepted and will be billed: its id is what must not be lost."""
     result = reading(VOICEPRINT, 200, body, flaw=flaw)
@@ -412,11 +420,11 @@ def test_any_job_id_is_found_in_a_broken_answer(job_id):
         b"[" * 100_000,
     ],
 )
-@pytest.mark.parametrize("flaw", [None, *Flaw])
+@pytest.mark.parametrize("flaw", [None, *BodyFlaw])
 def test_a_submission_without_a_job_id_may_have_been_accepted(body, flaw):
     """Nobody knows: it is neither a success nor to be sent again."""
     result = reading(VOICEPRINT, 200, body, {"X-Request-Id": "r"}, flaw=flaw)
-    assert type(result) is (ApiTimeoutError if flaw is Flaw.STALLED else UnexpectedResponseError)
+    assert type(result) is (ApiTimeoutError if flaw is BodyFlaw.STALLED else UnexpectedResponseError)
     assert flags(result) == UNKNOWN
     assert (result.status, result.headers) == (200, {"x-request-id": "r"})
     assert "paid twice" in str(result)
@@ -426,18 +434,18 @@ def test_a_submission_without_a_job_id_may_have_been_accepted(body, flaw):
 @pytest.mark.parametrize(
     "body", [b"", b"null", b"[1]", b"<html></html>", b'{"jobId": "job-1", "status": "run', b"\xff"]
 )
-@pytest.mark.parametrize("flaw", [None, *Flaw])
+@pytest.mark.parametrize("flaw", [None, *BodyFlaw])
 def test_anything_else_that_cannot_be_read_may_be_asked_for_again(endpoint, body, flaw):
     result = reading(endpoint, 200, body, flaw=flaw)
-    assert type(result) is (ApiTimeoutError if flaw is Flaw.STALLED else UnexpectedResponseError)
+    assert type(result) is (ApiTimeoutError if flaw is BodyFlaw.STALLED else UnexpectedResponseError)
     assert flags(result) == RETRYABLE
 
 
 def test_a_body_that_is_not_whole_is_not_read_as_one():
     """What broke off and happens to be JSON is asked for again: it is not known what it would have said."""
-    for flaw in Flaw:
+    for flaw in BodyFlaw:
         result = reading(GET_JOB, 200, {"jobId": "job-1", "status": "succeeded"}, flaw=flaw)
-        assert isinstance(result, ApiConnectionError if flaw is Flaw.STALLED else UnexpectedResponseError)
+        assert isinstance(result, ApiConnectionError if flaw is BodyFlaw.STALLED else UnexpectedResponseError)
 
 
 # Secrets
@@ -607,7 +615,7 @@ HEADERS = st.dictionaries(
     ),
     body=bodies(),
     headers=HEADERS,
-    flaw=st.one_of(st.none(), st.sampled_from(Flaw)),
+    flaw=st.one_of(st.none(), st.sampled_from(BodyFlaw)),
 )
 @example(endpoint=VOICEPRINT, status=503, body=b"", headers={"Retry-After": "-1"}, flaw=None)
 def test_an_answer_of_any_kind_is_a_model_or_an_error_that_is_whole(endpoint, status, body, headers, flaw):
@@ -635,7 +643,7 @@ def test_an_answer_of_any_kind_is_a_model_or_an_error_that_is_whole(endpoint, st
     job_id=st.text(st.sampled_from("abcXYZ0189-_."), min_size=1, max_size=40),
     before=st.dictionaries(st.text(max_size=8), st.one_of(st.integers(), st.text(max_size=8)), max_size=3),
     after=st.binary(max_size=40).filter(lambda raw: b"jobId" not in raw),
-    flaw=st.one_of(st.none(), st.sampled_from(Flaw)),
+    flaw=st.one_of(st.none(), st.sampled_from(BodyFlaw)),
 )
 def test_a_submission_cut_or_broken_after_its_job_id_keeps_the_id(job_id, before, after, flaw):
     """Whatever stands before it, and however the rest came."""
@@ -650,7 +658,7 @@ def test_a_submission_cut_or_broken_after_its_job_id_keeps_the_id(job_id, before
     [
         reading(VOICEPRINT, 400, {"message": "no", "requestId": "r", "errors": [{"field": "url", "message": "m"}]}),
         reading(GET_JOB, 429, {"message": "slow down"}, {"Retry-After": "5"}),
-        reading(VOICEPRINT, 200, b"", flaw=Flaw.STALLED),
+        reading(VOICEPRINT, 200, b"", flaw=BodyFlaw.STALLED),
         reading(VOICEPRINT, 307, b"", {"Location": "/"}),
     ],
     ids=lambda error: type(error).__name__,
@@ -666,7 +674,10 @@ def test_errors_pickle_with_everything_that_is_known(error):
 
 def test_a_fate_is_given_to_every_status():
     """No status is left undecided, and nothing but a refusal for good is safe to call one."""
-    fates = {status: fate_of_status(status, {}) for status in range(-1, 1000)}
-    assert {status for status, fate in fates.items() if fate is Fate.REFUSED} == set(range(300, 500)) - {408, 429}
-    assert {status for status, fate in fates.items() if fate is Fate.TOLD_TO_RETURN} == {429}
-    assert {fate for status, fate in fates.items() if not 300 <= status <= 499} == {Fate.UNKNOWN}
+    fates = {status: outcome_of_status(status, {}) for status in range(-1, 1000)}
+    assert {status for status, fate in fates.items() if fate is RequestOutcome.REFUSED} == set(range(300, 500)) - {
+        408,
+        429,
+    }
+    assert {status for status, fate in fates.items() if fate is RequestOutcome.TOLD_TO_RETURN} == {429}
+    assert {fate for status, fate in fates.items() if not 300 <= status <= 499} == {RequestOutcome.UNKNOWN}

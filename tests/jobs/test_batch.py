@@ -21,7 +21,7 @@ from pyannote_voiceprint_async import (
     VoiceprintError,
     VoiceprintRequest,
 )
-from pyannote_voiceprint_async.jobs.batch import Item, Results
+from pyannote_voiceprint_async.jobs.batch import BatchItem, Results
 from pyannote_voiceprint_async.sandbox import Sandbox, voiceprint_of
 
 URL = "https://example.com/{}.wav"
@@ -320,7 +320,7 @@ async def test_leaving_during_a_pause_sends_nothing_more(start, clock):
 
 async def test_an_item_that_was_stopped_is_not_sent_any_more():
     """Its exchange may be about to begin: it must not be told as unsent, and then leave."""
-    item = Item(0, URL, lambda item: None, lambda item: None)
+    item = BatchItem(0, URL, lambda item: None, lambda item: None)
     item.task = asyncio.create_task(asyncio.Event().wait())
     item.stop(None)
     with pytest.raises(asyncio.CancelledError):

@@ -805,7 +805,7 @@ async def test_closing_the_client_ends_its_waits_with_their_job_ids(start, clock
     while client.stats.in_flight != looking:
         await asyncio.sleep(0.001)  # the request, if there is one, is on its way over a real socket
     await client.aclose()
-    assert [task for task in asyncio.all_tasks() if "Watcher" in repr(task) and task not in tasks] == []
+    assert [task for task in asyncio.all_tasks() if "JobPoller" in repr(task) and task not in tasks] == []
     ended = await asyncio.gather(*tasks, return_exceptions=True)
     assert [(type(one), one.job_id) for one in ended] == [(ClientClosedError, job_id) for job_id in job_ids]
     with pytest.raises(ClientClosedError) as closed:

@@ -10,19 +10,19 @@ from hypothesis import strategies as st
 from throttle_model import (
     ENDS,
     TOTAL,
-    Fate,
     FixedServer,
     History,
     Request,
+    RequestOutcome,
     Server,
     SlidingServer,
     What,
     simulate,
 )
 
-from pyannote_voiceprint_async import RateLimit, RateLimits, Throttle, VoiceprintError
-from pyannote_voiceprint_async.ratelimit.wait_queue import Stage
-from pyannote_voiceprint_async.ratelimit.window import Turn
+from pyannote_voiceprint_async import RateLimit, RateLimiter, RateLimits, VoiceprintError
+from pyannote_voiceprint_async.ratelimit.wait_queue import PermitState
+from pyannote_voiceprint_async.ratelimit.window import PermitRequest
 
 # Places that come back within a thousandth of a window come back together.
 TOGETHER = 1.001
@@ -50,7 +50,11 @@ def answered_requests(budget: str = "submissions") -> st.SearchStrategy[Request]
 
 def unsent_requests(budget: str = "submissions") -> st.SearchStrategy[Request]:
     return st.builds(
-        Request, asks_at=asking_times(), to_client=seconds(10), fate=st.just(Fate.UNSENT), budget=st.just(budget)
+        Request,
+        asks_at=asking_times(),
+        to_client=seconds(10),
+        fate=st.just(RequestOutcome.UNSENT),
+        budget=st.just(budget),
     )
 
 
@@ -61,7 +65,7 @@ def all_requests(budget: str = "submissions") -> st.SearchStrategy[Request]:
         asks_at=asking_times(),
         to_server=st.one_of(st.none(), st.just(TOTAL), seconds(TOTAL)),
         to_client=seconds(TOTAL),
-        fate=st.just(Fate.LOST),
+        fate=st.just(RequestOutcome.LOST),
         budget=st.just(budget),
     )
     impatient = st.builds(
@@ -188,7 +192,7 @@ def test_after_the_server_has_said_a_new_limit_nobody_is_refused(world, when, li
 
 def test_requests_with_a_place_but_no_slot_check_again_when_the_limit_is_lowered():
     """A place of the old limit is none of the new one: who has not been sent yet waits with the others."""
-    line = Line(max_concurrency=1).learned(0.0, limit=10)
+    line = WaitQueue(max_concurrency=1).learned(0.0, limit=10)
     first, placed = line.ask(100.0), line.ask(100.0)
     line.throttle.answered(first, 101.0, limit=1)
     assert not line.is_granted(placed)
@@ -240,7 +244,7 @@ def latest_end(world: World) -> float:
     limit = min(world.server.limit, ceiling.limit) if ceiling else world.server.limit
     flight = max(request.in_flight for request in world.requests)
     slot = ceil(count / world.max_concurrency) * flight
-    unanswered = sum(request.fate is not Fate.ANSWERED for request in world.requests)
+    unanswered = sum(request.fate is not RequestOutcome.ANSWERED for request in world.requests)
     held = TOTAL if unanswered else flight
     round_trip = slot + held + world.server.per * TOGETHER
     last_asked = max(request.asks_at for request in world.requests)
@@ -300,7 +304,7 @@ def test_a_waiter_that_leaves_costs_nothing(world):
 
 def test_a_newcomer_does_not_pass_the_line_though_the_timer_is_late():
     """A place is free, but nobody has looked since: it is the first in line's."""
-    line = Line(rate_limits=RateLimits(submissions=RateLimit(1, per=10.0))).learned()
+    line = WaitQueue(rate_limits=RateLimits(submissions=RateLimit(1, per=10.0))).learned()
     waiting = line.ask()
     newcomer = line.ask(11.0)
     assert [line.is_granted(turn) for turn in (waiting, newcomer)] == [True, False]
@@ -332,7 +336,7 @@ def test_a_budget_that_is_full_or_paused_disturbs_no_other(requests, submissions
 @pytest.mark.parametrize("hindrance", ["full", "paused", "first under way"])
 def test_a_request_of_another_budget_takes_the_free_slot(hindrance):
     """A line of submissions that cannot go holds no slot: a job read goes at once."""
-    line = Line(max_concurrency=2, rate_limits=RateLimits(submissions=RateLimit(1)))
+    line = WaitQueue(max_concurrency=2, rate_limits=RateLimits(submissions=RateLimit(1)))
     first = line.ask()
     if hindrance == "full":
         line.throttle.answered(first, 0.0)
@@ -378,32 +382,32 @@ def test_nobody_starves_beside_another_program(world, foreign):
     assert history.log[-1].at <= max(gone, 0.0) + 2 * (world.server.per * TOGETHER + flight) + latest_end(world)
 
 
-class Line:
+class WaitQueue:
     """Requests before a throttle, by hand."""
 
     def __init__(self, **settings: object) -> None:
-        self.throttle = Throttle(**settings)  # type: ignore[arg-type]
-        self.told: dict[Turn, list[VoiceprintError | None]] = {}
+        self.throttle = RateLimiter(**settings)  # type: ignore[arg-type]
+        self.told: dict[PermitRequest, list[VoiceprintError | None]] = {}
 
-    def ask(self, now: float = 0.0, budget: str = "submissions", **bounds: float) -> Turn:
+    def ask(self, now: float = 0.0, budget: str = "submissions", **bounds: float) -> PermitRequest:
         told: list[VoiceprintError | None] = []
         turn = self.throttle.ask(budget, now, told.append, **bounds)
         self.told[turn] = told
         return turn
 
-    def learned(self, now: float = 0.0, budget: str = "submissions", limit: int | None = None) -> "Line":
+    def learned(self, now: float = 0.0, budget: str = "submissions", limit: int | None = None) -> "WaitQueue":
         """Let a first request be answered."""
         self.throttle.answered(self.ask(now, budget), now, limit)
         return self
 
     @staticmethod
-    def is_granted(turn: Turn) -> bool:
-        return turn.stage is Stage.GRANTED
+    def is_granted(turn: PermitRequest) -> bool:
+        return turn.stage is PermitState.GRANTED
 
 
 def test_requests_with_a_place_but_no_slot_check_again_after_a_refusal():
     """The slot that the refused request leaves goes to another budget, not to the next refusal."""
-    line = Line(max_concurrency=1).learned(budget="submissions").learned(budget="job_reads")
+    line = WaitQueue(max_concurrency=1).learned(budget="submissions").learned(budget="job_reads")
     refused, placed, read = line.ask(), line.ask(), line.ask(budget="job_reads")
     line.throttle.refused(refused, 1.0, wait=10.0)
     assert [line.is_granted(turn) for turn in (refused, placed, read)] == [False, False, True]
@@ -416,7 +420,7 @@ def test_requests_with_a_place_but_no_slot_check_again_after_a_refusal():
 
 def test_a_burst_of_refusals_is_one_refusal():
     """However many requests tell of it; the next one counts anew, and an answer of the first ends the count."""
-    line = Line().learned()
+    line = WaitQueue().learned()
     burst = [line.ask() for _ in range(5)]
     for turn in burst:
         line.throttle.refused(turn, 1.0, wait=10.0)
@@ -431,7 +435,7 @@ def test_a_burst_of_refusals_is_one_refusal():
 
 def test_an_answer_to_another_request_of_the_burst_does_not_open_the_budget():
     """It was sent before the refusal, and says nothing about the time after it."""
-    line = Line().learned()
+    line = WaitQueue().learned()
     refused, answered, waiting = line.ask(), line.ask(), None
     line.throttle.refused(refused, 1.0, wait=10.0)
     line.throttle.answered(answered, 2.0)
@@ -443,7 +447,7 @@ def test_an_answer_to_another_request_of_the_burst_does_not_open_the_budget():
 
 @pytest.mark.parametrize(("waits", "until"), [((10.0, 5.0), 11.0), ((5.0, 10.0), 11.0), ((5.0, 5.0), 6.0)])
 def test_the_longest_pause_that_was_told_counts(waits, until):
-    line = Line().learned()
+    line = WaitQueue().learned()
     burst = [line.ask() for _ in waits]
     for turn, wait in zip(burst, waits, strict=True):
         line.throttle.refused(turn, 1.0, wait)
@@ -457,7 +461,7 @@ def test_the_longest_pause_that_was_told_counts(waits, until):
 
 
 def test_a_refusal_teaches_the_limit_and_uses_no_place():
-    line = Line()
+    line = WaitQueue()
     refused = line.ask()
     line.throttle.refused(refused, 0.0, wait=1.0, limit=2)
     line.throttle.advance(1.0)
@@ -470,7 +474,7 @@ def test_a_refusal_teaches_the_limit_and_uses_no_place():
 @pytest.mark.parametrize(("wait", "pause"), [(599.0, 599.0), (601.0, 600.0), (1.8e12, 600.0)])
 def test_a_pause_ends_in_one_probe_after_ten_minutes(wait, pause):
     """However long the server asks for."""
-    line = Line().learned()
+    line = WaitQueue().learned()
     refused = line.ask()
     line.throttle.refused(refused, 1.0, wait)
     waiting = line.ask(2.0)
@@ -482,7 +486,7 @@ def test_a_pause_ends_in_one_probe_after_ten_minutes(wait, pause):
 
 def test_a_pause_becomes_long_once():
     """However many requests of a burst are refused, and whatever each of them is told; the next pause counts anew."""
-    line = Line().learned()
+    line = WaitQueue().learned()
     told = []
     burst = [line.ask() for _ in range(5)]
     for now, (turn, wait) in enumerate(zip(burst, [5.0, 30.0, 30.0, 5.0, 60.0], strict=True)):
@@ -499,7 +503,7 @@ def test_a_pause_becomes_long_once():
 
 def test_a_refusal_sends_home_everybody_whose_expected_wait_is_too_long():
     """The wait so far counts, the time of the refused request does not; those behind move up."""
-    line = Line(rate_limits=RateLimits(submissions=RateLimit(3, per=10.0))).learned(-20.0)
+    line = WaitQueue(rate_limits=RateLimits(submissions=RateLimit(3, per=10.0))).learned(-20.0)
     refused = line.ask(0.0, max_queue_wait=10.0)
     under_way = [line.ask(0.0) for _ in range(2)]
     early = line.ask(1.0, max_queue_wait=17.0)
@@ -520,7 +524,7 @@ def test_a_refusal_sends_home_everybody_whose_expected_wait_is_too_long():
 @pytest.mark.parametrize("limit_and_remaining", [(1, 0), (1, None)])
 def test_fewer_places_send_home_whoever_would_wait_longer(limit_and_remaining):
     """A limit that is lowered makes a wait longer, as a refusal does."""
-    line = Line(rate_limits=RateLimits(submissions=RateLimit(4, per=10.0))).learned(-20.0)
+    line = WaitQueue(rate_limits=RateLimits(submissions=RateLimit(4, per=10.0))).learned(-20.0)
     first, second, *_ = [line.ask() for _ in range(4)]
     waiting, patient = line.ask(max_queue_wait=10.5), line.ask()
     assert line.throttle.answered(first, 0.0, 4, 3) is False
@@ -533,7 +537,7 @@ def test_fewer_places_send_home_whoever_would_wait_longer(limit_and_remaining):
 @pytest.mark.parametrize(("asked_at", "ends_at"), [(0.0, 240.0), (100.0, 360.0)])
 def test_a_call_is_refused_no_longer_than_its_max_elapsed(asked_at, ends_at):
     """From the first refusal in a row, or from when it asked; at the refusal whose pause would exceed it."""
-    line = Line().learned()
+    line = WaitQueue().learned()
     probe = line.ask()
     line.throttle.refused(probe, 0.0, wait=120.0)
     call, ended, now = line.ask(asked_at, max_elapsed=300.0), [], 0.0
@@ -546,7 +550,7 @@ def test_a_call_is_refused_no_longer_than_its_max_elapsed(asked_at, ends_at):
 
 
 def test_an_answer_ends_the_refusals_in_a_row():
-    line = Line().learned()
+    line = WaitQueue().learned()
     probe = line.ask()
     for now in (0.0, 120.0):
         line.throttle.refused(probe, now, wait=120.0)
@@ -566,7 +570,7 @@ def test_an_answer_ends_the_refusals_in_a_row():
 )
 def test_those_who_stay_in_line_are_expected_to_go_in_time(limit, answers, waits, wait):
     """Who was sent home would not have gone in time, at its place among those who stay."""
-    line = Line(rate_limits=RateLimits(submissions=RateLimit(limit, per=10.0))).learned(-100.0)
+    line = WaitQueue(rate_limits=RateLimits(submissions=RateLimit(limit, per=10.0))).learned(-100.0)
     turns = [line.ask() for _ in range(limit)]
     refused, *others = turns
     queue = [line.ask(max_queue_wait=longest) for longest in waits]
@@ -576,9 +580,9 @@ def test_those_who_stay_in_line_are_expected_to_go_in_time(limit, answers, waits
     gone = line.throttle.overdue("submissions", 10.0)
     budget = line.throttle._budgets["submissions"]
     assert line.throttle.overdue("submissions", 10.0) == []
-    position = 1 + (refused.stage is Stage.WAITS_FOR_PLACE)
+    position = 1 + (refused.stage is PermitState.WAITS_FOR_PLACE)
     for turn, longest in zip(queue, waits, strict=True):
-        if turn.stage is Stage.GRANTED:
+        if turn.stage is PermitState.GRANTED:
             continue
         expected = 10.0 + budget.expected_wait(position, 10.0)
         assert (turn in gone) == (expected > longest)
@@ -587,7 +591,7 @@ def test_those_who_stay_in_line_are_expected_to_go_in_time(limit, answers, waits
 
 def test_dismissal_sends_home_everybody_who_stands_in_that_line():
     """Those under way, and those of other budgets, are left alone."""
-    line = Line(rate_limits=RateLimits(job_reads=RateLimit(1)))
+    line = WaitQueue(rate_limits=RateLimits(job_reads=RateLimit(1)))
     under_way, waiting, gone, last = line.ask(), line.ask(), line.ask(), line.ask()
     reads = [line.ask(budget="job_reads") for _ in range(2)]
     line.throttle.leave(gone, 0.0)
@@ -604,15 +608,15 @@ def test_dismissal_sends_home_everybody_who_stands_in_that_line():
 # The first of a budget
 
 
-def be_answered(line: Line, turn: Turn) -> None:
+def be_answered(line: WaitQueue, turn: PermitRequest) -> None:
     line.throttle.answered(turn, 1.0)
 
 
-def be_lost(line: Line, turn: Turn) -> None:
+def be_lost(line: WaitQueue, turn: PermitRequest) -> None:
     line.throttle.lost(turn, 1.0, until=TOTAL)
 
 
-def never_be_sent(line: Line, turn: Turn) -> None:
+def never_be_sent(line: WaitQueue, turn: PermitRequest) -> None:
     line.throttle.leave(turn, 1.0)
 
 
@@ -620,9 +624,9 @@ def never_be_sent(line: Line, turn: Turn) -> None:
     ("end", "granted_then"),
     [(be_answered, [True, True]), (be_lost, [True, False]), (never_be_sent, [True, False])],
 )
-def test_the_first_of_a_budget_goes_alone(end: Callable[[Line, Turn], None], granted_then):
+def test_the_first_of_a_budget_goes_alone(end: Callable[[WaitQueue, PermitRequest], None], granted_then):
     """Its answer lets the others go; when it is lost or never sent, the next one is the first."""
-    line = Line()
+    line = WaitQueue()
     first, *others = (line.ask() for _ in range(3))
     assert [line.is_granted(turn) for turn in (first, *others)] == [True, False, False]
     assert line.throttle.next_at(0.0) is None
@@ -631,7 +635,7 @@ def test_the_first_of_a_budget_goes_alone(end: Callable[[Line, Turn], None], gra
 
 
 def test_a_first_that_leaves_before_it_has_a_slot_makes_the_next_one_the_first():
-    line = Line(max_concurrency=1)
+    line = WaitQueue(max_concurrency=1)
     read = line.ask(budget="job_reads")
     first, second, third = line.ask(), line.ask(), line.ask()
     line.throttle.leave(first, 1.0)
@@ -665,7 +669,7 @@ def test_a_restarted_program_does_not_overdraw(server, earlier, requests, concur
 
 @pytest.mark.parametrize(("limit", "remaining", "further"), [(10, 9, 9), (10, 4, 4), (10, 1, 1), (10, 0, 0)])
 def test_what_the_first_answer_leaves_is_all_that_goes_in_this_window(limit, remaining, further):
-    line = Line()
+    line = WaitQueue()
     line.throttle.answered(line.ask(), 5.0, limit, remaining)
     turns = [line.ask(5.0) for _ in range(limit)]
     assert sum(line.is_granted(turn) for turn in turns) == further
@@ -767,7 +771,7 @@ def test_a_light_program_beside_seven_busy_ones_goes_at_once(kind):
 )
 def test_a_place_comes_back_one_window_after_the_server_can_have_seen_its_request(end, from_when):
     """Counted from the answer, or from the last moment of one that is lost; `next_at` says when to look."""
-    line = Line(rate_limits=RateLimits(submissions=RateLimit(2, per=10.0)))
+    line = WaitQueue(rate_limits=RateLimits(submissions=RateLimit(2, per=10.0)))
     line.learned(-100.0)
     turns = [line.ask(), line.ask()]
     for turn in turns:
@@ -782,7 +786,7 @@ def test_a_place_comes_back_one_window_after_the_server_can_have_seen_its_reques
 
 
 def test_a_request_that_was_never_sent_gives_its_place_back_at_once():
-    line = Line(rate_limits=RateLimits(submissions=RateLimit(2))).learned()
+    line = WaitQueue(rate_limits=RateLimits(submissions=RateLimit(2))).learned()
     unsent, waiting = line.ask(), line.ask()
     assert not line.is_granted(waiting)
     line.throttle.leave(unsent, 1.0)
@@ -791,7 +795,7 @@ def test_a_request_that_was_never_sent_gives_its_place_back_at_once():
 
 def test_leaving_is_harmless_when_repeated_and_after_the_end():
     """A caller may clean up without knowing how far its request had come."""
-    line = Line(max_concurrency=2).learned()
+    line = WaitQueue(max_concurrency=2).learned()
     answered, twice, waiting = line.ask(), line.ask(), line.ask()
     line.throttle.answered(answered, 1.0)
     line.throttle.leave(answered, 1.0)
@@ -817,7 +821,7 @@ def test_the_limit_is_used_but_for_three_in_a_hundred(kind, latency):
 
 def test_no_wait_is_expected_while_a_place_is_free():
     """Neither before anything was sent, nor with all but one place in use; then one place's way back."""
-    line = Line(rate_limits=RateLimits(submissions=RateLimit(3, per=10.0)))
+    line = WaitQueue(rate_limits=RateLimits(submissions=RateLimit(3, per=10.0)))
     expected = [line.throttle.expected_wait("submissions", 0.0)]
     line.learned()
     for _ in range(2):
@@ -829,7 +833,7 @@ def test_no_wait_is_expected_while_a_place_is_free():
 
 
 def test_the_pause_of_a_refusal_is_expected():
-    line = Line().learned()
+    line = WaitQueue().learned()
     line.throttle.refused(line.ask(), 0.0, wait=30.0)
     assert line.throttle.expected_wait("submissions", 10.0) == 20.0
 
@@ -837,14 +841,14 @@ def test_the_pause_of_a_refusal_is_expected():
 @pytest.mark.parametrize(("wait", "expected"), [(5.0, 10.0), (30.0, 30.0)])
 def test_the_longer_of_pause_and_way_back_is_expected(wait, expected):
     """A place that is free before the pause is over helps nobody."""
-    line = Line(rate_limits=RateLimits(submissions=RateLimit(2, per=10.0))).learned()
+    line = WaitQueue(rate_limits=RateLimits(submissions=RateLimit(2, per=10.0))).learned()
     line.throttle.refused(line.ask(), 0.0, wait)
     assert line.throttle.expected_wait("submissions", 0.0) == pytest.approx(expected, rel=2e-3)
 
 
 def test_a_line_that_is_paused_is_expected_to_move_only_after_the_pause():
     """One place, two in line: one goes at 30, one at 40, and the newcomer at 50."""
-    line = Line(rate_limits=RateLimits(submissions=RateLimit(1, per=10.0)))
+    line = WaitQueue(rate_limits=RateLimits(submissions=RateLimit(1, per=10.0)))
     line.throttle.refused(line.ask(), 0.0, wait=30.0)
     line.ask()
     assert line.throttle.expected_wait("submissions", 0.0) == pytest.approx(50.0, rel=2e-3)
@@ -876,7 +880,7 @@ def contents(room: object) -> list[object]:
     return [getattr(room, name) for name in names]
 
 
-def entries(throttle: Throttle) -> int:
+def entries(throttle: RateLimiter) -> int:
     """Everything that is kept in a collection."""
     budgets = throttle._budgets.values()
     rooms = [throttle, *budgets, *(cooling for budget in budgets for cooling in (budget._cooling, budget._others))]
@@ -885,7 +889,7 @@ def entries(throttle: Throttle) -> int:
 
 def test_a_budget_remembers_a_thousand_moments_however_large_its_limit_is():
     """After 100,000 answers within one window of a million places."""
-    line = Line(rate_limits=RateLimits(submissions=RateLimit(10**6)))
+    line = WaitQueue(rate_limits=RateLimits(submissions=RateLimit(10**6)))
     throttle, most, known = line.throttle, 0, entries(line.throttle)
     for number in range(100_000):
         now = number * 60.0 / 100_000
@@ -905,7 +909,7 @@ def test_a_budget_remembers_a_thousand_moments_however_large_its_limit_is():
 )
 def test_waiters_that_left_are_forgotten(waits_for, settings):
     """However many came and went while nothing else happened."""
-    line = Line(**settings).learned()
+    line = WaitQueue(**settings).learned()
     line.ask()
     known = entries(line.throttle)
     for _ in range(5000):
@@ -916,7 +920,7 @@ def test_waiters_that_left_are_forgotten(waits_for, settings):
 
 
 def test_what_it_shows_of_itself():
-    line = Line(max_concurrency=3, rate_limits=RateLimits(submissions=RateLimit(2)))
+    line = WaitQueue(max_concurrency=3, rate_limits=RateLimits(submissions=RateLimit(2)))
     line.learned()
     line.ask()
     line.ask()

@@ -5,24 +5,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyannote_voiceprint_async import RateLimit
-from pyannote_voiceprint_async.ratelimit.window import Budget, Turn
+from pyannote_voiceprint_async.ratelimit.window import PermitRequest, RateLimitWindow
 
 
-def take(budget: Budget, now: float = 0.0) -> Turn | None:
+def take(budget: RateLimitWindow, now: float = 0.0) -> PermitRequest | None:
     """Take a place, if one is free."""
     if not budget.may_take(now):
         return None
-    turn = Turn(budget, 1, print)
+    turn = PermitRequest(budget, 1, print)
     budget.take(turn)
     return turn
 
 
-def answer(budget: Budget, turn: Turn, now: float = 0.0, limit: int | None = None, left: int | None = None) -> None:
+def answer(
+    budget: RateLimitWindow, turn: PermitRequest, now: float = 0.0, limit: int | None = None, left: int | None = None
+) -> None:
     budget.cool(turn, now)
     budget.learn(turn, now, limit, left)
 
 
-def free_places(budget: Budget, now: float = 0.0) -> int:
+def free_places(budget: RateLimitWindow, now: float = 0.0) -> int:
     """Take every free place, and count them."""
     return sum(take(budget, now) is not None for _ in range(2000))
 
@@ -45,7 +47,7 @@ def free_places(budget: Budget, now: float = 0.0) -> int:
     ],
 )
 def test_the_servers_word_replaces_the_default_and_only_lowers_a_ceiling(ceiling, headers, limit):
-    budget = Budget(100, ceiling and RateLimit(ceiling))
+    budget = RateLimitWindow(100, ceiling and RateLimit(ceiling))
     for header in [None, *headers]:
         answer(budget, take(budget), limit=header)
     assert budget.limit == limit
@@ -67,7 +69,7 @@ def test_the_servers_word_replaces_the_default_and_only_lowers_a_ceiling(ceiling
 )
 def test_places_that_others_took_are_as_good_as_taken(remaining, in_use):
     """The server counts more requests than we sent: the difference is somebody else's, and is counted once."""
-    budget = Budget(100)
+    budget = RateLimitWindow(100)
     for left in remaining:
         answer(budget, take(budget), limit=10, left=left)
     assert budget.in_use == in_use
@@ -78,7 +80,7 @@ def test_places_that_others_took_are_as_good_as_taken(remaining, in_use):
 @given(data=st.data(), count=st.integers(1, 12), others=st.integers(0, 12))
 def test_others_are_counted_once_in_whatever_order_answers_come(data, count, others):
     """Sent together, seen in one order with the others' in between, heard in another order."""
-    budget = Budget(100)
+    budget = RateLimitWindow(100)
     answer(budget, take(budget), limit=50, left=49)
     turns = [take(budget) for _ in range(count)]
     seen = data.draw(st.permutations([*turns, *[None] * others]))
@@ -90,7 +92,7 @@ def test_others_are_counted_once_in_whatever_order_answers_come(data, count, oth
 
 
 def test_places_of_others_come_back_one_window_after_they_were_heard_of():
-    budget = Budget(100, RateLimit(10, per=10.0))
+    budget = RateLimitWindow(100, RateLimit(10, per=10.0))
     answer(budget, take(budget), now=5.0, limit=10, left=2)
     assert free_places(budget, 14.99) == 2
     assert free_places(budget, 15.02) == 8
@@ -100,7 +102,7 @@ def test_places_of_others_come_back_one_window_after_they_were_heard_of():
 @given(answered_at=st.lists(st.floats(0.0, 30.0), min_size=1, max_size=30), per=st.sampled_from([0.5, 10.0, 60.0]))
 def test_no_place_comes_back_early_and_none_later_than_a_thousandth(answered_at, per):
     """Places that come back together come back with the last of them."""
-    budget = Budget(100, RateLimit(100, per))
+    budget = RateLimitWindow(100, RateLimit(100, per))
     budget.cool(take(budget, -100.0), -100.0)
     turns = [take(budget, -1.0) for _ in answered_at]
     for turn, now in zip(turns, sorted(answered_at), strict=True):

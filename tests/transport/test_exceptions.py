@@ -18,24 +18,26 @@ from pyannote_voiceprint_async import (
     UnexpectedResponseError,
     VoiceprintError,
 )
-from pyannote_voiceprint_async.api.responses import Fate
+from pyannote_voiceprint_async.api.responses import RequestOutcome
 from pyannote_voiceprint_async.transport.exceptions import NEVER_CONNECTED, translate
 
 
-def translated(exc: Exception, fate: Fate = Fate.UNKNOWN, *, repeatable: bool = False) -> VoiceprintError:
+def translated(
+    exc: Exception, fate: RequestOutcome = RequestOutcome.UNKNOWN, *, repeatable: bool = False
+) -> VoiceprintError:
     return translate(exc, name="POST /v1/voiceprint", host="api.example.com", fate=fate, repeatable=repeatable)
 
 
 @pytest.mark.parametrize("repeatable", [True, False])
-@pytest.mark.parametrize("fate", [Fate.NEVER_SENT, Fate.UNKNOWN])
+@pytest.mark.parametrize("fate", [RequestOutcome.NEVER_SENT, RequestOutcome.UNKNOWN])
 @pytest.mark.parametrize("kind", CLASSES)
 def test_every_class_has_a_place_in_the_tree(kind, fate, repeatable):
     """And what it shows of the request (the key, a signed query, a proxy's password) stays behind."""
     error = translated(made(kind), fate, repeatable=repeatable)
-    unknown = fate is Fate.UNKNOWN and not repeatable
+    unknown = fate is RequestOutcome.UNKNOWN and not repeatable
     certificate = issubclass(kind, aiohttp.ClientConnectorCertificateError) and not unknown
     settings_are_wrong = isinstance(error, ConfigurationError) or certificate
-    assert not (isinstance(error, ConfigurationError) and fate is Fate.UNKNOWN)
+    assert not (isinstance(error, ConfigurationError) and fate is RequestOutcome.UNKNOWN)
     assert isinstance(error, ApiConnectionError | UnexpectedResponseError | ConfigurationError)
     assert (error.retryable, error.outcome_unknown) == (
         (False, False) if settings_are_wrong else (not unknown, unknown)
@@ -111,7 +113,11 @@ def test_exceptions_of_python_too(exc, expected, reason):
     ],
 )
 def test_what_only_a_person_can_change_is_not_repeated(exc, kind, said):
-    for fate, repeatable in ((Fate.NEVER_SENT, True), (Fate.NEVER_SENT, False), (Fate.UNKNOWN, True)):
+    for fate, repeatable in (
+        (RequestOutcome.NEVER_SENT, True),
+        (RequestOutcome.NEVER_SENT, False),
+        (RequestOutcome.UNKNOWN, True),
+    ):
         error = translate(
             exc, name="POST /v1/voiceprint", host="h.example", fate=fate, repeatable=repeatable, proxy="VARIABLE"
         )
@@ -124,7 +130,7 @@ def test_what_only_a_person_can_change_is_not_repeated(exc, kind, said):
 )
 def test_a_submission_that_was_sent_stays_unknown_whatever_is_raised(exc):
     """A trace hook may raise anything: how far the request got decides, never the class."""
-    error = translated(exc, Fate.UNKNOWN, repeatable=False)
+    error = translated(exc, RequestOutcome.UNKNOWN, repeatable=False)
     assert (error.retryable, error.outcome_unknown) == (False, True)
 
 
@@ -139,20 +145,20 @@ def test_a_submission_that_was_sent_stays_unknown_whatever_is_raised(exc):
     ],
 )
 def test_what_cannot_be_sent_is_a_mistake_of_the_program(kind, reason):
-    error = translated(made(kind), Fate.NEVER_SENT)
+    error = translated(made(kind), RequestOutcome.NEVER_SENT)
     assert type(error) is ConfigurationError
     assert reason in str(error)
     assert found_in(str(error), KEY, SECRET) == []
 
 
-@pytest.mark.parametrize(("fate", "repeatable"), list(itertools.product(Fate, [True, False])))
+@pytest.mark.parametrize(("fate", "repeatable"), list(itertools.product(RequestOutcome, [True, False])))
 def test_a_timeout_is_repeated_when_it_was_never_sent_or_does_no_harm(fate, repeatable):
     error = translated(TimeoutError(), fate, repeatable=repeatable)
     expected = {
-        Fate.NEVER_SENT: (True, False),
-        Fate.TOLD_TO_RETURN: (True, False),
-        Fate.UNKNOWN: (repeatable, not repeatable),
-        Fate.REFUSED: (False, False),
+        RequestOutcome.NEVER_SENT: (True, False),
+        RequestOutcome.TOLD_TO_RETURN: (True, False),
+        RequestOutcome.UNKNOWN: (repeatable, not repeatable),
+        RequestOutcome.REFUSED: (False, False),
     }[fate]
     assert (error.retryable, error.outcome_unknown) == expected
 

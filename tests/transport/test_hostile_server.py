@@ -95,7 +95,7 @@ async def fails(client: AsyncVoiceprintClient, how: str) -> VoiceprintError:
     return caught.value
 
 
-def verdict(error: VoiceprintError) -> tuple[type[VoiceprintError], bool, bool]:
+def error_flags(error: VoiceprintError) -> tuple[type[VoiceprintError], bool, bool]:
     return type(error), error.retryable, error.outcome_unknown
 
 
@@ -158,7 +158,7 @@ async def test_reading_is_asked_no_more_often_than_allowed(play, tries):
     """`max_tries` is how often a request is sent at most, and each one is counted (and has its own place)."""
     policy = RetryPolicy(max_tries=tries, base=0.001)
     async with HostileServer(play) as server, open_client(server.url, retry=policy) as client:
-        assert verdict(await fails(client, "read")) == (ApiConnectionError, True, False)
+        assert error_flags(await fails(client, "read")) == (ApiConnectionError, True, False)
         assert (len(server.asked), client.stats.requests) == (tries, tries)
 
 
@@ -174,7 +174,7 @@ async def test_a_redirect_is_not_followed(how, status, where):
         server.plays = [answer(b"", status, Location=location)]
         async with open_client(server.url) as client:
             error = await fails(client, how)
-    assert verdict(error) == (UnexpectedResponseError, False, False)
+    assert error_flags(error) == (UnexpectedResponseError, False, False)
     assert (error.status, len(server.asked), thief.connections) == (status, 1, 0)
 
 
@@ -207,7 +207,7 @@ async def test_a_redirect_is_not_followed(how, status, where):
 async def test_a_refusal_is_final_whatever_its_body_says(how, status, kind, body, message):
     async with HostileServer(answer(body, f"{status} No")) as server, open_client(server.url) as client:
         error = await fails(client, how)
-    assert (verdict(error), error.status, error.message, len(server.asked)) == (
+    assert (error_flags(error), error.status, error.message, len(server.asked)) == (
         (kind, False, False),
         status,
         message,
@@ -227,7 +227,7 @@ async def test_a_refusal_is_final_whatever_its_body_says(how, status, kind, body
 async def test_a_refusal_counts_though_its_body_is_broken(play):
     """What the status says is enough: nothing was accepted."""
     async with HostileServer(play) as server, open_client(server.url) as client:
-        assert verdict(await fails(client, "submit")) == (AuthenticationError, False, False)
+        assert error_flags(await fails(client, "submit")) == (AuthenticationError, False, False)
     assert len(server.asked) == 1
 
 
@@ -254,7 +254,7 @@ async def test_headers_of_the_rate_limit_that_cannot_be_are_survived(headers):
 )
 async def test_a_server_that_is_not_there_was_sent_nothing(how, url):
     async with open_client(url.format(port=unused_port())) as client:
-        assert verdict(await fails(client, how)) == (ApiConnectionError, True, False)
+        assert error_flags(await fails(client, how)) == (ApiConnectionError, True, False)
         assert (client.stats.requests, client.stats.retries) == (2, 1)
 
 
@@ -273,7 +273,7 @@ def certificate() -> ssl.SSLContext:
 async def test_a_certificate_that_nobody_vouches_for_is_not_accepted(how, certificate):
     async with HostileServer(answer(), tls=certificate) as server, open_client(server.url) as client:
         error = await fails(client, how)
-    assert verdict(error) == (ApiConnectionError, False, False)
+    assert error_flags(error) == (ApiConnectionError, False, False)
     for said in ("certificate", "unable to get local issuer certificate", "SSL_CERT_FILE"):
         assert said in str(error)
     assert (server.asked, client.stats.requests) == ([], 1)
@@ -282,7 +282,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_not_accepted(how, certif
 @pytest.mark.parametrize("how", CALLS)
 async def test_a_server_that_speaks_no_tls_was_sent_nothing(how):
     async with HostileServer(answer(), greeting=answer(b"", 400)) as server, open_client(tls(server.url)) as client:
-        assert verdict(await fails(client, how)) == (ApiConnectionError, True, False)
+        assert error_flags(await fails(client, how)) == (ApiConnectionError, True, False)
     assert server.asked == []
 
 
@@ -291,7 +291,7 @@ async def test_a_server_that_never_agrees_on_tls_was_sent_nothing(how):
     """It is the same exception as that of a late answer, but the key and the submission never left."""
     timeouts = Timeouts(connect=0.2)
     async with HostileServer(answer()) as server, open_client(tls(server.url), timeouts=timeouts) as client:
-        assert verdict(await fails(client, how)) == (ApiTimeoutError, True, False)
+        assert error_flags(await fails(client, how)) == (ApiTimeoutError, True, False)
     assert server.asked == []
 
 
@@ -325,7 +325,7 @@ async def test_what_the_way_there_took_is_not_taken_from_the_answer(foreign):
 async def test_plain_http_to_a_tls_server_is_sent_once(certificate):
     server = HostileServer(answer(), tls=certificate)
     async with server, open_client(f"http://127.0.0.1:{server.port}") as client:
-        assert verdict(await fails(client, "submit")) == (ApiConnectionError, False, True)
+        assert error_flags(await fails(client, "submit")) == (ApiConnectionError, False, True)
         assert client.stats.requests == 1
     assert server.asked == []
 
@@ -357,7 +357,7 @@ async def test_a_connection_that_dies_after_the_question_is_not_asked_again():
     """The second submission goes out on the connection of the first, which is closed without an answer."""
     async with HostileServer(answer(), hang_up) as server, open_client(server.url) as client:
         assert await client.submit(AUDIO) == JobCreated("job-1")
-        assert verdict(await fails(client, "submit")) == (ApiConnectionError, False, True)
+        assert error_flags(await fails(client, "submit")) == (ApiConnectionError, False, True)
     assert [asked.connection for asked in server.asked] == [1, 1]
 
 
@@ -420,7 +420,7 @@ async def answer_before_reading(wire):
 @pytest.mark.parametrize("play", [answer_before_reading, answer(b"", "403 No", **CLOSE)])
 async def test_an_answer_may_come_before_the_body_was_read(play):
     async with HostileServer(play) as server, open_client(server.url) as client:
-        assert verdict(await fails(client, "submit")) == (PermissionDeniedError, False, False)
+        assert error_flags(await fails(client, "submit")) == (PermissionDeniedError, False, False)
     assert len(server.asked) == 1
 
 
@@ -473,7 +473,7 @@ async def test_a_proxy_that_does_not_let_through_was_sent_no_key(how, status):
     """With https the proxy sees a CONNECT only; one that says yes and speaks no TLS afterwards is no better."""
     proxy = HostileServer(then_close(answer(b"", f"{status} Proxy", Content_Length="")))
     async with proxy, open_client("https://api.example.invalid", proxy=proxy.url) as client:
-        assert verdict(await fails(client, how)) == (ApiConnectionError, True, False)
+        assert error_flags(await fails(client, how)) == (ApiConnectionError, True, False)
         assert client.stats.requests == 2
     assert [asked.method for asked in proxy.asked] == ["CONNECT"] * 2
     assert [asked for asked in proxy.asked if KEY.encode() in asked.head or "Authorization" in asked.headers] == []
@@ -483,7 +483,7 @@ REFUSES_THE_PASSWORD = then_close(answer(b"", "407 Proxy Authentication Required
 
 
 def assert_asks_for_the_password(error, source):
-    assert verdict(error) == (ProxyError, False, False)
+    assert error_flags(error) == (ProxyError, False, False)
     assert error.status == 407
     for said in ("407", source, "http://user:password@host:port"):
         assert said in str(error)
@@ -547,7 +547,7 @@ async def test_a_proxy_variable_that_cannot_be_used_is_named(how, name, value, m
     async with open_client("https://api.example.invalid") as client:
         error = await fails(client, how)
         assert client.stats.retries == 0
-    assert verdict(error) == (ProxyError, False, False)
+    assert error_flags(error) == (ProxyError, False, False)
     for said in (f"environment variable {name}", UNUSABLE[value], "http://host:port", "NO_PROXY", "Nothing was sent"):
         assert said in str(error)
     assert_tells_nothing(error)
@@ -569,7 +569,7 @@ async def test_an_unreachable_proxy_of_the_environment_is_named(monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", f"http://user:{KEY}@127.0.0.1:{unused_port()}")
     async with open_client("https://api.example.invalid") as client:
         error = await fails(client, "submit")
-    assert verdict(error) == (ApiConnectionError, True, False)
+    assert error_flags(error) == (ApiConnectionError, True, False)
     assert "environment variable HTTPS_PROXY" in str(error)
 
 
@@ -578,7 +578,7 @@ async def test_a_proxy_that_is_not_there(how):
     async with open_client(
         "https://api.example.invalid", proxy=f"http://user:{KEY}@127.0.0.1:{unused_port()}"
     ) as client:
-        assert verdict(await fails(client, how)) == (ApiConnectionError, True, False)
+        assert error_flags(await fails(client, how)) == (ApiConnectionError, True, False)
 
 
 @pytest.mark.parametrize("proxy", ["127.0.0.1:3128", "no proxy", "http://[", "http://", "socks5://127.0.0.1:9", 5])
@@ -609,7 +609,7 @@ async def test_the_https_proxy_of_the_environment_is_asked_to_connect(monkeypatc
     async with HostileServer(then_close(answer(b"", 403))) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         async with open_client("https://api.example.invalid") as client:
-            assert verdict(await fails(client, "submit")) == (ApiConnectionError, True, False)
+            assert error_flags(await fails(client, "submit")) == (ApiConnectionError, True, False)
     assert {(asked.method, asked.target) for asked in proxy.asked} == {("CONNECT", "api.example.invalid:443")}
 
 
@@ -658,7 +658,7 @@ async def explode(response):
 async def test_a_session_that_raises_for_a_status_does_not_here(foreign, raising):
     session = await foreign(raise_for_status=raising)
     async with HostileServer(answer(b"", 500)) as server, open_client(server.url, session=session) as client:
-        assert verdict(await fails(client, "submit")) == (ServerError, False, True)
+        assert error_flags(await fails(client, "submit")) == (ServerError, False, True)
     assert (len(server.asked), session.closed) == (1, False)
 
 
@@ -722,14 +722,14 @@ async def test_a_session_that_trusts_the_environment_does_not_let_netrc_in(forei
     session = await foreign(trust_env=True)
     async with HostileServer(answer()) as server, open_client(server.url, session=session) as client:
         error = await fails(client, "submit")
-    assert (verdict(error), server.asked, ".netrc" in str(error)) == ((ConfigurationError, False, False), [], True)
+    assert (error_flags(error), server.asked, ".netrc" in str(error)) == ((ConfigurationError, False, False), [], True)
 
 
 async def test_a_session_with_a_timeout_of_its_own_gets_ours(foreign):
     session = await foreign(timeout=aiohttp.ClientTimeout(total=3600, sock_read=3600))
     timeouts = Timeouts(total=0.2)
     async with HostileServer(silence) as server, open_client(server.url, session=session, timeouts=timeouts) as client:
-        assert verdict(await fails(client, "submit")) == (ApiTimeoutError, False, True)
+        assert error_flags(await fails(client, "submit")) == (ApiTimeoutError, False, True)
 
 
 @pytest.mark.parametrize("how", CALLS)
@@ -738,7 +738,7 @@ async def test_a_session_that_is_closed_is_a_mistake_of_the_program(foreign, how
     await session.close()
     async with open_client(f"http://127.0.0.1:{unused_port()}", session=session) as client:
         error = await fails(client, how)
-    assert verdict(error) == (ConfigurationError, False, False)
+    assert error_flags(error) == (ConfigurationError, False, False)
     assert "session" in str(error)
 
 

@@ -16,11 +16,11 @@ from pyannote_voiceprint_async import (
     ClientClosedError,
     QueueTooLongError,
     RateLimit,
+    RateLimiter,
     RateLimitError,
     RateLimits,
     RetryPolicy,
     ServerError,
-    Throttle,
     Timeouts,
     UnexpectedResponseError,
     VoiceprintError,
@@ -136,7 +136,7 @@ async def test_a_restarted_program_does_not_overdraw(start, clock, limited):
 
 
 async def test_clients_of_one_key_can_share_a_throttle(start, clock, limited):
-    throttle = Throttle(max_concurrency=2)
+    throttle = RateLimiter(max_concurrency=2)
     clients = [
         await start(AsyncVoiceprintClient(limited.api_key, base_url=limited.url, clock=clock, throttle=throttle))
         for _ in range(2)
@@ -483,7 +483,7 @@ async def test_a_pause_that_would_outlast_the_deadline_is_not_made(start, clock,
 
 async def test_closing_one_client_does_not_leave_others_of_its_throttle_waiting(start, clock, limited):
     """The timer of the one that closes may have been what the other waited for."""
-    throttle = Throttle()
+    throttle = RateLimiter()
     leaving = AsyncVoiceprintClient(limited.api_key, base_url=limited.url, clock=clock, throttle=throttle)
     staying = await start(AsyncVoiceprintClient(limited.api_key, base_url=limited.url, clock=clock, throttle=throttle))
     await staying.check_key()

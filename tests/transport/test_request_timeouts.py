@@ -9,7 +9,7 @@ import pytest
 from pyannote_voiceprint_async import AsyncVoiceprintClient, Timeouts
 from pyannote_voiceprint_async.sandbox import Sandbox
 from pyannote_voiceprint_async.transport import request_timeouts
-from pyannote_voiceprint_async.transport.request_timeouts import Watchdog
+from pyannote_voiceprint_async.transport.request_timeouts import RequestTimeouts
 
 URL = "https://example.com/voice.wav"
 TIMEOUTS = Timeouts(connect=10.0, read=20.0, total=40.0)
@@ -31,7 +31,7 @@ class Request:
 class Time:
     """Moves the time of a watchdog, tick by tick."""
 
-    def __init__(self, dog: Watchdog, clock: SimpleNamespace) -> None:
+    def __init__(self, dog: RequestTimeouts, clock: SimpleNamespace) -> None:
         self.dog = dog
         self.clock = clock
 
@@ -48,7 +48,7 @@ class Time:
 async def moving(monkeypatch):
     clock = SimpleNamespace(now=1000.0)
     monkeypatch.setattr(request_timeouts, "time", SimpleNamespace(monotonic=lambda: clock.now))
-    dog = Watchdog(TIMEOUTS)
+    dog = RequestTimeouts(TIMEOUTS)
     yield Time(dog, clock)
     dog._requests.clear()
     dog.close()

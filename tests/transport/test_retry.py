@@ -19,7 +19,7 @@ from pyannote_voiceprint_async import (
     VoiceprintError,
 )
 from pyannote_voiceprint_async.api.rate_limit_headers import retry_after
-from pyannote_voiceprint_async.api.responses import Fate, fate_of_status, verdict
+from pyannote_voiceprint_async.api.responses import RequestOutcome, error_flags, outcome_of_status
 from pyannote_voiceprint_async.errors import status_error
 from pyannote_voiceprint_async.transport.retry import exponential, is_final, pause_after, repeat
 
@@ -27,7 +27,7 @@ SECRET = "sk-not-to-be-shown"
 UNSENT = "never sent"
 
 
-class Call:
+class ApiRequest:
     """A call on its way down, which fails with each of `errors` in turn and then succeeds."""
 
     def __init__(self, *errors: BaseException, clock: FakeClock, seconds: float = 0.0) -> None:
@@ -55,14 +55,18 @@ class Call:
         return "done"
 
 
-def failed(fate: Fate = Fate.UNKNOWN, *, repeatable: bool = True, told: float | None = None) -> VoiceprintError:
+def failed(
+    fate: RequestOutcome = RequestOutcome.UNKNOWN, *, repeatable: bool = True, told: float | None = None
+) -> VoiceprintError:
     """An error without an answer."""
-    sentence = UNSENT if fate is Fate.NEVER_SENT else "lost"
-    return ApiConnectionError(sentence, retry_after=told, **verdict(fate, repeatable=repeatable))
+    sentence = UNSENT if fate is RequestOutcome.NEVER_SENT else "lost"
+    return ApiConnectionError(sentence, retry_after=told, **error_flags(fate, repeatable=repeatable))
 
 
 def unreadable(*, repeatable: bool) -> VoiceprintError:
-    return UnexpectedResponseError("unreadable", status=200, **verdict(Fate.UNKNOWN, repeatable=repeatable))
+    return UnexpectedResponseError(
+        "unreadable", status=200, **error_flags(RequestOutcome.UNKNOWN, repeatable=repeatable)
+    )
 
 
 def answered(status: int, said: str | None = None, *, repeatable: bool) -> VoiceprintError:
@@ -73,13 +77,13 @@ def answered(status: int, said: str | None = None, *, repeatable: bool) -> Voice
         f"status {status}",
         status=status,
         retry_after=retry_after(headers, 0.0),
-        **verdict(fate_of_status(status, headers), repeatable=repeatable),
+        **error_flags(outcome_of_status(status, headers), repeatable=repeatable),
     )
 
 
-async def run(call: Call, clock: FakeClock, policy: RetryPolicy, *, until: float = 10_000.0) -> object:
+async def run(call: ApiRequest, clock: FakeClock, policy: RetryPolicy, *, until: float = 10_000.0) -> object:
     """Send the call through the loop, moving the clock on; give its result or its error."""
-    task = asyncio.create_task(repeat(Call.send, call, policy=policy, clock=clock, sleep=clock.sleep))
+    task = asyncio.create_task(repeat(ApiRequest.send, call, policy=policy, clock=clock, sleep=clock.sleep))
     await settle()
     while not task.done() and (due := clock.next_at()) is not None and due <= until:
         clock.jump(due)
@@ -134,14 +138,14 @@ async def test_the_table_of_repeating(clock, what, read, submission, submission_
     for repeatable, replay in [(True, False), (False, False), (False, True)]:
         match what:
             case "never sent":  # UNSENT
-                error = failed(Fate.NEVER_SENT, repeatable=repeatable)
+                error = failed(RequestOutcome.NEVER_SENT, repeatable=repeatable)
             case "no answer":
-                error = failed(Fate.UNKNOWN, repeatable=repeatable)
+                error = failed(RequestOutcome.UNKNOWN, repeatable=repeatable)
             case "unreadable":
                 error = unreadable(repeatable=repeatable)
             case status, said:
                 error = answered(status, said, repeatable=repeatable)
-        call = Call(error, clock=clock)
+        call = ApiRequest(error, clock=clock)
         result = await run(call, clock, RetryPolicy(replay_unknown=replay))
         if result == "done":
             assert (len(call.sent_at), call.retries) == (2, 1)
@@ -157,23 +161,23 @@ async def test_the_table_of_repeating(clock, what, read, submission, submission_
 async def test_a_429_is_not_repeated_here(clock, told):
     """Its wait belongs to the throttle; what comes up the ladder is to be raised."""
     error = RateLimitError("told to wait", status=429, retryable=True, retry_after=told)
-    call = Call(error, clock=clock)
+    call = ApiRequest(error, clock=clock)
     assert await run(call, clock, RetryPolicy()) is error
     assert len(call.sent_at) == 1
 
 
 @pytest.mark.parametrize("max_tries", [1, 2, 5])
-@pytest.mark.parametrize("fate", [Fate.NEVER_SENT, Fate.UNKNOWN])
+@pytest.mark.parametrize("fate", [RequestOutcome.NEVER_SENT, RequestOutcome.UNKNOWN])
 async def test_no_more_tries_than_allowed(clock, max_tries, fate):
     """The last failure is the one that is raised."""
     errors = [failed(fate) for _ in range(10)]
-    call = Call(*errors, clock=clock)
+    call = ApiRequest(*errors, clock=clock)
     assert await run(call, clock, RetryPolicy(max_tries=max_tries)) is errors[max_tries - 1]
     assert (len(call.sent_at), call.retries) == (max_tries, max_tries - 1)
 
 
 async def test_a_success_ends_the_tries(clock):
-    call = Call(failed(), failed(), clock=clock)
+    call = ApiRequest(failed(), failed(), clock=clock)
     assert await run(call, clock, RetryPolicy(max_tries=3)) == "done"
     assert call.retries == 2
 
@@ -181,7 +185,7 @@ async def test_a_success_ends_the_tries(clock):
 @pytest.mark.parametrize("told", [0.25, 1.0, 45.0, 120.0])
 async def test_the_told_wait_is_kept_to_the_second_and_never_cut(clock, told):
     """Neither by `cap` nor by jitter."""
-    call = Call(failed(told=told), failed(told=told), clock=clock)
+    call = ApiRequest(failed(told=told), failed(told=told), clock=clock)
     assert await run(call, clock, RetryPolicy(base=0.1, cap=0.2)) == "done"
     assert call.sent_at == [0.0, told, 2 * told]
 
@@ -189,9 +193,9 @@ async def test_the_told_wait_is_kept_to_the_second_and_never_cut(clock, told):
 @pytest.mark.parametrize("told", [120.25, 1e6, 1e300, math.inf])
 async def test_a_longer_wait_than_allowed_is_raised_at_once(clock, told):
     """For every kind of failure: nobody waits for it, and nothing is sent before it is over."""
-    for fate in (Fate.TOLD_TO_RETURN, Fate.UNKNOWN):
+    for fate in (RequestOutcome.TOLD_TO_RETURN, RequestOutcome.UNKNOWN):
         error = failed(fate, told=told)
-        call = Call(error, clock=clock)
+        call = ApiRequest(error, clock=clock)
         assert await run(call, clock, RetryPolicy(max_retry_after=120.0)) is error
         assert call.sent_at == [clock.time()]
 
@@ -209,7 +213,7 @@ async def test_a_longer_wait_than_allowed_is_raised_at_once(clock, told):
 )
 async def test_nothing_is_sent_after_the_longest_time(clock, seconds_a_try, told, max_elapsed, sent_at):
     """A told wait that does not fit into it is not shortened: the failure is raised at once."""
-    call = Call(*[failed(told=told) for _ in range(10)], clock=clock, seconds=seconds_a_try)
+    call = ApiRequest(*[failed(told=told) for _ in range(10)], clock=clock, seconds=seconds_a_try)
     result = await run(call, clock, RetryPolicy(max_tries=10, max_elapsed=max_elapsed))
     assert isinstance(result, ApiConnectionError)
     assert call.sent_at == sent_at
@@ -217,8 +221,8 @@ async def test_nothing_is_sent_after_the_longest_time(clock, seconds_a_try, told
 
 async def test_time_counts_from_the_first_byte(clock):
     """What was spent on tries that were never sent does not count."""
-    unsent = [failed(Fate.NEVER_SENT, told=50.0) for _ in range(3)]
-    call = Call(*unsent, failed(told=50.0), failed(told=50.0), clock=clock)
+    unsent = [failed(RequestOutcome.NEVER_SENT, told=50.0) for _ in range(3)]
+    call = ApiRequest(*unsent, failed(told=50.0), failed(told=50.0), clock=clock)
     result = await run(call, clock, RetryPolicy(max_tries=10, max_elapsed=60.0))
     assert isinstance(result, ApiConnectionError)
     assert call.sent_at == [0.0, 50.0, 100.0, 150.0, 200.0]
@@ -244,7 +248,7 @@ def test_our_own_pause_doubles_up_to_the_cap_with_full_jitter(base, cap, tries):
 async def test_our_own_pauses_are_made_on_the_clock(clock, monkeypatch):
     """Without jitter they would be 1, 2, 4, 4 seconds."""
     monkeypatch.setattr("random.uniform", lambda _, most: most)
-    call = Call(*[failed() for _ in range(5)], clock=clock)
+    call = ApiRequest(*[failed() for _ in range(5)], clock=clock)
     await run(call, clock, RetryPolicy(base=1.0, cap=4.0))
     assert call.sent_at == [0.0, 1.0, 3.0, 7.0, 11.0]
 
@@ -255,7 +259,7 @@ async def test_absurd_waits_fall_back_to_the_exponential(clock, monkeypatch, abs
     monkeypatch.setattr("random.uniform", lambda _, most: most)
     policy = RetryPolicy(base=1.0)
     assert pause_after(failed(told=absurd), 1, policy) == 1.0
-    call = Call(failed(told=absurd), clock=clock)
+    call = ApiRequest(failed(told=absurd), clock=clock)
     assert await run(call, clock, policy, until=100.0) == "done"
     assert call.sent_at == [0.0, 1.0]
 
@@ -278,7 +282,7 @@ def test_absurd_policies_are_refused(field, value):
 
 @settings(deadline=None, max_examples=200)
 @given(
-    fate=st.sampled_from(Fate),
+    fate=st.sampled_from(RequestOutcome),
     repeatable=st.booleans(),
     replay=st.booleans(),
     told=st.one_of(st.none(), st.floats()),
@@ -287,7 +291,7 @@ def test_nothing_that_may_have_been_accepted_is_repeated_unasked(fate, repeatabl
     """Whatever the server told: an unknown outcome is final for a submission, a refusal for everybody."""
     error = failed(fate, repeatable=repeatable, told=told)
     final = is_final(error, RetryPolicy(replay_unknown=replay))
-    if fate is Fate.REFUSED or (fate is Fate.UNKNOWN and not repeatable and not replay):
+    if fate is RequestOutcome.REFUSED or (fate is RequestOutcome.UNKNOWN and not repeatable and not replay):
         assert final is True
     else:
         assert final is (told is not None and told > 120.0)
@@ -295,15 +299,15 @@ def test_nothing_that_may_have_been_accepted_is_repeated_unasked(fate, repeatabl
 
 @pytest.mark.parametrize("foreign", [ValueError("a mistake"), asyncio.CancelledError()])
 async def test_what_is_no_error_of_ours_passes_at_once(clock, foreign):
-    call = Call(foreign, clock=clock)
+    call = ApiRequest(foreign, clock=clock)
     result = await run(call, clock, RetryPolicy())
     assert isinstance(result, type(foreign))
     assert len(call.sent_at) == 1
 
 
 async def test_cancellation_ends_a_pause(clock):
-    call = Call(failed(told=100.0), clock=clock)
-    task = asyncio.create_task(repeat(Call.send, call, policy=RetryPolicy(), clock=clock, sleep=clock.sleep))
+    call = ApiRequest(failed(told=100.0), clock=clock)
+    task = asyncio.create_task(repeat(ApiRequest.send, call, policy=RetryPolicy(), clock=clock, sleep=clock.sleep))
     await settle()
     task.cancel()
     await settle()
@@ -314,9 +318,10 @@ async def test_cancellation_ends_a_pause(clock):
 async def test_calls_do_not_count_each_others_tries(clock):
     """Many go through one loop at the same time."""
     policy = RetryPolicy(max_tries=3)
-    calls = [Call(failed(told=1.0), failed(told=2.0), clock=clock) for _ in range(5)]
+    calls = [ApiRequest(failed(told=1.0), failed(told=2.0), clock=clock) for _ in range(5)]
     tasks = [
-        asyncio.create_task(repeat(Call.send, call, policy=policy, clock=clock, sleep=clock.sleep)) for call in calls
+        asyncio.create_task(repeat(ApiRequest.send, call, policy=policy, clock=clock, sleep=clock.sleep))
+        for call in calls
     ]
     for _ in range(3):
         await settle()
@@ -328,9 +333,9 @@ async def test_calls_do_not_count_each_others_tries(clock):
 async def test_one_line_is_logged_for_each_repeat_and_no_secret(clock, caplog):
     """At DEBUG, by the one logger; what is not repeated is not logged here."""
     caplog.set_level(logging.DEBUG)
-    call = Call(failed(told=1.0), ServerError("busy", retryable=True, retry_after=2.0), clock=clock)
+    call = ApiRequest(failed(told=1.0), ServerError("busy", retryable=True, retry_after=2.0), clock=clock)
     await run(call, clock, RetryPolicy())
-    await run(Call(failed(Fate.REFUSED), clock=clock), clock, RetryPolicy())
+    await run(ApiRequest(failed(RequestOutcome.REFUSED), clock=clock), clock, RetryPolicy())
     records = [record for record in caplog.records if record.name != "asyncio"]
     assert [(record.name, record.levelno) for record in records] == [("pyannote_voiceprint_async", logging.DEBUG)] * 2
     assert [("lost" in record.getMessage(), "busy" in record.getMessage()) for record in records] == [

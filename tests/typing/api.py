@@ -22,7 +22,6 @@ from pyannote_voiceprint_async import (
     ClientStats,
     Clock,
     ConfigurationError,
-    Enrolled,
     EnrollmentError,
     FieldError,
     InvalidRequestError,
@@ -49,6 +48,7 @@ from pyannote_voiceprint_async import (
     ProxyError,
     QueueTooLongError,
     RateLimit,
+    RateLimiter,
     RateLimitError,
     RateLimits,
     RetryPolicy,
@@ -57,7 +57,6 @@ from pyannote_voiceprint_async import (
     StaleWebhookError,
     Submission,
     SubscriptionRequiredError,
-    Throttle,
     Timeouts,
     UnexpectedResponseError,
     Voiceprint,
@@ -65,6 +64,7 @@ from pyannote_voiceprint_async import (
     VoiceprintJob,
     VoiceprintOutput,
     VoiceprintRequest,
+    VoiceprintResult,
     WebhookError,
     WebhookEvent,
     __version__,
@@ -77,9 +77,9 @@ from pyannote_voiceprint_async.enrollment import (
     Report,
     Row,
     RowFailed,
-    RowLeftOut,
-    RowNoted,
+    RowSkipped,
     RowSucceeded,
+    RowWarning,
     enroll,
     rows_from_rttm,
     rows_from_sources,
@@ -93,7 +93,7 @@ URL = "https://example.com/voices/ada.wav"
 # Settings
 
 
-def settings(throttle: Throttle, session: aiohttp.ClientSession, clock: Clock) -> AsyncVoiceprintClient:
+def settings(throttle: RateLimiter, session: aiohttp.ClientSession, clock: Clock) -> AsyncVoiceprintClient:
     AsyncVoiceprintClient()
     AsyncVoiceprintClient(None)
     AsyncVoiceprintClient("key", throttle=throttle, webhook=None, proxy=None, session=None)
@@ -124,7 +124,7 @@ def settings(throttle: Throttle, session: aiohttp.ClientSession, clock: Clock) -
 
 
 def shared_throttle() -> None:
-    throttle = Throttle(32, RateLimits(submissions=RateLimit(500)))
+    throttle = RateLimiter(32, RateLimits(submissions=RateLimit(500)))
     assert_type(throttle.in_flight, int)
     assert_type(throttle.queued, int)
     assert_type(throttle.limit("submissions"), int)
@@ -256,13 +256,13 @@ async def submit_many(client: AsyncVoiceprintClient) -> None:
 async def voiceprint_many(client: AsyncVoiceprintClient, sources: list[Source]) -> None:
     async with client.voiceprint_many(sources, model="precision-2", webhook=None, timeout=60) as results:
         async for result in results:
-            assert_type(result, Enrolled)
+            assert_type(result, VoiceprintResult)
             assert_type(result.index, int)
             assert_type(result.voiceprint, Voiceprint | None)
             assert_type(result.error, Exception | None)
             source: Source = result.source
             await client.voiceprint(source)
-    assert_type(results.unfinished, list[Enrolled])
+    assert_type(results.unfinished, list[VoiceprintResult])
     client.voiceprint_many(Path("examples").glob("*.wav"))
     client.voiceprint_many([URL, b"RIFF", VoiceprintRequest(URL)])
     client.voiceprint_many({"waveform": number, "sample_rate": 8000} for number in range(3))
@@ -345,9 +345,9 @@ async def enroll_all(client: AsyncVoiceprintClient) -> None:
                 case RowSucceeded(label=label, voiceprint=voiceprint):
                     assert_type(label, str)
                     assert_type(voiceprint, Voiceprint)
-                case RowLeftOut(problem=problem):
+                case RowSkipped(problem=problem):
                     assert_type(problem, Problem)
-                case RowNoted(label=label, message=message):
+                case RowWarning(label=label, message=message):
                     assert_type(message, str)
                 case RowFailed(label=label, error=error):
                     assert_type(error, str)

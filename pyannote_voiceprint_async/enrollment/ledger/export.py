@@ -12,7 +12,7 @@ import attrs
 
 from pyannote_voiceprint_async.enrollment.manifest.segments import from_json, listed
 from pyannote_voiceprint_async.errors import ConfigurationError, LedgerError
-from pyannote_voiceprint_async.redaction import mask_url
+from pyannote_voiceprint_async.redaction import redact_url
 
 from .checksums import covered
 from .database import check_whole, damaged
@@ -217,7 +217,7 @@ class _Reading:
         for is_whole, label, source, is_file, *known, warnings, error, extra, pieces, notes in self._pages(_ROWS):
             if not is_whole:
                 raise LedgerError(damaged("a row that was to be exported", str(self._ledger)))
-            shown = source if is_file else mask_url(source)
+            shown = source if is_file else redact_url(source)
             told = [*json.loads(notes or "[]"), *json.loads(warnings or "[]")]
             start, end = listed(from_json(pieces))
             values = (label, shown, *known, told, error, start or None, end or None)

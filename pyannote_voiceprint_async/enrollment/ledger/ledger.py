@@ -22,10 +22,10 @@ from typing import Any, NamedTuple, Self
 import attrs
 
 from pyannote_voiceprint_async.enrollment.manifest.rows import Row, State
-from pyannote_voiceprint_async.enrollment.manifest.segments import Pieces, from_json
+from pyannote_voiceprint_async.enrollment.manifest.segments import Segments, from_json
 from pyannote_voiceprint_async.errors import LedgerError, LedgerInUseError, LedgerOriginError
 from pyannote_voiceprint_async.models import Voiceprint
-from pyannote_voiceprint_async.redaction import mask_url
+from pyannote_voiceprint_async.redaction import redact_url
 from pyannote_voiceprint_async.reprs import safe_repr
 
 from .checksums import CHECKSUMS, whole
@@ -33,7 +33,15 @@ from .database import Database, Step, connect, connect_to_read, damaged, make_pr
 from .file_lock import FileLock, in_use
 from .ownership import OWNER, owner_of
 
-__all__ = ["Counts", "Ledger", "Task", "Unresolved", "lock_file", "open_connection", "open_to_read"]
+__all__ = [
+    "Counts",
+    "Ledger",
+    "PendingRecording",
+    "UnresolvedSubmission",
+    "lock_file",
+    "open_connection",
+    "open_to_read",
+]
 
 _APPLICATION = 0x70766C67  # "pvlg"
 
@@ -145,7 +153,7 @@ _WITHDRAW = (
 )
 
 
-class Task(NamedTuple):
+class PendingRecording(NamedTuple):
     """A recording that is to become a voiceprint."""
 
     id: int
@@ -159,7 +167,7 @@ class Task(NamedTuple):
     media_url: str | None
     uploaded_at: float | None
     job_id: str | None
-    pieces: Pieces
+    pieces: Segments
     labels: tuple[str, ...]
     extra: dict[str, Any]
 
@@ -169,7 +177,7 @@ class Task(NamedTuple):
         return Row(self.labels[0], Path(self.source) if self.is_file else self.source, self.model, extra=self.extra)
 
 
-class Unresolved(NamedTuple):
+class UnresolvedSubmission(NamedTuple):
     """A submission whose outcome nobody knows, and between which moments its intent was written, by all clocks."""
 
     id: int
@@ -381,7 +389,7 @@ class Ledger:
             fingerprint = hashlib.sha256((salt + " " + key).encode()).hexdigest()[:16]
             if meta.setdefault("base_url", base_url).rstrip("/") != base_url.rstrip("/"):
                 raise LedgerOriginError(
-                    f"This ledger was made with the API at {mask_url(meta['base_url'])}, and {mask_url(base_url)} "
+                    f"This ledger was made with the API at {redact_url(meta['base_url'])}, and {redact_url(base_url)} "
                     "does not know its jobs. Give another ledger, or the base URL it was made with."
                 )
             if not new_key and meta.setdefault("key", fingerprint) != fingerprint:
@@ -398,24 +406,24 @@ class Ledger:
 
     # What is to be done
 
-    async def pending(self, after: int, many: int) -> list[Task]:
+    async def pending(self, after: int, many: int) -> list[PendingRecording]:
         """Give the next recordings of this run's list that nothing was accepted of, by their number."""
         listed = "EXISTS (SELECT 1 FROM labels WHERE recording_id = r.id AND listed_in = :run)"
         return await self._tasks(f"r.state = 'pending' AND r.id > :after AND {listed}", after, many)
 
-    async def submitted(self, after: int, many: int) -> list[Task]:
+    async def submitted(self, after: int, many: int) -> list[PendingRecording]:
         """Give the next recordings whose jobs are waited for, whether they are still listed or not."""
         return await self._tasks("r.state = 'submitted' AND r.id > :after", after, many)
 
-    async def unresolved(self) -> list[Unresolved]:
+    async def unresolved(self) -> list[UnresolvedSubmission]:
         """Give the submissions whose outcome nobody knows."""
 
-        def found(connection: sqlite3.Connection) -> list[Unresolved]:
+        def found(connection: sqlite3.Connection) -> list[UnresolvedSubmission]:
             rows = connection.execute(
                 f"SELECT {whole('recordings')}, id, intended_from, intended_until, state = 'uncertain', model "  # noqa: S608 - nothing of it is from outside
                 "FROM recordings WHERE state IN ('submitting', 'uncertain') ORDER BY id"
             )
-            return [Unresolved(row[0], row[1], row[2], bool(row[3]), row[4]) for row in map(_checked, rows)]
+            return [UnresolvedSubmission(row[0], row[1], row[2], bool(row[3]), row[4]) for row in map(_checked, rows)]
 
         return await self.database.read(found)
 
@@ -467,7 +475,7 @@ class Ledger:
         """Whether anything of this run's list is still to be sent."""
         return bool(await self.pending(0, 1))
 
-    async def task(self, number: int) -> Task:
+    async def task(self, number: int) -> PendingRecording:
         """Give one recording."""
         return (await self._tasks("r.id = :after", number, 1))[0]
 
@@ -497,7 +505,7 @@ class Ledger:
 
     # What happens to a row
 
-    async def intend(self, task: Task, earliest: float, latest: float) -> None:
+    async def intend(self, task: PendingRecording, earliest: float, latest: float) -> None:
         """Write down that a submission is about to leave, between these two moments.
 
         The row must be pending, or have this very intent: a request that never left is repeated under it.
@@ -520,21 +528,21 @@ class Ledger:
 
         await self.database.atomic(intended)
 
-    async def withdraw(self, task: Task) -> None:
+    async def withdraw(self, task: PendingRecording) -> None:
         """Write down that nothing was accepted."""
         await self._write(_WITHDRAW, (task.id,))
 
-    def withdraw_soon(self, task: Task) -> None:
+    def withdraw_soon(self, task: PendingRecording) -> None:
         """Let that be written, without waiting for it."""
         self.database.write_soon(partial(_execute, statement=_WITHDRAW, values=(task.id,)))
 
-    async def widen(self, task: Task, until: float) -> None:
+    async def widen(self, task: PendingRecording, until: float) -> None:
         """Write down that a submission of which nobody knows may have left as late as this."""
         await self._write(
             "UPDATE recordings SET intended_until = max(intended_until, ?) WHERE id = ?", (until, task.id)
         )
 
-    async def accept(self, task: Task, job_id: str, created_at: float | None) -> bool:
+    async def accept(self, task: PendingRecording, job_id: str, created_at: float | None) -> bool:
         """Write down the job.
 
         Args:
@@ -568,7 +576,7 @@ class Ledger:
 
         return await self.database.atomic(accepted, is_urgent=True)
 
-    async def succeed(self, task: Task, voiceprint: Voiceprint, now: float) -> None:
+    async def succeed(self, task: PendingRecording, voiceprint: Voiceprint, now: float) -> None:
         """Write down the voiceprint."""
         stored = (
             voiceprint.value,
@@ -584,15 +592,15 @@ class Ledger:
             stored,
         )
 
-    async def fail(self, task: Task, error: str, reason: str, now: float) -> None:
+    async def fail(self, task: PendingRecording, error: str, reason: str, now: float) -> None:
         """Write down why it has no voiceprint."""
         await self._end(task, State.FAILED, error, reason, now)
 
-    async def expire(self, task: Task, error: str, now: float) -> None:
+    async def expire(self, task: PendingRecording, error: str, now: float) -> None:
         """Write down that it was paid, and that its output is gone."""
         await self._end(task, State.EXPIRED, error, "output-gone", now)
 
-    async def uploaded(self, task: Task, media_url: str, now: float) -> None:
+    async def uploaded(self, task: PendingRecording, media_url: str, now: float) -> None:
         """Write down where its audio is, for a day."""
         await self._write(
             "UPDATE recordings SET media_url = ?, uploaded_at = ? WHERE id = ?", (media_url, now, task.id)
@@ -637,11 +645,11 @@ class Ledger:
 
     # Helpers
 
-    async def _tasks(self, where: str, after: int, many: int) -> list[Task]:
+    async def _tasks(self, where: str, after: int, many: int) -> list[PendingRecording]:
         # The label that this run's list has comes first, where several share the recording.
         labels = "FROM labels WHERE recording_id = r.id ORDER BY listed_in DESC, position"
 
-        def found(connection: sqlite3.Connection) -> list[Task]:
+        def found(connection: sqlite3.Connection) -> list[PendingRecording]:
             rows = connection.execute(
                 f"SELECT {whole('recordings', 'r')}, "  # noqa: S608 - nothing of it is from outside
                 "id, identity, source, is_file, model, size, modified_ns, expires_at, media_url, uploaded_at, "
@@ -654,7 +662,7 @@ class Ledger:
 
         return await self.database.read(found)
 
-    async def _end(self, task: Task, state: State, error: str, reason: str, now: float) -> None:
+    async def _end(self, task: PendingRecording, state: State, error: str, reason: str, now: float) -> None:
         await self._write(
             "UPDATE recordings SET state = ?, error = ?, reason = ?, finished_at = ?, intended_from = NULL, "
             "intended_until = NULL WHERE id = ?",
@@ -701,9 +709,9 @@ def _checked(row: Sequence[Any]) -> Sequence[Any]:
     return rest
 
 
-def _task(*row: Any) -> Task:
+def _task(*row: Any) -> PendingRecording:
     *known, pieces, labels, extra = row
-    return Task._make((*known, from_json(pieces), tuple(json.loads(labels)), json.loads(extra or "{}")))
+    return PendingRecording._make((*known, from_json(pieces), tuple(json.loads(labels)), json.loads(extra or "{}")))
 
 
 def _execute(connection: sqlite3.Connection, *, statement: str, values: tuple[Any, ...]) -> None:

@@ -22,9 +22,9 @@ from .staging import forgotten_hash
 
 __all__ = [
     "OUT_OF_REACH",
+    "FailedRow",
     "Forgotten",
     "Purged",
-    "Trouble",
     "accept",
     "count_voiceprints",
     "forget",
@@ -92,7 +92,7 @@ class Purged:
     """Voiceprints that stay, because they were made after the last export."""
 
 
-class Trouble(NamedTuple):
+class FailedRow(NamedTuple):
     """A row without a voiceprint that needs somebody."""
 
     label: str
@@ -165,7 +165,7 @@ def status(path: Path) -> Report:
         return report_of(connection, run=newest_run(connection))
 
 
-def troubles(path: Path) -> Iterator[Trouble]:
+def troubles(path: Path) -> Iterator[FailedRow]:
     """Give the rows of the newest list that failed, are uncertain or expired. It works during a run.
 
     Raises:
@@ -177,7 +177,7 @@ def troubles(path: Path) -> Iterator[Trouble]:
         with _read(path) as connection:
             values = {"run": newest_run(connection), "last": last, "many": _PAGE}
             page = connection.execute(_TROUBLES, values).fetchall()
-        yield from map(Trouble._make, page)
+        yield from map(FailedRow._make, page)
         if len(page) < _PAGE:
             return
         last = page[-1][0]

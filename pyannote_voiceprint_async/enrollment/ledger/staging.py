@@ -14,12 +14,12 @@ from typing import Any, Self
 
 import attrs
 
-from pyannote_voiceprint_async.enrollment.events import RowNoted
+from pyannote_voiceprint_async.enrollment.events import RowWarning
 from pyannote_voiceprint_async.enrollment.manifest.names import forms_of, normal_name
 from pyannote_voiceprint_async.enrollment.manifest.preflight import BLIND, Heard, Preflight, changed_at
 from pyannote_voiceprint_async.enrollment.manifest.row_checks import Examined, examine
 from pyannote_voiceprint_async.enrollment.manifest.rows import Problem, Row, State
-from pyannote_voiceprint_async.enrollment.manifest.segments import Pieces, from_json, to_json
+from pyannote_voiceprint_async.enrollment.manifest.segments import Segments, from_json, to_json
 from pyannote_voiceprint_async.enrollment.manifest.url_identity import former_identity
 from pyannote_voiceprint_async.enrollment.options import Options
 from pyannote_voiceprint_async.errors import LedgerError, ManifestError
@@ -28,7 +28,7 @@ from .counts import LEFT_OUT
 from .ledger import Ledger
 from .renewal import renew
 
-__all__ = ["Loading", "forgotten_hash"]
+__all__ = ["Staging", "forgotten_hash"]
 
 _AT_ONCE = 500
 # A list that is wrong all over says enough in so many lines.
@@ -177,7 +177,7 @@ UPDATE recordings SET job_id = NULL WHERE state = 'pending' AND job_id IS NOT NU
 
 
 @attrs.define
-class Loading:
+class Staging:
     """One list on its way into the ledger.
 
     Args:
@@ -218,11 +218,11 @@ class Loading:
     _is_given_up: bool = attrs.field(default=False, init=False)
 
     @property
-    def notes(self) -> Iterator[RowNoted]:
+    def notes(self) -> Iterator[RowWarning]:
         """What is to be told of rows, of the first thousand; what holds for several parts of a file is told once."""
         for label, source, notes in self._told:
             said = [note + _too(self._more[source, note]) for note in notes]
-            yield RowNoted(label, "; ".join(said))
+            yield RowWarning(label, "; ".join(said))
 
     @classmethod
     def of(cls, ledger: Ledger, options: Options) -> Self:
@@ -286,7 +286,7 @@ class Loading:
     def _stage(self, connection: sqlite3.Connection, piece: Sequence[Row | Problem], position: int) -> None:
         preflight = self._preflight
 
-        def listen(path: Path, found: os.stat_result, pieces: Pieces) -> Heard:
+        def listen(path: Path, found: os.stat_result, pieces: Segments) -> Heard:
             known = _known(connection, path, found, preflight.asked(pieces), is_whole=not pieces)
             if known:
                 return known

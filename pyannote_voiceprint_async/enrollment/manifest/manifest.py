@@ -15,7 +15,7 @@ from typing import Any, TextIO
 import attrs
 
 from pyannote_voiceprint_async.errors import ManifestError
-from pyannote_voiceprint_async.redaction import mask_text
+from pyannote_voiceprint_async.redaction import redact_text
 from pyannote_voiceprint_async.reprs import safe_repr
 from pyannote_voiceprint_async.text_encoding import encoding_of
 
@@ -300,7 +300,7 @@ class _Reader:
 
     def _missing(self, column: str, names: Sequence[str]) -> str:
         wanted, option = self._wanted[column], _OPTIONS[column]
-        shown = [mask_text(name)[:_NAME_SHOWN] for name in names if name]
+        shown = [redact_text(name)[:_NAME_SHOWN] for name in names if name]
         listed = ", ".join(shown[:_COLUMNS_SHOWN]) + (", …" if len(shown) > _COLUMNS_SHOWN else "")
         near = _near(column, wanted, names)
         hint = (
@@ -369,7 +369,7 @@ def _notes_on(names: Sequence[str]) -> Iterator[str]:
     """Tell of columns that seem to say which part of a file is meant, and do not."""
     missing = [column for column in (_START, _END) if _find(names, column) is None]
     unread = [
-        mask_text(name)[:_NAME_SHOWN]
+        redact_text(name)[:_NAME_SHOWN]
         for name in names
         if any(_LIKE[column].fullmatch(re.sub(r"[\W_]+", "", name.lower())) for column in missing)
     ]

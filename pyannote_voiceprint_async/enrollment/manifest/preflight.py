@@ -25,7 +25,7 @@ from pyannote_voiceprint_async.audio import (
 )
 from pyannote_voiceprint_async.errors import ConfigurationError, MediaError
 
-from .segments import Pieces, overlap, to_json
+from .segments import Segments, overlap, to_json
 
 __all__ = ["BLIND", "Heard", "Preflight", "changed_at", "clip_identity", "file_digest"]
 
@@ -42,7 +42,7 @@ class Heard:
 
     identity: str
     """What is equal for the same audio: `sha256:…` of a file's bytes, or `samples:…` of what was cut out."""
-    pieces: Pieces = ()
+    pieces: Segments = ()
     """What is cut out of it before it is sent."""
     notes: tuple[str, ...] | None = ()
     """What is to be told of it, and is no reason not to enroll it; None where an earlier run found and told it."""
@@ -76,12 +76,12 @@ class Preflight:
             )
         return cls(looks, trims, is_wanted and not looks, is_over)
 
-    def asked(self, pieces: Pieces) -> str:
+    def asked(self, pieces: Segments) -> str:
         """Give what is equal where a file was, or would be, looked at in the same way."""
         words = ("look" if self.looks else "", "trim" if self.trims and not pieces else "", to_json(pieces) or "")
         return " ".join(filter(None, words))
 
-    def listen(self, path: Path, found: os.stat_result, pieces: Pieces) -> Heard:
+    def listen(self, path: Path, found: os.stat_result, pieces: Segments) -> Heard:
         """Look at a file.
 
         Args:
@@ -112,7 +112,7 @@ class Preflight:
             return _trimmed(audio)
         return attrs.evolve(_unheard(path, found), notes=notes)
 
-    def _clip(self, audio: IO[bytes], pieces: Pieces) -> Heard:
+    def _clip(self, audio: IO[bytes], pieces: Segments) -> Heard:
         clip = cut_pieces(audio, pieces)
         notes = _notes(judge(clip.facts)) if self.looks else ()
         twice = ("has parts that overlap, so that the same words are heard twice",) if overlap(pieces) else ()

@@ -17,12 +17,12 @@ from pyannote_voiceprint_async.api.endpoints import LARGEST_VOICEPRINT_AUDIO
 from pyannote_voiceprint_async.api.request_checks import check_request
 from pyannote_voiceprint_async.errors import InvalidRequestError, MediaError
 from pyannote_voiceprint_async.models import VoiceprintRequest
-from pyannote_voiceprint_async.redaction import mask_url
+from pyannote_voiceprint_async.redaction import redact_url
 
 from .names import existing, normal_name
 from .preflight import Heard, changed_at
 from .rows import Problem, Row
-from .segments import Pieces, is_whole, pieces_problem
+from .segments import Segments, is_whole, pieces_problem
 from .sources import is_url
 from .url_identity import identify
 
@@ -38,7 +38,7 @@ __all__ = [
     "url_problem",
 ]
 
-Listen: TypeAlias = Callable[[Path, os.stat_result, Pieces], Heard]
+Listen: TypeAlias = Callable[[Path, os.stat_result, Segments], Heard]
 """Looks at a file, of which pieces may be wanted."""
 
 LONGEST_LABEL = 100
@@ -61,12 +61,12 @@ class Examined:
     row: Row
     """As it came; only its label is in NFC without white space around it, all of a file has no pieces, and a file has
     the Unicode form of its name on the disk."""
-    identity: str = attrs.field(repr=mask_url)
+    identity: str = attrs.field(repr=redact_url)
     """What is equal for the same recording: `url:…`, `sha256:…` of a file's bytes, `samples:…` of a part of it, or
     `id:…` for what only `resolve` understands."""
     model: str
     """Its own, else that of the run."""
-    source: str = attrs.field(repr=mask_url)
+    source: str = attrs.field(repr=redact_url)
     """The URL as it was given, or the file's absolute path."""
     is_file: bool
     """Whether the source is a file of this machine."""
@@ -74,7 +74,7 @@ class Examined:
     """Bytes of the file."""
     modified_ns: int | None = None
     """When the file was changed last, see `changed_at`."""
-    pieces: Pieces = ()
+    pieces: Segments = ()
     """What is cut out of the file before it is sent; nothing sends all of it."""
     notes: tuple[str, ...] | None = ()
     """What was found in its file; None where an earlier run found it, and told it."""
@@ -136,7 +136,7 @@ def file_problem(path: Path, *, largest: int | None = None) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def heard_of(path: Path, found: os.stat_result, pieces: Pieces, listen: Listen) -> Heard | str:
+def heard_of(path: Path, found: os.stat_result, pieces: Segments, listen: Listen) -> Heard | str:
     """Look at a file, and say what is known of it, or what is wrong with it.
 
     Args:
@@ -310,5 +310,5 @@ def _from_here(path: Path) -> str:
 
 
 def _shown(text: str | Path) -> str:
-    said = mask_url(text) if isinstance(text, str) else _from_here(text)
+    said = redact_url(text) if isinstance(text, str) else _from_here(text)
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", said[:_LONGEST_SHOWN])

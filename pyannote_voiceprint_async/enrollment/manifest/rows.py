@@ -8,15 +8,15 @@ from typing import Any
 import attrs
 
 from pyannote_voiceprint_async.errors import Problem
-from pyannote_voiceprint_async.redaction import mask_url
+from pyannote_voiceprint_async.redaction import redact_url
 
-from .segments import Pieces
+from .segments import Segments
 
 __all__ = ["Problem", "Row", "State"]
 
 
 def _shown(source: object) -> str:
-    return repr(mask_url(source) if isinstance(source, str) else source)
+    return repr(redact_url(source) if isinstance(source, str) else source)
 
 
 @attrs.frozen
@@ -32,7 +32,7 @@ class Row:
     """The voiceprint model; None is that of the run."""
     extra: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True)
     """More columns; they are passed through to the output."""
-    pieces: Pieces = attrs.field(default=(), kw_only=True)
+    pieces: Segments = attrs.field(default=(), kw_only=True)
     """Parts of a longer recording, as starts and ends in seconds, which are cut out and joined: at most 30 seconds
     together. An end that is None is the recording's. Only files of this machine are cut, with the extra `[audio]`."""
     notes: tuple[str, ...] = attrs.field(default=(), kw_only=True, eq=False)

@@ -10,9 +10,9 @@ from typing import TypeAlias
 
 from pyannote_voiceprint_async.api.endpoints import LONGEST_VOICEPRINT_SECONDS
 
-__all__ = ["Pieces", "from_json", "is_whole", "listed", "overlap", "pieces_of", "pieces_problem", "to_json"]
+__all__ = ["Segments", "from_json", "is_whole", "listed", "overlap", "pieces_of", "pieces_problem", "to_json"]
 
-Pieces: TypeAlias = tuple[tuple[float, float | None], ...]
+Segments: TypeAlias = tuple[tuple[float, float | None], ...]
 """Starts and ends in seconds; an end that is None is that of the recording. No pieces are the whole file."""
 
 # Python would read more than people mean: nan, 1_0, and digits of other scripts.
@@ -22,7 +22,7 @@ _SLACK = 0.01
 _MOST_SHOWN = 40
 
 
-def pieces_of(start: object, end: object) -> Pieces | str:
+def pieces_of(start: object, end: object) -> Segments | str:
     """Read the `start` and `end` of a list, or say what is wrong with them.
 
     Args:
@@ -71,26 +71,26 @@ def is_whole(pieces: object) -> bool:
     return not pieces or (len(pieces) == 1 and not pieces_problem(pieces) and tuple(pieces[0]) == (0, None))
 
 
-def overlap(pieces: Pieces) -> bool:
+def overlap(pieces: Segments) -> bool:
     """Whether something is in more than one of them."""
     ordered = sorted((start, math.inf if end is None else end) for start, end in pieces)
     return any(start < end for (_, end), (start, _) in pairwise(ordered))
 
 
-def listed(pieces: Pieces) -> tuple[str, str]:
+def listed(pieces: Segments) -> tuple[str, str]:
     """Write the `start` and `end` of a list."""
     ends = () if pieces and pieces[-1][1] is None else (end for _, end in pieces if end is not None)
     return " ".join(_written(start) for start, _ in pieces), " ".join(map(_written, ends))
 
 
-def to_json(pieces: Pieces) -> str | None:
+def to_json(pieces: Segments) -> str | None:
     """Write them for the ledger: equal pieces are written equally."""
     if not pieces:
         return None
     return json.dumps([[float(start), None if end is None else float(end)] for start, end in pieces])
 
 
-def from_json(text: str | None) -> Pieces:
+def from_json(text: str | None) -> Segments:
     """Read what the ledger has."""
     return () if text is None else tuple((start, end) for start, end in json.loads(text))
 

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import attrs
 
-from pyannote_voiceprint_async.redaction import mask_url
+from pyannote_voiceprint_async.redaction import redact_url
 
 from .names import existing, forms_of, normal_name
 from .rows import Problem, Row
@@ -241,14 +241,14 @@ def _short_name(source: Path | str) -> str:
         parts = urlsplit(source)
         # The key of `media://voice.wav` stands where other URLs have their host.
         path = parts.netloc + parts.path if parts.scheme.lower() == "media" else parts.path
-        return PurePath(unquote(path)).stem or parts.hostname or mask_url(source)
+        return PurePath(unquote(path)).stem or parts.hostname or redact_url(source)
     except ValueError:
-        return mask_url(source)
+        return redact_url(source)
 
 
 def _long_name(source: Path | str, folder: str) -> str:
     if isinstance(source, str):
-        return mask_url(source).partition("://")[2].removeprefix("…@").removesuffix("?…")
+        return redact_url(source).partition("://")[2].removeprefix("…@").removesuffix("?…")
     return Path(os.path.relpath(source, folder)).as_posix()
 
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from pyannote_voiceprint_async.errors import VoiceprintError
 
-__all__ = ["Gate", "Passage"]
+__all__ = ["CircuitBreaker", "Probe"]
 
 T = TypeVar("T")
 
@@ -16,10 +16,10 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 _LONGEST_TOLD = 600.0
 
 
-class Passage:
+class Probe:
     """One who passed. It must say how it went; who says nothing leaves the gate as it was."""
 
-    def __init__(self, gate: "Gate", *, tries: bool) -> None:
+    def __init__(self, gate: "CircuitBreaker", *, tries: bool) -> None:
         self._gate = gate
         self.tries = tries
         """Whether it tries for all others."""
@@ -33,7 +33,7 @@ class Passage:
         self._gate.shut(reason, seconds, tried=self.tries)
 
 
-class Gate:
+class CircuitBreaker:
     """Open, or shut for a while that grows; then one goes first.
 
     Args:
@@ -65,7 +65,7 @@ class Gate:
         return self._until is None
 
     @asynccontextmanager
-    async def passage(self) -> AsyncIterator[Passage]:
+    async def passage(self) -> AsyncIterator[Probe]:
         """Pass, or wait until one may."""
         while self._until is not None and self._is_tried:
             await self._news.wait()
@@ -74,7 +74,7 @@ class Gate:
         try:
             while self._until is not None and (left := self._until - self._now()) > 0:
                 await self._sleep(left)
-            yield Passage(self, tries=tries)
+            yield Probe(self, tries=tries)
         finally:
             if tries:
                 self._is_tried = False

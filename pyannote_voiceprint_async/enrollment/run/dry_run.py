@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
-from pyannote_voiceprint_async.enrollment.events import RowNoted
+from pyannote_voiceprint_async.enrollment.events import RowWarning
 from pyannote_voiceprint_async.enrollment.ledger.counts import report_of
 from pyannote_voiceprint_async.enrollment.ledger.database import check_whole
 from pyannote_voiceprint_async.enrollment.ledger.ledger import Ledger, open_connection, open_to_read
@@ -23,13 +23,13 @@ from pyannote_voiceprint_async.enrollment.ledger.ownership import (
     refuse_copy,
     refuse_lost_journal,
 )
-from pyannote_voiceprint_async.enrollment.ledger.staging import Loading
+from pyannote_voiceprint_async.enrollment.ledger.staging import Staging
 from pyannote_voiceprint_async.enrollment.manifest.rows import Problem, Row
 from pyannote_voiceprint_async.enrollment.options import Options
 from pyannote_voiceprint_async.errors import LedgerError
 from pyannote_voiceprint_async.settings import RateLimit
 
-__all__ = ["EUROS_PER_JOB", "Rehearsal", "rehearse"]
+__all__ = ["EUROS_PER_JOB", "DryRun", "dry_run"]
 
 EUROS_PER_JOB = 0.015
 """About what pyannoteAI takes for a voiceprint, as of 2026."""
@@ -47,7 +47,7 @@ ORDER BY id
 
 
 @attrs.frozen
-class Rehearsal:
+class DryRun:
     """What a run would find and do."""
 
     rows: int = 0
@@ -78,7 +78,7 @@ class Rehearsal:
     """How long the submissions take at the limit, at least."""
     expiring: int = 0
     """Presigned URLs that would expire before their turn."""
-    notes: tuple[RowNoted, ...] = ()
+    notes: tuple[RowWarning, ...] = ()
     """What is to be told of the recordings that were looked at."""
     problems: tuple[Problem, ...] = ()
     """What is wrong with the rows that would be left out; the first thousand."""
@@ -98,13 +98,13 @@ class Rehearsal:
         return attrs.asdict(self) | {"euros": round(self.euros, 3)}
 
 
-async def rehearse(
+async def dry_run(
     client: AsyncVoiceprintClient,
     rows: Iterable[Row | Problem] | AsyncIterable[Row | Problem],
     ledger: str | os.PathLike[str],
     options: Options,
     limit: RateLimit,
-) -> Rehearsal:
+) -> DryRun:
     """Say what `enroll` would do with the same arguments. No request is sent, and the ledger stays as it is.
 
     Args:
@@ -134,11 +134,11 @@ async def _rehearse(
     ledger: Ledger,
     options: Options,
     limit: RateLimit,
-) -> Rehearsal:
+) -> DryRun:
     # As a run does it.
     base_url, key, now = client._base_url, client._transport.key, client._clock.wall()
     await ledger.claim(options.origin or base_url, key, new_key=options.new_key)
-    loading = Loading.of(ledger, options)
+    loading = Staging.of(ledger, options)
     await loading.load(rows, now=now, retry_failed=options.retry_failed, retry_expired=options.retry_expired)
     foresee = partial(_foresee, run=ledger.run, most=options.max_jobs, limit=limit, now=now)
     found = await ledger.database.read(foresee)
@@ -186,7 +186,7 @@ def _copy_table(origin: sqlite3.Connection, target: sqlite3.Connection, table: s
     target.executemany(put, origin.execute(ask))
 
 
-def _foresee(connection: sqlite3.Connection, *, run: int, most: int | None, limit: RateLimit, now: float) -> Rehearsal:
+def _foresee(connection: sqlite3.Connection, *, run: int, most: int | None, limit: RateLimit, now: float) -> DryRun:
     states = report_of(connection, run=run)
     ((unresolved,),) = connection.execute(
         "SELECT count(*) FROM labels JOIN recordings ON id = recording_id "
@@ -203,7 +203,7 @@ def _foresee(connection: sqlite3.Connection, *, run: int, most: int | None, limi
         jobs += 1
         uploads += is_file
         expiring += expires_at is not None and expires_at <= turn
-    return Rehearsal(
+    return DryRun(
         rows=states.rows,
         succeeded=states.succeeded,
         submitted=states.submitted,

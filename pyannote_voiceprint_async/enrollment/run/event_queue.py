@@ -5,12 +5,12 @@ from collections import deque
 
 from pyannote_voiceprint_async.enrollment.events import Event
 
-__all__ = ["Stream"]
+__all__ = ["EventQueue"]
 
 _MOST = 1000
 
 
-class Stream:
+class EventQueue:
     """A queue of events that can be left and ended."""
 
     def __init__(self) -> None:

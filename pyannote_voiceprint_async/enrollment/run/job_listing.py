@@ -19,7 +19,7 @@ _MOST_UNKNOWN = 1_000_000
 
 
 class UnbelievableError(Exception):
-    """A list of jobs that cannot be complete. Internal: caught by `Settling`."""
+    """A list of jobs that cannot be complete. Internal: caught by `OutcomeResolver`."""
 
 
 @attrs.define

@@ -16,7 +16,7 @@ from typing import NamedTuple, Self
 
 import attrs
 
-from pyannote_voiceprint_async.enrollment.ledger.ledger import Unresolved
+from pyannote_voiceprint_async.enrollment.ledger.ledger import UnresolvedSubmission
 
 __all__ = ["SETTLING_SECONDS", "Offset", "OwnJob", "UnknownJob", "Verdict", "Window", "decide", "measure", "windows_of"]
 
@@ -125,7 +125,7 @@ def windows_of(intents: Iterable[tuple[float, float]], patience: float, offset: 
 
 
 def decide(  # noqa: PLR0913 - all that is known, by keyword where it could be mixed up
-    unresolved: Sequence[Unresolved],
+    unresolved: Sequence[UnresolvedSubmission],
     given_up: Iterable[tuple[float, float]],
     jobs: Sequence[UnknownJob],
     *,

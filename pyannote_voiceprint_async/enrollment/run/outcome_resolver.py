@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import attrs
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
-from pyannote_voiceprint_async.enrollment.ledger.ledger import Ledger, Unresolved
+from pyannote_voiceprint_async.enrollment.ledger.ledger import Ledger, UnresolvedSubmission
 from pyannote_voiceprint_async.enrollment.options import OnUnknown
 from pyannote_voiceprint_async.errors import JobError, NotFoundError, UnexpectedResponseError
 from pyannote_voiceprint_async.models import Voiceprint
@@ -14,7 +14,7 @@ from .job_listing import UnbelievableError, list_back_to
 from .outcome_matching import SETTLING_SECONDS, Verdict, decide
 from .timeline import Timeline
 
-__all__ = ["Settled", "Settling"]
+__all__ = ["OutcomeResolver", "Settled"]
 
 # If our newest job is no older than this, the list must contain it. It is read back to so many seconds before the
 # first moment of interest.
@@ -37,7 +37,7 @@ class Settled:
     """Rows of which nobody can know."""
 
 
-class Settling:
+class OutcomeResolver:
     """Settles what is not known. It must run while none of our submissions is in flight.
 
     Args:
@@ -58,11 +58,11 @@ class Settling:
         self._total = client._transport.timeouts.total
         self._patience = self._total + SETTLING_SECONDS
 
-    async def unresolved(self, *, uncertain_too: bool) -> list[Unresolved]:
+    async def unresolved(self, *, uncertain_too: bool) -> list[UnresolvedSubmission]:
         """Give what is not known; with what earlier runs could not find out, if that is wanted."""
         return [one for one in await self._ledger.unresolved() if uncertain_too or not one.is_uncertain]
 
-    def seconds_left(self, unresolved: Sequence[Unresolved]) -> float:
+    def seconds_left(self, unresolved: Sequence[UnresolvedSubmission]) -> float:
         """Return the seconds until none of these requests can be inside the server any more.
 
         All of them have left before now, so that no clock can make this longer than the patience for one request.
@@ -70,17 +70,17 @@ class Settling:
         latest = max(one.intended_until for one in unresolved)
         return min(latest - self._timeline.now().earliest, 0.0) + self._patience
 
-    async def settle(self, unresolved: Sequence[Unresolved]) -> Settled:
+    async def settle(self, unresolved: Sequence[UnresolvedSubmission]) -> Settled:
         """Look at the team's jobs, and decide.
 
         Raises:
             VoiceprintError: the jobs cannot be listed.
         """
-        verdict = await self._look(unresolved)
-        await self._ledger.keep_unknown((job.job_id, job.created_at) for job in verdict.unknown)
-        await self._ledger.settle_unsent(verdict.unsent)
-        adopted = await self._adopt(verdict) if self._on_unknown == "adopt" else []
-        held = [number for number in verdict.held if number not in {taken for taken, _ in adopted}]
+        error_flags = await self._look(unresolved)
+        await self._ledger.keep_unknown((job.job_id, job.created_at) for job in error_flags.unknown)
+        await self._ledger.settle_unsent(error_flags.unsent)
+        adopted = await self._adopt(error_flags) if self._on_unknown == "adopt" else []
+        held = [number for number in error_flags.held if number not in {taken for taken, _ in adopted}]
         again: list[int] = []
         if self._on_unknown == "resubmit":
             # Once in a run: what is cut off again and again would be paid again and again.
@@ -89,9 +89,9 @@ class Settling:
             await self._ledger.settle_resubmit(again)
         uncertain = [number for number in held if number not in set(again)]
         await self._ledger.settle_uncertain(uncertain)
-        return Settled(len(verdict.unsent), len(again), adopted, uncertain)
+        return Settled(len(error_flags.unsent), len(again), adopted, uncertain)
 
-    async def _look(self, unresolved: Sequence[Unresolved]) -> Verdict:
+    async def _look(self, unresolved: Sequence[UnresolvedSubmission]) -> Verdict:
         nobody_knows = Verdict([], [one.id for one in unresolved], {}, [])
         begins = min(one.intended_from for one in unresolved)
         newest, wanted = await self._ledger.newest_job(), None
@@ -114,10 +114,10 @@ class Settling:
             ours=listing.ours,
         )
 
-    async def _adopt(self, verdict: Verdict) -> list[tuple[int, Voiceprint]]:
+    async def _adopt(self, error_flags: Verdict) -> list[tuple[int, Voiceprint]]:
         """Take over jobs that can be nobody else's, if the key is used by nobody else."""
         adopted = []
-        for number, job_id in verdict.adoptable.items():
+        for number, job_id in error_flags.adoptable.items():
             task = await self._ledger.task(number)
             try:
                 job = await self._client._wait_for_voiceprint(job_id, self._client._clock.time() + _PATIENCE_TO_ADOPT)

@@ -24,15 +24,15 @@ from pyannote_voiceprint_async.enrollment.events import (
     Resumed,
     RowExpired,
     RowFailed,
-    RowLeftOut,
+    RowSkipped,
     RowSubmitted,
     RowSucceeded,
     RowUncertain,
     Stopping,
 )
 from pyannote_voiceprint_async.enrollment.ledger.counts import report_of
-from pyannote_voiceprint_async.enrollment.ledger.ledger import Ledger, Task
-from pyannote_voiceprint_async.enrollment.ledger.staging import Loading
+from pyannote_voiceprint_async.enrollment.ledger.ledger import Ledger, PendingRecording
+from pyannote_voiceprint_async.enrollment.ledger.staging import Staging
 from pyannote_voiceprint_async.enrollment.manifest.rows import Problem, Row
 from pyannote_voiceprint_async.enrollment.options import Options
 from pyannote_voiceprint_async.errors import (
@@ -48,13 +48,13 @@ from pyannote_voiceprint_async.errors import (
     SubscriptionRequiredError,
     VoiceprintError,
 )
-from pyannote_voiceprint_async.jobs.batch import Item, Results
+from pyannote_voiceprint_async.jobs.batch import BatchItem, Results
 from pyannote_voiceprint_async.models import JobCreated, Voiceprint, VoiceprintJob
 from pyannote_voiceprint_async.reprs import safe_repr
 
-from .circuit_breaker import Gate
-from .event_queue import Stream
-from .outcome_resolver import Settling
+from .circuit_breaker import CircuitBreaker
+from .event_queue import EventQueue
+from .outcome_resolver import OutcomeResolver
 from .sender import Meaning, RowError, Sender, meaning
 from .timeline import Timeline
 
@@ -101,7 +101,7 @@ class Enrollment:
         self._options = options
         self._owns_ledger = owns_ledger
         self._clock = client._clock
-        self._gate = Gate(client._clock.time, client._waits.sleep, self._on_gate)
+        self._gate = CircuitBreaker(client._clock.time, client._waits.sleep, self._on_gate)
         self._timeline = Timeline(client._clock, client._transport.server_time)
         self._sender = Sender(
             client,
@@ -112,8 +112,8 @@ class Enrollment:
             may_go=lambda: not self._must_find_out(),
             more_to_come=lambda: self._is_feeding,
         )
-        self._settling = Settling(client, ledger, options.on_unknown, self._timeline)
-        self._loading = Loading.of(ledger, options)
+        self._settling = OutcomeResolver(client, ledger, options.on_unknown, self._timeline)
+        self._loading = Staging.of(ledger, options)
         self._task: asyncio.Task[None] | None = None
         self._working: asyncio.Task[None] | None = None
         self._sends: Results[None] | None = None
@@ -124,11 +124,11 @@ class Enrollment:
         self._too_many_unknown = False
         self._lost_rounds = 0
         self._unknown_since: float | None = None
-        self._unsaved: dict[str, Task] = {}
+        self._unsaved: dict[str, PendingRecording] = {}
         self._error: BaseException | None = None
         self._ending: asyncio.Task[None] | None = None
         self._is_loaded = self._interrupted = self._has_ledger = self._is_feeding = False
-        self._stream = Stream()
+        self._stream = EventQueue()
 
     def __repr__(self) -> str:
         return f"<Enrollment {self.progress.succeeded} of {self.progress.total}>"
@@ -270,7 +270,7 @@ class Enrollment:
         self._is_loaded = True
         self._sender.refusals.accepted_before = await self._ledger.newest_job() is not None
         await self._recount()
-        await self._stream.put(*map(RowLeftOut, self._loading.problems), *self._loading.notes)
+        await self._stream.put(*map(RowSkipped, self._loading.problems), *self._loading.notes)
         return bool(
             await self._ledger.has_pending() or await self._ledger.submitted(0, 1) or await self._ledger.unresolved()
         )
@@ -320,7 +320,7 @@ class Enrollment:
         finally:
             self._sends = None
 
-    async def _feed(self) -> AsyncGenerator[Task, None]:
+    async def _feed(self) -> AsyncGenerator[PendingRecording, None]:
         after, most = 0, self._options.max_jobs
         self._is_feeding = True
         try:
@@ -341,8 +341,8 @@ class Enrollment:
             return True
         return self._unknown_since is not None and self._clock.time() - self._unknown_since > _OLDEST_UNKNOWN
 
-    async def _send(self, item: Item) -> None:
-        task: Task = item.value
+    async def _send(self, item: BatchItem) -> None:
+        task: PendingRecording = item.value
         is_waited_for, is_booked = False, False
         try:
             job = await self._sender.send(item, task)
@@ -370,7 +370,7 @@ class Enrollment:
             if not is_waited_for:
                 self._room_to_wait.release()
 
-    async def _accept(self, task: Task, job: JobCreated) -> bool:
+    async def _accept(self, task: PendingRecording, job: JobCreated) -> bool:
         self._accepted += 1
         try:
             is_its_own = await self._ledger.accept(task, job.job_id, self._clock.wall())
@@ -424,7 +424,7 @@ class Enrollment:
 
     # Jobs to voiceprints
 
-    def _wait_for(self, task: Task, job_id: str, warning: str | None = None) -> None:
+    def _wait_for(self, task: PendingRecording, job_id: str, warning: str | None = None) -> None:
         self.progress.waiting += 1
         wait = asyncio.create_task(self._wait(task, job_id, warning))
         self._waits.add(wait)
@@ -439,7 +439,7 @@ class Enrollment:
             self._give_up(error)
             self._end_work()
 
-    async def _wait(self, task: Task, job_id: str, warning: str | None) -> None:
+    async def _wait(self, task: PendingRecording, job_id: str, warning: str | None) -> None:
         now = self._clock.wall
         try:
             job = await self._wait_patiently(job_id)
@@ -481,7 +481,7 @@ class Enrollment:
                     raise JobTimeoutError(f"The API does not know job {job_id}.", job_id=job_id) from None
             await self._client._waits.sleep(_BETWEEN_UNKNOWN)
 
-    async def _fail(self, task: Task, error: str, reason: str) -> None:
+    async def _fail(self, task: PendingRecording, error: str, reason: str) -> None:
         await self._ledger.fail(task, error, reason, self._clock.wall())
         await self._tell_failed(task, *(RowFailed(label, error) for label in task.labels))
 
@@ -494,7 +494,7 @@ class Enrollment:
             self.progress.paused_for = str(error)
             self._stream.put_now(Stopping(str(error)))
 
-    async def _tell_failed(self, task: Task, *events: Event) -> None:
+    async def _tell_failed(self, task: PendingRecording, *events: Event) -> None:
         self.progress.failed += len(task.labels)
         self.progress.finished_now += len(task.labels)
         await self._stream.put(*events)

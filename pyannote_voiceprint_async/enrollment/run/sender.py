@@ -12,7 +12,7 @@ from typing import Any
 
 from pyannote_voiceprint_async.audio import cut_pieces
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
-from pyannote_voiceprint_async.enrollment.ledger.ledger import Ledger, Task
+from pyannote_voiceprint_async.enrollment.ledger.ledger import Ledger, PendingRecording
 from pyannote_voiceprint_async.enrollment.manifest.preflight import changed_at, clip_identity
 from pyannote_voiceprint_async.enrollment.manifest.url_identity import url_expires_at
 from pyannote_voiceprint_async.enrollment.options import Resolve
@@ -28,10 +28,10 @@ from pyannote_voiceprint_async.errors import (
     UnexpectedResponseError,
     VoiceprintError,
 )
-from pyannote_voiceprint_async.jobs.batch import Item
+from pyannote_voiceprint_async.jobs.batch import BatchItem
 from pyannote_voiceprint_async.models import JobCreated, VoiceprintRequest
 
-from .circuit_breaker import Gate, Passage
+from .circuit_breaker import CircuitBreaker, Probe
 from .refusals import Blame, Refusals
 from .timeline import Timeline
 
@@ -103,7 +103,7 @@ class Sender:
         self,
         client: AsyncVoiceprintClient,
         ledger: Ledger,
-        gate: Gate,
+        gate: CircuitBreaker,
         resolve: Resolve | None,
         timeline: Timeline,
         *,
@@ -124,7 +124,7 @@ class Sender:
         self._resolve = resolve
         self._may_go = may_go
 
-    async def send(self, item: Item, task: Task) -> JobCreated:
+    async def send(self, item: BatchItem, task: PendingRecording) -> JobCreated:
         """Submit a row, however long the API is in trouble.
 
         Args:
@@ -144,7 +144,7 @@ class Sender:
         finally:
             self._active.discard(task.id)
 
-    async def _try(self, item: Item, task: Task) -> JobCreated | None:
+    async def _try(self, item: BatchItem, task: PendingRecording) -> JobCreated | None:
         """Try to submit a row once; None means that it is to be tried again."""
         async with self._gate.passage() as passage:
             try:
@@ -171,7 +171,7 @@ class Sender:
             passage.well()
             return job
 
-    async def _judge(self, task: Task, error: VoiceprintError, passage: Passage) -> None:
+    async def _judge(self, task: PendingRecording, error: VoiceprintError, passage: Probe) -> None:
         """Find out whose fault a refusal is, as far as it can be known yet.
 
         Raises:
@@ -205,7 +205,7 @@ class Sender:
                 self._key_checked_at = self._client._clock.time()
             return self._is_key_refused
 
-    async def _submit(self, item: Item, task: Task) -> JobCreated:
+    async def _submit(self, item: BatchItem, task: PendingRecording) -> JobCreated:
         url = await self._url(task)
 
         since: float | None = None
@@ -240,14 +240,14 @@ class Sender:
                 await self._ledger.withdraw(task)
             raise
 
-    async def _url(self, task: Task) -> str:
+    async def _url(self, task: PendingRecording) -> str:
         if task.is_file:
             return await self._uploaded(task)
         url = task.source if self._resolve is None else await self._resolved(task, self._resolve)
         self._check_expiry(url)
         return url
 
-    async def _resolved(self, task: Task, resolve: Resolve) -> str:
+    async def _resolved(self, task: PendingRecording, resolve: Resolve) -> str:
         try:
             given: Any = resolve(task.row)
             url = await given if inspect.isawaitable(given) else given
@@ -271,7 +271,7 @@ class Sender:
                 "url-expired",
             )
 
-    async def _uploaded(self, task: Task) -> str:
+    async def _uploaded(self, task: PendingRecording) -> str:
         now = self._client._clock.wall()
         if task.media_url is not None and now - (task.uploaded_at or 0.0) < _MEDIA_GOOD_FOR:
             return task.media_url
@@ -282,7 +282,7 @@ class Sender:
         await self._ledger.uploaded(task, url, now)
         return url
 
-    async def _audio(self, task: Task, path: Path) -> Path | bytes:
+    async def _audio(self, task: PendingRecording, path: Path) -> Path | bytes:
         """Give what is uploaded: the file, or what is cut out of it."""
         if not task.pieces:
             return path
@@ -291,7 +291,7 @@ class Sender:
             raise RowError("The audio file is not what it was when it was looked at. Run again.", "file")
         return clip.audio
 
-    async def _check_unchanged(self, task: Task, path: Path) -> None:
+    async def _check_unchanged(self, task: PendingRecording, path: Path) -> None:
         """Make sure that it is the audio whose hash the ledger has: another one may be another person."""
         try:
             found: os.stat_result | None = await asyncio.to_thread(path.stat)

@@ -27,7 +27,7 @@ class Timeline:
 
     Args:
         clock: this machine's two clocks; one stands still while a laptop sleeps, the other jumps when it is set.
-        server_time: the server's clock, as `Transport.server_time` returns it.
+        server_time: the server's clock, as `Pipeline.server_time` returns it.
     """
 
     def __init__(self, clock: Clock, server_time: Callable[[], tuple[float, float]]) -> None:

@@ -11,14 +11,14 @@ from enrollment_world import people
 from pyannote_voiceprint_async import LedgerError, LedgerInUseError
 from pyannote_voiceprint_async.enrollment import Ledger, Paused, Row
 from pyannote_voiceprint_async.enrollment.ledger import database as database_room
-from pyannote_voiceprint_async.enrollment.ledger.staging import Loading
+from pyannote_voiceprint_async.enrollment.ledger.staging import Staging
 
 
 @pytest.fixture
 async def ledger(tmp_path):
     async with Ledger(tmp_path / "x.ledger") as ledger:
         await ledger.claim("https://api.example", "key")
-        await Loading(ledger, "precision-2").load([Row("Ada", "https://e.com/a.wav")], now=1.0)
+        await Staging(ledger, "precision-2").load([Row("Ada", "https://e.com/a.wav")], now=1.0)
         yield ledger
 
 

@@ -21,7 +21,7 @@ from pyannote_voiceprint_async.enrollment.ledger.maintenance import (
     troubles,
 )
 from pyannote_voiceprint_async.enrollment.options import Options
-from pyannote_voiceprint_async.enrollment.run.dry_run import rehearse
+from pyannote_voiceprint_async.enrollment.run.dry_run import dry_run
 from pyannote_voiceprint_async.sandbox import voiceprint_of
 
 
@@ -267,7 +267,7 @@ async def test_a_copy_of_an_open_ledger_is_used_only_after_it_was_recovered(worl
     with pytest.raises(LedgerError, match=r"copy of a ledger that was made while a run.*ledger recover"):
         await world.enroll(people(3), copy)
     with pytest.raises(LedgerError, match=r"copy of a ledger"):
-        await rehearse(world.client, people(3), copy, Options(), RateLimit(100))
+        await dry_run(world.client, people(3), copy, Options(), RateLimit(100))
     assert len(world.sandbox.accepted) == before
     assert await to_thread(recover, copy) == 0
     assert (await world.enroll(people(3), copy)).jobs == 1

@@ -5,7 +5,7 @@ import pytest
 from pyannote_voiceprint_async import ManifestError
 from pyannote_voiceprint_async.enrollment import Ledger, Row
 from pyannote_voiceprint_async.enrollment.ledger.renewal import renew
-from pyannote_voiceprint_async.enrollment.ledger.staging import Loading, forgotten_hash
+from pyannote_voiceprint_async.enrollment.ledger.staging import Staging, forgotten_hash
 from pyannote_voiceprint_async.enrollment.manifest.url_identity import former_identity
 
 NFC, NFD = "Jos\u00e9", "Jose\u0301"
@@ -52,7 +52,7 @@ async def former(ledger, *rows):
 
 async def load(ledger, *rows, **options):
     ledger.run += 1
-    one = Loading(ledger, "precision-2", **options)
+    one = Staging(ledger, "precision-2", **options)
     await one.load(rows, now=NOW)
     return one
 

@@ -8,7 +8,7 @@ from enrollment_world import url
 
 from pyannote_voiceprint_async import LedgerError, ManifestError
 from pyannote_voiceprint_async.enrollment import Ledger, Problem, Row
-from pyannote_voiceprint_async.enrollment.ledger.staging import Loading, forgotten_hash
+from pyannote_voiceprint_async.enrollment.ledger.staging import Staging, forgotten_hash
 from pyannote_voiceprint_async.enrollment.manifest.preflight import Preflight
 
 NOW = 1_800_000_000.0
@@ -23,7 +23,7 @@ async def ledger(tmp_path):
 
 async def load(ledger, rows, *, model="precision-2", retry_failed=None, retry_expired=False, **options):
     ledger.run += 1
-    one = Loading(ledger, model, **options)
+    one = Staging(ledger, model, **options)
     await one.load(rows, now=NOW, retry_failed=retry_failed, retry_expired=retry_expired)
     return one
 

@@ -12,14 +12,14 @@ from enrollment_world import make_first_version
 
 from pyannote_voiceprint_async import ConfigurationError, ManifestError, MediaError, RateLimit
 from pyannote_voiceprint_async.audio import best_part, cut, cut_pieces
-from pyannote_voiceprint_async.enrollment import Manifest, Paused, Row, RowFailed, RowNoted, enroll
+from pyannote_voiceprint_async.enrollment import Manifest, Paused, Row, RowFailed, RowWarning, enroll
 from pyannote_voiceprint_async.enrollment.ledger import checksums
 from pyannote_voiceprint_async.enrollment.ledger.ledger import _STEPS
 from pyannote_voiceprint_async.enrollment.ledger.maintenance import forget
 from pyannote_voiceprint_async.enrollment.manifest import preflight as preflight_module
 from pyannote_voiceprint_async.enrollment.manifest.preflight import Preflight
 from pyannote_voiceprint_async.enrollment.options import Options
-from pyannote_voiceprint_async.enrollment.run.dry_run import rehearse
+from pyannote_voiceprint_async.enrollment.run.dry_run import dry_run
 from pyannote_voiceprint_async.sandbox import voiceprint_of
 
 GOOD = wav(speechlike(4))
@@ -94,7 +94,7 @@ async def test_formats_that_cannot_be_looked_into_are_sent_as_they_are(world, wr
     audio = b"\0\0\0\x20ftypM4A " + bytes(100)
     assert (await world.enroll(write_list(audio=audio))).succeeded == 1
     note = "is MP4/M4A, which cannot be checked here; it is uploaded unchecked"
-    assert world.of(RowNoted) == [RowNoted("Anna", note)]
+    assert world.of(RowWarning) == [RowWarning("Anna", note)]
     assert world.voiceprints() == {"Anna": voiceprint_of(audio)}
     with pytest.raises(ManifestError, match="MP4/M4A, which cannot be read here"):
         await world.enroll(write_list("0", "1", audio=audio))
@@ -227,7 +227,7 @@ async def test_what_was_heard_is_kept_where_the_list_is_refused(world, tmp_path,
     with monkeypatch.context() as patch:
         patch.setattr(Preflight, "listen", None)
         assert (await world.enroll(rows)).succeeded == 2
-    assert [note.label for note in world.of(RowNoted)] == ["Anna"]
+    assert [note.label for note in world.of(RowWarning)] == ["Anna"]
     assert world.ask("SELECT count(*) FROM looks") == [(0,)]
     with pytest.raises(ManifestError):
         await world.enroll([Row("Dora", path, pieces=((2, 4),)), Row("Cleo", "s3://b/k")])
@@ -248,9 +248,9 @@ async def test_what_is_too_long_is_trimmed_when_that_is_asked_for(world, tmp_pat
     start, end = await asyncio.to_thread(best_part, long)
     clip = await asyncio.to_thread(cut, long, start, end)
     assert world.voiceprints() == {"Anna": voiceprint_of(clip.audio), "Bo": voiceprint_of(GOOD)}
-    assert world.of(RowNoted) == [RowNoted("Anna", f"is too long; only {start:.1f} to {end:.1f} s are used{ALONE}")]
+    assert world.of(RowWarning) == [RowWarning("Anna", f"is too long; only {start:.1f} to {end:.1f} s are used{ALONE}")]
     assert (await world.enroll(rows, trim=True)).jobs == 0
-    assert world.of(RowNoted) == []
+    assert world.of(RowWarning) == []
 
 
 async def test_notes_are_told_once_for_each_row(world, tmp_path):
@@ -260,13 +260,13 @@ async def test_notes_are_told_once_for_each_row(world, tmp_path):
     await asyncio.to_thread(path.write_bytes, wav(loud, channels=2))
     rows = [Row("Anna", path), Row("Bo", "https://e.com/b.wav")]
     await world.enroll(rows)
-    (note,) = world.of(RowNoted)
+    (note,) = world.of(RowWarning)
     assert note.label == "Anna"
     assert "is clipped" in note.message
     assert "has 2 channels" in note.message
     assert world.events[0] == note
     await world.enroll(rows)
-    assert world.of(RowNoted) == []
+    assert world.of(RowWarning) == []
 
 
 async def test_what_holds_for_many_parts_of_a_file_is_told_once(world, tmp_path):
@@ -277,10 +277,10 @@ async def test_what_holds_for_many_parts_of_a_file_is_told_once(world, tmp_path)
     rows = [Row(f"{path.stem} {at}", path, pieces=((at, at + 2.5),)) for path in paths for at in range(0, 16, 2)]
     await world.enroll([*rows, Row("twice", paths[0], pieces=((14, 17), (16, 18)))])
     note = "has 2 channels, which are mixed down to one; see that they have the same speaker"
-    assert world.of(RowNoted) == [
-        RowNoted("a 0", f"{note} (8 more of this file, too)"),
-        RowNoted("b 0", f"{note} (7 more of this file, too)"),
-        RowNoted("twice", "has parts that overlap, so that the same words are heard twice"),
+    assert world.of(RowWarning) == [
+        RowWarning("a 0", f"{note} (8 more of this file, too)"),
+        RowWarning("b 0", f"{note} (7 more of this file, too)"),
+        RowWarning("twice", "has parts that overlap, so that the same words are heard twice"),
     ]
 
 
@@ -303,13 +303,13 @@ async def test_columns_that_only_look_like_a_part_are_told_once(world, write_lis
     told = (
         "the list has 'start_time', 'duration', which is not read; 'start' and 'end' tell a part of a file, in seconds"
     )
-    assert world.of(RowNoted) == [RowNoted("Anna", told)]
+    assert world.of(RowWarning) == [RowWarning("Anna", told)]
 
 
 async def test_a_rehearsal_tells_the_same(world, tmp_path):
     path = tmp_path / "a.wav"
     await asyncio.to_thread(path.write_bytes, LONG)
-    found = await rehearse(world.client, [Row("Anna", path)], world.path, Options(trim=True), RateLimit(100))
+    found = await dry_run(world.client, [Row("Anna", path)], world.path, Options(trim=True), RateLimit(100))
     assert (found.jobs, found.uploads, [note.label for note in found.notes]) == (1, 1, ["Anna"])
 
 
@@ -329,13 +329,13 @@ async def test_without_the_extra_files_are_sent_as_they_are(world, write_list, t
     await asyncio.to_thread(again.write_bytes, GOOD)
     rows = [*write_list(audio=wav(SILENCE)), Row("Bo", again), Row("Cleo", "https://e.com/c.wav")]
     assert (await world.enroll(rows)).rows == 3
-    (note,) = world.of(RowNoted)
+    (note,) = world.of(RowWarning)
     assert note.label == "Anna"
     assert "nor is any other file; that needs an extra: pip install 'pyannote-voiceprint-async[audio]'" in note.message
     await world.enroll(rows)
-    assert world.of(RowNoted) == []
+    assert world.of(RowWarning) == []
     await world.enroll([Row("Dora", "https://e.com/d.wav")], tmp_path / "urls.ledger")
-    assert world.of(RowNoted) == []
+    assert world.of(RowWarning) == []
     with pytest.raises(ConfigurationError, match=r"Nothing can be trimmed .*async\[audio\]"):
         await world.enroll(write_list(), trim=True)
 
@@ -343,7 +343,9 @@ async def test_without_the_extra_files_are_sent_as_they_are(world, write_list, t
 async def test_what_cannot_be_trimmed_is_told_where_that_was_asked_for(world, write_list):
     audio = b"\0\0\0\x20ftypM4A " + bytes(100)
     await world.enroll(write_list(audio=audio), trim=True)
-    assert world.of(RowNoted) == [RowNoted("Anna", "is MP4/M4A, which cannot be trimmed here; it is uploaded as it is")]
+    assert world.of(RowWarning) == [
+        RowWarning("Anna", "is MP4/M4A, which cannot be trimmed here; it is uploaded as it is")
+    ]
 
 
 async def test_trimming_needs_a_look(world):
@@ -367,7 +369,7 @@ async def test_a_ledger_of_the_first_step_goes_on(world, tmp_path):
     await asyncio.to_thread(as_it_was)
     rows = [Row("Anna", path), Row("Bo", "https://e.com/b.wav"), Row("Cleo", path, pieces=((1, 3),))]
     jobs = len(world.sandbox.accepted)
-    found = await rehearse(world.client, rows, world.path, Options(), RateLimit(100))
+    found = await dry_run(world.client, rows, world.path, Options(), RateLimit(100))
     assert (found.succeeded, found.jobs) == (2, 1)
     report = await world.enroll(rows)
     assert (report.succeeded, report.jobs, len(world.sandbox.accepted)) == (3, 1, jobs + 1)

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from fake_clock import settle
 
-from pyannote_voiceprint_async.enrollment.run.circuit_breaker import Gate
+from pyannote_voiceprint_async.enrollment.run.circuit_breaker import CircuitBreaker
 
 
 class Told(list):
@@ -19,8 +19,8 @@ def told() -> Told:
 
 
 @pytest.fixture
-def gate(clock, told) -> Gate:
-    return Gate(clock.time, clock.sleep, told)
+def gate(clock, told) -> CircuitBreaker:
+    return CircuitBreaker(clock.time, clock.sleep, told)
 
 
 def passing(gate, passed, *, how=None):

@@ -9,19 +9,19 @@ from enrollment_world import people, url
 from pyannote_voiceprint_async import LedgerError, LedgerOriginError, ManifestError, RateLimit
 from pyannote_voiceprint_async.enrollment import Problem, Row
 from pyannote_voiceprint_async.enrollment.options import Options
-from pyannote_voiceprint_async.enrollment.run.dry_run import Rehearsal, _copy, rehearse
+from pyannote_voiceprint_async.enrollment.run.dry_run import DryRun, _copy, dry_run
 from pyannote_voiceprint_async.sandbox import voiceprint_of
 
 _LIMIT = RateLimit(100, per=60.0)
 
 
-async def foresee(world, rows, limit=_LIMIT, **options) -> Rehearsal:
-    return await rehearse(world.client, rows, world.path, Options(**options), limit)
+async def foresee(world, rows, limit=_LIMIT, **options) -> DryRun:
+    return await dry_run(world.client, rows, world.path, Options(**options), limit)
 
 
 async def test_a_new_list_is_all_to_be_submitted(world, speech, tmp_path):
     found = await foresee(world, [*people(3), Row("June", speech / "june-fr.wav")])
-    assert found == Rehearsal(rows=4, jobs=4, uploads=1)
+    assert found == DryRun(rows=4, jobs=4, uploads=1)
     assert found.euros == pytest.approx(0.06)
     assert list(tmp_path.iterdir()) == []
     assert world.sandbox.state.total.requests == 0
@@ -32,7 +32,7 @@ async def test_what_is_done_submitted_unknown_failed_or_expired_is_told(world):
     for number, state in enumerate(("submitted", "submitting", "uncertain", "failed", "expired"), 1):
         world.ask("UPDATE recordings SET state = ?, intended_from = 1, intended_until = 1 WHERE id = ?", state, number)
     found = await foresee(world, people(8))
-    assert found == Rehearsal(rows=8, succeeded=1, submitted=1, unresolved=2, failed=1, expired=1, jobs=2)
+    assert found == DryRun(rows=8, succeeded=1, submitted=1, unresolved=2, failed=1, expired=1, jobs=2)
     assert (await foresee(world, people(8), retry_failed="", retry_expired=True)).jobs == 4
 
 
@@ -60,12 +60,12 @@ async def test_a_new_signature_is_told_as_a_run_would_tell_it(world):
     known = "https://p.supabase.co/storage/v1/object/sign/a.wav?token={}"
     unknown = "https://example.com/a.wav?ticket={}"
     await world.enroll([Row("Ada", known.format(1)), Row("Bea", unknown.format(1))])
-    assert await foresee(world, [Row("Ada", known.format(2))]) == Rehearsal(rows=1, succeeded=1)
+    assert await foresee(world, [Row("Ada", known.format(2))]) == DryRun(rows=1, succeeded=1)
     for run in (foresee, type(world).enroll):
         with pytest.raises(ManifestError, match="only in its query"):
             await run(world, [Row("Bea", unknown.format(2))])
     found = await foresee(world, [Row("Bea", unknown.format(2))], replace=True)
-    assert found == Rehearsal(rows=1, jobs=1, replaced=1)
+    assert found == DryRun(rows=1, jobs=1, replaced=1)
     report = await world.enroll([Row("Bea", unknown.format(2))], replace=True)
     assert (report.jobs, report.replaced) == (1, 1)
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyannote_voiceprint_async.enrollment.ledger.ledger import Unresolved
+from pyannote_voiceprint_async.enrollment.ledger.ledger import UnresolvedSubmission
 from pyannote_voiceprint_async.enrollment.run.outcome_matching import (
     Offset,
     OwnJob,
@@ -18,8 +18,8 @@ PATIENCE = 90.0
 NOW = 100_000.0
 
 
-def verdict(intents, jobs, *, given_up=(), listed_since=None, now=NOW):
-    unresolved = [Unresolved(number, *times, False) for number, times in enumerate(intents, 1)]
+def error_flags(intents, jobs, *, given_up=(), listed_since=None, now=NOW):
+    unresolved = [UnresolvedSubmission(number, *times, False) for number, times in enumerate(intents, 1)]
     unknown = [UnknownJob(f"job {number}", at) for number, at in enumerate(jobs, 1)]
     return decide(unresolved, given_up, unknown, patience=PATIENCE, listed_since=listed_since, now=now)
 
@@ -51,7 +51,7 @@ TABLE = [
     ids=[row[0] for row in TABLE],
 )
 def test_the_table(intents, jobs, options, unsent, held, adoptable):
-    found = verdict(intents, jobs, **options)
+    found = error_flags(intents, jobs, **options)
     assert (found.unsent, found.held, found.adoptable) == (unsent, held, adoptable)
 
 
@@ -62,7 +62,7 @@ JOBS = st.lists(st.one_of(st.none(), TIMES), max_size=8)
 
 @given(INTENTS, JOBS, INTENTS)
 def test_what_may_have_been_accepted_is_never_sent_again(intents, jobs, given_up):
-    found = verdict(intents, jobs, given_up=given_up)
+    found = error_flags(intents, jobs, given_up=given_up)
     windows = windows_of(intents, PATIENCE)
     assert sorted([*found.unsent, *found.held]) == list(range(1, len(intents) + 1))
     for number in found.unsent:
@@ -71,7 +71,7 @@ def test_what_may_have_been_accepted_is_never_sent_again(intents, jobs, given_up
 
 @given(INTENTS, JOBS, INTENTS)
 def test_a_job_is_adopted_by_one_who_alone_can_own_it(intents, jobs, given_up):
-    found = verdict(intents, jobs, given_up=given_up)
+    found = error_flags(intents, jobs, given_up=given_up)
     assert len(set(found.adoptable.values())) == len(found.adoptable)
     everybody = windows_of([*intents, *given_up], PATIENCE)
     for job_id in found.adoptable.values():
@@ -101,7 +101,7 @@ CLOCKS = [
 )
 def test_windows_are_as_wide_as_the_clocks_are_apart(offset, at, unsent, held, adoptable):
     found = decide(
-        [Unresolved(1, AT, AT, False)],
+        [UnresolvedSubmission(1, AT, AT, False)],
         [],
         [UnknownJob("job 1", at)],
         patience=PATIENCE,
@@ -123,7 +123,7 @@ LATENCIES = st.floats(0.0, 60.0)
 def test_however_far_the_clocks_are_apart_a_job_that_was_made_is_never_missed(ahead, own, delay):
     ours = [OwnJob(AT + at + ahead, AT + at + latency, "precision-2") for at, latency in own]
     found = decide(
-        [Unresolved(1, AT, AT, False)],
+        [UnresolvedSubmission(1, AT, AT, False)],
         [],
         [UnknownJob("job 1", AT + delay + ahead)],
         patience=PATIENCE,
@@ -159,7 +159,7 @@ KINDS = [
 @pytest.mark.parametrize(("kind", "model", "ours", "may_be"), [row[1:] for row in KINDS], ids=[row[0] for row in KINDS])
 def test_a_job_of_another_type_or_model_is_not_ours(kind, model, ours, may_be):
     found = decide(
-        [Unresolved(1, AT, AT, False, "precision-2")],
+        [UnresolvedSubmission(1, AT, AT, False, "precision-2")],
         [],
         [UnknownJob("job 1", AT, kind, model)],
         patience=PATIENCE,

@@ -29,7 +29,7 @@ from pyannote_voiceprint_async.enrollment import (
     Row,
     RowExpired,
     RowFailed,
-    RowLeftOut,
+    RowSkipped,
     RowSubmitted,
     RowSucceeded,
     RowUncertain,
@@ -390,7 +390,7 @@ async def test_a_wrong_list_is_refused_before_anything_is_sent(world, tmp_path):
     assert world.states() == {}
     report = await world.enroll([*rows, Row("c", url(9))], skip_invalid=True)
     assert (report.rows, report.succeeded, report.invalid) == (1, 1, 5)
-    assert [event.problem for event in world.of(RowLeftOut)] == list(caught.value.problems)
+    assert [event.problem for event in world.of(RowSkipped)] == list(caught.value.problems)
 
 
 async def test_a_client_that_repeats_by_itself_is_refused(make_world):
