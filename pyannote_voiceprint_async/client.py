@@ -44,7 +44,7 @@ from pyannote_voiceprint_async.transport.http import HttpClient
 from pyannote_voiceprint_async.transport.pipeline import Pipeline
 
 from .api import codec
-from .errors import ApiTimeoutError, ConfigurationError, MediaError
+from .errors import ApiTimeoutError, ClientClosedError, ConfigurationError, MediaError
 from .jobs import uploads
 from .models import (
     JobCreated,
@@ -298,7 +298,11 @@ class AsyncVoiceprintClient:
             JobTimeoutError: it was not done in time; it goes on.
         """
         job_id = check_job_id(job.job_id if isinstance(job, JobCreated) else job)
-        self._transport.enter()
+        try:
+            self._transport.enter()
+        except ClientClosedError as error:
+            error.job_id = job_id
+            raise
         return await self._wait(job_id, self._until(timeout))
 
     async def voiceprint(  # noqa: PLR0913 - a person's one call; all but the first by keyword
