@@ -29,6 +29,7 @@ def types(session: nox.Session) -> None:
     """Type-check the package, and the public API as users write it."""
     session.install("-e", ".[dev]")
     session.run("mypy")
+    session.run("basedpyright")
 
 
 @nox.session

@@ -4,8 +4,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pyannote_voiceprint_async.concurrency.clock import Clock
+    from pyannote_voiceprint_async.jobs.uploads import LocalAudio
+    from pyannote_voiceprint_async.ratelimit.limiter import RateLimiter
+
     from .client import AsyncVoiceprintClient
-    from .clock import Clock
     from .errors import (
         AccountError,
         ApiConnectionError,
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
         MediaError,
         NotFoundError,
         PermissionDeniedError,
+        ProxyError,
         QueueTooLongError,
         RateLimitError,
         ServerError,
@@ -39,7 +43,6 @@ if TYPE_CHECKING:
         VoiceprintError,
         WebhookError,
     )
-    from .media import LocalAudio
     from .models import (
         JobCreated,
         JobStatus,
@@ -52,9 +55,8 @@ if TYPE_CHECKING:
         VoiceprintRequest,
         WebhookEvent,
     )
-    from .results import ClientStats, Enrolled, Source, Submission
+    from .results import ClientStats, Source, Submission, VoiceprintResult
     from .settings import Polling, RateLimit, RateLimits, RetryPolicy, Timeouts
-    from .throttle import Throttle
     from .version import __version__
     from .webhooks import aiohttp_webhook_handler, verify
 
@@ -69,7 +71,6 @@ __all__ = [
     "ClientStats",
     "Clock",
     "ConfigurationError",
-    "Enrolled",
     "EnrollmentError",
     "FieldError",
     "InvalidRequestError",
@@ -93,9 +94,11 @@ __all__ = [
     "NotFoundError",
     "PermissionDeniedError",
     "Polling",
+    "ProxyError",
     "QueueTooLongError",
     "RateLimit",
     "RateLimitError",
+    "RateLimiter",
     "RateLimits",
     "RetryPolicy",
     "ServerError",
@@ -103,7 +106,6 @@ __all__ = [
     "StaleWebhookError",
     "Submission",
     "SubscriptionRequiredError",
-    "Throttle",
     "Timeouts",
     "UnexpectedResponseError",
     "Voiceprint",
@@ -111,6 +113,7 @@ __all__ = [
     "VoiceprintJob",
     "VoiceprintOutput",
     "VoiceprintRequest",
+    "VoiceprintResult",
     "WebhookError",
     "WebhookEvent",
     "__version__",
@@ -119,7 +122,18 @@ __all__ = [
 ]
 
 # What stands above, for type checkers, in the words that a program runs.
-_ROOMS = ("client", "clock", "errors", "media", "models", "results", "settings", "throttle", "version", "webhooks")
+_ROOMS = (
+    "client",
+    "concurrency.clock",
+    "errors",
+    "jobs.uploads",
+    "models",
+    "ratelimit.limiter",
+    "results",
+    "settings",
+    "version",
+    "webhooks",
+)
 
 
 def __getattr__(name: str) -> Any:

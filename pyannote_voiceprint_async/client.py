@@ -7,15 +7,23 @@ import inspect
 import os
 import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, NoReturn, Self, TypeVar, cast
 
 import aiohttp
 import attrs
 
-from . import codec, media
-from .bulk import Item, Results, Work
-from .checks import (
+from pyannote_voiceprint_async.api.endpoints import (
+    DEFAULT_BASE_URL,
+    LARGEST_VOICEPRINT_AUDIO,
+    LIST_JOBS,
+    LONGEST_PAGE,
+    OUTPUT_LIFETIME,
+    TEST_KEY,
+    VOICEPRINT,
+)
+from pyannote_voiceprint_async.api.request_checks import (
     check_api_key,
     check_base_url,
     check_count,
@@ -25,19 +33,19 @@ from .checks import (
     check_request,
     check_webhook,
 )
-from .clock import Clock, LoopClock, deadline
-from .endpoints import (
-    DEFAULT_BASE_URL,
-    LARGEST_VOICEPRINT_AUDIO,
-    LIST_JOBS,
-    LONGEST_PAGE,
-    OUTPUT_LIFETIME,
-    TEST_KEY,
-    VOICEPRINT,
-)
-from .errors import ApiTimeoutError, ConfigurationError, MediaError
-from .masking import mask_url
-from .media import LocalAudio
+from pyannote_voiceprint_async.concurrency.clock import Clock, LoopClock, deadline
+from pyannote_voiceprint_async.concurrency.protected_task import ProtectedTask, finished
+from pyannote_voiceprint_async.concurrency.waiters import Waiters
+from pyannote_voiceprint_async.jobs.batch import BatchItem, BatchRun, Results
+from pyannote_voiceprint_async.jobs.poller import JobPoller, with_voiceprint
+from pyannote_voiceprint_async.jobs.uploads import LocalAudio
+from pyannote_voiceprint_async.ratelimit.limiter import RateLimiter
+from pyannote_voiceprint_async.transport.http import HttpClient
+from pyannote_voiceprint_async.transport.pipeline import Pipeline
+
+from .api import codec
+from .errors import ApiTimeoutError, ClientClosedError, ConfigurationError, MediaError
+from .jobs import uploads
 from .models import (
     JobCreated,
     JobStatus,
@@ -49,14 +57,11 @@ from .models import (
     VoiceprintRequest,
     WebhookEvent,
 )
-from .protected import ProtectedTask, finished
-from .results import ClientStats, Enrolled, Source, Submission
+from .redaction import redact_url
+from .reprs import safe_repr
+from .results import ClientStats, Source, Submission, VoiceprintResult
+from .secret import hidden
 from .settings import Polling, RateLimits, RetryPolicy, Timeouts
-from .throttle import Throttle
-from .transport import Transport
-from .waits import Waits
-from .watcher import Watcher, with_voiceprint
-from .wire import Wire
 
 __all__ = ["AsyncVoiceprintClient"]
 
@@ -68,6 +73,7 @@ _MOST_WAITING = 10_000
 _MOST_EXPECTED = 10_000
 
 
+@safe_repr
 class AsyncVoiceprintClient:
     """An asyncio client for pyannoteAI's voiceprints.
 
@@ -107,9 +113,11 @@ class AsyncVoiceprintClient:
         webhook: str | None = None,
         proxy: str | None = None,
         session: aiohttp.ClientSession | None = None,
-        throttle: Throttle | None = None,
+        throttle: RateLimiter | None = None,
         clock: Clock | None = None,
     ) -> None:
+        # Tracebacks are shown with local variables: a call that fails here must show neither key nor token.
+        api_key, webhook, proxy = hidden(api_key), hidden(webhook), hidden(proxy)
         _check_kinds(
             rate_limits=(rate_limits, RateLimits),
             retry=(retry, RetryPolicy),
@@ -117,24 +125,24 @@ class AsyncVoiceprintClient:
             polling=(polling, Polling),
         )
         if throttle is not None:
-            _check_kinds(throttle=(throttle, Throttle))
+            _check_kinds(throttle=(throttle, RateLimiter))
         codec.prepare()
         _check_queue_wait(max_queue_wait)
         _check_session(session)
         check_webhook(webhook)
         check_proxy(proxy)
         self._clock = clock or LoopClock()
-        self._waits = Waits(self._clock)
+        self._waits = Waiters(self._clock)
         self._max_concurrency = check_count("max_concurrency", max_concurrency)
         self._max_queue_wait = max_queue_wait
         self._webhook = webhook
         self._uploads = asyncio.Semaphore(check_count("max_uploads", max_uploads))
-        self._works: set[Work[Any]] = set()
+        self._works: set[BatchRun[Any]] = set()
         self._closing: asyncio.Task[None] | None = None
         self._base_url = check_base_url(base_url or os.environ.get("PYANNOTEAI_BASE_URL") or DEFAULT_BASE_URL)
         key = check_api_key(_first(api_key, "PYANNOTEAI_API_KEY", "PYANNOTE_API_KEY"))
-        self._transport = Transport(
-            wire=Wire(
+        self._transport = Pipeline(
+            wire=HttpClient(
                 key=key,
                 base_url=self._base_url,
                 timeouts=timeouts,
@@ -144,7 +152,7 @@ class AsyncVoiceprintClient:
             ),
             key=key,
             base_url=self._base_url,
-            throttle=throttle or Throttle(max_concurrency, rate_limits),
+            throttle=throttle or RateLimiter(max_concurrency, rate_limits),
             retry=retry,
             timeouts=timeouts,
             clock=self._clock,
@@ -152,14 +160,21 @@ class AsyncVoiceprintClient:
         )
         self._webhook_grace = polling.webhook_grace
         self._expecting: dict[str, float] = {}
-        self._watcher = Watcher(self._transport, polling, self._clock, self._waits)
+        self._watcher = JobPoller(self._transport, polling, self._clock, self._waits)
 
     def __repr__(self) -> str:
         stats = self.stats
         state = " closed" if self._transport.closed else ""
         return (
-            f"<AsyncVoiceprintClient {mask_url(self._base_url)} in_flight={stats.in_flight} "
+            f"<AsyncVoiceprintClient {redact_url(self._base_url)} in_flight={stats.in_flight} "
             f"queued={stats.queued}{state}>"
+        )
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "An AsyncVoiceprintClient cannot be pickled or copied: it holds connections of one event loop, and the API "
+            "key. Pass on its settings instead, and make a client where it is used: one in each process, inside its "
+            "event loop."
         )
 
     async def __aenter__(self) -> Self:
@@ -239,6 +254,7 @@ class AsyncVoiceprintClient:
             InvalidRequestError: the request is wrong; nothing was accepted.
             VoiceprintError: see `outcome_unknown`: True means that the job may exist all the same.
         """
+        url, webhook = hidden(url), hidden(webhook)
         return await self._submit(_request(url, model, webhook, webhook_status_only=webhook_status_only))
 
     def submit_many(
@@ -254,10 +270,10 @@ class AsyncVoiceprintClient:
         """
         _check_many(items)
 
-        async def run(item: Item) -> JobCreated:
+        async def run(item: BatchItem) -> JobCreated:
             return await self._submit(_request(item.value), before_send=item.before_send, refused=item.refused)
 
-        def result(item: Item, job: Any, error: Exception | None) -> Submission:
+        def result(item: BatchItem, job: Any, error: Exception | None) -> Submission:
             return Submission(item.index, item.value, job, error)
 
         ahead = self._max_concurrency
@@ -282,6 +298,11 @@ class AsyncVoiceprintClient:
             JobTimeoutError: it was not done in time; it goes on.
         """
         job_id = check_job_id(job.job_id if isinstance(job, JobCreated) else job)
+        try:
+            self._transport.enter()
+        except ClientClosedError as error:
+            error.job_id = job_id
+            raise
         return await self._wait(job_id, self._until(timeout))
 
     async def voiceprint(  # noqa: PLR0913 - a person's one call; all but the first by keyword
@@ -316,7 +337,9 @@ class AsyncVoiceprintClient:
             JobError: the job has no voiceprint for us; `job_id` says which job.
             VoiceprintError: see `outcome_unknown`: True means that a job may exist.
         """
+        source, webhook = _hidden_url(source), hidden(webhook)
         _check_hook(on_submitted)
+        self._transport.enter()
         job: JobCreated | None = None
 
         async def keep(created: JobCreated) -> None:
@@ -348,8 +371,8 @@ class AsyncVoiceprintClient:
         timeout: float | None = 900.0,
         on_submitted: Callable[[int, JobCreated], Awaitable[None] | None] | None = None,
         check: bool = True,
-    ) -> Results[Enrolled]:
-        """Turn many recordings into voiceprints, and give each `Enrolled` as it finishes. Use it with `async with`.
+    ) -> Results[VoiceprintResult]:
+        """Turn many recordings into voiceprints, and yield each `VoiceprintResult` as it finishes. Use `async with`.
 
         Args:
             sources: as for `voiceprint`; read at most `max_concurrency` ahead of what is submitted. Of a waveform, the
@@ -367,13 +390,13 @@ class AsyncVoiceprintClient:
         _check_many(sources)
         _check_hook(on_submitted)
 
-        async def run(item: Item) -> Voiceprint:
+        async def run(item: BatchItem) -> Voiceprint:
             async def submitted(job: JobCreated) -> None:
                 item.submitted(job)
                 await _call(on_submitted, item.index, job)
 
             return await self._voiceprint(
-                item.value,
+                _hidden_url(item.value),
                 model,
                 webhook,
                 timeout=timeout,
@@ -384,8 +407,8 @@ class AsyncVoiceprintClient:
                 check=check,
             )
 
-        def result(item: Item, voiceprint: Any, error: Exception | None) -> Enrolled:
-            return Enrolled(item.index, item.value, voiceprint, error)
+        def result(item: BatchItem, voiceprint: Any, error: Exception | None) -> VoiceprintResult:
+            return VoiceprintResult(item.index, item.value, voiceprint, error)
 
         return self._start(
             Results(
@@ -419,14 +442,14 @@ class AsyncVoiceprintClient:
             ConfigurationError: it is a waveform, and the extra `[audio]` is missing.
         """
         url = None if media_key is None else check_media_key(media_key)
-        if not media.is_local(source):
+        if not uploads.is_local(source):
             raise MediaError(
                 "upload() wants a path (pathlib.Path), bytes, an open binary file or a waveform, not "
                 f"{type(source).__name__}."
             )
         self._transport.enter()
-        async with media.opened(source) as audio, self._uploads:
-            return await media.upload(self._transport, audio, url, on_progress)
+        async with uploads.opened(source) as audio, self._uploads:
+            return await uploads.upload(self._transport, audio, url, on_progress)
 
     def deliver(self, event: WebhookEvent) -> None:
         """Take a verified webhook: whoever waits for its job finishes at once.
@@ -515,25 +538,26 @@ class AsyncVoiceprintClient:
         *,
         check: bool,
     ) -> tuple[VoiceprintRequest, tuple[str, ...]]:
-        if not media.is_local(source):
+        if not uploads.is_local(source):
             return _request(source, model, webhook), ()
-        async with media.opened(cast("LocalAudio", source), is_voice=check) as audio:
+        async with uploads.opened(cast("LocalAudio", source), is_voice=check) as audio:
             if taken is not None and not _lasts(source):
                 taken()
             if audio.size > LARGEST_VOICEPRINT_AUDIO:
                 raise MediaError(
                     f"The audio has {audio.size / 2**20:.0f} MiB; a voiceprint takes at most 100 MiB and 30 seconds."
                 )
-            try:
+            url: str | None = None
+            warnings: tuple[str, ...] = ()
+            with suppress(TimeoutError):
                 async with deadline(self._clock, until):
                     # A waveform was checked when it was encoded.
                     warnings = await audio.check() if check and not isinstance(source, Mapping) else ()
                     async with self._uploads:
-                        url = await media.upload(self._transport, audio, None, None)
-            except TimeoutError:
-                raise ApiTimeoutError(
-                    "The audio was not uploaded in time; nothing was submitted.", retryable=True
-                ) from None
+                        url = await uploads.upload(self._transport, audio, None, None)
+            if url is None:
+                # Not out of an `except`: the frames of its context hold the presigned URL.
+                raise ApiTimeoutError("The audio was not uploaded in time; nothing was submitted.", retryable=True)
         return _request(url, model, webhook), warnings
 
     async def _submit(
@@ -550,7 +574,7 @@ class AsyncVoiceprintClient:
         check_request(request)
         job = await self._transport.send(
             VOICEPRINT,
-            body=codec.encode(request),
+            body=memoryview(codec.encode(request)),
             before_send=before_send,
             refused=refused,
             max_queue_wait=self._max_queue_wait if max_queue_wait is None else max_queue_wait,
@@ -596,6 +620,11 @@ def _request(
     if isinstance(source, VoiceprintRequest):
         return source
     return VoiceprintRequest(source, model, webhook, webhook_status_only)
+
+
+def _hidden_url(source: Any) -> Any:
+    """Hide a URL from tracebacks; audio in memory stays as it is."""
+    return hidden(source) if isinstance(source, str) else source
 
 
 async def _call(hook: Callable[..., Awaitable[None] | None] | None, *arguments: object) -> None:

@@ -6,7 +6,8 @@ VoiceprintError
 │   └── ClientClosedError         the client was closed, or belongs to another event loop
 ├── QueueTooLongError             refused at once: the queue is longer than `max_queue_wait`
 ├── ApiConnectionError            no answer came
-│   └── ApiTimeoutError           no answer came in time
+│   ├── ApiTimeoutError           no answer came in time
+│   └── ProxyError                the proxy refuses the password (407), or its setting cannot be used
 ├── UnexpectedResponseError       an answer came that cannot be understood
 ├── ApiStatusError                the server said no
 │   ├── InvalidRequestError       400, 422 (and our own checks before anything is sent)
@@ -43,6 +44,8 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
+from .reprs import safe_repr
+
 __all__ = [
     "AccountError",
     "ApiConnectionError",
@@ -68,6 +71,7 @@ __all__ = [
     "NotFoundError",
     "PermissionDeniedError",
     "Problem",
+    "ProxyError",
     "QueueTooLongError",
     "RateLimitError",
     "ServerError",
@@ -80,6 +84,7 @@ __all__ = [
 ]
 
 
+@safe_repr
 @attrs.frozen
 class FieldError:
     """One thing that is wrong with a request, as the API words it (`ValidationError` in its OpenAPI)."""
@@ -90,6 +95,7 @@ class FieldError:
     """What is wrong with it."""
 
 
+@safe_repr
 @attrs.frozen
 class Problem:
     """One thing that is wrong with a list of speakers. `str` is a sentence with the line's number."""
@@ -177,6 +183,13 @@ class ApiTimeoutError(ApiConnectionError):
     """The API did not answer in time."""
 
 
+class ProxyError(ApiConnectionError):
+    """The proxy demands a password or refuses the one it was given (407), or its setting cannot be used.
+
+    Nothing was sent, and nothing else would come of another attempt: the message names the setting to change.
+    """
+
+
 class UnexpectedResponseError(VoiceprintError):
     """An answer came that cannot be understood.
 
@@ -230,6 +243,9 @@ class ServerError(ApiStatusError):
 
 class JobError(VoiceprintError):
     """A job that the API accepted has no voiceprint for us; `job_id` says which."""
+
+    # The base's may be None. An error of a job names the job, so that `wait(error.job_id)` passes type checkers.
+    job_id: str
 
 
 class JobFailedError(JobError):

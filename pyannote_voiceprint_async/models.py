@@ -7,7 +7,9 @@ from typing import Any, Self
 
 import attrs
 
-from .masking import mask_text, mask_url
+from .redaction import redact_text, redact_url
+from .reprs import safe_repr
+from .secret import Secret
 
 __all__ = [
     "JobCreated",
@@ -66,15 +68,16 @@ class Model(_OpenEnum):
     """A voiceprint model. Any other name may be given as a plain string."""
 
     PRECISION_2 = "precision-2"
+    PRECISION_3 = "precision-3"
 
 
-def _not_empty(_: object, attribute: "attrs.Attribute[str]", value: object) -> None:
+def _not_empty(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
     if not isinstance(value, str) or not value:
         raise ValueError(f"{attribute.name} must be a string that is not empty")
 
 
 def _masked(text: object) -> str:
-    return repr(mask_text(text) if isinstance(text, str) else text)
+    return repr(redact_text(text) if isinstance(text, str) else text)
 
 
 def _hide(secret: object) -> str:
@@ -85,6 +88,7 @@ def _extra() -> Mapping[str, Any]:
     return attrs.field(factory=dict, repr=False, kw_only=True)
 
 
+@safe_repr
 @attrs.frozen
 class VoiceprintRequest:
     """The body of `POST /v1/voiceprint`."""
@@ -99,6 +103,7 @@ class VoiceprintRequest:
     """Leave the output out of the webhook's payload."""
 
 
+@safe_repr
 @attrs.frozen
 class JobCreated:
     """The answer to a submission: a job was accepted, and will be billed if it succeeds."""
@@ -113,6 +118,7 @@ class JobCreated:
     """Fields that this version does not know, as they came."""
 
 
+@safe_repr
 @attrs.frozen
 class VoiceprintOutput:
     """What a voiceprint job leaves behind, for 24 hours."""
@@ -127,6 +133,7 @@ class VoiceprintOutput:
     """Fields that this version does not know, as they came."""
 
 
+@safe_repr
 @attrs.frozen
 class VoiceprintJob:
     """A job, as `GET /v1/jobs/{jobId}` tells it."""
@@ -155,6 +162,7 @@ class VoiceprintJob:
         return self.output is not None and bool(self.output.voiceprint or self.output.extra)
 
 
+@safe_repr
 @attrs.frozen
 class JobSummary:
     """A job in a page of `GET /v2/jobs`: every kind of job of the whole team, without output."""
@@ -181,6 +189,7 @@ class JobSummary:
     """Fields that this version does not know, as they came."""
 
 
+@safe_repr
 @attrs.frozen
 class JobPage:
     """One page of `GET /v2/jobs`, newest first."""
@@ -191,6 +200,7 @@ class JobPage:
     """What asks for the next page; None on the last one."""
 
 
+@safe_repr
 @attrs.frozen
 class KeyStatus:
     """The answer to `GET /v1/test`."""
@@ -203,14 +213,16 @@ class KeyStatus:
     """Fields that this version does not know, as they came."""
 
 
+@safe_repr
 @attrs.frozen
 class MediaUpload:
     """The answer to `POST /v1/media/input`: where to put the audio."""
 
-    url: str = attrs.field(repr=mask_url, validator=_not_empty)
+    url: Secret = attrs.field(repr=redact_url, validator=_not_empty)
     """A presigned URL: whoever knows it may write there."""
 
 
+@safe_repr
 @attrs.frozen
 class WebhookEvent:
     """What a webhook tells of a job, once its signature was verified."""
@@ -225,7 +237,7 @@ class WebhookEvent:
     """When it was signed (UTC)."""
     retry_num: int | None = None
     """Which repeat of the delivery this is; None or 0 for the first try."""
-    retry_reason: str | None = None
+    retry_reason: str | None = attrs.field(default=None, repr=_masked)
     """Why it was repeated (`http_timeout`, `connection_failed` …)."""
 
     @property
@@ -241,6 +253,7 @@ class WebhookEvent:
         return self.status is JobStatus.FAILED and self.output.error is not None
 
 
+@safe_repr
 @attrs.frozen(repr=False)
 class Voiceprint:
     """Who somebody is, by voice. `repr` and `str` hide it: a voiceprint is biometric data. Use `.value`."""

@@ -4,11 +4,13 @@ from typing import TypeAlias
 
 import attrs
 
-from .masking import mask_url
-from .media import LocalAudio
-from .models import JobCreated, Voiceprint, VoiceprintRequest
+from pyannote_voiceprint_async.jobs.uploads import LocalAudio
 
-__all__ = ["ClientStats", "Enrolled", "Source", "Submission"]
+from .models import JobCreated, Voiceprint, VoiceprintRequest
+from .redaction import redact_url
+from .reprs import safe_repr
+
+__all__ = ["ClientStats", "Source", "Submission", "VoiceprintResult"]
 
 Source: TypeAlias = "str | VoiceprintRequest | LocalAudio"
 """A URL, a request, or local audio: a path, bytes, an open binary file, or a waveform with its sample rate."""
@@ -17,10 +19,11 @@ Source: TypeAlias = "str | VoiceprintRequest | LocalAudio"
 def _shown(source: object) -> str:
     """Show a URL without its query, a request as it shows itself, and nothing of what is local."""
     if isinstance(source, str):
-        return repr(mask_url(source))
+        return repr(redact_url(source))
     return repr(source) if isinstance(source, VoiceprintRequest) else "<audio>"
 
 
+@safe_repr
 @attrs.frozen
 class Submission:
     """What became of one item of `submit_many`."""
@@ -35,8 +38,9 @@ class Submission:
     """Why it was not."""
 
 
+@safe_repr
 @attrs.frozen
-class Enrolled:
+class VoiceprintResult:
     """What became of one source of `voiceprint_many`."""
 
     index: int
@@ -49,6 +53,7 @@ class Enrolled:
     """Why there is none; a `job_id` in it means that a job was accepted."""
 
 
+@safe_repr
 @attrs.frozen
 class ClientStats:
     """What the client is doing, and has done."""

@@ -5,6 +5,7 @@ from typing import Any
 import attrs
 
 from .errors import ConfigurationError
+from .reprs import safe_repr
 
 __all__ = ["Polling", "RateLimit", "RateLimits", "RetryPolicy", "Timeouts"]
 
@@ -33,6 +34,7 @@ def _seconds(default: float) -> float:
     return attrs.field(default=default, validator=_above_zero)
 
 
+@safe_repr
 @attrs.frozen
 class RateLimit:
     """So many places for requests in any window of so many seconds."""
@@ -43,6 +45,7 @@ class RateLimit:
     """The window's length, in seconds."""
 
 
+@safe_repr
 @attrs.frozen
 class RateLimits:
     """The budgets of a key, one for each operation.
@@ -65,6 +68,7 @@ class RateLimits:
     """`GET /v1/test`; 100 in 60 seconds."""
 
 
+@safe_repr
 @attrs.frozen
 class RetryPolicy:
     """How a request is repeated that may be repeated without harm."""
@@ -90,20 +94,25 @@ class RetryPolicy:
     """Repeat a submission that may have been accepted. It may then be paid twice."""
 
 
+@safe_repr
 @attrs.frozen
 class Timeouts:
-    """How long one request may take. Waiting for a place in the rate limit does not count."""
+    """How long one request may take.
+
+    Waiting for a place in the rate limit does not count, nor does time in which the process was suspended.
+    """
 
     connect: float = _seconds(10.0)
     """Seconds for name, TCP and TLS together."""
     read: float = _seconds(30.0)
     """Seconds between two pieces of an answer."""
     total: float = _seconds(60.0)
-    """Seconds for one request and its answer."""
+    """Seconds for one request and its answer, once it is connected."""
     upload_stall: float = _seconds(60.0)
     """Seconds in which at least one byte of an upload must move; an upload has no total."""
 
 
+@safe_repr
 @attrs.frozen
 class Polling:
     """How often waiting looks."""

@@ -98,7 +98,7 @@ async def test_without_the_extra_files_are_uploaded_unchecked(client, monkeypatc
     assert (await client.voiceprint(SILENT)).value == voiceprint_of(SILENT)
 
 
-class Watched(io.BytesIO):
+class PolledJob(io.BytesIO):
     """A file that notes which threads read it, and can be made to wait."""
 
     def __init__(self, data):
@@ -117,7 +117,7 @@ class Watched(io.BytesIO):
 
 
 async def test_audio_is_read_on_worker_threads_only(client):
-    file = Watched(SILENT)
+    file = PolledJob(SILENT)
     with pytest.raises(MediaError, match="is silent"):
         await client.voiceprint(file)
     assert file.threads
@@ -125,7 +125,7 @@ async def test_audio_is_read_on_worker_threads_only(client):
 
 
 async def test_a_canceled_check_reads_no_further(client):
-    file = Watched(SPEECH)
+    file = PolledJob(SPEECH)
     file.may_go_on.clear()
     task = asyncio.create_task(client.voiceprint(file))
     await asyncio.to_thread(file.reading.wait)

@@ -15,7 +15,7 @@ PLAYS = {
     "server error": answer(b"x", 500),
     "refusal": answer(b"{}", 400),
     "redirect": answer(b"", 302),
-    "long pause": answer(b"", 429, Retry_After="100000"),
+    "long pause": answer(b"", 429, Retry_After="80000"),
     "closed": hang_up,
     "reset": reset,
     "broken headers": b"HTTP/1.1 200 OK\r\ngarbage\r\n\r\n",

@@ -40,7 +40,7 @@ def look(start):
 
 
 def verdicts(seen):
-    return {assumption: verdict(seen) for assumption, verdict in live_check.ASSUMPTIONS}
+    return {assumption: error_flags(seen) for assumption, error_flags in live_check.ASSUMPTIONS}
 
 
 # Against a sandbox

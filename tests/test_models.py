@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyannote_voiceprint_async import (
-    Enrolled,
     JobCreated,
     JobStatus,
     JobSummary,
@@ -22,6 +21,7 @@ from pyannote_voiceprint_async import (
     VoiceprintJob,
     VoiceprintOutput,
     VoiceprintRequest,
+    VoiceprintResult,
 )
 from pyannote_voiceprint_async.models import JobPage, MediaUpload
 
@@ -72,7 +72,7 @@ def test_what_is_not_known_is_not_terminal_and_not_remembered():
         "failed",
         "canceled",
     ]
-    assert [model.value for model in Model] == ["precision-2"]
+    assert [model.value for model in Model] == ["precision-2", "precision-3"]
 
 
 @pytest.mark.parametrize("value", [None, 5, b"created", ["created"]])
@@ -94,9 +94,9 @@ MODELS = [
     Voiceprint(SECRET, "precision-2", "job-1", NOW, ("careful",)),
     Submission(0, SIGNED, JobCreated("job-1")),
     Submission(0, VoiceprintRequest(SIGNED, webhook=SIGNED)),
-    Enrolled(0, SIGNED, Voiceprint(SECRET, "precision-2", "job-1")),
-    Enrolled(0, VoiceprintRequest(SIGNED)),
-    Enrolled(0, SECRET.encode()),
+    VoiceprintResult(0, SIGNED, Voiceprint(SECRET, "precision-2", "job-1")),
+    VoiceprintResult(0, VoiceprintRequest(SIGNED)),
+    VoiceprintResult(0, SECRET.encode()),
 ]
 
 

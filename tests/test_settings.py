@@ -11,9 +11,9 @@ from pyannote_voiceprint_async import (
     ConfigurationError,
     Polling,
     RateLimit,
+    RateLimiter,
     RateLimits,
     RetryPolicy,
-    Throttle,
     Timeouts,
 )
 
@@ -129,4 +129,4 @@ def test_an_unknown_keyword_is_a_type_error():
 def test_a_throttle_that_lets_nobody_through_is_refused(concurrency):
     """Given to a client, it would keep everybody waiting for ever."""
     with pytest.raises(ConfigurationError):
-        Throttle(concurrency)
+        RateLimiter(concurrency)

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
-from pyannote_voiceprint_async import RateLimits, Throttle
-from pyannote_voiceprint_async.budget import Turn
-from pyannote_voiceprint_async.line import Stage
+from pyannote_voiceprint_async import RateLimiter, RateLimits
+from pyannote_voiceprint_async.ratelimit.wait_queue import PermitState
+from pyannote_voiceprint_async.ratelimit.window import PermitRequest
 
 TOTAL = 60.0
 """Seconds after the sending in which the server may see a request that is lost (`Timeouts.total`)."""
@@ -88,7 +88,7 @@ class FixedServer(Server):
         return (now - self.phase) // self.per
 
 
-class Fate(Enum):
+class RequestOutcome(Enum):
     """How the sending of a request ends."""
 
     ANSWERED = "its answer comes"
@@ -105,7 +105,7 @@ class Request:
     """Seconds from the sending until the server sees it; None is never, for one that is lost."""
     to_client: float = 0.0
     """Seconds until the answer is here, after the server saw it; until the loss is noticed, after the sending."""
-    fate: Fate = Fate.ANSWERED
+    fate: RequestOutcome = RequestOutcome.ANSWERED
     patience: float = float("inf")
     """Seconds after which it leaves, if it still waits then."""
     budget: str = "submissions"
@@ -115,7 +115,7 @@ class Request:
     @property
     def in_flight(self) -> float:
         """Seconds from the sending until its slot is free."""
-        return self.to_client + (self.to_server or 0.0 if self.fate is Fate.ANSWERED else 0.0)
+        return self.to_client + (self.to_server or 0.0 if self.fate is RequestOutcome.ANSWERED else 0.0)
 
 
 class What(Enum):
@@ -146,7 +146,7 @@ class History:
     """All that happened, in order."""
 
     requests: Sequence[Request]
-    throttles: Sequence[Throttle]
+    throttles: Sequence[RateLimiter]
     """One for each program."""
     log: list[Entry] = field(default_factory=list)
     pauses: dict[int, float] = field(default_factory=dict)
@@ -157,7 +157,7 @@ class History:
     """For each request that was answered: what `X-RateLimit-Remaining` said."""
 
     @property
-    def throttle(self) -> Throttle:
+    def throttle(self) -> RateLimiter:
         """The one of the first program."""
         return self.throttles[0]
 
@@ -177,7 +177,7 @@ class _Simulation:
         self.throttles = history.throttles
         self.servers = servers
         self.now = 0.0
-        self.turns: dict[int, Turn] = {}
+        self.turns: dict[int, PermitRequest] = {}
         self._events: list[tuple[float, int, Callable[[], object]]] = []
         self._order = itertools.count()
         self._most = 1000 + 100 * len(history.requests)
@@ -201,7 +201,7 @@ class _Simulation:
         times = [throttle.next_at(self.now) for throttle in self.throttles]
         return min((when for when in times if when is not None), default=None)
 
-    def _throttle(self, index: int) -> Throttle:
+    def _throttle(self, index: int) -> RateLimiter:
         return self.throttles[self.history.requests[index].program]
 
     def ask(self, index: int) -> None:
@@ -211,7 +211,7 @@ class _Simulation:
         # Who is granted at once sees it in the turn's stage: the call must not count twice.
         turn = throttle.ask(request.budget, self.now, lambda _: index in self.turns and self._grant(index))
         self.turns[index] = turn
-        if turn.stage is Stage.GRANTED:
+        if turn.stage is PermitState.GRANTED:
             self._grant(index)
         elif request.patience < float("inf"):
             self.at(self.now + request.patience, lambda: self._lose_patience(index))
@@ -220,7 +220,7 @@ class _Simulation:
         self.history.log.append(Entry(self.now, what, index))
 
     def _lose_patience(self, index: int) -> None:
-        if self.turns[index].stage in {Stage.WAITS_FOR_PLACE, Stage.WAITS_FOR_SLOT}:
+        if self.turns[index].stage in {PermitState.WAITS_FOR_PLACE, PermitState.WAITS_FOR_SLOT}:
             self._note(What.LEFT, index)
             self._throttle(index).leave(self.turns[index], self.now)
 
@@ -229,13 +229,13 @@ class _Simulation:
         request, sent = self.history.requests[index], self.now
         server = self.servers[request.budget]
         match request.fate:
-            case Fate.ANSWERED:
+            case RequestOutcome.ANSWERED:
                 self.at(sent + (request.to_server or 0.0), lambda: self._be_seen(index))
-            case Fate.LOST:
+            case RequestOutcome.LOST:
                 if request.to_server is not None:
                     self.at(sent + request.to_server, lambda: server.see(self.now))
                 self.at(sent + request.to_client, lambda: self._be_lost(index, sent + TOTAL))
-            case Fate.UNSENT:
+            case RequestOutcome.UNSENT:
                 self.at(sent + request.to_client, lambda: self._be_unsent(index))
 
     def _be_seen(self, index: int) -> None:
@@ -278,14 +278,14 @@ def simulate(
     Args:
         requests: ours.
         server: the budget's server, or one for each budget.
-        rate_limits: as for `Throttle`; None is its default.
-        max_concurrency: as for `Throttle`.
+        rate_limits: as for `RateLimiter`; None is its default.
+        max_concurrency: as for `RateLimiter`.
         foreign: when another program's requests, of the same key, are seen by the server of the submissions.
         later_limit: a time, and the limit that the server of the submissions has from then on.
         programs: how many throttles there are; see `Request.program`.
     """
     servers = server if isinstance(server, Mapping) else {"submissions": server}
-    throttles = [Throttle(max_concurrency, rate_limits or RateLimits()) for _ in range(programs)]
+    throttles = [RateLimiter(max_concurrency, rate_limits or RateLimits()) for _ in range(programs)]
     history = History(requests, throttles)
     simulation = _Simulation(history, servers)
     for when in foreign:

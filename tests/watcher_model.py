@@ -12,10 +12,10 @@ from typing import Any
 from fake_clock import START, FakeClock
 
 from pyannote_voiceprint_async import JobStatus, JobSummary, NotFoundError, Polling, VoiceprintJob
-from pyannote_voiceprint_async.endpoints import LIST_JOBS
+from pyannote_voiceprint_async.api.endpoints import LIST_JOBS
+from pyannote_voiceprint_async.concurrency.waiters import Waiters
+from pyannote_voiceprint_async.jobs.poller import JobPoller
 from pyannote_voiceprint_async.models import JobPage, VoiceprintOutput
-from pyannote_voiceprint_async.waits import Waits
-from pyannote_voiceprint_async.watcher import Watcher
 
 _ENDS = {
     "succeeded": VoiceprintOutput("voice"),
@@ -171,8 +171,8 @@ class World:
     def __init__(self, clock: FakeClock, **api: Any) -> None:
         self.clock = clock
         self.api = ModelApi(clock, **api)
-        self.waits = Waits(clock)
-        self.watcher = Watcher(self.api, Polling(), clock, self.waits)
+        self.waits = Waiters(clock)
+        self.watcher = JobPoller(self.api, Polling(), clock, self.waits)
 
     async def pass_by(self, until: float) -> None:
         """Let time pass up to this moment, from timer to timer."""

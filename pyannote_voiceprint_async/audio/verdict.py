@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import attrs
 
-from pyannote_voiceprint_async.endpoints import LONGEST_VOICEPRINT_SECONDS
+from pyannote_voiceprint_async.api.endpoints import LONGEST_VOICEPRINT_SECONDS
 
 from .facts import AudioFacts
 

@@ -5,13 +5,13 @@ from pathlib import Path
 import attrs
 import click
 
-from pyannote_voiceprint_async.endpoints import DEFAULT_LIMITS
+from pyannote_voiceprint_async.api.endpoints import DEFAULT_LIMITS
 from pyannote_voiceprint_async.enrollment import Manifest, rows_from_sources
-from pyannote_voiceprint_async.enrollment.export import Format, check_out, format_of, ledger_files
-from pyannote_voiceprint_async.enrollment.names import existing
+from pyannote_voiceprint_async.enrollment.ledger.export import Format, check_out, format_of, ledger_files
+from pyannote_voiceprint_async.enrollment.ledger.output_file import OutFile
+from pyannote_voiceprint_async.enrollment.manifest.names import existing
+from pyannote_voiceprint_async.enrollment.manifest.sources import Sources, is_manifest
 from pyannote_voiceprint_async.enrollment.options import Options
-from pyannote_voiceprint_async.enrollment.out_file import OutFile
-from pyannote_voiceprint_async.enrollment.sources import Sources, is_manifest
 from pyannote_voiceprint_async.errors import ConfigurationError
 from pyannote_voiceprint_async.settings import RateLimit
 

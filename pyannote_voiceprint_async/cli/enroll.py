@@ -15,11 +15,11 @@ import click
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.enrollment import Ledger, Manifest, Report
 from pyannote_voiceprint_async.enrollment import enroll as enroll_rows
-from pyannote_voiceprint_async.enrollment.export import export
+from pyannote_voiceprint_async.enrollment.ledger.export import export
+from pyannote_voiceprint_async.enrollment.ledger.maintenance import count_voiceprints
+from pyannote_voiceprint_async.enrollment.manifest.sources import LeftOut, Sources
 from pyannote_voiceprint_async.enrollment.options import OnUnknown, Options
-from pyannote_voiceprint_async.enrollment.rehearsal import Rehearsal, rehearse
-from pyannote_voiceprint_async.enrollment.sources import LeftOut, Sources
-from pyannote_voiceprint_async.enrollment.upkeep import count_voiceprints
+from pyannote_voiceprint_async.enrollment.run.dry_run import DryRun, dry_run
 from pyannote_voiceprint_async.errors import ConfigurationError, LedgerError, VoiceprintError
 
 from .asked import Asked
@@ -160,7 +160,10 @@ def _close(asked: Asked, rows: Manifest | Sources, report: Report, again: partia
         for job_id, label in report.unsaved_jobs.items():
             output.say(json_line({"label": label, "job_id": job_id}))
         if report.unsaved_jobs:
-            output.say("The ledger could not take in the jobs above. Keep their ids: they stand nowhere else.")
+            output.say(
+                "The ledger could not save the jobs above, which are billed. Keep their ids. When the ledger can be "
+                f"written again, record each: pyannote-voiceprint ledger accept {asked.ledger} LABEL JOB_ID"
+            )
         wheres: list[str] = []
         problems: list[str] = []
         for path, write in ((asked.out, _write_out), (asked.report, _write_report)):
@@ -191,7 +194,7 @@ def _write_out(asked: Asked, _report: Report) -> Iterable[str]:
     return (line,) if held_in_ledger else ()
 
 
-def _write_report(asked: Asked, report: Report | Rehearsal) -> Iterable[str]:
+def _write_report(asked: Asked, report: Report | DryRun) -> Iterable[str]:
     if asked.report_file is not None:
         with asked.report_file.write() as file:
             file.write(json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n")
@@ -218,7 +221,7 @@ def _rehearse(asked: Asked) -> None:
     rows = asked.rows()
 
     async def ask(output: Output) -> ExitCode:
-        found = await rehearse(client, rows, asked.ledger, options, asked.limit)
+        found = await dry_run(client, rows, asked.ledger, options, asked.limit)
         for problem in found.problems:
             output.say(left_out(problem))
         for note in found.notes:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.errors import AccountError, VoiceprintError
 from pyannote_voiceprint_async.models import JobCreated
-from pyannote_voiceprint_async.results import Enrolled
+from pyannote_voiceprint_async.results import VoiceprintResult
 
 from .output import Output, json_line
 from .records import announcement, failure, success
@@ -90,7 +90,7 @@ class Enrollment:
         self._show()
         await self._output.announce(json_line(announcement(self._recordings[index], job, self._model)))
 
-    async def _take(self, result: Enrolled) -> None:
+    async def _take(self, result: VoiceprintResult) -> None:
         if isinstance(result.error, VoiceprintError):
             await self._fail(result.index, result.error)
         elif result.voiceprint is None:

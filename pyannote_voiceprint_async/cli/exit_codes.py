@@ -27,7 +27,7 @@ from pyannote_voiceprint_async.errors import (
     ManifestError,
     VoiceprintError,
 )
-from pyannote_voiceprint_async.masking import printable
+from pyannote_voiceprint_async.redaction import printable
 
 from .terminal import StdoutError, safe_lines, unfiltered
 

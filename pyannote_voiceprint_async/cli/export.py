@@ -5,8 +5,8 @@ from typing import get_args
 
 import click
 
-from pyannote_voiceprint_async.enrollment.export import Exported, Format, check_out, format_of
-from pyannote_voiceprint_async.enrollment.export import export as export_ledger
+from pyannote_voiceprint_async.enrollment.ledger.export import Exported, Format, check_out, format_of
+from pyannote_voiceprint_async.enrollment.ledger.export import export as export_ledger
 
 from .exit_codes import Failure
 from .options import force_option

@@ -14,10 +14,10 @@ from pyannote_voiceprint_async.enrollment import (
     Resumed,
     RowExpired,
     RowFailed,
-    RowLeftOut,
-    RowNoted,
+    RowSkipped,
     RowSucceeded,
     RowUncertain,
+    RowWarning,
     Stopping,
 )
 
@@ -106,9 +106,9 @@ class Follower:
             await self._output.announce("It goes on.")
         elif isinstance(event, Stopping):
             await self._output.announce(f"Nothing new is sent any more. {event.reason}")
-        elif isinstance(event, RowLeftOut):
+        elif isinstance(event, RowSkipped):
             await self._output.announce(left_out(event.problem))
-        elif isinstance(event, RowNoted):
+        elif isinstance(event, RowWarning):
             await self._output.announce(f"{event.label}: {event.message}")
         elif (self._tells_rows or self._run.progress.total <= _SHORT_LIST) and (said := _said(event)):
             await self._output.announce(said)

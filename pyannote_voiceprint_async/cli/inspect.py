@@ -9,7 +9,7 @@ import click
 
 from pyannote_voiceprint_async.audio import Finding, check_audio
 from pyannote_voiceprint_async.enrollment import Problem
-from pyannote_voiceprint_async.enrollment.sources import LeftOut, expand
+from pyannote_voiceprint_async.enrollment.manifest.sources import LeftOut, expand
 from pyannote_voiceprint_async.errors import MediaError
 
 from .exit_codes import ExitCode

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import click
 
-from pyannote_voiceprint_async.enrollment import upkeep
+from pyannote_voiceprint_async.enrollment.ledger import maintenance
 
 from .exit_codes import ExitCode
 from .output import json_line, printable, say
@@ -37,7 +37,7 @@ def _ledger_argument(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 def status(path: Path, *, as_json: bool) -> None:
     """Say how the rows of the newest list stand. It works during a run."""
-    report = upkeep.status(path)
+    report = maintenance.status(path)
     if as_json:
         known = {name: value for name, value in attrs.asdict(report).items() if name not in _OF_A_RUN}
         click.echo(json_line(known))
@@ -54,7 +54,7 @@ def failed(path: Path) -> None:
     The status is failed, uncertain (it may have been accepted) or expired (paid, and not fetched in time). It works
     during a run.
     """
-    for trouble in upkeep.troubles(path):
+    for trouble in maintenance.troubles(path):
         click.echo(json_line(trouble._asdict()))
 
 
@@ -64,12 +64,12 @@ def failed(path: Path) -> None:
 def forget(path: Path, labels: tuple[str, ...]) -> None:
     """Erase people: label, source, voiceprint. Only a hash stays, so that no later run enrolls them again."""
     with ended_by_signals():
-        forgotten = upkeep.forget(path, labels)
+        forgotten = maintenance.forget(path, labels)
     for label in forgotten.unknown:
         say(f"{label}: the ledger has no such label.")
     if forgotten.labels:
         erased = f"{count(len(forgotten.labels), 'label')} and {count(forgotten.recordings, 'recording')}"
-        say(f"Erased: {erased}, with all that the ledger knew of them. {upkeep.OUT_OF_REACH}")
+        say(f"Erased: {erased}, with all that the ledger knew of them. {maintenance.OUT_OF_REACH}")
     sys.exit(ExitCode.SOME_FAILED if forgotten.unknown else ExitCode.WELL)
 
 
@@ -78,6 +78,36 @@ def forget(path: Path, labels: tuple[str, ...]) -> None:
 def purge(path: Path) -> None:
     """Drop the voiceprints that were exported. Job ids and hashes stay, so that nothing is paid again."""
     with ended_by_signals():
-        purged = upkeep.purge(path)
+        purged = maintenance.purge(path)
     kept = f" {purged.kept} were made after the last export, and stay." if purged.kept else ""
     say(f"Dropped: {count(purged.dropped, 'voiceprint')}.{kept} The export is now the only place.")
+
+
+@ledger.command()
+@_ledger_argument
+@click.argument("label", metavar="LABEL")
+@click.argument("job_id", metavar="JOB_ID")
+def accept(path: Path, label: str, job_id: str) -> None:
+    """Record a job that a run printed because the ledger could not save it.
+
+    The next run then waits for this job, and does not submit the row again.
+    """
+    with ended_by_signals():
+        maintenance.accept(path, label, job_id)
+    say("Recorded. The next run fetches the voiceprint of this job.")
+
+
+@ledger.command()
+@_ledger_argument
+def recover(path: Path) -> None:
+    """Check a ledger that was left open by a run, and let the next run use it.
+
+    For a copy that was made during a run whose original is lost, and for a ledger whose -journal file is lost. Rows
+    that were submitted after the copy was made are submitted again, and billed again.
+    """
+    with ended_by_signals():
+        pending = maintenance.recover(path)
+    say(
+        f"Checked: no damage was found. {count(pending, 'recording')} not known as submitted: compare with "
+        "`pyannote-voiceprint jobs` before you run again."
+    )

@@ -11,10 +11,10 @@ from typing import TextIO
 import click
 
 from pyannote_voiceprint_async.enrollment import Problem, Row, rows_from_rttm
-from pyannote_voiceprint_async.enrollment.names import existing, normal_name
-from pyannote_voiceprint_async.enrollment.out_file import OutFile
-from pyannote_voiceprint_async.enrollment.pieces import listed
-from pyannote_voiceprint_async.enrollment.sources import is_url
+from pyannote_voiceprint_async.enrollment.ledger.output_file import OutFile
+from pyannote_voiceprint_async.enrollment.manifest.names import existing, normal_name
+from pyannote_voiceprint_async.enrollment.manifest.segments import listed
+from pyannote_voiceprint_async.enrollment.manifest.sources import is_url
 from pyannote_voiceprint_async.errors import ConfigurationError, MediaError
 
 from .exit_codes import ExitCode, WrongUsage

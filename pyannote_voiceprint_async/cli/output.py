@@ -12,9 +12,9 @@ from typing import Any, BinaryIO
 
 import click
 
-from pyannote_voiceprint_async.enrollment.out_file import OutFile
+from pyannote_voiceprint_async.enrollment.ledger.output_file import OutFile
 from pyannote_voiceprint_async.errors import ConfigurationError
-from pyannote_voiceprint_async.masking import printable
+from pyannote_voiceprint_async.redaction import printable
 
 from .exit_codes import Failure, WrongUsage
 from .progress import Progress, find_progress

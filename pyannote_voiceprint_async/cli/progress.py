@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
-from pyannote_voiceprint_async.masking import printable
+from pyannote_voiceprint_async.redaction import printable
 
 from .terminal import LossyText, unfiltered
 

@@ -8,8 +8,8 @@ from pyannote_voiceprint_async.errors import (
     JobFailedError,
     VoiceprintError,
 )
-from pyannote_voiceprint_async.masking import mask_url
 from pyannote_voiceprint_async.models import JobCreated, JobSummary, Voiceprint, VoiceprintJob
+from pyannote_voiceprint_async.redaction import redact_url
 
 from .sources import Recording
 
@@ -71,7 +71,7 @@ def status_of(error: VoiceprintError, *, submitted: bool) -> str:
 def submission_record(url: str, job: JobCreated | None, error: VoiceprintError | None) -> dict[str, Any]:
     """Give what became of a submission that nobody waits for here."""
     return {
-        "source": mask_url(url),
+        "source": redact_url(url),
         "job_id": job.job_id if job else None,
         "status": status_of(error, submitted=False) if error else str(job.status) if job else None,
         "warning": job.warning if job else None,

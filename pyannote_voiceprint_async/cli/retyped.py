@@ -7,8 +7,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from pyannote_voiceprint_async.enrollment.sources import is_url
-from pyannote_voiceprint_async.masking import mask_url
+from pyannote_voiceprint_async.enrollment.manifest.sources import is_url
+from pyannote_voiceprint_async.redaction import redact_url
 from pyannote_voiceprint_async.settings import RateLimit
 
 __all__ = ["retyped"]
@@ -47,4 +47,4 @@ def _word(value: object) -> str:
     if isinstance(value, RateLimit):
         return f"{value.limit}/{value.per:g}"
     text = str(value)
-    return quote(mask_url(text) if is_url(text) else text)
+    return quote(redact_url(text) if is_url(text) else text)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
-from pyannote_voiceprint_async.enrollment.out_file import OutFile
+from pyannote_voiceprint_async.enrollment.ledger.output_file import OutFile
 from pyannote_voiceprint_async.settings import RateLimits
 
 from .exit_codes import WrongUsage

@@ -7,12 +7,18 @@ from pathlib import Path
 import attrs
 import click
 
-from pyannote_voiceprint_async.endpoints import LARGEST_VOICEPRINT_AUDIO
-from pyannote_voiceprint_async.enrollment.examine import file_problem, heard_of, url_problem
-from pyannote_voiceprint_async.enrollment.preflight import BLIND, Preflight
-from pyannote_voiceprint_async.enrollment.rows import Problem
-from pyannote_voiceprint_async.enrollment.sources import LeftOut, distinct_labels, expand, is_url, same_source
-from pyannote_voiceprint_async.masking import mask_url, printable
+from pyannote_voiceprint_async.api.endpoints import LARGEST_VOICEPRINT_AUDIO
+from pyannote_voiceprint_async.enrollment.manifest.preflight import BLIND, Preflight
+from pyannote_voiceprint_async.enrollment.manifest.row_checks import file_problem, heard_of, url_problem
+from pyannote_voiceprint_async.enrollment.manifest.rows import Problem
+from pyannote_voiceprint_async.enrollment.manifest.sources import (
+    LeftOut,
+    distinct_labels,
+    expand,
+    is_url,
+    same_source,
+)
+from pyannote_voiceprint_async.redaction import printable, redact_url
 
 __all__ = ["Recording", "check_all", "file_problem", "find_recordings", "is_url", "url_problem"]
 
@@ -100,4 +106,4 @@ def _problem(found: Path | str | Problem) -> str | None:
 
 
 def _shown(source: Path | str) -> str:
-    return mask_url(source) if isinstance(source, str) else os.fspath(source)
+    return redact_url(source) if isinstance(source, str) else os.fspath(source)

@@ -7,11 +7,11 @@ from functools import partial
 
 import click
 
-from pyannote_voiceprint_async.bulk import Results
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.errors import AccountError, VoiceprintError
-from pyannote_voiceprint_async.masking import mask_url
+from pyannote_voiceprint_async.jobs.batch import Results
 from pyannote_voiceprint_async.models import JobCreated, VoiceprintRequest
+from pyannote_voiceprint_async.redaction import redact_url
 from pyannote_voiceprint_async.results import Submission
 
 from .exit_codes import ExitCode, Failure
@@ -34,7 +34,7 @@ def submit(common: Common, urls: tuple[str, ...], model: str) -> None:
     Each URL gives one line of JSON: source (without its query), job_id, status, warning, error. Fetch the results
     with `pyannote-voiceprint job ID`. What is named twice is sent once.
     """
-    check_all([f"{mask_url(url)}: {problem}" for url in urls if (problem := _problem(url))])
+    check_all([f"{redact_url(url)}: {problem}" for url in urls if (problem := _problem(url))])
     requests = [VoiceprintRequest(url, model) for url in dict.fromkeys(urls)]
     sys.exit(run(common, partial(_submit, requests=requests)))
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pyannote_voiceprint_async.enrollment import Problem, Report
-from pyannote_voiceprint_async.enrollment.export import Exported
-from pyannote_voiceprint_async.enrollment.rehearsal import Rehearsal
-from pyannote_voiceprint_async.enrollment.sources import LeftOut
+from pyannote_voiceprint_async.enrollment.ledger.export import Exported
+from pyannote_voiceprint_async.enrollment.manifest.sources import LeftOut
+from pyannote_voiceprint_async.enrollment.run.dry_run import DryRun
 from pyannote_voiceprint_async.settings import RateLimit
 
 from .words import count, duration, euros
@@ -135,7 +135,7 @@ def next_commands(report: Report, again: Again) -> Iterator[str]:
         yield f"When the list is corrected, to send the rows that were left out: {again()}"
 
 
-def foreseen(found: Rehearsal, limit: RateLimit, *, is_sandbox: bool, not_taken: LeftOut = _NONE) -> Iterator[str]:
+def foreseen(found: DryRun, limit: RateLimit, *, is_sandbox: bool, not_taken: LeftOut = _NONE) -> Iterator[str]:
     """Say what a run would do."""
     parts = {
         "have their voiceprint": found.succeeded,

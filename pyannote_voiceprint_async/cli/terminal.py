@@ -8,7 +8,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import BinaryIO, TextIO
 
-from pyannote_voiceprint_async.masking import printable, printable_lines
+from pyannote_voiceprint_async.redaction import printable, printable_lines
 
 __all__ = [
     "LossyText",

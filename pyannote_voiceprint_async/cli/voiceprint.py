@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
-from pyannote_voiceprint_async.enrollment.out_file import OutFile
-from pyannote_voiceprint_async.enrollment.preflight import Preflight
+from pyannote_voiceprint_async.enrollment.ledger.output_file import OutFile
+from pyannote_voiceprint_async.enrollment.manifest.preflight import Preflight
 
 from .enrollment import Enrollment
 from .exit_codes import ExitCode

@@ -1,6 +1,6 @@
 """Numbers as people read them."""
 
-from pyannote_voiceprint_async.enrollment.rehearsal import EUROS_PER_JOB
+from pyannote_voiceprint_async.enrollment.run.dry_run import EUROS_PER_JOB
 
 __all__ = ["count", "duration", "euros"]
 

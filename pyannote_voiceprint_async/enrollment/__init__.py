@@ -1,5 +1,12 @@
 """Bulk enrollment: a list of speakers goes in, voiceprints come out, and it may be killed at any instant."""
 
+from pyannote_voiceprint_async.enrollment.ledger.ledger import Ledger
+from pyannote_voiceprint_async.enrollment.manifest.manifest import Manifest
+from pyannote_voiceprint_async.enrollment.manifest.rows import Problem, Row, State
+from pyannote_voiceprint_async.enrollment.manifest.rttm_rows import rows_from_rttm
+from pyannote_voiceprint_async.enrollment.manifest.sources import rows_from_sources
+from pyannote_voiceprint_async.enrollment.run.runner import Enrollment
+
 from .enroll import enroll
 from .events import (
     Event,
@@ -10,19 +17,13 @@ from .events import (
     Resumed,
     RowExpired,
     RowFailed,
-    RowLeftOut,
-    RowNoted,
+    RowSkipped,
     RowSubmitted,
     RowSucceeded,
     RowUncertain,
+    RowWarning,
     Stopping,
 )
-from .ledger import Ledger
-from .manifest import Manifest
-from .rows import Problem, Row, State
-from .rttm_rows import rows_from_rttm
-from .run import Enrollment
-from .sources import rows_from_sources
 
 __all__ = [
     "Enrollment",
@@ -38,11 +39,11 @@ __all__ = [
     "Row",
     "RowExpired",
     "RowFailed",
-    "RowLeftOut",
-    "RowNoted",
+    "RowSkipped",
     "RowSubmitted",
     "RowSucceeded",
     "RowUncertain",
+    "RowWarning",
     "State",
     "Stopping",
     "enroll",

@@ -4,13 +4,13 @@ import os
 from collections.abc import AsyncIterable, Iterable
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
+from pyannote_voiceprint_async.enrollment.ledger.ledger import Ledger
+from pyannote_voiceprint_async.enrollment.manifest.rows import Problem, Row
+from pyannote_voiceprint_async.enrollment.run.runner import Enrollment
 from pyannote_voiceprint_async.errors import ConfigurationError
 from pyannote_voiceprint_async.models import Model
 
-from .ledger import Ledger
 from .options import OnUnknown, Options, Resolve
-from .rows import Problem, Row
-from .run import Enrollment
 
 __all__ = ["enroll"]
 
@@ -59,7 +59,7 @@ def enroll(  # noqa: PLR0913 - what a person may want; all but the first three b
         new_key: the client's key is another one of the same team than the ledger was made with.
         origin: what the ledger knows the API by; else the client's base URL.
         preflight: look at files before anything is sent, where the extra `[audio]` is installed: what is too long,
-            silent or damaged is refused with the list, and what is only worth a look is told as `RowNoted`.
+            silent or damaged is refused with the list, and what is only worth a look is told as `RowWarning`.
         trim: take the best 30 seconds of files that are longer, and tell so.
 
     Raises:

@@ -17,17 +17,17 @@ __all__ = [
     "Resumed",
     "RowExpired",
     "RowFailed",
-    "RowLeftOut",
-    "RowNoted",
+    "RowSkipped",
     "RowSubmitted",
     "RowSucceeded",
     "RowUncertain",
+    "RowWarning",
     "Stopping",
 ]
 
 
 @attrs.frozen
-class RowNoted:
+class RowWarning:
     """A row's recording is worth a look, and no reason not to enroll it.
 
     It is told once, after the list is read; of a long list, the first thousand.
@@ -40,8 +40,8 @@ class RowNoted:
 
 
 @attrs.frozen
-class RowLeftOut:
-    """A row is wrong, and is left out (`skip_invalid`). It is told once, as `RowNoted` is."""
+class RowSkipped:
+    """A row is wrong, and is left out (`skip_invalid`). It is told once, as `RowWarning` is."""
 
     problem: Problem
     """What is wrong, whose row it is, and its line."""
@@ -156,7 +156,7 @@ class Report:
     """Labels by the ids of jobs that could not be written into the ledger: the disk was full. Keep them."""
     failures: Mapping[str, int] = attrs.field(factory=dict)
     """How many rows failed with which text; the most frequent first."""
-    notes: tuple[RowNoted, ...] = ()
+    notes: tuple[RowWarning, ...] = ()
     """What this run told of recordings."""
     problems: tuple[Problem, ...] = ()
     """What is wrong with the rows that this run left out; the first thousand."""
@@ -208,8 +208,8 @@ class Progress:
 
 
 Event: TypeAlias = (
-    RowLeftOut
-    | RowNoted
+    RowSkipped
+    | RowWarning
     | RowSubmitted
     | RowSucceeded
     | RowFailed

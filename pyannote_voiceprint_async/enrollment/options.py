@@ -5,10 +5,9 @@ from typing import Literal, TypeAlias, get_args
 
 import attrs
 
+from pyannote_voiceprint_async.enrollment.manifest.rows import Row
 from pyannote_voiceprint_async.errors import ConfigurationError
 from pyannote_voiceprint_async.models import Model
-
-from .rows import Row
 
 __all__ = ["OnUnknown", "Options", "Resolve"]
 

@@ -47,6 +47,8 @@ class Sandbox:
         self._url = ""
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_url"):
+            return "<Sandbox, not constructed>"
         where, in_flight = self._url or "not listening", self.state.total.in_flight
         return f"<Sandbox {where}, {len(self.accepted)} jobs, {in_flight} in flight>"
 

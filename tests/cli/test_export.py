@@ -62,4 +62,4 @@ def test_wrong_usage_is_exit_code_2(command, ledger, tmp_path, arguments, said):
     result = command("export", *arguments, cwd=tmp_path)
     assert (result.returncode, result.stdout) == (2, "")
     assert said in result.stderr
-    assert {path.suffix for path in tmp_path.iterdir()} <= {".csv", ".ledger", ".lock", ".ledger-shm", ".ledger-wal"}
+    assert {path.suffix for path in tmp_path.iterdir()} <= {".csv", ".ledger", ".ledger-journal"}

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pyannote_voiceprint_async.enrollment.database import Lock
+from pyannote_voiceprint_async.enrollment.ledger.file_lock import FileLock
 from pyannote_voiceprint_async.sandbox import voiceprint_of
 
 _URL = "https://e.com/ada.wav"
@@ -83,7 +83,7 @@ def test_purging_drops_what_was_exported(command, ledger, tmp_path):
 @pytest.mark.parametrize("arguments", [["status"], ["status", "--json"], ["failed"], ["purge"], ["forget", "Ada"]])
 def test_what_works_during_a_run(invoke, ledger, arguments):
     name, *more = arguments
-    lock = Lock.of(ledger)
+    lock = FileLock.of(ledger)
     result = invoke("ledger", name, ledger, *more)
     lock.release()
     is_looking = name in ("status", "failed")
@@ -99,3 +99,22 @@ def test_what_is_no_ledger_is_exit_code_2_and_nothing_is_made(invoke, tmp_path, 
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == f"Error: There is no ledger {tmp_path / 'gone.ledger'}.\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_job_that_could_not_be_saved_is_recorded(invoke, command, quick_sandbox, ledger):
+    result = invoke("ledger", "accept", ledger, "Eve", "job-of-eve")
+    assert (result.exit_code, result.stdout, result.stderr) == (
+        0,
+        "",
+        "Recorded. The next run fetches the voiceprint of this job.\n",
+    )
+    assert "1 submitted and not done" in invoke("ledger", "status", ledger).stdout
+    refused = invoke("ledger", "accept", ledger, "Ada", "another")
+    assert refused.exit_code == 2
+    assert "has another job already" in refused.stderr
+
+
+def test_a_ledger_that_nobody_left_open_is_checked(invoke, ledger):
+    result = invoke("ledger", "recover", ledger)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "Checked: no damage was found. 0 recordings not known as submitted" in result.stderr

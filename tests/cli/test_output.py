@@ -11,7 +11,7 @@ import pytest
 from pyannote_voiceprint_async.cli.exit_codes import Failure, WrongUsage
 from pyannote_voiceprint_async.cli.output import Output, json_line, output_to
 from pyannote_voiceprint_async.cli.progress import PlainProgress
-from pyannote_voiceprint_async.enrollment.out_file import RESULT_FIELDS, OutFile
+from pyannote_voiceprint_async.enrollment.ledger.output_file import RESULT_FIELDS, OutFile
 
 _PAID = json_line(dict.fromkeys(RESULT_FIELDS))
 

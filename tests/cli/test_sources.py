@@ -6,7 +6,7 @@ import pytest
 from audio_files import speechlike, wav
 
 from pyannote_voiceprint_async.cli.sources import find_recordings
-from pyannote_voiceprint_async.enrollment.preflight import BLIND, Preflight
+from pyannote_voiceprint_async.enrollment.manifest.preflight import BLIND, Preflight
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from hostile_server import (
     CLOSE,
     JOB,
+    HttpClient,
     Play,
-    Wire,
     answer,
     drip,
     endless,
@@ -188,7 +188,7 @@ def an_id_and_no_end(job: bytes) -> Play:
 def slow(job: bytes) -> Play:
     """Leave the caller some time to go."""
 
-    async def play(wire: Wire) -> None:
+    async def play(wire: HttpClient) -> None:
         await asyncio.sleep(0.01)
         await wire.send(answer(job))
 
@@ -198,7 +198,7 @@ def slow(job: bytes) -> Play:
 def answer_and_leave(job: bytes) -> Play:
     """Say keep-alive, and close all the same."""
 
-    async def play(wire: Wire) -> None:
+    async def play(wire: HttpClient) -> None:
         await wire.send(answer(job))
         wire.close()
 
@@ -216,13 +216,14 @@ ODD_LIMITS: Mapping[str, Mapping[str, str]] = {
 }
 # A `Retry-After` that says when, and one that says nothing.
 WORDS = {
+    "a list": "1, 1",
     "a fraction": "0.01",
     "0": "0",
     "a date that has passed": "Thu, 01 Jan 1970 00:00:00 GMT",
 }
 NONSENSE = {
     "1e400": "1e400", "nan": "nan", "inf": "inf", "below 0": "-1", "a word": "soon", "400 digits": "9" * 400,
-    "a list": "1,1", "a date that cannot be": "Thu, 99 Foo 9999", "not ASCII": "\xff",
+    "a date that cannot be": "Thu, 99 Foo 9999", "not ASCII": "\xff",
 }  # fmt: skip
 TOO_LONG = {
     "30 years": {"Retry_After": "999999999"},

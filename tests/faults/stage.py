@@ -5,14 +5,14 @@ from typing import Any, Self
 
 from faults.scenes import Scene
 
-from pyannote_voiceprint_async import AsyncVoiceprintClient, Polling, RateLimit, RateLimits, RetryPolicy, Throttle
+from pyannote_voiceprint_async import AsyncVoiceprintClient, Polling, RateLimit, RateLimiter, RateLimits, RetryPolicy
 
 _UNLIMITED = RateLimits(submissions=RateLimit(10**9), job_reads=RateLimit(10**9), job_lists=RateLimit(10**9))
 _TWICE = RetryPolicy(max_tries=2, max_elapsed=1e9)
 _IN_FLIGHT = 32
 
 
-class Stage:
+class PermitState:
     """Clients of a scene, which end with it."""
 
     def __init__(self, scene: Scene) -> None:
@@ -57,9 +57,9 @@ class Stage:
         return client
 
 
-def _experienced(max_concurrency: int) -> Throttle:
+def _experienced(max_concurrency: int) -> RateLimiter:
     """Make a throttle that has had an answer: before its first one, requests go one by one."""
-    throttle = Throttle(max_concurrency, _UNLIMITED)
+    throttle = RateLimiter(max_concurrency, _UNLIMITED)
     for budget in ("submissions", "job_reads"):
         throttle.answered(throttle.ask(budget, 0.0, lambda _: None), 0.0)
     return throttle

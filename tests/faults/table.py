@@ -46,6 +46,7 @@ from pyannote_voiceprint_async import (
     MediaError,
     NotFoundError,
     PermissionDeniedError,
+    ProxyError,
     ServerError,
     SubscriptionRequiredError,
     Timeouts,
@@ -65,9 +66,9 @@ def statuses(*numbers: int, body: bytes = b"<html>", **headers: str) -> dict[str
     return {f"status {number}": answer(body, f"{number} No", **headers) for number in numbers}
 
 
-def refused(number: int, kind: type[ApiStatusError]) -> tuple[Fault, ...]:
+def refused(number: int, kind: type[ApiStatusError], body: bytes = b"<html>") -> tuple[Fault, ...]:
     """Give a status by which nothing was accepted."""
-    scenes = each(statuses(number), accepts=False)
+    scenes = each(statuses(number, body=body), accepts=False)
     return tuple(faults("HTTP", scenes, submits(final(kind)), reads(final(kind))))
 
 
@@ -77,13 +78,17 @@ FAULTS: tuple[Fault, ...] = (
         "nobody listens": nobody(),
         "nobody listens with TLS": nobody("https"),
         "a server that speaks no TLS": no_tls("https", tls=False, greeting=answer(b"", 400)),
-        "a certificate that nobody vouches for": no_tls("https", tls=True),
         "no proxy": no_proxy(),
         "a proxy that says 200, and no more": no_proxy(then_close(answer(b"", "200 Proxy", Content_Length=""))),
         "a proxy that says 302": no_proxy(then_close(answer(b"", "302 Proxy", Content_Length=""))),
-        "a proxy that says 407": no_proxy(then_close(answer(b"", "407 Proxy", Content_Length=""))),
         "a proxy that says 502": no_proxy(then_close(answer(b"", "502 Proxy", Content_Length=""))),
     }, submits(repeated(ApiConnectionError), times=20), reads(repeated(ApiConnectionError))),
+    *faults("network", {
+        "a certificate that nobody vouches for": no_tls("https", tls=True),
+    }, submits(final(ApiConnectionError)), reads(final(ApiConnectionError))),
+    *faults("network", {
+        "a proxy that says 407": no_proxy(then_close(answer(b"", "407 Proxy", Content_Length=""))),
+    }, submits(final(ProxyError)), reads(final(ProxyError))),
     *faults("network", {
         "TLS is never agreed on": no_tls("https", tls=False, timeouts=Timeouts(connect=0.5)),
     }, submits(repeated(ApiTimeoutError)), reads(repeated(ApiTimeoutError))),
@@ -103,9 +108,12 @@ FAULTS: tuple[Fault, ...] = (
     *faults("HTTP", each(statuses(301, 302, 303, 307, 308, Location="/elsewhere"), accepts=False),
             submits(final(UnexpectedResponseError)), reads(final(UnexpectedResponseError))),
     *refused(400, InvalidRequestError),
-    *refused(401, AuthenticationError),
+    *refused(401, AuthenticationError, b'{"message":"No"}'),
     *refused(402, SubscriptionRequiredError),
-    *refused(403, PermissionDeniedError),
+    *refused(403, PermissionDeniedError, b'{"message":"No"}'),
+    *faults("HTTP", each({
+        f"status {number} with a page of a gateway": answer(b"<html>", f"{number} No") for number in (401, 403)
+    }, accepts=False), submits(final(UnexpectedResponseError)), reads(final(UnexpectedResponseError))),
     *refused(404, NotFoundError),
     *refused(413, ApiStatusError),
     *refused(422, InvalidRequestError),

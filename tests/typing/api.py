@@ -22,7 +22,6 @@ from pyannote_voiceprint_async import (
     ClientStats,
     Clock,
     ConfigurationError,
-    Enrolled,
     EnrollmentError,
     FieldError,
     InvalidRequestError,
@@ -46,8 +45,10 @@ from pyannote_voiceprint_async import (
     NotFoundError,
     PermissionDeniedError,
     Polling,
+    ProxyError,
     QueueTooLongError,
     RateLimit,
+    RateLimiter,
     RateLimitError,
     RateLimits,
     RetryPolicy,
@@ -56,7 +57,6 @@ from pyannote_voiceprint_async import (
     StaleWebhookError,
     Submission,
     SubscriptionRequiredError,
-    Throttle,
     Timeouts,
     UnexpectedResponseError,
     Voiceprint,
@@ -64,6 +64,7 @@ from pyannote_voiceprint_async import (
     VoiceprintJob,
     VoiceprintOutput,
     VoiceprintRequest,
+    VoiceprintResult,
     WebhookError,
     WebhookEvent,
     __version__,
@@ -76,9 +77,9 @@ from pyannote_voiceprint_async.enrollment import (
     Report,
     Row,
     RowFailed,
-    RowLeftOut,
-    RowNoted,
+    RowSkipped,
     RowSucceeded,
+    RowWarning,
     enroll,
     rows_from_rttm,
     rows_from_sources,
@@ -92,7 +93,7 @@ URL = "https://example.com/voices/ada.wav"
 # Settings
 
 
-def settings(throttle: Throttle, session: aiohttp.ClientSession, clock: Clock) -> AsyncVoiceprintClient:
+def settings(throttle: RateLimiter, session: aiohttp.ClientSession, clock: Clock) -> AsyncVoiceprintClient:
     AsyncVoiceprintClient()
     AsyncVoiceprintClient(None)
     AsyncVoiceprintClient("key", throttle=throttle, webhook=None, proxy=None, session=None)
@@ -123,7 +124,7 @@ def settings(throttle: Throttle, session: aiohttp.ClientSession, clock: Clock) -
 
 
 def shared_throttle() -> None:
-    throttle = Throttle(32, RateLimits(submissions=RateLimit(500)))
+    throttle = RateLimiter(32, RateLimits(submissions=RateLimit(500)))
     assert_type(throttle.in_flight, int)
     assert_type(throttle.queued, int)
     assert_type(throttle.limit("submissions"), int)
@@ -173,6 +174,7 @@ async def one(client: AsyncVoiceprintClient, path: Path, file: BinaryIO, samples
     await client.voiceprint(URL, on_submitted=keep_at_once)
     jobs: list[JobCreated] = []
     await client.voiceprint(URL, model=Model.PRECISION_2, on_submitted=jobs.append)
+    await client.voiceprint(URL, model=Model.PRECISION_3)
 
     assert_type(voiceprint.value, str)
     assert_type(voiceprint.model, str)
@@ -254,17 +256,17 @@ async def submit_many(client: AsyncVoiceprintClient) -> None:
 async def voiceprint_many(client: AsyncVoiceprintClient, sources: list[Source]) -> None:
     async with client.voiceprint_many(sources, model="precision-2", webhook=None, timeout=60) as results:
         async for result in results:
-            assert_type(result, Enrolled)
+            assert_type(result, VoiceprintResult)
             assert_type(result.index, int)
             assert_type(result.voiceprint, Voiceprint | None)
             assert_type(result.error, Exception | None)
             source: Source = result.source
-    assert_type(results.unfinished, list[Enrolled])
+            await client.voiceprint(source)
+    assert_type(results.unfinished, list[VoiceprintResult])
     client.voiceprint_many(Path("examples").glob("*.wav"))
     client.voiceprint_many([URL, b"RIFF", VoiceprintRequest(URL)])
     client.voiceprint_many({"waveform": number, "sample_rate": 8000} for number in range(3))
     client.voiceprint_many(presigned())
-    await client.voiceprint(source)
 
 
 # The rest of the client
@@ -309,7 +311,11 @@ async def in_a_test() -> None:
 def deliver(client: AsyncVoiceprintClient, body: bytes, headers: dict[str, str]) -> None:
     event = assert_type(verify(body, headers, "secret"), WebhookEvent)
     verify(body, headers, ["new secret", "old secret"], tolerance=60, now=1_753_000_000.0)
-    verify("text", headers, "secret")  # type: ignore[arg-type]  # the raw body
+    verify("text", headers, b"secret")
+    verify(bytearray(body), list(headers.items()), [b"new", "old"])
+    verify(memoryview(body), [(b"x-signature", b"1")], "secret")
+    verify(body, {name: [value] for name, value in headers.items()}, headers["secrets"].split(","))
+    verify({"jobId": "1"}, headers, "secret")  # type: ignore[arg-type]  # the raw body
     client.deliver(event)
     assert_type(event.job_id, str)
     assert_type(event.status, JobStatus)
@@ -339,9 +345,9 @@ async def enroll_all(client: AsyncVoiceprintClient) -> None:
                 case RowSucceeded(label=label, voiceprint=voiceprint):
                     assert_type(label, str)
                     assert_type(voiceprint, Voiceprint)
-                case RowLeftOut(problem=problem):
+                case RowSkipped(problem=problem):
                     assert_type(problem, Problem)
-                case RowNoted(label=label, message=message):
+                case RowWarning(label=label, message=message):
                     assert_type(message, str)
                 case RowFailed(label=label, error=error):
                     assert_type(error, str)
@@ -350,7 +356,7 @@ async def enroll_all(client: AsyncVoiceprintClient) -> None:
                     assert_type(report.succeeded, int)
                 case _:
                     run.stop()
-    assert_type(run.report, Report | None)
+    assert_type(run.report, Report)
     enroll(client, [Row("Ada", Path("ada.wav"))], Path("x.ledger"), resolve=presign)
     enroll(client, rows_from_sources(["voices"]), Ledger("x.ledger"), preflight=True, trim=True, replace=True)
     enroll(client, [Row("Ada", Path("long.wav"), pieces=((12.5, 20), (31.0, None)))], "x.ledger")
@@ -374,6 +380,8 @@ async def what_was_wrong(call: Awaitable[Voiceprint]) -> None:
         assert_type(error.errors, tuple[FieldError, ...])
         assert_type(error.errors[0].field, str)
         assert_type(error.errors[0].message, str)
+    except JobError as error:
+        assert_type(error.job_id, str)
     except QueueTooLongError as error:
         assert_type(error.expected_wait, float)
     except VoiceprintError as error:
@@ -387,9 +395,17 @@ async def what_was_wrong(call: Awaitable[Voiceprint]) -> None:
         assert_type(error.headers, dict[str, str])
 
 
+async def wait_longer(client: AsyncVoiceprintClient) -> None:
+    """Two of the README's lines, as they stand there."""
+    try:
+        await client.voiceprint(URL, timeout=60)
+    except JobTimeoutError as error:
+        assert_type(await client.wait(error.job_id), VoiceprintJob)
+
+
 # Whoever catches the class on the left catches those on the right.
 configuration: list[ConfigurationError] = [ClientClosedError()]
-connection: list[ApiConnectionError] = [ApiTimeoutError()]
+connection: list[ApiConnectionError] = [ApiTimeoutError(), ProxyError()]
 account_errors: list[AccountError] = [AuthenticationError(), SubscriptionRequiredError(), PermissionDeniedError()]
 status: list[ApiStatusError] = [
     *account_errors,

@@ -14,11 +14,12 @@ from typing import Any
 
 import attrs
 
-from pyannote_voiceprint_async.enrollment import database, settling
-from pyannote_voiceprint_async.enrollment.database import Database
-from pyannote_voiceprint_async.enrollment.ledger import Ledger
-from pyannote_voiceprint_async.enrollment.loading import Loading
-from pyannote_voiceprint_async.media import Audio
+from pyannote_voiceprint_async.enrollment.ledger import database
+from pyannote_voiceprint_async.enrollment.ledger.database import Database
+from pyannote_voiceprint_async.enrollment.ledger.ledger import Ledger
+from pyannote_voiceprint_async.enrollment.ledger.staging import Staging
+from pyannote_voiceprint_async.enrollment.run import outcome_resolver
+from pyannote_voiceprint_async.jobs.uploads import Audio
 
 
 class When(Enum):
@@ -47,9 +48,9 @@ POINTS: Mapping[str, Point] = {
     "schema-before": Point(database, "_take", When.BEFORE, rare=True),
     "schema-after": Point(database, "_take", When.AFTER, rare=True),
     "claimed": Point(Ledger, "claim", When.AFTER, rare=True),
-    "piece-loaded": Point(Loading, "_stage", When.AFTER, rare=True),
-    "list-before-merge": Point(Loading, "_merge", When.BEFORE, rare=True),
-    "list-merged-uncommitted": Point(Loading, "_merge", When.AFTER, rare=True),
+    "piece-loaded": Point(Staging, "_stage", When.AFTER, rare=True),
+    "list-before-merge": Point(Staging, "_merge", When.BEFORE, rare=True),
+    "list-merged-uncommitted": Point(Staging, "_merge", When.AFTER, rare=True),
     # One submission
     "intent-unwritten": Point(Ledger, "intend", When.BEFORE),
     "intent-written-no-byte-sent": Point(Ledger, "intend", When.AFTER),
@@ -70,8 +71,8 @@ POINTS: Mapping[str, Point] = {
     "commit-within": Point(Database, "_commit", When.AFTER),
     "commit-after": Point(Database, "_commit", When.AFTER),
     # Reconciling
-    "jobs-unlisted": Point(settling.Settling, "_look", When.BEFORE, rare=True),
-    "jobs-listed": Point(settling.Settling, "_look", When.AFTER, rare=True),
+    "jobs-unlisted": Point(outcome_resolver.OutcomeResolver, "_look", When.BEFORE, rare=True),
+    "jobs-listed": Point(outcome_resolver.OutcomeResolver, "_look", When.AFTER, rare=True),
     "unknown-kept": Point(Ledger, "keep_unknown", When.AFTER, rare=True),
     "unsent-settled": Point(Ledger, "settle_unsent", When.AFTER, rare=True),
     "resubmission-unwritten": Point(Ledger, "settle_resubmit", When.BEFORE, rare=True),

@@ -19,7 +19,7 @@ import attrs
 from enrollment.torture.points import arm
 from enrollment.torture.scaled_clock import ScaledClock
 
-from pyannote_voiceprint_async import AsyncVoiceprintClient, RateLimit, RateLimits, VoiceprintError
+from pyannote_voiceprint_async import AsyncVoiceprintClient, EnrollmentError, RateLimit, RateLimits, VoiceprintError
 from pyannote_voiceprint_async.enrollment import Event, Row, RowSubmitted, RowSucceeded, enroll
 
 
@@ -82,8 +82,11 @@ async def run(order: Order) -> None:
                 tell_event(event)
         except VoiceprintError as error:
             ended = {"error": type(error).__name__, "message": str(error)}
-        report = enrollment.report
-        tell(ended=ended | {"report": None if report is None else report.to_dict()})
+        try:
+            report = enrollment.report.to_dict()
+        except EnrollmentError:
+            report = None
+        tell(ended=ended | {"report": report})
 
 
 def main() -> None:

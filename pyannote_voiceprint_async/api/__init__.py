@@ -1,0 +1,1 @@
+"""The API as data and pure functions."""

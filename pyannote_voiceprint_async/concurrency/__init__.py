@@ -1,0 +1,1 @@
+"""The clock, waiters and tasks that every layer uses."""

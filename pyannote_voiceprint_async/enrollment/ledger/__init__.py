@@ -1,0 +1,1 @@
+"""The ledger file: its SQL, its lock and its checksums."""

@@ -1,0 +1,1 @@
+"""Lists of speakers, and the checks before anything is sent."""

@@ -1,0 +1,185 @@
+"""A look at the files of a list before a cent is spent: which recording each is, and whether it is worth a voiceprint.
+
+All of it blocks: it belongs on a worker thread.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO, Self, cast
+
+import attrs
+
+from pyannote_voiceprint_async.api.endpoints import LARGEST_VOICEPRINT_AUDIO
+from pyannote_voiceprint_async.audio import (
+    CancelableFile,
+    Finding,
+    assess,
+    best_segment,
+    check_audio,
+    cut,
+    cut_segments,
+    fatal_message,
+)
+from pyannote_voiceprint_async.errors import ConfigurationError, MediaError
+
+from .segments import Segments, overlap, to_json
+
+__all__ = ["BLIND", "Heard", "Preflight", "changed_at", "clip_identity", "file_digest"]
+
+BLIND = (
+    "was not looked at before it is sent, nor is any other file; that needs an extra: "
+    "pip install 'pyannote-voiceprint-async[audio]'"
+)
+"""What is told of the first file where nothing can be looked at."""
+
+
+@attrs.frozen
+class Heard:
+    """What is known of a file, or of a part of it."""
+
+    identity: str
+    """What is equal for the same audio: `sha256:…` of a file's bytes, or `samples:…` of what was cut out."""
+    pieces: Segments = ()
+    """What is cut out of it before it is sent."""
+    notes: tuple[str, ...] | None = ()
+    """What is to be told of it, and is no reason not to enroll it; None where an earlier run found and told it."""
+
+
+@attrs.frozen
+class Preflight:
+    """How files are looked at."""
+
+    looks: bool
+    """Whether it is said what is wrong with them."""
+    trims: bool = False
+    """Whether the best 30 seconds are taken of what is too long."""
+    is_blind: bool = False
+    """Whether they should be looked at, and cannot be: the extra `[audio]` is missing."""
+    is_over: Callable[[], bool] = lambda: False
+    """Whether nobody wants to know any more: hours of audio must not hold up who leaves."""
+
+    @classmethod
+    def of(cls, *, is_wanted: bool, trims: bool, is_over: Callable[[], bool] = lambda: False) -> Self:
+        """Look at files where that is possible.
+
+        Raises:
+            ConfigurationError: something is to be trimmed, and the extra `[audio]` is missing.
+        """
+        looks = is_wanted and find_spec("soundfile") is not None
+        if trims and not looks:
+            raise ConfigurationError(
+                "Nothing can be trimmed without looking into it, which needs an extra: "
+                "pip install 'pyannote-voiceprint-async[audio]'"
+            )
+        return cls(looks, trims, is_wanted and not looks, is_over)
+
+    def asked(self, pieces: Segments) -> str:
+        """Give what is equal where a file was, or would be, looked at in the same way."""
+        words = ("look" if self.looks else "", "trim" if self.trims and not pieces else "", to_json(pieces) or "")
+        return " ".join(filter(None, words))
+
+    def listen(self, path: Path, found: os.stat_result, pieces: Segments) -> Heard:
+        """Look at a file.
+
+        Args:
+            path: the file.
+            found: what `path.stat()` said of it.
+            pieces: what is to be cut out of it; nothing is all of it.
+
+        Raises:
+            OSError: it cannot be read.
+            MediaError: it must not be enrolled, or is no longer what was found.
+            ConfigurationError: something is to be cut out, and the extra `[audio]` is missing.
+        """
+        with path.open("rb") as file:
+            audio = cast("IO[bytes]", CancelableFile(file, self.is_over))
+            heard = self._clip(audio, pieces) if pieces else self._whole(audio, path, found)
+        if _is_changed(path.stat(), found):
+            raise _changed()
+        return heard
+
+    def _whole(self, audio: IO[bytes], path: Path, found: os.stat_result) -> Heard:
+        if not self.looks:
+            return _unheard(path, found)
+        found_in_it = check_audio(audio, will_trim=self.trims)
+        notes = _notes(found_in_it.findings)
+        if found_in_it.facts is None and self.trims:
+            notes = (f"is {found_in_it.format}, which cannot be trimmed here; it is uploaded as it is",)
+        if any(finding.code == "trimmed" for finding in found_in_it.findings):
+            return _trimmed(audio)
+        return attrs.evolve(_unheard(path, found), notes=notes)
+
+    def _clip(self, audio: IO[bytes], pieces: Segments) -> Heard:
+        clip = cut_segments(audio, pieces)
+        notes = _notes(assess(clip.facts)) if self.looks else ()
+        twice = ("has parts that overlap, so that the same words are heard twice",) if overlap(pieces) else ()
+        return Heard(clip_identity(clip.digest), pieces, (*twice, *notes))
+
+
+def _trimmed(audio: IO[bytes]) -> Heard:
+    start, end = best_segment(audio)
+    clip = cut(audio, start, end)
+    told = f"is too long; only {start:.1f} to {end:.1f} s are used; see that only one person speaks there"
+    return Heard(clip_identity(clip.digest), ((start, end),), (told, *_notes(assess(clip.facts))))
+
+
+def clip_identity(digest: str) -> str:
+    """Give the identity of a clip with this digest."""
+    return f"samples:{digest}"
+
+
+def changed_at(found: os.stat_result) -> int:
+    """Give when a file was changed last, in nanoseconds of the epoch.
+
+    Its own time of change can be set by anybody (`cp -p`, `tar`, `rsync -t`); when its entry was changed cannot.
+    """
+    return max(found.st_mtime_ns, found.st_ctime_ns)
+
+
+def file_digest(path: Path, found: os.stat_result) -> str:
+    """Give the SHA-256 of a file in hexadecimal digits.
+
+    Args:
+        path: the file.
+        found: what `path.stat()` said of it.
+
+    Raises:
+        OSError: it cannot be read.
+        MediaError: it is no longer what was found.
+    """
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        now = os.fstat(file.fileno())
+    if _is_changed(now, found):
+        raise _changed()
+    return digest
+
+
+def _unheard(path: Path, found: os.stat_result) -> Heard:
+    # What is cut may come out of any file; a whole one is uploaded as it is.
+    if found.st_size > LARGEST_VOICEPRINT_AUDIO:
+        largest = LARGEST_VOICEPRINT_AUDIO / 2**20
+        raise MediaError(f"has {found.st_size / 2**20:.0f} MiB; a voiceprint takes at most {largest:.0f} MiB")
+    return Heard(f"sha256:{file_digest(path, found)}")
+
+
+def _notes(findings: tuple[Finding, ...]) -> tuple[str, ...]:
+    """Give what is to be told.
+
+    Raises:
+        MediaError: something is fatal; it says all that is.
+    """
+    if fatal := fatal_message(findings):
+        raise MediaError(fatal)
+    return tuple(finding.message for finding in findings)
+
+
+def _is_changed(now: os.stat_result, found: os.stat_result) -> bool:
+    return (now.st_size, changed_at(now)) != (found.st_size, changed_at(found))
+
+
+def _changed() -> MediaError:
+    return MediaError("changed while it was read; enroll it when it is complete")

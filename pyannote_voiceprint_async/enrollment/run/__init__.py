@@ -1,0 +1,1 @@
+"""One enrollment run, from the list to the report."""

@@ -1,0 +1,1 @@
+"""Uploads, polling and batches of jobs."""

@@ -1,0 +1,43 @@
+"""Strings that no traceback, log line or f-string shows by accident."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+__all__ = ["Secret", "hidden"]
+
+_HIDDEN = "<hidden>"
+
+
+class Secret(str):
+    """A `str` whose `repr()`, `str()` and formatting hide the value: an API key, a webhook secret, a presigned URL.
+
+    Tools that print the local variables of a traceback (Sentry, rich, `pytest -l`) use `repr()`. Comparing, hashing,
+    encoding and replacing work as for any `str`; `reveal()` returns the value.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, value: str = "") -> Self:
+        """Make it of a text; `str(value)` of another secret would not be its value."""
+        return super().__new__(cls, value[:])
+
+    def __repr__(self) -> str:
+        return _HIDDEN
+
+    def __str__(self) -> str:
+        return _HIDDEN
+
+    def __format__(self, format_spec: str) -> str:
+        return format(_HIDDEN, format_spec)
+
+    def reveal(self) -> str:
+        """Return the value as a plain `str`. Use the result in an expression, never as a local variable."""
+        return self[:]
+
+
+def hidden(value: Any) -> Any:
+    """Return a text as a `Secret`, bytes as a `memoryview` (whose `repr()` hides them too), anything else as it is."""
+    if isinstance(value, str):
+        return Secret(value)
+    return memoryview(value) if isinstance(value, bytes) else value

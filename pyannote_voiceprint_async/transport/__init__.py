@@ -1,0 +1,1 @@
+"""One request, repeated only where that is safe."""

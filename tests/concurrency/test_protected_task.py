@@ -1,0 +1,60 @@
+"""Tasks that finish although somebody cancels them, and waiting for them although one is cancelled."""
+
+import asyncio
+
+import pytest
+from fake_clock import settle
+
+from pyannote_voiceprint_async.concurrency.protected_task import ProtectedTask, finished
+
+
+async def done_when(event: asyncio.Event) -> str:
+    await event.wait()
+    return "done"
+
+
+async def test_a_task_is_cancelled_only_when_it_allows_that():
+    event, may_cancel = asyncio.Event(), False
+    task = ProtectedTask(done_when(event), lambda: may_cancel)
+    await settle(1)
+    assert not task.cancel()
+    await settle()
+    assert not task.done()
+    may_cancel = True
+    assert task.cancel("now")
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_task_that_was_cancelled_in_vain_gives_its_result():
+    event = asyncio.Event()
+    task = ProtectedTask(done_when(event), lambda: False)
+    for _ in range(3):
+        task.cancel()
+        await settle(1)
+    event.set()
+    assert (await task, task.cancelling()) == ("done", 0)
+
+
+@pytest.mark.parametrize("times", [0, 1, 2, 5])
+async def test_waiting_outlasts_every_cancellation_and_raises_the_last(times):
+    """anyio tells its own cancellations by their message."""
+    event = asyncio.Event()
+    task = ProtectedTask(done_when(event), lambda: False)
+    waiting = asyncio.create_task(finished(task))
+    await settle(2)
+    for number in range(times):
+        waiting.cancel(f"cancellation {number}")
+        await settle(2)
+    assert not waiting.done()
+    event.set()
+    if times:
+        with pytest.raises(asyncio.CancelledError, match=f"cancellation {times - 1}"):
+            await waiting
+    else:
+        await waiting
+    assert task.result() == "done"
+
+
+async def test_waiting_for_nothing_ends_at_once():
+    await finished()

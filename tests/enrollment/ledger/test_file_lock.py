@@ -1,0 +1,138 @@
+"""One lock for one file, whatever it is called, and only as long as its process lives."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from pyannote_voiceprint_async import LedgerInUseError
+from pyannote_voiceprint_async.enrollment.ledger.file_lock import FileLock
+
+HOLDER = """
+import pathlib, sys, time
+from pyannote_voiceprint_async.enrollment.ledger.file_lock import FileLock
+lock = FileLock.of(pathlib.Path(sys.argv[1]))
+print("held", flush=True)
+time.sleep(60)
+"""
+
+TRY = """
+import pathlib, sys
+from pyannote_voiceprint_async import LedgerInUseError
+from pyannote_voiceprint_async.enrollment.ledger.file_lock import FileLock
+try:
+    FileLock.of(pathlib.Path(sys.argv[1]))
+except LedgerInUseError:
+    print("refused")
+else:
+    print("locked")
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "x.ledger"
+    path.write_bytes(b"x" * 100)
+    return path
+
+
+def other_process(path):
+    return subprocess.run([sys.executable, "-c", TRY, path], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def linked_hard(path):
+    other = path.with_name("hard")
+    os.link(path, other)
+    return other
+
+
+def linked_softly(path):
+    other = path.with_name("soft")
+    other.symlink_to(path)
+    return other
+
+
+def called_otherwise(path):
+    return path.parent / "." / ".." / path.parent.name / path.name
+
+
+@pytest.mark.parametrize("rename", [lambda path: path, linked_hard, linked_softly, called_otherwise])
+def test_the_same_file_is_locked_by_every_name(file, rename):
+    """In another process and in this one."""
+    lock = FileLock.of(file)
+    other = rename(file)
+    assert other_process(other) == "refused"
+    with pytest.raises(LedgerInUseError, match=f"process {os.getpid()}"):
+        FileLock.of(other)
+    lock.release()
+    assert other_process(other) == "locked"
+    FileLock.of(other).release()
+
+
+def test_files_beside_it_are_not_needed(file):
+    lock = FileLock.of(file)
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+    lock.release()
+
+
+def test_releasing_twice_releases_no_lock_of_another(file):
+    first = FileLock.of(file)
+    first.release()
+    second = FileLock.of(file)
+    first.release()
+    assert other_process(file) == "refused"
+    second.release()
+
+
+def test_a_dead_process_keeps_no_lock(file):
+    with subprocess.Popen([sys.executable, "-c", HOLDER, file], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(LedgerInUseError):
+            FileLock.of(file)
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+    FileLock.of(file).release()
+
+
+def test_a_refused_lock_takes_no_lock_of_sqlite_away(tmp_path):
+    """Closing any descriptor of a file would end the POSIX locks of this process on it."""
+    path = tmp_path / "x.ledger"
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("CREATE TABLE t (a)")
+    lock = FileLock.of(path)
+    connection.execute("BEGIN IMMEDIATE")
+    with pytest.raises(LedgerInUseError):
+        FileLock.of(path)
+    insert = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('INSERT INTO t VALUES (1)')"
+    other = subprocess.run([sys.executable, "-c", insert, path], capture_output=True, text=True, check=False)
+    assert "database is locked" in other.stderr
+    connection.close()
+    lock.release()
+
+
+FORKING = """
+import os, pathlib, sys
+from pyannote_voiceprint_async.enrollment.ledger.file_lock import FileLock
+lock = FileLock.of(pathlib.Path(sys.argv[1]))
+if os.fork() == 0:
+    os.close(1)
+    sys.stdin.read()  # until the test closes it
+    os._exit(0)
+print("forked", flush=True)
+sys.stdin.buffer.raw.read(1)
+"""
+
+
+def test_a_forked_child_keeps_no_lock(file):
+    """Neither when its parent releases the lock nor when its parent is killed."""
+    with subprocess.Popen(
+        [sys.executable, "-c", FORKING, file], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout.readline() == "forked\n"
+        assert other_process(file) == "refused"
+        parent.kill()
+        parent.wait()
+        assert other_process(file) == "locked"

@@ -1,0 +1,299 @@
+"""Between runs: people are really gone, exported voiceprints are dropped, and looking harms nothing."""
+
+import contextlib
+from asyncio import to_thread
+from pathlib import Path
+
+import pytest
+from enrollment_world import flip_bit_in, people, url
+
+from pyannote_voiceprint_async import LedgerError, LedgerInUseError, RateLimit
+from pyannote_voiceprint_async.enrollment import Ledger, Row
+from pyannote_voiceprint_async.enrollment.ledger.export import export
+from pyannote_voiceprint_async.enrollment.ledger.ledger import open_to_read
+from pyannote_voiceprint_async.enrollment.ledger.maintenance import (
+    accept,
+    count_voiceprints,
+    forget,
+    purge,
+    recover,
+    status,
+    troubles,
+)
+from pyannote_voiceprint_async.enrollment.options import Options
+from pyannote_voiceprint_async.enrollment.run.dry_run import dry_run
+from pyannote_voiceprint_async.sandbox import voiceprint_of
+
+
+def everything(path: Path) -> bytes:
+    """All bytes of all files of a ledger."""
+    return b"".join(file.read_bytes() for file in sorted(path.parent.glob(f"{path.name}*")))
+
+
+# Forgetting
+
+
+async def test_no_byte_of_a_forgotten_person_is_left(world, speech, tmp_path):
+    voice = tmp_path / "grace-hopper.wav"
+    voice.write_bytes((speech / "june-fr.wav").read_bytes())
+    await world.enroll([*people(30), Row("Grace Hopper", voice, extra={"badge": "navy-4711"})])
+    secrets = [
+        text.encode() for text in ("Grace Hopper", "grace-hopper", voiceprint_of(voice.read_bytes()), "navy-4711")
+    ]
+    assert [secret in everything(world.path) for secret in secrets] == [True] * 4
+    forgotten = await to_thread(forget, world.path, ["Grace Hopper"])
+    assert (forgotten.labels, forgotten.unknown, forgotten.recordings) == (["Grace Hopper"], [], 1)
+    assert [secret in everything(world.path) for secret in secrets] == [False] * 4
+    assert len(world.voiceprints()) == 30
+
+
+async def test_a_later_run_enrolls_the_person_not_again(world, speech, tmp_path):
+    """Neither by the name nor by the recording under another name."""
+    voice = speech / "june-fr.wav"
+    await world.enroll([Row("June", voice), *people(2)])
+    await to_thread(forget, world.path, [" June "])
+    other = [Row("June", "https://e.com/other.wav"), Row("Not June", voice), *people(2)]
+    report = await world.enroll(other, allow_shared_audio=True)
+    assert (report.rows, report.forgotten, report.jobs, report.is_complete) == (2, 2, 0, True)
+    assert world.states().keys() == {"person 0", "person 1"}
+
+
+NFC, NFD = "Jos\u00e9", "Jose\u0301"
+
+
+@pytest.mark.parametrize(("listed", "forgotten", "again"), [(NFC, NFD, NFD), (NFD, NFC, NFC), (NFC, NFC, NFD)])
+async def test_a_name_is_forgotten_in_every_unicode_form(world, listed, forgotten, again):
+    await world.enroll([Row(listed, url(1)), *people(1)])
+    assert (await to_thread(forget, world.path, [forgotten])).labels == [NFC]
+    report = await world.enroll([Row(again, url(2)), *people(1)])
+    assert (report.forgotten, report.jobs) == (1, 0)
+    assert (await to_thread(forget, world.path, [again])).unknown == []
+
+
+async def test_forms_that_an_earlier_version_kept_apart_are_forgotten_together(world):
+    await world.enroll(people(3))
+    for form, label in ((NFC, "person 0"), (NFD, "person 1")):
+        world.ask("UPDATE labels SET label = ? WHERE label = ?", form, label)
+    forgotten = await to_thread(forget, world.path, [NFD, NFC])
+    assert (forgotten.labels, forgotten.recordings) == ([NFC], 2)
+    assert world.states().keys() == {"person 2"}
+
+
+async def test_job_ids_stay_without_a_person(world):
+    await world.enroll(people(2))
+    await to_thread(forget, world.path, ["person 0"])
+    assert [recording for (recording,) in world.ask("SELECT recording_id FROM jobs ORDER BY recording_id")] == [None, 2]
+
+
+async def test_a_recording_that_somebody_else_has_stays(world):
+    await world.enroll([Row("Ada", url(0)), Row("A. Lovelace", url(0))], allow_shared_audio=True)
+    assert (await to_thread(forget, world.path, ["Ada"])).recordings == 0
+    assert world.voiceprints() == {"A. Lovelace": voiceprint_of(url(0))}
+    report = await world.enroll([Row("A. Lovelace", url(0))])
+    assert (report.succeeded, report.forgotten, report.jobs) == (1, 0, 0)
+
+
+async def test_the_same_audio_under_another_model_is_not_blocked_for_who_stays(world):
+    rows = [Row("Ada", url(0)), Row("A. Lovelace", url(0), "precision-3")]
+    await world.enroll(rows, allow_shared_audio=True)
+    assert (await to_thread(forget, world.path, ["Ada"])).recordings == 1
+    report = await world.enroll(rows, allow_shared_audio=True)
+    assert (report.rows, report.succeeded, report.forgotten, report.jobs) == (1, 1, 1, 0)
+
+
+async def test_what_a_label_meant_earlier_goes_too(world):
+    await world.enroll([Row("Ada", "https://e.com/wrong-ada.wav"), *people(1)])
+    await world.enroll([Row("Ada", "https://e.com/right-ada.wav"), *people(1)])
+    assert (await to_thread(forget, world.path, ["Ada"])).recordings == 2
+    assert b"ada.wav" not in everything(world.path)
+
+
+async def test_an_open_intent_is_kept_for_those_who_look_for_unknown_jobs(world):
+    await world.enroll(people(2))
+    world.ask("UPDATE recordings SET state = 'uncertain', intended_from = 5, intended_until = 7 WHERE id = 1")
+    await to_thread(forget, world.path, ["person 0"])
+    assert world.ask("SELECT was_resubmitted, intended_from, intended_until FROM lost_intents") == [(0, 5.0, 7.0)]
+    assert (await to_thread(status, world.path)).possibly_paid_twice == 0
+
+
+async def test_unknown_labels_are_told_and_forgetting_twice_is_fine(world):
+    await world.enroll(people(2))
+    first, second = (
+        await to_thread(forget, world.path, ["person 0", "Nobody"]),
+        await to_thread(forget, world.path, ["person 0"]),
+    )
+    assert (first.labels, first.unknown, first.recordings) == (["person 0"], ["Nobody"], 1)
+    assert (second.labels, second.unknown, second.recordings) == (["person 0"], [], 0)
+
+
+@pytest.mark.parametrize("work", [lambda path: forget(path, ["person 0"]), purge])
+async def test_it_waits_for_no_run_and_makes_no_ledger(world, tmp_path, work):
+    await world.enroll(people(1))
+    async with Ledger(world.path):
+        with pytest.raises(LedgerInUseError):
+            await to_thread(work, world.path)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(LedgerError, match="There is no ledger"):
+        await to_thread(work, tmp_path / "gone.ledger")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+async def test_forgetting_beside_a_reader_is_refused_and_can_be_repeated(world, monkeypatch):
+    await world.enroll(people(1))
+    monkeypatch.setattr("pyannote_voiceprint_async.enrollment.ledger.database._PATIENCE", 0.05)
+    with contextlib.closing(await to_thread(open_to_read, world.path)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM labels").fetchone()
+        with pytest.raises(LedgerError, match="is locked by another program"):
+            await to_thread(forget, world.path, ["person 0"])
+    await to_thread(forget, world.path, ["person 0"])
+    assert b"person 0" not in everything(world.path)
+
+
+# Purging
+
+
+async def test_exported_voiceprints_are_dropped_and_never_paid_again(world, tmp_path):
+    await world.enroll(people(3))
+    await to_thread(export, world.path, tmp_path / "out.jsonl", "jsonl")
+    await world.enroll(people(4))
+    hashes = world.ask("SELECT voiceprint_hash, job_id FROM recordings WHERE id <= 3")
+    purged = await to_thread(purge, world.path)
+    assert (purged.dropped, purged.kept) == (3, 1)
+    assert world.voiceprints() == {f"person {n}": None for n in range(3)} | {"person 3": voiceprint_of(url(3))}
+    assert voiceprint_of(url(0)).encode() not in everything(world.path)
+    assert world.ask("SELECT voiceprint_hash, job_id FROM recordings WHERE id <= 3") == hashes
+    report = await world.enroll(people(4))
+    assert (report.succeeded, report.jobs) == (4, 0)
+    assert await to_thread(count_voiceprints, world.path) == 1
+
+
+async def test_what_was_never_exported_stays(world):
+    await world.enroll(people(2))
+    with pytest.raises(LedgerError, match="were not exported yet"):
+        await to_thread(purge, world.path)
+    assert await to_thread(count_voiceprints, world.path) == 2
+
+
+async def test_a_clock_that_went_back_drops_nothing(world, tmp_path):
+    """What was finished after the export, by a clock that says before, was not exported."""
+    await world.enroll(people(2))
+    await to_thread(export, world.path, tmp_path / "out.jsonl", "jsonl")
+    await world.enroll(people(3))
+    world.ask("UPDATE recordings SET finished_at = 1.0 WHERE id = 3")
+    with pytest.raises(LedgerError, match="Export all of them once more"):
+        await to_thread(purge, world.path)
+    assert await to_thread(count_voiceprints, world.path) == 3
+    await to_thread(export, world.path, tmp_path / "out.jsonl", "jsonl")
+    assert (await to_thread(purge, world.path)).dropped == 3
+
+
+# Looking
+
+
+async def test_how_it_stands_is_told_during_a_run(world):
+    await world.enroll([*people(2), Row("Eve", "https://e.com/unreachable.wav")])
+    async with Ledger(world.path):
+        report = await to_thread(status, world.path)
+        found = await to_thread(lambda: list(troubles(world.path)))
+    assert (report.rows, report.succeeded, report.failed, report.jobs_ever) == (3, 2, 1, 3)
+    assert [(one.label, one.status) for one in found] == [("Eve", "failed")]
+    assert report.failures == {found[0].error: 1}
+
+
+async def test_only_the_newest_list_is_told(world):
+    await world.enroll([Row("Eve", "https://e.com/unreachable.wav")])
+    await world.enroll(people(2))
+    assert ((await to_thread(status, world.path)).rows, await to_thread(lambda: list(troubles(world.path)))) == (2, [])
+
+
+# Jobs that a run could not save
+
+
+async def test_a_job_that_was_printed_is_fetched_by_the_next_run(world):
+    await world.enroll(people(2))
+    world.ask("DELETE FROM jobs WHERE recording_id = 1")
+    (job_id,) = world.ask("SELECT job_id FROM recordings WHERE id = 1")[0]
+    world.ask("UPDATE recordings SET state = 'submitting', job_id = NULL, intended_from = 1, intended_until = 2")
+    world.ask("UPDATE recordings SET voiceprint = NULL, finished_at = NULL WHERE id = 1")
+    for _ in range(2):
+        await to_thread(accept, world.path, " person 0 ", f"{job_id}\n")
+    assert world.ask("SELECT state, job_id, intended_from FROM recordings WHERE id = 1") == [
+        ("submitted", job_id, None)
+    ]
+    report = await world.enroll(people(1))
+    assert (report.succeeded, report.jobs, len(world.sandbox.accepted)) == (1, 0, 2)
+    assert world.voiceprints()["person 0"] == voiceprint_of(url(0))
+
+
+@pytest.mark.parametrize(
+    ("label", "job_id", "sentence"),
+    [
+        ("Nobody", "new", "no such label"),
+        ("person 0", "new", "has another job already: it is succeeded"),
+        ("person 1", "", "job id is empty"),
+        ("person 1", "a\x1b[2J", "characters that no job id has"),
+        ("person 1", "job of 0", "belongs to another label"),
+    ],
+)
+async def test_a_job_that_cannot_be_recorded_changes_nothing(world, label, job_id, sentence):
+    await world.enroll(people(2))
+    world.ask("UPDATE recordings SET state = 'uncertain', job_id = NULL WHERE id = 2")
+    (known,) = world.ask("SELECT job_id FROM recordings WHERE id = 1")[0]
+    before = world.ask("SELECT * FROM recordings"), world.ask("SELECT * FROM jobs")
+    with pytest.raises(LedgerError, match=sentence):
+        await to_thread(accept, world.path, label, known if job_id == "job of 0" else job_id)
+    assert (world.ask("SELECT * FROM recordings"), world.ask("SELECT * FROM jobs")) == before
+
+
+async def test_no_job_is_recorded_during_a_run(world):
+    await world.enroll(people(1))
+    async with Ledger(world.path):
+        with pytest.raises(LedgerInUseError):
+            await to_thread(accept, world.path, "person 0", "new")
+
+
+# Ledgers that a run left open
+
+
+async def test_a_copy_of_an_open_ledger_is_used_only_after_it_was_recovered(world, tmp_path):
+    """Neither a run nor a dry run takes it before."""
+    await world.enroll(people(2))
+    copy = tmp_path / "copy.ledger"
+    async with Ledger(world.path):
+        for end in ("", "-journal"):
+            await to_thread(Path(f"{copy}{end}").write_bytes, Path(f"{world.path}{end}").read_bytes())
+    before = len(world.sandbox.accepted)
+    with pytest.raises(LedgerError, match=r"copy of a ledger that was made while a run.*ledger recover"):
+        await world.enroll(people(3), copy)
+    with pytest.raises(LedgerError, match=r"copy of a ledger"):
+        await dry_run(world.client, people(3), copy, Options(), RateLimit(100))
+    assert len(world.sandbox.accepted) == before
+    assert await to_thread(recover, copy) == 0
+    assert (await world.enroll(people(3), copy)).jobs == 1
+    assert len(world.sandbox.accepted) == before + 1
+
+
+async def test_recovering_changes_nothing_of_a_damaged_ledger(world):
+    await world.enroll(people(2))
+    await to_thread(flip_bit_in, world.path, "recordings", "job_id", 1)
+    before = world.path.read_bytes()
+    with pytest.raises(LedgerError, match="is damaged"):
+        await to_thread(recover, world.path)
+    assert world.path.read_bytes() == before
+
+
+async def test_a_ledger_that_a_run_has_is_not_recovered(world):
+    async with Ledger(world.path):
+        with pytest.raises(LedgerInUseError):
+            await to_thread(recover, world.path)
+
+
+async def test_rows_that_are_read_slowly_hold_up_no_run(world, monkeypatch):
+    """`ledger failed` into a pager, for example."""
+    monkeypatch.setattr("pyannote_voiceprint_async.enrollment.ledger.maintenance._PAGE", 2)
+    await world.enroll([Row(f"Eve {n}", f"https://e.com/unreachable.{n}.wav") for n in range(5)])
+    rows = troubles(world.path)
+    first = await to_thread(next, rows)
+    world.ask("UPDATE recordings SET reason = 'changed meanwhile'")
+    assert [one.label for one in [first, *await to_thread(list, rows)]] == [f"Eve {n}" for n in range(5)]

@@ -1,0 +1,377 @@
+"""Files and parts of them on their way to voiceprints: what is refused, told, cut, and paid once."""
+
+import asyncio
+import os
+import sqlite3
+import threading
+
+import numpy as np
+import pytest
+from audio_files import FLOAT, encoded, speechlike, wav, with_flac_length
+from enrollment_world import make_first_version
+
+from pyannote_voiceprint_async import ConfigurationError, ManifestError, MediaError, RateLimit
+from pyannote_voiceprint_async.audio import best_segment, cut, cut_segments
+from pyannote_voiceprint_async.enrollment import Manifest, Paused, Row, RowFailed, RowWarning, enroll
+from pyannote_voiceprint_async.enrollment.ledger import checksums
+from pyannote_voiceprint_async.enrollment.ledger.ledger import _STEPS
+from pyannote_voiceprint_async.enrollment.ledger.maintenance import forget
+from pyannote_voiceprint_async.enrollment.manifest import preflight as preflight_module
+from pyannote_voiceprint_async.enrollment.manifest.preflight import Preflight
+from pyannote_voiceprint_async.enrollment.options import Options
+from pyannote_voiceprint_async.enrollment.run.dry_run import dry_run
+from pyannote_voiceprint_async.sandbox import voiceprint_of
+
+GOOD = wav(speechlike(4))
+LONG = wav(speechlike(40))
+ALONE = "; see that only one person speaks there"
+SILENCE = np.zeros(32000, np.int16)
+
+
+@pytest.fixture
+def write_list(tmp_path):
+    """Write a list of one file, and a file, and give the list."""
+
+    def write(start="", end="", audio=GOOD):
+        (tmp_path / "a.wav").write_bytes(audio)
+        path = tmp_path / "speakers.csv"
+        path.write_text(f"label,source,start,end\nAnna,a.wav,{start},{end}\n")
+        return Manifest(path)
+
+    return write
+
+
+WRONG = {
+    "garbage for a start": (GOOD, "x", "", "start must be seconds"),
+    "start after end": (GOOD, "3", "2", "start (3 s) is not before end (2 s)"),
+    "before the beginning": (GOOD, "-1", "2", "start (-1 s) is before the beginning"),
+    "start beyond the end": (GOOD, "5", "", "a.wav: the audio ends at 4.00 s, before the clip's start at 5 s"),
+    "end beyond the end": (GOOD, "1", "5", "a.wav: the audio ends at 4.00 s, before the clip's end at 5 s"),
+    "too much": (LONG, "1", "39", "the piece has 38.00 s; a voiceprint takes at most 30 s"),
+    "too much to an open end": (LONG, "1", "", "and the limit is 30 s"),
+    "too much together": (LONG, "0 20", "20 31", "the 2 pieces have together 31.00 s"),
+    "starts without ends": (GOOD, "1 2", "3", "start has 2 numbers and end has 1 number"),
+    "too little": (GOOD, "1", "1.5", "lasts 0.50 s; a voice needs at least 1 s"),
+    "too long": (LONG, "", "", "a.wav: lasts 40.00 s; a voiceprint takes at most 30 s"),
+    "too short": (wav(speechlike(0.5)), "", "", "lasts 0.50 s"),
+    "silent": (wav(SILENCE), "", "", "is silent (-120 dBFS)"),
+    "a silent part": (wav(np.concatenate([speechlike(2), SILENCE])), "2", "4", "is silent (-120 dBFS)"),
+    "truncated, to an open end": (wav(speechlike(4))[:-64000], "0.5", "", "ends at 2.00 s (damaged or incomplete"),
+    "never closed, to an open end": (wav(speechlike(4), data_length=64000), "0.5", "", "continues after the 2.00 s"),
+    "truncated": (wav(speechlike(4))[:-64000], "", "", "ends or is damaged after 2.0 of the 4.0 s"),
+    "a lying header": (
+        with_flac_length(encoded(speechlike(4)), 160000),
+        "",
+        "",
+        "ends or is damaged after 4.0 of the 10.0",
+    ),
+    "not a number": (wav(np.full(32000, np.nan, np.float32), tag=FLOAT), "", "", "NaN or infinite"),
+    "no channels": (wav(speechlike(2), channels=0), "", "", "header is damaged"),
+    "no audio": (b"RIFF and nothing", "", "", "in none of the audio formats that are recognized"),
+    "only a header": (wav(b""), "", "", "has no samples"),
+}
+
+
+@pytest.mark.parametrize(("audio", "start", "end", "sentence"), WRONG.values(), ids=WRONG)
+async def test_what_is_wrong_is_said_with_its_line_and_nothing_is_sent(world, write_list, audio, start, end, sentence):
+    with pytest.raises(ManifestError) as caught:
+        await world.enroll(write_list(start, end, audio))
+    (problem,) = caught.value.problems
+    assert (problem.line, problem.label) == (2, "Anna")
+    assert sentence in str(problem)
+    assert str(problem).count("\n") == 0
+    assert world.sandbox.state.total.requests == 0
+    assert world.ask("SELECT count(*) FROM recordings") == [(0,)]
+
+
+@pytest.mark.parametrize("audio", [LONG, wav(SILENCE), wav(speechlike(4))[:-64000], b"RIFF and nothing"])
+async def test_without_a_look_files_are_sent_as_they_are(world, write_list, audio):
+    await world.enroll(write_list(audio=audio), preflight=False)
+    assert world.sandbox.state.operations["media"].requests == 1
+
+
+async def test_formats_that_cannot_be_looked_into_are_sent_as_they_are(world, write_list):
+    audio = b"\0\0\0\x20ftypM4A " + bytes(100)
+    assert (await world.enroll(write_list(audio=audio))).succeeded == 1
+    note = "is MP4/M4A, which cannot be checked here; it is uploaded unchecked"
+    assert world.of(RowWarning) == [RowWarning("Anna", note)]
+    assert world.voiceprints() == {"Anna": voiceprint_of(audio)}
+    with pytest.raises(ManifestError, match="MP4/M4A, which cannot be read here"):
+        await world.enroll(write_list("0", "1", audio=audio))
+
+
+# What is cut
+
+
+async def test_parts_of_one_recording_are_people_of_their_own(world, tmp_path):
+    """What is sent is the part, and nothing else of the recording."""
+    path = tmp_path / "a.wav"
+    await asyncio.to_thread(path.write_bytes, LONG)
+    pieces = {"Anna": ((0.5, 3.0),), "Bo": ((4, 6), (10.25, 12)), "Cleo": ((38.0, None),)}
+    report = await world.enroll([Row(label, path, pieces=spans) for label, spans in pieces.items()])
+    assert (report.succeeded, len(world.sandbox.accepted)) == (3, 3)
+    clips = {label: await asyncio.to_thread(cut_segments, path, spans) for label, spans in pieces.items()}
+    assert world.voiceprints() == {label: voiceprint_of(clip.audio) for label, clip in clips.items()}
+    found = world.ask("SELECT label, identity FROM labels JOIN recordings ON id = recording_id")
+    assert dict(found) == {label: f"samples:{clip.digest}" for label, clip in clips.items()}
+
+
+async def test_the_same_part_under_two_names_is_refused(world, tmp_path):
+    """Whatever file it is in."""
+    path, other = tmp_path / "a.wav", tmp_path / "b.flac"
+    await asyncio.to_thread(path.write_bytes, GOOD)
+    await asyncio.to_thread(other.write_bytes, encoded(speechlike(4)))
+    rows = [Row("Anna", path, pieces=((1, 3),)), Row("Bo", other, pieces=((1, 2), (2, 3)))]
+    with pytest.raises(ManifestError, match=r"\(Bo\): the same audio is under 'Anna'"):
+        await world.enroll(rows)
+    assert (await world.enroll(rows, allow_shared_audio=True)).jobs == 1
+
+
+async def test_a_recording_that_was_moved_is_not_paid_again(world, tmp_path):
+    """Nor is one in another format without loss."""
+    path, moved = tmp_path / "a.wav", tmp_path / "moved.flac"
+    await asyncio.to_thread(path.write_bytes, GOOD)
+    await world.enroll([Row("Anna", path, pieces=((1, 3),))])
+    await asyncio.to_thread(moved.write_bytes, encoded(speechlike(4)))
+    await asyncio.to_thread(path.unlink)
+    report = await world.enroll([Row("Anna", moved, pieces=((1, 3),))])
+    assert (report.succeeded, report.jobs, len(world.sandbox.accepted)) == (1, 0, 1)
+
+
+async def test_a_recording_that_changes_while_the_run_goes_on_fails(world, tmp_path):
+    """With the size and the time that it had, too: what is cut is compared with what was heard."""
+    path = tmp_path / "a.wav"
+    await asyncio.to_thread(path.write_bytes, GOOD)
+
+    another = wav(speechlike(4, loud=0.2))
+
+    def change():
+        found = path.stat()
+        path.write_bytes(another)
+        os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+    world.sandbox.fail_next(["server-error"] * 5, operation="test")
+    events = []
+    async with (
+        world.clock.running(world.client),
+        enroll(world.client, [Row("Anna", path, pieces=((1, 3),))], world.path) as run,
+    ):
+        async for event in run:
+            events.append(event)
+            if isinstance(event, Paused):
+                await asyncio.to_thread(change)
+    assert [event.label for event in events if isinstance(event, RowFailed)] == ["Anna"]
+    assert world.sandbox.accepted == []
+
+
+async def test_what_is_remembered_of_a_recording_that_sounds_otherwise_now_is_not_believed_again(world, tmp_path):
+    """A newer decoder, or a clock that stood still, changes what is heard; running again must help, as is said."""
+    path = tmp_path / "a.wav"
+    await asyncio.to_thread(path.write_bytes, GOOD)
+    rows = [Row("Anna", path, pieces=((1, 3),))]
+    await world.enroll(rows, max_jobs=0)
+
+    def remember_another():
+        with sqlite3.connect(world.path) as connection:
+            checksums.register(connection)
+            connection.execute("UPDATE recordings SET identity = 'samples:of another decoder'")
+        connection.close()
+
+    await asyncio.to_thread(remember_another)
+    assert (await world.enroll(rows)).failed == 1
+    assert [event.error for event in world.of(RowFailed)] == [
+        "The audio file is not what it was when it was looked at. Run again."
+    ]
+    report = await world.enroll(rows)
+    assert (report.succeeded, report.failed, len(world.sandbox.accepted)) == (1, 0, 1)
+
+
+async def test_urls_are_not_cut(world):
+    with pytest.raises(ManifestError, match="start and end cut a file of this machine"):
+        await world.enroll([Row("Anna", "https://e.com/a.wav", pieces=((1, 2),))])
+
+    async def resolve(row):
+        raise AssertionError
+
+    with pytest.raises(ManifestError, match="start and end cut a file of this machine"):
+        await world.enroll([Row("Anna", "asset 17", pieces=((1, 2),))], resolve=resolve)
+
+
+async def test_who_leaves_does_not_wait_for_hours_of_audio(tmp_path):
+    """An hour of silence whose first second is heard when the run is left: the rest is not."""
+    path = tmp_path / "a.wav"
+    await asyncio.to_thread(path.write_bytes, wav(b"", data_length=0x7000_0000, riff_length=0x7000_0024))
+    await asyncio.to_thread(os.truncate, path, 44 + 0x7000_0000)
+    looked, over = [], threading.Event()
+
+    def is_over():
+        looked.append(1)
+        return over.is_set()
+
+    preflight = Preflight(looks=True, is_over=is_over)
+    listening = asyncio.create_task(asyncio.to_thread(preflight.listen, path, await asyncio.to_thread(path.stat), ()))
+    while len(looked) < 50:
+        await asyncio.sleep(0.001)
+    over.set()
+    with pytest.raises(MediaError, match="the run is over"):
+        await listening
+
+
+async def test_what_was_heard_is_kept_where_the_list_is_refused(world, tmp_path, monkeypatch):
+    """Hours of audio are not heard again for a wrong line; but what was found is still to be told."""
+    path = tmp_path / "a.wav"
+    await asyncio.to_thread(path.write_bytes, wav(np.stack([speechlike(4)] * 2, axis=1), channels=2))
+    rows = [Row("Anna", path), Row("Bo", path, pieces=((1, 3),))]
+    with pytest.raises(ManifestError, match="s3"):
+        await world.enroll([*rows, Row("Cleo", "s3://b/k")])
+    with monkeypatch.context() as patch:
+        patch.setattr(Preflight, "listen", None)
+        assert (await world.enroll(rows)).succeeded == 2
+    assert [note.label for note in world.of(RowWarning)] == ["Anna"]
+    assert world.ask("SELECT count(*) FROM looks") == [(0,)]
+    with pytest.raises(ManifestError):
+        await world.enroll([Row("Dora", path, pieces=((2, 4),)), Row("Cleo", "s3://b/k")])
+    await asyncio.to_thread(forget, world.path, ["Anna"])
+    assert world.ask("SELECT count(*) FROM looks") == [(0,)]
+
+
+# What is trimmed, and what is told
+
+
+async def test_what_is_too_long_is_trimmed_when_that_is_asked_for(world, tmp_path):
+    long, short = tmp_path / "long.wav", tmp_path / "short.wav"
+    await asyncio.to_thread(long.write_bytes, wav(np.concatenate([np.zeros(160000, np.int16), speechlike(40)])))
+    await asyncio.to_thread(short.write_bytes, GOOD)
+    rows = [Row("Anna", long), Row("Bo", short)]
+    report = await world.enroll(rows, trim=True)
+    assert report.succeeded == 2
+    start, end = await asyncio.to_thread(best_segment, long)
+    clip = await asyncio.to_thread(cut, long, start, end)
+    assert world.voiceprints() == {"Anna": voiceprint_of(clip.audio), "Bo": voiceprint_of(GOOD)}
+    assert world.of(RowWarning) == [RowWarning("Anna", f"is too long; only {start:.1f} to {end:.1f} s are used{ALONE}")]
+    assert (await world.enroll(rows, trim=True)).jobs == 0
+    assert world.of(RowWarning) == []
+
+
+async def test_notes_are_told_once_for_each_row(world, tmp_path):
+    """All that is to be said of a row is one event, after the list is read."""
+    path = tmp_path / "a.wav"
+    loud = np.stack([np.clip(speechlike(2).astype(int) * 5, -32768, 32767).astype(np.int16)] * 2, axis=1)
+    await asyncio.to_thread(path.write_bytes, wav(loud, channels=2))
+    rows = [Row("Anna", path), Row("Bo", "https://e.com/b.wav")]
+    await world.enroll(rows)
+    (note,) = world.of(RowWarning)
+    assert note.label == "Anna"
+    assert "is clipped" in note.message
+    assert "has 2 channels" in note.message
+    assert world.events[0] == note
+    await world.enroll(rows)
+    assert world.of(RowWarning) == []
+
+
+async def test_what_holds_for_many_parts_of_a_file_is_told_once(world, tmp_path):
+    paths = [tmp_path / name for name in ("a.wav", "b.wav")]
+    for path, loud in zip(paths, (0.3, 0.2), strict=True):
+        stereo = np.stack([speechlike(20, loud=loud)] * 2, axis=1)
+        await asyncio.to_thread(path.write_bytes, wav(stereo, channels=2))
+    rows = [Row(f"{path.stem} {at}", path, pieces=((at, at + 2.5),)) for path in paths for at in range(0, 16, 2)]
+    await world.enroll([*rows, Row("twice", paths[0], pieces=((14, 17), (16, 18)))])
+    note = "has 2 channels, which are mixed down to one; see that they have the same speaker"
+    assert world.of(RowWarning) == [
+        RowWarning("a 0", f"{note} (8 more of this file, too)"),
+        RowWarning("b 0", f"{note} (7 more of this file, too)"),
+        RowWarning("twice", "has parts that overlap, so that the same words are heard twice"),
+    ]
+
+
+@pytest.mark.parametrize("pieces", [((0, None),), ((0.0, None),), [(0, None)]])
+async def test_a_part_from_the_beginning_to_the_end_is_the_whole_file(world, tmp_path, pieces):
+    """As which it was paid, and is known under another name."""
+    path = tmp_path / "a.wav"
+    await asyncio.to_thread(path.write_bytes, GOOD)
+    with pytest.raises(ManifestError, match=r"\(Bo\): the same audio is under 'Anna'"):
+        await world.enroll([Row("Anna", path), Row("Bo", path, pieces=pieces)])
+    await world.enroll([Row("Anna", path)])
+    assert (await world.enroll([Row("Anna", path, pieces=pieces)])).jobs == 0
+
+
+async def test_columns_that_only_look_like_a_part_are_told_once(world, write_list, tmp_path):
+    write_list()
+    path = tmp_path / "speakers.csv"
+    path.write_text("label,source,start_time,duration\nUrl,https://e.com/u.wav,1,2\nAnna,a.wav,1,2\nBo,a.wav,2,1\n")
+    await world.enroll(Manifest(path), allow_shared_audio=True)
+    told = (
+        "the list has 'start_time', 'duration', which is not read; 'start' and 'end' tell a part of a file, in seconds"
+    )
+    assert world.of(RowWarning) == [RowWarning("Anna", told)]
+
+
+async def test_a_rehearsal_tells_the_same(world, tmp_path):
+    path = tmp_path / "a.wav"
+    await asyncio.to_thread(path.write_bytes, LONG)
+    found = await dry_run(world.client, [Row("Anna", path)], world.path, Options(trim=True), RateLimit(100))
+    assert (found.jobs, found.uploads, [note.label for note in found.notes]) == (1, 1, ["Anna"])
+
+
+# Without the extra, and with an old ledger
+
+
+@pytest.fixture
+def _bare(monkeypatch):
+    """The extra is not installed."""
+    monkeypatch.setattr(preflight_module, "find_spec", lambda name: None)
+
+
+@pytest.mark.usefixtures("_bare")
+async def test_without_the_extra_files_are_sent_as_they_are(world, write_list, tmp_path):
+    """That nobody looks at them is told once, with what to install."""
+    again = tmp_path / "again.wav"
+    await asyncio.to_thread(again.write_bytes, GOOD)
+    rows = [*write_list(audio=wav(SILENCE)), Row("Bo", again), Row("Cleo", "https://e.com/c.wav")]
+    assert (await world.enroll(rows)).rows == 3
+    (note,) = world.of(RowWarning)
+    assert note.label == "Anna"
+    assert "nor is any other file; that needs an extra: pip install 'pyannote-voiceprint-async[audio]'" in note.message
+    await world.enroll(rows)
+    assert world.of(RowWarning) == []
+    await world.enroll([Row("Dora", "https://e.com/d.wav")], tmp_path / "urls.ledger")
+    assert world.of(RowWarning) == []
+    with pytest.raises(ConfigurationError, match=r"Nothing can be trimmed .*async\[audio\]"):
+        await world.enroll(write_list(), trim=True)
+
+
+async def test_what_cannot_be_trimmed_is_told_where_that_was_asked_for(world, write_list):
+    audio = b"\0\0\0\x20ftypM4A " + bytes(100)
+    await world.enroll(write_list(audio=audio), trim=True)
+    assert world.of(RowWarning) == [
+        RowWarning("Anna", "is MP4/M4A, which cannot be trimmed here; it is uploaded as it is")
+    ]
+
+
+async def test_trimming_needs_a_look(world):
+    with pytest.raises(ConfigurationError, match="trim needs preflight"):
+        await world.enroll([], trim=True, preflight=False)
+
+
+async def test_a_ledger_of_the_first_step_goes_on(world, tmp_path):
+    """What was paid by it is not looked at any more: its file may be longer than is taken now."""
+    path = tmp_path / "a.wav"
+    await asyncio.to_thread(path.write_bytes, LONG)
+    await world.enroll([Row("Anna", path), Row("Bo", "https://e.com/b.wav")], preflight=False)
+
+    def as_it_was():
+        """Take back what the steps after the first have done."""
+        with sqlite3.connect(world.path) as connection:
+            make_first_version(connection)
+            connection.execute("UPDATE recordings SET state = 'succeeded', voiceprint = 'paid' WHERE is_file")
+        connection.close()
+
+    await asyncio.to_thread(as_it_was)
+    rows = [Row("Anna", path), Row("Bo", "https://e.com/b.wav"), Row("Cleo", path, pieces=((1, 3),))]
+    jobs = len(world.sandbox.accepted)
+    found = await dry_run(world.client, rows, world.path, Options(), RateLimit(100))
+    assert (found.succeeded, found.jobs) == (2, 1)
+    report = await world.enroll(rows)
+    assert (report.succeeded, report.jobs, len(world.sandbox.accepted)) == (3, 1, jobs + 1)
+    assert world.voiceprints()["Anna"] == "paid"
+    assert world.ask("PRAGMA user_version") == [(len(_STEPS),)]

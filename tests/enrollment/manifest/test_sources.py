@@ -1,0 +1,229 @@
+"""Files, directories, patterns and URLs become rows with labels of their own."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyannote_voiceprint_async.enrollment.manifest.rows import Problem, Row
+from pyannote_voiceprint_async.enrollment.manifest.sources import (
+    SUFFIXES,
+    distinct_labels,
+    is_manifest,
+    is_url,
+    rows_from_sources,
+)
+
+
+@pytest.fixture
+def audio(tmp_path, monkeypatch):
+    """Make files with something in them, in the folder that is the current one."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(*paths):
+        for path in map(Path, paths):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"RIFF")
+
+    return make
+
+
+def labels(*arguments):
+    found = list(rows_from_sources(arguments))
+    assert not [one for one in found if isinstance(one, Problem)]
+    return [row.label for row in found]
+
+
+def problems(*arguments):
+    return [str(found) for found in rows_from_sources(arguments) if isinstance(found, Problem)]
+
+
+def test_each_recording_is_a_row_that_is_called_by_its_stem(audio):
+    audio("d/anna.v2.wav", "notes.txt")
+    assert list(rows_from_sources(["d", "notes.txt", "https://e.com/Mar%C3%ADa.wav?X-Amz-Signature=s"])) == [
+        Row("anna.v2", Path("d/anna.v2.wav")),
+        Row("notes", Path("notes.txt")),
+        Row("María", "https://e.com/Mar%C3%ADa.wav?X-Amz-Signature=s"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("files", "arguments", "expected"),
+    [
+        (["d/a/x.wav", "d/b/x.wav", "d/y.wav"], ["d"], ["a/x.wav", "b/x.wav", "y"]),
+        # What is below stays called the same when more of it comes.
+        (["d/team/a/x.wav", "d/team/b/x.wav"], ["d"], ["team/a/x.wav", "team/b/x.wav"]),
+        (["d/x.wav", "d/x.flac"], ["d"], ["x.flac", "x.wav"]),
+        (["d1/x.wav", "d2/x.wav"], ["d1", "d2"], ["d1/x.wav", "d2/x.wav"]),
+        (["d1/x.wav", "d2/x.wav"], ["d1/x.wav", "d2/x.wav"], ["d1/x.wav", "d2/x.wav"]),
+        (["d/a/x.wav", "d/b/x.wav"], ["d/*/x.wav"], ["a/x.wav", "b/x.wav"]),
+        (["d/a/x.wav", "d/b/x.wav"], ["d/a/../*/x.wav"], ["a/x.wav", "b/x.wav"]),
+        # A path may be what another one's stem is.
+        (["d/x.wav", "d/a/x.wav", "d/x.wav.flac"], ["d"], ["a/x.wav", "x.wav (2)", "x.wav"]),
+    ],
+)
+def test_where_stems_meet_the_label_is_the_path_below_the_shared_folder(audio, files, arguments, expected):
+    audio(*files)
+    assert labels(*arguments) == expected
+
+
+def test_urls_that_meet_are_called_by_their_path_without_query():
+    assert labels("https://u:p@e.com/a/x.wav?s=1", "https://e.com/x.mp3", "https://e.com/x.mp3?s=2") == [
+        "e.com/a/x.wav",
+        "e.com/x.mp3",
+        "e.com/x.mp3 (2)",
+    ]
+
+
+@given(st.lists(st.sampled_from(["a", "a.wav", "a (2)", "b/a.wav", "b/a (2).wav", "c/a.wav", "c/b/a"]), unique=True))
+def test_labels_are_always_distinct(paths):
+    found = list(distinct_labels([Path(path) for path in paths], lambda source: Path(source).name))
+    assert len(set(found)) == len(paths)
+
+
+def test_what_is_named_twice_is_there_once(audio):
+    audio("d/a.wav", "b.wav")
+    Path("also-b.wav").symlink_to("b.wav")
+    assert labels("d", "b.wav", "d/a.wav", "./b.wav", "also-b.wav", "*.wav", "media://k", "media://k") == [
+        "a",
+        "b",
+        "k",
+    ]
+
+
+def test_a_directory_gives_its_audio_at_any_depth_sorted_and_nothing_hidden(audio):
+    audio("d/b.WAV", "d/a/z.flac", "d/a.txt", "d/._b.wav", "d/.cache/c.wav", "d/noise")
+    assert labels("d") == ["z", "b"]
+
+
+def test_every_suffix_is_found(audio):
+    audio(*(f"d/x{suffix}" for suffix in SUFFIXES))
+    assert {row.source.suffix for row in rows_from_sources(["d"])} == set(SUFFIXES)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*.wav", ["a"]),
+        ("**/*.wav", ["a", "b", "c"]),
+        ("*/*.wav", ["b"]),
+        ("d/**", ["b", "c"]),
+        ("d/*", ["b"]),
+        ("?.w[a]v", ["a"]),
+        ("**/*.pcm", ["raw"]),
+        # A name that looks like a pattern, and is one of a file.
+        ("odd[1].wav", ["odd[1]"]),
+    ],
+)
+def test_patterns_that_the_shell_left_alone(audio, pattern, expected):
+    """A suffix in the pattern says what is meant; without one it is audio."""
+    audio("a.wav", "d/b.wav", "d/e/c.wav", "d/notes.txt", "d/raw.pcm", "d/.hidden.wav")
+    if pattern.startswith("odd"):
+        audio(pattern)
+    assert labels(pattern) == expected
+
+
+def test_problems_do_not_end_what_is_good(audio):
+    audio("a.wav")
+    Path("quiet").mkdir()
+    assert problems("quiet", "*.mp3", "", "a.wav") == [
+        "quiet: has no audio in it; give a directory with recordings",
+        "*.mp3: matches no file; look at the folder, and quote the pattern if it has spaces",
+        "one of the sources is empty; give a file, a directory or a URL",
+    ]
+    assert list(rows_from_sources(["quiet", "a.wav"]))[1:] == [Row("a", Path("a.wav"))]
+
+
+def test_files_that_are_left_out_are_counted_and_named(audio):
+    """But hidden ones, and a ledger that lies beside its recordings."""
+    audio(
+        "d/a.wav", "d/b.wav", "d/list.csv", "d/.DS_Store", "d/voiceprints.ledger", "d/voiceprints.ledger-wal", "d/x\x1b"
+    )
+    audio(*(f"d/e/{number}.txt" for number in range(5)))
+    rows = rows_from_sources(["d"])
+    first, second = rows
+    assert (rows.left_out.count, rows.left_out.names) == (
+        7, ["d/e/0.txt", "d/e/1.txt", "d/e/2.txt", "d/e/3.txt", "d/e/4.txt"]
+    )  # fmt: skip
+    (note,) = first.notes
+    assert note.startswith(
+        "is listed without 7 files (d/e/0.txt, d/e/1.txt, d/e/2.txt, d/e/3.txt, d/e/4.txt, …), whose"
+    )
+    assert second.notes == ()
+    assert list(rows) == [first, second]
+    assert rows.left_out.count == 7
+
+
+def test_patterns_leave_files_out_too_but_not_those_that_they_name(audio):
+    audio("d/a.wav", "d/b.pcm")
+    for pattern, left_out in (("d/*", ["d/b.pcm"]), ("d/*.pcm", []), ("d/b.pcm", []), ("d/*.wav", [])):
+        rows = rows_from_sources([pattern])
+        assert len(list(rows)) == 1
+        assert rows.left_out.names == left_out
+
+
+def test_a_folder_of_other_files_is_told_with_their_names(audio):
+    audio("d/x\x1b[31m.raw", "d/b.txt")
+    said = "only 2 files (d/b.txt, d/x\ufffd[31m.raw); name the files themselves to have them taken"
+    assert problems("d", "d/*") == [f"d: has no audio in it, {said}", f"d/*: matches no audio, {said}"]
+
+
+NFC, NFD = "Jos\u00e9", "Jose\u0301"
+
+
+@pytest.mark.parametrize("given", [f"{NFC}.wav", f"{NFC}*.wav", NFC])
+def test_files_folders_and_patterns_are_found_in_either_unicode_form(audio, given):
+    audio(f"{NFD}.wav", f"{NFD}/{NFD} 2.wav")
+    (row,) = rows_from_sources([given])
+    assert row.source.exists()
+    assert row.label in (NFC, f"{NFC} 2")
+
+
+def test_labels_are_distinct_in_unicode_too():
+    found = list(distinct_labels([Path(f"{NFC}.wav"), Path(f"{NFD}.wav")], str))
+    assert found == [f"{NFC}.wav", f"{NFC}.wav (2)"]
+
+
+def test_a_file_that_is_not_there_is_a_row_which_the_examination_refuses(audio):
+    audio()
+    assert list(rows_from_sources(["gone.wav"])) == [Row("gone", Path("gone.wav"))]
+
+
+def test_an_unreadable_directory_is_a_problem_and_not_an_empty_one(audio, monkeypatch):
+    """Root may read everything, so the refusal is played."""
+    audio("d/a.wav")
+
+    def refuse(directory, onerror):
+        onerror(PermissionError(13, "Permission denied", "d/locked"))
+        return iter(())
+
+    monkeypatch.setattr(os, "walk", refuse)
+    assert problems("d") == ["d/locked: permission denied; change its permissions"]
+
+
+def test_a_broken_url_is_a_row_whose_query_is_not_in_its_label():
+    assert labels("http://[?secret") == ["http://[?…"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "expected"),
+    [
+        ("https://x", True), ("s3://b/k", True), ("media://k", True), ("data:audio/wav;base64,AA", True),
+        ("a.wav", False), ("/a/b.wav", False), ("c:b.wav", False), ("", False), ("http", False),
+    ],
+)  # fmt: skip
+def test_what_is_meant_as_a_url(argument, expected):
+    assert is_url(argument) is expected
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("speakers.csv", True), ("a/b.TSV", True), (Path("x.jsonl"), True), ("x.ndjson", True),
+        ("x.wav", False), ("csv", False), ("x.json", False), ("", False),
+    ],
+)  # fmt: skip
+def test_what_is_called_like_a_manifest(path, expected):
+    assert is_manifest(path) is expected

@@ -1,0 +1,65 @@
+"""How far back the list of jobs is read, and what of it is ours."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from pyannote_voiceprint_async.enrollment.run.job_listing import UnbelievableError, list_back_to
+from pyannote_voiceprint_async.models import JobStatus, JobSummary
+
+NOW, HOUR = 1_800_000_000.0, 3600.0
+
+
+class Api:
+    """Lists one job a minute, newest first, without an end; counts what is read."""
+
+    def __init__(self, *, ahead=0.0, ends_at=None):
+        self.ahead, self.ends_at, self.listed = ahead, ends_at, 0
+
+    async def list_jobs(self):
+        while self.listed != self.ends_at:
+            at = datetime.fromtimestamp(NOW - 60.0 * self.listed + self.ahead, UTC)
+            yield JobSummary(f"job-{self.listed}", JobStatus.SUCCEEDED, at)
+            self.listed += 1
+
+
+class Books:
+    """Knows every job whose number is a multiple of another one."""
+
+    def __init__(self, every):
+        self.every = every
+
+    async def known_jobs(self, job_ids):
+        numbers = [int(job_id.removeprefix("job-")) for job_id in job_ids]
+        return {f"job-{n}": (NOW - 60.0 * n, "precision-2") for n in numbers if self.every and n % self.every == 0}
+
+
+async def listing_of(api, every, back, wanted=None):
+    return await list_back_to(api, Books(every), NOW - back, wanted=wanted, total=60.0)
+
+
+@pytest.mark.parametrize("ahead", [-HOUR, 0.0, HOUR])
+async def test_the_list_is_read_back_by_the_measured_offset(ahead):
+    api = Api(ahead=ahead)
+    listing = await listing_of(api, 10, 2 * HOUR)
+    assert listing.offset == (ahead, ahead + 60.0, True)
+    assert 120 <= api.listed <= 300
+    assert listing.since < NOW - 2 * HOUR + ahead
+    assert len(listing.ours) * 9 == len(listing.unknown)
+
+
+async def test_without_a_job_of_ours_the_list_is_read_back_for_15_hours_more():
+    api = Api()
+    listing = await listing_of(api, 0, 2 * HOUR)
+    assert not listing.offset.is_measured
+    assert 17 * 60 <= api.listed <= 17 * 60 + 200
+
+
+async def test_a_list_that_ends_has_no_oldest_job():
+    listing = await listing_of(Api(ends_at=7), 3, 2 * HOUR)
+    assert (listing.since, len(listing.ours), len(listing.unknown)) == (None, 3, 4)
+
+
+async def test_a_list_without_a_job_of_ours_that_must_be_there_is_not_believed():
+    with pytest.raises(UnbelievableError):
+        await listing_of(Api(ends_at=7), 3, 2 * HOUR, wanted="job-50")

@@ -1,0 +1,491 @@
+"""Many at once: everything that is read is yielded or kept, and one bad item never stops the rest."""
+
+import asyncio
+import gc
+
+import pytest
+from fake_clock import settle
+
+from pyannote_voiceprint_async import (
+    AsyncVoiceprintClient,
+    AuthenticationError,
+    ClientClosedError,
+    InvalidRequestError,
+    JobCreated,
+    JobFailedError,
+    JobStatus,
+    JobTimeoutError,
+    MediaError,
+    Polling,
+    SubscriptionRequiredError,
+    VoiceprintError,
+    VoiceprintRequest,
+)
+from pyannote_voiceprint_async.jobs.batch import BatchItem, Results
+from pyannote_voiceprint_async.sandbox import Sandbox, voiceprint_of
+
+URL = "https://example.com/{}.wav"
+
+
+def urls(count):
+    return [URL.format(number) for number in range(count)]
+
+
+def ids_of_jobs(jobs):
+    return [job.job_id for job in jobs]
+
+
+async def all_of(results):
+    async with results:
+        return sorted([result async for result in results], key=lambda result: result.index)
+
+
+@pytest.mark.parametrize("kind", ["list", "generator", "async generator", "requests"])
+async def test_every_kind_of_input(client, sandbox, kind):
+    async def trickle():
+        for url in urls(20):
+            await asyncio.sleep(0)
+            yield url
+
+    items = {
+        "list": urls(20),
+        "generator": (url for url in urls(20)),
+        "async generator": trickle(),
+        "requests": [VoiceprintRequest(url) for url in urls(20)],
+    }[kind]
+    submissions = await all_of(client.submit_many(items))
+    assert [submission.index for submission in submissions] == list(range(20))
+    assert [submission.error for submission in submissions] == [None] * 20
+    accepted = {job.id: job.url for job in sandbox.accepted}
+    assert [accepted[submission.job.job_id] for submission in submissions] == urls(20)
+
+
+async def test_no_items_give_no_results(client):
+    assert await all_of(client.submit_many([])) == []
+
+
+async def test_one_bad_item_never_stops_the_rest(client, sandbox, speech, tmp_path):
+    sources = [
+        speech / "june-fr.wav",
+        "voice.wav",
+        tmp_path / "missing.wav",
+        URL.format("unreachable"),
+        URL.format(1),
+        7,
+    ]
+    enrolled = await all_of(client.voiceprint_many(sources))
+    assert [type(one.error) for one in enrolled] == [
+        type(None),
+        InvalidRequestError,
+        MediaError,
+        JobFailedError,
+        type(None),
+        InvalidRequestError,
+    ]
+    assert enrolled[4].voiceprint.value == voiceprint_of(URL.format(1))
+
+
+async def test_results_come_as_they_finish(start, clock):
+    sandbox = await start(Sandbox(job_seconds=(1.0, 30.0), seed=4, now=clock.wall, sleep=clock.sleep))
+    client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, clock=clock))
+    async with clock.running(client), client.voiceprint_many(urls(20)) as results:
+        order = [enrolled.index async for enrolled in results]
+    assert sorted(order) == list(range(20))
+    assert order != sorted(order)
+
+
+async def test_the_input_is_read_no_further_ahead_than_max_concurrency(start, sandbox):
+    client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, max_concurrency=5))
+    read = yielded = ahead = 0
+
+    def items():
+        nonlocal read, ahead
+        for url in urls(60):
+            read += 1
+            ahead = max(ahead, read - yielded)
+            yield url
+
+    async with client.submit_many(items()) as submissions:
+        async for _ in submissions:
+            yielded += 1
+            await asyncio.sleep(0.001)
+    assert (yielded, ahead) == (60, 5)
+
+
+async def test_an_account_that_is_used_up_stops_all_and_is_raised_once(start):
+    """What was read is yielded, with its job or its error; then the error is raised; then there is nothing more."""
+    sandbox = await start(Sandbox(rate_limit=(1000, 60.0), credit=30))
+    client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, max_concurrency=8))
+    seen = []
+    async with client.submit_many(urls(1000)) as submissions:
+        with pytest.raises(SubscriptionRequiredError):
+            async for submission in submissions:
+                seen.append(submission)
+        assert [submission async for submission in submissions] == []
+    jobs = [submission.job for submission in seen if submission.job]
+    errors = {type(submission.error) for submission in seen if submission.error}
+    assert ({job.job_id for job in jobs}, errors) == ({job.id for job in sandbox.accepted}, {SubscriptionRequiredError})
+    assert (len(jobs), len(seen) <= 30 + 2 * 8) == (30, True)
+    assert sorted(submission.index for submission in seen) == list(range(len(seen)))
+
+
+async def test_who_waits_for_a_place_is_not_sent_after_the_account_has_failed(start, clock):
+    """A key that was withdrawn in the middle: 97 places would have to be waited for."""
+    sandbox = await start(Sandbox(rate_limit=(3, 60.0), credit=1, now=clock.wall, sleep=clock.sleep))
+    client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, clock=clock))
+    seen = []
+    async with client.submit_many(urls(100)) as submissions:
+        with pytest.raises(SubscriptionRequiredError):
+            async for submission in submissions:
+                seen.append(submission)
+    assert (sandbox.state.operations["voiceprint"].requests <= 3, clock.time()) == (True, 0.0)
+    assert len([submission for submission in seen if submission.job]) == 1
+
+
+async def test_an_error_of_the_input_is_raised_when_all_else_is_yielded(client):
+    def items():
+        yield from urls(10)
+        raise KeyError("row 11")
+
+    seen = []
+    async with client.submit_many(items()) as submissions:
+        with pytest.raises(KeyError, match="row 11"):
+            async for submission in submissions:
+                seen.append(submission)
+    assert [submission.error for submission in seen] == [None] * 10
+
+
+async def test_leaving_early_finishes_what_was_sent_and_keeps_it(start):
+    sandbox = await start(Sandbox(rate_limit=(1000, 60.0), latency=(0.0, 0.02)))
+    client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, max_concurrency=16))
+    seen = []
+    async with client.submit_many(urls(500)) as submissions:
+        async for submission in submissions:
+            seen.append(submission)
+            if len(seen) == 20:
+                break
+    everything = seen + submissions.unfinished
+    known = {submission.job.job_id for submission in everything if submission.job}
+    assert known == {job.id for job in sandbox.accepted}
+    assert sorted(submission.index for submission in everything) == list(range(len(everything)))
+    assert {submission.error.retryable for submission in everything if submission.error} <= {True}
+    assert sorted(ids_of_jobs(client.abandoned)) == sorted(
+        submission.job.job_id for submission in submissions.unfinished if submission.job
+    )
+
+
+async def test_leaving_early_keeps_the_ids_of_jobs_that_go_on(start):
+    sandbox = await start(Sandbox(rate_limit=(1000, 60.0), job_seconds=1000.0))
+    client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url))
+    async with client.voiceprint_many(urls(10)) as results:
+        waiting = asyncio.ensure_future(anext(results))
+        while len(sandbox.accepted) < 10:
+            await asyncio.sleep(0.001)
+        await settle()
+    known = [await waiting, *results.unfinished]
+    assert {type(one.error) for one in known} == {JobTimeoutError}
+    assert {one.error.job_id for one in known} == {job.id for job in sandbox.accepted}
+
+
+async def test_a_consumer_that_is_canceled_loses_nothing(start):
+    sandbox = await start(Sandbox(rate_limit=(1000, 60.0), latency=(0.0, 0.02)))
+    client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, max_concurrency=8))
+    seen, submissions = [], client.submit_many(urls(500))
+
+    async def consume():
+        async with submissions:
+            async for submission in submissions:
+                seen.append(submission)
+
+    task = asyncio.create_task(consume())
+    while len(seen) < 10:
+        await asyncio.sleep(0.001)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    known = {submission.job.job_id for submission in seen + submissions.unfinished if submission.job}
+    assert known == {job.id for job in sandbox.accepted}
+
+
+async def test_closing_the_client_ends_results_that_nobody_left(start):
+    sandbox = await start(Sandbox(rate_limit=(1000, 60.0), latency=0.02))
+    client = AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, max_concurrency=4)
+    submissions = client.submit_many(urls(100))
+    first = await anext(submissions)
+    await client.aclose()
+    known = [first, *submissions.unfinished]
+    assert {one.job.job_id for one in known if one.job} == {job.id for job in sandbox.accepted}
+    assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == sandbox_tasks(sandbox)
+
+
+def sandbox_tasks(sandbox):
+    """The tasks of the sandbox itself: one for each connection that is still open."""
+    return [task for task in asyncio.all_tasks() if task.get_coro().__qualname__.startswith("RequestHandler")]
+
+
+async def test_results_of_a_closed_client_say_so(start, sandbox):
+    client = AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url)
+    await client.aclose()
+    with pytest.raises(ClientClosedError):
+        await all_of(client.submit_many(urls(10)))
+
+
+async def test_a_wrong_key_is_raised_after_few_requests(start, sandbox):
+    client = await start(AsyncVoiceprintClient("wrong", base_url=sandbox.url, max_concurrency=8))
+    with pytest.raises(AuthenticationError):
+        await all_of(client.submit_many(urls(1000)))
+    assert sandbox.state.operations["voiceprint"].requests <= 8
+
+
+async def test_the_repr_shows_what_goes_on(client):
+    submissions = client.submit_many(urls(3))
+    assert repr(submissions) == "<Results running=0 finished=0>"
+    await all_of(submissions)
+
+
+async def test_more_jobs_wait_than_are_sent_at_once(start, clock):
+    """Long jobs do not hold up submissions: only what is unsent counts as ahead."""
+    sandbox = await start(Sandbox(rate_limit=(1000, 60.0), job_seconds=50.0, now=clock.wall, sleep=clock.sleep))
+    client = await start(
+        AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, clock=clock, max_concurrency=4, polling=Polling())
+    )
+    async with clock.running(client):
+        enrolled = await all_of(client.voiceprint_many(urls(40)))
+    assert [one.error for one in enrolled] == [None] * 40
+    assert clock.time() < 2 * 50.0
+
+
+async def test_an_item_canceled_before_its_first_step_is_taken_in():
+    """Its task never runs, and would be waited for without end."""
+
+    async def run(item):
+        for _ in range(5 if item.index == 0 else 6):
+            await asyncio.sleep(0)
+        if item.index:
+            raise AuthenticationError("no")
+
+    results = Results(range(100), run, lambda item, value, error: (item.index, error), ahead=2, waiting=2)
+    seen = []
+    with pytest.raises(AuthenticationError):
+        async for result in results:
+            seen.append(result)
+    assert [index for index, _ in seen] == list(range(len(seen)))
+
+
+@pytest.mark.parametrize("steps", range(0, 40, 3))
+async def test_leaving_at_any_moment_accounts_for_every_item(steps):
+    """Each item that was read is yielded or unfinished, exactly once; no task is left."""
+    read = []
+
+    def items():
+        for number in range(100):
+            read.append(number)
+            yield number
+
+    async def run(item):
+        await item.before_send() if item.index % 3 else None
+        await asyncio.sleep(0)
+        if item.index % 5 == 0:
+            raise VoiceprintError("bad item")
+        await asyncio.sleep(0)
+
+    results = Results(items(), run, lambda item, value, error: item.index, ahead=4, waiting=7)
+    before = asyncio.all_tasks()
+
+    async def consume():
+        return [index async for index in results]
+
+    task = asyncio.create_task(consume())
+    await settle(steps)
+    await results.aclose()
+    seen = await task
+    assert sorted(seen + results.unfinished) == read
+    assert asyncio.all_tasks() == before
+
+
+async def test_leaving_during_a_pause_sends_nothing_more(start, clock):
+    """What was refused is not on the wire: it is not finished, but left."""
+    sandbox = await start(Sandbox(rate_limit=(3, 60.0), window="fixed", now=clock.wall, sleep=clock.sleep))
+    other = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, clock=clock))
+    for _ in range(3):
+        await other.submit(URL)
+    client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, clock=clock))
+    async with client.submit_many(urls(10)) as submissions:
+        first = asyncio.ensure_future(anext(submissions))
+        while not client.stats.rate_limited:
+            await asyncio.sleep(0)
+    await asyncio.gather(first, return_exceptions=True)
+    assert (len(sandbox.accepted), clock.time()) == (3, 0.0)
+
+
+async def test_an_item_that_was_stopped_is_not_sent_any_more():
+    """Its exchange may be about to begin: it must not be told as unsent, and then leave."""
+    item = BatchItem(0, URL, lambda item: None, lambda item: None)
+    item.task = asyncio.create_task(asyncio.Event().wait())
+    item.stop(None)
+    with pytest.raises(asyncio.CancelledError):
+        await item.before_send()
+
+
+# Leaving without `async with`
+
+
+METHODS = pytest.mark.parametrize("method", ["submit_many", "voiceprint_many"])
+
+
+async def all_over(client):
+    while client._works:
+        gc.collect()
+        await asyncio.sleep(0.001)
+
+
+@METHODS
+async def test_a_break_without_a_block_submits_nothing_more(start, method):
+    """The results are dropped with the loop: what was on the wire is finished and kept, and nothing else is sent."""
+    sandbox = await start(Sandbox(rate_limit=(100_000, 1.0), latency=0.01, job_seconds=0.0))
+    polling = Polling(first=0.01, longest=0.02)
+    client = await start(
+        AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, max_concurrency=4, polling=polling)
+    )
+    async for first in getattr(client, method)(urls(3000)):  # noqa: B007 - it is compared below
+        break
+    await settle()
+    sent = sandbox.state.operations["voiceprint"].requests + 4
+    await all_over(client)
+    accepted = {job.id for job in sandbox.accepted}
+    assert len(accepted) <= sent
+    abandoned = ids_of_jobs(client.abandoned)
+    first_id = {first.job.job_id} if method == "submit_many" else accepted - set(abandoned)
+    assert (set(abandoned) | first_id, len(first_id)) == (accepted, 1)
+    assert len(abandoned) == len(accepted) - 1
+
+
+@METHODS
+async def test_results_in_a_reference_cycle_are_left_when_the_collector_finds_them(start, method):
+    sandbox = await start(Sandbox(rate_limit=(100_000, 1.0), latency=0.01, job_seconds=0.0))
+    client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, max_concurrency=4))
+    holder = {"results": getattr(client, method)(urls(3000))}
+    holder["itself"] = holder
+    await anext(holder["results"])
+    del holder
+    gc.collect()
+    await all_over(client)
+    assert len(client.abandoned) == len(sandbox.accepted) - 1
+    assert len(sandbox.accepted) < 3000
+
+
+async def test_results_that_are_dropped_in_another_thread_are_left(start, sandbox):
+    """The garbage collector runs in any thread."""
+    client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, max_concurrency=4))
+    holder = [client.submit_many(urls(3000))]
+    await anext(holder[0])
+    await asyncio.to_thread(holder.clear)
+    await all_over(client)
+    assert len(client.abandoned) == len(sandbox.accepted) - 1
+
+
+async def test_results_that_were_never_read_are_forgotten_with_their_last_reference(client, sandbox):
+    results = client.submit_many(urls(5))
+    assert len(client._works) == 1
+    del results
+    gc.collect()
+    assert (len(client._works), sandbox.accepted) == (0, [])
+
+
+def test_results_may_be_dropped_after_their_loop_is_closed():
+    """Nothing is left to be done, and nobody to do it."""
+
+    async def run(item):
+        await asyncio.sleep(0)
+
+    async def begin():
+        results = Results(range(3), run, lambda item, value, error: item.index, ahead=2, waiting=2)
+        await anext(results)
+        return results
+
+    results = asyncio.run(begin())
+    del results
+    gc.collect()
+
+
+@METHODS
+async def test_no_new_item_starts_while_max_concurrency_results_wait_unread(start, method):
+    """Whoever stops reading, without leaving, stops paying."""
+    sandbox = await start(Sandbox(rate_limit=(100_000, 1.0), job_seconds=0.0))
+    polling = Polling(first=0.01, longest=0.02)
+    client = await start(
+        AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, max_concurrency=4, polling=polling)
+    )
+    read = []
+    results = getattr(client, method)(url for url in urls(300) if not read.append(url))
+    first = await anext(results)
+    while results.work.running:
+        await asyncio.sleep(0.001)
+    await settle()
+    assert (first.error, len(results.work.finished) >= 4) == (None, True)
+    started = len(read)
+    assert started <= 1 + len(results.work.finished) + 1  # one more was taken out of the input, or none
+    await settle(500)
+    assert (len(read), results.work.running) == (started, set())
+    rest = [one async for one in results]
+    assert (len(rest), len(sandbox.accepted)) == (299, 300)
+
+
+async def test_items_that_are_submitted_at_once_start_no_faster_than_results_are_read():
+    """The bound on unread results holds where far more items may wait for their jobs."""
+    read = []
+
+    async def run(item):
+        await item.before_send()
+        item.submitted(JobCreated("job", JobStatus.CREATED))
+
+    items = (number for number in range(1000) if not read.append(number))
+    results = Results(items, run, lambda item, value, error: item.index, ahead=4, waiting=500)
+    for taken in range(1, 20):
+        await anext(results)
+        await settle(200)
+        assert len(read) <= taken + 2 * 4
+    await results.aclose()
+
+
+@pytest.mark.parametrize("cancellations", [1, 2, 3])
+async def test_a_consumer_that_is_canceled_again_while_it_leaves_loses_nothing(start, cancellations):
+    """What was sent is finished, though nobody waits for it any more."""
+    sandbox = await start(Sandbox(rate_limit=(1000, 60.0), latency=0.05))
+    client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, max_concurrency=8))
+    seen, submissions = [], client.submit_many(urls(500))
+
+    async def consume():
+        async with submissions:
+            async for submission in submissions:
+                seen.append(submission)
+
+    task = asyncio.create_task(consume())
+    while len(seen) < 10:
+        await asyncio.sleep(0.001)
+    for _ in range(cancellations):
+        task.cancel()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await all_over(client)
+    unfinished = ids_of_jobs(one.job for one in submissions.unfinished if one.job)
+    assert set(ids_of_jobs(one.job for one in seen) + unfinished) == {job.id for job in sandbox.accepted}
+    assert sorted(ids_of_jobs(client.abandoned)) == sorted(unfinished)
+    assert len(sandbox.accepted) <= len(seen) + 2 * 8
+
+
+async def test_a_job_whose_hook_failed_is_abandoned_once(start):
+    """It is kept when the hook fails, and once more when its result is left unread."""
+    sandbox = await start(Sandbox(rate_limit=(1000, 60.0)))
+    client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, max_concurrency=2))
+
+    async def fail(index, job):
+        raise ValueError("disk")
+
+    async with client.voiceprint_many(urls(2), on_submitted=fail) as results:
+        await anext(results)
+        while results.work.running:
+            await asyncio.sleep(0.001)
+    assert sorted(ids_of_jobs(client.abandoned)) == sorted(job.id for job in sandbox.accepted)

@@ -1,0 +1,146 @@
+"""What a submission does with its connection."""
+
+import asyncio
+import socket
+
+import pytest
+from hostile_server import HostileServer, answer, unused_port
+
+from pyannote_voiceprint_async import ApiTimeoutError, AsyncVoiceprintClient, RetryPolicy, Timeouts
+from pyannote_voiceprint_async.transport.connection import RecordedConnection
+
+URL = "https://example.com/voice.wav"
+
+
+class Received(asyncio.Protocol):
+    """A protocol that remembers what it was called for."""
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.calls: list[str] = []
+        self.lost = asyncio.Event()
+
+    def data_received(self, data: bytes) -> None:
+        self.data += data
+
+    def eof_received(self) -> bool | None:
+        self.calls.append("eof_received")
+        return None
+
+    def pause_writing(self) -> None:
+        self.calls.append("pause_writing")
+
+    def resume_writing(self) -> None:
+        self.calls.append("resume_writing")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.calls.append("connection_lost")
+        self.lost.set()
+
+
+@pytest.fixture
+async def connected():
+    """A transport with the protocol behind it, and the other end as a plain socket."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    transport, protocol = await asyncio.get_running_loop().create_connection(Received, sock=ours)
+    yield transport, protocol, theirs
+    transport.abort()
+    theirs.close()
+    await protocol.lost.wait()
+
+
+async def until(condition) -> None:
+    while not condition():
+        await asyncio.sleep(0)
+
+
+async def test_a_connection_is_recorded_by_one_object_while_it_lasts(connected):
+    transport, _, _ = connected
+    recorded = RecordedConnection.of(transport)
+    assert RecordedConnection.of(transport) is recorded
+
+
+async def test_it_keeps_what_arrives_for_its_user_and_passes_all_of_it_on(connected):
+    transport, protocol, theirs = connected
+    recorded = RecordedConnection.of(transport)
+    theirs.send(b"before ")
+    await until(lambda: protocol.data == b"before ")
+    recorded.begin("first")
+    theirs.send(b"during")
+    await until(lambda: protocol.data == b"before during")
+    assert (recorded.received("first"), recorded.received("second")) == (b"during", b"")
+    recorded.end("first")
+    assert recorded.received("first") == b""
+
+
+async def test_the_next_user_is_not_disturbed_by_the_one_before(connected):
+    """aiohttp gives a connection back when a response is complete, which may be before its reader notices."""
+    transport, protocol, theirs = connected
+    recorded = RecordedConnection.of(transport)
+    recorded.begin("first")
+    recorded.begin("second")
+    recorded.end("first")
+    recorded.reset("first")
+    theirs.send(b"for the second")
+    await until(lambda: protocol.data)
+    assert (recorded.received("second"), transport.is_closing()) == (b"for the second", False)
+
+
+async def test_what_it_keeps_is_bounded(connected):
+    transport, protocol, theirs = connected
+    recorded = RecordedConnection.of(transport)
+    recorded.begin("first")
+    theirs.setblocking(False)
+    sending = asyncio.create_task(asyncio.get_running_loop().sock_sendall(theirs, bytes(4 * 2**20)))
+    await until(lambda: len(protocol.data) == 4 * 2**20)
+    await sending
+    assert len(recorded.received("first")) < 2**20
+
+
+async def test_aiohttps_protocol_hears_of_everything(connected):
+    transport, protocol, theirs = connected
+    recorded = RecordedConnection.of(transport)
+    recorded.pause_writing()
+    recorded.resume_writing()
+    theirs.close()
+    await protocol.lost.wait()
+    assert protocol.calls == ["pause_writing", "resume_writing", "eof_received", "connection_lost"]
+
+
+async def test_the_connection_of_a_submission_that_was_given_up_is_reset():
+    """The kernel would go on delivering over one that is merely closed."""
+    loop = asyncio.get_running_loop()
+    with socket.create_server(("127.0.0.1", unused_port())) as listening:
+        listening.setblocking(False)
+        base_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        timeouts = Timeouts(total=0.2)
+        async with AsyncVoiceprintClient("k", base_url=base_url, timeouts=timeouts) as client:
+            with pytest.raises(ApiTimeoutError) as late:
+                await client.submit(URL)
+            accepted, _ = await loop.sock_accept(listening)
+            with accepted:
+                assert (await loop.sock_recv(accepted, 65536)).startswith(b"POST")
+                with pytest.raises(ConnectionResetError):
+                    await loop.sock_recv(accepted, 65536)
+    assert late.value.outcome_unknown
+
+
+@pytest.mark.parametrize("size", [100, 8_500, 65_000, 100_000])
+@pytest.mark.parametrize("foreign", [False, True])
+async def test_large_headers_lose_no_job_id(size, foreign, start):
+    import aiohttp
+
+    session = await start(aiohttp.ClientSession()) if foreign else None
+
+    async def serve(wire):
+        await wire.body()
+        await wire.send(answer(b'{"jobId":"job-%d","status":"created"}' % len(server.asked), Set_Cookie="a" * size))
+
+    policy = RetryPolicy(max_tries=1)
+    async with (
+        HostileServer(serve) as server,
+        AsyncVoiceprintClient("k", base_url=server.url, session=session, retry=policy) as client,
+    ):
+        jobs = [(await client.submit(URL)).job_id for _ in range(20)]
+    assert jobs == [f"job-{number}" for number in range(1, 21)]

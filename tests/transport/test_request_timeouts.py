@@ -1,0 +1,131 @@
+"""Timeouts of requests in flight, and time in which the loop did not run."""
+
+import asyncio
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from pyannote_voiceprint_async import AsyncVoiceprintClient, Timeouts
+from pyannote_voiceprint_async.sandbox import Sandbox
+from pyannote_voiceprint_async.transport import request_timeouts
+from pyannote_voiceprint_async.transport.request_timeouts import RequestTimeouts
+
+URL = "https://example.com/voice.wav"
+TIMEOUTS = Timeouts(connect=10.0, read=20.0, total=40.0)
+
+
+class Request:
+    """A request whose timeouts count when it is told so."""
+
+    def __init__(self, *, is_timed: bool = True) -> None:
+        self.started_at = self.moved_at = 0.0
+        self.overdue = False
+        self.is_timed = is_timed
+        self.ends = 0
+
+    def end(self) -> None:
+        self.ends += 1
+
+
+class Time:
+    """Moves the time of a watchdog, tick by tick."""
+
+    def __init__(self, dog: RequestTimeouts, clock: SimpleNamespace) -> None:
+        self.dog = dog
+        self.clock = clock
+
+    def run(self, seconds: float, step: float = 0.5) -> None:
+        for _ in range(round(seconds / step)):
+            self.stand_still(step)
+
+    def stand_still(self, seconds: float) -> None:
+        self.clock.now += seconds
+        self.dog._tick()
+
+
+@pytest.fixture
+async def moving(monkeypatch):
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(request_timeouts, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    dog = RequestTimeouts(TIMEOUTS)
+    yield Time(dog, clock)
+    dog._requests.clear()
+    dog.close()
+
+
+async def test_a_request_without_a_response_is_ended_once_after_read(moving):
+    request = Request()
+    moving.dog.watch(request)
+    moving.run(20.0)
+    assert (request.overdue, request.ends) == (False, 0)
+    moving.run(5.0)
+    assert (request.overdue, request.ends) == (True, 1)
+
+
+async def test_a_response_that_moves_is_ended_after_total(moving):
+    request = Request()
+    moving.dog.watch(request)
+    for _ in range(40):
+        moving.run(1.0)
+        request.moved_at = moving.dog.now
+    assert not request.overdue
+    moving.run(1.0)
+    assert request.overdue
+
+
+async def test_timeouts_count_from_when_they_may(moving):
+    """Connecting has a timeout of its own, an upload only a stall until its body is complete."""
+    request = Request(is_timed=False)
+    moving.dog.watch(request)
+    moving.run(500.0)
+    request.is_timed = True
+    moving.run(20.0)
+    assert not request.overdue
+    moving.run(1.0)
+    assert request.overdue
+
+
+async def test_time_in_which_the_loop_did_not_run_does_not_count(moving):
+    request = Request()
+    moving.dog.watch(request)
+    since = moving.dog.moment()
+    moving.run(10.0)
+    assert not moving.dog.was_suspended(since)
+    moving.stand_still(3600.0)
+    assert (request.overdue, moving.dog.was_suspended(since)) == (False, True)
+    moving.run(9.0)
+    assert not request.overdue
+    moving.run(2.0)
+    assert request.overdue
+
+
+async def test_a_loop_that_is_always_late_still_ends_requests(moving):
+    request = Request()
+    moving.dog.watch(request)
+    for _ in range(25):
+        moving.stand_still(5.0)
+    assert request.overdue
+
+
+async def test_a_request_that_is_not_watched_any_more_is_left_alone(moving):
+    request = Request()
+    moving.dog.watch(request)
+    moving.dog.unwatch(request)
+    moving.run(100.0)
+    assert request.ends == 0
+
+
+@pytest.mark.parametrize("how", ["submit", "read"])
+async def test_a_response_that_came_while_the_process_stood_still_is_read(start, how):
+    sandbox = await start(Sandbox(window="none"))
+    timeouts = Timeouts(connect=0.3, read=0.3, total=0.3)
+    client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, timeouts=timeouts))
+    job = await client.submit(URL)
+    before = client.stats.requests
+    task = asyncio.create_task(client.submit(URL) if how == "submit" else client.get_job(job.job_id))
+    while client.stats.requests == before:
+        await asyncio.sleep(0)
+    time.sleep(1.0)
+    assert (await task).job_id
+    assert client.stats.requests == before + 1
