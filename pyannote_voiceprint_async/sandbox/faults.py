@@ -7,28 +7,28 @@ from typing import Protocol
 
 import attrs
 
-from pyannote_voiceprint_async.sandbox.answers import Answer, error, html_error
-from pyannote_voiceprint_async.sandbox.dice import Dice, checked_probabilities, find_fault
+from pyannote_voiceprint_async.sandbox.fault_sampler import FaultSampler, check_probabilities, find_fault
 from pyannote_voiceprint_async.sandbox.operations import OPERATIONS, Operation
+from pyannote_voiceprint_async.sandbox.responses import SandboxResponse, error, html_error
 
 # Requests that are refused after a rolled `rate-limited`, because a real limit never strikes just once.
 BURST = 5
 
 
-class Exchange(Protocol):
+class FaultyRequest(Protocol):
     """A request on its way, as a fault sees it."""
 
-    async def answer(self) -> Answer:
+    async def answer(self) -> SandboxResponse:
         """Let the API answer."""
 
     async def answer_later(self) -> None:
         """Read the request now and let the API see it some seconds later, when nobody listens."""
 
-    def too_many(self) -> Answer:
+    def too_many(self) -> SandboxResponse:
         """A 429 that asks for a pause of one second."""
 
 
-Effect = Callable[[Exchange], Awaitable[Answer | None]]
+Effect = Callable[[FaultyRequest], Awaitable[SandboxResponse | None]]
 
 
 @attrs.frozen
@@ -45,37 +45,37 @@ class Fault:
     """Whether it makes sense only where a job can come into being."""
 
 
-async def _drop_before_read(_exchange: Exchange) -> Answer | None:
+async def _drop_before_read(_exchange: FaultyRequest) -> SandboxResponse | None:
     return None
 
 
-async def _drop_after_accept(exchange: Exchange) -> Answer | None:
+async def _drop_after_accept(exchange: FaultyRequest) -> SandboxResponse | None:
     answer = await exchange.answer()
     return None if answer.status == HTTPStatus.OK else answer
 
 
-async def _accept_late(exchange: Exchange) -> Answer | None:
+async def _accept_late(exchange: FaultyRequest) -> SandboxResponse | None:
     await exchange.answer_later()
     return None
 
 
-async def _server_error(_exchange: Exchange) -> Answer | None:
+async def _server_error(_exchange: FaultyRequest) -> SandboxResponse | None:
     return error(500, "Internal server error")
 
 
-async def _bad_gateway(_exchange: Exchange) -> Answer | None:
+async def _bad_gateway(_exchange: FaultyRequest) -> SandboxResponse | None:
     return html_error(502, "Bad Gateway")
 
 
-async def _unavailable(_exchange: Exchange) -> Answer | None:
+async def _unavailable(_exchange: FaultyRequest) -> SandboxResponse | None:
     return error(503, "Service unavailable", {"Retry-After": "1"})
 
 
-async def _rate_limited(exchange: Exchange) -> Answer | None:
+async def _rate_limited(exchange: FaultyRequest) -> SandboxResponse | None:
     return exchange.too_many()
 
 
-async def _truncated_json(exchange: Exchange) -> Answer | None:
+async def _truncated_json(exchange: FaultyRequest) -> SandboxResponse | None:
     answer = await exchange.answer()
     if answer.status != HTTPStatus.OK:
         return answer
@@ -98,16 +98,16 @@ _TABLE = (
 FAULTS: Mapping[str, Fault] = {fault.name: fault for fault in _TABLE}
 
 
-def checked_faults(faults: Mapping[str, float] | Iterable[tuple[str, float]]) -> dict[str, float]:
+def check_faults(faults: Mapping[str, float] | Iterable[tuple[str, float]]) -> dict[str, float]:
     """These probabilities, if they can be rolled.
 
     Raises:
         ValueError: For an unknown name, a probability outside 0 to 1, or a sum above 1.
     """
-    return checked_probabilities(FAULTS, faults)
+    return check_probabilities(FAULTS, faults)
 
 
-class Faults:
+class FaultPlan:
     """Decides which request meets which fault.
 
     Args:
@@ -116,7 +116,7 @@ class Faults:
     """
 
     def __init__(self, probabilities: Mapping[str, float], seed: int) -> None:
-        self._dice = Dice(FAULTS, probabilities, seed)
+        self._dice = FaultSampler(FAULTS, probabilities, seed)
         self._scripted: deque[tuple[Fault, str | None]] = deque()
         self._burst: Counter[str] = Counter()
 

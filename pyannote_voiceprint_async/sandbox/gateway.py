@@ -7,13 +7,13 @@ from typing import Any
 
 from aiohttp import web
 
-from pyannote_voiceprint_async.sandbox.answers import Answer, error
-from pyannote_voiceprint_async.sandbox.api import Api
-from pyannote_voiceprint_async.sandbox.bodies import invite_body
-from pyannote_voiceprint_async.sandbox.faults import Faults
-from pyannote_voiceprint_async.sandbox.handlers import answer as answer_call
-from pyannote_voiceprint_async.sandbox.operations import Call, Operation
-from pyannote_voiceprint_async.sandbox.state import Counters
+from pyannote_voiceprint_async.sandbox.api_state import ApiState
+from pyannote_voiceprint_async.sandbox.expect_continue import send_continue
+from pyannote_voiceprint_async.sandbox.faults import FaultPlan
+from pyannote_voiceprint_async.sandbox.handlers import answer as respond
+from pyannote_voiceprint_async.sandbox.operations import Operation, SandboxRequest
+from pyannote_voiceprint_async.sandbox.responses import SandboxResponse, error
+from pyannote_voiceprint_async.sandbox.state import RequestCounters
 
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
 
@@ -28,7 +28,7 @@ class Gateway:
         spawn: Starts what outlives its request; whoever hands it in ends it, too.
     """
 
-    def __init__(self, api: Api, faults: Faults, counters: Counters, spawn: Spawn) -> None:
+    def __init__(self, api: ApiState, faults: FaultPlan, counters: RequestCounters, spawn: Spawn) -> None:
         self.api = api
         self.spawn = spawn
         self._faults = faults
@@ -37,13 +37,13 @@ class Gateway:
         # A string keeps this series apart from the faults', which has the plain seed.
         self._random = Random(f"latency {api.settings.seed}")
 
-    async def answer(self, request: web.BaseRequest, operation: Operation, argument: str) -> Answer | None:
+    async def answer(self, request: web.BaseRequest, operation: Operation, argument: str) -> SandboxResponse | None:
         """Answer a request of the API; nothing means that the connection is to be cut."""
         with self._counters.request(operation.name):
-            exchange = SocketExchange(self, request, operation, argument)
+            exchange = IncomingRequest(self, request, operation, argument)
             return await (self._answer_slowly(exchange) if self._latency[1] else self._answer_now(exchange))
 
-    async def _answer_slowly(self, exchange: "SocketExchange") -> Answer | None:
+    async def _answer_slowly(self, exchange: "IncomingRequest") -> SandboxResponse | None:
         """Some of the latency is the way there, so that requests overtake each other before they count."""
         whole = self._random.uniform(*self._latency)
         there = self._random.uniform(0.0, whole)
@@ -52,7 +52,7 @@ class Gateway:
         await self.api.settings.sleep(whole - there)
         return answer
 
-    async def _answer_now(self, exchange: "SocketExchange") -> Answer | None:
+    async def _answer_now(self, exchange: "IncomingRequest") -> SandboxResponse | None:
         """What the answer says about the budget is true at this moment, and may be stale when it arrives."""
         answer = await self._answer(exchange)
         if answer is None:
@@ -61,9 +61,9 @@ class Gateway:
         if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
             self._counters.rate_limited(operation)
         budget = self.api.budgets.headers(operation, self.api.now())
-        return Answer(answer.status, answer.body, {**budget, **answer.headers})
+        return SandboxResponse(answer.status, answer.body, {**budget, **answer.headers})
 
-    async def _answer(self, exchange: "SocketExchange") -> Answer | None:
+    async def _answer(self, exchange: "IncomingRequest") -> SandboxResponse | None:
         fault = self._faults.choose(exchange.operation)
         try:
             return await (exchange.answer() if fault is None else fault.effect(exchange))
@@ -73,7 +73,7 @@ class Gateway:
             return None
 
 
-class SocketExchange:
+class IncomingRequest:
     """One request of the API on its socket."""
 
     def __init__(self, gateway: Gateway, request: web.BaseRequest, operation: Operation, argument: str) -> None:
@@ -83,9 +83,9 @@ class SocketExchange:
         self._request = request
         self._argument = argument
 
-    async def answer(self) -> Answer:
+    async def answer(self) -> SandboxResponse:
         """Let the API answer."""
-        answer = answer_call(self._api, await self._read())
+        answer = respond(self._api, await self._read())
         # Whatever it shows, reads included, has to be true after a kill, too.
         await self._api.store.settle()
         if answer.after is not None:
@@ -96,19 +96,19 @@ class SocketExchange:
         """Read the request now and let the API see it some seconds later, when nobody listens."""
         self._gateway.spawn(self._answer_nobody(await self._read()))
 
-    def too_many(self) -> Answer:
+    def too_many(self) -> SandboxResponse:
         """A 429 that asks for a pause of one second."""
         return self._api.budgets.refusal(self.operation.name, 1.0, self._api.now())
 
-    async def _answer_nobody(self, call: Call) -> None:
+    async def _answer_nobody(self, call: SandboxRequest) -> None:
         await self._api.settings.sleep(self._api.settings.accept_late_seconds)
-        answer_call(self._api, call)
+        respond(self._api, call)
         await self._api.store.settle()
 
-    async def _read(self) -> Call:
+    async def _read(self) -> SandboxRequest:
         headers = self._request.headers
-        await invite_body(self._request)
-        return Call(
+        await send_continue(self._request)
+        return SandboxRequest(
             operation=self.operation,
             authorization=headers.get("Authorization", ""),
             argument=self._argument,

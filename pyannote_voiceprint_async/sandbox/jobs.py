@@ -1,4 +1,4 @@
-"""Jobs: everything that becomes of one is a function of its age."""
+"""JobRegistry: everything that becomes of one is a function of its age."""
 
 import uuid
 from collections.abc import Iterator, Sequence
@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 import attrs
 
 from pyannote_voiceprint_async.sandbox.clock import isoformat
-from pyannote_voiceprint_async.sandbox.media import Upload
+from pyannote_voiceprint_async.sandbox.media import StoredMedia
 from pyannote_voiceprint_async.sandbox.voiceprints import voiceprint_of, voiceprint_of_digest
 from pyannote_voiceprint_async.sandbox.webhook_faults import WebhookFault
 
-Fate = Literal["succeeded", "failed", "canceled"]
+FinalStatus = Literal["succeeded", "failed", "canceled"]
 
 STATUSES = ("pending", "created", "running", "succeeded", "failed", "canceled")
 
@@ -22,7 +22,7 @@ STATUSES = ("pending", "created", "running", "succeeded", "failed", "canceled")
 _STAGES = ((0.3, "running"), (0.1, "created"))
 
 # Words in the path of an http(s) URL that decide how its job ends.
-_FATES: dict[str, Fate] = {"unreachable": "failed", "canceled": "canceled"}
+_FATES: dict[str, FinalStatus] = {"unreachable": "failed", "canceled": "canceled"}
 
 
 @attrs.frozen
@@ -45,9 +45,9 @@ class Job:
     """UTC epoch seconds."""
     seconds: float
     """How long the job takes."""
-    fate: Fate
+    fate: FinalStatus
     """How the job ends."""
-    media: Upload | None
+    media: StoredMedia | None
     """The file behind a `media://` URL, as it was when the job was accepted."""
     webhook_fault: WebhookFault | None = None
     """What goes wrong with its webhook."""
@@ -104,7 +104,7 @@ class Job:
         }
 
 
-class Jobs:
+class JobRegistry:
     """All accepted jobs, oldest first.
 
     Args:
@@ -120,7 +120,7 @@ class Jobs:
         self._random = Random(f"durations {seed}")
 
     def accept(
-        self, request: dict[str, Any], media: Upload | None, now: float, fault: WebhookFault | None = None
+        self, request: dict[str, Any], media: StoredMedia | None, now: float, fault: WebhookFault | None = None
     ) -> Job:
         """Turn a checked request into a job. From here on it is billed."""
         url = request["url"]
@@ -169,7 +169,7 @@ class Jobs:
         return (self.accepted[position] for position in range(end - 1, -1, -1))
 
 
-def _fate(url: str, media: Upload | None) -> Fate:
+def _fate(url: str, media: StoredMedia | None) -> FinalStatus:
     if url.startswith("media:"):
         return "succeeded" if media is not None and media.usable else "failed"
     path = urlsplit(url).path

@@ -16,7 +16,7 @@ _DATE = "%Y%m%dT%H%M%SZ"
 
 
 @attrs.frozen
-class Upload:
+class StoredMedia:
     """A file that was uploaded."""
 
     sha256: bytes
@@ -29,7 +29,7 @@ class Upload:
     """UTC epoch seconds."""
 
 
-class Media:
+class MediaStorage:
     """The files of one team, and the signatures that let them in.
 
     Args:
@@ -41,7 +41,7 @@ class Media:
         self._seconds = seconds
         self._presigned_seconds = presigned_seconds
         self._secret = secrets.token_bytes(32)
-        self._uploads: dict[str, Upload] = {}
+        self._uploads: dict[str, StoredMedia] = {}
 
     def presign(self, url: str, now: float) -> str:
         """Path and query that let one file in under this `media://` URL."""
@@ -66,15 +66,15 @@ class Media:
         signed_at = datetime.strptime(query["X-Amz-Date"], _DATE).replace(tzinfo=UTC).timestamp()
         return now > signed_at + int(query["X-Amz-Expires"])
 
-    def store(self, path: str, upload: Upload) -> None:
+    def store(self, path: str, upload: StoredMedia) -> None:
         """Keep what came in at this path; a second upload replaces the first."""
         self._uploads[path] = upload
 
-    def restore(self, uploads: Mapping[str, Upload]) -> None:
+    def restore(self, uploads: Mapping[str, StoredMedia]) -> None:
         """Have these by their paths, and no others."""
         self._uploads = {**uploads}
 
-    def find(self, url: str, now: float) -> Upload | None:
+    def find(self, url: str, now: float) -> StoredMedia | None:
         """The file behind a `media://` URL, unless it was never uploaded or is too old."""
         upload = self._uploads.get(PREFIX + _to_segment(url))
         return upload if upload is not None and now < upload.stored_at + self._seconds else None

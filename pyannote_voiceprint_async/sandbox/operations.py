@@ -21,7 +21,7 @@ class Operation:
 
 
 @attrs.frozen
-class Call:
+class SandboxRequest:
     """A request of the API, read from its socket."""
 
     operation: Operation

@@ -2,9 +2,9 @@
 
 import re
 
-from pyannote_voiceprint_async.sandbox.faults import checked_faults
-from pyannote_voiceprint_async.sandbox.limits import Limit
-from pyannote_voiceprint_async.sandbox.webhook_faults import checked_webhook_faults
+from pyannote_voiceprint_async.sandbox.faults import check_faults
+from pyannote_voiceprint_async.sandbox.webhook_faults import check_webhook_faults
+from pyannote_voiceprint_async.sandbox.windows import Limit
 
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+"
 _LIMIT = re.compile(rf"([0-9]+)/({_NUMBER})")
@@ -44,7 +44,7 @@ def parse_fault(text: str) -> tuple[str, float]:
         ValueError: With a sentence that says what was expected.
     """
     fault = _parse_share(text, "server-error=0.05")
-    checked_faults([fault])
+    check_faults([fault])
     return fault
 
 
@@ -55,7 +55,7 @@ def parse_webhook_fault(text: str) -> tuple[str, float]:
         ValueError: With a sentence that says what was expected.
     """
     fault = _parse_share(text, "lost=0.05")
-    checked_webhook_faults([fault])
+    check_webhook_faults([fault])
     return fault
 
 

@@ -6,19 +6,19 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from pyannote_voiceprint_async.sandbox.answers import Answer, error, json_answer
-from pyannote_voiceprint_async.sandbox.api import Api
-from pyannote_voiceprint_async.sandbox.backstage import BACKSTAGE, JOBS, STATE, send_jobs
+from pyannote_voiceprint_async.sandbox.api_state import ApiState
 from pyannote_voiceprint_async.sandbox.clock import DateHeader
-from pyannote_voiceprint_async.sandbox.deliveries import Delivery
-from pyannote_voiceprint_async.sandbox.faults import Faults
+from pyannote_voiceprint_async.sandbox.faults import FaultPlan
 from pyannote_voiceprint_async.sandbox.gateway import Gateway
+from pyannote_voiceprint_async.sandbox.introspection import INTROSPECTION_PATHS, JOBS, STATE, send_jobs
 from pyannote_voiceprint_async.sandbox.jobs import Job
 from pyannote_voiceprint_async.sandbox.media import PREFIX
 from pyannote_voiceprint_async.sandbox.operations import OPERATIONS, find_operation
+from pyannote_voiceprint_async.sandbox.responses import SandboxResponse, error, json_response
 from pyannote_voiceprint_async.sandbox.settings import Settings, takes_keywords_of
-from pyannote_voiceprint_async.sandbox.state import Counters, State
-from pyannote_voiceprint_async.sandbox.uploads import answer_upload
+from pyannote_voiceprint_async.sandbox.state import RequestCounters, SandboxState
+from pyannote_voiceprint_async.sandbox.uploads import handle_upload
+from pyannote_voiceprint_async.sandbox.webhook_sender import Delivery
 
 # Benchmarks open thousands of connections at once; the kernel caps this at its own maximum.
 _BACKLOG = 4096
@@ -37,9 +37,9 @@ class Sandbox:
     @takes_keywords_of(Settings)
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._api = Api(settings)
-        self._faults = Faults(settings.faults, settings.seed)
-        self._counters = Counters(OPERATIONS)
+        self._api = ApiState(settings)
+        self._faults = FaultPlan(settings.faults, settings.seed)
+        self._counters = RequestCounters(OPERATIONS)
         self._gateway = Gateway(self._api, self._faults, self._counters, self._spawn)
         self._date = DateHeader(settings.now)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -78,7 +78,7 @@ class Sandbox:
         return self._api.webhooks.deliveries
 
     @property
-    def state(self) -> State:
+    def state(self) -> SandboxState:
         """What was seen so far."""
         return self._counters.snapshot(len(self.accepted), self._api.webhooks.tally())
 
@@ -164,7 +164,7 @@ class Sandbox:
             request.transport.abort()
         return web.Response()  # aiohttp wants one; there is no connection left that could carry it
 
-    async def _answer(self, request: web.BaseRequest) -> Answer | None:
+    async def _answer(self, request: web.BaseRequest) -> SandboxResponse | None:
         operation, argument = find_operation(request.path)
         if operation is not None and request.method == operation.method:
             return await self._gateway.answer(request, operation, argument)
@@ -172,15 +172,15 @@ class Sandbox:
             return _not_allowed(request, operation.method)
         if request.path.startswith(PREFIX):
             with self._counters.upload():
-                return await answer_upload(self._api, request)
-        if request.path in BACKSTAGE and request.method != "GET":
+                return await handle_upload(self._api, request)
+        if request.path in INTROSPECTION_PATHS and request.method != "GET":
             return _not_allowed(request, "GET")
         if request.path == STATE:
-            return json_answer(200, self.state.to_dict())
+            return json_response(200, self.state.to_dict())
         return error(404, f"Cannot {request.method} {request.path}")
 
 
-def _not_allowed(request: web.BaseRequest, allowed: str) -> Answer:
+def _not_allowed(request: web.BaseRequest, allowed: str) -> SandboxResponse:
     return error(405, f"{request.method} is not allowed here", {"Allow": allowed})
 
 

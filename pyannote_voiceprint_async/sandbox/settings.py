@@ -12,12 +12,12 @@ from typing import Any, Concatenate, Literal, ParamSpec
 import attrs
 
 from pyannote_voiceprint_async.sandbox.clock import Now, anchored_clock
-from pyannote_voiceprint_async.sandbox.faults import checked_faults
-from pyannote_voiceprint_async.sandbox.limits import Limit, WindowKind
+from pyannote_voiceprint_async.sandbox.faults import check_faults
 from pyannote_voiceprint_async.sandbox.outputs import FailedOutput
-from pyannote_voiceprint_async.sandbox.signatures import SIGNATURES, SignatureForm
 from pyannote_voiceprint_async.sandbox.validation import MediaKeys
-from pyannote_voiceprint_async.sandbox.webhook_faults import checked_webhook_faults
+from pyannote_voiceprint_async.sandbox.webhook_faults import check_webhook_faults
+from pyannote_voiceprint_async.sandbox.webhook_signatures import SIGNATURES, SignatureForm
+from pyannote_voiceprint_async.sandbox.windows import Limit, WindowKind
 
 _P = ParamSpec("_P")
 
@@ -41,11 +41,11 @@ def _to_delays(value: Iterable[float]) -> tuple[float, ...]:
 
 
 def _to_webhook_faults(value: Mapping[str, float]) -> Mapping[str, float]:
-    return MappingProxyType(checked_webhook_faults(value))
+    return MappingProxyType(check_webhook_faults(value))
 
 
 def _to_faults(value: Mapping[str, float]) -> Mapping[str, float]:
-    return MappingProxyType(checked_faults(value))
+    return MappingProxyType(check_faults(value))
 
 
 def _one_of(*names: str) -> Callable[[Any, "attrs.Attribute[str]", str], None]:
@@ -106,7 +106,7 @@ class Settings:
         webhook_failed_as: Status by which a webhook tells a failed job: `failed` or `canceled`.
         webhook_faults: Probability of each fault of a job's webhook by name, see `WEBHOOK_FAULTS`.
         store: File in which accepted jobs and uploads are kept, so that a sandbox that is started again with it still
-            knows them; `None` keeps nothing. Webhooks that were still to come are not kept.
+            knows them; `None` keeps nothing. WebhookDispatcher that were still to come are not kept.
         now: The time as UTC epoch seconds; tests hand in their own.
         sleep: How the sandbox waits (for latency, `accept-late` and webhooks); tests hand in their own.
     """

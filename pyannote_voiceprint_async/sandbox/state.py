@@ -49,7 +49,7 @@ class WebhookTally:
     delivered: int
     """Tries that a receiver took."""
     waiting: int
-    """Webhooks that wait for the end of their job or for a retry, or are on their way."""
+    """WebhookDispatcher that wait for the end of their job or for a retry, or are on their way."""
 
     def to_dict(self) -> dict[str, int]:
         """The tally as `/_sandbox/state` writes it."""
@@ -57,7 +57,7 @@ class WebhookTally:
 
 
 @attrs.frozen
-class State:
+class SandboxState:
     """The counts of one moment."""
 
     operations: Mapping[str, Tally]
@@ -80,7 +80,7 @@ class State:
         }
 
 
-class Counters:
+class RequestCounters:
     """The running tallies of one sandbox."""
 
     def __init__(self, operations: Iterable[str]) -> None:
@@ -114,8 +114,8 @@ class Counters:
         self._operations[operation].rate_limited += 1
         self._total.rate_limited += 1
 
-    def snapshot(self, jobs: int, webhooks: WebhookTally) -> State:
+    def snapshot(self, jobs: int, webhooks: WebhookTally) -> SandboxState:
         """The counts of this moment, which later requests do not change."""
         tallies = {**self._operations, "upload": self._upload}
         operations = {name: attrs.evolve(tally) for name, tally in tallies.items()}
-        return State(operations, attrs.evolve(self._total), jobs, webhooks)
+        return SandboxState(operations, attrs.evolve(self._total), jobs, webhooks)

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import attrs
 
 from pyannote_voiceprint_async.sandbox.jobs import Job
-from pyannote_voiceprint_async.sandbox.media import Upload
+from pyannote_voiceprint_async.sandbox.media import StoredMedia
 
 # Its first line, by which it is known: nobody's notes are to be taken for half a line and cut off.
 _HEAD = b'{"file": "pyannote-voiceprint sandbox", "version": 1}\n'
@@ -24,16 +24,16 @@ _LASTING = attrs.filters.exclude("webhook_fault")
 
 
 @attrs.frozen
-class Kept:
+class StoreContents:
     """What a file held."""
 
     jobs: list[Job] = attrs.field(factory=list)
     """Oldest first."""
-    uploads: dict[str, Upload] = attrs.field(factory=dict)
+    uploads: dict[str, StoredMedia] = attrs.field(factory=dict)
     """The last one of each path."""
 
 
-class Store:
+class SandboxStore:
     """Takes jobs and uploads in at once, and has them in its file after the next `settle`.
 
     From then on no end of the process loses them; that of the whole machine may, since nothing is synced.
@@ -50,7 +50,7 @@ class Store:
         # Files are touched in threads only, by one at a time; a thread goes on when its task is cancelled.
         self._lock = threading.Lock()
 
-    async def open(self) -> Kept | None:
+    async def open(self) -> StoreContents | None:
         """Open the file, or make it, and give what it holds; half a line at its end is cut off.
 
         Raises:
@@ -63,7 +63,7 @@ class Store:
         if self._path is not None:
             self._add({"job": attrs.asdict(job, filter=_LASTING, value_serializer=_plain)})
 
-    def add_upload(self, path: str, upload: Upload) -> None:
+    def add_upload(self, path: str, upload: StoredMedia) -> None:
         """Take in what was uploaded at this path."""
         if self._path is not None:
             self._add({"path": path, "upload": attrs.asdict(upload, value_serializer=_plain)})
@@ -85,7 +85,7 @@ class Store:
     def _add(self, entry: Mapping[str, Any]) -> None:
         self._pending += json.dumps(entry).encode() + b"\n"
 
-    def _open(self, path: Path) -> Kept:
+    def _open(self, path: Path) -> StoreContents:
         with self._lock:
             try:
                 self._file = open(path, "a+b", buffering=0, opener=_open_privately)  # noqa: SIM115  closed by `close`
@@ -119,7 +119,7 @@ def _open_privately(path: str, flags: int) -> int:
     return os.open(path, flags, _PRIVATE)
 
 
-def _take_up(path: Path, file: BinaryIO) -> Kept:
+def _take_up(path: Path, file: BinaryIO) -> StoreContents:
     """Read the file to its last whole line, and let it end there."""
     file.seek(0)
     # A foreign file may be endless (a device), or too large to be read for nothing.
@@ -129,7 +129,7 @@ def _take_up(path: Path, file: BinaryIO) -> Kept:
     if head != _HEAD:  # new, or killed while it was made
         file.truncate(0)
         file.write(_HEAD)
-        return Kept()
+        return StoreContents()
     lines = file.read()
     whole = lines.rfind(b"\n") + 1
     kept = _read(path, lines[:whole])
@@ -137,8 +137,8 @@ def _take_up(path: Path, file: BinaryIO) -> Kept:
     return kept
 
 
-def _read(path: Path, lines: bytes) -> Kept:
-    kept = Kept()
+def _read(path: Path, lines: bytes) -> StoreContents:
+    kept = StoreContents()
     # Not `splitlines`, which sees line ends where JSON has none.
     for number, line in enumerate(lines.split(b"\n")[:-1], start=2):
         try:
@@ -150,7 +150,7 @@ def _read(path: Path, lines: bytes) -> Kept:
     return kept
 
 
-def _read_line(kept: Kept, entry: dict[str, Any]) -> None:
+def _read_line(kept: StoreContents, entry: dict[str, Any]) -> None:
     if "job" in entry:
         kept.jobs.append(_to_job(entry["job"]))
     else:
@@ -162,8 +162,8 @@ def _to_job(fields: dict[str, Any]) -> Job:
     return Job(**{**fields, "media": None if media is None else _to_upload(media)})
 
 
-def _to_upload(fields: dict[str, Any]) -> Upload:
-    return Upload(**{**fields, "sha256": bytes.fromhex(fields["sha256"])})
+def _to_upload(fields: dict[str, Any]) -> StoredMedia:
+    return StoredMedia(**{**fields, "sha256": bytes.fromhex(fields["sha256"])})
 
 
 def _plain(_instance: object, _field: object, value: Any) -> Any:

@@ -5,21 +5,21 @@ from collections.abc import Callable, Mapping
 
 from aiohttp import web
 
-from pyannote_voiceprint_async.sandbox.answers import Answer, xml_error
-from pyannote_voiceprint_async.sandbox.api import Api
+from pyannote_voiceprint_async.sandbox.api_state import ApiState
 from pyannote_voiceprint_async.sandbox.audio import HEAD_BYTES, is_usable
-from pyannote_voiceprint_async.sandbox.bodies import invite_body
-from pyannote_voiceprint_async.sandbox.media import Upload
+from pyannote_voiceprint_async.sandbox.expect_continue import send_continue
+from pyannote_voiceprint_async.sandbox.media import StoredMedia
+from pyannote_voiceprint_async.sandbox.responses import SandboxResponse, xml_error
 
 LARGEST_BYTES = 100 * 1024 * 1024
 
-Refuses = Callable[[Api, web.BaseRequest], bool]
+Refuses = Callable[[ApiState, web.BaseRequest], bool]
 
 # Status, code and message; then headers, if there are any.
 Complaint = tuple[int, str, str] | tuple[int, str, str, Mapping[str, str]]
 
 
-async def answer_upload(api: Api, request: web.BaseRequest) -> Answer | None:
+async def handle_upload(api: ApiState, request: web.BaseRequest) -> SandboxResponse | None:
     """Take a file in; nothing when the client left before it was complete."""
     for refuses, complaint in _REFUSALS:
         if refuses(api, request):
@@ -33,51 +33,51 @@ async def answer_upload(api: Api, request: web.BaseRequest) -> Answer | None:
     api.media.store(request.path, upload)
     api.store.add_upload(request.path, upload)
     await api.store.settle()
-    return Answer(200, b"", {"ETag": f'"{upload.sha256.hex()[:32]}"'})
+    return SandboxResponse(200, b"", {"ETag": f'"{upload.sha256.hex()[:32]}"'})
 
 
-async def _receive(request: web.BaseRequest, api: Api) -> Upload | None:
+async def _receive(request: web.BaseRequest, api: ApiState) -> StoredMedia | None:
     """Digest the body as it comes, keeping its head only; nothing when it grows too large."""
     digest, head, size = hashlib.sha256(), bytearray(), 0
-    await invite_body(request)
+    await send_continue(request)
     async for chunk in request.content.iter_any():
         size += len(chunk)
         if size > LARGEST_BYTES:
             return None
         digest.update(chunk)
         head += chunk[: HEAD_BYTES - len(head)]
-    return Upload(digest.digest(), size, is_usable(bytes(head), size), api.now())
+    return StoredMedia(digest.digest(), size, is_usable(bytes(head), size), api.now())
 
 
-def _is_no_put(_api: Api, request: web.BaseRequest) -> bool:
+def _is_no_put(_api: ApiState, request: web.BaseRequest) -> bool:
     return request.method != "PUT"
 
 
-def _has_second_authorization(_api: Api, request: web.BaseRequest) -> bool:
+def _has_second_authorization(_api: ApiState, request: web.BaseRequest) -> bool:
     return "Authorization" in request.headers
 
 
-def _is_unsigned(_api: Api, request: web.BaseRequest) -> bool:
+def _is_unsigned(_api: ApiState, request: web.BaseRequest) -> bool:
     return "X-Amz-Signature" not in request.query
 
 
-def _is_signed_wrong(api: Api, request: web.BaseRequest) -> bool:
+def _is_signed_wrong(api: ApiState, request: web.BaseRequest) -> bool:
     return not api.media.is_signed(request.path, request.query)
 
 
-def _is_expired(api: Api, request: web.BaseRequest) -> bool:
+def _is_expired(api: ApiState, request: web.BaseRequest) -> bool:
     return api.media.is_expired(request.query, api.now())
 
 
-def _is_chunked(api: Api, request: web.BaseRequest) -> bool:
+def _is_chunked(api: ApiState, request: web.BaseRequest) -> bool:
     return "Transfer-Encoding" in request.headers and not api.settings.chunked_put
 
 
-def _has_no_length(_api: Api, request: web.BaseRequest) -> bool:
+def _has_no_length(_api: ApiState, request: web.BaseRequest) -> bool:
     return request.content_length is None and "Transfer-Encoding" not in request.headers
 
 
-def _is_too_large(_api: Api, request: web.BaseRequest) -> bool:
+def _is_too_large(_api: ApiState, request: web.BaseRequest) -> bool:
     return (request.content_length or 0) > LARGEST_BYTES
 
 

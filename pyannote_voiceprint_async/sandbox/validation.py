@@ -23,7 +23,7 @@ _WEB_URL = re.compile(r"https?://[^\s/?#\x00-\x20]+[^\s\x00-\x20\x7f]*", re.IGNO
 Rule = Callable[[Any], str]
 
 
-class Invalid(Exception):  # noqa: N818  an answer to give, not a failure of the sandbox
+class InvalidBody(Exception):  # noqa: N818  an answer to give, not a failure of the sandbox
     """The request is to be answered with 400."""
 
     def __init__(self, errors: Sequence[Mapping[str, str]]) -> None:
@@ -35,7 +35,7 @@ def check(body: bytes, rules: Mapping[str, Rule]) -> dict[str, Any]:
     """The body as an object whose fields are all right; fields without a rule pass.
 
     Raises:
-        Invalid: With all complaints.
+        InvalidBody: With all complaints.
     """
     data = _parse(body)
     # `url` is the one field that has to be there.
@@ -43,7 +43,7 @@ def check(body: bytes, rules: Mapping[str, Rule]) -> dict[str, Any]:
     complaints = [(field, rule(data.get(field))) for field, rule in present]
     errors = [{"field": field, "message": message} for field, message in complaints if message]
     if errors:
-        raise Invalid(errors)
+        raise InvalidBody(errors)
     return data
 
 
@@ -51,9 +51,9 @@ def _parse(body: bytes) -> dict[str, Any]:
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):
-        raise Invalid([{"field": "body", "message": "The body is not JSON"}]) from None
+        raise InvalidBody([{"field": "body", "message": "The body is not JSON"}]) from None
     if not isinstance(data, dict):
-        raise Invalid([{"field": "body", "message": "The body is not a JSON object"}])
+        raise InvalidBody([{"field": "body", "message": "The body is not a JSON object"}])
     return data
 
 

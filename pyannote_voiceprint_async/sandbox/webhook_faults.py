@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
-from pyannote_voiceprint_async.sandbox.dice import Dice, checked_probabilities, find_fault
+from pyannote_voiceprint_async.sandbox.fault_sampler import FaultSampler, check_probabilities, find_fault
 
 
 @attrs.frozen
@@ -36,16 +36,16 @@ _TABLE = (
 WEBHOOK_FAULTS: Mapping[str, WebhookFault] = {fault.name: fault for fault in _TABLE}
 
 
-def checked_webhook_faults(faults: Mapping[str, float] | Iterable[tuple[str, float]]) -> dict[str, float]:
+def check_webhook_faults(faults: Mapping[str, float] | Iterable[tuple[str, float]]) -> dict[str, float]:
     """These probabilities, if they can be rolled.
 
     Raises:
         ValueError: For an unknown name, a probability outside 0 to 1, or a sum above 1.
     """
-    return checked_probabilities(WEBHOOK_FAULTS, faults)
+    return check_probabilities(WEBHOOK_FAULTS, faults)
 
 
-class WebhookFaults:
+class WebhookFaultPlan:
     """Decides which job's webhook meets which fault.
 
     Args:
@@ -55,7 +55,7 @@ class WebhookFaults:
 
     def __init__(self, probabilities: Mapping[str, float], seed: int) -> None:
         # A string keeps this series apart from the requests' faults, which have the plain seed.
-        self._dice = Dice(WEBHOOK_FAULTS, probabilities, f"webhooks {seed}")
+        self._dice = FaultSampler(WEBHOOK_FAULTS, probabilities, f"webhooks {seed}")
         self._scripted: deque[WebhookFault] = deque()
 
     def script(self, names: Iterable[str]) -> None:

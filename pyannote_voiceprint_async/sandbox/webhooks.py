@@ -1,23 +1,23 @@
-"""Webhooks: the end of a job is told to whoever asked for it, until it is heard or given up."""
+"""WebhookDispatcher: the end of a job is told to whoever asked for it, until it is heard or given up."""
 
 import asyncio
 from collections.abc import Iterable
 from functools import partial
 
-from pyannote_voiceprint_async.sandbox.agenda import Agenda
-from pyannote_voiceprint_async.sandbox.deliveries import Delivery, Sender
 from pyannote_voiceprint_async.sandbox.jobs import Job
-from pyannote_voiceprint_async.sandbox.notices import Notice, to_request
+from pyannote_voiceprint_async.sandbox.scheduler import Scheduler
 from pyannote_voiceprint_async.sandbox.settings import Settings
 from pyannote_voiceprint_async.sandbox.state import WebhookTally
-from pyannote_voiceprint_async.sandbox.webhook_faults import NO_FAULT, WebhookFault, WebhookFaults
+from pyannote_voiceprint_async.sandbox.webhook_faults import NO_FAULT, WebhookFault, WebhookFaultPlan
+from pyannote_voiceprint_async.sandbox.webhook_messages import WebhookMessage, to_request
+from pyannote_voiceprint_async.sandbox.webhook_sender import Delivery, WebhookSender
 
 # Deliveries on the wire; thousands of jobs may end in the same second.
 MOST_AT_ONCE = 100
 
 
-class Webhooks:
-    """What is told of one team's jobs. Jobs without a webhook leave no trace here.
+class WebhookDispatcher:
+    """What is told of one team's jobs. JobRegistry without a webhook leave no trace here.
 
     Args:
         settings: Where secret, retries, faults and time come from.
@@ -28,9 +28,9 @@ class Webhooks:
         self._delivered = 0
         self._waiting = 0
         self._settings = settings
-        self._faults = WebhookFaults(settings.webhook_faults, settings.seed)
-        self._agenda = Agenda(settings.now, settings.sleep, MOST_AT_ONCE)
-        self._sender = Sender(settings.webhook_timeout)
+        self._faults = WebhookFaultPlan(settings.webhook_faults, settings.seed)
+        self._agenda = Scheduler(settings.now, settings.sleep, MOST_AT_ONCE)
+        self._sender = WebhookSender(settings.webhook_timeout)
 
     def script(self, faults: Iterable[str]) -> None:
         """Let the webhooks of the next jobs meet these faults, one each.
@@ -53,7 +53,7 @@ class Webhooks:
         if job.webhook is None:
             return None
         fault = job.webhook_fault or NO_FAULT
-        notice = Notice(job, job.webhook, fault, asyncio.Event() if fault.early else None)
+        notice = WebhookMessage(job, job.webhook, fault, asyncio.Event() if fault.early else None)
         self._waiting += fault.copies
         for _ in range(fault.copies):
             self._agenda.add(job.finished_at, partial(self._deliver, notice))
@@ -69,7 +69,7 @@ class Webhooks:
         await self._sender.close()
         self._waiting = 0
 
-    async def _deliver(self, notice: Notice) -> None:
+    async def _deliver(self, notice: WebhookMessage) -> None:
         timestamp = notice.signed_at
         if timestamp is None or self._settings.webhook_sign_anew:
             timestamp = int(self._settings.now())
@@ -81,7 +81,7 @@ class Webhooks:
         if notice.tried is not None:
             notice.tried.set()
 
-    def _try_again(self, notice: Notice, timestamp: int, reason: str) -> bool:
+    def _try_again(self, notice: WebhookMessage, timestamp: int, reason: str) -> bool:
         """After the next pause; false when there is none left."""
         delays = self._settings.webhook_retry_delays[notice.attempt - 1 :]
         if not delays:

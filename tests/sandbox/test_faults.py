@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 
 from pyannote_voiceprint_async.sandbox import FAULTS, Sandbox
-from pyannote_voiceprint_async.sandbox.faults import BURST, Faults
+from pyannote_voiceprint_async.sandbox.faults import BURST, FaultPlan
 from pyannote_voiceprint_async.sandbox.operations import OPERATIONS
 
 URL = "https://example.com/voice.wav"
@@ -147,12 +147,12 @@ def test_a_script_that_cannot_be_played_is_refused(faults, operation, sentence):
     assert sentence in str(caught.value)
 
 
-def chosen(faults: Faults, operation: str, count: int):
+def chosen(faults: FaultPlan, operation: str, count: int):
     return [fault and fault.name for fault in (faults.choose(OPERATIONS[operation]) for _ in range(count))]
 
 
 def test_dice_repeat_with_their_seed():
-    series = [chosen(Faults({"server-error": 0.5}, seed), "test", 100) for seed in (1, 1, 2)]
+    series = [chosen(FaultPlan({"server-error": 0.5}, seed), "test", 100) for seed in (1, 1, 2)]
     assert series[0] == series[1]
     assert series[0] != series[2]
 
@@ -160,24 +160,24 @@ def test_dice_repeat_with_their_seed():
 def test_dice_are_fair():
     """Ten thousand rolls with a fixed seed come close to the probabilities."""
     shares = {"drop-before-read": 0.1, "accept-late": 0.2, "server-error": 0.3}
-    counts = Counter(chosen(Faults(shares, 0), "voiceprint", 10_000))
+    counts = Counter(chosen(FaultPlan(shares, 0), "voiceprint", 10_000))
     assert {name: round(count / 10_000, 1) for name, count in counts.items()} == {**shares, None: 0.4}
 
 
 def test_other_operations_are_spared_what_fits_submissions_only():
-    assert set(chosen(Faults({"accept-late": 0.5, "truncated-json": 0.5}, 0), "job", 100)) == {None}
+    assert set(chosen(FaultPlan({"accept-late": 0.5, "truncated-json": 0.5}, 0), "job", 100)) == {None}
 
 
 def test_a_rolled_rate_limit_comes_in_bursts():
     """After the roll that hits, the next requests of the operation are refused without one."""
-    series = chosen(Faults({"rate-limited": 0.01}, 0), "test", 5_000)
+    series = chosen(FaultPlan({"rate-limited": 0.01}, 0), "test", 5_000)
     first = series.index("rate-limited")
     assert series[first : first + 1 + BURST] == ["rate-limited"] * (1 + BURST)
     assert series[first + 1 + BURST] is None
 
 
 def test_a_burst_stays_within_its_operation():
-    faults = Faults({"rate-limited": 0.01}, 0)
+    faults = FaultPlan({"rate-limited": 0.01}, 0)
     while chosen(faults, "test", 1) != ["rate-limited"]:
         pass
     assert chosen(faults, "job", 1) == [None]
@@ -189,7 +189,7 @@ async def test_every_submission_meets_its_fault_under_load(open_sandbox):
     caller = await open_sandbox(window="none", faults={"drop-after-accept": 0.3, "drop-before-read": 0.3})
     results = await asyncio.gather(*(caller.submit(f"{URL}?{index}") for index in range(100)), return_exceptions=True)
     answered = [reply.json["jobId"] for reply in results if not isinstance(reply, Exception)]
-    expected = chosen(Faults({"drop-after-accept": 0.3, "drop-before-read": 0.3}, 0), "voiceprint", 100)
+    expected = chosen(FaultPlan({"drop-after-accept": 0.3, "drop-before-read": 0.3}, 0), "voiceprint", 100)
     assert len(answered) == expected.count(None)
     assert len(caller.sandbox.accepted) == expected.count(None) + expected.count("drop-after-accept")
     assert set(answered) <= {job.id for job in caller.sandbox.accepted}

@@ -3,15 +3,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyannote_voiceprint_async.sandbox import Job
-from pyannote_voiceprint_async.sandbox.jobs import STATUSES, Jobs
-from pyannote_voiceprint_async.sandbox.media import Upload
+from pyannote_voiceprint_async.sandbox.jobs import STATUSES, JobRegistry
+from pyannote_voiceprint_async.sandbox.media import StoredMedia
 
 START = 1_800_000_000.0
-GOOD, BAD = (Upload(sha256=b"x" * 32, size=1, usable=usable, stored_at=START) for usable in (True, False))
+GOOD, BAD = (StoredMedia(sha256=b"x" * 32, size=1, usable=usable, stored_at=START) for usable in (True, False))
 
 
 def accept(url="https://example.com", media=None, seconds=(10.0, 10.0)) -> Job:
-    return Jobs(seconds, seed=0).accept({"url": url}, media, START)
+    return JobRegistry(seconds, seed=0).accept({"url": url}, media, START)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_how_a_job_ends(url, media, fate):
 def test_durations_are_drawn_from_the_range_and_repeat_with_the_seed():
     first, again, other = (
         [jobs.accept({"url": "https://x"}, None, START).seconds for _ in range(50)]
-        for jobs in (Jobs((0.5, 3.0), 1), Jobs((0.5, 3.0), 1), Jobs((0.5, 3.0), 2))
+        for jobs in (JobRegistry((0.5, 3.0), 1), JobRegistry((0.5, 3.0), 1), JobRegistry((0.5, 3.0), 2))
     )
     assert first == again
     assert first != other
@@ -78,20 +78,20 @@ def test_a_job_remembers_what_was_asked_for():
         "webhook": "https://hook",
         "webhookStatusOnly": True,
     }
-    job = Jobs((1.0, 1.0), 0).accept(asked, None, START)
+    job = JobRegistry((1.0, 1.0), 0).accept(asked, None, START)
     assert (job.kind, job.url, job.model) == ("voiceprint", "https://x", "precision-3")
     assert (job.webhook, job.webhook_status_only) == ("https://hook", True)
 
 
 @pytest.mark.parametrize("asked", [{"url": "https://x"}, {"url": "https://x", "model": None}])
 def test_what_was_not_asked_for_has_its_default(asked):
-    job = Jobs((1.0, 1.0), 0).accept(asked, None, START)
+    job = JobRegistry((1.0, 1.0), 0).accept(asked, None, START)
     assert (job.model, job.webhook, job.webhook_status_only) == ("precision-2", None, False)
 
 
 @given(st.integers(0, 40), st.integers(1, 10), st.sampled_from([None, "succeeded", "failed"]))
 def test_pages_show_every_job_once_newest_first(count, limit, status):
-    jobs = Jobs((1.0, 1.0), 0)
+    jobs = JobRegistry((1.0, 1.0), 0)
     for index in range(count):
         word = "unreachable" if index % 3 else "voice"
         jobs.accept({"url": f"https://x/{word}/{index}"}, None, START)
@@ -105,7 +105,7 @@ def test_pages_show_every_job_once_newest_first(count, limit, status):
 
 
 def test_a_page_is_not_moved_by_newer_jobs():
-    jobs = Jobs((1.0, 1.0), 0)
+    jobs = JobRegistry((1.0, 1.0), 0)
     first, second, third = (jobs.accept({"url": f"https://x/{n}"}, None, START) for n in range(3))
     page, _ = jobs.page(1, None, None, START)
     jobs.accept({"url": "https://x/newer"}, None, START)

@@ -16,7 +16,7 @@ def recording(speech):
 
 
 def enroll(url, key, path, media_url=None):
-    """Upload, submit, wait: what the vendor's documentation shows. It is synchronous and runs in a thread."""
+    """StoredMedia, submit, wait: what the vendor's documentation shows. It is synchronous and runs in a thread."""
     client = Client(token=key)
     with pytest.warns(UserWarning, match="temporary storage"):
         media = client.upload(path, media_url=media_url)

@@ -1,9 +1,9 @@
 from pyannote_voiceprint_async.sandbox import Tally, WebhookTally
-from pyannote_voiceprint_async.sandbox.state import Counters
+from pyannote_voiceprint_async.sandbox.state import RequestCounters
 
 
 def test_the_highest_number_in_flight_stays():
-    counters = Counters(["test", "job"])
+    counters = RequestCounters(["test", "job"])
     with counters.request("test"), counters.request("job"), counters.request("test"):
         pass
     with counters.request("test"):

@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyannote_voiceprint_async.sandbox import Job, Sandbox, voiceprint_of
-from pyannote_voiceprint_async.sandbox.media import Upload
-from pyannote_voiceprint_async.sandbox.store import Kept, Store
+from pyannote_voiceprint_async.sandbox.media import StoredMedia
+from pyannote_voiceprint_async.sandbox.store import SandboxStore, StoreContents
 
-UPLOAD = Upload(sha256=bytes(range(32)), size=7, usable=True, stored_at=1_800_000_000.25)
+UPLOAD = StoredMedia(sha256=bytes(range(32)), size=7, usable=True, stored_at=1_800_000_000.25)
 JOB = Job(
     id="8c1d8b0e",
     url="media://voice.wav",
@@ -75,8 +75,8 @@ async def shown(caller) -> list:
     return [(item, await caller.job(item["id"])) for item in items]
 
 
-async def kept_in(path) -> Kept:
-    store = Store(path)
+async def kept_in(path) -> StoreContents:
+    store = SandboxStore(path)
     kept = await store.open()
     await store.close()
     return kept
@@ -203,7 +203,7 @@ async def test_the_same_sandbox_may_be_opened_twice(path, time):
 
 
 async def written(path, *, jobs=2) -> bytes:
-    store = Store(path)
+    store = SandboxStore(path)
     await store.open()
     store.add_upload("/_media/one", UPLOAD)
     for number in range(jobs):
@@ -223,7 +223,7 @@ async def test_a_file_that_was_cut_anywhere_is_repaired(path):
         last = max(whole.rfind(b"\n", 0, end) + 1, head)
         assert path.read_bytes() == whole[:last]
         assert len(kept.uploads) + len(kept.jobs) == whole.count(b"\n", head, last)
-    store = Store(path)
+    store = SandboxStore(path)
     await store.open()
     store.add_job(JOB)
     await store.close()
@@ -332,7 +332,7 @@ async def test_each_thing_is_one_line_of_json(path):
 
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
-uploads = st.builds(Upload, stored_at=finite)
+uploads = st.builds(StoredMedia, stored_at=finite)
 jobs = st.builds(
     Job,
     url=st.text(st.characters()),
@@ -345,9 +345,9 @@ jobs = st.builds(
 
 @given(st.lists(jobs), st.dictionaries(st.text(), uploads))
 def test_what_was_taken_in_comes_back(jobs, uploads):
-    async def keep(path) -> Kept:
-        store = Store(path)
-        assert await store.open() == Kept()
+    async def keep(path) -> StoreContents:
+        store = SandboxStore(path)
+        assert await store.open() == StoreContents()
         for job in jobs:
             store.add_job(job)
         for name, upload in uploads.items():
@@ -356,7 +356,7 @@ def test_what_was_taken_in_comes_back(jobs, uploads):
         return await kept_in(path)
 
     with tempfile.TemporaryDirectory() as folder:
-        assert asyncio.run(keep(Path(folder) / "store")) == Kept(jobs, uploads)
+        assert asyncio.run(keep(Path(folder) / "store")) == StoreContents(jobs, uploads)
 
 
 class FullDisk:
@@ -381,7 +381,7 @@ class FullDisk:
 
 @pytest.fixture
 async def full(path):
-    store = Store(path)
+    store = SandboxStore(path)
     await store.open()
     store._file = disk = FullDisk(store._file)
     store.add_job(JOB)
@@ -404,14 +404,14 @@ async def test_a_disk_that_stays_full_leaves_half_a_line_only(full, path):
     store, _ = full
     with pytest.raises(OSError, match="No space left"):
         await store.close()
-    assert await store.open() == Kept()
+    assert await store.open() == StoreContents()
     store.add_job(JOB)
     await store.close()
     assert (await kept_in(path)).jobs == [JOB]
 
 
 async def test_without_a_path_nothing_is_kept():
-    store = Store(None)
+    store = SandboxStore(None)
     store.add_job(JOB)
     store.add_upload("/_media/one", UPLOAD)
     assert not store._pending

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from pyannote_voiceprint_async.sandbox.validation import Invalid, check, media_rules, voiceprint_rules
+from pyannote_voiceprint_async.sandbox.validation import InvalidBody, check, media_rules, voiceprint_rules
 
 GOOD = {"url": "https://example.com/voice.wav"}
 
@@ -10,7 +10,7 @@ GOOD = {"url": "https://example.com/voice.wav"}
 def complaints(payload, rules):
     try:
         check(json.dumps(payload).encode(), rules)
-    except Invalid as exc:
+    except InvalidBody as exc:
         return [error["field"] for error in exc.errors]
     return []
 
@@ -116,6 +116,6 @@ def test_media_keys_in_both_readings(url, any_key, flat_key):
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"url=x", b"[" * 100_000, b"[]", b'"url"', b"null"])
 def test_a_body_that_is_no_object(body):
-    with pytest.raises(Invalid) as caught:
+    with pytest.raises(InvalidBody) as caught:
         check(body, media_rules("any"))
     assert [error["field"] for error in caught.value.errors] == ["body"]

@@ -3,10 +3,10 @@ from collections import Counter
 import pytest
 
 from pyannote_voiceprint_async.sandbox import WEBHOOK_FAULTS, Sandbox
-from pyannote_voiceprint_async.sandbox.webhook_faults import WebhookFaults
+from pyannote_voiceprint_async.sandbox.webhook_faults import WebhookFaultPlan
 
 
-def chosen(faults: WebhookFaults, count: int):
+def chosen(faults: WebhookFaultPlan, count: int):
     return [fault and fault.name for fault in (faults.choose() for _ in range(count))]
 
 
@@ -15,7 +15,7 @@ def test_the_table():
 
 
 def test_dice_repeat_with_their_seed():
-    series = [chosen(WebhookFaults({"lost": 0.5}, seed), 100) for seed in (1, 1, 2)]
+    series = [chosen(WebhookFaultPlan({"lost": 0.5}, seed), 100) for seed in (1, 1, 2)]
     assert series[0] == series[1]
     assert series[0] != series[2]
 
@@ -23,12 +23,12 @@ def test_dice_repeat_with_their_seed():
 def test_dice_are_fair():
     """Ten thousand rolls with a fixed seed come close to the probabilities."""
     shares = {"duplicate": 0.1, "early": 0.2, "lost": 0.3}
-    counts = Counter(chosen(WebhookFaults(shares, 0), 10_000))
+    counts = Counter(chosen(WebhookFaultPlan(shares, 0), 10_000))
     assert {name: round(count / 10_000, 1) for name, count in counts.items()} == {**shares, None: 0.4}
 
 
 def test_scripted_faults_come_first_one_each():
-    faults = WebhookFaults({"tampered": 1.0}, 0)
+    faults = WebhookFaultPlan({"tampered": 1.0}, 0)
     faults.script(["lost", "early"])
     assert chosen(faults, 3) == ["lost", "early", "tampered"]
 

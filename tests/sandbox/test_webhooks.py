@@ -1,4 +1,4 @@
-"""Webhooks over real sockets, on the sandbox's clock."""
+"""WebhookDispatcher over real sockets, on the sandbox's clock."""
 
 import asyncio
 import base64
@@ -276,7 +276,7 @@ async def test_a_tampered_webhook_reads_well_and_is_signed_for_something_else(at
 
 
 async def test_faults_are_rolled_for_jobs_that_have_a_webhook(open_sandbox, receiver):
-    """Jobs without one neither have a fault nor use a roll or a script up."""
+    """JobRegistry without one neither have a fault nor use a roll or a script up."""
     rolled = []
     for webhooks_only in (True, False):
         caller = await open_sandbox(window="none", webhook_faults={"lost": 0.3, "tampered": 0.3}, seed=5)

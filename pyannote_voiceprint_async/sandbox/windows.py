@@ -27,7 +27,7 @@ class Limit:
     per: float = attrs.field(default=60.0, validator=_positive)
 
 
-class Window(Protocol):
+class RequestWindow(Protocol):
     """What every kind of window can do; `now` never goes back between two calls."""
 
     limit: Limit
@@ -86,7 +86,7 @@ class FixedWindow:
         return self.limit.limit - self._accepted
 
 
-class NoWindow:
+class UnlimitedWindow:
     """Takes everything."""
 
     def __init__(self, limit: Limit) -> None:
@@ -101,8 +101,8 @@ class NoWindow:
         return self.limit.limit
 
 
-WINDOWS: dict[WindowKind, type[SlidingWindow | FixedWindow | NoWindow]] = {
+WINDOWS: dict[WindowKind, type[SlidingWindow | FixedWindow | UnlimitedWindow]] = {
     "sliding": SlidingWindow,
     "fixed": FixedWindow,
-    "none": NoWindow,
+    "none": UnlimitedWindow,
 }

@@ -9,12 +9,12 @@ from contextlib import asynccontextmanager
 import pytest
 import trustme
 
-from pyannote_voiceprint_async.sandbox.deliveries import Sender
+from pyannote_voiceprint_async.sandbox.webhook_sender import WebhookSender
 
 
 @pytest.fixture
 async def sender():
-    sender = Sender(seconds=60.0)
+    sender = WebhookSender(seconds=60.0)
     yield sender
     await sender.close()
 
@@ -56,7 +56,7 @@ async def test_answers(sender, receiver, status, expected):
 
 async def test_a_receiver_that_takes_too_long(receiver):
     receiver.behaviour = ["hang"]
-    sender = Sender(seconds=0.02)
+    sender = WebhookSender(seconds=0.02)
     assert await post(sender, receiver.url) == (None, "http_timeout")
     await sender.close()
 
@@ -121,7 +121,7 @@ async def test_the_bytes_of_the_body_are_sent_as_they_are(sender, receiver):
 
 
 async def test_closing_leaves_nothing(receiver):
-    sender = Sender(seconds=60.0)
+    sender = WebhookSender(seconds=60.0)
     await post(sender, receiver.url)
     await sender.close()
     await sender.close()

@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from pyannote_voiceprint_async.sandbox.agenda import Agenda
+from pyannote_voiceprint_async.sandbox.scheduler import Scheduler
 
 
 class Log:
@@ -30,7 +30,7 @@ def log(time):
 
 @pytest.fixture
 async def agenda(time):
-    agenda = Agenda(time.now, time.sleep, most=2)
+    agenda = Scheduler(time.now, time.sleep, most=2)
     yield agenda
     await agenda.close()
 

@@ -3,12 +3,12 @@
 import math
 from collections.abc import Mapping
 
-from pyannote_voiceprint_async.sandbox.answers import Answer, error
-from pyannote_voiceprint_async.sandbox.limits import WINDOWS, Limit, Window
+from pyannote_voiceprint_async.sandbox.responses import SandboxResponse, error
 from pyannote_voiceprint_async.sandbox.settings import Settings
+from pyannote_voiceprint_async.sandbox.windows import WINDOWS, Limit, RequestWindow
 
 
-class Budgets:
+class RateLimitWindows:
     """The windows of one key.
 
     Args:
@@ -19,18 +19,18 @@ class Budgets:
     def __init__(self, settings: Settings, limits: Mapping[str, Limit]) -> None:
         kind = WINDOWS[settings.window]
         shared = kind(settings.rate_limit)
-        self._windows: dict[str, Window] = {
+        self._windows: dict[str, RequestWindow] = {
             name: shared if settings.shared_budgets else kind(limit) for name, limit in limits.items()
         }
         self._speaks = settings.headers and settings.window != "none"
         self._epoch_reset = settings.reset_header == "epoch"
 
-    def take(self, operation: str, now: float) -> Answer | None:
+    def take(self, operation: str, now: float) -> SandboxResponse | None:
         """Take a place for a request: nothing when there was one, else the 429."""
         wait = self._windows[operation].take(now)
         return None if wait is None else self.refusal(operation, wait, now)
 
-    def refusal(self, operation: str, wait: float, now: float) -> Answer:
+    def refusal(self, operation: str, wait: float, now: float) -> SandboxResponse:
         """A 429 that asks for a pause of `wait` seconds."""
         # Never 0: rounding may put the end of a window a hair before now.
         seconds = max(1, math.ceil(wait))

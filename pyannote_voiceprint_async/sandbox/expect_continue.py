@@ -3,7 +3,7 @@
 from aiohttp import web
 
 
-async def invite_body(request: web.BaseRequest) -> None:
+async def send_continue(request: web.BaseRequest) -> None:
     """Tell a client that holds its body back to send it; without this, curl waits a second and others forever.
 
     Called where a body is about to be read, so that a request that is refused never sends one.

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from pyannote_voiceprint_async.sandbox import Limit, Settings
-from pyannote_voiceprint_async.sandbox.budgets import Budgets
+from pyannote_voiceprint_async.sandbox.rate_limit_windows import RateLimitWindows
 
 
 def budget(reply):
@@ -60,7 +60,7 @@ async def test_a_429_says_when_to_come_back(open_sandbox, time, window, age, ret
 @pytest.mark.parametrize(("wait", "retry_after"), [(0.0, "1"), (1e-9, "1"), (1.0, "1"), (1.1, "2")])
 def test_a_pause_is_whole_seconds_and_never_none(wait, retry_after):
     """Rounding may put the end of a window a hair before now."""
-    budgets = Budgets(Settings(), {"test": Limit(1)})
+    budgets = RateLimitWindows(Settings(), {"test": Limit(1)})
     assert budgets.refusal("test", wait, 0.0).headers["Retry-After"] == retry_after
 
 

@@ -18,7 +18,7 @@ def find_fault(table: Mapping[str, _T], name: str) -> _T:
     return table[name]
 
 
-def checked_probabilities(
+def check_probabilities(
     table: Mapping[str, object], faults: Mapping[str, float] | Iterable[tuple[str, float]]
 ) -> dict[str, float]:
     """These probabilities, if they can be rolled.
@@ -36,7 +36,7 @@ def checked_probabilities(
     return probabilities
 
 
-class Dice(Generic[_T]):
+class FaultSampler(Generic[_T]):
     """Throws one of several things, or none.
 
     Args:

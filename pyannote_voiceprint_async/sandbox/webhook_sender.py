@@ -40,11 +40,11 @@ class Delivery:
     """Why it has to be tried again, as `x-retry-reason` says it; `None` when it was delivered."""
 
 
-class InsecureRedirect(aiohttp.RedirectClientError):
+class InsecureRedirectError(aiohttp.RedirectClientError):
     """A redirect leads to plain HTTP on another machine."""
 
 
-class Sender:
+class WebhookSender:
     """Posts to receivers, as a sandbox may: over TLS, or to this machine.
 
     Args:
@@ -88,7 +88,7 @@ class Sender:
 async def _stay_secure(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
     """Look at every hop: the API refuses insecure webhooks, and a redirect must not be the way around that."""
     if not _is_secure(request.url):
-        raise InsecureRedirect(request.url)
+        raise InsecureRedirectError(request.url)
     return await handler(request)
 
 

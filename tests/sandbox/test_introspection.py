@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from pyannote_voiceprint_async.sandbox import voiceprint_of
-from pyannote_voiceprint_async.sandbox.backstage import _is_local
+from pyannote_voiceprint_async.sandbox.introspection import _is_local
 
 
 async def test_jobs_are_shown_with_their_source_oldest_first(open_sandbox, time):

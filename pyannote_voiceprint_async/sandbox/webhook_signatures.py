@@ -16,7 +16,7 @@ SIGNATURES: Mapping[SignatureForm, Callable[[bytes], str]] = {
 }
 
 
-def signed_headers(secret: str, form: SignatureForm, timestamp: int, body: bytes) -> dict[str, str]:
+def signature_headers(secret: str, form: SignatureForm, timestamp: int, body: bytes) -> dict[str, str]:
     """The two headers by which a receiver knows a webhook.
 
     Args:

@@ -8,12 +8,12 @@ from contextlib import suppress
 
 from aiohttp import web
 
-from pyannote_voiceprint_async.sandbox.answers import error
 from pyannote_voiceprint_async.sandbox.clock import http_date
 from pyannote_voiceprint_async.sandbox.jobs import Job
+from pyannote_voiceprint_async.sandbox.responses import error
 
 JOBS, STATE = "/_sandbox/jobs", "/_sandbox/state"
-BACKSTAGE = (JOBS, STATE)
+INTROSPECTION_PATHS = (JOBS, STATE)
 
 # So many jobs are one write: a hundred thousand of them must neither fill the memory nor stall the loop.
 _JOBS_A_WRITE = 500

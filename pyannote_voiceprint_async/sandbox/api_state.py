@@ -1,17 +1,17 @@
 """The state of the API: jobs, media, webhooks, rate limits and credit."""
 
-from pyannote_voiceprint_async.sandbox.answers import Answer, error
-from pyannote_voiceprint_async.sandbox.budgets import Budgets
-from pyannote_voiceprint_async.sandbox.jobs import Jobs
-from pyannote_voiceprint_async.sandbox.media import Media
-from pyannote_voiceprint_async.sandbox.operations import OPERATIONS, Call
+from pyannote_voiceprint_async.sandbox.jobs import JobRegistry
+from pyannote_voiceprint_async.sandbox.media import MediaStorage
+from pyannote_voiceprint_async.sandbox.operations import OPERATIONS, SandboxRequest
+from pyannote_voiceprint_async.sandbox.rate_limit_windows import RateLimitWindows
+from pyannote_voiceprint_async.sandbox.responses import SandboxResponse, error
 from pyannote_voiceprint_async.sandbox.settings import Settings
-from pyannote_voiceprint_async.sandbox.store import Store
+from pyannote_voiceprint_async.sandbox.store import SandboxStore
 from pyannote_voiceprint_async.sandbox.validation import media_rules, voiceprint_rules
-from pyannote_voiceprint_async.sandbox.webhooks import Webhooks
+from pyannote_voiceprint_async.sandbox.webhooks import WebhookDispatcher
 
 
-class Api:
+class ApiState:
     """Everything the API remembers between requests."""
 
     def __init__(self, settings: Settings) -> None:
@@ -19,15 +19,15 @@ class Api:
         self.now = settings.now
         self.media_rules = media_rules(settings.media_keys)
         self.voiceprint_rules = voiceprint_rules(settings.media_keys)
-        self.jobs = Jobs(settings.job_seconds, settings.seed)
-        self.webhooks = Webhooks(settings)
-        self.media = Media(settings.media_seconds, settings.presigned_seconds)
-        self.store = Store(settings.store)
+        self.jobs = JobRegistry(settings.job_seconds, settings.seed)
+        self.webhooks = WebhookDispatcher(settings)
+        self.media = MediaStorage(settings.media_seconds, settings.presigned_seconds)
+        self.store = SandboxStore(settings.store)
         limits = {
             name: settings.read_limit if operation.reads else settings.rate_limit
             for name, operation in OPERATIONS.items()
         }
-        self.budgets = Budgets(settings, limits)
+        self.budgets = RateLimitWindows(settings, limits)
         self._authorization = f"Bearer {settings.api_key}"
 
     async def start(self) -> None:
@@ -41,7 +41,7 @@ class Api:
             self.jobs.restore(kept.jobs)
             self.media.restore(kept.uploads)
 
-    def admit(self, call: Call) -> Answer | None:
+    def admit(self, call: SandboxRequest) -> SandboxResponse | None:
         """Return the refusal of a request with a wrong key or over its rate limit, or None if it may pass."""
         if call.authorization != self._authorization:
             return error(401, "Invalid API key")

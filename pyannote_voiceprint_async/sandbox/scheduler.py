@@ -11,7 +11,7 @@ from pyannote_voiceprint_async.sandbox.clock import Now
 Action = Callable[[], Coroutine[Any, Any, None]]
 
 
-class Agenda:
+class Scheduler:
     """Starts each action at its time, or as soon after it as there is room.
 
     Args:

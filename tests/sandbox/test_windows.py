@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyannote_voiceprint_async.sandbox.limits import FixedWindow, Limit, NoWindow, SlidingWindow
+from pyannote_voiceprint_async.sandbox.windows import FixedWindow, Limit, SlidingWindow, UnlimitedWindow
 
 START = 1_800_000_000.0
 
@@ -73,7 +73,7 @@ def test_a_fixed_window_starts_anew_at_multiples_of_its_length():
 
 
 def test_no_window_takes_everything():
-    window = NoWindow(Limit(1, 60.0))
+    window = UnlimitedWindow(Limit(1, 60.0))
     assert [window.take(START) for _ in range(3)] == [None, None, None]
     assert window.remaining(START) == 1
 
