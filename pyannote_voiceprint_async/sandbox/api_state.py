@@ -1,9 +1,10 @@
-"""The state of the API: jobs, media, webhooks, rate limits and credit."""
+"""What the sandbox's API remembers between requests: jobs, media, webhooks, rate limits and credit."""
 
-from pyannote_voiceprint_async.sandbox.jobs import JobRegistry
+from pyannote_voiceprint_async.sandbox.job_registry import JobRegistry
 from pyannote_voiceprint_async.sandbox.media import MediaStorage
-from pyannote_voiceprint_async.sandbox.operations import OPERATIONS, SandboxRequest
+from pyannote_voiceprint_async.sandbox.operations import OPERATIONS
 from pyannote_voiceprint_async.sandbox.rate_limit_windows import RateLimitWindows
+from pyannote_voiceprint_async.sandbox.requests import SandboxRequest
 from pyannote_voiceprint_async.sandbox.responses import SandboxResponse, error
 from pyannote_voiceprint_async.sandbox.settings import Settings
 from pyannote_voiceprint_async.sandbox.store import SandboxStore
@@ -12,7 +13,7 @@ from pyannote_voiceprint_async.sandbox.webhooks import WebhookDispatcher
 
 
 class ApiState:
-    """Everything the API remembers between requests."""
+    """The state of the API between two requests."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -27,26 +28,26 @@ class ApiState:
             name: settings.read_limit if operation.reads else settings.rate_limit
             for name, operation in OPERATIONS.items()
         }
-        self.budgets = RateLimitWindows(settings, limits)
+        self.rate_limits = RateLimitWindows(settings, limits)
         self._authorization = f"Bearer {settings.api_key}"
 
     async def start(self) -> None:
-        """Remember what the store holds.
+        """Restore the jobs and uploads of the store.
 
         Raises:
-            ValueError: When there is something wrong with its file.
+            ValueError: When the store's file cannot be used.
         """
-        kept = await self.store.open()
-        if kept is not None:
-            self.jobs.restore(kept.jobs)
-            self.media.restore(kept.uploads)
+        contents = await self.store.open()
+        if contents is not None:
+            self.jobs.restore(contents.jobs)
+            self.media.restore(contents.uploads)
 
-    def admit(self, call: SandboxRequest) -> SandboxResponse | None:
-        """Return the refusal of a request with a wrong key or over its rate limit, or None if it may pass."""
-        if call.authorization != self._authorization:
+    def admit(self, request: SandboxRequest) -> SandboxResponse | None:
+        """Check the API key, then the rate limit. Return `None` if the request may pass, else the refusal."""
+        if request.authorization != self._authorization:
             return error(401, "Invalid API key")
-        return self.budgets.take(call.operation.name, self.now())
+        return self.rate_limits.admit(request.operation.name, self.now())
 
     def has_credit(self) -> bool:
-        """Whether one more job may be accepted; each one costs a credit, however it ends."""
+        """Return whether another job may be accepted. Each job costs one credit, however it ends."""
         return self.settings.credit is None or len(self.jobs.accepted) < self.settings.credit

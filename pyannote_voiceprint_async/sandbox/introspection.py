@@ -1,6 +1,5 @@
-"""What a person or a test may see behind the scenes: `/_sandbox/jobs` and `/_sandbox/state`."""
+"""The paths that only the sandbox has, for tests and people: `/_sandbox/jobs` and `/_sandbox/state`."""
 
-import ipaddress
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -10,41 +9,46 @@ from aiohttp import web
 
 from pyannote_voiceprint_async.sandbox.clock import http_date
 from pyannote_voiceprint_async.sandbox.jobs import Job
+from pyannote_voiceprint_async.sandbox.loopback import is_loopback
 from pyannote_voiceprint_async.sandbox.responses import error
 
-JOBS, STATE = "/_sandbox/jobs", "/_sandbox/state"
-INTROSPECTION_PATHS = (JOBS, STATE)
+JOBS_PATH, STATE_PATH = "/_sandbox/jobs", "/_sandbox/state"
+INTROSPECTION_PATHS = (JOBS_PATH, STATE_PATH)
 
-# So many jobs are one write: a hundred thousand of them must neither fill the memory nor stall the loop.
-_JOBS_A_WRITE = 500
+# Jobs per write: 100,000 jobs must neither fill the memory nor block the event loop.
+_JOBS_PER_WRITE = 500
 
-# A signature is a password, in the sandbox too: it may be that of a real object store.
+# The query of a signed URL is a secret in the sandbox, too: the URL may lead to a real object storage.
 _QUERY = re.compile(r"[?#].*", re.DOTALL)
 _USERINFO = re.compile(r"//[^/?#]*@")
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\[\]:@/]+))(?::\d*)?", re.ASCII | re.IGNORECASE)
 
 
 async def send_jobs(request: web.BaseRequest, jobs: Sequence[Job], now: float) -> web.StreamResponse:
-    """Every accepted job, oldest first, as one JSON array: for programs of this machine only.
+    """Send every accepted job, oldest first, as one JSON array to a program on this machine.
 
-    A web page can make a browser connect here under a host name of its own (DNS rebinding): the name is checked, too.
+    The `Host` header must name a loopback host: otherwise a web page could read the jobs through a browser on this
+    machine by resolving its own host name to 127.0.0.1 (DNS rebinding).
     """
-    if not (_is_local(request.remote or "") and _is_loopback(request.headers.get("Host", ""))):
-        refusal = error(403, "Ask for this on the sandbox's own machine, as http://127.0.0.1:PORT or http://localhost")
+    if not (is_loopback(request.remote or "") and _names_loopback(request.headers.get("Host", ""))):
+        refusal = error(
+            403,
+            "Jobs are shown only to programs on the sandbox's machine. Use http://127.0.0.1:PORT or http://localhost",
+        )
         headers = {**refusal.headers, "Date": http_date(now)}
         return web.Response(status=refusal.status, body=refusal.body, headers=headers)
     response = web.StreamResponse(headers={"Content-Type": "application/json; charset=utf-8", "Date": http_date(now)})
-    with suppress(ConnectionError):  # whoever asked has left
+    with suppress(ConnectionError):  # the client disconnected
         await response.prepare(request)
-        for piece in _pieces(jobs[:], now):
-            await response.write(piece)
+        for chunk in _json_chunks(jobs[:], now):
+            await response.write(chunk)
     return response
 
 
-def _pieces(jobs: Sequence[Job], now: float) -> Iterator[bytes]:
+def _json_chunks(jobs: Sequence[Job], now: float) -> Iterator[bytes]:
     yield b"["
-    for start in range(0, len(jobs), _JOBS_A_WRITE):
-        records = [_redacted(job.to_record(now)) for job in jobs[start : start + _JOBS_A_WRITE]]
+    for start in range(0, len(jobs), _JOBS_PER_WRITE):
+        records = [_redacted(job.to_record(now)) for job in jobs[start : start + _JOBS_PER_WRITE]]
         yield (b"," if start else b"") + json.dumps(records)[1:-1].encode()
     yield b"]"
 
@@ -54,17 +58,7 @@ def _redacted(record: dict[str, str | None]) -> dict[str, str | None]:
     return record | {"url": _QUERY.sub("?…", _USERINFO.sub("//…@", url, count=1))}
 
 
-def _is_loopback(host: str) -> bool:
-    """Whether a Host header names this machine by its loopback interface."""
+def _names_loopback(host: str) -> bool:
+    """Return whether the value of a `Host` header names a loopback host."""
     match = _HOST.fullmatch(host)
-    name = (match[1] or match[2]).removesuffix(".").lower() if match else ""
-    return name == "localhost" or _is_local(name)
-
-
-def _is_local(address: str) -> bool:
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-    return (mapped or found).is_loopback
+    return match is not None and is_loopback((match[1] or match[2]).removesuffix(".").lower())

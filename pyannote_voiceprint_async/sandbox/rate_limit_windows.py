@@ -1,19 +1,20 @@
-"""One rate limit's window for each operation, and what answers say about it."""
+"""The rate-limit window of each operation, and the headers that report it."""
 
 import math
 from collections.abc import Mapping
 
+from pyannote_voiceprint_async.sandbox.limits import Limit
 from pyannote_voiceprint_async.sandbox.responses import SandboxResponse, error
 from pyannote_voiceprint_async.sandbox.settings import Settings
-from pyannote_voiceprint_async.sandbox.windows import WINDOWS, Limit, RequestWindow
+from pyannote_voiceprint_async.sandbox.windows import WINDOWS, RequestWindow
 
 
 class RateLimitWindows:
-    """The windows of one key.
+    """The rate-limit windows of the API key.
 
     Args:
-        settings: Where limits, the kind of window and the look of the headers come from.
-        limits: The limit of each operation by its name.
+        settings: Settings of the limits, the kind of window and the headers.
+        limits: The limit of each operation by name.
     """
 
     def __init__(self, settings: Settings, limits: Mapping[str, Limit]) -> None:
@@ -22,28 +23,28 @@ class RateLimitWindows:
         self._windows: dict[str, RequestWindow] = {
             name: shared if settings.shared_budgets else kind(limit) for name, limit in limits.items()
         }
-        self._speaks = settings.headers and settings.window != "none"
-        self._epoch_reset = settings.reset_header == "epoch"
+        self._sends_headers = settings.headers and settings.window != "none"
+        self._resets_by_epoch = settings.reset_header == "epoch"
 
-    def take(self, operation: str, now: float) -> SandboxResponse | None:
-        """Take a place for a request: nothing when there was one, else the 429."""
-        wait = self._windows[operation].take(now)
-        return None if wait is None else self.refusal(operation, wait, now)
+    def admit(self, operation: str, now: float) -> SandboxResponse | None:
+        """Count a request. Return `None` if its window has room, else the 429."""
+        wait = self._windows[operation].admit(now)
+        return None if wait is None else self.too_many_requests(operation, wait, now)
 
-    def refusal(self, operation: str, wait: float, now: float) -> SandboxResponse:
-        """A 429 that asks for a pause of `wait` seconds."""
-        # Never 0: rounding may put the end of a window a hair before now.
+    def too_many_requests(self, operation: str, wait: float, now: float) -> SandboxResponse:
+        """Build a 429 that requests a pause of `wait` seconds."""
+        # At least 1: rounding errors may put the end of a window before now.
         seconds = max(1, math.ceil(wait))
         headers = {"Retry-After": str(seconds)}
-        if self._speaks:
+        if self._sends_headers:
             headers |= self.headers(operation, now)
             headers["X-RateLimit-Remaining"] = "0"
-            headers["X-RateLimit-Reset"] = str(math.ceil(now + wait) if self._epoch_reset else seconds)
+            headers["X-RateLimit-Reset"] = str(math.ceil(now + wait) if self._resets_by_epoch else seconds)
         return error(429, "Too many requests", headers)
 
     def headers(self, operation: str, now: float) -> dict[str, str]:
-        """What every answer says about the budget of its operation."""
-        if not self._speaks:
+        """Return the rate-limit headers that every response of this operation has."""
+        if not self._sends_headers:
             return {}
         window = self._windows[operation]
         return {

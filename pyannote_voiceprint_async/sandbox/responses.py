@@ -1,4 +1,4 @@
-"""Answers before they are HTTP: a status, a body, headers."""
+"""Responses before they are written as HTTP: a status, a body and headers."""
 
 import asyncio
 import json
@@ -15,32 +15,32 @@ _HTML = {"Content-Type": "text/html; charset=utf-8"}
 
 @attrs.frozen
 class SandboxResponse:
-    """What goes back over the wire."""
+    """A response of the sandbox."""
 
     status: int
     body: bytes
     headers: Mapping[str, str]
-    after: asyncio.Event | None = None
-    """What has to have happened before it may leave."""
+    send_after: asyncio.Event | None = None
+    """Event that must be set before the response is sent."""
 
 
 def json_response(status: int, payload: Any, headers: Mapping[str, str] | None = None) -> SandboxResponse:
-    """An answer in JSON."""
+    """Build a response with a JSON body."""
     return SandboxResponse(status, json.dumps(payload).encode(), {**_JSON, **headers} if headers else _JSON)
 
 
 def error(status: int, message: str, headers: Mapping[str, str] | None = None) -> SandboxResponse:
-    """The API's shape for every error but 400: `{requestId, message}`."""
+    """Build an error of any status but 400 in the API's format: `{requestId, message}`."""
     return json_response(status, {"requestId": str(uuid.uuid4()), "message": message}, headers)
 
 
-def invalid(errors: Sequence[Mapping[str, str]]) -> SandboxResponse:
-    """The API's shape for a 400: `{message, errors: [{field, message}]}`."""
+def validation_error(errors: Sequence[Mapping[str, str]]) -> SandboxResponse:
+    """Build a 400 in the API's format: `{message, errors: [{field, message}]}`."""
     return json_response(400, {"message": "Invalid request", "errors": list(errors)})
 
 
 def xml_error(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> SandboxResponse:
-    """The shape of an object storage's errors; the words are ours and need no escaping."""
+    """Build an error in the format of an S3 object storage. `code` and `message` must not need escaping in XML."""
     body = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f"<Error><Code>{code}</Code><Message>{message}</Message>"
@@ -50,6 +50,6 @@ def xml_error(status: int, code: str, message: str, headers: Mapping[str, str] |
 
 
 def html_error(status: int, title: str) -> SandboxResponse:
-    """What a proxy says when there is nobody behind it."""
+    """Build the HTML error page of a proxy that cannot reach the API."""
     page = f"<html><head><title>{status} {title}</title></head><body><h1>{status} {title}</h1></body></html>"
     return SandboxResponse(status, page.encode(), _HTML)

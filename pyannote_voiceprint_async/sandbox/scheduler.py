@@ -1,4 +1,4 @@
-"""Things to be done at their time: one heap, one sleep, and only so many under way at once."""
+"""A scheduler that runs actions at given times with one timer for all of them."""
 
 import asyncio
 import itertools
@@ -12,71 +12,76 @@ Action = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Scheduler:
-    """Starts each action at its time, or as soon after it as there is room.
+    """Starts each action at its time, or as soon afterwards as fewer than `max_running` actions are running.
 
     Args:
-        now: The time as UTC epoch seconds.
-        sleep: How to wait.
-        most: Actions that may be under way at once.
+        now: Returns the current time in UTC epoch seconds.
+        sleep: Waits for a number of seconds.
+        max_running: Maximum number of actions that run at once.
     """
 
-    def __init__(self, now: Now, sleep: Callable[[float], Awaitable[object]], most: int) -> None:
+    def __init__(self, now: Now, sleep: Callable[[float], Awaitable[object]], max_running: int) -> None:
         self._now = now
         self._sleep = sleep
-        self._most = most
-        # The number keeps entries of one time in their order, and actions from being compared.
+        self._max_running = max_running
+        # The number keeps actions of the same time in order, and heapq from comparing actions.
         self._entries: list[tuple[float, int, Action]] = []
         self._numbers = itertools.count()
-        self._under_way: set[asyncio.Task[None]] = set()
-        self._alarm: asyncio.Task[None] | None = None
-        self._alarm_at = 0.0
-        # An alarm that was replaced takes a moment to end, and close() waits for that, too.
-        self._alarms: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.Task[None] | None = None
+        self._timer_at = 0.0
+        # A canceled timer ends in a later iteration of the event loop, and close() must wait for it.
+        self._timers: set[asyncio.Task[None]] = set()
 
     def add(self, at: float, action: Action) -> None:
-        """Do this at that time."""
+        """Schedule an action.
+
+        Args:
+            at: Time in UTC epoch seconds.
+            action: Returns the coroutine to run.
+        """
         heappush(self._entries, (at, next(self._numbers), action))
         self._advance()
 
     async def close(self) -> None:
-        """Forget what was to come, and end what is under way."""
+        """Drop all scheduled actions and cancel the running ones."""
         self._entries.clear()
-        tasks = self._under_way | self._alarms
+        tasks = self._running | self._timers
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._alarm = None
+        self._timer = None
 
     def _advance(self) -> None:
-        """Start what is due, then see to it that what comes next is not missed."""
+        """Start the actions that are due, then set the timer for the next one."""
         now = self._now()
         while self._entries and self._has_room() and self._entries[0][0] <= now:
             self._start(heappop(self._entries)[2])
-        if self._entries and self._has_room():  # without room, whatever ends next looks here again
-            self._set_alarm(self._entries[0][0])
+        if self._entries and self._has_room():  # else the next action that ends calls this method
+            self._set_timer(self._entries[0][0])
 
     def _has_room(self) -> bool:
-        return len(self._under_way) < self._most
+        return len(self._running) < self._max_running
 
     def _start(self, action: Action) -> None:
         task = asyncio.create_task(action())
-        self._under_way.add(task)
+        self._running.add(task)
         task.add_done_callback(self._finish)
 
     def _finish(self, task: asyncio.Task[None]) -> None:
-        self._under_way.discard(task)
+        self._running.discard(task)
         self._advance()
 
-    def _set_alarm(self, at: float) -> None:
-        if self._alarm is not None:
-            if self._alarm_at <= at:
+    def _set_timer(self, at: float) -> None:
+        if self._timer is not None:
+            if self._timer_at <= at:
                 return
-            self._alarm.cancel()
-        self._alarm, self._alarm_at = asyncio.create_task(self._ring(at)), at
-        self._alarms.add(self._alarm)
-        self._alarm.add_done_callback(self._alarms.discard)
+            self._timer.cancel()
+        self._timer, self._timer_at = asyncio.create_task(self._advance_at(at)), at
+        self._timers.add(self._timer)
+        self._timer.add_done_callback(self._timers.discard)
 
-    async def _ring(self, at: float) -> None:
+    async def _advance_at(self, at: float) -> None:
         await self._sleep(max(0.0, at - self._now()))
-        self._alarm = None
+        self._timer = None
         self._advance()

@@ -1,4 +1,4 @@
-"""Notices: the end of a job as one try to tell it puts it on the wire, without a wire."""
+"""Webhook messages: what one attempt to report the end of a job sends."""
 
 import asyncio
 import json
@@ -11,41 +11,41 @@ from pyannote_voiceprint_async.sandbox.settings import Settings
 from pyannote_voiceprint_async.sandbox.webhook_faults import WebhookFault
 from pyannote_voiceprint_async.sandbox.webhook_signatures import signature_headers
 
-# What a tampered body says instead: it is as well-formed as the one that was signed.
+# The status in a tampered body, which is as well-formed as the signed one.
 _TAMPERED = {"succeeded": "failed", "failed": "succeeded", "canceled": "succeeded"}
 
 
 @attrs.frozen
 class WebhookMessage:
-    """The end of a job on its way to a receiver."""
+    """One attempt to report the end of a job."""
 
     job: Job
     url: str
-    """Where it is to go."""
+    """URL of the receiver."""
     fault: WebhookFault
-    """What goes wrong with it."""
-    tried: asyncio.Event | None = None
-    """Set after a try, where somebody waits for it."""
+    """The fault of the webhook; `NO_FAULT` for none."""
+    attempted: asyncio.Event | None = None
+    """Event to set after an attempt, if the response to the submission waits for it."""
     attempt: int = 1
-    """1, and one more for each retry."""
+    """Number of the attempt, from 1."""
     signed_at: int | None = None
-    """UTC epoch seconds of the signature before; `None` at the first try."""
+    """UTC epoch seconds of the previous attempt's signature; `None` for the first attempt."""
     reason: str | None = None
-    """Why the try before failed; `None` at the first one."""
+    """Why the previous attempt failed; `None` for the first attempt."""
 
-    def again(self, signed_at: int, reason: str) -> "WebhookMessage":
-        """The notice after a try that failed."""
+    def retry(self, signed_at: int, reason: str) -> "WebhookMessage":
+        """Return the message of the attempt that follows this one after a failure."""
         return attrs.evolve(self, attempt=self.attempt + 1, signed_at=signed_at, reason=reason)
 
 
-def to_request(notice: WebhookMessage, timestamp: int, settings: Settings) -> tuple[bytes, dict[str, str]]:
-    """Body and headers, signed at this time in UTC epoch seconds."""
-    payload = _payload(notice.job, settings)
+def build_request(message: WebhookMessage, timestamp: int, settings: Settings) -> tuple[bytes, dict[str, str]]:
+    """Build the body and the headers of a message that is signed at this time in UTC epoch seconds."""
+    payload = _payload(message.job, settings)
     body = json.dumps(payload).encode()
     signature = signature_headers(settings.webhook_secret, settings.webhook_signature, timestamp, body)
-    if notice.fault.tampered:
+    if message.fault.tampered:
         body = json.dumps(payload | {"status": _TAMPERED[payload["status"]]}).encode()
-    return body, {"Content-Type": "application/json", **signature, **_retry_headers(notice)}
+    return body, {"Content-Type": "application/json", **signature, **_retry_headers(message)}
 
 
 def _payload(job: Job, settings: Settings) -> dict[str, str]:
@@ -54,7 +54,7 @@ def _payload(job: Job, settings: Settings) -> dict[str, str]:
     return {"jobId": job.id, "status": status, **output}
 
 
-def _retry_headers(notice: WebhookMessage) -> dict[str, str]:
-    if notice.reason is None:
+def _retry_headers(message: WebhookMessage) -> dict[str, str]:
+    if message.reason is None:
         return {}
-    return {"x-retry-num": str(notice.attempt - 1), "x-retry-reason": notice.reason}
+    return {"x-retry-num": str(message.attempt - 1), "x-retry-reason": message.reason}

@@ -1,4 +1,4 @@
-"""Deliveries: one POST to a receiver, and what became of it."""
+"""Delivery of webhooks: one POST to a receiver, and its outcome."""
 
 from collections.abc import Mapping
 
@@ -6,38 +6,38 @@ import aiohttp
 import attrs
 from yarl import URL
 
-from pyannote_voiceprint_async.sandbox.validation import is_loopback
+from pyannote_voiceprint_async.sandbox.loopback import is_loopback
 
 _DELIVERED = range(200, 300)
 
-# aiohttp counts the answer at which it gives up, too: three redirects are followed.
+# aiohttp also counts the redirect at which it gives up: three redirects are followed.
 _MAX_REDIRECTS = 4
 
-# Below the 5 seconds after which common servers close an idle connection, perhaps under a webhook on its way.
+# Common servers close an idle connection after 5 seconds. A webhook that is sent at that moment would fail.
 _KEEPALIVE_SECONDS = 4.0
 
-# The reasons that `x-retry-reason` knows. Order matters: an error has the first that fits.
+# The values of `x-retry-reason`. An error has the first reason whose class matches.
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (TimeoutError, "http_timeout"),
     (aiohttp.TooManyRedirects, "too_many_redirects"),
     (aiohttp.ClientSSLError, "ssl_error"),
     (aiohttp.ClientConnectionError, "connection_failed"),
-    (aiohttp.ClientResponseError, "http_error"),  # what came back was no HTTP
+    (aiohttp.ClientResponseError, "http_error"),  # the response was not valid HTTP
 )
 
 
 @attrs.frozen
 class Delivery:
-    """One try to deliver a webhook."""
+    """One attempt to deliver a webhook."""
 
     job_id: str
     url: str
     attempt: int
-    """1, and one more for each retry."""
+    """Number of the attempt, from 1."""
     status: int | None
-    """The receiver's HTTP status, if there was an answer."""
+    """HTTP status of the receiver; `None` without a response."""
     reason: str | None
-    """Why it has to be tried again, as `x-retry-reason` says it; `None` when it was delivered."""
+    """Why the attempt failed, in the words of `x-retry-reason`; `None` for a delivered webhook."""
 
 
 class InsecureRedirectError(aiohttp.RedirectClientError):
@@ -45,27 +45,27 @@ class InsecureRedirectError(aiohttp.RedirectClientError):
 
 
 class WebhookSender:
-    """Posts to receivers, as a sandbox may: over TLS, or to this machine.
+    """Posts webhooks over HTTPS, or over plain HTTP to this machine.
 
     Args:
-        seconds: How long a receiver has to answer.
+        timeout: Seconds to wait for a receiver's response.
     """
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
         self._session: aiohttp.ClientSession | None = None
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> tuple[int | None, str | None]:
-        """Post once, and never raise.
+        """Post once. Failures are returned, not raised.
 
         Returns:
-            Status and reason as a `Delivery` has them.
+            `status` and `reason` of a `Delivery`.
         """
-        session = self._session = self._session or self._open()
+        session = self._session = self._session or self._open_session()
         try:
             async with session.post(url, data=body, headers=headers, max_redirects=_MAX_REDIRECTS) as response:
                 return response.status, None if response.status in _DELIVERED else "http_error"
-        except Exception as exc:  # noqa: BLE001  one receiver's odd URL or answer must not end the others' webhooks
+        except Exception as exc:  # noqa: BLE001  one receiver's invalid URL or response must not stop other webhooks
             return None, _reason_of(exc)
 
     async def close(self) -> None:
@@ -74,19 +74,21 @@ class WebhookSender:
         if session is not None:
             await session.close()
 
-    def _open(self) -> aiohttp.ClientSession:
-        # Never rounded up to whole seconds, which aiohttp does from 5 on to save timers.
-        timeout = aiohttp.ClientTimeout(total=self._seconds, ceil_threshold=self._seconds + 1)
+    def _open_session(self) -> aiohttp.ClientSession:
+        # The threshold is above the timeout because aiohttp rounds timeouts above the threshold up to whole seconds.
+        timeout = aiohttp.ClientTimeout(total=self._timeout, ceil_threshold=self._timeout + 1)
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
-            middlewares=[_stay_secure],
+            middlewares=[_refuse_insecure],
             timeout=timeout,
         )
 
 
-async def _stay_secure(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Look at every hop: the API refuses insecure webhooks, and a redirect must not be the way around that."""
+async def _refuse_insecure(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Raise for an insecure URL, redirects included: the API refuses insecure webhooks only in the submission."""
     if not _is_secure(request.url):
         raise InsecureRedirectError(request.url)
     return await handler(request)

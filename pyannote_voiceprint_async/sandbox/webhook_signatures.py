@@ -1,4 +1,4 @@
-"""How webhooks are signed: one HMAC, written in the three ways that sources know."""
+"""Signatures of webhooks: one HMAC in the three encodings that documents and programs use."""
 
 import base64
 import hashlib
@@ -8,7 +8,7 @@ from typing import Literal
 
 SignatureForm = Literal["hex", "base64", "v0"]
 
-# The API's documentation says base64 and shows hex; programs in the field expect `v0=` and hex, too.
+# The API's documentation names base64 but shows hex. Existing receivers also expect `v0=` followed by hex.
 SIGNATURES: Mapping[SignatureForm, Callable[[bytes], str]] = {
     "hex": bytes.hex,
     "base64": lambda digest: base64.b64encode(digest).decode(),
@@ -17,13 +17,13 @@ SIGNATURES: Mapping[SignatureForm, Callable[[bytes], str]] = {
 
 
 def signature_headers(secret: str, form: SignatureForm, timestamp: int, body: bytes) -> dict[str, str]:
-    """The two headers by which a receiver knows a webhook.
+    """Return the two headers with which a receiver verifies a webhook.
 
     Args:
-        secret: The team's secret.
-        form: How the signature is written.
-        timestamp: UTC epoch seconds, which are signed with the body.
-        body: The bytes as they are sent.
+        secret: The team's webhook secret.
+        form: Encoding of the signature.
+        timestamp: UTC epoch seconds, which are signed together with the body.
+        body: The bytes of the body.
     """
     digest = hmac.digest(secret.encode(), b"v0:%d:%b" % (timestamp, body), hashlib.sha256)
     return {"X-Request-Timestamp": str(timestamp), "X-Signature": SIGNATURES[form](digest)}

@@ -1,103 +1,83 @@
-"""Rate limits: the windows that count requests."""
+"""Windows that count the requests of one rate limit."""
 
-import math
 from collections import deque
-from typing import Any, Literal, Protocol
+from typing import Protocol
 
-import attrs
-
-WindowKind = Literal["sliding", "fixed", "none"]
-
-
-def _positive(_instance: object, attribute: "attrs.Attribute[Any]", value: float) -> None:
-    if not 0 < value < math.inf:
-        raise ValueError(f"A limit's {attribute.name!r} must be a positive number, not {value!r}.")
-
-
-@attrs.frozen
-class Limit:
-    """So many requests in so many seconds.
-
-    Args:
-        limit: Requests that a window takes.
-        per: Length of the window in seconds.
-    """
-
-    limit: int = attrs.field(validator=_positive)
-    per: float = attrs.field(default=60.0, validator=_positive)
+from pyannote_voiceprint_async.sandbox.limits import Limit, WindowKind
 
 
 class RequestWindow(Protocol):
-    """What every kind of window can do; `now` never goes back between two calls."""
+    """The interface of every kind of window. `now` never decreases between two calls."""
 
     limit: Limit
 
-    def take(self, now: float, /) -> float | None:
-        """Take a place: nothing when there was one, else the seconds until one is free."""
+    def admit(self, now: float, /) -> float | None:
+        """Count a request if the window has room. Return `None`, or the seconds until the window has room."""
 
     def remaining(self, now: float, /) -> int:
-        """Places that are free now."""
+        """Return how many more requests the window admits now."""
 
 
 class SlidingWindow:
-    """A log of the accepted requests of the last `per` seconds. A refused request leaves no trace."""
+    """A log of the requests that were admitted in the last `per` seconds. Refused requests are not recorded."""
 
     def __init__(self, limit: Limit) -> None:
         self.limit = limit
-        self._accepted: deque[float] = deque()
+        self._admitted: deque[float] = deque()
 
-    def take(self, now: float, /) -> float | None:
-        """Take a place: nothing when there was one, else the seconds until one is free."""
+    def admit(self, now: float, /) -> float | None:
+        """Count a request if the window has room. Return `None`, or the seconds until the window has room."""
         if self.remaining(now) == 0:
-            return self._accepted[0] + self.limit.per - now
-        self._accepted.append(now)
+            return self._admitted[0] + self.limit.per - now
+        self._admitted.append(now)
         return None
 
     def remaining(self, now: float, /) -> int:
-        """Places that are free now."""
-        while self._accepted and now >= self._accepted[0] + self.limit.per:
-            self._accepted.popleft()
-        return self.limit.limit - len(self._accepted)
+        """Return how many more requests the window admits now."""
+        while self._admitted and now >= self._admitted[0] + self.limit.per:
+            self._admitted.popleft()
+        return self.limit.limit - len(self._admitted)
 
 
 class FixedWindow:
-    """A counter that starts anew at every multiple of `per` seconds since the epoch.
+    """A counter that restarts at every multiple of `per` seconds since the epoch.
 
-    Not at the server's start: a client must not be able to guess where a window begins.
+    The counter does not restart relative to the start of the server: a client must not be able to guess where a
+    window begins.
     """
 
     def __init__(self, limit: Limit) -> None:
         self.limit = limit
         self._index = -1.0
-        self._accepted = 0
+        self._admitted = 0
 
-    def take(self, now: float, /) -> float | None:
-        """Take a place: nothing when there was one, else the seconds until the next window."""
+    def admit(self, now: float, /) -> float | None:
+        """Count a request if the window has room. Return `None`, or the seconds until the next window."""
         if self.remaining(now) == 0:
             return (self._index + 1) * self.limit.per - now
-        self._accepted += 1
+        self._admitted += 1
         return None
 
     def remaining(self, now: float, /) -> int:
-        """Places that are free in the window of `now`."""
+        """Return how many more requests the window that contains `now` admits."""
         index = now // self.limit.per
         if index != self._index:
-            self._index, self._accepted = index, 0
-        return self.limit.limit - self._accepted
+            self._index, self._admitted = index, 0
+        return self.limit.limit - self._admitted
 
 
 class UnlimitedWindow:
-    """Takes everything."""
+    """A window that admits every request."""
 
     def __init__(self, limit: Limit) -> None:
         self.limit = limit
 
-    def take(self, _now: float, /) -> float | None:
-        """There is always a place."""
+    def admit(self, _now: float, /) -> float | None:
+        """Return `None`: there is always room."""
         return None
 
     def remaining(self, _now: float, /) -> int:
-        """As many as ever."""
+        """Return the configured limit, however many requests were admitted."""
         return self.limit.limit
 
 
