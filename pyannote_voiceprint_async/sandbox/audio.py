@@ -1,7 +1,7 @@
 """Detection of audio files and their duration from the header alone, without decoding.
 
 The duration of WAV (RIFF) and FLAC is read and checked. Ogg, MP3, MP4/M4A, WebM/Matroska, AIFF, AU and rarer formats
-are recognized by their first bytes, and accepted whatever their duration is.
+are recognized by their first bytes, and accepted with any duration.
 """
 
 import struct
@@ -42,7 +42,7 @@ def _is_flac(head: bytes) -> bool:
 
 
 def _wav_seconds(head: bytes, size: int) -> float | None:
-    """Return the duration from the byte rate of `fmt ` and the size of `data`, whatever the format tag is."""
+    """Return the duration from the byte rate of `fmt ` and the size of `data`, for any format tag."""
     byte_rate, offset = 0, 12
     while offset + 8 <= len(head):
         name, length = struct.unpack_from("<4sI", head, offset)

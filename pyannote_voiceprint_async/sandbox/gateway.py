@@ -25,7 +25,7 @@ class Gateway:
         self._api = api
         self._faults = faults
         self._counters = counters
-        # A string: the plain seed would draw the same series as the faults.
+        # A string seed, because the plain number would repeat the random series of the faults.
         self._random = Random(f"latency {api.settings.seed}")
 
     async def respond(self, request: IncomingRequest) -> SandboxResponse | None:

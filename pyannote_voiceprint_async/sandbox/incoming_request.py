@@ -1,4 +1,4 @@
-"""A request of the API on its socket: reads it, and has the API process it."""
+"""A request of the API whose body is still on the socket."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -17,7 +17,7 @@ Spawn = Callable[[Coroutine[Any, Any, None]], object]
 
 
 class IncomingRequest:
-    """A request of which only the head was read.
+    """A request of which only the headers were read.
 
     Args:
         api: The state of the API.

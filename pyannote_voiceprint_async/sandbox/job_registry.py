@@ -27,7 +27,7 @@ class JobRegistry:
         self.accepted: list[Job] = []
         self._positions: dict[str, int] = {}
         self._seconds = seconds
-        # A string: the plain seed would draw the same series as the faults of requests.
+        # A string seed, because the plain number would repeat the random series of the faults.
         self._random = Random(f"durations {seed}")
 
     def accept(
@@ -53,7 +53,7 @@ class JobRegistry:
         return job
 
     def restore(self, jobs: Sequence[Job]) -> None:
-        """Replace all jobs by these."""
+        """Replace all jobs. The oldest one comes first."""
         self.accepted = [*jobs]
         self._positions = {job.id: position for position, job in enumerate(jobs)}
 

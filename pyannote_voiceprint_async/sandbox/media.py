@@ -33,8 +33,8 @@ class MediaStorage:
     """The uploaded files of one team, and the presigned URLs with which they are uploaded.
 
     Args:
-        seconds: How long a file is kept, in seconds.
-        presigned_seconds: How long a presigned URL is valid, in seconds.
+        seconds: Seconds for which a file is kept.
+        presigned_seconds: Seconds for which a presigned URL is valid.
     """
 
     def __init__(self, seconds: float, presigned_seconds: int) -> None:
@@ -71,7 +71,7 @@ class MediaStorage:
         self._uploads[path] = upload
 
     def restore(self, uploads: Mapping[str, StoredMedia]) -> None:
-        """Replace all files by these, which are given by their paths."""
+        """Replace all files. The keys of the mapping are the paths of the uploads."""
         self._uploads = {**uploads}
 
     def find(self, url: str, now: float) -> StoredMedia | None:

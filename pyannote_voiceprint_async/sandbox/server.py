@@ -26,7 +26,7 @@ from pyannote_voiceprint_async.sandbox.webhook_sender import Delivery
 # Benchmarks open thousands of connections at once. The kernel reduces this to its own maximum.
 _BACKLOG = 4096
 
-# When aiohttp begins to wait, only clients that have their response and still send are left.
+# aiohttp waits this long for the remaining connections, whose clients have their response and still send.
 _SHUTDOWN_SECONDS = 0.1
 
 

@@ -37,7 +37,7 @@ def _to_delays(value: Iterable[float]) -> tuple[float, ...]:
     return delays
 
 
-# A copy that cannot be changed: a later change of the caller's mapping must not seem to have an effect.
+# The settings hold read-only copies, because later changes of the mappings would have no effect.
 def _to_faults(value: Mapping[str, float]) -> Mapping[str, float]:
     return MappingProxyType(check_faults(value))
 

@@ -54,7 +54,7 @@ class WebhookFaultPlan:
     """
 
     def __init__(self, probabilities: Mapping[str, float], seed: int) -> None:
-        # A string: the plain seed would draw the same series as the faults of requests.
+        # A string seed, because the plain number would repeat the random series of the requests' faults.
         self._sampler = FaultSampler(WEBHOOK_FAULTS, probabilities, f"webhooks {seed}")
         self._scripted: deque[WebhookFault] = deque()
 

@@ -88,7 +88,7 @@ class WebhookSender:
 async def _refuse_insecure(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
-    """Raise for an insecure URL, redirects included: the API refuses insecure webhooks only in the submission."""
+    """Raise for an insecure URL. The API refuses such webhooks, and a redirect must not bypass that rule."""
     if not _is_secure(request.url):
         raise InsecureRedirectError(request.url)
     return await handler(request)

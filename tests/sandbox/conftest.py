@@ -108,14 +108,14 @@ class Received:
 class Receiver:
     """A receiver of webhooks on a real socket.
 
-    `behaviour` lists what the receiver does with each webhook: an HTTP status is the response, "drop" cuts the
+    `behavior` lists what the receiver does with each webhook: an HTTP status is the response, "drop" cuts the
     connection, "loop" redirects to the same URL, "hang" waits for `release` and then responds with 200. The last entry
     applies to all further webhooks.
     """
 
     def __init__(self) -> None:
         self.received: list[Received] = []
-        self.behaviour: list[object] = [200]
+        self.behavior: list[object] = [200]
         self.release = asyncio.Event()
         self.in_flight = 0
         self.url = ""
@@ -135,14 +135,14 @@ class Receiver:
             self.in_flight -= 1
 
     async def _behave(self, request: web.BaseRequest) -> web.Response:
-        behaviour = self.behaviour.pop(0) if len(self.behaviour) > 1 else self.behaviour[0]
-        if behaviour == "hang":
+        behavior = self.behavior.pop(0) if len(self.behavior) > 1 else self.behavior[0]
+        if behavior == "hang":
             await self.release.wait()
-        if behaviour == "drop":
+        if behavior == "drop":
             request.transport.abort()
-        if behaviour == "loop":
+        if behavior == "loop":
             return web.Response(status=307, headers={"Location": str(request.url)})
-        return web.Response(status=behaviour if isinstance(behaviour, int) else 200)
+        return web.Response(status=behavior if isinstance(behavior, int) else 200)
 
 
 @pytest.fixture

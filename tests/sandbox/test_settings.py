@@ -52,9 +52,9 @@ def test_an_invalid_value_is_refused(setting, value):
         Sandbox(**{setting: value})
 
 
-@pytest.mark.parametrize(("given", "expected"), [(None, None), ("a/b", Path("a/b")), (Path("c"), Path("c"))])
-def test_a_store_is_a_path_or_none(given, expected):
-    assert Settings(store=given).store == expected
+@pytest.mark.parametrize(("value", "expected"), [(None, None), ("a/b", Path("a/b")), (Path("c"), Path("c"))])
+def test_a_store_is_a_path_or_none(value, expected):
+    assert Settings(store=value).store == expected
 
 
 def test_faults_cannot_be_changed_later():

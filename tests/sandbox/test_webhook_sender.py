@@ -50,19 +50,19 @@ async def raw_server(response: bytes, **options):
     ],
 )
 async def test_only_a_2xx_is_a_delivery(sender, receiver, status, expected):
-    receiver.behaviour = [status]
+    receiver.behavior = [status]
     assert await post(sender, receiver.url) == expected
 
 
 async def test_a_receiver_that_does_not_respond_in_time_is_a_timeout(receiver):
-    receiver.behaviour = ["hang"]
+    receiver.behavior = ["hang"]
     sender = WebhookSender(timeout=0.02)
     assert await post(sender, receiver.url) == (None, "http_timeout")
     await sender.close()
 
 
 async def test_a_receiver_that_disconnects_is_a_failed_connection(sender, receiver):
-    receiver.behaviour = ["drop"]
+    receiver.behavior = ["drop"]
     assert await post(sender, receiver.url) == (None, "connection_failed")
 
 
@@ -73,14 +73,14 @@ async def test_a_receiver_that_does_not_listen_is_a_failed_connection(sender):
 
 
 async def test_a_redirect_loop_ends_after_three_redirects(sender, receiver):
-    receiver.behaviour = ["loop"]
+    receiver.behavior = ["loop"]
     assert await post(sender, receiver.url) == (None, "too_many_redirects")
     assert len(receiver.received) == 4
 
 
 @pytest.mark.parametrize(("redirects", "expected"), [(3, (200, None)), (4, (None, "too_many_redirects"))])
 async def test_three_redirects_are_followed(sender, receiver, redirects, expected):
-    receiver.behaviour = ["loop"] * redirects + [200]
+    receiver.behavior = ["loop"] * redirects + [200]
     assert await post(sender, receiver.url) == expected
 
 

@@ -116,7 +116,7 @@ async def test_a_signature_has_the_configured_encoding(open_sandbox, receiver, c
 async def test_three_retries_follow_after_0_60_and_300_seconds(open_sandbox, receiver, clock, scale):
     """After the third retry, no more attempts are made."""
     client = await open_sandbox(job_seconds=0, webhook_time_scale=scale)
-    receiver.behaviour = [500]
+    receiver.behavior = [500]
     job_id = (await client.submit(URL, webhook=receiver.url)).json["jobId"]
     await deliveries(client, 2)
     await clock.wait_for_sleepers(1)
@@ -137,7 +137,7 @@ async def test_three_retries_follow_after_0_60_and_300_seconds(open_sandbox, rec
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "reason", "requests"),
+    ("behavior", "reason", "requests"),
     [
         (404, "http_error", 1),
         ("drop", "connection_failed", 1),
@@ -145,10 +145,10 @@ async def test_three_retries_follow_after_0_60_and_300_seconds(open_sandbox, rec
         ("hang", "http_timeout", 1),
     ],
 )
-async def test_a_retry_reports_the_reason(open_sandbox, receiver, behaviour, reason, requests):
+async def test_a_retry_reports_the_reason(open_sandbox, receiver, behavior, reason, requests):
     """After a delivered retry, no more attempts are made."""
-    client = await open_sandbox(job_seconds=0, webhook_timeout=0.5 if behaviour == "hang" else 60.0)
-    receiver.behaviour = [behaviour] * requests + [200]
+    client = await open_sandbox(job_seconds=0, webhook_timeout=0.5 if behavior == "hang" else 60.0)
+    receiver.behavior = [behavior] * requests + [200]
     await client.submit(URL, webhook=receiver.url)
     outcomes = [(delivery.attempt, delivery.reason) for delivery in await deliveries(client, 2)]
     assert outcomes == [(1, reason), (2, None)]
@@ -170,7 +170,7 @@ async def test_an_unreachable_receiver_does_not_stop_other_webhooks(instant, rec
 async def test_a_retry_is_signed_anew_or_has_the_first_signature(open_sandbox, receiver, clock, anew, timestamps):
     """The signature is valid and the body unchanged in both cases."""
     client = await open_sandbox(job_seconds=0, webhook_sign_anew=anew, webhook_retry_delays=(0, 7))
-    receiver.behaviour = [503, 503, 200]
+    receiver.behavior = [503, 503, 200]
     await client.submit(URL, webhook=receiver.url)
     await deliveries(client, 2)
     await clock.wait_for_sleepers(1)
@@ -185,7 +185,7 @@ async def test_a_retry_is_signed_anew_or_has_the_first_signature(open_sandbox, r
 
 async def test_without_delays_there_are_no_retries(open_sandbox, receiver):
     client = await open_sandbox(job_seconds=0, webhook_retry_delays=())
-    receiver.behaviour = [500]
+    receiver.behavior = [500]
     await client.submit(URL, webhook=receiver.url)
     await deliveries(client, 1)
     assert client.sandbox.state.webhooks.waiting == 0
@@ -204,7 +204,7 @@ async def test_an_early_webhook_arrives_before_the_response_to_the_submission(op
     """The job has really finished, although other jobs take an hour."""
     client = await open_sandbox(job_seconds=3600)
     client.sandbox.fail_next_webhook("early")
-    receiver.behaviour = ["hang"]
+    receiver.behavior = ["hang"]
     submission = asyncio.ensure_future(client.submit(URL, webhook=receiver.url))
     (received,) = await receiver.wait_for(1)
     assert (await client.job(received.json["jobId"]))["output"] == received.json["output"] == VOICEPRINT
@@ -217,7 +217,7 @@ async def test_a_failed_early_webhook_delays_the_response_by_one_attempt_only(op
     """The response is sent after the first attempt. The retries follow as usual."""
     client = await open_sandbox(webhook_retry_delays=(60.0,))
     client.sandbox.fail_next_webhook("early")
-    receiver.behaviour = [500]
+    receiver.behavior = [500]
     assert (await client.submit(URL, webhook=receiver.url)).status == 200
     assert len(client.sandbox.deliveries) == 1
     await clock.wait_for_sleepers(1)
@@ -264,7 +264,7 @@ async def test_a_lost_webhook_is_never_sent(open_sandbox, receiver, clock):
 async def test_a_tampered_webhook_is_well_formed_but_its_signature_is_wrong(instant, receiver, url, reported):
     """The signature is that of the original body, in retries, too."""
     instant.sandbox.fail_next_webhook("tampered")
-    receiver.behaviour = [401, 200]
+    receiver.behavior = [401, 200]
     await instant.submit(url, webhook=receiver.url)
     job = await instant.job(instant.sandbox.accepted[0].id)
     for received in await receiver.wait_for(2):
@@ -327,7 +327,7 @@ async def test_many_jobs_that_finish_together_are_reported_in_turns(open_sandbox
         await client.submit(f"{URL}?{index}", webhook=receiver.url)
     await clock.wait_for_sleepers(1)
     assert (len(clock.slept), client.sandbox.state.webhooks.waiting) == (1, count)
-    receiver.behaviour = ["hang"]
+    receiver.behavior = ["hang"]
     await clock.advance(30.0)
     while receiver.in_flight < MAX_IN_FLIGHT:
         await asyncio.sleep(0.001)
@@ -342,7 +342,7 @@ async def test_many_jobs_that_finish_together_are_reported_in_turns(open_sandbox
 
 async def test_the_state_counts_webhooks(open_sandbox, receiver):
     client = await open_sandbox(job_seconds=0)
-    receiver.behaviour = [500, 500, 200]
+    receiver.behavior = [500, 500, 200]
     for _ in range(2):
         await client.submit(URL, webhook=receiver.url)
         await deliveries(client, 2)
@@ -357,10 +357,10 @@ def tasks_of_the_sandbox() -> list[asyncio.Task]:
     return [task for task, file in coroutines.items() if Path(file).parent == Path(inspect.getfile(Sandbox)).parent]
 
 
-@pytest.mark.parametrize("behaviour", [500, "hang", "drop"])
-async def test_stopping_leaves_no_task_and_no_connection(receiver, clock, behaviour):
+@pytest.mark.parametrize("behavior", [500, "hang", "drop"])
+async def test_stopping_leaves_no_task_and_no_connection(receiver, clock, behavior):
     """One webhook waits for the end of its job, another is in flight or waits for a retry."""
-    receiver.behaviour = [behaviour]
+    receiver.behavior = [behavior]
     async with (
         aiohttp.ClientSession(headers={"Authorization": "Bearer sandbox-key"}) as session,
         Sandbox(now=clock.now, sleep=clock.sleep, job_seconds=10) as sandbox,
@@ -371,7 +371,7 @@ async def test_stopping_leaves_no_task_and_no_connection(receiver, clock, behavi
                 assert response.status == 200
             await clock.wait_for_sleepers(1)
             await clock.advance(pause)
-        await receiver.wait_for(1 if behaviour == "hang" else 2)
+        await receiver.wait_for(1 if behavior == "hang" else 2)
         await clock.wait_for_sleepers(1)
         assert tasks_of_the_sandbox() != []
         assert sandbox.state.webhooks.waiting == 2
@@ -382,7 +382,7 @@ async def test_stopping_leaves_no_task_and_no_connection(receiver, clock, behavi
 
 
 async def test_an_early_webhook_does_not_delay_the_end(receiver):
-    receiver.behaviour = ["hang"]
+    receiver.behavior = ["hang"]
     async with aiohttp.ClientSession(headers={"Authorization": "Bearer sandbox-key"}) as session, Sandbox() as sandbox:
         sandbox.fail_next_webhook("early")
         payload = {"url": URL, "webhook": receiver.url}
