@@ -79,7 +79,7 @@ def test_faults_that_are_too_probable_are_wrong_usage(invoke):
 def request_json(server, path, payload=None) -> dict:
     headers = {"Authorization": f"Bearer {server.api_key}", "Content-Type": "application/json"}
     body = None if payload is None else json.dumps(payload).encode()
-    with urlopen(Request(server.url + path, body, headers), timeout=60) as response:  # noqa: S310 - the URL is the sandbox's
+    with urlopen(Request(server.url + path, body, headers), timeout=60) as response:  # noqa: S310 - of the sandbox
         return json.load(response)
 
 

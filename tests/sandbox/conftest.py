@@ -94,7 +94,7 @@ async def _response(request) -> Response:
 
 @attrs.frozen
 class Received:
-    """A webhook that a receiver got."""
+    """A received webhook."""
 
     path: str
     headers: object
