@@ -1,6 +1,7 @@
-"""The package's sandbox in a process of its own, so that the other end of the wire takes nothing from what is measured.
+"""The sandbox in a process of its own, so that its CPU time does not distort the measurements of the client.
 
-Its settings come as one argument, in JSON. It prints its URL, and serves until its standard input ends.
+The only argument is a JSON object with the settings. The process prints the URL of the sandbox, and serves until its
+standard input ends.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ KEY, SECRET = "sandbox-key", "sandbox-webhook-secret"
 
 @contextmanager
 def running(*, core: int | None = None, **settings: Any) -> Iterator[str]:
-    """Run a sandbox with these settings in a process of its own, on one core if that is said, and give its URL."""
+    """Run a sandbox with these settings in another process, pinned to `core` if one is given. Yield its URL."""
     command = [sys.executable, __file__, json.dumps({"core": core, "settings": settings})]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
@@ -32,7 +33,7 @@ def running(*, core: int | None = None, **settings: Any) -> Iterator[str]:
 
 
 async def seen_by(base_url: str) -> dict[str, Any]:
-    """Ask a sandbox what it has seen."""
+    """Return the counts of `/_sandbox/state`."""
     async with aiohttp.ClientSession() as session, session.get(f"{base_url}/_sandbox/state") as response:
         state: dict[str, Any] = await response.json()
         return state

@@ -1,4 +1,4 @@
-"""`pyannote-voiceprint sandbox`: the API on this machine, until a signal ends it."""
+"""The command `pyannote-voiceprint sandbox`, which runs the sandbox until SIGINT or SIGTERM."""
 
 import asyncio
 import json
@@ -15,119 +15,143 @@ from .exit_codes import WrongUsage
 __all__ = ["sandbox"]
 
 
-def _parsed(parser: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
-    """Read an option in the sandbox's own way of writing, with its function of this name."""
+def _parse_with(parser: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """Return a click callback that parses an option with the function of this name in `sandbox.options`."""
 
-    def read(_context: click.Context, _option: click.Parameter, given: str | tuple[str, ...] | None) -> Any:
-        from pyannote_voiceprint_async.sandbox import options  # noqa: PLC0415 - a server that is rarely wanted
+    def parse_option(_context: click.Context, _option: click.Parameter, value: str | tuple[str, ...] | None) -> Any:
+        from pyannote_voiceprint_async.sandbox import options  # noqa: PLC0415 - `--help` must not import a web server
 
         parse: Callable[[str], Any] = getattr(options, parser)
         try:
-            if isinstance(given, tuple):
-                return dict(map(parse, given))
-            return given if given is None else parse(given)
+            if isinstance(value, tuple):
+                return dict(map(parse, value))
+            return value if value is None else parse(value)
         except ValueError as exc:
             raise click.BadParameter(str(exc)) from None
 
-    return read
+    return parse_option
 
 
-_LIMIT: dict[str, Any] = {"metavar": "N/SECONDS", "callback": _parsed("parse_limit")}
-_RANGE: dict[str, Any] = {"metavar": "SECONDS|LOW:HIGH", "callback": _parsed("parse_range")}
-_FAULT: dict[str, Any] = {"metavar": "NAME=PROBABILITY", "callback": _parsed("parse_fault")}
-_WEBHOOK_FAULT: dict[str, Any] = {"metavar": "NAME=PROBABILITY", "callback": _parsed("parse_webhook_fault")}
+_LIMIT: dict[str, Any] = {"metavar": "N/SECONDS", "callback": _parse_with("parse_limit")}
+_RANGE: dict[str, Any] = {"metavar": "SECONDS|LOW:HIGH", "callback": _parse_with("parse_range")}
+_FAULT: dict[str, Any] = {"metavar": "NAME=PROBABILITY", "callback": _parse_with("parse_fault")}
+_WEBHOOK_FAULT: dict[str, Any] = {"metavar": "NAME=PROBABILITY", "callback": _parse_with("parse_webhook_fault")}
 
 
-# The defaults are those of the sandbox's `Settings`; a test holds them together.
+# The defaults repeat those of `Settings`, whose import would slow down `--help`. A test compares them.
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="Port to listen on; 0 takes a free one."
+    "--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="Port to listen on; 0: a free port."
 )
 @click.option(
-    "--api-key", default="sandbox-key", show_default=True, help="The one key that is accepted. Give no real one."
+    "--api-key", default="sandbox-key", show_default=True, help="The only valid API key. Do not use a real one."
 )
 @click.option(
-    "--rate-limit", **_LIMIT, default="100/60", show_default=True, help="Submissions, media, key tests: so many each."
+    "--rate-limit",
+    **_LIMIT,
+    default="100/60",
+    show_default=True,
+    help="Limit of submissions, of media requests and of key tests, each on its own.",
 )
 @click.option(
-    "--read-limit", **_LIMIT, default="300/60", show_default=True, help="Job reads and job lists: so many each."
+    "--read-limit",
+    **_LIMIT,
+    default="300/60",
+    show_default=True,
+    help="Limit of job reads and of job lists, each on its own.",
 )
 @click.option(
     "--window",
     type=click.Choice(["sliding", "fixed", "none"]),
     default="sliding",
     show_default=True,
-    help="How they are counted: in any such span of time, in spans from the epoch, or not at all.",
+    help="Rate-limit window: any span of that length, spans counted from the epoch, or no limit.",
 )
-@click.option("--shared-budgets", is_flag=True, help="One budget of --rate-limit for everything.")
-@click.option("--job-seconds", **_RANGE, default="1", show_default=True, help="How long a job takes, as 1 or 0.5:3.")
-@click.option("--credit", type=click.IntRange(min=0), help="Submissions before 402; else without end.")
+@click.option("--shared-budgets", is_flag=True, help="All operations share one window of --rate-limit.")
 @click.option(
-    "--latency", **_RANGE, default="0", show_default=True, help="How long an answer takes, as 0.1 or 0.01:0.2."
+    "--job-seconds", **_RANGE, default="1", show_default=True, help="Duration of a job, for example 1 or 0.5:3."
+)
+@click.option("--credit", type=click.IntRange(min=0), help="Submissions before a 402; without it, there is no limit.")
+@click.option(
+    "--latency",
+    **_RANGE,
+    default="0",
+    show_default=True,
+    help="Time from a request to its response, for example 0.1 or 0.01:0.2.",
 )
 @click.option(
-    "--fault", "faults", **_FAULT, multiple=True, help="What goes wrong, as drop-after-accept=0.02; repeatable."
+    "--fault",
+    "faults",
+    **_FAULT,
+    multiple=True,
+    help="A fault of requests, for example drop-after-accept=0.02; repeatable.",
 )
 @click.option(
-    "--webhook-secret", default="sandbox-webhook-secret", show_default=True, help="What webhooks are signed with."
+    "--webhook-secret",
+    default="sandbox-webhook-secret",
+    show_default=True,
+    help="Secret with which webhooks are signed.",
 )
 @click.option(
     "--webhook-signature",
     type=click.Choice(["hex", "base64", "v0"]),
     default="hex",
     show_default=True,
-    help="How the signature is written.",
+    help="Encoding of the signature.",
 )
 @click.option(
     "--webhook-time-scale",
     type=click.FloatRange(min=0),
     default=1.0,
     show_default=True,
-    help="Factor of the minutes between the tries of a webhook.",
+    help="Factor of the delays between the attempts of a webhook (0, 60 and 300 seconds).",
 )
 @click.option(
-    "--webhook-sign-anew/--webhook-sign-once", default=True, show_default=True, help="Whether each try has a signature."
+    "--webhook-sign-anew/--webhook-sign-once",
+    default=True,
+    show_default=True,
+    help="Sign each attempt of a webhook, or only the first one.",
 )
 @click.option(
     "--webhook-failed-as",
     type=click.Choice(["failed", "canceled"]),
     default="failed",
     show_default=True,
-    help="How a webhook tells of a failed job.",
+    help="Status of a failed job in webhooks.",
 )
 @click.option(
     "--webhook-fault",
     "webhook_faults",
     **_WEBHOOK_FAULT,
     multiple=True,
-    help="What goes wrong with webhooks, as lost=0.02; repeatable.",
+    help="A fault of webhooks, for example lost=0.02; repeatable.",
 )
 @click.option(
     "--store",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Where jobs and uploads are kept for a sandbox that is started again with it; else nowhere.",
+    help="File that keeps jobs and uploads for the next start; without it, they are lost at the end.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Where all chance comes from.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of all random choices.")
 def sandbox(**settings: Any) -> None:
     """Run pyannoteAI's voiceprint API on this machine.
 
-    Prints one line of JSON, url and api_key, when it is ready; ends at SIGINT or SIGTERM. Its voiceprints are made
-    up. Point PYANNOTEAI_BASE_URL and PYANNOTEAI_API_KEY to it.
+    Prints one line of JSON with `url` and `api_key` when it is ready. Ends at SIGINT or SIGTERM. To use it, set
+    PYANNOTEAI_BASE_URL and PYANNOTEAI_API_KEY to these values. The voiceprints are made up.
     """
     with suppress(KeyboardInterrupt):
         asyncio.run(_serve(settings))
 
 
 async def _serve(settings: dict[str, Any]) -> None:
-    from pyannote_voiceprint_async.sandbox import Sandbox  # noqa: PLC0415 - as above
+    from pyannote_voiceprint_async.sandbox import Sandbox  # noqa: PLC0415 - `--help` must not import a web server
 
-    ended = asyncio.Event()
-    # Windows has no such handlers: there, Ctrl-C ends it as a KeyboardInterrupt.
+    stopped = asyncio.Event()
+    # Windows does not support signal handlers of the event loop. Ctrl-C raises a KeyboardInterrupt there.
     with suppress(NotImplementedError):
         for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, ended.set)
+            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with AsyncExitStack() as stack:
         try:
             server = await stack.enter_async_context(Sandbox(**settings))
@@ -135,7 +159,8 @@ async def _serve(settings: dict[str, Any]) -> None:
             raise WrongUsage(f"The sandbox cannot start: {exc}") from None
         except OSError as exc:
             raise WrongUsage(
-                f"The sandbox cannot listen there ({exc.strerror or exc}). Give another --host or --port."
+                f"The sandbox cannot listen on {settings['host']}, port {settings['port']} ({exc.strerror or exc})."
+                " Use another --host or --port."
             ) from None
         click.echo(json.dumps({"url": server.url, "api_key": server.api_key}))
-        await ended.wait()
+        await stopped.wait()

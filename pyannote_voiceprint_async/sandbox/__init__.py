@@ -1,15 +1,15 @@
 """The pyannoteAI API on this machine, with its limits, faults and billing."""
 
-from pyannote_voiceprint_async.sandbox.deliveries import Delivery
 from pyannote_voiceprint_async.sandbox.faults import FAULTS, Fault
 from pyannote_voiceprint_async.sandbox.jobs import Job
 from pyannote_voiceprint_async.sandbox.limits import Limit
 from pyannote_voiceprint_async.sandbox.options import parse_fault, parse_limit, parse_range, parse_webhook_fault
 from pyannote_voiceprint_async.sandbox.server import Sandbox
 from pyannote_voiceprint_async.sandbox.settings import Settings
-from pyannote_voiceprint_async.sandbox.state import State, Tally, WebhookTally
+from pyannote_voiceprint_async.sandbox.state import SandboxState, Tally, WebhookTally
 from pyannote_voiceprint_async.sandbox.voiceprints import voiceprint_of
 from pyannote_voiceprint_async.sandbox.webhook_faults import WEBHOOK_FAULTS, WebhookFault
+from pyannote_voiceprint_async.sandbox.webhook_sender import Delivery
 
 __all__ = [
     "FAULTS",
@@ -19,8 +19,8 @@ __all__ = [
     "Job",
     "Limit",
     "Sandbox",
+    "SandboxState",
     "Settings",
-    "State",
     "Tally",
     "WebhookFault",
     "WebhookTally",

@@ -1,7 +1,7 @@
-"""Is it audio, and how long? As much as a header tells, without decoding anything.
+"""Detection of audio files and their duration from the header alone, without decoding.
 
-WAV (RIFF) and FLAC tell their duration, which is checked. Ogg, MP3, MP4/M4A, WebM/Matroska, AIFF, AU and rarer ones
-are known by their first bytes only: they pass whatever their duration.
+The duration of WAV (RIFF) and FLAC is read and checked. Ogg, MP3, MP4/M4A, WebM/Matroska, AIFF, AU and rarer formats
+are recognized by their first bytes, and accepted with any duration.
 """
 
 import struct
@@ -9,11 +9,10 @@ from collections.abc import Callable
 
 LONGEST_SECONDS = 30.0
 
-# Enough for the chunks (cover art, broadcast metadata) that may stand before the samples.
+# Cover art and broadcast metadata may precede the samples. One MiB is enough to find the header behind them.
 HEAD_BYTES = 1024 * 1024
 
-
-# As much of `fmt ` as holds the byte rate, and of a FLAC file as holds the fixed part of STREAMINFO.
+# The part of the `fmt ` chunk that contains the byte rate, and the end of the fixed part of STREAMINFO in a FLAC file.
 _FMT_BYTES = 16
 _STREAMINFO_END = 26
 
@@ -21,17 +20,17 @@ _MP3_MASK, _MP3_LAYER_III = 0xFFE6, 0xFFE2
 
 
 def is_usable(head: bytes, size: int) -> bool:
-    """Whether a voiceprint can be made of this file.
+    """Return whether a voiceprint can be made of this file.
 
     Args:
-        head: The file's first bytes, at most `HEAD_BYTES`.
+        head: The first bytes of the file, at most `HEAD_BYTES`.
         size: Length of the whole file in bytes.
     """
-    for matches, seconds in _FORMATS:
+    for matches, seconds in _WITH_DURATION:
         if matches(head):
             duration = seconds(head, size)
             return duration is not None and 0 < duration <= LONGEST_SECONDS
-    return any(matches(head) for matches in _MAGIC_ONLY)
+    return any(matches(head) for matches in _WITHOUT_DURATION)
 
 
 def _is_wav(head: bytes) -> bool:
@@ -43,7 +42,7 @@ def _is_flac(head: bytes) -> bool:
 
 
 def _wav_seconds(head: bytes, size: int) -> float | None:
-    """Duration from the byte rate of `fmt ` and the size of `data`, whatever the format tag says."""
+    """Return the duration from the byte rate of `fmt ` and the size of `data`, for any format tag."""
     byte_rate, offset = 0, 12
     while offset + 8 <= len(head):
         name, length = struct.unpack_from("<4sI", head, offset)
@@ -51,21 +50,21 @@ def _wav_seconds(head: bytes, size: int) -> float | None:
         if name == b"fmt " and length >= _FMT_BYTES and offset + _FMT_BYTES <= len(head):
             byte_rate = struct.unpack_from("<I", head, offset + 8)[0]
         if name == b"data":
-            # A streaming writer leaves 0xFFFFFFFF there: no more counts than what came.
+            # A streaming writer leaves 0xFFFFFFFF as the size: the file is no longer than what was received.
             return min(length, size - offset) / byte_rate if byte_rate else None
         offset += length + length % 2
     return None
 
 
 def _flac_seconds(head: bytes, _size: int) -> float | None:
-    """Duration from STREAMINFO: 20 bits of sample rate, 8 of channels and depth, 36 of sample count."""
-    if len(head) < _STREAMINFO_END or head[4] & 0x7F:  # another kind of block comes first
+    """Return the duration from STREAMINFO: 20 bits of sample rate, 8 of channels and depth, 36 of sample count."""
+    if len(head) < _STREAMINFO_END or head[4] & 0x7F:  # the first block is not STREAMINFO
         return None
     bits = int.from_bytes(head[18:_STREAMINFO_END], "big")
     rate, samples = bits >> 44, bits & (1 << 36) - 1
     if not rate:
         return None
-    # No samples means that the encoder did not know, which is no reason to refuse.
+    # A count of 0 means that the encoder did not know the length. Such a file is accepted.
     return samples / rate if samples else LONGEST_SECONDS
 
 
@@ -78,13 +77,13 @@ def _is_aiff(head: bytes) -> bool:
 
 
 def _is_mp3_frame(head: bytes) -> bool:
-    """Eleven bits of sync, then layer III: the mark of UTF-16 text, FF FE, is not one."""
+    """Match eleven sync bits and layer III, but not FF FE, the byte order mark of UTF-16 text."""
     return int.from_bytes(head[:2], "big") & _MP3_MASK == _MP3_LAYER_III
 
 
-_FORMATS = ((_is_wav, _wav_seconds), (_is_flac, _flac_seconds))
+_WITH_DURATION = ((_is_wav, _wav_seconds), (_is_flac, _flac_seconds))
 
-_MAGIC_ONLY = (
+_WITHOUT_DURATION = (
     _starts_with(b"OggS"),
     _starts_with(b"ID3"),
     _is_mp3_frame,

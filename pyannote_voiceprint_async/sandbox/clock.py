@@ -1,4 +1,4 @@
-"""Time of day: one clock for the whole sandbox, and how it is written on the wire."""
+"""The sandbox's clock, and the formats in which HTTP and the API write a time."""
 
 import math
 import time
@@ -6,29 +6,30 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import formatdate
 
+# Returns the current time in UTC epoch seconds.
 Now = Callable[[], float]
 
 
 def anchored_clock() -> Now:
-    """A clock of UTC epoch seconds that never steps back.
+    """Return a clock in UTC epoch seconds that never steps back.
 
-    It reads the wall clock once and follows the monotonic one from there, so that a correction of the
-    machine's time can neither revive an old job nor free a rate limit's window early.
+    The clock reads the wall clock once and adds the monotonic clock to it. A correction of the machine's time can
+    therefore neither revive an expired output nor end a rate-limit window early.
     """
     anchor = time.time() - time.monotonic()
     return lambda: anchor + time.monotonic()
 
 
 def http_date(moment: float) -> str:
-    """Epoch seconds as HTTP writes them: RFC 9110's IMF-fixdate, in whole seconds that have passed."""
+    """Return epoch seconds as an HTTP date (IMF-fixdate of RFC 9110), rounded down to whole seconds."""
     return formatdate(math.floor(moment), usegmt=True)
 
 
 class DateHeader:
-    """What `Date` says now; its text is made once a second.
+    """The current value of the `Date` header, formatted at most once per second.
 
     Args:
-        now: The time as UTC epoch seconds.
+        now: Returns the current time in UTC epoch seconds.
     """
 
     def __init__(self, now: Now) -> None:
@@ -44,5 +45,5 @@ class DateHeader:
 
 
 def isoformat(moment: float) -> str:
-    """Epoch seconds as the API writes them: ISO 8601 with milliseconds and a Z."""
+    """Return epoch seconds in the API's format: ISO 8601 with milliseconds and a `Z`."""
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

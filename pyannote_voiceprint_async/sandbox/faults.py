@@ -1,168 +1,118 @@
-"""What can go wrong between a client and the API, as one table."""
+"""The faults that the sandbox can inject into requests, as one table."""
 
-from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Protocol
 
 import attrs
 
-from pyannote_voiceprint_async.sandbox.answers import Answer, error, html_error
-from pyannote_voiceprint_async.sandbox.dice import Dice, checked_probabilities, find_fault
-from pyannote_voiceprint_async.sandbox.operations import OPERATIONS, Operation
+from pyannote_voiceprint_async.sandbox.fault_sampler import check_probabilities
+from pyannote_voiceprint_async.sandbox.operations import Operation
+from pyannote_voiceprint_async.sandbox.responses import SandboxResponse, error, html_error
 
-# Requests that are refused after a rolled `rate-limited`, because a real limit never strikes just once.
+# Requests that are refused after a random `rate-limited`, because a real limit never refuses just one request.
 BURST = 5
 
 
-class Exchange(Protocol):
-    """A request on its way, as a fault sees it."""
+class FaultyRequest(Protocol):
+    """What the effect of a fault can do with the request that it affects."""
 
-    async def answer(self) -> Answer:
-        """Let the API answer."""
+    async def respond(self) -> SandboxResponse:
+        """Return the API's response to the request."""
 
-    async def answer_later(self) -> None:
-        """Read the request now and let the API see it some seconds later, when nobody listens."""
+    async def process_later(self) -> None:
+        """Read the request now and process it some seconds later, without a response."""
 
-    def too_many(self) -> Answer:
-        """A 429 that asks for a pause of one second."""
+    def too_many_requests(self) -> SandboxResponse:
+        """Return a 429 that requests a pause of one second."""
 
 
-Effect = Callable[[Exchange], Awaitable[Answer | None]]
+Effect = Callable[[FaultyRequest], Awaitable[SandboxResponse | None]]
 
 
 @attrs.frozen
 class Fault:
-    """One thing that can go wrong."""
+    """A fault of one request."""
 
     name: str
-    """What settings and scripts call it."""
+    """Name in `Settings.faults` and `Sandbox.fail_next`."""
     description: str
-    """One line for people."""
+    """One sentence for documentation."""
     effect: Effect
-    """What it does to a request; no answer means that the connection is cut."""
+    """Returns the response to the affected request, or `None` to cut the connection."""
     submissions_only: bool = False
-    """Whether it makes sense only where a job can come into being."""
+    """Whether only submissions can have it."""
+
+    def applies_to(self, operation: Operation) -> bool:
+        """Return whether requests of this operation can have the fault."""
+        return operation.submits or not self.submissions_only
 
 
-async def _drop_before_read(_exchange: Exchange) -> Answer | None:
+async def _drop_before_read(_request: FaultyRequest) -> SandboxResponse | None:
     return None
 
 
-async def _drop_after_accept(exchange: Exchange) -> Answer | None:
-    answer = await exchange.answer()
-    return None if answer.status == HTTPStatus.OK else answer
+async def _drop_after_accept(request: FaultyRequest) -> SandboxResponse | None:
+    response = await request.respond()
+    return None if response.status == HTTPStatus.OK else response
 
 
-async def _accept_late(exchange: Exchange) -> Answer | None:
-    await exchange.answer_later()
+async def _accept_late(request: FaultyRequest) -> SandboxResponse | None:
+    await request.process_later()
     return None
 
 
-async def _server_error(_exchange: Exchange) -> Answer | None:
+async def _server_error(_request: FaultyRequest) -> SandboxResponse | None:
     return error(500, "Internal server error")
 
 
-async def _bad_gateway(_exchange: Exchange) -> Answer | None:
+async def _bad_gateway(_request: FaultyRequest) -> SandboxResponse | None:
     return html_error(502, "Bad Gateway")
 
 
-async def _unavailable(_exchange: Exchange) -> Answer | None:
+async def _unavailable(_request: FaultyRequest) -> SandboxResponse | None:
     return error(503, "Service unavailable", {"Retry-After": "1"})
 
 
-async def _rate_limited(exchange: Exchange) -> Answer | None:
-    return exchange.too_many()
+async def _rate_limited(request: FaultyRequest) -> SandboxResponse | None:
+    return request.too_many_requests()
 
 
-async def _truncated_json(exchange: Exchange) -> Answer | None:
-    answer = await exchange.answer()
-    if answer.status != HTTPStatus.OK:
-        return answer
-    return attrs.evolve(answer, body=answer.body[: len(answer.body) // 2])
+async def _truncated_json(request: FaultyRequest) -> SandboxResponse | None:
+    response = await request.respond()
+    if response.status != HTTPStatus.OK:
+        return response
+    return attrs.evolve(response, body=response.body[: len(response.body) // 2])
 
 
 _TABLE = (
-    Fault("drop-before-read", "The connection is cut before the request is looked at.", _drop_before_read),
-    Fault("drop-after-accept", "The job exists; the connection is cut.", _drop_after_accept, submissions_only=True),
-    Fault("accept-late", "The connection is cut; the job comes seconds later.", _accept_late, submissions_only=True),
-    Fault("server-error", "500 in the API's own shape; nothing happened.", _server_error),
-    Fault("bad-gateway", "502 with a page of HTML; nothing happened.", _bad_gateway),
-    Fault("unavailable", "503 with Retry-After: 1; nothing happened.", _unavailable),
-    Fault("rate-limited", f"429 with Retry-After: 1, and for the next {BURST} requests too.", _rate_limited),
+    Fault("drop-before-read", "The connection is cut before the request is read.", _drop_before_read),
+    Fault("drop-after-accept", "The job exists, but the connection is cut.", _drop_after_accept, submissions_only=True),
     Fault(
-        "truncated-json", "The job exists; the JSON of its 200 ends halfway.", _truncated_json, submissions_only=True
+        "accept-late",
+        "The connection is cut, and the job is created seconds later.",
+        _accept_late,
+        submissions_only=True,
+    ),
+    Fault("server-error", "500 in the API's own format; the request has no effect.", _server_error),
+    Fault("bad-gateway", "502 with an HTML page; the request has no effect.", _bad_gateway),
+    Fault("unavailable", "503 with Retry-After: 1; the request has no effect.", _unavailable),
+    Fault("rate-limited", f"429 with Retry-After: 1, also for the next {BURST} requests.", _rate_limited),
+    Fault(
+        "truncated-json",
+        "The job exists, but the JSON of the 200 is cut in half.",
+        _truncated_json,
+        submissions_only=True,
     ),
 )
 
 FAULTS: Mapping[str, Fault] = {fault.name: fault for fault in _TABLE}
 
 
-def checked_faults(faults: Mapping[str, float] | Iterable[tuple[str, float]]) -> dict[str, float]:
-    """These probabilities, if they can be rolled.
+def check_faults(faults: Mapping[str, float] | Iterable[tuple[str, float]]) -> dict[str, float]:
+    """Return the probability of each fault of `FAULTS` after checking them all.
 
     Raises:
         ValueError: For an unknown name, a probability outside 0 to 1, or a sum above 1.
     """
-    return checked_probabilities(FAULTS, faults)
-
-
-class Faults:
-    """Decides which request meets which fault.
-
-    Args:
-        probabilities: How likely each fault is, by name.
-        seed: Where the dice come from; a request rolls once, unless a script or a burst has decided already.
-    """
-
-    def __init__(self, probabilities: Mapping[str, float], seed: int) -> None:
-        self._dice = Dice(FAULTS, probabilities, seed)
-        self._scripted: deque[tuple[Fault, str | None]] = deque()
-        self._burst: Counter[str] = Counter()
-
-    def script(self, names: Iterable[str], operation: str | None) -> None:
-        """Let the next requests of this operation (or of any that a fault fits) meet these faults.
-
-        Raises:
-            ValueError: For an unknown name, or a fault that this operation cannot meet.
-        """
-        scripted = [(find_fault(FAULTS, name), operation) for name in names]
-        if operation is not None:
-            _check_fit([fault for fault, _ in scripted], operation)
-        self._scripted.extend(scripted)
-
-    def choose(self, operation: Operation) -> Fault | None:
-        """The fault that this request meets, scripted ones first."""
-        scripted = self._next_scripted(operation) if self._scripted else None
-        return scripted or (self._roll(operation) if self._dice else None)
-
-    def _next_scripted(self, operation: Operation) -> Fault | None:
-        for entry in self._scripted:
-            fault, name = entry
-            if name in {None, operation.name} and _fits(fault, operation):
-                self._scripted.remove(entry)
-                return fault
-        return None
-
-    def _roll(self, operation: Operation) -> Fault | None:
-        if self._burst[operation.name]:
-            self._burst[operation.name] -= 1
-            return FAULTS["rate-limited"]
-        fault = self._dice.throw()
-        if fault is None or not _fits(fault, operation):
-            return None
-        if fault.name == "rate-limited":
-            self._burst[operation.name] = BURST
-        return fault
-
-
-def _check_fit(faults: Iterable[Fault], operation: str) -> None:
-    if operation not in OPERATIONS:
-        raise ValueError(f"There is no operation {operation!r}; there are {', '.join(OPERATIONS)}.")
-    for fault in faults:
-        if not _fits(fault, OPERATIONS[operation]):
-            raise ValueError(f"{fault.name!r} fits submissions only, and {operation!r} makes no job.")
-
-
-def _fits(fault: Fault, operation: Operation) -> bool:
-    return operation.submits or not fault.submissions_only
+    return check_probabilities(FAULTS, faults)

@@ -1,119 +1,65 @@
-"""From a request on a socket to an answer on it: faults, latency, counting."""
+"""The gateway in front of the API: it counts requests, adds latency and injects faults."""
 
-from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from random import Random
-from typing import Any
 
 from aiohttp import web
 
-from pyannote_voiceprint_async.sandbox.answers import Answer, error
-from pyannote_voiceprint_async.sandbox.api import Api
-from pyannote_voiceprint_async.sandbox.bodies import invite_body
-from pyannote_voiceprint_async.sandbox.faults import Faults
-from pyannote_voiceprint_async.sandbox.handlers import answer as answer_call
-from pyannote_voiceprint_async.sandbox.operations import Call, Operation
-from pyannote_voiceprint_async.sandbox.state import Counters
-
-Spawn = Callable[[Coroutine[Any, Any, None]], object]
+from pyannote_voiceprint_async.sandbox.api_state import ApiState
+from pyannote_voiceprint_async.sandbox.fault_plan import FaultPlan
+from pyannote_voiceprint_async.sandbox.incoming_request import IncomingRequest
+from pyannote_voiceprint_async.sandbox.request_counters import RequestCounters
+from pyannote_voiceprint_async.sandbox.responses import SandboxResponse, error
 
 
 class Gateway:
-    """What stands before the API.
+    """Produces the response to each request of the API.
 
     Args:
-        api: The API.
-        faults: What goes wrong.
-        counters: Where requests are counted.
-        spawn: Starts what outlives its request; whoever hands it in ends it, too.
+        api: The state of the API.
+        faults: Chooses the fault of each request.
+        counters: Counts the requests.
     """
 
-    def __init__(self, api: Api, faults: Faults, counters: Counters, spawn: Spawn) -> None:
-        self.api = api
-        self.spawn = spawn
+    def __init__(self, api: ApiState, faults: FaultPlan, counters: RequestCounters) -> None:
+        self._api = api
         self._faults = faults
         self._counters = counters
-        self._latency = api.settings.latency
-        # A string keeps this series apart from the faults', which has the plain seed.
+        # A string seed, because the plain number would repeat the random series of the faults.
         self._random = Random(f"latency {api.settings.seed}")
 
-    async def answer(self, request: web.BaseRequest, operation: Operation, argument: str) -> Answer | None:
-        """Answer a request of the API; nothing means that the connection is to be cut."""
-        with self._counters.request(operation.name):
-            exchange = SocketExchange(self, request, operation, argument)
-            return await (self._answer_slowly(exchange) if self._latency[1] else self._answer_now(exchange))
+    async def respond(self, request: IncomingRequest) -> SandboxResponse | None:
+        """Return the response to a request, or `None` to cut the connection."""
+        with self._counters.request(request.operation.name):
+            if self._api.settings.latency[1]:
+                return await self._respond_with_latency(request)
+            return await self._respond_with_headers(request)
 
-    async def _answer_slowly(self, exchange: "SocketExchange") -> Answer | None:
-        """Some of the latency is the way there, so that requests overtake each other before they count."""
-        whole = self._random.uniform(*self._latency)
-        there = self._random.uniform(0.0, whole)
-        await self.api.settings.sleep(there)
-        answer = await self._answer_now(exchange)
-        await self.api.settings.sleep(whole - there)
-        return answer
+    async def _respond_with_latency(self, request: IncomingRequest) -> SandboxResponse | None:
+        """Divide the latency at random, so that requests overtake each other before they are processed."""
+        latency = self._random.uniform(*self._api.settings.latency)
+        before = self._random.uniform(0.0, latency)
+        await self._api.settings.sleep(before)
+        response = await self._respond_with_headers(request)
+        await self._api.settings.sleep(latency - before)
+        return response
 
-    async def _answer_now(self, exchange: "SocketExchange") -> Answer | None:
-        """What the answer says about the budget is true at this moment, and may be stale when it arrives."""
-        answer = await self._answer(exchange)
-        if answer is None:
+    async def _respond_with_headers(self, request: IncomingRequest) -> SandboxResponse | None:
+        """Add the rate-limit headers of this moment, which may be outdated when the response arrives."""
+        response = await self._respond_with_faults(request)
+        if response is None:
             return None
-        operation = exchange.operation.name
-        if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+        operation = request.operation.name
+        if response.status == HTTPStatus.TOO_MANY_REQUESTS:
             self._counters.rate_limited(operation)
-        budget = self.api.budgets.headers(operation, self.api.now())
-        return Answer(answer.status, answer.body, {**budget, **answer.headers})
+        headers = self._api.rate_limits.headers(operation, self._api.now())
+        return SandboxResponse(response.status, response.body, {**headers, **response.headers})
 
-    async def _answer(self, exchange: "SocketExchange") -> Answer | None:
-        fault = self._faults.choose(exchange.operation)
+    async def _respond_with_faults(self, request: IncomingRequest) -> SandboxResponse | None:
+        fault = self._faults.choose(request.operation)
         try:
-            return await (exchange.answer() if fault is None else fault.effect(exchange))
+            return await (request.respond() if fault is None else fault.effect(request))
         except web.HTTPRequestEntityTooLarge:
             return error(413, "The body is too large")
-        except (ConnectionError, web.RequestPayloadError):  # the client left, or its body is broken
+        except (ConnectionError, web.RequestPayloadError):  # the client disconnected, or its body is malformed
             return None
-
-
-class SocketExchange:
-    """One request of the API on its socket."""
-
-    def __init__(self, gateway: Gateway, request: web.BaseRequest, operation: Operation, argument: str) -> None:
-        self.operation = operation
-        self._gateway = gateway
-        self._api = gateway.api
-        self._request = request
-        self._argument = argument
-
-    async def answer(self) -> Answer:
-        """Let the API answer."""
-        answer = answer_call(self._api, await self._read())
-        # Whatever it shows, reads included, has to be true after a kill, too.
-        await self._api.store.settle()
-        if answer.after is not None:
-            await answer.after.wait()
-        return answer
-
-    async def answer_later(self) -> None:
-        """Read the request now and let the API see it some seconds later, when nobody listens."""
-        self._gateway.spawn(self._answer_nobody(await self._read()))
-
-    def too_many(self) -> Answer:
-        """A 429 that asks for a pause of one second."""
-        return self._api.budgets.refusal(self.operation.name, 1.0, self._api.now())
-
-    async def _answer_nobody(self, call: Call) -> None:
-        await self._api.settings.sleep(self._api.settings.accept_late_seconds)
-        answer_call(self._api, call)
-        await self._api.store.settle()
-
-    async def _read(self) -> Call:
-        headers = self._request.headers
-        await invite_body(self._request)
-        return Call(
-            operation=self.operation,
-            authorization=headers.get("Authorization", ""),
-            argument=self._argument,
-            query=self._request.query,
-            body=await self._request.read(),
-            # Not our own address: the client may see us through a forwarded port.
-            base_url=f"{self._request.scheme}://{headers.get('Host', 'localhost')}",
-        )

@@ -1,4 +1,4 @@
-"""What each operation answers once a request has passed the key check and the rate limit."""
+"""The response of each operation."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -6,51 +6,51 @@ from typing import Any
 
 import attrs
 
-from pyannote_voiceprint_async.sandbox.answers import Answer, error, invalid, json_answer
-from pyannote_voiceprint_async.sandbox.api import Api
+from pyannote_voiceprint_async.sandbox.api_state import ApiState
 from pyannote_voiceprint_async.sandbox.clock import isoformat
 from pyannote_voiceprint_async.sandbox.jobs import STATUSES, Job
-from pyannote_voiceprint_async.sandbox.operations import Call
 from pyannote_voiceprint_async.sandbox.outputs import output_of
-from pyannote_voiceprint_async.sandbox.validation import Invalid, check
+from pyannote_voiceprint_async.sandbox.requests import SandboxRequest
+from pyannote_voiceprint_async.sandbox.responses import SandboxResponse, error, json_response, validation_error
+from pyannote_voiceprint_async.sandbox.validation import InvalidBody, parse_body
 
-_LIMIT = re.compile(r"[1-9][0-9]?|100")
+_PAGE_LIMIT = re.compile(r"[1-9][0-9]?|100")
 
 
-def answer(api: Api, call: Call) -> Answer:
-    """Check the key, then the rate limit, then let the operation check body and credit."""
-    refusal = api.admit(call)
+def process(api: ApiState, request: SandboxRequest) -> SandboxResponse:
+    """Check the API key and the rate limit, run the request's operation, and return its response."""
+    refusal = api.admit(request)
     if refusal is not None:
         return refusal
     try:
-        return _HANDLERS[call.operation.name](api, call)
-    except Invalid as exc:
-        return invalid(exc.errors)
+        return _HANDLERS[request.operation.name](api, request)
+    except InvalidBody as exc:
+        return validation_error(exc.errors)
 
 
-def _test(_api: Api, _call: Call) -> Answer:
-    return json_answer(200, {"status": "OK", "message": "API key is valid"})
+def _test_key(_api: ApiState, _request: SandboxRequest) -> SandboxResponse:
+    return json_response(200, {"status": "OK", "message": "API key is valid"})
 
 
-def _media_input(api: Api, call: Call) -> Answer:
-    request = check(call.body, api.media_rules)
-    return json_answer(201, {"url": call.base_url + api.media.presign(request["url"], api.now())})
+def _create_media_input(api: ApiState, request: SandboxRequest) -> SandboxResponse:
+    fields = parse_body(request.body, api.media_rules)
+    return json_response(201, {"url": request.base_url + api.media.presign(fields["url"], api.now())})
 
 
-def _voiceprint(api: Api, call: Call) -> Answer:
-    request = check(call.body, api.voiceprint_rules)
+def _submit_voiceprint(api: ApiState, request: SandboxRequest) -> SandboxResponse:
+    fields = parse_body(request.body, api.voiceprint_rules)
     if not api.has_credit():
         return error(402, "Subscription is required")
     now = api.now()
-    fault = api.webhooks.choose_fault() if "webhook" in request else None
-    job = api.jobs.accept(request, api.media.find(request["url"], now), now, fault)
+    fault = api.webhooks.choose_fault() if "webhook" in fields else None
+    job = api.jobs.accept(fields, api.media.find(fields["url"], now), now, fault)
     api.store.add_job(job)
-    created = json_answer(200, {"jobId": job.id, "status": job.status(now)})
-    return attrs.evolve(created, after=api.webhooks.schedule(job))
+    created = json_response(200, {"jobId": job.id, "status": job.status(now)})
+    return attrs.evolve(created, send_after=api.webhooks.schedule(job))
 
 
-def _job(api: Api, call: Call) -> Answer:
-    job = api.jobs.get(call.argument)
+def _read_job(api: ApiState, request: SandboxRequest) -> SandboxResponse:
+    job = api.jobs.get(request.argument)
     if job is None:
         return error(404, "Job not found")
     now = api.now()
@@ -61,36 +61,37 @@ def _job(api: Api, call: Call) -> Answer:
         "createdAt": isoformat(job.created_at),
         "updatedAt": None if status == "pending" else isoformat(since),
     }
-    return json_answer(200, fields | _output(api, job, now))
+    return json_response(200, fields | _output(api, job, now))
 
 
-def _output(api: Api, job: Job, now: float) -> dict[str, Any]:
-    """The field `output`, or nothing where a job has none (any more)."""
+def _output(api: ApiState, job: Job, now: float) -> dict[str, Any]:
+    """Return the field `output`, or no field for a job that is unfinished or whose output has expired."""
     if not job.finished_at <= now < job.finished_at + api.settings.output_seconds:
         return {}
     return output_of(job, api.settings.failed_output)
 
 
-def _jobs(api: Api, call: Call) -> Answer:
-    limit, cursor, status = call.query.get("limit", "10"), call.query.get("cursor"), call.query.get("status")
-    complaints = {
-        "limit": "" if _LIMIT.fullmatch(limit) else "limit must be a number from 1 to 100",
-        "cursor": "" if cursor is None or api.jobs.get(cursor) else "cursor is not one that was given out",
+def _list_jobs(api: ApiState, request: SandboxRequest) -> SandboxResponse:
+    query = request.query
+    limit, cursor, status = query.get("limit", "10"), query.get("cursor"), query.get("status")
+    messages = {
+        "limit": "" if _PAGE_LIMIT.fullmatch(limit) else "limit must be a number from 1 to 100",
+        "cursor": "" if cursor is None or api.jobs.get(cursor) else "cursor is not the nextCursor of a page",
         "status": "" if status is None or status in STATUSES else f"status must be one of {', '.join(STATUSES)}",
     }
-    errors = [{"field": field, "message": message} for field, message in complaints.items() if message]
+    errors = [{"field": field, "message": message} for field, message in messages.items() if message]
     if errors:
-        raise Invalid(errors)
+        return validation_error(errors)
     now = api.now()
     jobs, more = api.jobs.page(int(limit), cursor, status, now)
     items = [job.to_summary(now) for job in jobs]
-    return json_answer(200, {"items": items, "nextCursor": jobs[-1].id if more else None})
+    return json_response(200, {"items": items, "nextCursor": jobs[-1].id if more else None})
 
 
-_HANDLERS: Mapping[str, Callable[[Api, Call], Answer]] = {
-    "test": _test,
-    "media": _media_input,
-    "voiceprint": _voiceprint,
-    "job": _job,
-    "jobs": _jobs,
+_HANDLERS: Mapping[str, Callable[[ApiState, SandboxRequest], SandboxResponse]] = {
+    "test": _test_key,
+    "media": _create_media_input,
+    "voiceprint": _submit_voiceprint,
+    "job": _read_job,
+    "jobs": _list_jobs,
 }

@@ -1,4 +1,4 @@
-"""Uploaded media: presigned URLs, and what is kept of a file (never its audio)."""
+"""Media storage: presigned URLs, and what is kept of each uploaded file (never its audio)."""
 
 import base64
 import hashlib
@@ -16,35 +16,35 @@ _DATE = "%Y%m%dT%H%M%SZ"
 
 
 @attrs.frozen
-class Upload:
-    """A file that was uploaded."""
+class StoredMedia:
+    """What is kept of an uploaded file."""
 
     sha256: bytes
-    """Digest of its bytes; the voiceprint is made of it."""
+    """Digest of the file, from which the voiceprint is computed."""
     size: int
     """Length in bytes."""
     usable: bool
-    """Whether a voiceprint can be made of it."""
+    """Whether a voiceprint can be made of the file."""
     stored_at: float
-    """UTC epoch seconds."""
+    """Time of the upload in UTC epoch seconds."""
 
 
-class Media:
-    """The files of one team, and the signatures that let them in.
+class MediaStorage:
+    """The uploaded files of one team, and the presigned URLs with which they are uploaded.
 
     Args:
-        seconds: How long a file is kept.
-        presigned_seconds: How long a presigned URL is good.
+        seconds: Seconds for which a file is kept.
+        presigned_seconds: Seconds for which a presigned URL is valid.
     """
 
     def __init__(self, seconds: float, presigned_seconds: int) -> None:
         self._seconds = seconds
         self._presigned_seconds = presigned_seconds
         self._secret = secrets.token_bytes(32)
-        self._uploads: dict[str, Upload] = {}
+        self._uploads: dict[str, StoredMedia] = {}
 
     def presign(self, url: str, now: float) -> str:
-        """Path and query that let one file in under this `media://` URL."""
+        """Return path and query with which one file can be uploaded to this `media://` URL."""
         path = PREFIX + _to_segment(url)
         date = datetime.fromtimestamp(now, UTC).strftime(_DATE)
         expires = str(self._presigned_seconds)
@@ -57,25 +57,25 @@ class Media:
         return f"{path}?{urlencode(query)}"
 
     def is_signed(self, path: str, query: Mapping[str, str]) -> bool:
-        """Whether path and query are as `presign` gave them."""
+        """Return whether `presign` returned this path and query."""
         expected = self._sign(path, query.get("X-Amz-Date", ""), query.get("X-Amz-Expires", ""))
         return hmac.compare_digest(expected.encode(), query.get("X-Amz-Signature", "").encode())
 
     def is_expired(self, query: Mapping[str, str], now: float) -> bool:
-        """Whether a signed query is too old."""
+        """Return whether a signed query is no longer valid."""
         signed_at = datetime.strptime(query["X-Amz-Date"], _DATE).replace(tzinfo=UTC).timestamp()
         return now > signed_at + int(query["X-Amz-Expires"])
 
-    def store(self, path: str, upload: Upload) -> None:
-        """Keep what came in at this path; a second upload replaces the first."""
+    def store(self, path: str, upload: StoredMedia) -> None:
+        """Keep the file that was uploaded to this path. A second upload replaces the first."""
         self._uploads[path] = upload
 
-    def restore(self, uploads: Mapping[str, Upload]) -> None:
-        """Have these by their paths, and no others."""
+    def restore(self, uploads: Mapping[str, StoredMedia]) -> None:
+        """Replace all files. The keys of the mapping are the paths of the uploads."""
         self._uploads = {**uploads}
 
-    def find(self, url: str, now: float) -> Upload | None:
-        """The file behind a `media://` URL, unless it was never uploaded or is too old."""
+    def find(self, url: str, now: float) -> StoredMedia | None:
+        """Return the file behind a `media://` URL, or `None` if it was never uploaded or has expired."""
         upload = self._uploads.get(PREFIX + _to_segment(url))
         return upload if upload is not None and now < upload.stored_at + self._seconds else None
 
@@ -84,6 +84,6 @@ class Media:
 
 
 def _to_segment(url: str) -> str:
-    """A media URL as one path segment. A key may hold `..`, which clients would resolve away in a path."""
-    # Any submitted URL comes by here, and JSON allows half a surrogate pair in one.
+    """Return a media URL as one path segment. HTTP clients would resolve a `..` of a media key in a plain path."""
+    # `find` is called with every submitted URL, and JSON allows half a surrogate pair in a URL.
     return base64.urlsafe_b64encode(url.encode("utf-8", "surrogatepass")).decode().rstrip("=")

@@ -1,4 +1,4 @@
-"""The API's operations as one table: their paths, and how the sandbox counts and limits them."""
+"""The operations of the API: their paths, and how the sandbox limits and bills them."""
 
 from collections.abc import Mapping
 
@@ -7,32 +7,17 @@ import attrs
 
 @attrs.frozen
 class Operation:
-    """One row of the table."""
+    """One operation of the API."""
 
     name: str
-    """Its name in state, scripts and rate limits."""
+    """Name in `Sandbox.state`, `Sandbox.fail_next` and the rate limits."""
     method: str
     path: str
-    """A star stands for the id of a job."""
+    """Path of the URL. A star stands for a job id."""
     reads: bool
-    """Whether it counts against `read_limit` instead of `rate_limit`."""
+    """Whether `read_limit` applies to it instead of `rate_limit`."""
     submits: bool
-    """Whether it creates billable jobs."""
-
-
-@attrs.frozen
-class Call:
-    """A request of the API, read from its socket."""
-
-    operation: Operation
-    authorization: str
-    """The header of this name."""
-    argument: str
-    """The part of the path that matched the star of the operation's path."""
-    query: Mapping[str, str]
-    body: bytes
-    base_url: str
-    """Scheme, host and port under which the client sees the server."""
+    """Whether it creates billed jobs."""
 
 
 _TABLE = (
@@ -50,7 +35,7 @@ _BY_PATH = {operation.path: operation for operation in _TABLE}
 
 
 def find_operation(path: str) -> tuple[Operation | None, str]:
-    """Return the operation at this path, and the part that matched its star."""
+    """Return the operation at this path, and the part of the path that matched its star."""
     exact = _BY_PATH.get(path)
     if exact is not None:
         return exact, ""

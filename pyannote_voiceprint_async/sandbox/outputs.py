@@ -1,4 +1,4 @@
-"""What a job that has ended gives, in an answer as in a webhook."""
+"""The output of a finished job, the same in the response to a job read and in a webhook."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -15,7 +15,12 @@ _FAILED_OUTPUTS: Mapping[FailedOutput, dict[str, Any]] = {
 
 
 def output_of(job: Job, failed_output: FailedOutput) -> dict[str, Any]:
-    """The field `output`, or nothing where a job that ends this way has none."""
+    """Return the field `output` of a finished job, or no field for a canceled job.
+
+    Args:
+        job: A finished job.
+        failed_output: Form of the output of a failed job.
+    """
     if job.fate == "succeeded":
         return {"output": {"voiceprint": job.voiceprint}}
     return _FAILED_OUTPUTS[failed_output] if job.fate == "failed" else {}

@@ -1,4 +1,4 @@
-"""The sandbox as a server: sockets, paths, start and end."""
+"""The HTTP server of the sandbox: its start and stop, and the routing of requests."""
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Sequence
@@ -6,41 +6,44 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from pyannote_voiceprint_async.sandbox.answers import Answer, error, json_answer
-from pyannote_voiceprint_async.sandbox.api import Api
-from pyannote_voiceprint_async.sandbox.backstage import BACKSTAGE, JOBS, STATE, send_jobs
+from pyannote_voiceprint_async.sandbox.api_state import ApiState
 from pyannote_voiceprint_async.sandbox.clock import DateHeader
-from pyannote_voiceprint_async.sandbox.deliveries import Delivery
-from pyannote_voiceprint_async.sandbox.faults import Faults
+from pyannote_voiceprint_async.sandbox.fault_plan import FaultPlan
 from pyannote_voiceprint_async.sandbox.gateway import Gateway
+from pyannote_voiceprint_async.sandbox.incoming_request import IncomingRequest
+from pyannote_voiceprint_async.sandbox.introspection import INTROSPECTION_PATHS, JOBS_PATH, STATE_PATH, send_jobs
 from pyannote_voiceprint_async.sandbox.jobs import Job
+from pyannote_voiceprint_async.sandbox.keywords import accept_keywords_of
 from pyannote_voiceprint_async.sandbox.media import PREFIX
 from pyannote_voiceprint_async.sandbox.operations import OPERATIONS, find_operation
-from pyannote_voiceprint_async.sandbox.settings import Settings, takes_keywords_of
-from pyannote_voiceprint_async.sandbox.state import Counters, State
-from pyannote_voiceprint_async.sandbox.uploads import answer_upload
+from pyannote_voiceprint_async.sandbox.request_counters import RequestCounters
+from pyannote_voiceprint_async.sandbox.responses import SandboxResponse, error, json_response
+from pyannote_voiceprint_async.sandbox.settings import Settings
+from pyannote_voiceprint_async.sandbox.state import SandboxState
+from pyannote_voiceprint_async.sandbox.uploads import handle_upload
+from pyannote_voiceprint_async.sandbox.webhook_sender import Delivery
 
-# Benchmarks open thousands of connections at once; the kernel caps this at its own maximum.
+# Benchmarks open thousands of connections at once. The kernel reduces this to its own maximum.
 _BACKLOG = 4096
 
-# What is left by then is a client that has its answer and still sends.
+# aiohttp waits this long for the remaining connections, whose clients have their response and still send.
 _SHUTDOWN_SECONDS = 0.1
 
 
 class Sandbox:
-    """The pyannoteAI API on this machine, for as long as an `async with` lasts.
+    """The pyannoteAI API on this machine while an `async with` block runs.
 
-    Takes the fields of `Settings` as keywords. Nothing is shared between two sandboxes, and nothing outlives
-    one but its `store`: connections are cut and what was still under way is dropped when the block ends.
+    The constructor accepts the fields of `Settings` as keywords. Two sandboxes share nothing. At the end of the block,
+    connections are cut and pending work is dropped. Only the file of `store` remains.
     """
 
-    @takes_keywords_of(Settings)
+    @accept_keywords_of(Settings)
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._api = Api(settings)
-        self._faults = Faults(settings.faults, settings.seed)
-        self._counters = Counters(OPERATIONS)
-        self._gateway = Gateway(self._api, self._faults, self._counters, self._spawn)
+        self._api = ApiState(settings)
+        self._faults = FaultPlan(settings.faults, settings.seed)
+        self._counters = RequestCounters(OPERATIONS)
+        self._gateway = Gateway(self._api, self._faults, self._counters)
         self._date = DateHeader(settings.now)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._runner: web.ServerRunner | None = None
@@ -54,53 +57,54 @@ class Sandbox:
 
     @property
     def url(self) -> str:
-        """Where the sandbox listens, without a slash at the end."""
+        """URL of the sandbox, without a trailing slash."""
         if not self._url:
             raise RuntimeError("The sandbox listens only inside `async with Sandbox() as sandbox:`.")
         return self._url
 
     @property
     def api_key(self) -> str:
-        """The one key that is accepted."""
+        """The only valid API key."""
         return self.settings.api_key
 
     @property
     def webhook_secret(self) -> str:
-        """What webhooks are signed with."""
+        """The secret with which webhooks are signed."""
         return self.settings.webhook_secret
 
     @property
     def accepted(self) -> Sequence[Job]:
-        """Every accepted job, oldest first: what was billed."""
+        """All accepted jobs, which were billed, oldest first."""
         return self._api.jobs.accepted
 
     @property
     def deliveries(self) -> Sequence[Delivery]:
-        """Every try to deliver a webhook, in the order in which they were over."""
+        """All finished attempts to deliver a webhook, in the order in which they finished."""
         return self._api.webhooks.deliveries
 
     @property
-    def state(self) -> State:
-        """What was seen so far."""
+    def state(self) -> SandboxState:
+        """The counts of this moment."""
         return self._counters.snapshot(len(self.accepted), self._api.webhooks.tally())
 
     def fail_next(self, faults: str | Iterable[str], *, operation: str | None = None) -> None:
-        """Let the next requests meet these faults, one each; a `rate-limited` of this kind has no burst.
+        """Assign faults to the next requests, one each. A `rate-limited` assigned here affects one request only.
 
         Args:
-            faults: A name of `FAULTS`, or several for as many requests.
-            operation: `test`, `media`, `voiceprint`, `job` or `jobs`; `None` is any that the fault fits.
+            faults: A name of `FAULTS`, or one name for each of several requests.
+            operation: `test`, `media`, `voiceprint`, `job` or `jobs`; `None` is any operation to which the fault
+                applies.
 
         Raises:
-            ValueError: For an unknown name, or a fault that this operation cannot meet.
+            ValueError: For an unknown name, or a fault that does not apply to this operation.
         """
         self._faults.script([faults] if isinstance(faults, str) else faults, operation)
 
     def fail_next_webhook(self, faults: str | Iterable[str]) -> None:
-        """Let the webhooks of the next jobs that are accepted with one meet these faults, one each.
+        """Assign faults to the webhooks of the next jobs that request one, one fault per job.
 
         Args:
-            faults: A name of `WEBHOOK_FAULTS`, or several for as many jobs.
+            faults: A name of `WEBHOOK_FAULTS`, or one name for each of several jobs.
 
         Raises:
             ValueError: For an unknown name.
@@ -124,12 +128,12 @@ class Sandbox:
         await self._stop()
 
     async def _stop(self) -> None:
-        """Cut everything off. What was counted and accepted stays readable."""
+        """Cut all connections and cancel all tasks. Counts and accepted jobs stay readable."""
         runner, self._runner, self._url = self._runner, None, ""
         if runner is None or runner.server is None:
             return
-        # No new connection, then no new request, and only then the end of those under way: a request that
-        # slipped in between would be cancelled by aiohttp, which does not wait for it.
+        # First refuse new connections, then new requests, and only then cancel the requests in flight: a request that
+        # arrived in between would be canceled by aiohttp, which does not wait for its end.
         for site in runner.sites:
             await site.stop()
         runner.server.pre_shutdown()
@@ -147,7 +151,7 @@ class Sandbox:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101  aiohttp gives every request a task of its own
+        assert task is not None  # noqa: S101  aiohttp runs every request in a task
         self._tasks.add(task)
         try:
             return await self._respond(request)
@@ -155,34 +159,34 @@ class Sandbox:
             self._tasks.discard(task)
 
     async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
-        if (request.method, request.path) == ("GET", JOBS):
+        if (request.method, request.path) == ("GET", JOBS_PATH):
             return await send_jobs(request, self.accepted, self.settings.now())
-        answer = await self._answer(request)
-        if answer is not None:
-            # Not aiohttp's own, which is of this machine's clock: clients measure the server's time by it.
-            headers = {**answer.headers, "Date": str(self._date)}
-            return web.Response(status=answer.status, body=answer.body, headers=headers)
+        response = await self._route(request)
+        if response is not None:
+            # aiohttp's own `Date` is of the machine's clock, but clients compute the sandbox's time from it.
+            headers = {**response.headers, "Date": str(self._date)}
+            return web.Response(status=response.status, body=response.body, headers=headers)
         if request.transport is not None:
             request.transport.abort()
-        return web.Response()  # aiohttp wants one; there is no connection left that could carry it
+        return web.Response()  # aiohttp requires a response, although the connection is cut
 
-    async def _answer(self, request: web.BaseRequest) -> Answer | None:
+    async def _route(self, request: web.BaseRequest) -> SandboxResponse | None:
         operation, argument = find_operation(request.path)
         if operation is not None and request.method == operation.method:
-            return await self._gateway.answer(request, operation, argument)
+            return await self._gateway.respond(IncomingRequest(self._api, request, operation, argument, self._spawn))
         if operation is not None:
             return _not_allowed(request, operation.method)
         if request.path.startswith(PREFIX):
             with self._counters.upload():
-                return await answer_upload(self._api, request)
-        if request.path in BACKSTAGE and request.method != "GET":
+                return await handle_upload(self._api, request)
+        if request.path in INTROSPECTION_PATHS and request.method != "GET":
             return _not_allowed(request, "GET")
-        if request.path == STATE:
-            return json_answer(200, self.state.to_dict())
+        if request.path == STATE_PATH:
+            return json_response(200, self.state.to_dict())
         return error(404, f"Cannot {request.method} {request.path}")
 
 
-def _not_allowed(request: web.BaseRequest, allowed: str) -> Answer:
+def _not_allowed(request: web.BaseRequest, allowed: str) -> SandboxResponse:
     return error(405, f"{request.method} is not allowed here", {"Allow": allowed})
 
 

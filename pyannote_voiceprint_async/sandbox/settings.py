@@ -1,25 +1,22 @@
-"""Every setting of a sandbox, with its default, in one place."""
+"""The settings of a sandbox and their defaults."""
 
 import asyncio
-import functools
-import inspect
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Concatenate, Literal, ParamSpec
+from typing import Literal
 
 import attrs
 
 from pyannote_voiceprint_async.sandbox.clock import Now, anchored_clock
-from pyannote_voiceprint_async.sandbox.faults import checked_faults
+from pyannote_voiceprint_async.sandbox.faults import check_faults
 from pyannote_voiceprint_async.sandbox.limits import Limit, WindowKind
 from pyannote_voiceprint_async.sandbox.outputs import FailedOutput
-from pyannote_voiceprint_async.sandbox.signatures import SIGNATURES, SignatureForm
 from pyannote_voiceprint_async.sandbox.validation import MediaKeys
-from pyannote_voiceprint_async.sandbox.webhook_faults import checked_webhook_faults
-
-_P = ParamSpec("_P")
+from pyannote_voiceprint_async.sandbox.validators import finite, not_negative, one_of, positive
+from pyannote_voiceprint_async.sandbox.webhook_faults import check_webhook_faults
+from pyannote_voiceprint_async.sandbox.webhook_signatures import SIGNATURES, SignatureForm
 
 
 def _to_limit(value: Limit | tuple[int, float]) -> Limit:
@@ -29,7 +26,7 @@ def _to_limit(value: Limit | tuple[int, float]) -> Limit:
 def _to_range(value: float | tuple[float, float]) -> tuple[float, float]:
     low, high = value if isinstance(value, tuple) else (value, value)
     if not 0 <= low <= high < math.inf:
-        raise ValueError(f"Seconds must be a number or (low, high) with 0 <= low <= high, not {value!r}.")
+        raise ValueError(f"Seconds must be a number, or (low, high) with 0 <= low <= high, not {value!r}.")
     return float(low), float(high)
 
 
@@ -40,75 +37,56 @@ def _to_delays(value: Iterable[float]) -> tuple[float, ...]:
     return delays
 
 
-def _to_webhook_faults(value: Mapping[str, float]) -> Mapping[str, float]:
-    return MappingProxyType(checked_webhook_faults(value))
-
-
+# The settings hold read-only copies, because later changes of the mappings would have no effect.
 def _to_faults(value: Mapping[str, float]) -> Mapping[str, float]:
-    return MappingProxyType(checked_faults(value))
+    return MappingProxyType(check_faults(value))
 
 
-def _one_of(*names: str) -> Callable[[Any, "attrs.Attribute[str]", str], None]:
-    def check(_instance: object, attribute: "attrs.Attribute[str]", value: str) -> None:
-        if value not in names:
-            raise ValueError(f"{attribute.name!r} must be one of {', '.join(names)}, not {value!r}.")
-
-    return check
-
-
-def _not_negative(_instance: object, attribute: "attrs.Attribute[Any]", value: float | None) -> None:
-    if value is not None and not value >= 0:
-        raise ValueError(f"{attribute.name!r} must be zero or more, not {value!r}.")
-
-
-def _finite(_instance: object, attribute: "attrs.Attribute[Any]", value: float) -> None:
-    if not 0 <= value < math.inf:
-        raise ValueError(f"{attribute.name!r} must be a finite number, zero or more, not {value!r}.")
-
-
-def _positive(_instance: object, attribute: "attrs.Attribute[Any]", value: float) -> None:
-    if not 0 < value < math.inf:
-        raise ValueError(f"{attribute.name!r} must be a positive number, not {value!r}.")
+def _to_webhook_faults(value: Mapping[str, float]) -> Mapping[str, float]:
+    return MappingProxyType(check_webhook_faults(value))
 
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """How this sandbox behaves.
+    """The behavior of a sandbox.
 
     Args:
-        host: Address to listen on; the loopback unless told otherwise.
-        port: Port to listen on; 0 takes a free one.
-        api_key: The one key that is accepted.
-        rate_limit: Requests that submissions, media and key tests take each; `Limit` or (requests, seconds).
-        read_limit: The same for job reads and job lists each.
-        window: `sliding` (any such span of time), `fixed` (spans counted from the epoch) or `none`.
-        shared_budgets: All operations draw on one budget of `rate_limit`.
-        job_seconds: How long a job takes, in seconds, or a (low, high) range to draw from.
-        credit: Submissions that are accepted before 402; `None` is without end.
-        latency: Seconds that an answer takes, or a range; some of it passes before the request is looked at.
+        host: Address to listen on. The default is reachable from this machine only.
+        port: Port to listen on; 0 selects a free port.
+        api_key: The only valid API key.
+        rate_limit: Limit of submissions, of media requests and of key tests, each on its own; a `Limit` or a tuple
+            (requests, seconds).
+        read_limit: The same for job reads and for job lists.
+        window: Kind of rate-limit window: `sliding` (any span of that length), `fixed` (spans counted from the epoch)
+            or `none` (no limit).
+        shared_budgets: Whether all operations share one window of `rate_limit`.
+        job_seconds: Duration of a job in seconds, or a random duration in a range (low, high).
+        credit: Submissions that are accepted before the sandbox responds with 402; `None` is unlimited.
+        latency: Seconds from a request to its response, or a range (low, high). A random part of them passes before the
+            request is processed.
         faults: Probability of each fault by name, see `FAULTS`.
-        seed: Where all chance comes from: faults, durations, latencies, faults of webhooks.
-        output_seconds: Seconds after its end for which a job keeps its output.
+        seed: Seed of all random choices: faults, durations, latencies, faults of webhooks.
+        output_seconds: Seconds for which a job keeps its output after its end.
         media_seconds: Seconds for which an uploaded file is kept.
-        presigned_seconds: Whole seconds for which an upload's URL is good.
-        accept_late_seconds: Seconds between the loss of an `accept-late` request and its job.
-        reset_header: `X-RateLimit-Reset` in seconds to go (`delta`) or in epoch seconds (`epoch`).
-        headers: Whether answers carry X-RateLimit headers at all.
-        media_keys: `any`, or `flat`: keys with a slash or an underscore are refused.
-        chunked_put: Whether an upload may come without its length.
-        failed_output: Output of a failed job: an `error`, `null`, or `missing`.
-        webhook_secret: What webhooks are signed with.
-        webhook_signature: How a signature is written: `hex`, `base64` or `v0` (`v0=` and hex).
-        webhook_timeout: Seconds that a receiver has to answer; they pass on the event loop's clock, not on `now`.
-        webhook_retry_delays: Seconds between a try that failed and the next one, for as many retries.
-        webhook_time_scale: Factor of these delays, so that a test need not wait for minutes.
-        webhook_sign_anew: Each retry has a timestamp and a signature of its own; otherwise those of the first try.
-        webhook_failed_as: Status by which a webhook tells a failed job: `failed` or `canceled`.
+        presigned_seconds: Whole seconds for which a presigned URL is valid.
+        accept_late_seconds: Seconds from an `accept-late` request to the creation of its job.
+        reset_header: Form of `X-RateLimit-Reset`: remaining seconds (`delta`) or epoch seconds (`epoch`).
+        headers: Whether responses have `X-RateLimit-*` headers. A 429 always has `Retry-After`.
+        media_keys: Valid media keys: `any` allows slashes and underscores, `flat` does not.
+        chunked_put: Whether uploads without `Content-Length` are accepted.
+        failed_output: Output of a failed job: an error, null or a missing field.
+        webhook_secret: Secret with which webhooks are signed.
+        webhook_signature: Encoding of the signature: `hex`, `base64` or `v0` (`v0=` before the hex).
+        webhook_timeout: Seconds to wait for the response of a webhook's receiver, on the event loop's clock, not `now`.
+        webhook_retry_delays: Seconds from a failed attempt to the next, one number per retry.
+        webhook_time_scale: Factor of the retry delays, so that a test need not wait for minutes.
+        webhook_sign_anew: Whether each attempt has its own timestamp and signature, or those of the first attempt.
+        webhook_failed_as: Status of a failed job in webhooks: `failed` or `canceled`.
         webhook_faults: Probability of each fault of a job's webhook by name, see `WEBHOOK_FAULTS`.
-        store: File in which accepted jobs and uploads are kept, so that a sandbox that is started again with it still
-            knows them; `None` keeps nothing. Webhooks that were still to come are not kept.
-        now: The time as UTC epoch seconds; tests hand in their own.
-        sleep: How the sandbox waits (for latency, `accept-late` and webhooks); tests hand in their own.
+        store: File that keeps accepted jobs and uploads for another sandbox with the same file; `None` keeps nothing.
+            Pending webhooks are not kept.
+        now: Returns the current time in UTC epoch seconds; tests pass a fake clock.
+        sleep: Waits for latency, `accept-late` and webhooks; tests pass that of a fake clock.
     """
 
     host: str = "127.0.0.1"
@@ -116,50 +94,32 @@ class Settings:
     api_key: str = attrs.field(default="sandbox-key", repr=False, validator=attrs.validators.min_len(1))
     rate_limit: Limit = attrs.field(default=Limit(100, 60.0), converter=_to_limit)
     read_limit: Limit = attrs.field(default=Limit(300, 60.0), converter=_to_limit)
-    window: WindowKind = attrs.field(default="sliding", validator=_one_of("sliding", "fixed", "none"))
+    window: WindowKind = attrs.field(default="sliding", validator=one_of("sliding", "fixed", "none"))
     shared_budgets: bool = False
     job_seconds: tuple[float, float] = attrs.field(default=(1.0, 1.0), converter=_to_range)
-    credit: int | None = attrs.field(default=None, validator=_not_negative)
+    credit: int | None = attrs.field(default=None, validator=not_negative)
     latency: tuple[float, float] = attrs.field(default=(0.0, 0.0), converter=_to_range)
     faults: Mapping[str, float] = attrs.field(factory=dict, converter=_to_faults)
     seed: int = 0
-    output_seconds: float = attrs.field(default=24 * 3600, validator=_not_negative)
-    media_seconds: float = attrs.field(default=24 * 3600, validator=_not_negative)
-    presigned_seconds: int = attrs.field(default=3600, validator=_not_negative)
-    accept_late_seconds: float = attrs.field(default=2.0, validator=_not_negative)
-    reset_header: Literal["delta", "epoch"] = attrs.field(default="delta", validator=_one_of("delta", "epoch"))
+    output_seconds: float = attrs.field(default=24 * 3600, validator=not_negative)
+    media_seconds: float = attrs.field(default=24 * 3600, validator=not_negative)
+    presigned_seconds: int = attrs.field(default=3600, validator=not_negative)
+    accept_late_seconds: float = attrs.field(default=2.0, validator=not_negative)
+    reset_header: Literal["delta", "epoch"] = attrs.field(default="delta", validator=one_of("delta", "epoch"))
     headers: bool = True
-    media_keys: MediaKeys = attrs.field(default="any", validator=_one_of("any", "flat"))
+    media_keys: MediaKeys = attrs.field(default="any", validator=one_of("any", "flat"))
     chunked_put: bool = False
-    failed_output: FailedOutput = attrs.field(default="error", validator=_one_of("error", "null", "missing"))
+    failed_output: FailedOutput = attrs.field(default="error", validator=one_of("error", "null", "missing"))
     webhook_secret: str = attrs.field(default="sandbox-webhook-secret", repr=False)
-    webhook_signature: SignatureForm = attrs.field(default="hex", validator=_one_of(*SIGNATURES))
-    webhook_timeout: float = attrs.field(default=10.0, validator=_positive)
+    webhook_signature: SignatureForm = attrs.field(default="hex", validator=one_of(*SIGNATURES))
+    webhook_timeout: float = attrs.field(default=10.0, validator=positive)
     webhook_retry_delays: tuple[float, ...] = attrs.field(default=(0.0, 60.0, 300.0), converter=_to_delays)
-    webhook_time_scale: float = attrs.field(default=1.0, validator=_finite)
+    webhook_time_scale: float = attrs.field(default=1.0, validator=finite)
     webhook_sign_anew: bool = True
     webhook_failed_as: Literal["failed", "canceled"] = attrs.field(
-        default="failed", validator=_one_of("failed", "canceled")
+        default="failed", validator=one_of("failed", "canceled")
     )
     webhook_faults: Mapping[str, float] = attrs.field(factory=dict, converter=_to_webhook_faults)
     store: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
     now: Now = attrs.field(factory=anchored_clock, repr=False)
     sleep: Callable[[float], Awaitable[object]] = attrs.field(default=asyncio.sleep, repr=False)
-
-
-def takes_keywords_of(
-    settings: Callable[_P, Settings],
-) -> Callable[[Callable[[Any, Settings], None]], Callable[Concatenate[Any, _P], None]]:
-    """Let a constructor that wants `Settings` take their keywords instead, typed and listed only once."""
-
-    def decorate(init: Callable[[Any, Settings], None]) -> Callable[Concatenate[Any, _P], None]:
-        def with_keywords(self: Any, /, *args: _P.args, **kwargs: _P.kwargs) -> None:
-            init(self, settings(*args, **kwargs))
-
-        itself = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        keywords = inspect.signature(settings).parameters.values()
-        functools.update_wrapper(with_keywords, init)
-        with_keywords.__signature__ = inspect.Signature([itself, *keywords])  # type: ignore[attr-defined]
-        return with_keywords
-
-    return decorate

@@ -1,29 +1,30 @@
-"""The object storage behind presigned URLs: it wants a signature and a length, and no key."""
+"""Uploads to presigned URLs. Like an object storage, they require a signature and a length, and no API key."""
 
 import hashlib
 from collections.abc import Callable, Mapping
 
 from aiohttp import web
 
-from pyannote_voiceprint_async.sandbox.answers import Answer, xml_error
-from pyannote_voiceprint_async.sandbox.api import Api
+from pyannote_voiceprint_async.sandbox.api_state import ApiState
 from pyannote_voiceprint_async.sandbox.audio import HEAD_BYTES, is_usable
-from pyannote_voiceprint_async.sandbox.bodies import invite_body
-from pyannote_voiceprint_async.sandbox.media import Upload
+from pyannote_voiceprint_async.sandbox.expect_continue import send_continue
+from pyannote_voiceprint_async.sandbox.media import StoredMedia
+from pyannote_voiceprint_async.sandbox.responses import SandboxResponse, xml_error
 
 LARGEST_BYTES = 100 * 1024 * 1024
 
-Refuses = Callable[[Api, web.BaseRequest], bool]
+# Returns whether a request must be refused.
+Condition = Callable[[ApiState, web.BaseRequest], bool]
 
-# Status, code and message; then headers, if there are any.
-Complaint = tuple[int, str, str] | tuple[int, str, str, Mapping[str, str]]
+# Status, code and message of a refusal, and its additional headers.
+Refusal = tuple[int, str, str] | tuple[int, str, str, Mapping[str, str]]
 
 
-async def answer_upload(api: Api, request: web.BaseRequest) -> Answer | None:
-    """Take a file in; nothing when the client left before it was complete."""
-    for refuses, complaint in _REFUSALS:
-        if refuses(api, request):
-            return xml_error(*complaint)
+async def handle_upload(api: ApiState, request: web.BaseRequest) -> SandboxResponse | None:
+    """Store an uploaded file. Return the response, or `None` if the client disconnected before the end of the file."""
+    for must_refuse, refusal in _REFUSALS:
+        if must_refuse(api, request):
+            return xml_error(*refusal)
     try:
         upload = await _receive(request, api)
     except (ConnectionError, web.RequestPayloadError):
@@ -32,68 +33,68 @@ async def answer_upload(api: Api, request: web.BaseRequest) -> Answer | None:
         return xml_error(*_TOO_LARGE)
     api.media.store(request.path, upload)
     api.store.add_upload(request.path, upload)
-    await api.store.settle()
-    return Answer(200, b"", {"ETag": f'"{upload.sha256.hex()[:32]}"'})
+    await api.store.flush()
+    return SandboxResponse(200, b"", {"ETag": f'"{upload.sha256.hex()[:32]}"'})
 
 
-async def _receive(request: web.BaseRequest, api: Api) -> Upload | None:
-    """Digest the body as it comes, keeping its head only; nothing when it grows too large."""
+async def _receive(request: web.BaseRequest, api: ApiState) -> StoredMedia | None:
+    """Hash the body while it arrives, and keep only its head. Return `None` for a body that is too large."""
     digest, head, size = hashlib.sha256(), bytearray(), 0
-    await invite_body(request)
+    await send_continue(request)
     async for chunk in request.content.iter_any():
         size += len(chunk)
         if size > LARGEST_BYTES:
             return None
         digest.update(chunk)
         head += chunk[: HEAD_BYTES - len(head)]
-    return Upload(digest.digest(), size, is_usable(bytes(head), size), api.now())
+    return StoredMedia(digest.digest(), size, is_usable(bytes(head), size), api.now())
 
 
-def _is_no_put(_api: Api, request: web.BaseRequest) -> bool:
+def _is_not_put(_api: ApiState, request: web.BaseRequest) -> bool:
     return request.method != "PUT"
 
 
-def _has_second_authorization(_api: Api, request: web.BaseRequest) -> bool:
+def _has_second_authorization(_api: ApiState, request: web.BaseRequest) -> bool:
     return "Authorization" in request.headers
 
 
-def _is_unsigned(_api: Api, request: web.BaseRequest) -> bool:
+def _is_unsigned(_api: ApiState, request: web.BaseRequest) -> bool:
     return "X-Amz-Signature" not in request.query
 
 
-def _is_signed_wrong(api: Api, request: web.BaseRequest) -> bool:
+def _has_wrong_signature(api: ApiState, request: web.BaseRequest) -> bool:
     return not api.media.is_signed(request.path, request.query)
 
 
-def _is_expired(api: Api, request: web.BaseRequest) -> bool:
+def _is_expired(api: ApiState, request: web.BaseRequest) -> bool:
     return api.media.is_expired(request.query, api.now())
 
 
-def _is_chunked(api: Api, request: web.BaseRequest) -> bool:
+def _is_chunked(api: ApiState, request: web.BaseRequest) -> bool:
     return "Transfer-Encoding" in request.headers and not api.settings.chunked_put
 
 
-def _has_no_length(_api: Api, request: web.BaseRequest) -> bool:
+def _has_no_length(_api: ApiState, request: web.BaseRequest) -> bool:
     return request.content_length is None and "Transfer-Encoding" not in request.headers
 
 
-def _is_too_large(_api: Api, request: web.BaseRequest) -> bool:
+def _is_too_large(_api: ApiState, request: web.BaseRequest) -> bool:
     return (request.content_length or 0) > LARGEST_BYTES
 
 
 _TOO_LARGE = (400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size")
 
-# In the order in which they are looked at: who, then what.
-_REFUSALS: tuple[tuple[Refuses, Complaint], ...] = (
+# The first matching condition decides. `_is_expired` parses the query, so the check of the signature comes before it.
+_REFUSALS: tuple[tuple[Condition, Refusal], ...] = (
     (
-        _is_no_put,
+        _is_not_put,
         (405, "MethodNotAllowed", "The specified method is not allowed against this resource", {"Allow": "PUT"}),
     ),
     (_has_second_authorization, (400, "InvalidArgument", "Only one auth mechanism allowed")),
     (_is_unsigned, (403, "AccessDenied", "Access Denied")),
-    (_is_signed_wrong, (403, "SignatureDoesNotMatch", "The signature is not the one that was calculated")),
+    (_has_wrong_signature, (403, "SignatureDoesNotMatch", "The signature does not match the calculated signature")),
     (_is_expired, (403, "AccessDenied", "Request has expired")),
-    (_is_chunked, (501, "NotImplemented", "Transfer-Encoding implies functionality that is not there")),
+    (_is_chunked, (501, "NotImplemented", "Transfer-Encoding implies functionality that is not implemented")),
     (_has_no_length, (411, "MissingContentLength", "You must provide the Content-Length HTTP header")),
     (_is_too_large, _TOO_LARGE),
 )

@@ -1,17 +1,18 @@
-"""What makes a request's body invalid, field by field."""
+"""Validation of request bodies, field by field."""
 
-import ipaddress
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from pyannote_voiceprint_async.sandbox.loopback import is_loopback
+
 MODELS = ("precision-2", "precision-3")
 
 MediaKeys = Literal["any", "flat"]
 
-# Sources contradict each other about nested keys and underscores, so both readings can be had.
+# Sources contradict each other about slashes and underscores in media keys, so a setting selects the interpretation.
 _MEDIA_URLS: Mapping[MediaKeys, re.Pattern[str]] = {
     "any": re.compile(r"media://[A-Za-z0-9\-_./]+"),
     "flat": re.compile(r"media://[A-Za-z0-9\-.]+"),
@@ -19,42 +20,57 @@ _MEDIA_URLS: Mapping[MediaKeys, re.Pattern[str]] = {
 _MEDIA_URL_LENGTH = 255
 _WEB_URL = re.compile(r"https?://[^\s/?#\x00-\x20]+[^\s\x00-\x20\x7f]*", re.IGNORECASE)
 
-# A rule gives the complaint about a value, or nothing.
+# Returns the error message for an invalid value, or an empty string for a valid one.
 Rule = Callable[[Any], str]
 
 
-class Invalid(Exception):  # noqa: N818  an answer to give, not a failure of the sandbox
-    """The request is to be answered with 400."""
+class InvalidBody(Exception):  # noqa: N818  it becomes a response and is not a failure of the sandbox
+    """The request must be refused with a 400."""
 
     def __init__(self, errors: Sequence[Mapping[str, str]]) -> None:
         super().__init__(errors)
         self.errors = errors
 
 
-def check(body: bytes, rules: Mapping[str, Rule]) -> dict[str, Any]:
-    """The body as an object whose fields are all right; fields without a rule pass.
+def parse_body(body: bytes, rules: Mapping[str, Rule]) -> dict[str, Any]:
+    """Parse a JSON object and validate its fields. Fields without a rule are accepted unchecked.
 
     Raises:
-        Invalid: With all complaints.
+        InvalidBody: With the errors of all invalid fields.
     """
-    data = _parse(body)
-    # `url` is the one field that has to be there.
-    present = [(field, rule) for field, rule in rules.items() if field in data or field == "url"]
-    complaints = [(field, rule(data.get(field))) for field, rule in present]
-    errors = [{"field": field, "message": message} for field, message in complaints if message]
+    fields = _parse_object(body)
+    # `url` is the only required field: all other rules apply to fields that are present.
+    present = [(field, rule) for field, rule in rules.items() if field in fields or field == "url"]
+    messages = [(field, rule(fields.get(field))) for field, rule in present]
+    errors = [{"field": field, "message": message} for field, message in messages if message]
     if errors:
-        raise Invalid(errors)
-    return data
+        raise InvalidBody(errors)
+    return fields
 
 
-def _parse(body: bytes) -> dict[str, Any]:
+def _parse_object(body: bytes) -> dict[str, Any]:
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):
-        raise Invalid([{"field": "body", "message": "The body is not JSON"}]) from None
+        raise InvalidBody([{"field": "body", "message": "The body is not JSON"}]) from None
     if not isinstance(data, dict):
-        raise Invalid([{"field": "body", "message": "The body is not a JSON object"}])
+        raise InvalidBody([{"field": "body", "message": "The body is not a JSON object"}])
     return data
+
+
+def media_rules(keys: MediaKeys) -> Mapping[str, Rule]:
+    """Return the rules for the body of `POST /v1/media/input`."""
+    return {"url": _media_url(keys)}
+
+
+def voiceprint_rules(keys: MediaKeys) -> Mapping[str, Rule]:
+    """Return the rules for the body of a submission."""
+    return {
+        "url": _source_url(keys),
+        "model": _model,
+        "webhook": _webhook,
+        "webhookStatusOnly": _webhook_status_only,
+    }
 
 
 def _media_url(keys: MediaKeys) -> Rule:
@@ -100,28 +116,5 @@ def _webhook_status_only(value: Any) -> str:
 def _is_web_url(value: str) -> bool:
     try:
         return bool(_WEB_URL.fullmatch(value) and urlsplit(value).hostname)
-    except ValueError:  # a bracket that opens an IPv6 address and never closes
+    except ValueError:  # an IPv6 address whose bracket is never closed
         return False
-
-
-def is_loopback(host: str) -> bool:
-    """Whether this host is this machine: the only one that webhooks reach without TLS."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def media_rules(keys: MediaKeys) -> Mapping[str, Rule]:
-    """What the fields of a request for an upload's URL have to be."""
-    return {"url": _media_url(keys)}
-
-
-def voiceprint_rules(keys: MediaKeys) -> Mapping[str, Rule]:
-    """What the fields of a submission have to be."""
-    return {
-        "url": _source_url(keys),
-        "model": _model,
-        "webhook": _webhook,
-        "webhookStatusOnly": _webhook_status_only,
-    }

@@ -1,4 +1,4 @@
-"""Voiceprints that are nobody's voice: a pure function of what was submitted."""
+"""Made-up voiceprints, computed from the submitted source."""
 
 import base64
 import hashlib
@@ -9,19 +9,19 @@ _LENGTH = 1050
 
 
 def voiceprint_of(data: bytes | str) -> str:
-    """The voiceprint that the sandbox gives for this source.
+    """Return the voiceprint that the sandbox makes of a source. The same source always has the same voiceprint.
 
     Args:
-        data: The bytes of an uploaded file, or the URL (http or https) as a `str`; URLs are never fetched.
+        data: The bytes of an uploaded file, or an http(s) URL as a `str`. The sandbox never fetches URLs.
     """
     if isinstance(data, bytes):
         return voiceprint_of_digest(hashlib.sha256(data).digest())
-    # A URL may hold half a surrogate pair (JSON allows it): it still has to have a voiceprint.
+    # JSON allows half a surrogate pair in a URL, and such a URL needs a voiceprint, too.
     return _voiceprint(b"url", data.encode("utf-8", "surrogatepass"))
 
 
 def voiceprint_of_digest(sha256: bytes) -> str:
-    """The voiceprint of audio of which only the SHA-256 digest was kept."""
+    """Return the voiceprint of an uploaded file from its SHA-256 digest."""
     return _voiceprint(b"audio", sha256)
 
 

@@ -1,65 +1,65 @@
-"""What can go wrong between the end of a job and whoever waits to be told, as one table."""
+"""The faults that the sandbox can inject into webhooks: one table, and the decision which job has which fault."""
 
 from collections import deque
 from collections.abc import Iterable, Mapping
 
 import attrs
 
-from pyannote_voiceprint_async.sandbox.dice import Dice, checked_probabilities, find_fault
+from pyannote_voiceprint_async.sandbox.fault_sampler import FaultSampler, check_probabilities, find_fault
 
 
 @attrs.frozen
 class WebhookFault:
-    """One thing that can go wrong with a job's webhook."""
+    """A fault of one job's webhook."""
 
     name: str
-    """What settings and scripts call it."""
+    """Name in `Settings.webhook_faults` and `Sandbox.fail_next_webhook`."""
     description: str
-    """One line for people."""
+    """One sentence for documentation."""
     copies: int = 1
-    """How many webhooks are sent, each with its own retries."""
+    """How many copies of the webhook are sent. Each has its own retries."""
     early: bool = False
-    """Whether the job ends at once, and its submission is answered only after the first try."""
+    """Whether the job finishes at once, and its submission is answered after the first attempt."""
     tampered: bool = False
-    """Whether every try says something else than what was signed."""
+    """Whether the body of every attempt differs from what was signed."""
 
 
-NO_FAULT = WebhookFault("none", "It is delivered as it should be.")
+NO_FAULT = WebhookFault("none", "The webhook is delivered correctly.")
 
 _TABLE = (
-    WebhookFault("duplicate", "It is delivered twice, both at the same time.", copies=2),
-    WebhookFault("early", "The job ends at once, and is told before its submission is answered.", early=True),
-    WebhookFault("lost", "It is never sent.", copies=0),
-    WebhookFault("tampered", "The status in the body is changed after signing, in every try.", tampered=True),
+    WebhookFault("duplicate", "The webhook is delivered twice at the same time.", copies=2),
+    WebhookFault("early", "The job finishes, and its webhook is sent, before the submission is answered.", early=True),
+    WebhookFault("lost", "The webhook is never sent.", copies=0),
+    WebhookFault("tampered", "The status in the body is changed after signing, in every attempt.", tampered=True),
 )
 
 WEBHOOK_FAULTS: Mapping[str, WebhookFault] = {fault.name: fault for fault in _TABLE}
 
 
-def checked_webhook_faults(faults: Mapping[str, float] | Iterable[tuple[str, float]]) -> dict[str, float]:
-    """These probabilities, if they can be rolled.
+def check_webhook_faults(faults: Mapping[str, float] | Iterable[tuple[str, float]]) -> dict[str, float]:
+    """Return the probability of each fault of `WEBHOOK_FAULTS` after checking them all.
 
     Raises:
         ValueError: For an unknown name, a probability outside 0 to 1, or a sum above 1.
     """
-    return checked_probabilities(WEBHOOK_FAULTS, faults)
+    return check_probabilities(WEBHOOK_FAULTS, faults)
 
 
-class WebhookFaults:
-    """Decides which job's webhook meets which fault.
+class WebhookFaultPlan:
+    """Chooses the fault of each job's webhook: scripted faults first, then random faults.
 
     Args:
-        probabilities: How likely each fault is, by name.
-        seed: Where the dice come from; a job rolls once, unless a script has decided already.
+        probabilities: The probability of each fault by name.
+        seed: Seed of the random faults.
     """
 
     def __init__(self, probabilities: Mapping[str, float], seed: int) -> None:
-        # A string keeps this series apart from the requests' faults, which have the plain seed.
-        self._dice = Dice(WEBHOOK_FAULTS, probabilities, f"webhooks {seed}")
+        # A string seed, because the plain number would repeat the random series of the requests' faults.
+        self._sampler = FaultSampler(WEBHOOK_FAULTS, probabilities, f"webhooks {seed}")
         self._scripted: deque[WebhookFault] = deque()
 
     def script(self, names: Iterable[str]) -> None:
-        """Let the webhooks of the next jobs meet these faults.
+        """Assign these faults to the webhooks of the next jobs, one each.
 
         Raises:
             ValueError: For an unknown name.
@@ -67,5 +67,5 @@ class WebhookFaults:
         self._scripted.extend([find_fault(WEBHOOK_FAULTS, name) for name in names])
 
     def choose(self) -> WebhookFault | None:
-        """The fault that the next job's webhook meets, scripted ones first."""
-        return self._scripted.popleft() if self._scripted else self._dice.throw()
+        """Return the fault of the next job's webhook, or `None`."""
+        return self._scripted.popleft() if self._scripted else self._sampler.sample()

@@ -1,26 +1,26 @@
-"""Webhooks: the end of a job is told to whoever asked for it, until it is heard or given up."""
+"""The dispatcher that delivers the webhooks of all jobs and retries failed attempts."""
 
 import asyncio
 from collections.abc import Iterable
 from functools import partial
 
-from pyannote_voiceprint_async.sandbox.agenda import Agenda
-from pyannote_voiceprint_async.sandbox.deliveries import Delivery, Sender
 from pyannote_voiceprint_async.sandbox.jobs import Job
-from pyannote_voiceprint_async.sandbox.notices import Notice, to_request
+from pyannote_voiceprint_async.sandbox.scheduler import Scheduler
 from pyannote_voiceprint_async.sandbox.settings import Settings
 from pyannote_voiceprint_async.sandbox.state import WebhookTally
-from pyannote_voiceprint_async.sandbox.webhook_faults import NO_FAULT, WebhookFault, WebhookFaults
+from pyannote_voiceprint_async.sandbox.webhook_faults import NO_FAULT, WebhookFault, WebhookFaultPlan
+from pyannote_voiceprint_async.sandbox.webhook_messages import WebhookMessage, build_request
+from pyannote_voiceprint_async.sandbox.webhook_sender import Delivery, WebhookSender
 
-# Deliveries on the wire; thousands of jobs may end in the same second.
-MOST_AT_ONCE = 100
+# Thousands of jobs may finish in the same second.
+MAX_IN_FLIGHT = 100
 
 
-class Webhooks:
-    """What is told of one team's jobs. Jobs without a webhook leave no trace here.
+class WebhookDispatcher:
+    """Sends a webhook at the end of each job that requested one.
 
     Args:
-        settings: Where secret, retries, faults and time come from.
+        settings: Settings of the secret, the retries, the faults and the clock.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -28,12 +28,12 @@ class Webhooks:
         self._delivered = 0
         self._waiting = 0
         self._settings = settings
-        self._faults = WebhookFaults(settings.webhook_faults, settings.seed)
-        self._agenda = Agenda(settings.now, settings.sleep, MOST_AT_ONCE)
-        self._sender = Sender(settings.webhook_timeout)
+        self._faults = WebhookFaultPlan(settings.webhook_faults, settings.seed)
+        self._scheduler = Scheduler(settings.now, settings.sleep, MAX_IN_FLIGHT)
+        self._sender = WebhookSender(settings.webhook_timeout)
 
     def script(self, faults: Iterable[str]) -> None:
-        """Let the webhooks of the next jobs meet these faults, one each.
+        """Assign these faults to the webhooks of the next jobs, one each.
 
         Raises:
             ValueError: For an unknown name.
@@ -41,51 +41,51 @@ class Webhooks:
         self._faults.script(faults)
 
     def choose_fault(self) -> WebhookFault | None:
-        """What is to go wrong with the webhook of a job that is about to be accepted with one."""
+        """Return the fault for a job that is about to be accepted and requests a webhook, or `None`."""
         return self._faults.choose()
 
     def schedule(self, job: Job) -> asyncio.Event | None:
-        """Tell the end of this job to its webhook, if it has one.
+        """Schedule the job's webhook, if it requested one.
 
         Returns:
-            What the answer to its submission has to wait for, if anything.
+            Event that must be set before the submission is answered, or `None`.
         """
         if job.webhook is None:
             return None
         fault = job.webhook_fault or NO_FAULT
-        notice = Notice(job, job.webhook, fault, asyncio.Event() if fault.early else None)
+        message = WebhookMessage(job, job.webhook, fault, asyncio.Event() if fault.early else None)
         self._waiting += fault.copies
         for _ in range(fault.copies):
-            self._agenda.add(job.finished_at, partial(self._deliver, notice))
-        return notice.tried
+            self._scheduler.add(job.finished_at, partial(self._deliver, message))
+        return message.attempted
 
     def tally(self) -> WebhookTally:
-        """The counts of this moment."""
+        """Return the counts of this moment."""
         return WebhookTally(len(self.deliveries), self._delivered, self._waiting)
 
     async def close(self) -> None:
-        """End what is under way, and forget what was to come."""
-        await self._agenda.close()
+        """Cancel the webhooks in flight and drop the scheduled ones."""
+        await self._scheduler.close()
         await self._sender.close()
         self._waiting = 0
 
-    async def _deliver(self, notice: Notice) -> None:
-        timestamp = notice.signed_at
+    async def _deliver(self, message: WebhookMessage) -> None:
+        timestamp = message.signed_at
         if timestamp is None or self._settings.webhook_sign_anew:
             timestamp = int(self._settings.now())
-        status, reason = await self._sender.post(notice.url, *to_request(notice, timestamp, self._settings))
-        self.deliveries.append(Delivery(notice.job.id, notice.url, notice.attempt, status, reason))
+        status, reason = await self._sender.post(message.url, *build_request(message, timestamp, self._settings))
+        self.deliveries.append(Delivery(message.job.id, message.url, message.attempt, status, reason))
         self._delivered += reason is None
-        if reason is None or not self._try_again(notice, timestamp, reason):
+        if reason is None or not self._schedule_retry(message, timestamp, reason):
             self._waiting -= 1
-        if notice.tried is not None:
-            notice.tried.set()
+        if message.attempted is not None:
+            message.attempted.set()
 
-    def _try_again(self, notice: Notice, timestamp: int, reason: str) -> bool:
-        """After the next pause; false when there is none left."""
-        delays = self._settings.webhook_retry_delays[notice.attempt - 1 :]
+    def _schedule_retry(self, message: WebhookMessage, timestamp: int, reason: str) -> bool:
+        """Schedule the next attempt. Return `False` if this attempt was the last."""
+        delays = self._settings.webhook_retry_delays[message.attempt - 1 :]
         if not delays:
             return False
         at = self._settings.now() + delays[0] * self._settings.webhook_time_scale
-        self._agenda.add(at, partial(self._deliver, notice.again(timestamp, reason)))
+        self._scheduler.add(at, partial(self._deliver, message.retry(timestamp, reason)))
         return True

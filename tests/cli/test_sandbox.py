@@ -13,7 +13,7 @@ from pyannote_voiceprint_async.cli.sandbox import sandbox
 from pyannote_voiceprint_async.sandbox import Limit, Settings
 
 
-def test_it_says_where_it_is_and_ends_by_either_signal(start_sandbox, ending):
+def test_the_sandbox_prints_its_url_and_key_and_ends_at_both_signals(start_sandbox, ending):
     server = start_sandbox("--api-key", "made-up")
     assert server.url.startswith("http://127.0.0.1:")
     assert server.api_key == "made-up"
@@ -23,19 +23,20 @@ def test_it_says_where_it_is_and_ends_by_either_signal(start_sandbox, ending):
     assert server.process.returncode == 0
 
 
-def test_its_line_has_nothing_but_url_and_key(spawn):
+def test_the_line_contains_only_url_and_key(spawn):
     process = spawn("sandbox")
     assert list(json.loads(process.stdout.readline())) == ["url", "api_key"]
 
 
-def test_a_taken_port_is_a_sentence(command):
+def test_a_taken_port_is_wrong_usage(command):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        result = command("sandbox", "--port", taken.getsockname()[1])
+        port = taken.getsockname()[1]
+        result = command("sandbox", "--port", port)
     assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr.startswith("Error: The sandbox cannot listen there (")
-    assert result.stderr.endswith(" Give another --host or --port.\n")
+    assert result.stderr.startswith(f"Error: The sandbox cannot listen on 127.0.0.1, port {port} (")
+    assert result.stderr.endswith(" Use another --host or --port.\n")
 
 
 def settings(*arguments) -> Settings:
@@ -47,7 +48,7 @@ def comparable(settings: Settings) -> dict:
     return {name: getattr(settings, name) for name in settings.__slots__ if name not in {"now", "sleep", "__weakref__"}}
 
 
-def test_the_defaults_are_the_sandboxs_own():
+def test_the_defaults_are_those_of_the_settings():
     assert comparable(settings()) == comparable(Settings())
 
 
@@ -66,7 +67,7 @@ def test_the_defaults_are_the_sandboxs_own():
         ),
     ],
 )
-def test_each_option_arrives(arguments, expected):
+def test_each_option_becomes_a_setting(arguments, expected):
     assert {name: getattr(settings(*arguments), name) for name in expected} == expected
 
 
@@ -75,15 +76,15 @@ def test_faults_that_are_too_probable_are_wrong_usage(invoke):
     assert (result.exit_code, result.stdout) == (2, "")
 
 
-def ask(server, path, payload=None) -> dict:
+def request_json(server, path, payload=None) -> dict:
     headers = {"Authorization": f"Bearer {server.api_key}", "Content-Type": "application/json"}
     body = None if payload is None else json.dumps(payload).encode()
-    with urlopen(Request(server.url + path, body, headers), timeout=60) as answer:  # noqa: S310 - its own http
-        return json.load(answer)
+    with urlopen(Request(server.url + path, body, headers), timeout=60) as response:  # noqa: S310 - of the sandbox
+        return json.load(response)
 
 
 def submit(server, name) -> str:
-    return ask(server, "/v1/voiceprint", {"url": f"https://example.com/{name}"})["jobId"]
+    return request_json(server, "/v1/voiceprint", {"url": f"https://example.com/{name}"})["jobId"]
 
 
 def kill(server):
@@ -91,42 +92,42 @@ def kill(server):
     server.process.wait(timeout=60)
 
 
-def test_an_answered_submission_survives_a_kill(start_sandbox, tmp_path):
+def test_a_submission_with_a_response_survives_a_kill(start_sandbox, tmp_path):
     options = ("--job-seconds", "0", "--store", tmp_path / "jobs.jsonl")
     server = start_sandbox(*options)
     job_id = submit(server, "voice")
     kill(server)
-    again = start_sandbox(*options)
-    assert again.state()["jobs"] == 1
-    job = ask(again, f"/v1/jobs/{job_id}")
+    restarted = start_sandbox(*options)
+    assert restarted.state()["jobs"] == 1
+    job = request_json(restarted, f"/v1/jobs/{job_id}")
     assert (job["status"], list(job["output"])) == ("succeeded", ["voiceprint"])
 
 
-def test_a_kill_under_load_loses_no_answered_submission(start_sandbox, tmp_path):
-    """Killed among many submissions, again and again: whoever has an id finds its job, oldest first."""
+def test_a_kill_under_load_loses_no_submission_with_a_response(start_sandbox, tmp_path):
+    """After several kills among many submissions, every job id that a client received is in the list of jobs."""
     options = ("--window", "none", "--store", tmp_path / "jobs.jsonl")
-    answered, names = [], count()
+    job_ids, names = [], count()
 
     def submit_until_killed(server):
-        with suppress(OSError, ValueError):  # cut before an answer, or in the middle of one
+        with suppress(OSError, ValueError):  # the connection was cut before or during a response
             while True:
-                answered.append(submit(server, next(names)))
+                job_ids.append(submit(server, next(names)))
 
-    for most in (20, 60, 100):
+    for minimum in (20, 60, 100):
         server = start_sandbox(*options)
         with ThreadPoolExecutor(8) as pool:
             for _ in range(8):
                 pool.submit(submit_until_killed, server)
-            while len(answered) < most:
+            while len(job_ids) < minimum:
                 sleep(0.001)
             kill(server)
-    known = [job["jobId"] for job in ask(start_sandbox(*options), "/_sandbox/jobs")]
-    assert len(answered) >= 100
-    assert set(answered) <= set(known)
-    assert len(known) == len(set(known)) <= next(names)
+    listed = [job["jobId"] for job in request_json(start_sandbox(*options), "/_sandbox/jobs")]
+    assert len(job_ids) >= 100
+    assert set(job_ids) <= set(listed)
+    assert len(listed) == len(set(listed)) <= next(names)
 
 
-def test_a_store_that_is_something_else_is_wrong_usage(invoke, tmp_path):
+def test_a_foreign_file_as_store_is_wrong_usage(invoke, tmp_path):
     diary = tmp_path / "diary.txt"
     diary.write_text("Dear diary,\n")
     result = invoke("sandbox", "--store", diary)

@@ -1,4 +1,4 @@
-"""A clock that only moves when told, sandboxes that run on it, and a plain way to talk to them."""
+"""A fake clock, sandboxes that run on it, a plain HTTP client for them, and a receiver of webhooks."""
 
 import asyncio
 import json
@@ -15,8 +15,8 @@ from pyannote_voiceprint_async.sandbox import Sandbox
 _KEY = {"Authorization": "Bearer sandbox-key"}
 
 
-class FakeTime:
-    """UTC epoch seconds that stand still until `advance`; sleepers wake in the order of their deadlines."""
+class FakeClock:
+    """A clock in UTC epoch seconds that moves only in `advance`. Sleepers wake in the order of their deadlines."""
 
     def __init__(self, start: float = 1_800_000_000.0) -> None:
         self.moment = start
@@ -43,14 +43,14 @@ class FakeTime:
                 future.set_result(None)
         await asyncio.sleep(0)
 
-    async def until_sleepers(self, count: int) -> None:
-        """Wait until so many sleep: then everything else has gone as far as it can."""
+    async def wait_for_sleepers(self, count: int) -> None:
+        """Wait until exactly `count` tasks sleep on this clock."""
         while self.sleepers != count:
             await asyncio.sleep(0.001)
 
 
 @attrs.frozen
-class Reply:
+class Response:
     status: int
     headers: object
     body: bytes
@@ -61,20 +61,20 @@ class Reply:
 
 
 @attrs.frozen
-class Caller:
-    """A sandbox, and a session that knows its key."""
+class SandboxClient:
+    """A sandbox, a session that sends its API key, and a session without the key."""
 
     sandbox: Sandbox
     session: aiohttp.ClientSession
     bare: aiohttp.ClientSession
 
-    async def get(self, path, **options) -> Reply:
-        return await _reply(self.session.get(self.sandbox.url + path, **options))
+    async def get(self, path, **options) -> Response:
+        return await _response(self.session.get(self.sandbox.url + path, **options))
 
-    async def post(self, path, payload=None, **options) -> Reply:
-        return await _reply(self.session.post(self.sandbox.url + path, json=payload, **options))
+    async def post(self, path, payload=None, **options) -> Response:
+        return await _response(self.session.post(self.sandbox.url + path, json=payload, **options))
 
-    async def submit(self, url="https://example.com/voice.wav", **fields) -> Reply:
+    async def submit(self, url="https://example.com/voice.wav", **fields) -> Response:
         return await self.post("/v1/voiceprint", {"url": url, **fields})
 
     async def job(self, job_id) -> dict:
@@ -83,18 +83,18 @@ class Caller:
     async def presign(self, url) -> str:
         return (await self.post("/v1/media/input", {"url": url})).json["url"]
 
-    async def put(self, url, data, **options) -> Reply:
-        return await _reply(self.bare.put(url, data=data, **options))
+    async def put(self, url, data, **options) -> Response:
+        return await _response(self.bare.put(url, data=data, **options))
 
 
-async def _reply(request) -> Reply:
+async def _response(request) -> Response:
     async with request as response:
-        return Reply(response.status, response.headers, await response.read())
+        return Response(response.status, response.headers, await response.read())
 
 
 @attrs.frozen
 class Received:
-    """A webhook as its receiver sees it."""
+    """A received webhook."""
 
     path: str
     headers: object
@@ -106,21 +106,22 @@ class Received:
 
 
 class Receiver:
-    """Takes webhooks on a real socket, and behaves as told.
+    """A receiver of webhooks on a real socket.
 
-    `behaviour` gives the answer: an HTTP status, "drop" (no answer), "loop" (a redirect to itself) or "hang" (until
-    `release` is set, and then 200). The last one stays.
+    `behavior` lists what the receiver does with each webhook: an HTTP status is the response, "drop" cuts the
+    connection, "loop" redirects to the same URL, "hang" waits for `release` and then responds with 200. The last entry
+    applies to all further webhooks.
     """
 
     def __init__(self) -> None:
         self.received: list[Received] = []
-        self.behaviour: list[object] = [200]
+        self.behavior: list[object] = [200]
         self.release = asyncio.Event()
         self.in_flight = 0
         self.url = ""
 
-    async def until(self, count: int) -> list[Received]:
-        """Wait until so many webhooks have come."""
+    async def wait_for(self, count: int) -> list[Received]:
+        """Wait until at least `count` webhooks have arrived."""
         while len(self.received) < count:
             await asyncio.sleep(0.001)
         return self.received
@@ -134,14 +135,14 @@ class Receiver:
             self.in_flight -= 1
 
     async def _behave(self, request: web.BaseRequest) -> web.Response:
-        behaviour = self.behaviour.pop(0) if len(self.behaviour) > 1 else self.behaviour[0]
-        if behaviour == "hang":
+        behavior = self.behavior.pop(0) if len(self.behavior) > 1 else self.behavior[0]
+        if behavior == "hang":
             await self.release.wait()
-        if behaviour == "drop":
+        if behavior == "drop":
             request.transport.abort()
-        if behaviour == "loop":
+        if behavior == "loop":
             return web.Response(status=307, headers={"Location": str(request.url)})
-        return web.Response(status=behaviour if isinstance(behaviour, int) else 200)
+        return web.Response(status=behavior if isinstance(behavior, int) else 200)
 
 
 @pytest.fixture
@@ -157,32 +158,32 @@ async def receiver():
 
 
 @pytest.fixture
-def time() -> FakeTime:
-    return FakeTime()
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture
-async def open_sandbox(time):
-    """Start sandboxes on the fake clock; they end with the test."""
+async def open_sandbox(clock):
+    """Return a function that starts a sandbox on the fake clock. The sandbox stops at the end of the test."""
     async with AsyncExitStack() as stack:
 
-        async def start(**settings) -> Caller:
-            # Sessions end after the sandbox does: it must be able to cut connections that are still open.
+        async def start(**settings) -> SandboxClient:
+            # The sessions close after the sandbox, which must therefore cut connections that are still open.
             session = await stack.enter_async_context(aiohttp.ClientSession(headers=_KEY))
             bare = await stack.enter_async_context(aiohttp.ClientSession())
-            sandbox = Sandbox(**{"now": time.now, "sleep": time.sleep, **settings})
-            return Caller(await stack.enter_async_context(sandbox), session, bare)
+            sandbox = Sandbox(**{"now": clock.now, "sleep": clock.sleep, **settings})
+            return SandboxClient(await stack.enter_async_context(sandbox), session, bare)
 
         yield start
 
 
 @pytest.fixture
-async def caller(open_sandbox) -> Caller:
+async def client(open_sandbox) -> SandboxClient:
     return await open_sandbox()
 
 
 def wav(seconds: float, *, tag: int = 1, rate: int = 8000, before_data: bytes = b"") -> bytes:
-    """Silence of 16 bits and one channel."""
+    """Return a WAV file of silence with 16 bits and one channel."""
     samples = bytes(int(seconds * rate) * 2)
     fmt = struct.pack("<4sIHHIIHH", b"fmt ", 16, tag, 1, rate, rate * 2, 2, 16)
     body = b"WAVE" + fmt + before_data + struct.pack("<4sI", b"data", len(samples)) + samples

@@ -18,30 +18,30 @@ def usable(data: bytes) -> bool:
 
 @pytest.mark.parametrize("tag", [PCM, FLOAT, EXTENSIBLE])
 @pytest.mark.parametrize(("seconds", "expected"), [(0.01, True), (30.0, True), (30.01, False), (0.0, False)])
-def test_wav_of_any_format_is_usable_up_to_thirty_seconds(wav, tag, seconds, expected):
+def test_wav_of_any_format_is_usable_up_to_30_seconds(wav, tag, seconds, expected):
     assert usable(wav(seconds, tag=tag)) is expected
 
 
-def test_a_wav_may_have_chunks_before_its_samples(wav):
+def test_a_wav_may_have_other_chunks_before_its_samples(wav):
     odd = struct.pack("<4sI", b"LIST", 5) + b"hello" + b"\0"
     assert usable(wav(1.0, before_data=odd))
     assert not usable(wav(31.0, before_data=odd))
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(20.0, True), (40.0, False)])
-def test_a_streamed_wav_is_as_long_as_what_came(wav, seconds, expected):
-    """A writer that cannot seek leaves 0xFFFFFFFF where the length belongs."""
+def test_the_duration_of_a_streamed_wav_comes_from_its_size(wav, seconds, expected):
+    """A writer that cannot seek leaves 0xFFFFFFFF as the length."""
     data = bytearray(wav(seconds))
     struct.pack_into("<I", data, 40, 0xFFFFFFFF)
     assert usable(bytes(data)) is expected
 
 
 @pytest.mark.parametrize("cut", [12, 20, 36, 40, 43])
-def test_a_wav_that_ends_in_its_header_is_no_audio(wav, cut):
+def test_a_wav_that_ends_in_its_header_is_not_usable(wav, cut):
     assert not usable(wav(1.0)[:cut])
 
 
-def test_a_wav_without_byte_rate_is_no_audio(wav):
+def test_a_wav_without_byte_rate_is_not_usable(wav):
     data = bytearray(wav(1.0))
     struct.pack_into("<I", data, 28, 0)
     assert not usable(bytes(data))
@@ -58,9 +58,9 @@ def test_a_wav_without_byte_rate_is_no_audio(wav):
         (flac(16000, 16000, block=4), False),
         (flac(16000, 16000)[:25], False),
     ],
-    ids=["30 s", "longer", "highest rate", "unknown length", "no rate", "no STREAMINFO", "cut"],
+    ids=["30 s", "longer", "highest rate", "unknown length", "no rate", "no STREAMINFO", "truncated"],
 )
-def test_flac(data, expected):
+def test_flac_is_usable_up_to_30_seconds(data, expected):
     assert usable(data) is expected
 
 
@@ -87,7 +87,7 @@ def test_flac(data, expected):
         b"\0\0\0\x08wide",
     ],
 )
-def test_other_containers_are_known_by_their_first_bytes(head):
+def test_other_formats_are_recognized_by_their_first_bytes(head):
     assert usable(head + bytes(100))
 
 
@@ -104,7 +104,7 @@ def test_other_containers_are_known_by_their_first_bytes(head):
         b"%PDF-1.7",
     ],
 )
-def test_whatever_else_is_no_audio(data):
+def test_other_data_is_not_usable(data):
     assert not usable(data)
 
 
@@ -120,5 +120,5 @@ def test_whatever_else_is_no_audio(data):
         ("ATTRIBUTION.md", False),
     ],
 )
-def test_real_speech(speech, name, expected):
+def test_real_speech_is_usable_and_a_long_conversation_is_not(speech, name, expected):
     assert usable((speech / name).read_bytes()) is expected

@@ -6,32 +6,32 @@ from pyannote_voiceprint_async.sandbox.clock import DateHeader, anchored_clock, 
 
 
 @pytest.mark.parametrize(
-    ("moment", "written"),
+    ("moment", "expected"),
     [
         (0.0, "1970-01-01T00:00:00.000Z"),
         (1_800_000_000.0, "2027-01-15T08:00:00.000Z"),
         (1_800_000_000.25, "2027-01-15T08:00:00.250Z"),
     ],
 )
-def test_times_have_milliseconds_and_a_z(moment, written):
-    assert isoformat(moment) == written
+def test_api_times_have_milliseconds_and_a_z(moment, expected):
+    assert isoformat(moment) == expected
 
 
 @pytest.mark.parametrize(
-    ("moment", "written"),
+    ("moment", "expected"),
     [
         (0.0, "Thu, 01 Jan 1970 00:00:00 GMT"),
         (-0.5, "Wed, 31 Dec 1969 23:59:59 GMT"),
         (1_800_000_000.999, "Fri, 15 Jan 2027 08:00:00 GMT"),
     ],
 )
-def test_http_dates_have_whole_seconds_that_have_passed(moment, written):
-    assert http_date(moment) == written
+def test_http_dates_are_rounded_down_to_whole_seconds(moment, expected):
+    assert http_date(moment) == expected
 
 
 @given(st.lists(st.floats(-1e9, 1e10)))
-def test_a_date_header_is_always_of_now(moments):
-    """Whatever it remembers of the second before, and wherever the clock steps."""
+def test_a_date_header_always_has_the_current_time(moments):
+    """The text that is kept for one second is never used for another, even if the clock steps back."""
     header = DateHeader(iter(moments).__next__)
     assert [str(header) for _ in moments] == [http_date(moment) for moment in moments]
 

@@ -1,4 +1,4 @@
-"""The vendor's own client, unchanged, against the sandbox."""
+"""The vendor's own SDK, unchanged, against the sandbox."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ def recording(speech):
 
 
 def enroll(url, key, path, media_url=None):
-    """Upload, submit, wait: what the vendor's documentation shows. It is synchronous and runs in a thread."""
+    """Upload, submit and wait as in the vendor's documentation. The SDK is synchronous and runs in a thread."""
     client = Client(token=key)
     with pytest.warns(UserWarning, match="temporary storage"):
         media = client.upload(path, media_url=media_url)
@@ -25,7 +25,7 @@ def enroll(url, key, path, media_url=None):
 
 
 @pytest.mark.parametrize("media_url", [None, "media://team/voice.wav"])
-async def test_it_makes_a_voiceprint(monkeypatch, recording, media_url):
+async def test_the_sdk_makes_a_voiceprint(monkeypatch, recording, media_url):
     path, data = recording
     async with Sandbox(job_seconds=0.05) as sandbox:
         monkeypatch.setattr(Client, "API_URL", sandbox.url + "/v1")
@@ -34,7 +34,7 @@ async def test_it_makes_a_voiceprint(monkeypatch, recording, media_url):
         assert [accepted.id for accepted in sandbox.accepted] == [job["jobId"]]
 
 
-async def test_it_is_told_of_a_failed_job(monkeypatch):
+async def test_the_sdk_raises_for_a_failed_job(monkeypatch):
     def fail(key):
         client = Client(token=key)
         client.retrieve(client.voiceprint("https://example.com/unreachable.wav"), every_seconds=0.01)

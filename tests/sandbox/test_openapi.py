@@ -1,4 +1,4 @@
-"""The sandbox and its OpenAPI file say the same: schemathesis asks, from one seed, and compares."""
+"""The sandbox conforms to its OpenAPI file: schemathesis sends generated requests, always from the same seed."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ from pyannote_voiceprint_async.sandbox.operations import OPERATIONS
 FILE = Path(__file__).parent / "openapi.yaml"
 CONFIG = Path(__file__).parent / "schemathesis.toml"
 UNLIMITED = {"rate_limit": (1_000_000, 60.0), "read_limit": (1_000_000, 60.0)}
-# Nothing may leave this machine, and the webhooks that are asked for lead anywhere.
+# The generated webhooks have arbitrary URLs, and no test may send anything to another machine.
 NO_WEBHOOKS = {"webhook_faults": {"lost": 1.0}}
 CONFORMANCE = (
     "status_code_conformance,content_type_conformance,response_schema_conformance,response_headers_conformance"
@@ -22,12 +22,12 @@ CONFORMANCE = (
 
 
 @pytest.fixture
-async def ask(start, tmp_path):
-    """Let schemathesis ask a sandbox; give its exit code, what it says, and the sandbox."""
+async def schemathesis(start, tmp_path):
+    """Return a function that runs schemathesis against a sandbox. It returns the exit code, the output, the sandbox."""
 
-    async def asking(checks, *options, **settings):
+    async def run(checks, *options, **settings):
         sandbox = await start(Sandbox(**UNLIMITED, **NO_WEBHOOKS, **settings))
-        asker = await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-c", "from schemathesis.cli import schemathesis; schemathesis()"),
             *("--config-file", CONFIG, "run", FILE, "--checks", checks, *options),
@@ -36,33 +36,35 @@ async def ask(start, tmp_path):
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        said, _ = await asker.communicate()
-        return asker.returncode, said.decode(), sandbox
+        output, _ = await process.communicate()
+        return process.returncode, output.decode(), sandbox
 
-    return asking
+    return run
 
 
-async def test_all_that_can_be_asked_is_answered_as_it_is_written(ask):
-    """No 5xx, nothing accepted that is wrong, nothing refused that is right; jobs are read by the ids that came."""
-    code, said, sandbox = await ask("all", job_seconds=(0.0, 0.5))
-    assert code == 0, said
+async def test_every_response_conforms_to_the_schema(schemathesis):
+    """There is no 5xx, no invalid request is accepted, no valid one is refused. Job ids of responses are used."""
+    code, output, sandbox = await schemathesis("all", job_seconds=(0.0, 0.5))
+    assert code == 0, output
     assert [name for name, tally in sandbox.state.operations.items() if not tally.requests] == []
     assert sandbox.accepted
 
 
-async def test_whatever_goes_wrong_is_answered_as_it_is_written(ask):
+async def test_every_fault_conforms_to_the_schema(schemathesis):
     faults = {"server-error": 0.1, "bad-gateway": 0.1, "unavailable": 0.1, "rate-limited": 0.03}
     options = ("--phases", "fuzzing", "--max-examples", "20")
-    code, said, sandbox = await ask(CONFORMANCE, *options, faults=faults, credit=5)
-    assert code == 0, said
+    code, output, sandbox = await schemathesis(CONFORMANCE, *options, faults=faults, credit=5)
+    assert code == 0, output
     assert len(sandbox.accepted) == 5
     assert sandbox.state.total.rate_limited
 
 
-def test_all_operations_are_written():
+def test_the_schema_contains_all_operations():
     paths = yaml.safe_load(FILE.read_text())["paths"]
-    written = {(method.upper(), path.replace("{jobId}", "*")) for path, methods in paths.items() for method in methods}
-    assert {(operation.method, operation.path) for operation in OPERATIONS.values()} <= written
-    assert {path for _, path in written if path.startswith("/_")} == {
+    documented = {
+        (method.upper(), path.replace("{jobId}", "*")) for path, methods in paths.items() for method in methods
+    }
+    assert {(operation.method, operation.path) for operation in OPERATIONS.values()} <= documented
+    assert {path for _, path in documented if path.startswith("/_")} == {
         "/_media/{file}", "/_sandbox/state", "/_sandbox/jobs",
     }  # fmt: skip

@@ -32,51 +32,51 @@ from pyannote_voiceprint_async.sandbox.server import _to_url
         ("POST", "/v2/jobs", 405),
     ],
 )
-async def test_whatever_is_not_the_api(caller, method, path, status):
-    async with caller.session.request(method, caller.sandbox.url + path) as response:
+async def test_unknown_paths_are_404_and_wrong_methods_405(client, method, path, status):
+    async with client.session.request(method, client.sandbox.url + path) as response:
         assert response.status == status
         assert sorted(await response.json()) == ["message", "requestId"]
         assert ("Allow" in response.headers) == (status == 405)
-    assert caller.sandbox.accepted == []
+    assert client.sandbox.accepted == []
 
 
-async def test_every_answer_has_the_date_of_the_sandboxs_own_clock(open_sandbox, time, wav):
-    """Answers, refusals, faults and uploads: clients measure the server's time by it."""
-    caller = await open_sandbox(rate_limit=(3, 60.0))
-    presigned = await caller.presign("media://voice.wav")
-    caller.sandbox.fail_next("bad-gateway")
+async def test_every_response_has_the_date_of_the_sandboxs_clock(open_sandbox, clock, wav):
+    """Clients compute the server's time from it, also from refusals, faults and responses to uploads."""
+    client = await open_sandbox(rate_limit=(3, 60.0))
+    presigned = await client.presign("media://voice.wav")
+    client.sandbox.fail_next("bad-gateway")
     first = [
-        await caller.submit(),
-        await caller.submit("nonsense"),
-        await caller.submit(),
-        await caller.submit(),
-        await caller.get("/v1/test", headers={"Authorization": "Bearer wrong"}),
-        await caller.get("/v1/jobs/none"),
-        await caller.post("/v2/jobs"),
-        await caller.put(presigned, wav(1.0)),
-        await caller.put(presigned + "0", wav(1.0)),
-        await caller.get("/_sandbox/state"),
-        await caller.get("/_sandbox/jobs"),
+        await client.submit(),
+        await client.submit("nonsense"),
+        await client.submit(),
+        await client.submit(),
+        await client.get("/v1/test", headers={"Authorization": "Bearer wrong"}),
+        await client.get("/v1/jobs/none"),
+        await client.post("/v2/jobs"),
+        await client.put(presigned, wav(1.0)),
+        await client.put(presigned + "0", wav(1.0)),
+        await client.get("/_sandbox/state"),
+        await client.get("/_sandbox/jobs"),
     ]
-    assert [reply.status for reply in first] == [502, 400, 200, 200, 401, 404, 405, 200, 403, 200, 200]
-    await time.advance(61.75)
-    second = [await caller.submit(), await caller.get("/_sandbox/jobs")]
-    assert [reply.headers.getall("Date") for reply in first] == [["Fri, 15 Jan 2027 08:00:00 GMT"]] * 11
-    assert [reply.headers.getall("Date") for reply in second] == [["Fri, 15 Jan 2027 08:01:01 GMT"]] * 2
+    assert [response.status for response in first] == [502, 400, 200, 200, 401, 404, 405, 200, 403, 200, 200]
+    await clock.advance(61.75)
+    second = [await client.submit(), await client.get("/_sandbox/jobs")]
+    assert [response.headers.getall("Date") for response in first] == [["Fri, 15 Jan 2027 08:00:00 GMT"]] * 11
+    assert [response.headers.getall("Date") for response in second] == [["Fri, 15 Jan 2027 08:01:01 GMT"]] * 2
 
 
-async def test_several_sandboxes_do_not_know_each_other(open_sandbox):
+async def test_two_sandboxes_share_nothing(open_sandbox):
     one, two = await open_sandbox(rate_limit=(1, 60.0)), await open_sandbox(rate_limit=(1, 60.0))
     assert one.sandbox.url != two.sandbox.url
-    assert [(await caller.submit()).status for caller in (one, one, two)] == [200, 429, 200]
-    assert [len(caller.sandbox.accepted) for caller in (one, two)] == [1, 1]
+    assert [(await client.submit()).status for client in (one, one, two)] == [200, 429, 200]
+    assert [len(client.sandbox.accepted) for client in (one, two)] == [1, 1]
 
 
-async def test_nothing_is_left_behind(time):
-    """Idle connections, a sleeping answer, a late job and half an upload all end with the block."""
+async def test_stopping_leaves_no_task_and_no_socket(clock):
+    """Idle connections, a delayed response, a late job and an incomplete request end with the block."""
     tasks = asyncio.all_tasks()
     async with aiohttp.ClientSession(headers={"Authorization": "Bearer sandbox-key"}) as session:
-        async with Sandbox(now=time.now, sleep=time.sleep, latency=1.0) as sandbox:
+        async with Sandbox(now=clock.now, sleep=clock.sleep, latency=1.0) as sandbox:
             url, port = sandbox.url, int(sandbox.url.rpartition(":")[2])
             async with session.get(f"{url}/_sandbox/state"):
                 pass
@@ -84,20 +84,20 @@ async def test_nothing_is_left_behind(time):
             requests = [
                 asyncio.ensure_future(session.post(f"{url}/v1/voiceprint", json={"url": "https://x"})) for _ in range(2)
             ]
-            await time.until_sleepers(2)
-            await time.advance(1.0)
+            await clock.wait_for_sleepers(2)
+            await clock.advance(1.0)
             _, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(b"POST /v1/test HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhal")
-        replies = await asyncio.gather(*requests, return_exceptions=True)
-        assert [isinstance(reply, aiohttp.ClientError) for reply in replies] == [True, True]
+        responses = await asyncio.gather(*requests, return_exceptions=True)
+        assert [isinstance(response, aiohttp.ClientError) for response in responses] == [True, True]
         writer.close()
     assert asyncio.all_tasks() == tasks
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
-    gc.collect()  # a transport that was not closed warns here, and warnings are errors
+    gc.collect()  # an unclosed transport emits a warning here, and warnings are errors
 
 
-async def test_half_a_request_does_not_outlive_the_sandbox():
+async def test_an_incomplete_request_does_not_outlive_the_sandbox():
     tasks = asyncio.all_tasks()
     async with Sandbox() as sandbox:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(sandbox.url.rpartition(":")[2]))
@@ -110,7 +110,7 @@ async def test_half_a_request_does_not_outlive_the_sandbox():
     writer.close()
 
 
-async def test_what_was_accepted_stays_readable():
+async def test_accepted_jobs_stay_readable_after_the_end():
     async with Sandbox() as sandbox, aiohttp.ClientSession() as session:
         headers = {"Authorization": f"Bearer {sandbox.api_key}"}
         async with session.post(sandbox.url + "/v1/voiceprint", json={"url": "https://x"}, headers=headers):
@@ -119,8 +119,8 @@ async def test_what_was_accepted_stays_readable():
     assert sandbox.state.jobs == 1
 
 
-async def test_a_taken_port_is_an_error_and_leaves_nothing(caller):
-    port = int(caller.sandbox.url.rpartition(":")[2])
+async def test_a_taken_port_is_an_error_and_leaves_no_task(client):
+    port = int(client.sandbox.url.rpartition(":")[2])
     tasks, second = asyncio.all_tasks(), Sandbox(port=port)
     with pytest.raises(OSError):
         await second.__aenter__()
@@ -128,22 +128,22 @@ async def test_a_taken_port_is_an_error_and_leaves_nothing(caller):
     assert "not listening" in repr(second)
 
 
-def test_the_address_is_known_only_while_it_listens():
+def test_the_url_exists_only_while_the_sandbox_listens():
     with pytest.raises(RuntimeError, match="only inside `async with"):
         _ = Sandbox().url
 
 
-def test_ipv6_addresses_are_written_in_brackets():
+def test_ipv6_addresses_have_brackets():
     assert [_to_url("127.0.0.1", 80), _to_url("::1", 80)] == ["http://127.0.0.1:80", "http://[::1]:80"]
 
 
-async def test_a_repr_shows_live_counts_and_no_key(caller):
-    await caller.submit()
-    assert repr(caller.sandbox) == f"<Sandbox {caller.sandbox.url}, 1 jobs, 0 in flight>"
+async def test_the_repr_shows_live_counts_and_no_key(client):
+    await client.submit()
+    assert repr(client.sandbox) == f"<Sandbox {client.sandbox.url}, 1 jobs, 0 in flight>"
 
 
-async def test_the_real_clock_runs():
-    """The defaults of `now` and `sleep`: a job of no duration is done as soon as it is asked for."""
+async def test_the_default_clock_works():
+    """With the default `now` and `sleep`, a job without duration has succeeded when it is accepted."""
     async with Sandbox(job_seconds=0, latency=(0.0, 0.001)) as sandbox, aiohttp.ClientSession() as session:
         headers = {"Authorization": f"Bearer {sandbox.api_key}"}
         async with session.post(sandbox.url + "/v1/voiceprint", json={"url": "https://x"}, headers=headers) as response:

@@ -2,15 +2,16 @@ import json
 
 import pytest
 
-from pyannote_voiceprint_async.sandbox.validation import Invalid, check, media_rules, voiceprint_rules
+from pyannote_voiceprint_async.sandbox.validation import InvalidBody, media_rules, parse_body, voiceprint_rules
 
 GOOD = {"url": "https://example.com/voice.wav"}
 
 
-def complaints(payload, rules):
+def invalid_fields(payload, rules):
+    """Return the names of the fields that the rules refuse."""
     try:
-        check(json.dumps(payload).encode(), rules)
-    except Invalid as exc:
+        parse_body(json.dumps(payload).encode(), rules)
+    except InvalidBody as exc:
         return [error["field"] for error in exc.errors]
     return []
 
@@ -28,8 +29,8 @@ def complaints(payload, rules):
         "media://team/voice_1-2.wav",
     ],
 )
-def test_urls_that_may_be_submitted(url):
-    assert complaints({"url": url}, voiceprint_rules("any")) == []
+def test_valid_urls_of_a_submission(url):
+    assert invalid_fields({"url": url}, voiceprint_rules("any")) == []
 
 
 @pytest.mark.parametrize(
@@ -57,12 +58,12 @@ def test_urls_that_may_be_submitted(url):
         "media://" + "a" * 248,
     ],
 )
-def test_urls_that_may_not(url):
-    assert complaints({"url": url}, voiceprint_rules("any")) == ["url"]
+def test_invalid_urls_of_a_submission(url):
+    assert invalid_fields({"url": url}, voiceprint_rules("any")) == ["url"]
 
 
 def test_the_url_is_required():
-    assert complaints({}, voiceprint_rules("any")) == ["url"]
+    assert invalid_fields({}, voiceprint_rules("any")) == ["url"]
 
 
 @pytest.mark.parametrize(
@@ -87,13 +88,13 @@ def test_the_url_is_required():
         ("somethingNew", {"any": "thing"}, []),
     ],
 )
-def test_the_other_fields(field, value, expected):
-    assert complaints({**GOOD, field: value}, voiceprint_rules("any")) == expected
+def test_other_fields_of_a_submission(field, value, expected):
+    assert invalid_fields({**GOOD, field: value}, voiceprint_rules("any")) == expected
 
 
-def test_all_complaints_come_at_once():
+def test_all_errors_are_reported_at_once():
     payload = {"url": 1, "model": 2, "webhook": 3, "webhookStatusOnly": 4}
-    assert complaints(payload, voiceprint_rules("any")) == ["url", "model", "webhook", "webhookStatusOnly"]
+    assert invalid_fields(payload, voiceprint_rules("any")) == ["url", "model", "webhook", "webhookStatusOnly"]
 
 
 @pytest.mark.parametrize(
@@ -108,14 +109,14 @@ def test_all_complaints_come_at_once():
         ("https://example.com", ["url"], ["url"]),
     ],
 )
-def test_media_keys_in_both_readings(url, any_key, flat_key):
-    """Sources contradict each other about nested keys and underscores."""
-    assert complaints({"url": url}, media_rules("any")) == any_key
-    assert complaints({"url": url}, media_rules("flat")) == flat_key
+def test_media_keys_in_both_interpretations(url, any_key, flat_key):
+    """Sources contradict each other about slashes and underscores in media keys."""
+    assert invalid_fields({"url": url}, media_rules("any")) == any_key
+    assert invalid_fields({"url": url}, media_rules("flat")) == flat_key
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"url=x", b"[" * 100_000, b"[]", b'"url"', b"null"])
-def test_a_body_that_is_no_object(body):
-    with pytest.raises(Invalid) as caught:
-        check(body, media_rules("any"))
+def test_a_body_that_is_not_a_json_object_is_invalid(body):
+    with pytest.raises(InvalidBody) as caught:
+        parse_body(body, media_rules("any"))
     assert [error["field"] for error in caught.value.errors] == ["body"]

@@ -6,7 +6,7 @@ from pyannote_voiceprint_async.sandbox import voiceprint_of
 
 
 @pytest.mark.parametrize("data", [b"", b"RIFF", "https://example.com/voice.wav", "https://example.com/\ud800"])
-def test_a_voiceprint_has_the_size_of_a_real_one_and_a_mark_of_its_own(data):
+def test_a_voiceprint_has_the_size_of_a_real_one_and_begins_with_a_mark(data):
     voiceprint = voiceprint_of(data)
     assert len(voiceprint) == 1400
     assert base64.b64decode(voiceprint, validate=True).startswith(b"SANDBOX")

@@ -1,4 +1,4 @@
-"""Chance: things that happen with a probability each, repeatable by a seed."""
+"""Random faults: each has a probability, and the same seed gives the same series of faults."""
 
 from collections.abc import Iterable, Mapping
 from random import Random
@@ -8,23 +8,23 @@ _T = TypeVar("_T")
 
 
 def find_fault(table: Mapping[str, _T], name: str) -> _T:
-    """The fault of this name.
+    """Return the fault of this name.
 
     Raises:
-        ValueError: When the table has none.
+        ValueError: When the table has no such fault.
     """
     if name not in table:
-        raise ValueError(f"There is no fault {name!r}; there are {', '.join(table)}.")
+        raise ValueError(f"There is no fault {name!r}. The faults are {', '.join(table)}.")
     return table[name]
 
 
-def checked_probabilities(
+def check_probabilities(
     table: Mapping[str, object], faults: Mapping[str, float] | Iterable[tuple[str, float]]
 ) -> dict[str, float]:
-    """These probabilities, if they can be rolled.
+    """Return the probability of each fault after checking them all.
 
     Raises:
-        ValueError: For a name that the table has not, a probability outside 0 to 1, or a sum above 1.
+        ValueError: For a name that is not in the table, a probability outside 0 to 1, or a sum above 1.
     """
     probabilities = dict(faults)
     for name, probability in probabilities.items():
@@ -36,27 +36,24 @@ def checked_probabilities(
     return probabilities
 
 
-class Dice(Generic[_T]):
-    """Throws one of several things, or none.
+class FaultSampler(Generic[_T]):
+    """Draws one of several faults, or none.
 
     Args:
-        table: The things by their names.
-        probabilities: How likely each is, by name.
-        seed: Where the throws come from; a string keeps one series apart from another of the same number.
+        table: The faults by name.
+        probabilities: The probability of each fault by name.
+        seed: Seed of the random numbers. Samplers that must not draw the same series need different seeds.
     """
 
     def __init__(self, table: Mapping[str, _T], probabilities: Mapping[str, float], seed: int | str) -> None:
         self._shares = [(table[name], share) for name, share in probabilities.items()]
         self._random = Random(seed)
 
-    def __bool__(self) -> bool:
-        return bool(self._shares)
-
-    def throw(self) -> _T | None:
-        """What happens this time."""
-        roll = self._random.random()
-        for thing, share in self._shares:
-            if roll < share:
-                return thing
-            roll -= share
+    def sample(self) -> _T | None:
+        """Draw the next fault, or `None`."""
+        number = self._random.random()
+        for fault, share in self._shares:
+            if number < share:
+                return fault
+            number -= share
         return None
