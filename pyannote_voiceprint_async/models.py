@@ -62,6 +62,7 @@ class JobStatus(_OpenEnum):
 
 
 _TERMINAL = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELED})
+_UNKNOWN_STATUS = JobStatus("unknown")
 
 
 class Model(_OpenEnum):
@@ -169,7 +170,7 @@ class JobSummary:
 
     job_id: str = attrs.field(validator=_not_empty)
     """The job's id."""
-    status: JobStatus = attrs.field(factory=lambda: JobStatus("unknown"))
+    status: JobStatus = _UNKNOWN_STATUS
     """Where it stands; `unknown` where the page does not say."""
     created_at: datetime | None = None
     """When it was accepted (UTC)."""

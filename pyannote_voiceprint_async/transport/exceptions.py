@@ -10,7 +10,7 @@ from http import HTTPStatus
 
 import aiohttp
 
-from pyannote_voiceprint_async.api.responses import RequestOutcome, error_flags, next_step
+from pyannote_voiceprint_async.api.outcomes import RequestOutcome, error_flags, next_step
 from pyannote_voiceprint_async.errors import (
     ApiConnectionError,
     ApiTimeoutError,

@@ -19,7 +19,8 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from pyannote_voiceprint_async.api import responses
-from pyannote_voiceprint_async.api.responses import ApiResponse, BodyFlaw, RequestOutcome
+from pyannote_voiceprint_async.api.outcomes import RequestOutcome
+from pyannote_voiceprint_async.api.responses import ApiResponse, BodyFlaw
 from pyannote_voiceprint_async.concurrency.clock import Clock
 from pyannote_voiceprint_async.errors import (
     ClientClosedError,

@@ -18,7 +18,8 @@ from pyannote_voiceprint_async import (
     VoiceprintOutput,
     VoiceprintRequest,
 )
-from pyannote_voiceprint_async.api.codec import Refusal, decode, decode_refusal, encode, find_job_id
+from pyannote_voiceprint_async.api.codec import decode, encode, find_job_id
+from pyannote_voiceprint_async.api.refusals import Refusal, parse_refusal
 from pyannote_voiceprint_async.errors import FieldError
 from pyannote_voiceprint_async.models import JobPage, MediaUpload
 
@@ -313,7 +314,7 @@ def test_bytes_that_are_no_json_object(kind, body):
 @example(a_well(b"message", 1000))
 def test_any_bytes_are_a_refusal(body):
     """There is no answer to a failed request that is a failure of its own."""
-    refusal = decode_refusal(body)
+    refusal = parse_refusal(body)
     assert all(isinstance(text, str) and text for text in (refusal.message, refusal.request_id) if text is not None)
     assert all(isinstance(text, str) for wrong in refusal.errors for text in attrs.astuple(wrong))
 
@@ -335,7 +336,7 @@ def test_any_bytes_are_a_refusal(body):
     ],
 )
 def test_refusals(body, expected):
-    assert decode_refusal(json.dumps(body).encode()) == expected
+    assert parse_refusal(json.dumps(body).encode()) == expected
 
 
 URL_IS_BAD = (FieldError("url", "is bad"),)
@@ -404,7 +405,7 @@ URL_IS_BAD = (FieldError("url", "is bad"),)
     ],
 )
 def test_the_reason_of_a_refusal_is_found_in_every_common_shape(body, message, errors):
-    assert decode_refusal(json.dumps(body).encode()) == Refusal(message, None, errors)
+    assert parse_refusal(json.dumps(body).encode()) == Refusal(message, None, errors)
 
 
 @pytest.mark.parametrize(
@@ -430,7 +431,7 @@ def test_the_reason_of_a_refusal_is_found_in_every_common_shape(body, message, e
     ],
 )
 def test_a_page_is_told_apart_from_json_that_broke_off(body, expected):
-    assert decode_refusal(body) == expected
+    assert parse_refusal(body) == expected
 
 
 @pytest.mark.parametrize(

@@ -31,15 +31,8 @@ from pyannote_voiceprint_async import (
     VoiceprintError,
 )
 from pyannote_voiceprint_async.api.endpoints import GET_JOB, LIST_JOBS, MEDIA_INPUT, TEST_KEY, VOICEPRINT, Endpoint
-from pyannote_voiceprint_async.api.responses import (
-    ApiResponse,
-    BodyFlaw,
-    RequestOutcome,
-    error_flags,
-    next_step,
-    outcome_of_status,
-    parse_response,
-)
+from pyannote_voiceprint_async.api.outcomes import RequestOutcome, error_flags, next_step, outcome_of_status
+from pyannote_voiceprint_async.api.responses import ApiResponse, BodyFlaw, parse_response
 from pyannote_voiceprint_async.models import JobCreated, JobPage, MediaUpload, VoiceprintJob
 
 KEY = "sk-1234567890abcdef"

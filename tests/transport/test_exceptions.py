@@ -18,7 +18,7 @@ from pyannote_voiceprint_async import (
     UnexpectedResponseError,
     VoiceprintError,
 )
-from pyannote_voiceprint_async.api.responses import RequestOutcome
+from pyannote_voiceprint_async.api.outcomes import RequestOutcome
 from pyannote_voiceprint_async.transport.exceptions import NEVER_CONNECTED, translate
 
 

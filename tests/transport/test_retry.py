@@ -18,8 +18,8 @@ from pyannote_voiceprint_async import (
     UnexpectedResponseError,
     VoiceprintError,
 )
+from pyannote_voiceprint_async.api.outcomes import RequestOutcome, error_flags, outcome_of_status
 from pyannote_voiceprint_async.api.rate_limit_headers import retry_after
-from pyannote_voiceprint_async.api.responses import RequestOutcome, error_flags, outcome_of_status
 from pyannote_voiceprint_async.errors import status_error_class
 from pyannote_voiceprint_async.transport.retry import exponential, is_final, pause_after, repeat
 
