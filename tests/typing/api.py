@@ -93,12 +93,12 @@ URL = "https://example.com/voices/ada.wav"
 # Settings
 
 
-def settings(throttle: RateLimiter, session: aiohttp.ClientSession, clock: Clock) -> AsyncVoiceprintClient:
+def settings(rate_limiter: RateLimiter, session: aiohttp.ClientSession, clock: Clock) -> AsyncVoiceprintClient:
     AsyncVoiceprintClient()
     AsyncVoiceprintClient(None)
-    AsyncVoiceprintClient("key", throttle=throttle, webhook=None, proxy=None, session=None)
+    AsyncVoiceprintClient("key", throttle=rate_limiter, webhook=None, proxy=None, session=None)
     AsyncVoiceprintClient("key", unknown=True)  # type: ignore[call-arg]
-    AsyncVoiceprintClient("key", "https://api.example.com")  # type: ignore[call-arg]  # all else by keyword
+    AsyncVoiceprintClient("key", "https://api.example.com")  # type: ignore[call-arg]  # keyword-only
     return AsyncVoiceprintClient(
         api_key="key",
         base_url="https://api.example.com",
@@ -123,15 +123,15 @@ def settings(throttle: RateLimiter, session: aiohttp.ClientSession, clock: Clock
     )
 
 
-def shared_throttle() -> None:
-    throttle = RateLimiter(32, RateLimits(submissions=RateLimit(500)))
-    assert_type(throttle.in_flight, int)
-    assert_type(throttle.queued, int)
-    assert_type(throttle.limit("submissions"), int)
+def shared_rate_limiter() -> None:
+    rate_limiter = RateLimiter(32, RateLimits(submissions=RateLimit(500)))
+    assert_type(rate_limiter.in_flight, int)
+    assert_type(rate_limiter.queued, int)
+    assert_type(rate_limiter.limit("submissions"), int)
 
 
 class FrozenClock:
-    """A clock of the user's own needs no base class."""
+    """A clock needs no base class."""
 
     def time(self) -> float:
         return 0.0
@@ -154,7 +154,9 @@ def own_clock() -> None:
 # One voice
 
 
-async def one(client: AsyncVoiceprintClient, path: Path, file: BinaryIO, samples: NDArray[np.float32]) -> None:
+async def one_voiceprint(
+    client: AsyncVoiceprintClient, path: Path, file: BinaryIO, samples: NDArray[np.float32]
+) -> None:
     voiceprint = assert_type(await client.voiceprint(URL), Voiceprint)
     await client.voiceprint(path)
     await client.voiceprint(path.read_bytes())
@@ -286,7 +288,7 @@ async def account(client: AsyncVoiceprintClient) -> None:
     print(newest, __version__)  # noqa: T201
 
 
-async def life() -> None:
+async def lifespan() -> None:
     async with AsyncVoiceprintClient() as client:
         assert_type(client, AsyncVoiceprintClient)
         assert_type(client.abandoned, tuple[JobCreated, ...])
@@ -365,7 +367,7 @@ async def enroll_all(client: AsyncVoiceprintClient) -> None:
     enroll(client, "speakers.csv", "x.ledger")  # type: ignore[arg-type]  # Manifest("speakers.csv")
 
 
-def what_is_wrong(error: ManifestError) -> None:
+def manifest_problems(error: ManifestError) -> None:
     assert_type(error.problems, tuple[Problem, ...])
     assert_type(error.problems[0].line, int | None)
 
@@ -373,7 +375,7 @@ def what_is_wrong(error: ManifestError) -> None:
 # Errors
 
 
-async def what_was_wrong(call: Awaitable[Voiceprint]) -> None:
+async def error_classes(call: Awaitable[Voiceprint]) -> None:
     try:
         await call
     except InvalidRequestError as error:
@@ -396,14 +398,14 @@ async def what_was_wrong(call: Awaitable[Voiceprint]) -> None:
 
 
 async def wait_longer(client: AsyncVoiceprintClient) -> None:
-    """Two of the README's lines, as they stand there."""
+    """Resume waits as the README shows."""
     try:
         await client.voiceprint(URL, timeout=60)
     except JobTimeoutError as error:
         assert_type(await client.wait(error.job_id), VoiceprintJob)
 
 
-# Whoever catches the class on the left catches those on the right.
+# `except` with the class on the left catches the classes on the right.
 configuration: list[ConfigurationError] = [ClientClosedError()]
 connection: list[ApiConnectionError] = [ApiTimeoutError(), ProxyError()]
 account_errors: list[AccountError] = [AuthenticationError(), SubscriptionRequiredError(), PermissionDeniedError()]
