@@ -34,9 +34,8 @@ VoiceprintError
     └── StaleWebhookError         the signature is right, the timestamp is not recent
 ```
 
-Every error answers two questions: `retryable` (can the same call be repeated without harm?) and `outcome_unknown`
-(may the server have accepted the request, although no response arrived?). Both are False unless the error is known to
-be otherwise. All errors pickle.
+Every error has two flags: `retryable` (can the same call be repeated without harm?) and `outcome_unknown` (may the
+server have accepted the request, although no response arrived?). Both are False by default. All errors pickle.
 """
 
 from __future__ import annotations

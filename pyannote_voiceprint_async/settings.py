@@ -78,7 +78,7 @@ class RetryPolicy:
     max_tries: int = attrs.field(default=5, validator=[_above_zero, _integer])
     """Attempts of one request, at most. A 429 does not count."""
     max_elapsed: float = _seconds(300.0)
-    """Seconds after the first attempt in which a request can be repeated.
+    """Seconds from the first byte of the first attempt in which a request can be repeated.
 
     Also the seconds from the first 429 in a row until the call fails with `RateLimitError`.
     """

@@ -235,7 +235,7 @@ def _check_freshness(timestamp: int, tolerance: float, now: float) -> None:
     # `not … <=` also rejects NaN, which `>` does not.
     if not abs(age) <= tolerance:
         when = f"{age:.0f} s old" if age > 0 else f"{-age:.0f} s in the future"
-        raise StaleWebhookError(f"The delivery is {when}. Check the clock of this machine; else it may be a replay.")
+        raise StaleWebhookError(f"The delivery is {when}. It is a replay, or the clock of this machine is wrong.")
 
 
 def _parse_event(body: memoryview, headers: Mapping[str, str], timestamp: int) -> WebhookEvent:

@@ -159,7 +159,7 @@ HEADER_FORMS = {
     "CloudFront": lambda headers: {name.lower(): [{"key": name, "value": value}] for name, value in headers.items()},
     "WSGI environ": environ,
     "upper case": lambda headers: {name.upper(): value for name, value in headers.items()},
-    "a timestamp that JSON made a number": lambda headers: headers | {"X-Request-Timestamp": NOW},
+    "a timestamp that JSON converted to a number": lambda headers: headers | {"X-Request-Timestamp": NOW},
     "white space": lambda headers: {name: f" {value}\r\n" for name, value in headers.items()},
     "among invalid pairs": lambda headers: [
         *headers.items(),

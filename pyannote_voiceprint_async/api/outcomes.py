@@ -49,7 +49,7 @@ def next_step(outcome: RequestOutcome, *, repeatable: bool) -> str:
 
 
 def outcome_of_status(status: int, headers: Mapping[str, str]) -> RequestOutcome:
-    """Return the outcome of a request that was answered with an error. An invalid status (999) says nothing."""
+    """Return the outcome of a request from the status of its response. An invalid status (999) leaves it unknown."""
     match status:
         case 429:
             return RequestOutcome.RETRY_LATER

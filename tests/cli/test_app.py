@@ -55,7 +55,7 @@ def test_help_and_version_wait_for_nothing_that_a_command_needs(option):
         "sorted({name.split('.')[1] for name in sys.modules if name.startswith('pyannote_voiceprint_async.')}))"
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
-    assert run.stdout.splitlines()[-1] == "[] ['cli', 'errors', 'masking', 'version']"
+    assert run.stdout.splitlines()[-1] == "[] ['cli', 'errors', 'redaction', 'reprs', 'version']"
 
 
 @pytest.mark.parametrize("missing", [["click"], ["rich"], ["click", "rich"]])
