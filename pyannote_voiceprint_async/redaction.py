@@ -40,7 +40,9 @@ _SECRETS = tuple(
         # https://user:password@host: the password of a proxy or of a storage.
         rf"({_SCHEME_END})(?:(?!{_SLASH}|{_QUESTION}|{_HASH}){_CHARACTER})+(?={_AT}{_CHARACTER})",
         # user:password@host: the same in a proxy setting without a scheme.
-        r"()\b[\w.+-]{1,40}:[^\s\"<>/@]{1,200}(?=@[\w\[])",
+        rf"()\b[\w.+-]{{1,40}}:(?:(?!{_QUESTION}|{_HASH})[^\s\"<>/@]){{1,200}}(?=@[\w\[])",
+        # a:?query@value: a password with a question mark, or a query behind a path with a colon; so the rest, too.
+        rf"()\b[\w.+-]{{1,40}}:[^\s\"<>/@]{{1,200}}(?=@[\w\[]){_CHARACTER}+",
         # https://host/path?query: the signature of a presigned URL.
         rf"({_SCHEME_END}{_PATH}{_QUESTION}){_CHARACTER}+",
         # https://host/path#fragment: some services put an access token there.

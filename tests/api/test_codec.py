@@ -69,6 +69,7 @@ def test_request_keeps_its_values(url, model, webhook, status_only):
         (JobCreated, {"jobId": "1", "status": "queued"}, JobCreated("1", JobStatus("queued"))),
         (JobCreated, {"jobId": "1", "warning": "w", "new": [1]}, JobCreated("1", warning="w", extra={"new": [1]})),
         (JobCreated, {"jobId": "1", "job_id": "2"}, JobCreated("1", extra={"job_id": "2"})),
+        (JobCreated, {"jobId": "1", "extra": {"new": 1}}, JobCreated("1", extra={"extra": {"new": 1}})),
         (VoiceprintJob, {"jobId": "1", "status": "cancelled"}, VoiceprintJob("1", JobStatus.CANCELED)),
         (
             VoiceprintJob,
