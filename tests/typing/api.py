@@ -85,7 +85,7 @@ from pyannote_voiceprint_async.enrollment import (
     rows_from_sources,
 )
 from pyannote_voiceprint_async.sandbox import Sandbox
-from pyannote_voiceprint_async.webhooks import aiohttp_webhook_handler, verify
+from pyannote_voiceprint_async.webhooks import aiohttp_webhook_handler, verify_webhook
 
 URL = "https://example.com/voices/ada.wav"
 
@@ -93,12 +93,12 @@ URL = "https://example.com/voices/ada.wav"
 # Settings
 
 
-def settings(throttle: RateLimiter, session: aiohttp.ClientSession, clock: Clock) -> AsyncVoiceprintClient:
+def settings(rate_limiter: RateLimiter, session: aiohttp.ClientSession, clock: Clock) -> AsyncVoiceprintClient:
     AsyncVoiceprintClient()
     AsyncVoiceprintClient(None)
-    AsyncVoiceprintClient("key", throttle=throttle, webhook=None, proxy=None, session=None)
+    AsyncVoiceprintClient("key", throttle=rate_limiter, webhook=None, proxy=None, session=None)
     AsyncVoiceprintClient("key", unknown=True)  # type: ignore[call-arg]
-    AsyncVoiceprintClient("key", "https://api.example.com")  # type: ignore[call-arg]  # all else by keyword
+    AsyncVoiceprintClient("key", "https://api.example.com")  # type: ignore[call-arg]  # keyword-only
     return AsyncVoiceprintClient(
         api_key="key",
         base_url="https://api.example.com",
@@ -123,15 +123,15 @@ def settings(throttle: RateLimiter, session: aiohttp.ClientSession, clock: Clock
     )
 
 
-def shared_throttle() -> None:
-    throttle = RateLimiter(32, RateLimits(submissions=RateLimit(500)))
-    assert_type(throttle.in_flight, int)
-    assert_type(throttle.queued, int)
-    assert_type(throttle.limit("submissions"), int)
+def shared_rate_limiter() -> None:
+    rate_limiter = RateLimiter(32, RateLimits(submissions=RateLimit(500)))
+    assert_type(rate_limiter.in_flight, int)
+    assert_type(rate_limiter.queued, int)
+    assert_type(rate_limiter.limit("submissions"), int)
 
 
 class FrozenClock:
-    """A clock of the user's own needs no base class."""
+    """A clock needs no base class."""
 
     def time(self) -> float:
         return 0.0
@@ -154,7 +154,9 @@ def own_clock() -> None:
 # One voice
 
 
-async def one(client: AsyncVoiceprintClient, path: Path, file: BinaryIO, samples: NDArray[np.float32]) -> None:
+async def one_voiceprint(
+    client: AsyncVoiceprintClient, path: Path, file: BinaryIO, samples: NDArray[np.float32]
+) -> None:
     voiceprint = assert_type(await client.voiceprint(URL), Voiceprint)
     await client.voiceprint(path)
     await client.voiceprint(path.read_bytes())
@@ -286,7 +288,7 @@ async def account(client: AsyncVoiceprintClient) -> None:
     print(newest, __version__)  # noqa: T201
 
 
-async def life() -> None:
+async def lifespan() -> None:
     async with AsyncVoiceprintClient() as client:
         assert_type(client, AsyncVoiceprintClient)
         assert_type(client.abandoned, tuple[JobCreated, ...])
@@ -309,13 +311,13 @@ async def in_a_test() -> None:
 
 
 def deliver(client: AsyncVoiceprintClient, body: bytes, headers: dict[str, str]) -> None:
-    event = assert_type(verify(body, headers, "secret"), WebhookEvent)
-    verify(body, headers, ["new secret", "old secret"], tolerance=60, now=1_753_000_000.0)
-    verify("text", headers, b"secret")
-    verify(bytearray(body), list(headers.items()), [b"new", "old"])
-    verify(memoryview(body), [(b"x-signature", b"1")], "secret")
-    verify(body, {name: [value] for name, value in headers.items()}, headers["secrets"].split(","))
-    verify({"jobId": "1"}, headers, "secret")  # type: ignore[arg-type]  # the raw body
+    event = assert_type(verify_webhook(body, headers, "secret"), WebhookEvent)
+    verify_webhook(body, headers, ["new secret", "old secret"], tolerance=60, now=1_753_000_000.0)
+    verify_webhook("text", headers, b"secret")
+    verify_webhook(bytearray(body), list(headers.items()), [b"new", "old"])
+    verify_webhook(memoryview(body), [(b"x-signature", b"1")], "secret")
+    verify_webhook(body, {name: [value] for name, value in headers.items()}, headers["secrets"].split(","))
+    verify_webhook({"jobId": "1"}, headers, "secret")  # type: ignore[arg-type]  # the raw body
     client.deliver(event)
     assert_type(event.job_id, str)
     assert_type(event.status, JobStatus)
@@ -326,7 +328,7 @@ def deliver(client: AsyncVoiceprintClient, body: bytes, headers: dict[str, str])
 
 
 def receive(client: AsyncVoiceprintClient, app: web.Application) -> None:
-    app.router.add_post("/webhooks/pyannote", aiohttp_webhook_handler(client, "secret", tolerance=60))
+    app.router.add_post("/webhooks/pyannote", aiohttp_webhook_handler(client.deliver, "secret", tolerance=60))
 
 
 # Enrollment
@@ -365,7 +367,7 @@ async def enroll_all(client: AsyncVoiceprintClient) -> None:
     enroll(client, "speakers.csv", "x.ledger")  # type: ignore[arg-type]  # Manifest("speakers.csv")
 
 
-def what_is_wrong(error: ManifestError) -> None:
+def manifest_problems(error: ManifestError) -> None:
     assert_type(error.problems, tuple[Problem, ...])
     assert_type(error.problems[0].line, int | None)
 
@@ -373,7 +375,7 @@ def what_is_wrong(error: ManifestError) -> None:
 # Errors
 
 
-async def what_was_wrong(call: Awaitable[Voiceprint]) -> None:
+async def error_classes(call: Awaitable[Voiceprint]) -> None:
     try:
         await call
     except InvalidRequestError as error:
@@ -396,14 +398,14 @@ async def what_was_wrong(call: Awaitable[Voiceprint]) -> None:
 
 
 async def wait_longer(client: AsyncVoiceprintClient) -> None:
-    """Two of the README's lines, as they stand there."""
+    """Resume waits as the README shows."""
     try:
         await client.voiceprint(URL, timeout=60)
     except JobTimeoutError as error:
         assert_type(await client.wait(error.job_id), VoiceprintJob)
 
 
-# Whoever catches the class on the left catches those on the right.
+# `except` with the class on the left catches the classes on the right.
 configuration: list[ConfigurationError] = [ClientClosedError()]
 connection: list[ApiConnectionError] = [ApiTimeoutError(), ProxyError()]
 account_errors: list[AccountError] = [AuthenticationError(), SubscriptionRequiredError(), PermissionDeniedError()]
