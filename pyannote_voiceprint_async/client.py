@@ -33,8 +33,8 @@ from pyannote_voiceprint_async.api.request_checks import (
     check_request,
     check_webhook,
 )
-from pyannote_voiceprint_async.concurrency.clock import Clock, LoopClock, deadline
-from pyannote_voiceprint_async.concurrency.protected_task import ProtectedTask, finished
+from pyannote_voiceprint_async.concurrency.clock import Clock, LoopClock, timeout_at
+from pyannote_voiceprint_async.concurrency.protected_task import ProtectedTask, wait_until_done
 from pyannote_voiceprint_async.concurrency.waiters import Waiters
 from pyannote_voiceprint_async.jobs.batch import BatchItem, BatchRun, Results
 from pyannote_voiceprint_async.jobs.poller import JobPoller, with_voiceprint
@@ -42,6 +42,7 @@ from pyannote_voiceprint_async.jobs.uploads import LocalAudio
 from pyannote_voiceprint_async.ratelimit.limiter import RateLimiter
 from pyannote_voiceprint_async.transport.http import HttpClient
 from pyannote_voiceprint_async.transport.pipeline import Pipeline
+from pyannote_voiceprint_async.transport.request import SubmissionHooks
 
 from .api import codec
 from .errors import ApiTimeoutError, ConfigurationError, MediaError
@@ -142,7 +143,7 @@ class AsyncVoiceprintClient:
         self._base_url = check_base_url(base_url or os.environ.get("PYANNOTEAI_BASE_URL") or DEFAULT_BASE_URL)
         key = check_api_key(_first(api_key, "PYANNOTEAI_API_KEY", "PYANNOTE_API_KEY"))
         self._transport = Pipeline(
-            wire=HttpClient(
+            http=HttpClient(
                 key=key,
                 base_url=self._base_url,
                 timeouts=timeouts,
@@ -152,11 +153,11 @@ class AsyncVoiceprintClient:
             ),
             key=key,
             base_url=self._base_url,
-            throttle=throttle or RateLimiter(max_concurrency, rate_limits),
-            retry=retry,
+            rate_limiter=throttle or RateLimiter(max_concurrency, rate_limits),
+            retry_policy=retry,
             timeouts=timeouts,
             clock=self._clock,
-            waits=self._waits,
+            waiters=self._waits,
         )
         self._webhook_grace = polling.webhook_grace
         self._expecting: dict[str, float] = {}
@@ -178,7 +179,7 @@ class AsyncVoiceprintClient:
         )
 
     async def __aenter__(self) -> Self:
-        self._transport.enter()
+        self._transport.check_usable()
         return self
 
     async def __aexit__(
@@ -188,7 +189,7 @@ class AsyncVoiceprintClient:
 
     def __del__(self) -> None:
         transport = getattr(self, "_transport", None)
-        if transport is not None and transport.wire.opened:
+        if transport is not None and transport.http.has_open_sessions:
             warnings.warn(
                 f"{self!r} was not closed: use `async with`, or `await client.aclose()`.",
                 ResourceWarning,
@@ -202,13 +203,13 @@ class AsyncVoiceprintClient:
         What waits ends with `ClientClosedError`; submissions that are on the wire are finished, so that no job
         is left whose id nobody has. A caller that is cancelled meanwhile, however often, is cancelled afterwards.
         """
-        if self._transport.has_lost_its_loop:
-            await self._transport.forget()
+        if self._transport.is_loop_closed:
+            await self._transport.discard()
             return
         self._transport.close()
         if self._closing is None:
             self._closing = ProtectedTask(self._close(), lambda: False)
-        await finished(self._closing)
+        await wait_until_done(self._closing)
         self._closing.result()
 
     async def _close(self) -> None:
@@ -222,9 +223,9 @@ class AsyncVoiceprintClient:
         """What the client is doing, and has done."""
         transport = self._transport
         return ClientStats(
-            in_flight=transport.throttle.in_flight,
-            queued=transport.throttle.queued,
-            requests=transport.wire.requests,
+            in_flight=transport.rate_limiter.in_flight,
+            queued=transport.rate_limiter.queued,
+            requests=transport.http.requests,
             retries=transport.retries,
             rate_limited=transport.rate_limited,
         )
@@ -271,7 +272,7 @@ class AsyncVoiceprintClient:
         _check_many(items)
 
         async def run(item: BatchItem) -> JobCreated:
-            return await self._submit(_request(item.value), before_send=item.before_send, refused=item.refused)
+            return await self._submit(_request(item.value), hooks=SubmissionHooks(item.before_send, item.refused))
 
         def result(item: BatchItem, job: Any, error: Exception | None) -> Submission:
             return Submission(item.index, item.value, job, error)
@@ -298,7 +299,7 @@ class AsyncVoiceprintClient:
             JobTimeoutError: it was not done in time; it goes on.
         """
         job_id = check_job_id(job.job_id if isinstance(job, JobCreated) else job)
-        self._transport.enter()
+        self._transport.check_usable()
         return await self._wait(job_id, self._until(timeout))
 
     async def voiceprint(  # noqa: PLR0913 - a person's one call; all but the first by keyword
@@ -335,7 +336,7 @@ class AsyncVoiceprintClient:
         """
         source, webhook = _hidden_url(source), hidden(webhook)
         _check_hook(on_submitted)
-        self._transport.enter()
+        self._transport.check_usable()
         job: JobCreated | None = None
 
         async def keep(created: JobCreated) -> None:
@@ -355,7 +356,7 @@ class AsyncVoiceprintClient:
             )
         except asyncio.CancelledError:
             if job is not None:
-                self._transport.abandon(job)
+                self._transport.keep_abandoned(job)
             raise
 
     def voiceprint_many(  # noqa: PLR0913 - as `voiceprint`
@@ -397,8 +398,7 @@ class AsyncVoiceprintClient:
                 webhook,
                 timeout=timeout,
                 on_submitted=submitted,
-                before_send=item.before_send,
-                refused=item.refused,
+                hooks=SubmissionHooks(item.before_send, item.refused),
                 taken=item.taken,
                 check=check,
             )
@@ -443,7 +443,7 @@ class AsyncVoiceprintClient:
                 "upload() wants a path (pathlib.Path), bytes, an open binary file or a waveform, not "
                 f"{type(source).__name__}."
             )
-        self._transport.enter()
+        self._transport.check_usable()
         async with uploads.opened(source) as audio, self._uploads:
             return await uploads.upload(self._transport, audio, url, on_progress)
 
@@ -504,22 +504,19 @@ class AsyncVoiceprintClient:
         until: float | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - the wait's, as in `voiceprint`
         on_submitted: Callable[[JobCreated], Awaitable[None]],
-        before_send: Callable[[], Awaitable[None]] | None = None,
-        refused: Callable[[], None] | None = None,
+        hooks: SubmissionHooks | None = None,
         taken: Callable[[], None] | None = None,
         max_queue_wait: float | None = None,
         check: bool,
     ) -> Voiceprint:
         request, warnings = await self._requested(source, model, webhook, until, taken, check=check)
-        job = await self._submit(
-            request, before_send=before_send, refused=refused, until=until, max_queue_wait=max_queue_wait
-        )
+        job = await self._submit(request, hooks=hooks, until=until, max_queue_wait=max_queue_wait)
         try:
             await on_submitted(job)
             done = await self._wait_for_voiceprint(job.job_id, self._until(timeout) if until is None else until)
         except Exception as error:
             if getattr(error, "job_id", None) is None:
-                self._transport.abandon(job)
+                self._transport.keep_abandoned(job)
                 error.add_note(f"The job is {job.job_id}; wait() picks it up.")
             raise
         return Voiceprint.of(done, request.model, *warnings, job.warning)
@@ -546,7 +543,7 @@ class AsyncVoiceprintClient:
             url: str | None = None
             warnings: tuple[str, ...] = ()
             with suppress(TimeoutError):
-                async with deadline(self._clock, until):
+                async with timeout_at(self._clock, until):
                     # A waveform was checked when it was encoded.
                     warnings = await audio.check() if check and not isinstance(source, Mapping) else ()
                     async with self._uploads:
@@ -560,8 +557,7 @@ class AsyncVoiceprintClient:
         self,
         request: VoiceprintRequest,
         *,
-        before_send: Callable[[], Awaitable[None]] | None = None,
-        refused: Callable[[], None] | None = None,
+        hooks: SubmissionHooks | None = None,
         until: float | None = None,
         max_queue_wait: float | None = None,
     ) -> JobCreated:
@@ -571,8 +567,7 @@ class AsyncVoiceprintClient:
         job = await self._transport.send(
             VOICEPRINT,
             body=memoryview(codec.encode(request)),
-            before_send=before_send,
-            refused=refused,
+            hooks=hooks,
             max_queue_wait=self._max_queue_wait if max_queue_wait is None else max_queue_wait,
             deadline=until,
         )
@@ -603,7 +598,7 @@ class AsyncVoiceprintClient:
 
     def _keep_left(self, job: JobCreated) -> None:
         if job not in self._transport.abandoned:
-            self._transport.abandon(job)
+            self._transport.keep_abandoned(job)
 
 
 def _request(

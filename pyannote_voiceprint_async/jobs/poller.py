@@ -117,7 +117,7 @@ class JobPoller:
             ClientClosedError: the client was closed, or belongs to another event loop; `job_id` says for which job.
         """
         try:
-            self._transport.enter()
+            self._transport.check_usable()
             return outcome(await self._wait(job_id, until, grace), self._clock.wall())
         except VoiceprintError as error:
             error.job_id = job_id
@@ -149,7 +149,7 @@ class JobPoller:
     # Who is watched
 
     async def _wait(self, job_id: str, until: float, grace: float) -> VoiceprintJob:
-        waiter = self._waits.future()
+        waiter = self._waits.create_future()
         timer = self._clock.call_at(until, lambda: wake(waiter, _timed_out(job_id)))
         watched = self._watch_over(job_id, grace)
         watched.waiters.add(waiter)

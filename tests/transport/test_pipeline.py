@@ -26,6 +26,7 @@ from pyannote_voiceprint_async import (
     VoiceprintError,
 )
 from pyannote_voiceprint_async.sandbox import Sandbox
+from pyannote_voiceprint_async.transport.request import SubmissionHooks
 
 URL = "https://example.com/voice.wav"
 QUICK = RetryPolicy(base=0.001, cap=0.002)
@@ -198,7 +199,7 @@ async def test_before_send_is_awaited_before_the_first_byte_and_only_with_place_
         seen.append((submissions(limited), client.stats.in_flight))
 
     for _ in range(2):
-        await client._submit(_request(), before_send=before_send)
+        await client._submit(_request(), hooks=SubmissionHooks(before_send, lambda: None))
     assert seen == [(0, 1), (1, 1)]
 
 
@@ -210,7 +211,7 @@ async def test_an_error_of_before_send_sends_nothing_and_leaks_nothing(start, cl
 
     for _ in range(5):
         with pytest.raises(OSError, match="disk full"):
-            await client._submit(_request(), before_send=before_send)
+            await client._submit(_request(), hooks=SubmissionHooks(before_send, lambda: None))
     assert submissions(limited) == 0
     await everything_at_rest(client)
     await client.submit(URL)
@@ -294,7 +295,7 @@ async def test_a_caller_canceled_while_its_intent_is_written_sends_nothing(clien
         writing.set()
         await asyncio.Event().wait()
 
-    task = asyncio.create_task(client._submit(_request(), before_send=before_send))
+    task = asyncio.create_task(client._submit(_request(), hooks=SubmissionHooks(before_send, lambda: None)))
     await writing.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -388,17 +389,17 @@ def test_use_from_another_event_loop_says_what_to_do():
         asyncio.run(use())
     with pytest.raises(ClientClosedError, match="notebook"):
         asyncio.run(use())
-    asyncio.run(client._transport.wire._own_sessions.pop().close())
+    asyncio.run(client._transport.http._own_sessions.pop().close())
 
 
 async def test_a_client_that_is_not_closed_warns(sandbox):
     client = AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url)
     await client.check_key()
-    session = client._transport.wire._own_sessions[0]
+    session = client._transport.http._own_sessions[0]
     with pytest.warns(ResourceWarning, match="aclose"):
         client.__del__()
     await session.close()
-    client._transport.wire._own_sessions.clear()
+    client._transport.http._own_sessions.clear()
 
 
 async def test_the_constructor_touches_neither_network_nor_loop():
@@ -547,7 +548,7 @@ async def test_a_submission_that_closing_broke_off_may_have_been_accepted(start)
     while not submissions(sandbox):
         await asyncio.sleep(0)
     client._transport.close()
-    await client._transport.wire.aclose()
+    await client._transport.http.aclose()
     with pytest.raises(ApiConnectionError) as broken:
         await task
     assert broken.value.outcome_unknown
@@ -579,7 +580,7 @@ async def test_closing_that_is_cancelled_closes_all_the_same(start, times):
     with pytest.raises(asyncio.CancelledError):
         await closing
     assert [job.job_id for job in client.abandoned] == [job.id for job in sandbox.accepted]
-    assert (client.stats.in_flight, client._transport.wire.opened) == (0, False)
+    assert (client.stats.in_flight, client._transport.http.has_open_sessions) == (0, False)
 
 
 async def test_closing_twice_at_once_waits_for_the_same(start):
@@ -613,7 +614,7 @@ async def test_a_client_in_a_cancelled_scope_of_anyio_closes_and_keeps_its_job(s
         async with AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url) as client:
             await client.voiceprint(URL)
     assert [job.job_id for job in client.abandoned] == [job.id for job in sandbox.accepted]
-    assert (len(client.abandoned), client._transport.wire.opened) == (1, False)
+    assert (len(client.abandoned), client._transport.http.has_open_sessions) == (1, False)
 
 
 async def test_an_outcome_that_comes_as_its_caller_is_cancelled_is_kept(start):

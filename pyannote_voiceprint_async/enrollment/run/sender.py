@@ -30,6 +30,7 @@ from pyannote_voiceprint_async.errors import (
 )
 from pyannote_voiceprint_async.jobs.batch import BatchItem
 from pyannote_voiceprint_async.models import JobCreated, VoiceprintRequest
+from pyannote_voiceprint_async.transport.request import SubmissionHooks
 
 from .circuit_breaker import CircuitBreaker, Probe
 from .refusals import Blame, Refusals
@@ -231,8 +232,7 @@ class Sender:
         try:
             return await self._client._submit(
                 VoiceprintRequest(url, task.model),
-                before_send=before_send,
-                refused=refused,
+                hooks=SubmissionHooks(before_send, refused),
                 max_queue_wait=math.inf,
             )
         except VoiceprintError as error:
