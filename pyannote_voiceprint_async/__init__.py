@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyannote_voiceprint_async.concurrency.clock import Clock
+    from pyannote_voiceprint_async.jobs.batch import Results
     from pyannote_voiceprint_async.jobs.uploads import LocalAudio
     from pyannote_voiceprint_async.ratelimit.limiter import RateLimiter
 
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
     from .results import ClientStats, Source, Submission, VoiceprintResult
     from .settings import Polling, RateLimit, RateLimits, RetryPolicy, Timeouts
     from .version import __version__
-    from .webhooks import aiohttp_webhook_handler, verify
+    from .webhooks import aiohttp_webhook_handler, verify_webhook
 
 __all__ = [
     "AccountError",
@@ -100,6 +101,7 @@ __all__ = [
     "RateLimitError",
     "RateLimiter",
     "RateLimits",
+    "Results",
     "RetryPolicy",
     "ServerError",
     "Source",
@@ -118,7 +120,7 @@ __all__ = [
     "WebhookEvent",
     "__version__",
     "aiohttp_webhook_handler",
-    "verify",
+    "verify_webhook",
 ]
 
 # What stands above, for type checkers, in the words that a program runs.
@@ -126,6 +128,7 @@ _ROOMS = (
     "client",
     "concurrency.clock",
     "errors",
+    "jobs.batch",
     "jobs.uploads",
     "models",
     "ratelimit.limiter",

@@ -16,9 +16,9 @@ import attrs
 
 from pyannote_voiceprint_async.api.endpoints import (
     DEFAULT_BASE_URL,
-    LARGEST_VOICEPRINT_AUDIO,
     LIST_JOBS,
-    LONGEST_PAGE,
+    MAX_PAGE_SIZE,
+    MAX_VOICEPRINT_BYTES,
     OUTPUT_LIFETIME,
     TEST_KEY,
     VOICEPRINT,
@@ -61,7 +61,7 @@ from .models import (
 from .redaction import redact_url
 from .reprs import safe_repr
 from .results import ClientStats, Source, Submission, VoiceprintResult
-from .secret import hidden
+from .secret import hide
 from .settings import Polling, RateLimits, RetryPolicy, Timeouts
 
 __all__ = ["AsyncVoiceprintClient"]
@@ -118,7 +118,7 @@ class AsyncVoiceprintClient:
         clock: Clock | None = None,
     ) -> None:
         # Tracebacks are shown with local variables: a call that fails here must show neither key nor token.
-        api_key, webhook, proxy = hidden(api_key), hidden(webhook), hidden(proxy)
+        api_key, webhook, proxy = hide(api_key), hide(webhook), hide(proxy)
         _check_kinds(
             rate_limits=(rate_limits, RateLimits),
             retry=(retry, RetryPolicy),
@@ -255,7 +255,7 @@ class AsyncVoiceprintClient:
             InvalidRequestError: the request is wrong; nothing was accepted.
             VoiceprintError: see `outcome_unknown`: True means that the job may exist all the same.
         """
-        url, webhook = hidden(url), hidden(webhook)
+        url, webhook = hide(url), hide(webhook)
         return await self._submit(_request(url, model, webhook, webhook_status_only=webhook_status_only))
 
     def submit_many(
@@ -334,7 +334,7 @@ class AsyncVoiceprintClient:
             JobError: the job has no voiceprint for us; `job_id` says which job.
             VoiceprintError: see `outcome_unknown`: True means that a job may exist.
         """
-        source, webhook = _hidden_url(source), hidden(webhook)
+        source, webhook = _hidden_url(source), hide(webhook)
         _check_hook(on_submitted)
         self._transport.check_usable()
         job: JobCreated | None = None
@@ -455,7 +455,7 @@ class AsyncVoiceprintClient:
         minute.
 
         Args:
-            event: what `webhooks.verify` gave.
+            event: what `webhooks.verify_webhook` gave.
         """
         if event.status.is_terminal:
             self._expecting.pop(event.job_id, None)
@@ -475,7 +475,7 @@ class AsyncVoiceprintClient:
         Args:
             status: only those that stand there.
         """
-        query = {"limit": str(LONGEST_PAGE)} | ({} if status is None else {"status": str(status)})
+        query = {"limit": str(MAX_PAGE_SIZE)} | ({} if status is None else {"status": str(status)})
         seen = set()
         while True:
             page = await self._transport.send(LIST_JOBS, query=query)
@@ -519,7 +519,7 @@ class AsyncVoiceprintClient:
                 self._transport.keep_abandoned(job)
                 error.add_note(f"The job is {job.job_id}; wait() picks it up.")
             raise
-        return Voiceprint.of(done, request.model, *warnings, job.warning)
+        return Voiceprint.from_job(done, request.model, *warnings, job.warning)
 
     async def _requested(  # noqa: PLR0913 - what `_voiceprint` has
         self,
@@ -536,7 +536,7 @@ class AsyncVoiceprintClient:
         async with uploads.opened(cast("LocalAudio", source), is_voice=check) as audio:
             if taken is not None and not _lasts(source):
                 taken()
-            if audio.size > LARGEST_VOICEPRINT_AUDIO:
+            if audio.size > MAX_VOICEPRINT_BYTES:
                 raise MediaError(
                     f"The audio has {audio.size / 2**20:.0f} MiB; a voiceprint takes at most 100 MiB and 30 seconds."
                 )
@@ -615,7 +615,7 @@ def _request(
 
 def _hidden_url(source: Any) -> Any:
     """Hide a URL from tracebacks; audio in memory stays as it is."""
-    return hidden(source) if isinstance(source, str) else source
+    return hide(source) if isinstance(source, str) else source
 
 
 async def _call(hook: Callable[..., Awaitable[None] | None] | None, *arguments: object) -> None:
