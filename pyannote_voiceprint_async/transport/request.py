@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 from yarl import URL
@@ -16,7 +16,16 @@ from pyannote_voiceprint_async.errors import VoiceprintError
 
 from .connection import RecordedConnection
 
-__all__ = ["ApiRequest"]
+__all__ = ["ApiRequest", "SubmissionHooks"]
+
+
+class SubmissionHooks(NamedTuple):
+    """What the caller does around each try of a submission."""
+
+    before_send: Callable[[], Awaitable[None]]
+    """Awaited when the permit and the slot are granted, before the first byte is sent."""
+    on_refused: Callable[[], None]
+    """Called when the server refused the submission for now, or it was never sent: nothing of it is in flight."""
 
 
 class ApiRequest:
