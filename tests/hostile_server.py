@@ -30,7 +30,7 @@ class Asked:
 
 
 @attrs.define(eq=False)
-class HttpClient:
+class ServerConnection:
     """The server's end of one connection, while one request is answered."""
 
     asked: Asked
@@ -68,7 +68,7 @@ class HttpClient:
         self.writer.transport.abort()
 
 
-Play = bytes | Callable[[HttpClient], Awaitable[None]]
+Play = bytes | Callable[[ServerConnection], Awaitable[None]]
 """What answers one request: bytes are sent when it is read, and the connection stays open."""
 
 
@@ -80,7 +80,7 @@ def answer(body: bytes = JOB, status: int | str = "200 OK", **headers: str) -> b
 
 
 def then_close(data: bytes) -> Play:
-    async def play(wire: HttpClient) -> None:
+    async def play(wire: ServerConnection) -> None:
         await wire.body()
         await wire.send(data)
         wire.close()
@@ -91,7 +91,7 @@ def then_close(data: bytes) -> Play:
 def drip(head: bytes, seconds: float = 0.1) -> Play:
     """Send the head, then one byte after the other, without end."""
 
-    async def play(wire: HttpClient) -> None:
+    async def play(wire: ServerConnection) -> None:
         await wire.body()
         await wire.send(head)
         while True:
@@ -104,7 +104,7 @@ def drip(head: bytes, seconds: float = 0.1) -> Play:
 def endless(head: bytes, piece: bytes, times: int) -> Play:
     """Send a piece over and over, never faster than it is read."""
 
-    async def play(wire: HttpClient) -> None:
+    async def play(wire: ServerConnection) -> None:
         await wire.body()
         await wire.send(head)
         for _ in range(times):
@@ -113,28 +113,28 @@ def endless(head: bytes, piece: bytes, times: int) -> Play:
     return play
 
 
-async def silence(wire: HttpClient) -> None:
+async def silence(wire: ServerConnection) -> None:
     await wire.body()
     await asyncio.Event().wait()
 
 
-async def hang_up(wire: HttpClient) -> None:
+async def hang_up(wire: ServerConnection) -> None:
     """Close when the whole request is read."""
     await wire.body()
     wire.close()
 
 
-async def hang_up_early(wire: HttpClient) -> None:
+async def hang_up_early(wire: ServerConnection) -> None:
     """Close when its head is read."""
     wire.close()
 
 
-async def reset(wire: HttpClient) -> None:
+async def reset(wire: ServerConnection) -> None:
     await wire.body()
     wire.reset()
 
 
-async def reset_early(wire: HttpClient) -> None:
+async def reset_early(wire: ServerConnection) -> None:
     wire.reset()
 
 
@@ -193,7 +193,7 @@ class HostileServer:
             method, target, _ = first.split(" ", 2)
             pairs = (line.partition(":") for line in lines)
             headers = CIMultiDict((name, value.strip()) for name, _, value in pairs)
-            wire = HttpClient(Asked(connection, method, target, headers, head), reader, writer)
+            wire = ServerConnection(Asked(connection, method, target, headers, head), reader, writer)
             self.asked.append(wire.asked)
             play = self.plays.pop(0) if len(self.plays) > 1 else self.plays[0]
             if isinstance(play, bytes):

@@ -1,4 +1,4 @@
-"""Rate limits as the API describes them, and requests that go to them through a throttle, in made-up time.
+"""Rate limits as the API describes them, and requests that go to them through a scheduler, in made-up time.
 
 Times are multiples of a quarter of a second wherever a test chooses them: sums of them are exact, so that a
 server's window begins exactly where the arithmetic says.
@@ -13,8 +13,8 @@ from enum import Enum
 from typing import NamedTuple
 
 from pyannote_voiceprint_async import RateLimiter, RateLimits
-from pyannote_voiceprint_async.ratelimit.wait_queue import PermitState
-from pyannote_voiceprint_async.ratelimit.window import PermitRequest
+from pyannote_voiceprint_async.ratelimit.permit_request import PermitRequest, PermitState
+from pyannote_voiceprint_async.ratelimit.scheduler import PermitScheduler
 
 TOTAL = 60.0
 """Seconds after the sending in which the server may see a request that is lost (`Timeouts.total`)."""
@@ -100,22 +100,22 @@ class RequestOutcome(Enum):
 class Request:
     """One request of ours."""
 
-    asks_at: float
+    requested_at: float
     to_server: float | None = 0.0
     """Seconds from the sending until the server sees it; None is never, for one that is lost."""
     to_client: float = 0.0
     """Seconds until the answer is here, after the server saw it; until the loss is noticed, after the sending."""
-    fate: RequestOutcome = RequestOutcome.ANSWERED
+    outcome: RequestOutcome = RequestOutcome.ANSWERED
     patience: float = float("inf")
     """Seconds after which it leaves, if it still waits then."""
-    budget: str = "submissions"
+    operation: str = "submissions"
     program: int = 0
     """Which of several programs sends it."""
 
     @property
     def in_flight(self) -> float:
         """Seconds from the sending until its slot is free."""
-        return self.to_client + (self.to_server or 0.0 if self.fate is RequestOutcome.ANSWERED else 0.0)
+        return self.to_client + (self.to_server or 0.0 if self.outcome is RequestOutcome.ANSWERED else 0.0)
 
 
 class What(Enum):
@@ -146,7 +146,7 @@ class History:
     """All that happened, in order."""
 
     requests: Sequence[Request]
-    throttles: Sequence[RateLimiter]
+    schedulers: Sequence[PermitScheduler]
     """One for each program."""
     log: list[Entry] = field(default_factory=list)
     pauses: dict[int, float] = field(default_factory=dict)
@@ -157,9 +157,9 @@ class History:
     """For each request that was answered: what `X-RateLimit-Remaining` said."""
 
     @property
-    def throttle(self) -> RateLimiter:
+    def scheduler(self) -> PermitScheduler:
         """The one of the first program."""
-        return self.throttles[0]
+        return self.schedulers[0]
 
     def all(self, *what: What) -> list[Entry]:
         return [entry for entry in self.log if entry.what in what]
@@ -174,10 +174,10 @@ class _Simulation:
 
     def __init__(self, history: History, servers: Mapping[str, Server]) -> None:
         self.history = history
-        self.throttles = history.throttles
+        self.schedulers = history.schedulers
         self.servers = servers
         self.now = 0.0
-        self.turns: dict[int, PermitRequest] = {}
+        self.permits: dict[int, PermitRequest] = {}
         self._events: list[tuple[float, int, Callable[[], object]]] = []
         self._order = itertools.count()
         self._most = 1000 + 100 * len(history.requests)
@@ -191,27 +191,27 @@ class _Simulation:
             if wake is not None and (not self._events or wake <= self._events[0][0]):
                 assert wake > self.now, "the one timer of the transport would spin"
                 self.now = wake
-                for throttle in self.throttles:
-                    throttle.advance(self.now)
+                for scheduler in self.schedulers:
+                    scheduler.grant_waiting(self.now)
             else:
                 self.now, _, action = heapq.heappop(self._events)
                 action()
 
     def _next_at(self) -> float | None:
-        times = [throttle.next_at(self.now) for throttle in self.throttles]
+        times = [scheduler.next_grant_at(self.now) for scheduler in self.schedulers]
         return min((when for when in times if when is not None), default=None)
 
-    def _throttle(self, index: int) -> RateLimiter:
-        return self.throttles[self.history.requests[index].program]
+    def _scheduler(self, index: int) -> PermitScheduler:
+        return self.schedulers[self.history.requests[index].program]
 
-    def ask(self, index: int) -> None:
-        request, throttle = self.history.requests[index], self._throttle(index)
-        self.history.expected[index] = throttle.expected_wait(request.budget, self.now)
+    def request(self, index: int) -> None:
+        request, scheduler = self.history.requests[index], self._scheduler(index)
+        self.history.expected[index] = scheduler.expected_wait(request.operation, self.now)
         self._note(What.ASKED, index)
-        # Who is granted at once sees it in the turn's stage: the call must not count twice.
-        turn = throttle.ask(request.budget, self.now, lambda _: index in self.turns and self._grant(index))
-        self.turns[index] = turn
-        if turn.stage is PermitState.GRANTED:
+        # Who is granted at once sees it in the permit's stage: the call must not count twice.
+        permit = scheduler.request(request.operation, self.now, lambda _: index in self.permits and self._grant(index))
+        self.permits[index] = permit
+        if permit.state is PermitState.GRANTED:
             self._grant(index)
         elif request.patience < float("inf"):
             self.at(self.now + request.patience, lambda: self._lose_patience(index))
@@ -220,15 +220,15 @@ class _Simulation:
         self.history.log.append(Entry(self.now, what, index))
 
     def _lose_patience(self, index: int) -> None:
-        if self.turns[index].stage in {PermitState.WAITS_FOR_PLACE, PermitState.WAITS_FOR_SLOT}:
+        if self.permits[index].state in {PermitState.WAITING_FOR_PERMIT, PermitState.WAITING_FOR_SLOT}:
             self._note(What.LEFT, index)
-            self._throttle(index).leave(self.turns[index], self.now)
+            self._scheduler(index).cancel(self.permits[index], self.now)
 
     def _grant(self, index: int) -> None:
         self._note(What.GRANTED, index)
         request, sent = self.history.requests[index], self.now
-        server = self.servers[request.budget]
-        match request.fate:
+        server = self.servers[request.operation]
+        match request.outcome:
             case RequestOutcome.ANSWERED:
                 self.at(sent + (request.to_server or 0.0), lambda: self._be_seen(index))
             case RequestOutcome.LOST:
@@ -240,27 +240,27 @@ class _Simulation:
 
     def _be_seen(self, index: int) -> None:
         request = self.history.requests[index]
-        word = self.servers[request.budget].see(self.now)
+        word = self.servers[request.operation].see(self.now)
         self.at(self.now + request.to_client, lambda: self._hear(index, word))
 
     def _hear(self, index: int, word: Word) -> None:
-        turn = self.turns[index]
+        permit = self.permits[index]
         if word.wait is None:
             self._note(What.ANSWERED, index)
             self.history.remaining[index] = word.remaining
-            self._throttle(index).answered(turn, self.now, word.limit, word.remaining)
+            self._scheduler(index).record_response(permit, self.now, word.limit, word.remaining)
         else:
             self.history.pauses[len(self.history.log)] = self.now + word.wait
             self._note(What.REFUSED, index)
-            self._throttle(index).refused(turn, self.now, word.wait, word.limit)
+            self._scheduler(index).record_refusal(permit, self.now, word.wait, word.limit)
 
-    def _be_lost(self, index: int, until: float) -> None:
+    def _be_lost(self, index: int, deadline: float) -> None:
         self._note(What.LOST, index)
-        self._throttle(index).lost(self.turns[index], self.now, until)
+        self._scheduler(index).record_no_response(self.permits[index], self.now, deadline)
 
     def _be_unsent(self, index: int) -> None:
         self._note(What.UNSENT, index)
-        self._throttle(index).leave(self.turns[index], self.now)
+        self._scheduler(index).cancel(self.permits[index], self.now)
 
 
 def simulate(
@@ -273,20 +273,20 @@ def simulate(
     later_limit: tuple[float, int] | None = None,
     programs: int = 1,
 ) -> History:
-    """Let requests go through a throttle to a server, until nothing happens any more.
+    """Let requests go through a scheduler to a server, until nothing happens any more.
 
     Args:
         requests: ours.
-        server: the budget's server, or one for each budget.
+        server: the operation's server, or one for each operation.
         rate_limits: as for `RateLimiter`; None is its default.
         max_concurrency: as for `RateLimiter`.
         foreign: when another program's requests, of the same key, are seen by the server of the submissions.
         later_limit: a time, and the limit that the server of the submissions has from then on.
-        programs: how many throttles there are; see `Request.program`.
+        programs: how many schedulers there are; see `Request.program`.
     """
     servers = server if isinstance(server, Mapping) else {"submissions": server}
-    throttles = [RateLimiter(max_concurrency, rate_limits or RateLimits()) for _ in range(programs)]
-    history = History(requests, throttles)
+    schedulers = [RateLimiter(max_concurrency, rate_limits or RateLimits()).scheduler for _ in range(programs)]
+    history = History(requests, schedulers)
     simulation = _Simulation(history, servers)
     for when in foreign:
         simulation.at(when, lambda: servers["submissions"].see(simulation.now))
@@ -294,6 +294,6 @@ def simulate(
         when, limit = later_limit
         simulation.at(when, lambda: setattr(servers["submissions"], "limit", limit))
     for index, request in enumerate(requests):
-        simulation.at(request.asks_at, lambda index=index: simulation.ask(index))
+        simulation.at(request.requested_at, lambda index=index: simulation.request(index))
     simulation.run()
     return history

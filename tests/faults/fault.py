@@ -6,7 +6,7 @@ from functools import partial
 import attrs
 from enrollment.torture.cases import Case
 from faults import calls, killed, runner
-from faults.calls import ApiRequest
+from faults.calls import Call
 from faults.counts import Counts
 from faults.outcomes import Outcome
 from faults.runner import Calls
@@ -55,6 +55,6 @@ def reads(*expected: Outcome, times: int = 12) -> Calls:
     return Calls(calls.read, times, expected)
 
 
-def made(call: ApiRequest, *expected: Outcome, times: int = 60) -> Calls:
+def made(call: Call, *expected: Outcome, times: int = 60) -> Calls:
     """Make calls of another kind."""
     return Calls(call, times, expected)

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from hostile_server import (
     CLOSE,
     JOB,
-    HttpClient,
     Play,
+    ServerConnection,
     answer,
     drip,
     endless,
@@ -188,7 +188,7 @@ def an_id_and_no_end(job: bytes) -> Play:
 def slow(job: bytes) -> Play:
     """Leave the caller some time to go."""
 
-    async def play(wire: HttpClient) -> None:
+    async def play(wire: ServerConnection) -> None:
         await asyncio.sleep(0.01)
         await wire.send(answer(job))
 
@@ -198,7 +198,7 @@ def slow(job: bytes) -> Play:
 def answer_and_leave(job: bytes) -> Play:
     """Say keep-alive, and close all the same."""
 
-    async def play(wire: HttpClient) -> None:
+    async def play(wire: ServerConnection) -> None:
         await wire.send(answer(job))
         wire.close()
 

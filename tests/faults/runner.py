@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import attrs
-from faults.calls import ApiRequest
+from faults.calls import Call
 from faults.counts import Counts, audit, census, left_since
 from faults.outcomes import Outcome
 from faults.scenes import KEY, Provoke
-from faults.stage import PermitState
+from faults.stage import Stage
 from hostile_server import found_in, shown_of
 
 _SECRET = "THIS-IS-A-SECRET"
@@ -19,12 +19,12 @@ _SECRET = "THIS-IS-A-SECRET"
 class Calls:
     """Calls of one kind."""
 
-    make: ApiRequest
+    make: Call
     times: int
     expected: tuple[Outcome, ...]
     """How each of them may end."""
 
-    def __iter__(self) -> Iterator[tuple[ApiRequest, str]]:
+    def __iter__(self) -> Iterator[tuple[Call, str]]:
         """Give each call with its URL."""
         name = self.make.__name__
         return ((self.make, f"https://e.com/{name}-{number}?X-Amz-Signature={_SECRET}") for number in range(self.times))
@@ -35,7 +35,7 @@ class Calls:
         return {said_of(self.make, outcome) for outcome in self.expected}
 
 
-def said_of(make: ApiRequest, outcome: Outcome) -> str:
+def said_of(make: Call, outcome: Outcome) -> str:
     return f"{make.__name__}: {outcome}"
 
 
@@ -44,7 +44,7 @@ async def run(provoke: Provoke, *kinds: Calls) -> Counts:
     before = census()
     calls = [call for kind in kinds for call in kind]
     async with provoke() as scene:
-        async with PermitState(scene) as stage:
+        async with Stage(scene) as stage:
             ended = await asyncio.gather(*(make(stage, url) for make, url in calls), return_exceptions=True)
         left_on_the_wire = stage.in_flight
     counts = _what_happened(calls, ended)
@@ -59,7 +59,7 @@ async def run(provoke: Provoke, *kinds: Calls) -> Counts:
     return counts
 
 
-def _what_happened(calls: list[tuple[ApiRequest, str]], ended: list[Any]) -> Counts:
+def _what_happened(calls: list[tuple[Call, str]], ended: list[Any]) -> Counts:
     counts = Counts(calls=len(calls))
     for (make, _), end in zip(calls, ended, strict=True):
         said = said_of(make, Outcome.of(end))

@@ -14,7 +14,7 @@ import attrs
 import trustme
 from enrollment.torture.scaled_clock import ScaledClock
 from faults.plays import Told
-from hostile_server import Asked, HostileServer, HttpClient, Play, answer, unused_port
+from hostile_server import Asked, HostileServer, Play, ServerConnection, answer, unused_port
 
 from pyannote_voiceprint_async.sandbox import Sandbox
 
@@ -81,7 +81,7 @@ class _Till:
         self._reads = reads
         self._once = once
 
-    async def serve(self, wire: HttpClient) -> None:
+    async def serve(self, wire: ServerConnection) -> None:
         is_healthy, job = False, b""
         if self._reads:
             await wire.body()

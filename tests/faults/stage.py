@@ -12,7 +12,7 @@ _TWICE = RetryPolicy(max_tries=2, max_elapsed=1e9)
 _IN_FLIGHT = 32
 
 
-class PermitState:
+class Stage:
     """Clients of a scene, which end with it."""
 
     def __init__(self, scene: Scene) -> None:
@@ -49,7 +49,7 @@ class PermitState:
         options: dict[str, Any] = {
             "retry": _TWICE,
             "polling": Polling(first=1.0, longest=10.0),
-            "throttle": _experienced(scene.options.get("max_concurrency", _IN_FLIGHT)),
+            "rate_limiter": _rate_limiter(scene.options.get("max_concurrency", _IN_FLIGHT)),
             **scene.options,
         }
         client = AsyncVoiceprintClient(scene.key, base_url=scene.url, clock=scene.clock, **options)
@@ -57,9 +57,10 @@ class PermitState:
         return client
 
 
-def _experienced(max_concurrency: int) -> RateLimiter:
-    """Make a throttle that has had an answer: before its first one, requests go one by one."""
-    throttle = RateLimiter(max_concurrency, _UNLIMITED)
-    for budget in ("submissions", "job_reads"):
-        throttle.answered(throttle.ask(budget, 0.0, lambda _: None), 0.0)
-    return throttle
+def _rate_limiter(max_concurrency: int) -> RateLimiter:
+    """Return a rate limiter that has recorded a response: before the first one, requests go one by one."""
+    rate_limiter = RateLimiter(max_concurrency, _UNLIMITED)
+    for operation in ("submissions", "job_reads"):
+        permit = rate_limiter.scheduler.request(operation, 0.0, lambda _: None)
+        rate_limiter.scheduler.record_response(permit, 0.0)
+    return rate_limiter

@@ -23,21 +23,21 @@ from pyannote_voiceprint_async.transport.exceptions import NEVER_CONNECTED, tran
 
 
 def translated(
-    exc: Exception, fate: RequestOutcome = RequestOutcome.UNKNOWN, *, repeatable: bool = False
+    exc: Exception, outcome: RequestOutcome = RequestOutcome.UNKNOWN, *, repeatable: bool = False
 ) -> VoiceprintError:
-    return translate(exc, name="POST /v1/voiceprint", host="api.example.com", fate=fate, repeatable=repeatable)
+    return translate(exc, name="POST /v1/voiceprint", host="api.example.com", outcome=outcome, repeatable=repeatable)
 
 
 @pytest.mark.parametrize("repeatable", [True, False])
-@pytest.mark.parametrize("fate", [RequestOutcome.NEVER_SENT, RequestOutcome.UNKNOWN])
+@pytest.mark.parametrize("outcome", [RequestOutcome.NEVER_SENT, RequestOutcome.UNKNOWN])
 @pytest.mark.parametrize("kind", CLASSES)
-def test_every_class_has_a_place_in_the_tree(kind, fate, repeatable):
+def test_every_class_has_a_place_in_the_tree(kind, outcome, repeatable):
     """And what it shows of the request (the key, a signed query, a proxy's password) stays behind."""
-    error = translated(made(kind), fate, repeatable=repeatable)
-    unknown = fate is RequestOutcome.UNKNOWN and not repeatable
+    error = translated(made(kind), outcome, repeatable=repeatable)
+    unknown = outcome is RequestOutcome.UNKNOWN and not repeatable
     certificate = issubclass(kind, aiohttp.ClientConnectorCertificateError) and not unknown
     settings_are_wrong = isinstance(error, ConfigurationError) or certificate
-    assert not (isinstance(error, ConfigurationError) and fate is RequestOutcome.UNKNOWN)
+    assert not (isinstance(error, ConfigurationError) and outcome is RequestOutcome.UNKNOWN)
     assert isinstance(error, ApiConnectionError | UnexpectedResponseError | ConfigurationError)
     assert (error.retryable, error.outcome_unknown) == (
         (False, False) if settings_are_wrong else (not unknown, unknown)
@@ -50,20 +50,20 @@ def test_every_class_has_a_place_in_the_tree(kind, fate, repeatable):
 @pytest.mark.parametrize(
     ("kind", "expected", "reason"),
     [
-        (aiohttp.ClientConnectorDNSError, ApiConnectionError, "its name was not found"),
+        (aiohttp.ClientConnectorDNSError, ApiConnectionError, "its name cannot be resolved"),
         (aiohttp.ClientConnectorCertificateError, ApiConnectionError, "certificate"),
         (aiohttp.ClientConnectorSSLError, ApiConnectionError, "TLS"),
         (aiohttp.ServerFingerprintMismatch, ApiConnectionError, "certificate"),
-        (aiohttp.ClientProxyConnectionError, ApiConnectionError, "proxy could not be reached"),
+        (aiohttp.ClientProxyConnectionError, ApiConnectionError, "proxy cannot be reached"),
         (aiohttp.ClientHttpProxyError, ApiConnectionError, "proxy refused"),
         (aiohttp.ClientConnectorError, ApiConnectionError, "no route to host"),
-        (aiohttp.ServerDisconnectedError, ApiConnectionError, "closed before the answer"),
-        (aiohttp.ClientPayloadError, ApiConnectionError, "no answer"),
-        (aiohttp.ConnectionTimeoutError, ApiTimeoutError, "no connection was made in time"),
-        (aiohttp.SocketTimeoutError, ApiTimeoutError, "no answer came in time"),
-        (aiohttp.ServerTimeoutError, ApiTimeoutError, "no answer came in time"),
-        (aiohttp.ClientResponseError, UnexpectedResponseError, "broken HTTP message"),
-        (aiohttp.TooManyRedirects, UnexpectedResponseError, "broken HTTP message"),
+        (aiohttp.ServerDisconnectedError, ApiConnectionError, "closed before the response"),
+        (aiohttp.ClientPayloadError, ApiConnectionError, "no response"),
+        (aiohttp.ConnectionTimeoutError, ApiTimeoutError, "connecting timed out"),
+        (aiohttp.SocketTimeoutError, ApiTimeoutError, "did not respond in time"),
+        (aiohttp.ServerTimeoutError, ApiTimeoutError, "did not respond in time"),
+        (aiohttp.ClientResponseError, UnexpectedResponseError, "invalid HTTP message"),
+        (aiohttp.TooManyRedirects, UnexpectedResponseError, "invalid HTTP message"),
         (aiohttp.InvalidURL, ApiConnectionError, "invalidurl"),
         (aiohttp.NonHttpUrlClientError, ApiConnectionError, "nonhttpurlclienterror"),
     ],
@@ -85,11 +85,11 @@ def test_each_class_says_what_happened(kind, expected, reason):
         (OSError(), ApiConnectionError, "oserror"),
         (aiohttp.ClientOSError(104, "Connection reset by peer"), ApiConnectionError, "reset"),
         (aiohttp.ClientOSError(), ApiConnectionError, "clientoserror"),
-        (aiohttp.ClientOSError(None, f"Can not write request body for {INFO.url}"), ApiConnectionError, "no answer"),
-        (aiohttp.ClientOSError(32, f"Can not write request body for {INFO.url}"), ApiConnectionError, "no answer"),
-        (aiohttp.ClientConnectorError(SITE, OSError(None, SAID)), ApiConnectionError, "no answer"),
-        (ssl.SSLError(1, "WRONG_VERSION_NUMBER"), ApiConnectionError, "TLS could not"),
-        (socket.gaierror(-2, "Name or service not known"), ApiConnectionError, "name was not found"),
+        (aiohttp.ClientOSError(None, f"Can not write request body for {INFO.url}"), ApiConnectionError, "no response"),
+        (aiohttp.ClientOSError(32, f"Can not write request body for {INFO.url}"), ApiConnectionError, "no response"),
+        (aiohttp.ClientConnectorError(SITE, OSError(None, SAID)), ApiConnectionError, "no response"),
+        (ssl.SSLError(1, "WRONG_VERSION_NUMBER"), ApiConnectionError, "TLS handshake failed"),
+        (socket.gaierror(-2, "Name or service not known"), ApiConnectionError, "name cannot be resolved"),
         (ValueError(SAID), ApiConnectionError, "ValueError was raised"),
         (RuntimeError(SAID), ApiConnectionError, "RuntimeError was raised"),
         (UnicodeError(SAID), ApiConnectionError, "UnicodeError was raised"),
@@ -113,13 +113,13 @@ def test_exceptions_of_python_too(exc, expected, reason):
     ],
 )
 def test_what_only_a_person_can_change_is_not_repeated(exc, kind, said):
-    for fate, repeatable in (
+    for outcome, repeatable in (
         (RequestOutcome.NEVER_SENT, True),
         (RequestOutcome.NEVER_SENT, False),
         (RequestOutcome.UNKNOWN, True),
     ):
         error = translate(
-            exc, name="POST /v1/voiceprint", host="h.example", fate=fate, repeatable=repeatable, proxy="VARIABLE"
+            exc, name="POST /v1/voiceprint", host="h.example", outcome=outcome, repeatable=repeatable, proxy="VARIABLE"
         )
         assert (type(error), error.retryable, error.outcome_unknown) == (kind, False, False)
         assert [text for text in said if text not in str(error)] == []
@@ -151,15 +151,15 @@ def test_what_cannot_be_sent_is_a_mistake_of_the_program(kind, reason):
     assert found_in(str(error), KEY, SECRET) == []
 
 
-@pytest.mark.parametrize(("fate", "repeatable"), list(itertools.product(RequestOutcome, [True, False])))
-def test_a_timeout_is_repeated_when_it_was_never_sent_or_does_no_harm(fate, repeatable):
-    error = translated(TimeoutError(), fate, repeatable=repeatable)
+@pytest.mark.parametrize(("outcome", "repeatable"), list(itertools.product(RequestOutcome, [True, False])))
+def test_a_timeout_is_repeated_when_it_was_never_sent_or_does_no_harm(outcome, repeatable):
+    error = translated(TimeoutError(), outcome, repeatable=repeatable)
     expected = {
         RequestOutcome.NEVER_SENT: (True, False),
         RequestOutcome.RETRY_LATER: (True, False),
         RequestOutcome.UNKNOWN: (repeatable, not repeatable),
         RequestOutcome.REFUSED: (False, False),
-    }[fate]
+    }[outcome]
     assert (error.retryable, error.outcome_unknown) == expected
 
 

@@ -45,7 +45,7 @@ def submissions(sandbox: Sandbox) -> int:
 
 async def everything_at_rest(client: AsyncVoiceprintClient) -> None:
     """Let what goes on in the background end, and find nothing held."""
-    while client.engine._pipeline._submissions:
+    while client.engine._pipeline._submissions.tasks:
         await asyncio.sleep(0)
     await settle()
     assert (client.stats.in_flight, client.stats.queued, len(client.engine._waiters)) == (0, 0, 0)
@@ -137,11 +137,8 @@ async def test_a_restarted_program_does_not_overdraw(start, clock, limited):
 
 
 async def test_clients_of_one_key_can_share_a_throttle(start, clock, limited):
-    throttle = RateLimiter(max_concurrency=2)
-    clients = [
-        await start(AsyncVoiceprintClient(limited.api_key, base_url=limited.url, clock=clock, rate_limiter=throttle))
-        for _ in range(2)
-    ]
+    settings = {"base_url": limited.url, "clock": clock, "rate_limiter": RateLimiter(max_concurrency=2)}
+    clients = [await start(AsyncVoiceprintClient(limited.api_key, **settings)) for _ in range(2)]
     async with clock.running(*clients):
         await asyncio.gather(*(clients[i % 2].submit(URL) for i in range(10)))
     assert [client.stats.rate_limited for client in clients] == [0, 0]
@@ -389,17 +386,17 @@ def test_use_from_another_event_loop_says_what_to_do():
         asyncio.run(use())
     with pytest.raises(ClientClosedError, match="notebook"):
         asyncio.run(use())
-    asyncio.run(client.engine._pipeline.http._own_sessions.pop().close())
+    asyncio.run(client.engine._pipeline.http._sessions._own.pop().close())
 
 
 async def test_a_client_that_is_not_closed_warns(sandbox):
     client = AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url)
     await client.check_key()
-    session = client.engine._pipeline.http._own_sessions[0]
+    session = client.engine._pipeline.http._sessions._own[0]
     with pytest.warns(ResourceWarning, match="aclose"):
         client.__del__()
     await session.close()
-    client.engine._pipeline.http._own_sessions.clear()
+    client.engine._pipeline.http._sessions._own.clear()
 
 
 async def test_the_constructor_touches_neither_network_nor_loop():
@@ -484,10 +481,10 @@ async def test_a_pause_that_would_outlast_the_deadline_is_not_made(start, clock,
 
 async def test_closing_one_client_does_not_leave_others_of_its_throttle_waiting(start, clock, limited):
     """The timer of the one that closes may have been what the other waited for."""
-    throttle = RateLimiter()
-    leaving = AsyncVoiceprintClient(limited.api_key, base_url=limited.url, clock=clock, rate_limiter=throttle)
+    rate_limiter = RateLimiter()
+    leaving = AsyncVoiceprintClient(limited.api_key, base_url=limited.url, clock=clock, rate_limiter=rate_limiter)
     staying = await start(
-        AsyncVoiceprintClient(limited.api_key, base_url=limited.url, clock=clock, rate_limiter=throttle)
+        AsyncVoiceprintClient(limited.api_key, base_url=limited.url, clock=clock, rate_limiter=rate_limiter)
     )
     await staying.check_key()
     first = asyncio.create_task(leaving.submit(URL))
@@ -513,7 +510,7 @@ async def test_cancelling_all_tasks_does_not_end_a_submission_on_the_wire(start,
         await asyncio.sleep(0)
     caller.cancel()
     await settle(turns)
-    for task in client.engine._pipeline._submissions:
+    for task in client.engine._pipeline._submissions.tasks:
         assert not task.cancel()
     await everything_at_rest(client)
     assert [job.job_id for job in client.abandoned] == [job.id for job in sandbox.accepted]
@@ -624,7 +621,7 @@ async def test_an_outcome_that_comes_as_its_caller_is_cancelled_is_kept(start):
     sandbox = await start(Sandbox(window="none", latency=0.05))
     client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url))
     (caller,) = await on_the_wire(client, sandbox, 1)
-    (task,) = client.engine._pipeline._submissions
+    (task,) = client.engine._pipeline._submissions.tasks
     task.add_done_callback(lambda _: caller.cancel())
     (ended,) = await asyncio.gather(caller, return_exceptions=True)
     known = [job.job_id for job in client.abandoned] + [getattr(ended, "job_id", None)]
@@ -677,7 +674,7 @@ def test_closing_after_the_loop_was_closed_reports_what_was_on_the_wire(sandbox_
     async def begin() -> AsyncVoiceprintClient:
         client = AsyncVoiceprintClient(sandbox_elsewhere.api_key, base_url=sandbox_elsewhere.url)
         left.extend(await on_the_wire(client, sandbox_elsewhere, 1))
-        left.extend(client.engine._pipeline._submissions)
+        left.extend(client.engine._pipeline._submissions.tasks)
         return client
 
     left: list[asyncio.Task] = []

@@ -19,20 +19,20 @@ class Request:
     """A request whose timeouts count when it is told so."""
 
     def __init__(self, *, is_timed: bool = True) -> None:
-        self.started_at = self.moved_at = 0.0
+        self.started_at = self.last_received_at = 0.0
         self.overdue = False
         self.is_timed = is_timed
-        self.ends = 0
+        self.aborts = 0
 
-    def end(self) -> None:
-        self.ends += 1
+    def abort(self) -> None:
+        self.aborts += 1
 
 
 class Time:
     """Moves the time of a watchdog, tick by tick."""
 
-    def __init__(self, dog: RequestTimeouts, clock: SimpleNamespace) -> None:
-        self.dog = dog
+    def __init__(self, timeouts: RequestTimeouts, clock: SimpleNamespace) -> None:
+        self.timeouts = timeouts
         self.clock = clock
 
     def run(self, seconds: float, step: float = 0.5) -> None:
@@ -41,34 +41,34 @@ class Time:
 
     def stand_still(self, seconds: float) -> None:
         self.clock.now += seconds
-        self.dog._tick()
+        self.timeouts._tick()
 
 
 @pytest.fixture
 async def moving(monkeypatch):
     clock = SimpleNamespace(now=1000.0)
     monkeypatch.setattr(request_timeouts, "time", SimpleNamespace(monotonic=lambda: clock.now))
-    dog = RequestTimeouts(TIMEOUTS)
-    yield Time(dog, clock)
-    dog._requests.clear()
-    dog.close()
+    timeouts = RequestTimeouts(TIMEOUTS)
+    yield Time(timeouts, clock)
+    timeouts._requests.clear()
+    timeouts.close()
 
 
 async def test_a_request_without_a_response_is_ended_once_after_read(moving):
     request = Request()
-    moving.dog.watch(request)
+    moving.timeouts.start(request)
     moving.run(20.0)
-    assert (request.overdue, request.ends) == (False, 0)
+    assert (request.overdue, request.aborts) == (False, 0)
     moving.run(5.0)
-    assert (request.overdue, request.ends) == (True, 1)
+    assert (request.overdue, request.aborts) == (True, 1)
 
 
 async def test_a_response_that_moves_is_ended_after_total(moving):
     request = Request()
-    moving.dog.watch(request)
+    moving.timeouts.start(request)
     for _ in range(40):
         moving.run(1.0)
-        request.moved_at = moving.dog.now
+        request.last_received_at = moving.timeouts.now
     assert not request.overdue
     moving.run(1.0)
     assert request.overdue
@@ -77,7 +77,7 @@ async def test_a_response_that_moves_is_ended_after_total(moving):
 async def test_timeouts_count_from_when_they_may(moving):
     """Connecting has a timeout of its own, an upload only a stall until its body is complete."""
     request = Request(is_timed=False)
-    moving.dog.watch(request)
+    moving.timeouts.start(request)
     moving.run(500.0)
     request.is_timed = True
     moving.run(20.0)
@@ -88,12 +88,12 @@ async def test_timeouts_count_from_when_they_may(moving):
 
 async def test_time_in_which_the_loop_did_not_run_does_not_count(moving):
     request = Request()
-    moving.dog.watch(request)
-    since = moving.dog.moment()
+    moving.timeouts.start(request)
+    since = moving.timeouts.reading()
     moving.run(10.0)
-    assert not moving.dog.was_suspended(since)
+    assert not moving.timeouts.was_suspended(since)
     moving.stand_still(3600.0)
-    assert (request.overdue, moving.dog.was_suspended(since)) == (False, True)
+    assert (request.overdue, moving.timeouts.was_suspended(since)) == (False, True)
     moving.run(9.0)
     assert not request.overdue
     moving.run(2.0)
@@ -102,7 +102,7 @@ async def test_time_in_which_the_loop_did_not_run_does_not_count(moving):
 
 async def test_a_loop_that_is_always_late_still_ends_requests(moving):
     request = Request()
-    moving.dog.watch(request)
+    moving.timeouts.start(request)
     for _ in range(25):
         moving.stand_still(5.0)
     assert request.overdue
@@ -110,10 +110,10 @@ async def test_a_loop_that_is_always_late_still_ends_requests(moving):
 
 async def test_a_request_that_is_not_watched_any_more_is_left_alone(moving):
     request = Request()
-    moving.dog.watch(request)
-    moving.dog.unwatch(request)
+    moving.timeouts.start(request)
+    moving.timeouts.stop(request)
     moving.run(100.0)
-    assert request.ends == 0
+    assert request.aborts == 0
 
 
 @pytest.mark.parametrize("how", ["submit", "read"])

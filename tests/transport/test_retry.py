@@ -21,14 +21,14 @@ from pyannote_voiceprint_async import (
 from pyannote_voiceprint_async.api.rate_limit_headers import retry_after
 from pyannote_voiceprint_async.api.responses import RequestOutcome, error_flags, outcome_of_status
 from pyannote_voiceprint_async.errors import status_error_class
-from pyannote_voiceprint_async.transport.retry import exponential, is_final, pause_after, with_retries
+from pyannote_voiceprint_async.transport.retry import exponential_wait, is_final, retry_wait, with_retries
 
 SECRET = "sk-not-to-be-shown"
 UNSENT = "never sent"
 
 
-class ApiRequest:
-    """A call on its way down, which fails with each of `errors` in turn and then succeeds."""
+class FailingRequest:
+    """A request on its way down, which fails with each of `errors` in turn and then succeeds."""
 
     def __init__(self, *errors: BaseException, clock: FakeClock, seconds: float = 0.0) -> None:
         self.first_sent_at: float | None = None
@@ -56,11 +56,11 @@ class ApiRequest:
 
 
 def failed(
-    fate: RequestOutcome = RequestOutcome.UNKNOWN, *, repeatable: bool = True, told: float | None = None
+    outcome: RequestOutcome = RequestOutcome.UNKNOWN, *, repeatable: bool = True, requested: float | None = None
 ) -> VoiceprintError:
     """An error without an answer."""
-    sentence = UNSENT if fate is RequestOutcome.NEVER_SENT else "lost"
-    return ApiConnectionError(sentence, retry_after=told, **error_flags(fate, repeatable=repeatable))
+    sentence = UNSENT if outcome is RequestOutcome.NEVER_SENT else "lost"
+    return ApiConnectionError(sentence, retry_after=requested, **error_flags(outcome, repeatable=repeatable))
 
 
 def unreadable(*, repeatable: bool) -> VoiceprintError:
@@ -81,9 +81,11 @@ def answered(status: int, said: str | None = None, *, repeatable: bool) -> Voice
     )
 
 
-async def run(call: ApiRequest, clock: FakeClock, policy: RetryPolicy, *, until: float = 10_000.0) -> object:
-    """Send the call through the loop, moving the clock on; give its result or its error."""
-    task = asyncio.create_task(with_retries(ApiRequest.send, call, policy=policy, clock=clock, sleep=clock.sleep))
+async def run(request: FailingRequest, clock: FakeClock, policy: RetryPolicy, *, until: float = 10_000.0) -> object:
+    """Send the request through the loop, moving the clock on; give its result or its error."""
+    task = asyncio.create_task(
+        with_retries(FailingRequest.send, request, policy=policy, clock=clock, sleep=clock.sleep)
+    )
     await settle()
     while not task.done() and (due := clock.next_at()) is not None and due <= until:
         clock.jump(due)
@@ -145,63 +147,63 @@ async def test_the_table_of_repeating(clock, what, read, submission, submission_
                 error = unreadable(repeatable=repeatable)
             case status, said:
                 error = answered(status, said, repeatable=repeatable)
-        call = ApiRequest(error, clock=clock)
-        result = await run(call, clock, RetryPolicy(replay_unknown=replay))
+        request = FailingRequest(error, clock=clock)
+        result = await run(request, clock, RetryPolicy(replay_unknown=replay))
         if result == "done":
-            assert (len(call.sent_at), call.retries) == (2, 1)
+            assert (len(request.sent_at), request.retries) == (2, 1)
             outcomes.append(REPEATED)
         else:
             assert result is error
-            assert (len(call.sent_at), call.retries) == (1, 0)
+            assert (len(request.sent_at), request.retries) == (1, 0)
             outcomes.append(UNKNOWN if error.outcome_unknown else RAISED)
     assert outcomes == [read, submission, submission_with_replay]
 
 
-@pytest.mark.parametrize("told", [None, 1.0, 121.0])
-async def test_a_429_is_not_repeated_here(clock, told):
+@pytest.mark.parametrize("requested", [None, 1.0, 121.0])
+async def test_a_429_is_not_repeated_here(clock, requested):
     """Its wait belongs to the throttle; what comes up the ladder is to be raised."""
-    error = RateLimitError("told to wait", status=429, retryable=True, retry_after=told)
-    call = ApiRequest(error, clock=clock)
-    assert await run(call, clock, RetryPolicy()) is error
-    assert len(call.sent_at) == 1
+    error = RateLimitError("wait", status=429, retryable=True, retry_after=requested)
+    request = FailingRequest(error, clock=clock)
+    assert await run(request, clock, RetryPolicy()) is error
+    assert len(request.sent_at) == 1
 
 
 @pytest.mark.parametrize("max_tries", [1, 2, 5])
-@pytest.mark.parametrize("fate", [RequestOutcome.NEVER_SENT, RequestOutcome.UNKNOWN])
-async def test_no_more_tries_than_allowed(clock, max_tries, fate):
+@pytest.mark.parametrize("outcome", [RequestOutcome.NEVER_SENT, RequestOutcome.UNKNOWN])
+async def test_no_more_tries_than_allowed(clock, max_tries, outcome):
     """The last failure is the one that is raised."""
-    errors = [failed(fate) for _ in range(10)]
-    call = ApiRequest(*errors, clock=clock)
-    assert await run(call, clock, RetryPolicy(max_tries=max_tries)) is errors[max_tries - 1]
-    assert (len(call.sent_at), call.retries) == (max_tries, max_tries - 1)
+    errors = [failed(outcome) for _ in range(10)]
+    request = FailingRequest(*errors, clock=clock)
+    assert await run(request, clock, RetryPolicy(max_tries=max_tries)) is errors[max_tries - 1]
+    assert (len(request.sent_at), request.retries) == (max_tries, max_tries - 1)
 
 
 async def test_a_success_ends_the_tries(clock):
-    call = ApiRequest(failed(), failed(), clock=clock)
-    assert await run(call, clock, RetryPolicy(max_tries=3)) == "done"
-    assert call.retries == 2
+    request = FailingRequest(failed(), failed(), clock=clock)
+    assert await run(request, clock, RetryPolicy(max_tries=3)) == "done"
+    assert request.retries == 2
 
 
-@pytest.mark.parametrize("told", [0.25, 1.0, 45.0, 120.0])
-async def test_the_told_wait_is_kept_to_the_second_and_never_cut(clock, told):
+@pytest.mark.parametrize("requested", [0.25, 1.0, 45.0, 120.0])
+async def test_the_told_wait_is_kept_to_the_second_and_never_cut(clock, requested):
     """Neither by `cap` nor by jitter."""
-    call = ApiRequest(failed(told=told), failed(told=told), clock=clock)
-    assert await run(call, clock, RetryPolicy(base=0.1, cap=0.2)) == "done"
-    assert call.sent_at == [0.0, told, 2 * told]
+    request = FailingRequest(failed(requested=requested), failed(requested=requested), clock=clock)
+    assert await run(request, clock, RetryPolicy(base=0.1, cap=0.2)) == "done"
+    assert request.sent_at == [0.0, requested, 2 * requested]
 
 
-@pytest.mark.parametrize("told", [120.25, 1e6, 1e300, math.inf])
-async def test_a_longer_wait_than_allowed_is_raised_at_once(clock, told):
+@pytest.mark.parametrize("requested", [120.25, 1e6, 1e300, math.inf])
+async def test_a_longer_wait_than_allowed_is_raised_at_once(clock, requested):
     """For every kind of failure: nobody waits for it, and nothing is sent before it is over."""
-    for fate in (RequestOutcome.RETRY_LATER, RequestOutcome.UNKNOWN):
-        error = failed(fate, told=told)
-        call = ApiRequest(error, clock=clock)
-        assert await run(call, clock, RetryPolicy(max_retry_after=120.0)) is error
-        assert call.sent_at == [clock.time()]
+    for outcome in (RequestOutcome.RETRY_LATER, RequestOutcome.UNKNOWN):
+        error = failed(outcome, requested=requested)
+        request = FailingRequest(error, clock=clock)
+        assert await run(request, clock, RetryPolicy(max_retry_after=120.0)) is error
+        assert request.sent_at == [clock.time()]
 
 
 @pytest.mark.parametrize(
-    ("seconds_a_try", "told", "max_elapsed", "sent_at"),
+    ("seconds_a_try", "requested", "max_elapsed", "sent_at"),
     [
         (0.0, 10.0, 30.0, [0.0, 10.0, 20.0, 30.0]),
         (0.0, 10.0, 29.75, [0.0, 10.0, 20.0]),
@@ -211,21 +213,21 @@ async def test_a_longer_wait_than_allowed_is_raised_at_once(clock, told):
         (0.0, 31.0, 30.0, [0.0]),
     ],
 )
-async def test_nothing_is_sent_after_the_longest_time(clock, seconds_a_try, told, max_elapsed, sent_at):
+async def test_nothing_is_sent_after_the_longest_time(clock, seconds_a_try, requested, max_elapsed, sent_at):
     """A told wait that does not fit into it is not shortened: the failure is raised at once."""
-    call = ApiRequest(*[failed(told=told) for _ in range(10)], clock=clock, seconds=seconds_a_try)
-    result = await run(call, clock, RetryPolicy(max_tries=10, max_elapsed=max_elapsed))
+    request = FailingRequest(*[failed(requested=requested) for _ in range(10)], clock=clock, seconds=seconds_a_try)
+    result = await run(request, clock, RetryPolicy(max_tries=10, max_elapsed=max_elapsed))
     assert isinstance(result, ApiConnectionError)
-    assert call.sent_at == sent_at
+    assert request.sent_at == sent_at
 
 
 async def test_time_counts_from_the_first_byte(clock):
     """What was spent on tries that were never sent does not count."""
-    unsent = [failed(RequestOutcome.NEVER_SENT, told=50.0) for _ in range(3)]
-    call = ApiRequest(*unsent, failed(told=50.0), failed(told=50.0), clock=clock)
-    result = await run(call, clock, RetryPolicy(max_tries=10, max_elapsed=60.0))
+    unsent = [failed(RequestOutcome.NEVER_SENT, requested=50.0) for _ in range(3)]
+    request = FailingRequest(*unsent, failed(requested=50.0), failed(requested=50.0), clock=clock)
+    result = await run(request, clock, RetryPolicy(max_tries=10, max_elapsed=60.0))
     assert isinstance(result, ApiConnectionError)
-    assert call.sent_at == [0.0, 50.0, 100.0, 150.0, 200.0]
+    assert request.sent_at == [0.0, 50.0, 100.0, 150.0, 200.0]
 
 
 @settings(deadline=None, max_examples=200)
@@ -238,7 +240,7 @@ def test_our_own_pause_doubles_up_to_the_cap_with_full_jitter(base, cap, tries):
     """Anything from nothing to `base * 2 ** (tries - 1)`, and never above `cap`."""
     policy = RetryPolicy(base=base, cap=cap)
     doubled = min(cap, base * 2.0 ** min(tries - 1, 100))
-    pauses = [exponential(policy, tries) for _ in range(200)]
+    pauses = [exponential_wait(policy, tries) for _ in range(200)]
     assert all(0.0 <= pause <= doubled for pause in pauses)
     # The chance that 200 throws of full jitter leave out a whole tenth at either end is one in a thousand million.
     assert min(pauses) < doubled / 10
@@ -248,9 +250,9 @@ def test_our_own_pause_doubles_up_to_the_cap_with_full_jitter(base, cap, tries):
 async def test_our_own_pauses_are_made_on_the_clock(clock, monkeypatch):
     """Without jitter they would be 1, 2, 4, 4 seconds."""
     monkeypatch.setattr("random.uniform", lambda _, most: most)
-    call = ApiRequest(*[failed() for _ in range(5)], clock=clock)
-    await run(call, clock, RetryPolicy(base=1.0, cap=4.0))
-    assert call.sent_at == [0.0, 1.0, 3.0, 7.0, 11.0]
+    request = FailingRequest(*[failed() for _ in range(5)], clock=clock)
+    await run(request, clock, RetryPolicy(base=1.0, cap=4.0))
+    assert request.sent_at == [0.0, 1.0, 3.0, 7.0, 11.0]
 
 
 @pytest.mark.parametrize("absurd", [0.0, -0.0, -1.0, -1e300, -math.inf, math.nan])
@@ -258,10 +260,10 @@ async def test_absurd_waits_fall_back_to_the_exponential(clock, monkeypatch, abs
     """Whoever has put them into an error: nothing hangs, nothing is sent at once."""
     monkeypatch.setattr("random.uniform", lambda _, most: most)
     policy = RetryPolicy(base=1.0)
-    assert pause_after(failed(told=absurd), 1, policy) == 1.0
-    call = ApiRequest(failed(told=absurd), clock=clock)
-    assert await run(call, clock, policy, until=100.0) == "done"
-    assert call.sent_at == [0.0, 1.0]
+    assert retry_wait(failed(requested=absurd), 1, policy) == 1.0
+    request = FailingRequest(failed(requested=absurd), clock=clock)
+    assert await run(request, clock, policy, until=100.0) == "done"
+    assert request.sent_at == [0.0, 1.0]
 
 
 @pytest.mark.parametrize("max_tries", [0, -1, 0.5, 2.5, math.nan, math.inf, True, "5", None])
@@ -282,33 +284,33 @@ def test_absurd_policies_are_refused(field, value):
 
 @settings(deadline=None, max_examples=200)
 @given(
-    fate=st.sampled_from(RequestOutcome),
+    outcome=st.sampled_from(RequestOutcome),
     repeatable=st.booleans(),
     replay=st.booleans(),
-    told=st.one_of(st.none(), st.floats()),
+    requested=st.one_of(st.none(), st.floats()),
 )
-def test_nothing_that_may_have_been_accepted_is_repeated_unasked(fate, repeatable, replay, told):
-    """Whatever the server told: an unknown outcome is final for a submission, a refusal for everybody."""
-    error = failed(fate, repeatable=repeatable, told=told)
+def test_nothing_that_may_have_been_accepted_is_repeated_unasked(outcome, repeatable, replay, requested):
+    """Whatever the server requested: an unknown outcome is final for a submission, a refusal for everybody."""
+    error = failed(outcome, repeatable=repeatable, requested=requested)
     final = is_final(error, RetryPolicy(replay_unknown=replay))
-    if fate is RequestOutcome.REFUSED or (fate is RequestOutcome.UNKNOWN and not repeatable and not replay):
+    if outcome is RequestOutcome.REFUSED or (outcome is RequestOutcome.UNKNOWN and not repeatable and not replay):
         assert final is True
     else:
-        assert final is (told is not None and told > 120.0)
+        assert final is (requested is not None and requested > 120.0)
 
 
 @pytest.mark.parametrize("foreign", [ValueError("a mistake"), asyncio.CancelledError()])
 async def test_what_is_no_error_of_ours_passes_at_once(clock, foreign):
-    call = ApiRequest(foreign, clock=clock)
-    result = await run(call, clock, RetryPolicy())
+    request = FailingRequest(foreign, clock=clock)
+    result = await run(request, clock, RetryPolicy())
     assert isinstance(result, type(foreign))
-    assert len(call.sent_at) == 1
+    assert len(request.sent_at) == 1
 
 
 async def test_cancellation_ends_a_pause(clock):
-    call = ApiRequest(failed(told=100.0), clock=clock)
+    request = FailingRequest(failed(requested=100.0), clock=clock)
     task = asyncio.create_task(
-        with_retries(ApiRequest.send, call, policy=RetryPolicy(), clock=clock, sleep=clock.sleep)
+        with_retries(FailingRequest.send, request, policy=RetryPolicy(), clock=clock, sleep=clock.sleep)
     )
     await settle()
     task.cancel()
@@ -320,24 +322,24 @@ async def test_cancellation_ends_a_pause(clock):
 async def test_calls_do_not_count_each_others_tries(clock):
     """Many go through one loop at the same time."""
     policy = RetryPolicy(max_tries=3)
-    calls = [ApiRequest(failed(told=1.0), failed(told=2.0), clock=clock) for _ in range(5)]
+    requests = [FailingRequest(failed(requested=1.0), failed(requested=2.0), clock=clock) for _ in range(5)]
     tasks = [
-        asyncio.create_task(with_retries(ApiRequest.send, call, policy=policy, clock=clock, sleep=clock.sleep))
-        for call in calls
+        asyncio.create_task(with_retries(FailingRequest.send, request, policy=policy, clock=clock, sleep=clock.sleep))
+        for request in requests
     ]
     for _ in range(3):
         await settle()
         await clock.advance(1.0)
     assert [task.done() and task.result() for task in tasks] == ["done"] * 5
-    assert [call.retries for call in calls] == [2] * 5
+    assert [request.retries for request in requests] == [2] * 5
 
 
 async def test_one_line_is_logged_for_each_repeat_and_no_secret(clock, caplog):
     """At DEBUG, by the one logger; what is not repeated is not logged here."""
     caplog.set_level(logging.DEBUG)
-    call = ApiRequest(failed(told=1.0), ServerError("busy", retryable=True, retry_after=2.0), clock=clock)
-    await run(call, clock, RetryPolicy())
-    await run(ApiRequest(failed(RequestOutcome.REFUSED), clock=clock), clock, RetryPolicy())
+    request = FailingRequest(failed(requested=1.0), ServerError("busy", retryable=True, retry_after=2.0), clock=clock)
+    await run(request, clock, RetryPolicy())
+    await run(FailingRequest(failed(RequestOutcome.REFUSED), clock=clock), clock, RetryPolicy())
     records = [record for record in caplog.records if record.name != "asyncio"]
     assert [(record.name, record.levelno) for record in records] == [("pyannote_voiceprint_async", logging.DEBUG)] * 2
     assert [("lost" in record.getMessage(), "busy" in record.getMessage()) for record in records] == [
