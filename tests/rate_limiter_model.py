@@ -1,7 +1,7 @@
-"""Rate limits as the API describes them, and requests that go to them through a scheduler, in made-up time.
+"""A simulation of servers with the API's documented rate limits, and of clients that send through a scheduler.
 
-Times are multiples of a quarter of a second wherever a test chooses them: sums of them are exact, so that a
-server's window begins exactly where the arithmetic says.
+All times that a test chooses are multiples of a quarter of a second. Their sums are exact, so that the windows of a
+server begin at exact times.
 """
 
 import heapq
@@ -17,11 +17,11 @@ from pyannote_voiceprint_async.ratelimit.permit_request import PermitRequest, Pe
 from pyannote_voiceprint_async.ratelimit.scheduler import PermitScheduler
 
 TOTAL = 60.0
-"""Seconds after the sending in which the server may see a request that is lost (`Timeouts.total`)."""
+"""Seconds after sending in which the server may still see a lost request (`Timeouts.total`)."""
 
 
-class Word(NamedTuple):
-    """What the server says to a request: its headers, and the wait of a 429."""
+class RateLimitResponse(NamedTuple):
+    """The rate-limit headers of a response, and the requested wait of a 429."""
 
     limit: int | None
     remaining: int | None
@@ -29,40 +29,41 @@ class Word(NamedTuple):
 
 
 class Server:
-    """Admits `limit` requests in a window of `per` seconds. Those that it refuses do not count.
+    """Admits `limit` requests per window of `per` seconds. Refused requests do not count.
 
     Args:
-        limit: requests in a window.
+        limit: requests per window.
         per: seconds.
-        speaks: whether answers carry `X-RateLimit-Limit` and `X-RateLimit-Remaining`.
+        sends_headers: whether responses have `X-RateLimit-Limit` and `X-RateLimit-Remaining`.
     """
 
-    def __init__(self, limit: int, per: float = 60.0, *, speaks: bool = True) -> None:
+    def __init__(self, limit: int, per: float = 60.0, *, sends_headers: bool = True) -> None:
         self.limit = limit
         self.per = per
-        self.speaks = speaks
+        self.sends_headers = sends_headers
         self.admitted: deque[float] = deque()
 
     def is_over(self, seen: float, now: float) -> bool:
-        """Whether a request seen then has left the window by now."""
+        """Return whether a request received at `seen` has left the window by now."""
         raise NotImplementedError
 
     def opens_at(self) -> float:
-        """When there is a place again."""
+        """Return when the next request is admitted."""
         raise NotImplementedError
 
-    def see(self, now: float) -> Word:
+    def see(self, now: float) -> RateLimitResponse:
         """Admit or refuse one request."""
         while self.admitted and self.is_over(self.admitted[0], now):
             self.admitted.popleft()
+        limit = self.limit if self.sends_headers else None
         if len(self.admitted) >= self.limit:
-            return Word(self.limit if self.speaks else None, 0 if self.speaks else None, self.opens_at() - now)
+            return RateLimitResponse(limit, 0 if self.sends_headers else None, self.opens_at() - now)
         self.admitted.append(now)
-        return Word(self.limit, self.limit - len(self.admitted)) if self.speaks else Word(None, None)
+        return RateLimitResponse(limit, self.limit - len(self.admitted) if self.sends_headers else None)
 
 
 class SlidingServer(Server):
-    """Any `per` seconds are a window."""
+    """Counts the requests of the last `per` seconds."""
 
     def is_over(self, seen: float, now: float) -> bool:
         return seen + self.per <= now
@@ -72,10 +73,10 @@ class SlidingServer(Server):
 
 
 class FixedServer(Server):
-    """A window begins every `per` seconds, at `phase` for the first time."""
+    """Starts a new window every `per` seconds, the first one at `phase`."""
 
-    def __init__(self, limit: int, per: float = 60.0, *, speaks: bool = True, phase: float = 0.0) -> None:
-        super().__init__(limit, per, speaks=speaks)
+    def __init__(self, limit: int, per: float = 60.0, *, sends_headers: bool = True, phase: float = 0.0) -> None:
+        super().__init__(limit, per, sends_headers=sends_headers)
         self.phase = phase
 
     def is_over(self, seen: float, now: float) -> bool:
@@ -88,38 +89,38 @@ class FixedServer(Server):
         return (now - self.phase) // self.per
 
 
-class RequestOutcome(Enum):
-    """How the sending of a request ends."""
+class SimulatedOutcome(Enum):
+    """The outcome of a simulated request."""
 
-    ANSWERED = "its answer comes"
-    LOST = "its answer never comes; the server may see it up to `TOTAL` after the sending"
-    UNSENT = "no byte of it left"
+    ANSWERED = "its response arrives"
+    LOST = "its response never arrives; the server may see it up to `TOTAL` after sending"
+    UNSENT = "no byte of it is sent"
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request of ours."""
+    """One simulated request."""
 
     requested_at: float
     to_server: float | None = 0.0
-    """Seconds from the sending until the server sees it; None is never, for one that is lost."""
+    """Seconds from sending until the server sees it; None for a lost request that the server never sees."""
     to_client: float = 0.0
-    """Seconds until the answer is here, after the server saw it; until the loss is noticed, after the sending."""
-    outcome: RequestOutcome = RequestOutcome.ANSWERED
+    """Seconds from the server to the response; for a lost request, from sending until the loss is noticed."""
+    outcome: SimulatedOutcome = SimulatedOutcome.ANSWERED
     patience: float = float("inf")
-    """Seconds after which it leaves, if it still waits then."""
+    """Seconds after which it is cancelled, if it still waits."""
     operation: str = "submissions"
     program: int = 0
-    """Which of several programs sends it."""
+    """The number of the program that sends it."""
 
     @property
     def in_flight(self) -> float:
-        """Seconds from the sending until its slot is free."""
-        return self.to_client + (self.to_server or 0.0 if self.outcome is RequestOutcome.ANSWERED else 0.0)
+        """Seconds from sending until its slot is free."""
+        return self.to_client + (self.to_server or 0.0 if self.outcome is SimulatedOutcome.ANSWERED else 0.0)
 
 
 class What(Enum):
-    """What can happen to a request."""
+    """An event of a request."""
 
     ASKED = "asked"
     GRANTED = "granted"
@@ -134,7 +135,7 @@ ENDS = {What.ANSWERED, What.LOST, What.UNSENT}
 
 
 class Entry(NamedTuple):
-    """Something that happened to a request: when, what, and its index."""
+    """An event of a request: its time, kind, and the index of the request."""
 
     at: float
     what: What
@@ -143,29 +144,29 @@ class Entry(NamedTuple):
 
 @dataclass
 class History:
-    """All that happened, in order."""
+    """All events of a simulation, in order."""
 
     requests: Sequence[Request]
     schedulers: Sequence[PermitScheduler]
-    """One for each program."""
+    """One scheduler per program."""
     log: list[Entry] = field(default_factory=list)
     pauses: dict[int, float] = field(default_factory=dict)
-    """For each refusal, by its position in the log: the time until which the server wants nothing."""
+    """The end of the requested pause of each refusal, by its position in the log."""
     expected: dict[int, float] = field(default_factory=dict)
-    """For each request: how long it was told to wait when it asked."""
+    """The expected wait of each request when it requested its permit."""
     remaining: dict[int, int | None] = field(default_factory=dict)
-    """For each request that was answered: what `X-RateLimit-Remaining` said."""
+    """The `X-RateLimit-Remaining` of each response, by request."""
 
     @property
     def scheduler(self) -> PermitScheduler:
-        """The one of the first program."""
+        """The scheduler of the first program."""
         return self.schedulers[0]
 
     def all(self, *what: What) -> list[Entry]:
         return [entry for entry in self.log if entry.what in what]
 
     def times(self, what: What) -> dict[int, float]:
-        """For each request: when this happened to it last."""
+        """Return the time of the last event of this kind, by request."""
         return {entry.index: entry.at for entry in self.all(what)}
 
 
@@ -187,9 +188,9 @@ class _Simulation:
 
     def run(self) -> None:
         while (wake := self._next_at()) is not None or self._events:
-            assert len(self.history.log) <= self._most, "requests go round in circles"
+            assert len(self.history.log) <= self._most, "the simulation does not end"
             if wake is not None and (not self._events or wake <= self._events[0][0]):
-                assert wake > self.now, "the one timer of the transport would spin"
+                assert wake > self.now, "the timer of the client would spin"
                 self.now = wake
                 for scheduler in self.schedulers:
                     scheduler.grant_waiting(self.now)
@@ -208,18 +209,18 @@ class _Simulation:
         request, scheduler = self.history.requests[index], self._scheduler(index)
         self.history.expected[index] = scheduler.expected_wait(request.operation, self.now)
         self._note(What.ASKED, index)
-        # Who is granted at once sees it in the permit's stage: the call must not count twice.
+        # A request that is granted at once is recorded below, so `notify` must not record it too.
         permit = scheduler.request(request.operation, self.now, lambda _: index in self.permits and self._grant(index))
         self.permits[index] = permit
         if permit.state is PermitState.GRANTED:
             self._grant(index)
         elif request.patience < float("inf"):
-            self.at(self.now + request.patience, lambda: self._lose_patience(index))
+            self.at(self.now + request.patience, lambda: self._cancel_if_waiting(index))
 
     def _note(self, what: What, index: int) -> None:
         self.history.log.append(Entry(self.now, what, index))
 
-    def _lose_patience(self, index: int) -> None:
+    def _cancel_if_waiting(self, index: int) -> None:
         if self.permits[index].state in {PermitState.WAITING_FOR_PERMIT, PermitState.WAITING_FOR_SLOT}:
             self._note(What.LEFT, index)
             self._scheduler(index).cancel(self.permits[index], self.now)
@@ -229,36 +230,36 @@ class _Simulation:
         request, sent = self.history.requests[index], self.now
         server = self.servers[request.operation]
         match request.outcome:
-            case RequestOutcome.ANSWERED:
-                self.at(sent + (request.to_server or 0.0), lambda: self._be_seen(index))
-            case RequestOutcome.LOST:
+            case SimulatedOutcome.ANSWERED:
+                self.at(sent + (request.to_server or 0.0), lambda: self._reach_server(index))
+            case SimulatedOutcome.LOST:
                 if request.to_server is not None:
                     self.at(sent + request.to_server, lambda: server.see(self.now))
-                self.at(sent + request.to_client, lambda: self._be_lost(index, sent + TOTAL))
-            case RequestOutcome.UNSENT:
-                self.at(sent + request.to_client, lambda: self._be_unsent(index))
+                self.at(sent + request.to_client, lambda: self._lose(index, sent + TOTAL))
+            case SimulatedOutcome.UNSENT:
+                self.at(sent + request.to_client, lambda: self._never_send(index))
 
-    def _be_seen(self, index: int) -> None:
+    def _reach_server(self, index: int) -> None:
         request = self.history.requests[index]
-        word = self.servers[request.operation].see(self.now)
-        self.at(self.now + request.to_client, lambda: self._hear(index, word))
+        response = self.servers[request.operation].see(self.now)
+        self.at(self.now + request.to_client, lambda: self._receive(index, response))
 
-    def _hear(self, index: int, word: Word) -> None:
+    def _receive(self, index: int, response: RateLimitResponse) -> None:
         permit = self.permits[index]
-        if word.wait is None:
+        if response.wait is None:
             self._note(What.ANSWERED, index)
-            self.history.remaining[index] = word.remaining
-            self._scheduler(index).record_response(permit, self.now, word.limit, word.remaining)
+            self.history.remaining[index] = response.remaining
+            self._scheduler(index).record_response(permit, self.now, response.limit, response.remaining)
         else:
-            self.history.pauses[len(self.history.log)] = self.now + word.wait
+            self.history.pauses[len(self.history.log)] = self.now + response.wait
             self._note(What.REFUSED, index)
-            self._scheduler(index).record_refusal(permit, self.now, word.wait, word.limit)
+            self._scheduler(index).record_refusal(permit, self.now, response.wait, response.limit)
 
-    def _be_lost(self, index: int, deadline: float) -> None:
+    def _lose(self, index: int, deadline: float) -> None:
         self._note(What.LOST, index)
         self._scheduler(index).record_no_response(self.permits[index], self.now, deadline)
 
-    def _be_unsent(self, index: int) -> None:
+    def _never_send(self, index: int) -> None:
         self._note(What.UNSENT, index)
         self._scheduler(index).cancel(self.permits[index], self.now)
 
@@ -273,16 +274,16 @@ def simulate(
     later_limit: tuple[float, int] | None = None,
     programs: int = 1,
 ) -> History:
-    """Let requests go through a scheduler to a server, until nothing happens any more.
+    """Send requests through schedulers to servers until no event is left.
 
     Args:
-        requests: ours.
-        server: the operation's server, or one for each operation.
+        requests: the requests.
+        server: the server of submissions, or one server per operation.
         rate_limits: as for `RateLimiter`; None is its default.
         max_concurrency: as for `RateLimiter`.
-        foreign: when another program's requests, of the same key, are seen by the server of the submissions.
-        later_limit: a time, and the limit that the server of the submissions has from then on.
-        programs: how many schedulers there are; see `Request.program`.
+        foreign: the times at which the server of submissions sees requests of other programs of the key.
+        later_limit: a time, and the limit of the server of submissions from then on.
+        programs: the number of schedulers; see `Request.program`.
     """
     servers = server if isinstance(server, Mapping) else {"submissions": server}
     schedulers = [RateLimiter(max_concurrency, rate_limits or RateLimits()).scheduler for _ in range(programs)]

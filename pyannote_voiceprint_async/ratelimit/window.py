@@ -77,7 +77,7 @@ class RateLimitWindow:
         )
 
     def take(self, request: PermitRequest) -> None:
-        """Take a permit for this request."""
+        """Count a permit as held by this request."""
         self._held += 1
         self._total_taken += 1
         known = self._held + self._returning.count + len(self._returning_late) + self._others.count
@@ -114,7 +114,7 @@ class RateLimitWindow:
         return self._is_pause_long() and not was_long
 
     def release_after_response(self, request: PermitRequest, now: float) -> None:
-        """Let a permit return `per` seconds from now, when its response arrived."""
+        """Schedule the return of a permit `per` seconds from now, when its response arrived."""
         self._held -= 1
         self._returning.add(now + self.per, 1)
         if request is self._probe:
@@ -124,7 +124,7 @@ class RateLimitWindow:
             self.refusals = 0
 
     def release_after(self, request: PermitRequest, when: float) -> None:
-        """Let a permit return `per` seconds after `when`, the last moment at which the server may see its request."""
+        """Schedule the return of a permit `per` seconds after `when`, when the server can see its request no more."""
         self._held -= 1
         self._forget_probe(request)
         heapq.heappush(self._returning_late, when + self.per)

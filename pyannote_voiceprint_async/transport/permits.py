@@ -12,7 +12,7 @@ from pyannote_voiceprint_async.api.responses import ApiResponse
 from pyannote_voiceprint_async.concurrency.clock import Clock, Timer, timeout_at
 from pyannote_voiceprint_async.concurrency.waiters import Waiters
 from pyannote_voiceprint_async.errors import ApiTimeoutError, QueueTooLongError, RateLimitError
-from pyannote_voiceprint_async.ratelimit.permit_request import PermitRequest, PermitState
+from pyannote_voiceprint_async.ratelimit.permit_request import PermitRequest
 from pyannote_voiceprint_async.ratelimit.scheduler import PermitScheduler
 from pyannote_voiceprint_async.settings import RetryPolicy
 
@@ -90,8 +90,27 @@ class Permits:
             QueueTooLongError: the wait would exceed the request's `max_queue_wait`.
             ClientClosedError: the client was closed.
         """
-        if permit.state is not PermitState.GRANTED:
-            await self._wait_until_granted(request, permit)
+        try:
+            self._refuse_long_pause(request.endpoint)
+            request.permit_waiter = self._waiters.create_future()
+            self._reset_timer()
+            async with timeout_at(self._clock, request.deadline):
+                await request.permit_waiter
+        except TimeoutError:
+            self.cancel(permit)
+            raise _deadline_passed(request.endpoint) from None
+        except BaseException:
+            self.cancel(permit)
+            raise
+        finally:
+            request.permit_waiter = None
+
+    def check_deadline(self, request: ApiRequest, permit: PermitRequest) -> None:
+        """Return the permit of a request whose deadline has passed.
+
+        Raises:
+            ApiTimeoutError: the deadline has passed.
+        """
         if request.deadline is not None and self._clock.time() >= request.deadline:
             self.cancel(permit)
             raise _deadline_passed(request.endpoint)
@@ -148,22 +167,6 @@ class Permits:
         wait = self._scheduler.expected_wait(endpoint.rate_limit, self._clock.time())
         if wait > max_queue_wait:
             raise queue_too_long(endpoint, wait)
-
-    async def _wait_until_granted(self, request: ApiRequest, permit: PermitRequest) -> None:
-        try:
-            self._refuse_long_pause(request.endpoint)
-            request.permit_waiter = self._waiters.create_future()
-            self._reset_timer()
-            async with timeout_at(self._clock, request.deadline):
-                await request.permit_waiter
-        except TimeoutError:
-            self.cancel(permit)
-            raise _deadline_passed(request.endpoint) from None
-        except BaseException:
-            self.cancel(permit)
-            raise
-        finally:
-            request.permit_waiter = None
 
     def _refuse_overdue(self, endpoint: Endpoint[Any], now: float) -> None:
         """Refuse the waiting requests that would now wait longer than they may."""

@@ -146,9 +146,9 @@ class Pipeline:
             error.job_id = job_id
             raise
 
-    async def with_retries(self, send: Callable[[C], Awaitable[R]], request: C) -> R:
+    def with_retries(self, send: Callable[[C], Awaitable[R]], request: C) -> Awaitable[R]:
         """Send a request, and retry it as the client's policy allows."""
-        return await retry.with_retries(
+        return retry.with_retries(
             send, request, policy=self._retry_policy, clock=self._clock, sleep=self._waiters.sleep
         )
 
@@ -157,7 +157,9 @@ class Pipeline:
         send = self._send_once if request.endpoint.repeatable else self._send_submission
         permit = self._permits.request(request)
         while True:
-            await self._permits.wait(request, permit)
+            if permit.state is not PermitState.GRANTED:
+                await self._permits.wait(request, permit)
+            self._permits.check_deadline(request, permit)
             try:
                 return await send(request, permit)
             except VoiceprintError as error:
@@ -168,9 +170,9 @@ class Pipeline:
                 if permit.state is PermitState.FINISHED or not isinstance(error, RateLimitError):
                     raise
 
-    async def _send_submission(self, request: ApiRequest, permit: PermitRequest) -> Any:
+    def _send_submission(self, request: ApiRequest, permit: PermitRequest) -> Awaitable[Any]:
         """Send a submission in a task of its own, which outlives a cancelled caller."""
-        return await self._submissions.run(
+        return self._submissions.run(
             request,
             send=lambda: self._send_once(request, permit),
             release=lambda: self._permits.cancel(permit),

@@ -1,4 +1,4 @@
-"""What is called while a fault is on. Each call has a URL of its own, by which the server's side knows it."""
+"""The calls that meet a fault. Each call has its own URL, by which the server identifies it."""
 
 import asyncio
 import errno
@@ -14,9 +14,9 @@ from faults.stage import Stage
 from pyannote_voiceprint_async import AsyncVoiceprintClient
 
 Call = Callable[[Stage, str], Awaitable[Any]]
-"""Makes one call with this URL, and gives or raises what its caller gets."""
+"""Makes one call with this URL, and returns or raises the result of the call."""
 
-# Turns of the event loop in which calls begin, and after which they are left at the latest.
+# The maximum number of loop iterations before a call starts, and before it is cancelled.
 _BEGIN, _LEAVE = 200, 20
 _RANDOM = random.Random(1)
 
@@ -26,7 +26,7 @@ async def submit(stage: Stage, url: str) -> Any:
 
 
 async def submit_alone(stage: Stage, url: str) -> Any:
-    """Submit with a client of its own, so that no other call tells it anything."""
+    """Submit with a separate client, so that no other call affects its rate limiter."""
     return await (await stage.open()).submit(url)
 
 
@@ -42,7 +42,7 @@ async def voiceprint_in_no_time(stage: Stage, url: str) -> Any:
     return await stage.client.voiceprint(url, timeout=500.0)
 
 
-# Callers that leave
+# Callers that are cancelled
 
 
 async def cancel_before_the_first_byte(stage: Stage, url: str) -> Any:
@@ -52,7 +52,7 @@ async def cancel_before_the_first_byte(stage: Stage, url: str) -> Any:
     return await task
 
 
-async def cancel_on_the_wire(stage: Stage, url: str) -> Any:
+async def cancel_in_flight(stage: Stage, url: str) -> Any:
     task = asyncio.create_task(stage.client.submit(url))
     await _until_seen(stage, url)
     task.cancel()
@@ -60,15 +60,15 @@ async def cancel_on_the_wire(stage: Stage, url: str) -> Any:
 
 
 async def cancel_at_any_moment(stage: Stage, url: str) -> Any:
-    await _turns(_RANDOM.randrange(_BEGIN))
+    await _iterate(_RANDOM.randrange(_BEGIN))
     task = asyncio.create_task(stage.client.submit(url))
-    await _turns(_RANDOM.randrange(_LEAVE))
+    await _iterate(_RANDOM.randrange(_LEAVE))
     task.cancel()
     return await task
 
 
 async def cancel_twice(stage: Stage, url: str) -> Any:
-    """Cancel it again in the turn of the event loop in which it ends."""
+    """Cancel again in the loop iteration in which the first cancellation ends the call."""
     task = asyncio.create_task(stage.client.submit(url))
     await _until_seen(stage, url)
     task.cancel()
@@ -78,7 +78,7 @@ async def cancel_twice(stage: Stage, url: str) -> Any:
 
 
 async def run_out_of_time(stage: Stage, url: str) -> Any:
-    """Leave by a scope of the caller's own."""
+    """End the call with a timeout of the caller."""
     task = asyncio.create_task(stage.client.submit(url))
     await _until_seen(stage, url)
     return await asyncio.wait_for(task, 0.0)
@@ -97,7 +97,7 @@ async def cancel_reading(stage: Stage, url: str) -> Any:
     return await task
 
 
-async def close_on_the_wire(stage: Stage, url: str) -> Any:
+async def close_in_flight(stage: Stage, url: str) -> Any:
     client = await stage.open()
     task = asyncio.create_task(client.submit(url))
     await _until_seen(stage, url)
@@ -112,7 +112,7 @@ async def close_in_the_wait(stage: Stage, url: str) -> Any:
     return await task
 
 
-async def _turns(many: int) -> None:
+async def _iterate(many: int) -> None:
     for _ in range(many):
         await asyncio.sleep(0)
 
@@ -123,7 +123,7 @@ async def _until_seen(stage: Stage, asked_for: str) -> None:
 
 
 async def _until_submitted(client: AsyncVoiceprintClient, url: str) -> asyncio.Task[Any]:
-    """Begin, and come back when the job is waited for."""
+    """Start a call, and return its task when it waits for its job."""
     submitted = asyncio.Event()
     task = asyncio.create_task(client.voiceprint(url, timeout=None, on_submitted=lambda _: submitted.set()))
     await submitted.wait()

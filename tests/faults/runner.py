@@ -1,4 +1,4 @@
-"""Makes calls while a fault is on, and counts."""
+"""Make calls that meet a fault, and count the results."""
 
 import asyncio
 from collections.abc import Iterator
@@ -22,20 +22,20 @@ class Calls:
     make: Call
     times: int
     expected: tuple[Outcome, ...]
-    """How each of them may end."""
+    """The outcomes that each call may have."""
 
     def __iter__(self) -> Iterator[tuple[Call, str]]:
-        """Give each call with its URL."""
+        """Yield each call with its URL."""
         name = self.make.__name__
         return ((self.make, f"https://e.com/{name}-{number}?X-Amz-Signature={_SECRET}") for number in range(self.times))
 
     @property
-    def said(self) -> set[str]:
-        """How each of them may end, as a table says it."""
-        return {said_of(self.make, outcome) for outcome in self.expected}
+    def outcome_texts(self) -> set[str]:
+        """The texts of the outcomes in the table."""
+        return {outcome_text(self.make, outcome) for outcome in self.expected}
 
 
-def said_of(make: Call, outcome: Outcome) -> str:
+def outcome_text(make: Call, outcome: Outcome) -> str:
     return f"{make.__name__}: {outcome}"
 
 
@@ -46,7 +46,7 @@ async def run(provoke: Provoke, *kinds: Calls) -> Counts:
     async with provoke() as scene:
         async with Stage(scene) as stage:
             ended = await asyncio.gather(*(make(stage, url) for make, url in calls), return_exceptions=True)
-        left_on_the_wire = stage.in_flight
+        left_in_flight = stage.in_flight
     counts = _what_happened(calls, ended)
     counts.tries = stage.requests
     counts.requests = counts.tries if scene.met is None else scene.met
@@ -55,15 +55,15 @@ async def run(provoke: Provoke, *kinds: Calls) -> Counts:
     announced = {url for url, end in end_of.items() if getattr(end, "outcome_unknown", False)}
     counts.duplicates, counts.losses = audit(scene.accepted, {**known, "": stage.abandoned}, announced)
     counts.leaks = await left_since(before)
-    counts.leaks["requests"] = left_on_the_wire
+    counts.leaks["requests"] = left_in_flight
     return counts
 
 
 def _what_happened(calls: list[tuple[Call, str]], ended: list[Any]) -> Counts:
     counts = Counts(calls=len(calls))
     for (make, _), end in zip(calls, ended, strict=True):
-        said = said_of(make, Outcome.of(end))
-        # All that end alike are made alike: looking at one of them is enough.
+        said = outcome_text(make, Outcome.of(end))
+        # Calls with the same outcome raise the same error: it is enough to check one of them for secrets.
         if isinstance(end, BaseException) and said not in counts.happened:
             assert found_in(shown_of(end), KEY, _SECRET) == []
         counts.happened[said] += 1

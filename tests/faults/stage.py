@@ -1,4 +1,4 @@
-"""A scene with clients in it."""
+"""The clients of a scene."""
 
 from contextlib import AsyncExitStack
 from typing import Any, Self
@@ -13,7 +13,7 @@ _IN_FLIGHT = 32
 
 
 class Stage:
-    """Clients of a scene, which end with it."""
+    """The clients of a scene; they are closed with it."""
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
@@ -29,23 +29,23 @@ class Stage:
 
     @property
     def requests(self) -> int:
-        """How many were made."""
+        """The number of requests."""
         return sum(client.stats.requests for client in self._clients)
 
     @property
     def in_flight(self) -> int:
-        """How many are on their way."""
+        """The number of requests in flight."""
         return sum(client.stats.in_flight for client in self._clients)
 
     @property
     def abandoned(self) -> set[str]:
-        """Ids of jobs whose callers had gone."""
+        """The ids of the abandoned jobs."""
         return {job.job_id for client in self._clients for job in client.abandoned}
 
     async def open(self) -> AsyncVoiceprintClient:
-        """Give a client of its own to who wants one."""
+        """Return a new client."""
         scene = self.scene
-        # Those of a real program have a far longer breath; what they do with a fault is the same.
+        # A real program retries more often; two tries show the same behaviour in less time.
         options: dict[str, Any] = {
             "retry": _TWICE,
             "polling": Polling(first=1.0, longest=10.0),

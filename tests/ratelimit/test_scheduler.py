@@ -1,4 +1,4 @@
-"""Who may send now: promises of the scheduler, against models of the API's two documented windows."""
+"""The promises of the scheduler, against models of the API's two documented windows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -13,8 +13,8 @@ from rate_limiter_model import (
     FixedServer,
     History,
     Request,
-    RequestOutcome,
     Server,
+    SimulatedOutcome,
     SlidingServer,
     What,
     simulate,
@@ -24,48 +24,52 @@ from pyannote_voiceprint_async import RateLimit, RateLimiter, RateLimits, Voicep
 from pyannote_voiceprint_async.ratelimit.permit_request import PermitRequest, PermitState
 from pyannote_voiceprint_async.ratelimit.scheduler import PermitScheduler
 
-# Places that come back within a thousandth of a window come back together.
+# Permits that return within a thousandth of a window return together.
 TOGETHER = 1.001
 KINDS = pytest.mark.parametrize("kind", [SlidingServer, FixedServer])
 
 
-# What the worlds are made of
+# Strategies
 
 
 def seconds(longest: float) -> st.SearchStrategy[float]:
-    """Quarters of a second, up to `longest`."""
+    """Return multiples of a quarter of a second, up to `longest`."""
     return st.integers(0, int(longest * 4)).map(lambda quarters: quarters / 4)
 
 
-def asking_times() -> st.SearchStrategy[float]:
-    """Bursts, and stragglers."""
+def request_times() -> st.SearchStrategy[float]:
+    """Return times of bursts and of single requests."""
     return st.one_of(st.just(0.0), st.sampled_from([1.0, 60.0, 61.0]), seconds(200))
 
 
 def answered_requests(operation: str = "submissions") -> st.SearchStrategy[Request]:
     return st.builds(
-        Request, requested_at=asking_times(), to_server=seconds(30), to_client=seconds(30), operation=st.just(operation)
+        Request,
+        requested_at=request_times(),
+        to_server=seconds(30),
+        to_client=seconds(30),
+        operation=st.just(operation),
     )
 
 
 def unsent_requests(operation: str = "submissions") -> st.SearchStrategy[Request]:
     return st.builds(
         Request,
-        requested_at=asking_times(),
+        requested_at=request_times(),
         to_client=seconds(10),
-        outcome=st.just(RequestOutcome.UNSENT),
+        outcome=st.just(SimulatedOutcome.UNSENT),
         operation=st.just(operation),
     )
 
 
 def all_requests(operation: str = "submissions") -> st.SearchStrategy[Request]:
-    """Requests that are answered, lost, never sent, or leave while they wait."""
+    """Return requests that get a response, are lost, never sent, or cancelled while they wait."""
     lost = st.builds(
         Request,
-        requested_at=asking_times(),
+        requested_at=request_times(),
         to_server=st.one_of(st.none(), st.just(TOTAL), seconds(TOTAL)),
         to_client=seconds(TOTAL),
-        outcome=st.just(RequestOutcome.LOST),
+        outcome=st.just(SimulatedOutcome.LOST),
         operation=st.just(operation),
     )
     impatient = st.builds(
@@ -80,7 +84,7 @@ FEW = st.integers(1, 6)
 
 @st.composite
 def servers(draw: st.DrawFn, *, per: float = 60.0, limits: st.SearchStrategy[int] = FEW) -> Server:
-    """A server with either window, at any phase."""
+    """Return a server with either kind of window, at any phase."""
     limit = draw(limits)
     if draw(st.booleans()):
         return SlidingServer(limit, per)
@@ -88,8 +92,8 @@ def servers(draw: st.DrawFn, *, per: float = 60.0, limits: st.SearchStrategy[int
 
 
 @dataclass
-class World:
-    """Requests, and the server that they meet."""
+class Scenario:
+    """Requests, and the server that receives them."""
 
     requests: list[Request]
     server: Server
@@ -111,9 +115,9 @@ CONCURRENCY = st.one_of(st.just(64), st.integers(1, 8))
 
 
 @st.composite
-def worlds(draw: st.DrawFn, requests: st.SearchStrategy[Request]) -> World:
-    """The client has the documented default of 100, and must learn the server's own limit."""
-    return World(
+def scenarios(draw: st.DrawFn, requests: st.SearchStrategy[Request]) -> Scenario:
+    """Return scenarios in which the client has the default limit of 100, and must learn the limit of the server."""
+    return Scenario(
         requests=draw(st.lists(requests, min_size=1, max_size=24)),
         server=draw(servers()),
         max_concurrency=draw(CONCURRENCY),
@@ -121,13 +125,13 @@ def worlds(draw: st.DrawFn, requests: st.SearchStrategy[Request]) -> World:
 
 
 @st.composite
-def worlds_with_a_known_limit(draw: st.DrawFn, requests: st.SearchStrategy[Request]) -> World:
-    """The user has said what the server admits, or less; the server need not say it."""
+def scenarios_with_a_known_limit(draw: st.DrawFn, requests: st.SearchStrategy[Request]) -> Scenario:
+    """Return scenarios in which the user sets at most the limit of the server, which may send no headers."""
     per = draw(st.sampled_from([1.0, 10.0, 60.0]))
     server = draw(servers(per=per))
-    server.speaks = draw(st.booleans())
+    server.sends_headers = draw(st.booleans())
     ceiling = RateLimit(draw(st.integers(1, server.limit)), per)
-    return World(
+    return Scenario(
         requests=draw(st.lists(requests, min_size=1, max_size=24)),
         server=server,
         rate_limits=RateLimits(submissions=ceiling),
@@ -135,42 +139,42 @@ def worlds_with_a_known_limit(draw: st.DrawFn, requests: st.SearchStrategy[Reque
     )
 
 
-def any_world() -> st.SearchStrategy[World]:
-    return st.one_of(worlds(all_requests()), worlds_with_a_known_limit(all_requests()))
+def any_scenario() -> st.SearchStrategy[Scenario]:
+    return st.one_of(scenarios(all_requests()), scenarios_with_a_known_limit(all_requests()))
 
 
-# No 429 for a client alone on its key
+# A client alone on its key gets no 429
 
 
 @settings(deadline=None, max_examples=150)
-@given(world=worlds(answered_requests()))
-def test_a_client_alone_is_never_refused_however_latency_jitters(world):
-    """The limit is learned from the first answer; all requests are answered; nobody ever hears a 429."""
-    history = world.run()
+@given(scenario=scenarios(answered_requests()))
+def test_a_client_alone_on_its_key_is_never_refused_at_any_latency(scenario):
+    """All requests get a response, and the first one shows the limit."""
+    history = scenario.run()
     assert history.all(What.REFUSED) == []
-    assert len(history.all(What.ANSWERED)) == len(world.requests)
+    assert len(history.all(What.ANSWERED)) == len(scenario.requests)
 
 
 @settings(deadline=None, max_examples=150)
-@given(world=worlds_with_a_known_limit(all_requests()))
-def test_lost_unsent_and_impatient_requests_provoke_no_refusal(world):
-    """A lost request holds its place until the server cannot see it any more; the others hold none."""
-    assert world.run().all(What.REFUSED) == []
+@given(scenario=scenarios_with_a_known_limit(all_requests()))
+def test_lost_unsent_and_cancelled_requests_cause_no_refusal(scenario):
+    """A lost request holds its permit until the server cannot see it any more; the others hold none."""
+    assert scenario.run().all(What.REFUSED) == []
 
 
 @settings(deadline=None, max_examples=100)
-@given(world=worlds(all_requests()))
-def test_once_the_limit_is_known_lost_requests_provoke_no_refusal(world):
-    """Only before the first word of the server may lost requests have used up a limit that nobody knew."""
-    history = world.run()
-    first_word = next((entry.at for entry in history.all(What.ANSWERED, What.REFUSED)), 0.0)
-    assert [refused for refused in refused_grants(history) if refused.at > first_word] == []
+@given(scenario=scenarios(all_requests()))
+def test_lost_requests_cause_no_refusal_once_the_limit_is_known(scenario):
+    """Only before the first response may lost requests exceed the limit, because it is still unknown."""
+    history = scenario.run()
+    first_response = next((entry.at for entry in history.all(What.ANSWERED, What.REFUSED)), 0.0)
+    assert [refused for refused in refused_grants(history) if refused.at > first_response] == []
 
 
 @KINDS
 @pytest.mark.parametrize("limit", [1, 99, 101, 250])
-def test_a_limit_beside_the_documented_one_is_used_in_full_from_the_second_request_on(kind, limit):
-    """The first answer teaches it: the rest of the first window is granted at once, and nothing is refused."""
+def test_a_limit_other_than_the_default_is_used_in_full_from_the_second_request(kind, limit):
+    """The first response shows the limit: the rest of the first window is granted at once, without a refusal."""
     history = simulate([Request(0.0, to_server=1.0)] * (limit + 10), kind(limit), max_concurrency=1000)
     assert [entry.at for entry in history.all(What.GRANTED)][:limit] == [0.0] + [1.0] * (limit - 1)
     assert len(history.all(What.ANSWERED)) == limit + 10
@@ -179,20 +183,20 @@ def test_a_limit_beside_the_documented_one_is_used_in_full_from_the_second_reque
 
 @settings(deadline=None, max_examples=100)
 @given(
-    world=worlds(answered_requests()),
+    scenario=scenarios(answered_requests()),
     when=seconds(150),
     limit=st.integers(1, 8),
 )
-def test_after_the_server_has_said_a_new_limit_nobody_is_refused(world, when, limit):
-    """Who is granted after the new limit was heard, and the last answer with the old one, hears no 429."""
-    history = world.run(later_limit=(when, limit))
+def test_a_new_limit_causes_no_refusal_once_it_is_known(scenario, when, limit):
+    """A request granted after the first response with the new limit, and the last with the old one, gets no 429."""
+    history = scenario.run(later_limit=(when, limit))
     settled = knows_new_limit_at(history, when)
     assert [refused for refused in refused_grants(history) if refused.at > settled] == []
-    assert len(history.all(What.ANSWERED)) == len(world.requests)
+    assert len(history.all(What.ANSWERED)) == len(scenario.requests)
 
 
-def test_requests_with_a_place_but_no_slot_check_again_when_the_limit_is_lowered():
-    """A place of the old limit is none of the new one: who has not been sent yet waits with the others."""
+def test_requests_without_a_slot_return_their_permit_when_the_limit_is_lowered():
+    """A permit of the old limit is invalid under the new one: an unsent request waits again."""
     harness = Harness(max_concurrency=1).learned(0.0, limit=10)
     first, placed = harness.request(100.0), harness.request(100.0)
     harness.scheduler.record_response(first, 101.0, limit=1)
@@ -202,7 +206,7 @@ def test_requests_with_a_place_but_no_slot_check_again_when_the_limit_is_lowered
 
 
 def refused_grants(history: History) -> list:
-    """The grants whose requests were refused."""
+    """Return the grants whose requests were refused."""
     granted, refused = {}, []
     for entry in history.log:
         if entry.what is What.GRANTED:
@@ -213,53 +217,53 @@ def refused_grants(history: History) -> list:
 
 
 def knows_new_limit_at(history: History, when: float) -> float:
-    """When an answer given after `when` is here, and no answer given before it comes any more."""
+    """Return when a response sent after `when` has arrived, and every response sent before has arrived too."""
     heard = history.all(What.ANSWERED, What.REFUSED)
     seen_at = {entry: entry.at - history.requests[entry.index].to_client for entry in heard}
     last_old = max((entry.at for entry in heard if seen_at[entry] <= when), default=0.0)
     return min((entry.at for entry in heard if seen_at[entry] > when and entry.at > last_old), default=float("inf"))
 
 
-# Everybody's permit comes, in order
+# Every request gets its permit, in order
 
 
 @settings(deadline=None, max_examples=150)
-@given(world=any_world())
-def test_nobody_starves(world):
-    """Every request ends or leaves, in a time that follows from limit, latencies and slots."""
-    history = world.run()
+@given(scenario=any_scenario())
+def test_no_request_starves(scenario):
+    """Every request ends or is cancelled, within a time that follows from limit, latencies and slots."""
+    history = scenario.run()
     over = {entry.index for entry in history.log if entry.what in ENDS | {What.LEFT}}
-    assert over == set(range(len(world.requests)))
-    assert history.log[-1].at <= latest_end(world)
+    assert over == set(range(len(scenario.requests)))
+    assert history.log[-1].at <= latest_end(scenario)
 
 
-def latest_end(world: World) -> float:
-    """When the last request is over at the latest.
+def latest_end(scenario: Scenario) -> float:
+    """Return the latest time at which the last request ends.
 
-    In line are all of them, since the last one asked. Until an answer comes they go one by one. From then on a
-    round gives every place of the limit once: a place is held while its request waits for a slot, is in flight (a
-    lost one until the server cannot see it any more), and for one window after that.
+    In the worst case, all requests are in the queue when the last one arrives. Until the first response, they are sent
+    one by one. After it, every permit of the limit is granted once per round: a permit is held while its request waits
+    for a slot, while it is in flight (a lost one until the server cannot see it any more), and for one window after it.
     """
-    count = len(world.requests)
-    ceiling = world.rate_limits.submissions
-    limit = min(world.server.limit, ceiling.limit) if ceiling else world.server.limit
-    flight = max(request.in_flight for request in world.requests)
-    slot = ceil(count / world.max_concurrency) * flight
-    unanswered = sum(request.outcome is not RequestOutcome.ANSWERED for request in world.requests)
+    count = len(scenario.requests)
+    ceiling = scenario.rate_limits.submissions
+    limit = min(scenario.server.limit, ceiling.limit) if ceiling else scenario.server.limit
+    flight = max(request.in_flight for request in scenario.requests)
+    slot = ceil(count / scenario.max_concurrency) * flight
+    unanswered = sum(request.outcome is not SimulatedOutcome.ANSWERED for request in scenario.requests)
     held = TOTAL if unanswered else flight
-    round_trip = slot + held + world.server.per * TOGETHER
-    last_asked = max(request.requested_at for request in world.requests)
-    refused_unknowing = world.server.per + flight  # see the test of lost requests and a limit that nobody knew
+    round_trip = slot + held + scenario.server.per * TOGETHER
+    last_asked = max(request.requested_at for request in scenario.requests)
+    refused_unknowing = scenario.server.per + flight  # see the test of lost requests and a limit that nobody knew
     return last_asked + (unanswered + 1) * (flight + slot) + refused_unknowing + (ceil(count / limit) + 1) * round_trip
 
 
 @settings(deadline=None, max_examples=100)
-@given(world=any_world(), foreign=st.lists(seconds(200), max_size=12))
-def test_first_come_first_served_and_the_refused_keep_their_turn(world, foreign):
-    """A grant goes to the first in harness: by the order of asking, whatever happened since."""
+@given(scenario=any_scenario(), foreign=st.lists(seconds(200), max_size=12))
+def test_first_come_first_served_and_refused_requests_keep_their_position(scenario, foreign):
+    """A grant goes to the request that was made first among those that wait."""
     waiting: set[int] = set()
     asked: dict[int, int] = {}
-    for entry in world.run(foreign=foreign).log:
+    for entry in scenario.run(foreign=foreign).log:
         match entry.what:
             case What.ASKED:
                 asked[entry.index] = len(asked)
@@ -274,15 +278,15 @@ def test_first_come_first_served_and_the_refused_keep_their_turn(world, foreign)
 
 
 @settings(deadline=None, max_examples=100)
-@given(world=any_world(), foreign=st.lists(seconds(200), max_size=12))
-def test_never_more_in_flight_than_slots_and_everything_is_given_back(world, foreign):
-    """At most `max_concurrency` are granted at once; in the end no slot, no place and nobody in line is left."""
-    history = world.run(foreign=foreign)
+@given(scenario=any_scenario(), foreign=st.lists(seconds(200), max_size=12))
+def test_no_more_requests_than_slots_are_in_flight_and_every_permit_returns(scenario, foreign):
+    """In the end no slot, no permit and no waiting request is left."""
+    history = scenario.run(foreign=foreign)
     in_flight = 0
     for entry in history.log:
         in_flight += entry.what is What.GRANTED
         in_flight -= entry.what in ENDS | {What.REFUSED}
-        assert 0 <= in_flight <= world.max_concurrency
+        assert 0 <= in_flight <= scenario.max_concurrency
     scheduler, long_after = history.scheduler, history.log[-1].at + 1000.0
     assert (scheduler.in_flight, scheduler.queued) == (0, 0)
     assert scheduler.next_grant_at(long_after) is None
@@ -291,27 +295,27 @@ def test_never_more_in_flight_than_slots_and_everything_is_given_back(world, for
 
 
 @settings(deadline=None, max_examples=100)
-@given(world=any_world())
-def test_a_waiter_that_leaves_costs_nothing(world):
-    """Without those that left while they waited, the others are granted at exactly the same times."""
-    history = world.run()
+@given(scenario=any_scenario())
+def test_a_request_that_is_cancelled_while_it_waits_uses_no_permit(scenario):
+    """Without the cancelled requests, the others are granted at exactly the same times."""
+    history = scenario.run()
     sent = {entry.index for entry in history.all(What.GRANTED)}
     gone = {entry.index for entry in history.all(What.LEFT)} - sent
-    stayed = [index for index in range(len(world.requests)) if index not in gone]
-    alone = world.run([world.requests[index] for index in stayed])
+    stayed = [index for index in range(len(scenario.requests)) if index not in gone]
+    alone = scenario.run([scenario.requests[index] for index in stayed])
     granted = [(entry.at, entry.index) for entry in history.all(What.GRANTED)]
     assert granted == [(entry.at, stayed[entry.index]) for entry in alone.all(What.GRANTED)]
 
 
-def test_a_newcomer_does_not_pass_the_line_though_the_timer_is_late():
-    """A place is free, but nobody has looked since: it is the first in line's."""
+def test_a_new_request_does_not_overtake_the_queue_when_the_timer_is_late():
+    """A permit is free but not granted yet: the first request in the queue gets it."""
     harness = Harness(rate_limits=RateLimits(submissions=RateLimit(1, per=10.0))).learned()
     waiting = harness.request()
-    newcomer = harness.request(11.0)
-    assert [harness.is_granted(permit) for permit in (waiting, newcomer)] == [True, False]
+    new_request = harness.request(11.0)
+    assert [harness.is_granted(permit) for permit in (waiting, new_request)] == [True, False]
 
 
-# Budgets do not disturb each other
+# Operations are independent of each other
 
 
 @settings(deadline=None, max_examples=50)
@@ -320,8 +324,8 @@ def test_a_newcomer_does_not_pass_the_line_though_the_timer_is_late():
     submissions=servers(),
     foreign=st.lists(seconds(200), max_size=12),
 )
-def test_a_budget_that_is_full_or_paused_disturbs_no_other(requests, submissions, foreign):
-    """With slots for all, job reads are granted as if there were no submissions."""
+def test_an_exhausted_or_paused_operation_does_not_affect_another(requests, submissions, foreign):
+    """With enough slots, job reads are granted as if there were no submissions."""
 
     def grants_of_reads(requests: list[Request], foreign: list[float]) -> list[tuple[float, int]]:
         submissions.admitted.clear()
@@ -335,8 +339,8 @@ def test_a_budget_that_is_full_or_paused_disturbs_no_other(requests, submissions
 
 
 @pytest.mark.parametrize("hindrance", ["full", "paused", "first under way"])
-def test_a_request_of_another_budget_takes_the_free_slot(hindrance):
-    """A line of submissions that cannot go holds no slot: a job read goes at once."""
+def test_a_request_of_another_operation_gets_the_free_slot(hindrance):
+    """Submissions that wait for a permit hold no slot: a job read is granted at once."""
     harness = Harness(max_concurrency=2, rate_limits=RateLimits(submissions=RateLimit(1)))
     first = harness.request()
     if hindrance == "full":
@@ -352,39 +356,39 @@ def test_a_request_of_another_budget_takes_the_free_slot(hindrance):
 
 
 @settings(deadline=None, max_examples=150)
-@given(world=worlds(all_requests()), foreign=st.lists(seconds(200), min_size=1, max_size=30))
-def test_a_refusal_pauses_everybody_and_then_one_goes_first(world, foreign):
-    """No grant before the told time; after it one goes, and the next only after the end of that one."""
-    history = world.run(foreign=foreign)
-    paused_until, first, one_goes_first = 0.0, None, False
+@given(scenario=scenarios(all_requests()), foreign=st.lists(seconds(200), min_size=1, max_size=30))
+def test_a_refusal_pauses_the_operation_and_then_one_probe_is_sent(scenario, foreign):
+    """No request is granted during the pause; after it, the next grant follows the end of the probe."""
+    history = scenario.run(foreign=foreign)
+    paused_until, probe, needs_probe = 0.0, None, False
     for position, entry in enumerate(history.log):
         match entry.what:
             case What.REFUSED:
-                paused_until, first, one_goes_first = max(paused_until, history.pauses[position]), None, True
+                paused_until, probe, needs_probe = max(paused_until, history.pauses[position]), None, True
             case What.GRANTED:
                 assert entry.at >= paused_until
-                assert first is None
-                first = entry.index if one_goes_first else None
-            case What.ANSWERED if entry.index == first:
-                first, one_goes_first = None, False
-            case What.LOST | What.UNSENT if entry.index == first:
-                first = None
+                assert probe is None
+                probe = entry.index if needs_probe else None
+            case What.ANSWERED if entry.index == probe:
+                probe, needs_probe = None, False
+            case What.LOST | What.UNSENT if entry.index == probe:
+                probe = None
 
 
 @settings(deadline=None, max_examples=100)
-@given(world=worlds(answered_requests()), foreign=st.lists(seconds(200), max_size=30))
-def test_nobody_starves_beside_another_program(world, foreign):
-    """When the other program has gone, everybody's permit comes within two windows more than alone."""
-    history = world.run(foreign=foreign)
-    assert len(history.all(What.ANSWERED)) == len(world.requests)
-    flight = max(request.in_flight for request in world.requests)
+@given(scenario=scenarios(answered_requests()), foreign=st.lists(seconds(200), max_size=30))
+def test_no_request_starves_beside_another_program(scenario, foreign):
+    """When the other program has stopped, all requests end within two windows more than alone."""
+    history = scenario.run(foreign=foreign)
+    assert len(history.all(What.ANSWERED)) == len(scenario.requests)
+    flight = max(request.in_flight for request in scenario.requests)
     gone = max(foreign, default=0.0)
-    # One window in which a refusal's pause ends, one in which the places of the other program cool.
-    assert history.log[-1].at <= max(gone, 0.0) + 2 * (world.server.per * TOGETHER + flight) + latest_end(world)
+    # The pause of a refusal ends within one window, and the permits of the other program return within another one.
+    assert history.log[-1].at <= max(gone, 0.0) + 2 * (scenario.server.per * TOGETHER + flight) + latest_end(scenario)
 
 
 class Harness:
-    """Requests before a scheduler, by hand."""
+    """A scheduler, and the notifications of each of its requests."""
 
     def __init__(self, **settings: object) -> None:
         self.scheduler = RateLimiter(**settings).scheduler  # type: ignore[arg-type]
@@ -397,7 +401,7 @@ class Harness:
         return permit
 
     def learned(self, now: float = 0.0, operation: str = "submissions", limit: int | None = None) -> "Harness":
-        """Let a first request be answered."""
+        """Record the response of a first request, which shows the limit."""
         self.scheduler.record_response(self.request(now, operation), now, limit)
         return self
 
@@ -406,8 +410,8 @@ class Harness:
         return permit.state is PermitState.GRANTED
 
 
-def test_requests_with_a_place_but_no_slot_check_again_after_a_refusal():
-    """The slot that the refused request leaves goes to another operation, not to the next refusal."""
+def test_requests_without_a_slot_return_their_permit_after_a_refusal():
+    """The slot of the refused request goes to another operation, not to the next refusal."""
     harness = Harness(max_concurrency=1).learned(operation="submissions").learned(operation="job_reads")
     refused, placed, read = harness.request(), harness.request(), harness.request(operation="job_reads")
     harness.scheduler.record_refusal(refused, 1.0, wait=10.0)
@@ -419,8 +423,8 @@ def test_requests_with_a_place_but_no_slot_check_again_after_a_refusal():
     assert harness.is_granted(placed)
 
 
-def test_a_burst_of_refusals_is_one_refusal():
-    """However many requests tell of it; the next one counts anew, and an answer of the first ends the count."""
+def test_a_burst_of_refusals_counts_as_one():
+    """The next refusal counts again, and a response of the probe resets the count."""
     harness = Harness().learned()
     burst = [harness.request() for _ in range(5)]
     for permit in burst:
@@ -434,8 +438,8 @@ def test_a_burst_of_refusals_is_one_refusal():
     assert harness.scheduler.refusals("submissions") == 0
 
 
-def test_an_answer_to_another_request_of_the_burst_does_not_open_the_budget():
-    """It was sent before the refusal, and says nothing about the time after it."""
+def test_a_response_to_another_request_of_the_burst_does_not_end_the_pause():
+    """That request was sent before the refusal, so its response does not show whether the pause is over."""
     harness = Harness().learned()
     refused, answered, waiting = harness.request(), harness.request(), None
     harness.scheduler.record_refusal(refused, 1.0, wait=10.0)
@@ -447,7 +451,7 @@ def test_an_answer_to_another_request_of_the_burst_does_not_open_the_budget():
 
 
 @pytest.mark.parametrize(("waits", "until"), [((10.0, 5.0), 11.0), ((5.0, 10.0), 11.0), ((5.0, 5.0), 6.0)])
-def test_the_longest_pause_that_was_told_counts(waits, until):
+def test_the_longest_requested_pause_counts(waits, until):
     harness = Harness().learned()
     burst = [harness.request() for _ in waits]
     for permit, wait in zip(burst, waits, strict=True):
@@ -461,7 +465,7 @@ def test_the_longest_pause_that_was_told_counts(waits, until):
     assert harness.scheduler.pause_left("submissions", until) == 0.0
 
 
-def test_a_refusal_teaches_the_limit_and_uses_no_place():
+def test_a_refusal_shows_the_limit_and_uses_no_permit():
     harness = Harness()
     refused = harness.request()
     harness.scheduler.record_refusal(refused, 0.0, wait=1.0, limit=2)
@@ -474,7 +478,7 @@ def test_a_refusal_teaches_the_limit_and_uses_no_place():
 
 @pytest.mark.parametrize(("wait", "pause"), [(599.0, 599.0), (601.0, 600.0), (1.8e12, 600.0)])
 def test_a_pause_ends_in_one_probe_after_ten_minutes(wait, pause):
-    """However long the server asks for."""
+    """The server may request a pause of any length."""
     harness = Harness().learned()
     refused = harness.request()
     harness.scheduler.record_refusal(refused, 1.0, wait)
@@ -486,7 +490,7 @@ def test_a_pause_ends_in_one_probe_after_ten_minutes(wait, pause):
 
 
 def test_a_pause_becomes_long_once():
-    """However many requests of a burst are refused, and whatever each of them is told; the next pause counts anew."""
+    """A burst of refusals makes the pause long once, and the next pause counts again."""
     harness = Harness().learned()
     told = []
     burst = [harness.request() for _ in range(5)]
@@ -499,11 +503,11 @@ def test_a_pause_becomes_long_once():
     assert harness.scheduler.record_refusal(burst[0], 201.0, 10.5) is True
 
 
-# Those who would wait too long
+# Requests that would wait too long
 
 
-def test_a_refusal_sends_home_everybody_whose_expected_wait_is_too_long():
-    """The wait so far counts, the time of the refused request does not; those behind move up."""
+def test_a_refusal_removes_requests_whose_expected_wait_is_too_long():
+    """The wait so far counts, the round trip of the refused request does not; later requests move up."""
     harness = Harness(rate_limits=RateLimits(submissions=RateLimit(3, per=10.0))).learned(-20.0)
     refused = harness.request(0.0, max_queue_wait=10.0)
     under_way = [harness.request(0.0) for _ in range(2)]
@@ -512,7 +516,7 @@ def test_a_refusal_sends_home_everybody_whose_expected_wait_is_too_long():
     patient, second = harness.request(6.0), harness.request(6.0, max_queue_wait=25.0)
     for permit in under_way:
         harness.scheduler.record_response(permit, 2.0)
-    harness.scheduler.record_refusal(refused, 9.0, wait=10.0)  # in line since 9: until 19
+    harness.scheduler.record_refusal(refused, 9.0, wait=10.0)  # it waits since 9, so until 19
     assert harness.scheduler.remove_overdue("submissions", 9.0) == [early]
     assert early.expected_wait == 10.0
     assert [permit.expected_wait for permit in (refused, late, patient, second)] == [None] * 4
@@ -523,8 +527,8 @@ def test_a_refusal_sends_home_everybody_whose_expected_wait_is_too_long():
 
 
 @pytest.mark.parametrize("limit_and_remaining", [(1, 0), (1, None)])
-def test_fewer_places_send_home_whoever_would_wait_longer(limit_and_remaining):
-    """A limit that is lowered makes a wait longer, as a refusal does."""
+def test_a_lowered_limit_removes_requests_that_would_wait_too_long(limit_and_remaining):
+    """A lowered limit makes waits longer, as a refusal does."""
     harness = Harness(rate_limits=RateLimits(submissions=RateLimit(4, per=10.0))).learned(-20.0)
     first, second, *_ = [harness.request() for _ in range(4)]
     waiting, patient = harness.request(max_queue_wait=10.5), harness.request()
@@ -536,8 +540,8 @@ def test_fewer_places_send_home_whoever_would_wait_longer(limit_and_remaining):
 
 
 @pytest.mark.parametrize(("asked_at", "ends_at"), [(0.0, 240.0), (100.0, 360.0)])
-def test_a_call_is_refused_no_longer_than_its_max_elapsed(asked_at, ends_at):
-    """From the first refusal in a row, or from when it asked; at the refusal whose pause would exceed it."""
+def test_a_request_is_refused_no_longer_than_its_max_elapsed(asked_at, ends_at):
+    """Counted from the first refusal in a row or from when the permit was requested, whichever is later."""
     harness = Harness().learned()
     probe = harness.request()
     harness.scheduler.record_refusal(probe, 0.0, wait=120.0)
@@ -550,7 +554,7 @@ def test_a_call_is_refused_no_longer_than_its_max_elapsed(asked_at, ends_at):
     assert (ended, now, call.expected_wait) == ([call], ends_at, None)
 
 
-def test_an_answer_ends_the_refusals_in_a_row():
+def test_a_response_ends_the_refusals_in_a_row():
     harness = Harness().learned()
     probe = harness.request()
     for now in (0.0, 120.0):
@@ -569,8 +573,8 @@ def test_an_answer_ends_the_refusals_in_a_row():
     waits=st.lists(seconds(60), min_size=1, max_size=20),
     wait=seconds(30),
 )
-def test_those_who_stay_in_line_are_expected_to_go_in_time(limit, answers, waits, wait):
-    """Who was sent home would not have gone in time, at its place among those who stay."""
+def test_the_remaining_requests_are_expected_to_be_granted_in_time(limit, answers, waits, wait):
+    """A removed request would not have been granted in time, at its position among the remaining ones."""
     harness = Harness(rate_limits=RateLimits(submissions=RateLimit(limit, per=10.0))).learned(-100.0)
     permits = [harness.request() for _ in range(limit)]
     refused, *others = permits
@@ -590,8 +594,8 @@ def test_those_who_stay_in_line_are_expected_to_go_in_time(limit, answers, waits
         position += permit not in gone
 
 
-def test_dismissal_sends_home_everybody_who_stands_in_that_line():
-    """Those under way, and those of other windows, are left alone."""
+def test_reject_waiting_removes_every_waiting_request_of_the_operation():
+    """Requests in flight and requests of other operations stay."""
     harness = Harness(rate_limits=RateLimits(job_reads=RateLimit(1)))
     under_way, waiting, gone, last = harness.request(), harness.request(), harness.request(), harness.request()
     reads = [harness.request(operation="job_reads") for _ in range(2)]
@@ -606,27 +610,27 @@ def test_dismissal_sends_home_everybody_who_stands_in_that_line():
     assert harness.scheduler.in_flight == 2
 
 
-# The first of a operation
+# The first request of an operation
 
 
-def be_answered(harness: Harness, permit: PermitRequest) -> None:
+def get_a_response(harness: Harness, permit: PermitRequest) -> None:
     harness.scheduler.record_response(permit, 1.0)
 
 
-def be_lost(harness: Harness, permit: PermitRequest) -> None:
+def get_lost(harness: Harness, permit: PermitRequest) -> None:
     harness.scheduler.record_no_response(permit, 1.0, deadline=TOTAL)
 
 
-def never_be_sent(harness: Harness, permit: PermitRequest) -> None:
+def stay_unsent(harness: Harness, permit: PermitRequest) -> None:
     harness.scheduler.cancel(permit, 1.0)
 
 
 @pytest.mark.parametrize(
     ("end", "granted_then"),
-    [(be_answered, [True, True]), (be_lost, [True, False]), (never_be_sent, [True, False])],
+    [(get_a_response, [True, True]), (get_lost, [True, False]), (stay_unsent, [True, False])],
 )
-def test_the_first_of_a_budget_goes_alone(end: Callable[[Harness, PermitRequest], None], granted_then):
-    """Its answer lets the others go; when it is lost or never sent, the next one is the first."""
+def test_the_first_request_of_an_operation_is_sent_alone(end: Callable[[Harness, PermitRequest], None], granted_then):
+    """Its response releases the others; if it is lost or never sent, the next request is the first one."""
     harness = Harness()
     first, *others = (harness.request() for _ in range(3))
     assert [harness.is_granted(permit) for permit in (first, *others)] == [True, False, False]
@@ -635,7 +639,7 @@ def test_the_first_of_a_budget_goes_alone(end: Callable[[Harness, PermitRequest]
     assert [harness.is_granted(permit) for permit in others] == granted_then
 
 
-def test_a_first_that_leaves_before_it_has_a_slot_makes_the_next_one_the_first():
+def test_when_the_first_request_is_cancelled_before_it_has_a_slot_the_next_one_is_sent_alone():
     harness = Harness(max_concurrency=1)
     read = harness.request(operation="job_reads")
     first, second, third = harness.request(), harness.request(), harness.request()
@@ -646,7 +650,7 @@ def test_a_first_that_leaves_before_it_has_a_slot_makes_the_next_one_the_first()
     assert harness.is_granted(third)
 
 
-# Others on the same key
+# Other programs with the same key
 
 
 @settings(deadline=None, max_examples=100)
@@ -656,8 +660,8 @@ def test_a_first_that_leaves_before_it_has_a_slot_makes_the_next_one_the_first()
     requests=st.lists(st.one_of(answered_requests(), unsent_requests()), min_size=1, max_size=24),
     concurrency=CONCURRENCY,
 )
-def test_a_restarted_program_does_not_overdraw(server, earlier, requests, concurrency):
-    """The first answer says `Remaining: r`: no more than r others go within the window, and none is refused."""
+def test_a_restarted_program_does_not_exceed_the_limit(server, earlier, requests, concurrency):
+    """If the first response has `Remaining: r`, only r more requests are granted in the window, without a refusal."""
     earlier = earlier[: server.limit - 1]  # of the last run; there is room for the first request of this one
     requests = [replace(request, requested_at=request.requested_at + 60.0) for request in requests]
     history = simulate(requests, server, foreign=earlier, max_concurrency=concurrency)
@@ -669,7 +673,7 @@ def test_a_restarted_program_does_not_overdraw(server, earlier, requests, concur
 
 
 @pytest.mark.parametrize(("limit", "remaining", "further"), [(10, 9, 9), (10, 4, 4), (10, 1, 1), (10, 0, 0)])
-def test_what_the_first_answer_leaves_is_all_that_goes_in_this_window(limit, remaining, further):
+def test_only_the_remaining_permits_of_the_first_response_are_granted_in_its_window(limit, remaining, further):
     harness = Harness()
     harness.scheduler.record_response(harness.request(), 5.0, limit, remaining)
     permits = [harness.request(5.0) for _ in range(limit)]
@@ -687,13 +691,13 @@ def test_what_the_first_answer_leaves_is_all_that_goes_in_this_window(limit, rem
     count=st.integers(1, 24),
     ceiling=st.integers(1, 12),
 )
-def test_a_program_with_its_own_limit_takes_no_more_than_others_leave(server, earlier, count, ceiling):
-    """What the others have taken counts only where it exceeds what our own limit leaves them."""
+def test_a_program_with_a_ceiling_uses_no_more_than_others_leave(server, earlier, count, ceiling):
+    """Requests of others count only where they exceed what our ceiling leaves them."""
     earlier = earlier[: server.limit - 1]
     limits = RateLimits(submissions=RateLimit(ceiling))
     history = simulate([Request(60.0)] * count, server, foreign=earlier, rate_limits=limits)
     assert history.all(What.REFUSED) == []
-    # The first answer leaves so many; our own limit is another bound.
+    # The first response shows the remaining permits; the ceiling is another bound.
     at_once = 1 + min(count - 1, min(ceiling, server.limit) - 1, history.remaining[0])
     assert sum(entry.at == 60.0 for entry in history.all(What.GRANTED)) == at_once
 
@@ -712,7 +716,7 @@ SHARES = RateLimits(submissions=RateLimit(12))
     kind=st.sampled_from([SlidingServer, FixedServer]),
 )
 def test_programs_that_split_a_limit_are_never_refused(programs, share, spare, requests, kind):
-    """Whatever becomes of their requests: together they stay inside what the server allows."""
+    """Together the programs stay within the limit of the server, whatever the outcome of their requests."""
     server = kind(programs * share + spare)
     history = simulate(
         [replace(request, program=number % programs) for request, number in requests],
@@ -725,12 +729,12 @@ def test_programs_that_split_a_limit_are_never_refused(programs, share, spare, r
 
 @settings(deadline=None, max_examples=100)
 @given(
-    ours=st.lists(st.builds(Request, requested_at=asking_times(), to_server=seconds(2)), min_size=1, max_size=24),
-    others=st.lists(st.builds(Request, requested_at=asking_times(), to_server=seconds(2)), max_size=48),
+    ours=st.lists(st.builds(Request, requested_at=request_times(), to_server=seconds(2)), min_size=1, max_size=24),
+    others=st.lists(st.builds(Request, requested_at=request_times(), to_server=seconds(2)), max_size=48),
     kind=st.sampled_from([SlidingServer, FixedServer]),
 )
 def test_a_program_uses_its_share_as_if_it_were_alone(ours, others, kind):
-    """Other programs that stay inside their own shares delay none of its requests."""
+    """Other programs that stay within their shares delay none of its requests."""
     limits = RateLimits(submissions=RateLimit(2))
     others = [replace(request, program=1 + number % 3) for number, request in enumerate(others)]
     together = simulate([*ours, *others], kind(8), rate_limits=limits, programs=4).times(What.GRANTED)
@@ -739,8 +743,8 @@ def test_a_program_uses_its_share_as_if_it_were_alone(ours, others, kind):
 
 
 @KINDS
-def test_eight_programs_use_what_they_have_split(kind):
-    """Eight times 12 of 100: at least 0.93 of 96 in each window, and no refusal."""
+def test_eight_programs_use_their_shares(kind):
+    """Eight programs with 12 of 100 use at least 0.93 of 96 in each window, without a refusal."""
     windows, latency = 10, 0.5
     requests = [Request(0.0, latency, program=program) for program in range(8) for _ in range(12 * windows)]
     history = simulate(requests, kind(100), rate_limits=SHARES, programs=8)
@@ -751,7 +755,7 @@ def test_eight_programs_use_what_they_have_split(kind):
 
 
 @KINDS
-def test_a_light_program_beside_seven_busy_ones_goes_at_once(kind):
+def test_a_light_program_beside_seven_busy_ones_is_granted_at_once(kind):
     busy = [Request(0.0, 0.25, program=program) for program in range(1, 8) for _ in range(12 * 10)]
     light = [Request(7.5 * number, 0.25) for number in range(60)]
     history = simulate([*light, *busy], kind(100), rate_limits=SHARES, programs=8)
@@ -760,7 +764,7 @@ def test_a_light_program_beside_seven_busy_ones_goes_at_once(kind):
     assert history.all(What.REFUSED) == []
 
 
-# Places come back
+# Permits return
 
 
 @pytest.mark.parametrize(
@@ -770,8 +774,8 @@ def test_a_light_program_beside_seven_busy_ones_goes_at_once(kind):
         (lambda scheduler, permit: scheduler.record_no_response(permit, 7.0, deadline=50.0), 50.0),
     ],
 )
-def test_a_place_comes_back_one_window_after_the_server_can_have_seen_its_request(end, from_when):
-    """Counted from the answer, or from the last moment of one that is lost; `next_at` says when to look."""
+def test_a_permit_returns_one_window_after_the_server_can_have_seen_its_request(end, from_when):
+    """The window starts at the response, or at the last moment at which the server may see a lost request."""
     harness = Harness(rate_limits=RateLimits(submissions=RateLimit(2, per=10.0)))
     harness.learned(-100.0)
     permits = [harness.request(), harness.request()]
@@ -786,7 +790,7 @@ def test_a_place_comes_back_one_window_after_the_server_can_have_seen_its_reques
     assert harness.is_granted(waiting)
 
 
-def test_a_request_that_was_never_sent_gives_its_place_back_at_once():
+def test_an_unsent_request_returns_its_permit_at_once():
     harness = Harness(rate_limits=RateLimits(submissions=RateLimit(2))).learned()
     unsent, waiting = harness.request(), harness.request()
     assert not harness.is_granted(waiting)
@@ -794,8 +798,8 @@ def test_a_request_that_was_never_sent_gives_its_place_back_at_once():
     assert harness.is_granted(waiting)
 
 
-def test_leaving_is_harmless_when_repeated_and_after_the_end():
-    """A caller may clean up without knowing how far its request had come."""
+def test_cancelling_again_or_after_the_end_does_nothing():
+    """A caller may clean up without knowing the progress of its request."""
     harness = Harness(max_concurrency=2).learned()
     answered, twice, waiting = harness.request(), harness.request(), harness.request()
     harness.scheduler.record_response(answered, 1.0)
@@ -808,8 +812,8 @@ def test_leaving_is_harmless_when_repeated_and_after_the_end():
 
 @KINDS
 @pytest.mark.parametrize("latency", [0.0, 0.5, 10.0, 60.0])
-def test_the_limit_is_used_but_for_three_in_a_hundred(kind, latency):
-    """Over many windows, with a constant latency, at least 0.97 of limit / (window + latency) go through."""
+def test_at_least_97_percent_of_the_limit_are_used(kind, latency):
+    """Over many windows, with a constant latency."""
     limit, windows = 20, 40
     history = simulate([Request(0.0, latency / 2, latency / 2)] * (limit * windows), kind(limit))
     assert history.all(What.REFUSED) == []
@@ -817,11 +821,11 @@ def test_the_limit_is_used_but_for_three_in_a_hundred(kind, latency):
     assert throughput >= 0.97 * limit / (60.0 + latency)
 
 
-# How long the wait will be
+# The expected wait
 
 
-def test_no_wait_is_expected_while_a_place_is_free():
-    """Neither before anything was sent, nor with all but one place in use; then one place's way back."""
+def test_no_wait_is_expected_while_a_permit_is_free():
+    """With no free permit, the expected wait is the time until the first permit returns."""
     harness = Harness(rate_limits=RateLimits(submissions=RateLimit(3, per=10.0)))
     expected = [harness.scheduler.expected_wait("submissions", 0.0)]
     harness.learned()
@@ -833,22 +837,22 @@ def test_no_wait_is_expected_while_a_place_is_free():
     assert harness.scheduler.expected_wait("job_reads", 0.0) == 0.0
 
 
-def test_the_pause_of_a_refusal_is_expected():
+def test_the_expected_wait_includes_the_pause_of_a_refusal():
     harness = Harness().learned()
     harness.scheduler.record_refusal(harness.request(), 0.0, wait=30.0)
     assert harness.scheduler.expected_wait("submissions", 10.0) == 20.0
 
 
 @pytest.mark.parametrize(("wait", "expected"), [(5.0, 10.0), (30.0, 30.0)])
-def test_the_longer_of_pause_and_way_back_is_expected(wait, expected):
-    """A place that is free before the pause is over helps nobody."""
+def test_the_expected_wait_is_the_longer_of_the_pause_and_the_return_of_a_permit(wait, expected):
+    """A permit that returns during the pause is not granted before the pause ends."""
     harness = Harness(rate_limits=RateLimits(submissions=RateLimit(2, per=10.0))).learned()
     harness.scheduler.record_refusal(harness.request(), 0.0, wait)
     assert harness.scheduler.expected_wait("submissions", 0.0) == pytest.approx(expected, rel=2e-3)
 
 
-def test_a_line_that_is_paused_is_expected_to_move_only_after_the_pause():
-    """One place, two in harness: one goes at 30, one at 40, and the newcomer at 50."""
+def test_a_paused_queue_is_expected_to_move_only_after_the_pause():
+    """One permit, two waiting requests: they are granted at 30 and 40, and a new one at 50."""
     harness = Harness(rate_limits=RateLimits(submissions=RateLimit(1, per=10.0)))
     harness.scheduler.record_refusal(harness.request(), 0.0, wait=30.0)
     harness.request()
@@ -857,20 +861,20 @@ def test_a_line_that_is_paused_is_expected_to_move_only_after_the_pause():
 
 @settings(deadline=None, max_examples=100)
 @given(
-    asked_at=st.lists(asking_times(), min_size=1, max_size=40),
+    asked_at=st.lists(request_times(), min_size=1, max_size=40),
     latency=seconds(20),
     limit=st.integers(1, 6),
 )
-def test_the_expected_wait_is_right_but_for_the_latencies_on_the_way(asked_at, latency, limit):
-    """It is never too long; what it lacks is one latency (and one rounding) for each round before it."""
+def test_the_expected_wait_is_exact_except_for_latencies(asked_at, latency, limit):
+    """The estimate is never too long, and too short by at most one latency and one rounding per round."""
     requests = [Request(when, to_server=latency) for when in asked_at]
     rate_limits = RateLimits(submissions=RateLimit(limit))
     history = simulate(requests, SlidingServer(limit), rate_limits=rate_limits)
     rounds = ceil(len(requests) / limit) + 1
     granted = history.times(What.GRANTED)
-    lacking = [granted[index] - requests[index].requested_at - told for index, told in history.expected.items()]
-    assert min(lacking) >= -1e-6
-    assert max(lacking) <= rounds * (latency + 60.0 * (TOGETHER - 1.0)) + 1e-6
+    errors = [granted[index] - requests[index].requested_at - expected for index, expected in history.expected.items()]
+    assert min(errors) >= -1e-6
+    assert max(errors) <= rounds * (latency + 60.0 * (TOGETHER - 1.0)) + 1e-6
 
 
 # Bounds
@@ -889,8 +893,8 @@ def entries(scheduler: PermitScheduler) -> int:
     return sum(len(value) for value in values if hasattr(value, "__len__"))
 
 
-def test_a_budget_remembers_a_thousand_moments_however_large_its_limit_is():
-    """After 100,000 answers within one window of a million places."""
+def test_a_window_keeps_a_thousand_groups_for_any_limit():
+    """Check 100,000 responses within one window of a million permits."""
     harness = Harness(rate_limits=RateLimits(submissions=RateLimit(10**6)))
     scheduler, most, known = harness.scheduler, 0, entries(harness.scheduler)
     for number in range(100_000):
@@ -905,12 +909,12 @@ def test_a_budget_remembers_a_thousand_moments_however_large_its_limit_is():
 @pytest.mark.parametrize(
     ("waits_for", "settings"),
     [
-        ("place", {"rate_limits": RateLimits(submissions=RateLimit(2))}),
+        ("permit", {"rate_limits": RateLimits(submissions=RateLimit(2))}),
         ("slot", {"max_concurrency": 1}),
     ],
 )
-def test_waiters_that_left_are_forgotten(waits_for, settings):
-    """However many came and went while nothing else happened."""
+def test_cancelled_requests_are_forgotten(waits_for, settings):
+    """The queues stay small when 5,000 requests come and go."""
     harness = Harness(**settings).learned()
     harness.request()
     known = entries(harness.scheduler)

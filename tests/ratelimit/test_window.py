@@ -1,4 +1,4 @@
-"""What one window learns from the server's headers, and when it gives places back."""
+"""One rate-limit window: what it learns from response headers, and when permits return."""
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +10,7 @@ from pyannote_voiceprint_async.ratelimit.window import RateLimitWindow
 
 
 def take(window: RateLimitWindow, now: float = 0.0) -> PermitRequest | None:
-    """Take a place, if one is free."""
+    """Return a request that holds a permit, or None if no permit is free."""
     if not window.has_permit(now):
         return None
     permit = PermitRequest("submissions", 1, print)
@@ -26,7 +26,7 @@ def answer(
 
 
 def free_permits(window: RateLimitWindow, now: float = 0.0) -> int:
-    """Take every free place, and count them."""
+    """Use up all free permits, and return their number."""
     return sum(take(window, now) is not None for _ in range(2000))
 
 
@@ -47,7 +47,7 @@ def free_permits(window: RateLimitWindow, now: float = 0.0) -> int:
         (500, [None], 500),
     ],
 )
-def test_the_servers_word_replaces_the_default_and_only_lowers_a_ceiling(ceiling, headers, limit):
+def test_a_limit_in_a_header_replaces_the_default_and_only_lowers_a_ceiling(ceiling, headers, limit):
     window = RateLimitWindow(100, ceiling and RateLimit(ceiling))
     for header in [None, *headers]:
         answer(window, take(window), limit=header)
@@ -58,18 +58,18 @@ def test_the_servers_word_replaces_the_default_and_only_lowers_a_ceiling(ceiling
 @pytest.mark.parametrize(
     ("remaining", "in_use"),
     [
-        # What each answer says is left of 10, in permit, and how many places are then in use.
+        # The remaining permits of 10 that each response reports, and the permits in use afterwards.
         ([9, 8, 7], 3),
-        ([7, 6, 5], 5),  # two of others, before our first
-        ([9, 8, 4], 6),  # three of others, between our second and our third
+        ([7, 6, 5], 5),  # two requests of others before our first
+        ([9, 8, 4], 6),  # three requests of others between our second and third
         ([7, 6, 2], 8),  # both
         ([0], 10),
-        ([10, 99], 2),  # more than can be
+        ([10, 99], 2),  # an impossible value
         ([9, None, 7], 3),
     ],
 )
-def test_places_that_others_took_are_as_good_as_taken(remaining, in_use):
-    """The server counts more requests than we sent: the difference is somebody else's, and is counted once."""
+def test_permits_that_other_programs_use_are_in_use(remaining, in_use):
+    """If the server counts more requests than this client sent, others sent the difference; it counts once."""
     window = RateLimitWindow(100)
     for left in remaining:
         answer(window, take(window), limit=10, left=left)
@@ -79,20 +79,20 @@ def test_places_that_others_took_are_as_good_as_taken(remaining, in_use):
 
 @settings(deadline=None, max_examples=100)
 @given(data=st.data(), count=st.integers(1, 12), others=st.integers(0, 12))
-def test_others_are_counted_once_in_whatever_order_answers_come(data, count, others):
-    """Sent together, seen in one order with the others' in between, heard in another order."""
+def test_requests_of_others_count_once_in_any_order_of_responses(data, count, others):
+    """The server sees our requests among those of others, and the responses arrive in another order."""
     window = RateLimitWindow(100)
     answer(window, take(window), limit=50, left=49)
     permits = [take(window) for _ in range(count)]
-    seen = data.draw(st.permutations([*permits, *[None] * others]))
-    left = {permit: 48 - position for position, permit in enumerate(seen)}
+    server_order = data.draw(st.permutations([*permits, *[None] * others]))
+    left = {permit: 48 - position for position, permit in enumerate(server_order)}
     for permit in data.draw(st.permutations(permits)):
         answer(window, permit, limit=50, left=left[permit])
-    before_our_last = seen[: max(seen.index(permit) for permit in permits)].count(None)
+    before_our_last = server_order[: max(server_order.index(permit) for permit in permits)].count(None)
     assert window.in_use == 1 + count + before_our_last
 
 
-def test_places_of_others_come_back_one_window_after_they_were_heard_of():
+def test_permits_of_others_return_one_window_after_the_response_that_showed_them():
     window = RateLimitWindow(100, RateLimit(10, per=10.0))
     answer(window, take(window), now=5.0, limit=10, left=2)
     assert free_permits(window, 14.99) == 2
@@ -101,8 +101,8 @@ def test_places_of_others_come_back_one_window_after_they_were_heard_of():
 
 @settings(deadline=None, max_examples=100)
 @given(answered_at=st.lists(st.floats(0.0, 30.0), min_size=1, max_size=30), per=st.sampled_from([0.5, 10.0, 60.0]))
-def test_no_place_comes_back_early_and_none_later_than_a_thousandth(answered_at, per):
-    """Places that come back together come back with the last of them."""
+def test_no_permit_returns_early_or_later_than_a_thousandth_of_the_window(answered_at, per):
+    """Permits that return together return with the last of them."""
     window = RateLimitWindow(100, RateLimit(100, per))
     window.release_after_response(take(window, -100.0), -100.0)
     permits = [take(window, -1.0) for _ in answered_at]

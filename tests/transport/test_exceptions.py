@@ -1,4 +1,4 @@
-"""No exception of aiohttp reaches a caller: each class of it has a place in our tree."""
+"""Every exception class of aiohttp is translated into an error of this package."""
 
 import itertools
 import socket
@@ -31,8 +31,8 @@ def translated(
 @pytest.mark.parametrize("repeatable", [True, False])
 @pytest.mark.parametrize("outcome", [RequestOutcome.NEVER_SENT, RequestOutcome.UNKNOWN])
 @pytest.mark.parametrize("kind", CLASSES)
-def test_every_class_has_a_place_in_the_tree(kind, outcome, repeatable):
-    """And what it shows of the request (the key, a signed query, a proxy's password) stays behind."""
+def test_every_exception_class_is_translated(kind, outcome, repeatable):
+    """The error shows no secret of the request: not the key, a signed query or the password of a proxy."""
     error = translated(made(kind), outcome, repeatable=repeatable)
     unknown = outcome is RequestOutcome.UNKNOWN and not repeatable
     certificate = issubclass(kind, aiohttp.ClientConnectorCertificateError) and not unknown
@@ -68,7 +68,7 @@ def test_every_class_has_a_place_in_the_tree(kind, outcome, repeatable):
         (aiohttp.NonHttpUrlClientError, ApiConnectionError, "nonhttpurlclienterror"),
     ],
 )
-def test_each_class_says_what_happened(kind, expected, reason):
+def test_the_message_names_the_reason(kind, expected, reason):
     error = translated(made(kind))
     assert type(error) is expected
     assert reason in str(error)
@@ -97,7 +97,7 @@ def test_each_class_says_what_happened(kind, expected, reason):
         (Exception(SAID), ApiConnectionError, "Exception was raised"),
     ],
 )
-def test_exceptions_of_python_too(exc, expected, reason):
+def test_the_exceptions_of_python_are_translated_too(exc, expected, reason):
     error = translated(exc)
     assert type(error) is expected
     assert reason in str(error)
@@ -112,7 +112,7 @@ def test_exceptions_of_python_too(exc, expected, reason):
         (ProxyError("As it is."), ProxyError, ("As it is.",)),
     ],
 )
-def test_what_only_a_person_can_change_is_not_repeated(exc, kind, said):
+def test_a_cause_that_only_a_person_can_change_is_not_retryable(exc, kind, said):
     for outcome, repeatable in (
         (RequestOutcome.NEVER_SENT, True),
         (RequestOutcome.NEVER_SENT, False),
@@ -128,8 +128,8 @@ def test_what_only_a_person_can_change_is_not_repeated(exc, kind, said):
 @pytest.mark.parametrize(
     "exc", [aiohttp.ClientHttpProxyError(INFO, (), status=407), made(aiohttp.ClientConnectorCertificateError)]
 )
-def test_a_submission_that_was_sent_stays_unknown_whatever_is_raised(exc):
-    """A trace hook may raise anything: how far the request got decides, never the class."""
+def test_a_submission_that_was_sent_keeps_its_unknown_outcome(exc):
+    """A trace hook may raise any class: the progress of the request decides."""
     error = translated(exc, RequestOutcome.UNKNOWN, repeatable=False)
     assert (error.retryable, error.outcome_unknown) == (False, True)
 
@@ -144,7 +144,7 @@ def test_a_submission_that_was_sent_stays_unknown_whatever_is_raised(exc):
         (aiohttp.NonHttpUrlClientError, "base_url"),
     ],
 )
-def test_what_cannot_be_sent_is_a_mistake_of_the_program(kind, reason):
+def test_a_request_that_cannot_be_sent_is_a_configuration_error(kind, reason):
     error = translated(made(kind), RequestOutcome.NEVER_SENT)
     assert type(error) is ConfigurationError
     assert reason in str(error)
@@ -152,7 +152,7 @@ def test_what_cannot_be_sent_is_a_mistake_of_the_program(kind, reason):
 
 
 @pytest.mark.parametrize(("outcome", "repeatable"), list(itertools.product(RequestOutcome, [True, False])))
-def test_a_timeout_is_repeated_when_it_was_never_sent_or_does_no_harm(outcome, repeatable):
+def test_a_timeout_is_retryable_if_the_request_was_never_sent_or_is_repeatable(outcome, repeatable):
     error = translated(TimeoutError(), outcome, repeatable=repeatable)
     expected = {
         RequestOutcome.NEVER_SENT: (True, False),
@@ -163,8 +163,8 @@ def test_a_timeout_is_repeated_when_it_was_never_sent_or_does_no_harm(outcome, r
     assert (error.retryable, error.outcome_unknown) == expected
 
 
-def test_what_never_connected_is_known_by_its_class():
-    """For a request without a body this is all that tells; a class that may come later must not be among them."""
+def test_never_connected_holds_only_classes_of_connecting():
+    """The classes decide about a request without a body, so none of them may be raised after connecting."""
     later = {
         aiohttp.ServerDisconnectedError,
         aiohttp.ClientOSError,
@@ -179,8 +179,8 @@ def test_what_never_connected_is_known_by_its_class():
     assert [kind for kind in connecting if not issubclass(kind, NEVER_CONNECTED)] == []
 
 
-def test_a_translated_error_raised_from_an_aiohttp_one_would_show_the_key():
-    """The reason for all this, and the proof that the tests of it can fail."""
+def test_an_error_with_an_aiohttp_exception_as_its_context_would_show_the_key():
+    """This is the reason for dropping the context, and shows that the tests of secrets can fail."""
     exc = made(aiohttp.ClientResponseError)
     error = translated(exc)
     error.__context__ = exc
