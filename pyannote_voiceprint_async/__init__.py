@@ -40,7 +40,7 @@ if TYPE_CHECKING:
         VoiceprintError,
         WebhookError,
     )
-    from .jobs.batch import Results
+    from .jobs.batch_results import Results
     from .jobs.uploads import LocalAudio
     from .models import (
         JobCreated,
@@ -127,7 +127,7 @@ _MODULES = (
     "client",
     "concurrency.clock",
     "errors",
-    "jobs.batch",
+    "jobs.batch_results",
     "jobs.uploads",
     "models",
     "ratelimit.limiter",

@@ -15,8 +15,8 @@ import aiohttp
 import pytest
 from hostile_server import (
     HostileServer,
-    HttpClient,
     Play,
+    ServerConnection,
     answer,
     found_in,
     nothing_left_behind,
@@ -70,7 +70,7 @@ class Storage(HostileServer):
     def uploads(self) -> list:
         return [asked for asked in self.asked if asked.method == "PUT"]
 
-    async def _play(self, wire: HttpClient) -> None:
+    async def _play(self, wire: ServerConnection) -> None:
         if wire.asked.method != "PUT":
             await wire.body()
         if wire.asked.method == "GET":
@@ -370,24 +370,24 @@ async def test_an_error_of_on_progress_is_the_callers_own(sparse, mine):
 # A storage that fails
 
 
-async def cut_off(wire: HttpClient) -> None:
+async def cut_off(wire: ServerConnection) -> None:
     """Close in the middle of the body."""
     await wire.reader.read(1000)
     wire.close()
 
 
-async def cut_off_hard(wire: HttpClient) -> None:
+async def cut_off_hard(wire: ServerConnection) -> None:
     await wire.reader.read(1000)
     wire.reset()
 
 
-async def refuse_early(wire: HttpClient) -> None:
+async def refuse_early(wire: ServerConnection) -> None:
     """Answer before the body was read, and close."""
     await wire.send(answer(b"<Error><Code>AccessDenied</Code></Error>", 403, Connection="close"))
     wire.close()
 
 
-async def cut_off_late(wire: HttpClient) -> None:
+async def cut_off_late(wire: ServerConnection) -> None:
     """Close when there is room for more: the next piece is written into a connection that is gone."""
     for _ in range(20):
         await wire.reader.read(65536)
@@ -395,7 +395,7 @@ async def cut_off_late(wire: HttpClient) -> None:
     wire.reset()
 
 
-async def swallow(wire: HttpClient) -> None:
+async def swallow(wire: ServerConnection) -> None:
     """Read everything, and close without a word."""
     await wire.skip()
     wire.close()
@@ -429,7 +429,7 @@ async def test_a_failed_upload_is_repeated_with_a_fresh_url(sparse, failure):
     }
 
 
-async def skip_and_store(wire: HttpClient) -> None:
+async def skip_and_store(wire: ServerConnection) -> None:
     await wire.skip()
     await wire.send(STORED)
 
@@ -512,11 +512,11 @@ async def test_no_audio_is_sent_without_a_signed_url(path, status):
 # Time
 
 
-async def stop_reading(wire: HttpClient) -> None:
+async def stop_reading(wire: ServerConnection) -> None:
     await asyncio.Event().wait()
 
 
-async def refuse_and_stop_reading(wire: HttpClient) -> None:
+async def refuse_and_stop_reading(wire: ServerConnection) -> None:
     await wire.send(answer(b"", 500))
     await asyncio.Event().wait()
 
@@ -539,7 +539,7 @@ async def test_an_upload_that_stalls_fails(sparse, play, size, kind):
 
 
 async def test_an_upload_that_is_slow_but_moves_does_not_fail(sparse):
-    async def read_slowly(wire: HttpClient) -> None:
+    async def read_slowly(wire: ServerConnection) -> None:
         for _ in range(20):
             await asyncio.sleep(0.05)
             with suppress(asyncio.IncompleteReadError):
@@ -631,7 +631,7 @@ async def test_a_file_that_changes_while_it_is_sent_is_a_media_error(path, chang
 async def test_a_storage_that_is_content_too_early_does_not_hide_that_audio_broke():
     """Its 200 came before the audio: what it has is not what was meant."""
 
-    async def store_early(wire: HttpClient) -> None:
+    async def store_early(wire: ServerConnection) -> None:
         await wire.send(STORED)
         await wire.skip()
 
@@ -689,7 +689,7 @@ async def test_uploads_have_lanes_of_their_own(path):
     """One on the wire holds no slot of the API; the next one waits for its lane, not for a slot."""
     gate = asyncio.Event()
 
-    async def store_later(wire: HttpClient) -> None:
+    async def store_later(wire: ServerConnection) -> None:
         await wire.body()
         await gate.wait()
         await wire.send(STORED)

@@ -55,7 +55,7 @@ class OutcomeResolver:
         self._on_unknown = on_unknown
         self._timeline = timeline
         self._resubmitted: set[int] = set()
-        self._total = client._transport.timeouts.total
+        self._total = client.engine.timeouts.total
         self._patience = self._total + SETTLING_SECONDS
 
     async def unresolved(self, *, uncertain_too: bool) -> list[UnresolvedSubmission]:
@@ -101,7 +101,7 @@ class OutcomeResolver:
             listing = await list_back_to(self._client, self._ledger, begins - _BEFORE, wanted=wanted, total=self._total)
         except (NotFoundError, UnexpectedResponseError, UnbelievableError):
             return nobody_knows  # a gateway without the list, or something that is none
-        if not listing.offset.is_measured and not self._client._transport.knows_server_time:
+        if not listing.offset.is_measured and not self._client.engine.knows_server_time:
             return nobody_knows  # this machine's clock may be anything
         return decide(
             unresolved,
@@ -120,11 +120,13 @@ class OutcomeResolver:
         for number, job_id in error_flags.adoptable.items():
             task = await self._ledger.task(number)
             try:
-                job = await self._client._wait_for_voiceprint(job_id, self._client._clock.time() + _PATIENCE_TO_ADOPT)
+                job = await self._client.engine.wait_for_voiceprint(
+                    job_id, self._client.engine.clock.time() + _PATIENCE_TO_ADOPT
+                )
             except JobError:
                 continue  # no voiceprint: of another kind, or failed
             if await self._ledger.accept(task, job_id, None):
                 voiceprint = Voiceprint.from_job(job, task.model)
-                await self._ledger.succeed(task, voiceprint, self._client._clock.wall())
+                await self._ledger.succeed(task, voiceprint, self._client.engine.clock.wall())
                 adopted.append((number, voiceprint))
         return adopted

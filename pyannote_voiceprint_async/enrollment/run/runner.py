@@ -13,7 +13,7 @@ import attrs
 
 from pyannote_voiceprint_async.api.endpoints import OUTPUT_LIFETIME
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
-from pyannote_voiceprint_async.concurrency.clock import deadline
+from pyannote_voiceprint_async.concurrency.clock import timeout_at
 from pyannote_voiceprint_async.concurrency.event_loop import running_loop
 from pyannote_voiceprint_async.enrollment.events import (
     Event,
@@ -48,7 +48,8 @@ from pyannote_voiceprint_async.errors import (
     SubscriptionRequiredError,
     VoiceprintError,
 )
-from pyannote_voiceprint_async.jobs.batch import BatchItem, Results
+from pyannote_voiceprint_async.jobs.batch_item import BatchItem
+from pyannote_voiceprint_async.jobs.batch_results import Results
 from pyannote_voiceprint_async.models import JobCreated, Voiceprint, VoiceprintJob
 from pyannote_voiceprint_async.reprs import safe_repr
 
@@ -100,9 +101,9 @@ class Enrollment:
         self._ledger = ledger
         self._options = options
         self._owns_ledger = owns_ledger
-        self._clock = client._clock
-        self._gate = CircuitBreaker(client._clock.time, client._waits.sleep, self._on_gate)
-        self._timeline = Timeline(client._clock, client._transport.server_time)
+        self._clock = client.engine.clock
+        self._gate = CircuitBreaker(self._clock.time, client.engine.sleep, self._on_gate)
+        self._timeline = Timeline(self._clock, client.engine.server_time)
         self._sender = Sender(
             client,
             ledger,
@@ -247,7 +248,7 @@ class Enrollment:
         """End the waits for jobs; the next run resumes them. Only without credit (402) can jobs still be read."""
         try:
             if isinstance(self._error, SubscriptionRequiredError) and self._waits and not self._interrupted:
-                async with deadline(self._clock, self._clock.time() + _PATIENCE):
+                async with timeout_at(self._clock, self._clock.time() + _PATIENCE):
                     await asyncio.wait(self._waits)
         except TimeoutError:
             pass
@@ -259,8 +260,8 @@ class Enrollment:
     async def _begin(self) -> bool:
         """Let the ledger have the list, and say whether there is anything to be asked of the API."""
         options = self._options
-        base_url = options.origin or self._client._base_url
-        await self._ledger.claim(base_url, self._client._transport.key, new_key=options.new_key)
+        base_url = options.origin or self._client.engine.base_url
+        await self._ledger.claim(base_url, self._client.engine.api_key, new_key=options.new_key)
         await self._loading.load(
             self._rows,
             now=self._clock.wall(),
@@ -294,7 +295,7 @@ class Enrollment:
                 self._wait_for(task, str(task.job_id))
         with suppress(TimeoutError):
             if self._waits:
-                async with deadline(self._clock, self._clock.time() + _PATIENCE):
+                async with timeout_at(self._clock, self._clock.time() + _PATIENCE):
                     await asyncio.wait(self._waits)
 
     # Rows to jobs
@@ -310,8 +311,10 @@ class Enrollment:
             VoiceprintError: nothing will succeed until somebody does something.
         """
         self._unknown_in_a_row, self._too_many_unknown = 0, False
-        ahead = self._client._max_concurrency + _AHEAD
-        self._sends = Results(self._feed(), self._send, lambda _item, _none, _error: None, ahead=ahead, waiting=ahead)
+        ahead = self._client.engine.max_concurrency + _AHEAD
+        self._sends = Results(
+            self._feed(), self._send, lambda _item, _none, _error: None, read_ahead=ahead, max_in_progress=ahead
+        )
         try:
             async with self._sends as sends:
                 async for _ in sends:
@@ -401,7 +404,7 @@ class Enrollment:
         if (left := self._settling.seconds_left(unresolved)) > 0:
             many = "a submission" if len(unresolved) == 1 else f"{len(unresolved)} submissions"
             self._pause(f"Nobody knows yet what became of {many}: a request that was cut off may still arrive.", left)
-            await self._client._waits.sleep(left)
+            await self._client.engine.sleep(left)
             await self._meet()
         settled = await self._gate.insist(lambda: self._settling.settle(unresolved), self._may_pass)
         self._resume()
@@ -471,7 +474,7 @@ class Enrollment:
         until, given_up_at = self._clock.time() + OUTPUT_LIFETIME, float("inf")
         while True:
             try:
-                return await self._client._wait_for_voiceprint(job_id, until)
+                return await self._client.engine.wait_for_voiceprint(job_id, until)
             except JobExpiredError:
                 accepted_at = await self._ledger.accepted_at(job_id)
                 if accepted_at is None or self._timeline.now().earliest - accepted_at >= OUTPUT_LIFETIME:
@@ -479,7 +482,7 @@ class Enrollment:
                 given_up_at = min(given_up_at, self._clock.time() + _LONGEST_UNKNOWN)
                 if self._clock.time() >= given_up_at:
                     raise JobTimeoutError(f"The API does not know job {job_id}.", job_id=job_id) from None
-            await self._client._waits.sleep(_BETWEEN_UNKNOWN)
+            await self._client.engine.sleep(_BETWEEN_UNKNOWN)
 
     async def _fail(self, task: PendingRecording, error: str, reason: str) -> None:
         await self._ledger.fail(task, error, reason, self._clock.wall())

@@ -28,8 +28,9 @@ from pyannote_voiceprint_async.errors import (
     UnexpectedResponseError,
     VoiceprintError,
 )
-from pyannote_voiceprint_async.jobs.batch import BatchItem
+from pyannote_voiceprint_async.jobs.batch_item import BatchItem
 from pyannote_voiceprint_async.models import JobCreated, VoiceprintRequest
+from pyannote_voiceprint_async.transport.request import SubmissionHooks
 
 from .circuit_breaker import CircuitBreaker, Probe
 from .refusals import Blame, Refusals
@@ -110,7 +111,7 @@ class Sender:
         may_go: Callable[[], bool],
         more_to_come: Callable[[], bool],
     ) -> None:
-        self.refusals = Refusals(client._clock.time)
+        self.refusals = Refusals(client.engine.clock.time)
         """Refusals that name no fault of the row."""
         self._timeline = timeline
         self._more_to_come = more_to_come
@@ -139,7 +140,7 @@ class Sender:
             while (job := await self._try(item, task)) is None:
                 # After a refusal other rows go first: whether they are accepted shows whose fault it was.
                 if (delay := self.refusals.delay(task.id)) > 0:
-                    await self._client._waits.sleep(delay)
+                    await self._client.engine.sleep(delay)
             return job
         finally:
             self._active.discard(task.id)
@@ -154,7 +155,7 @@ class Sender:
                 if what is Meaning.BLOCKED and self.refusals.accepted:
                     what = Meaning.PAUSE  # it worked before, so it may work again without anything being changed here
                 if what in {Meaning.PAUSE, Meaning.STRANGE}:
-                    item.refused()  # nothing of it is on the wire: it may be stopped
+                    item.record_refusal()  # nothing of it is on the wire: it may be stopped
                 if what is Meaning.STRANGE:
                     await self._judge(task, error, passage)
                 elif what is Meaning.PAUSE:
@@ -194,7 +195,7 @@ class Sender:
     async def _key_is_refused(self) -> bool:
         """Check the key: a gateway may refuse one row with the status of a key that is not accepted."""
         async with self._checking:
-            now = self._client._clock.time()
+            now = self._client.engine.clock.time()
             if now - self._key_checked_at > _KEY_CHECKED_FOR:
                 try:
                     await self._client.check_key()
@@ -202,7 +203,7 @@ class Sender:
                     self._is_key_refused = isinstance(error, AccountError)
                 else:
                     self._is_key_refused = False
-                self._key_checked_at = self._client._clock.time()
+                self._key_checked_at = self._client.engine.clock.time()
             return self._is_key_refused
 
     async def _submit(self, item: BatchItem, task: PendingRecording) -> JobCreated:
@@ -226,13 +227,12 @@ class Sender:
             nonlocal since
             since = None
             self._ledger.withdraw_soon(task)
-            item.refused()
+            item.record_refusal()
 
         try:
-            return await self._client._submit(
+            return await self._client.engine.submit(
                 VoiceprintRequest(url, task.model),
-                before_send=before_send,
-                refused=refused,
+                hooks=SubmissionHooks(before_send, refused),
                 max_queue_wait=math.inf,
             )
         except VoiceprintError as error:
@@ -265,14 +265,14 @@ class Sender:
 
     def _check_expiry(self, url: str) -> None:
         expires_at = url_expires_at(url)
-        if expires_at is not None and expires_at <= self._client._transport.server_time()[1]:
+        if expires_at is not None and expires_at <= self._client.engine.server_time()[1]:
             raise RowError(
                 "Its presigned URL expired before its turn; nothing was sent. Run again with a list of fresh URLs.",
                 "url-expired",
             )
 
     async def _uploaded(self, task: PendingRecording) -> str:
-        now = self._client._clock.wall()
+        now = self._client.engine.clock.wall()
         if task.media_url is not None and now - (task.uploaded_at or 0.0) < _MEDIA_GOOD_FOR:
             return task.media_url
         path = Path(task.source)

@@ -1,4 +1,4 @@
-"""The client against servers, proxies and sessions that mean no good: what is not in the table of `tests/faults`."""
+"""The client against hostile servers, proxies and sessions, beyond the table of `tests/faults`."""
 
 import asyncio
 import gzip
@@ -78,7 +78,7 @@ async def _leaves_nothing_behind():
         yield
 
 
-def assert_tells_nothing(error: BaseException) -> None:
+def assert_shows_no_secret(error: BaseException) -> None:
     assert found_in(shown_of(error), KEY, "THIS-IS-A-SECRET") == []
 
 
@@ -87,11 +87,11 @@ def open_client(url: str, **options) -> AsyncVoiceprintClient:
 
 
 async def fails(client: AsyncVoiceprintClient, how: str) -> VoiceprintError:
-    """The error that the call ends with, which tells nothing and leaves nothing in flight."""
+    """Return the error of the call, and check that it shows no secret and leaves nothing in flight."""
     with pytest.raises(VoiceprintError) as caught:
         await CALLS[how](client)
     assert client.stats.in_flight == 0
-    assert_tells_nothing(caught.value)
+    assert_shows_no_secret(caught.value)
     return caught.value
 
 
@@ -100,14 +100,14 @@ def error_flags(error: VoiceprintError) -> tuple[type[VoiceprintError], bool, bo
 
 
 @pytest.fixture(autouse=True)
-def _nothing_secret_is_logged(caplog):
+def _no_secret_is_logged(caplog):
     caplog.set_level(logging.DEBUG)
     yield
     assert found_in(caplog.text, KEY, "THIS-IS-A-SECRET") == []
 
 
 @pytest.mark.parametrize("play", UNREADABLE.values(), ids=UNREADABLE)
-async def test_a_connection_with_a_broken_answer_is_not_used_again(play):
+async def test_a_connection_with_an_invalid_response_is_not_reused(play):
     async with HostileServer(play, answer()) as server, open_client(server.url) as client:
         await fails(client, "submit")
         assert await client.submit(AUDIO) == JobCreated("job-1")
@@ -115,8 +115,8 @@ async def test_a_connection_with_a_broken_answer_is_not_used_again(play):
 
 
 @pytest.mark.parametrize("name", ["empty", "half a job", "not UTF-8", "NaN", "an array"])
-async def test_a_connection_with_a_garbage_answer_is_not_used_again(name):
-    """Who answers garbage may be out of step: the next answer on this connection could be anybody's."""
+async def test_a_connection_with_an_unusable_body_is_not_reused(name):
+    """The server may be out of step: the next response on this connection could belong to another request."""
     async with HostileServer(GARBAGE[name], answer()) as server, open_client(server.url) as client:
         await fails(client, "submit")
         assert await client.submit(AUDIO) == JobCreated("job-1")
@@ -125,8 +125,8 @@ async def test_a_connection_with_a_garbage_answer_is_not_used_again(name):
 
 @pytest.mark.parametrize("how", CALLS)
 @pytest.mark.parametrize("play", ENDLESS.values(), ids=ENDLESS)
-async def test_memory_is_bounded_whatever_comes(how, play):
-    """The bound of an answer is 1 MiB, compressed or not; the server's share is in the sum too."""
+async def test_memory_is_bounded_for_every_response(how, play):
+    """A response may have 1 MiB after decompression; the peak includes the memory of the server."""
     async with HostileServer(play) as server, open_client(server.url, retry=RetryPolicy(max_tries=1)) as client:
         tracemalloc.start()
         try:
@@ -138,7 +138,7 @@ async def test_memory_is_bounded_whatever_comes(how, play):
 
 
 @pytest.mark.parametrize("play", CUT_OFF.values(), ids=CUT_OFF)
-async def test_a_caller_may_say_that_a_submission_is_to_be_repeated(play):
+async def test_replay_unknown_retries_a_submission(play):
     policy = RetryPolicy(max_tries=3, base=0.001, replay_unknown=True)
     async with HostileServer(play, play, answer()) as server, open_client(server.url, retry=policy) as client:
         assert await client.submit(AUDIO) == JobCreated("job-1")
@@ -146,7 +146,7 @@ async def test_a_caller_may_say_that_a_submission_is_to_be_repeated(play):
 
 
 @pytest.mark.parametrize("play", CUT_OFF.values(), ids=CUT_OFF)
-async def test_reading_is_repeated_when_the_connection_goes(play):
+async def test_a_read_is_retried_after_a_lost_connection(play):
     async with HostileServer(play, answer()) as server, open_client(server.url) as client:
         assert (await client.get_job("job-1")).job_id == "job-1"
     assert len(server.asked) == 2
@@ -154,8 +154,8 @@ async def test_reading_is_repeated_when_the_connection_goes(play):
 
 @pytest.mark.parametrize("tries", [1, 3])
 @pytest.mark.parametrize("play", [hang_up, reset, then_close(OK)])
-async def test_reading_is_asked_no_more_often_than_allowed(play, tries):
-    """`max_tries` is how often a request is sent at most, and each one is counted (and has its own place)."""
+async def test_a_read_is_sent_no_more_often_than_max_tries(play, tries):
+    """Each try is counted and has its own permit: aiohttp sends no hidden second request."""
     policy = RetryPolicy(max_tries=tries, base=0.001)
     async with HostileServer(play) as server, open_client(server.url, retry=policy) as client:
         assert error_flags(await fails(client, "read")) == (ApiConnectionError, True, False)
@@ -168,7 +168,7 @@ async def test_reading_is_asked_no_more_often_than_allowed(play, tries):
     "where", ["{}/steal", "//127.0.0.1:{port}/", "/v1/elsewhere", "", "http://[", "file:///etc/passwd"]
 )
 async def test_a_redirect_is_not_followed(how, status, where):
-    """POST would become GET, and the key would travel."""
+    """A followed redirect would turn POST into GET, and send the key to another host."""
     async with HostileServer(answer()) as thief, HostileServer(b"") as server:
         location = where.format(thief.url, port=thief.port)
         server.plays = [answer(b"", status, Location=location)]
@@ -204,7 +204,7 @@ async def test_a_redirect_is_not_followed(how, status, where):
         (b'{"errors":[null,{"field":3}]}', "3"),
     ],
 )
-async def test_a_refusal_is_final_whatever_its_body_says(how, status, kind, body, message):
+async def test_a_refusal_is_final_for_every_body(how, status, kind, body, message):
     async with HostileServer(answer(body, f"{status} No")) as server, open_client(server.url) as client:
         error = await fails(client, how)
     assert (error_flags(error), error.status, error.message, len(server.asked)) == (
@@ -224,15 +224,15 @@ async def test_a_refusal_is_final_whatever_its_body_says(how, status, kind, body
     ],
     ids=["breaks off", "no gzip", "300 MB"],
 )
-async def test_a_refusal_counts_though_its_body_is_broken(play):
-    """What the status says is enough: nothing was accepted."""
+async def test_a_refusal_with_an_invalid_body_is_still_a_refusal(play):
+    """The status alone shows that nothing was accepted."""
     async with HostileServer(play) as server, open_client(server.url) as client:
         assert error_flags(await fails(client, "submit")) == (AuthenticationError, False, False)
     assert len(server.asked) == 1
 
 
 @pytest.mark.parametrize("headers", ODD_LIMITS.values(), ids=ODD_LIMITS)
-async def test_headers_of_the_rate_limit_that_cannot_be_are_survived(headers):
+async def test_impossible_rate_limit_headers_are_ignored(headers):
     async with HostileServer(answer(**headers)) as server, open_client(server.url) as client:
         for _ in range(3):
             assert await client.submit(AUDIO) == JobCreated("job-1")
@@ -252,7 +252,7 @@ async def test_headers_of_the_rate_limit_that_cannot_be_are_survived(headers):
         "https://voiceprints.invalid",
     ],
 )
-async def test_a_server_that_is_not_there_was_sent_nothing(how, url):
+async def test_nothing_is_sent_to_an_unreachable_server(how, url):
     async with open_client(url.format(port=unused_port())) as client:
         assert error_flags(await fails(client, how)) == (ApiConnectionError, True, False)
         assert (client.stats.requests, client.stats.retries) == (2, 1)
@@ -270,7 +270,7 @@ def certificate() -> ssl.SSLContext:
 
 
 @pytest.mark.parametrize("how", CALLS)
-async def test_a_certificate_that_nobody_vouches_for_is_not_accepted(how, certificate):
+async def test_an_untrusted_certificate_is_rejected(how, certificate):
     async with HostileServer(answer(), tls=certificate) as server, open_client(server.url) as client:
         error = await fails(client, how)
     assert error_flags(error) == (ApiConnectionError, False, False)
@@ -280,15 +280,15 @@ async def test_a_certificate_that_nobody_vouches_for_is_not_accepted(how, certif
 
 
 @pytest.mark.parametrize("how", CALLS)
-async def test_a_server_that_speaks_no_tls_was_sent_nothing(how):
+async def test_nothing_is_sent_to_a_server_without_tls(how):
     async with HostileServer(answer(), greeting=answer(b"", 400)) as server, open_client(tls(server.url)) as client:
         assert error_flags(await fails(client, how)) == (ApiConnectionError, True, False)
     assert server.asked == []
 
 
 @pytest.mark.parametrize("how", CALLS)
-async def test_a_server_that_never_agrees_on_tls_was_sent_nothing(how):
-    """It is the same exception as that of a late answer, but the key and the submission never left."""
+async def test_nothing_is_sent_when_the_tls_handshake_never_ends(how):
+    """aiohttp raises the same exception as for a late response, but nothing was sent here."""
     timeouts = Timeouts(connect=0.2)
     async with HostileServer(answer()) as server, open_client(tls(server.url), timeouts=timeouts) as client:
         assert error_flags(await fails(client, how)) == (ApiTimeoutError, True, False)
@@ -296,7 +296,7 @@ async def test_a_server_that_never_agrees_on_tls_was_sent_nothing(how):
 
 
 class SlowResolver(AbstractResolver):
-    """Finds this machine, after a while."""
+    """Resolves every name to this machine, slowly."""
 
     async def resolve(self, host, port=0, family=socket.AF_INET):
         await asyncio.sleep(0.8)
@@ -306,17 +306,17 @@ class SlowResolver(AbstractResolver):
         pass
 
 
-async def test_what_the_way_there_took_is_not_taken_from_the_answer(foreign):
-    """A submission would be given up as unknown in the moment in which it leaves."""
+async def test_the_time_of_connecting_does_not_count_for_the_response(foreign):
+    """Otherwise a submission would time out with an unknown outcome as soon as it is sent."""
 
-    async def answer_after_a_while(wire):
+    async def respond_late(wire):
         await wire.body()
         await asyncio.sleep(0.1)
         await wire.send(answer())
 
     session = await foreign(connector=aiohttp.TCPConnector(resolver=SlowResolver()))
     async with (
-        HostileServer(answer_after_a_while) as server,
+        HostileServer(respond_late) as server,
         open_client(f"http://localhost.test:{server.port}", session=session, timeouts=Timeouts(read=0.5)) as client,
     ):
         assert await client.submit(AUDIO) == JobCreated("job-1")
@@ -330,18 +330,18 @@ async def test_plain_http_to_a_tls_server_is_sent_once(certificate):
     assert server.asked == []
 
 
-async def answer_and_leave(wire):
-    """Say keep-alive, and close all the same."""
+async def respond_and_close(wire):
+    """Respond without `Connection: close`, and close the connection."""
     await wire.body()
     await wire.send(answer())
     wire.close()
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.001, 0.02])
-async def test_a_connection_that_died_in_the_pool_never_doubles_a_submission(pause):
-    """Each call reaches the server once at most; what was accepted is known, or said to be unknown."""
+async def test_a_pooled_connection_that_was_closed_never_doubles_a_submission(pause):
+    """Each call reaches the server at most once; its job is known, or its outcome is unknown."""
     outcomes = []
-    async with HostileServer(answer_and_leave) as server, open_client(server.url) as client:
+    async with HostileServer(respond_and_close) as server, open_client(server.url) as client:
         for _ in range(20):
             try:
                 outcomes.append((await client.submit(AUDIO)).job_id)
@@ -353,57 +353,57 @@ async def test_a_connection_that_died_in_the_pool_never_doubles_a_submission(pau
     assert "never sent" not in outcomes
 
 
-async def test_a_connection_that_dies_after_the_question_is_not_asked_again():
-    """The second submission goes out on the connection of the first, which is closed without an answer."""
+async def test_a_submission_on_a_pooled_connection_that_is_closed_is_not_repeated():
+    """The second submission uses the connection of the first one, which the server closes without a response."""
     async with HostileServer(answer(), hang_up) as server, open_client(server.url) as client:
         assert await client.submit(AUDIO) == JobCreated("job-1")
         assert error_flags(await fails(client, "submit")) == (ApiConnectionError, False, True)
     assert [asked.connection for asked in server.asked] == [1, 1]
 
 
-async def test_a_connection_that_died_in_the_pool_does_not_hinder_reading():
-    async with HostileServer(answer_and_leave) as server, open_client(server.url) as client:
+async def test_a_pooled_connection_that_was_closed_does_not_affect_reads():
+    async with HostileServer(respond_and_close) as server, open_client(server.url) as client:
         for _ in range(20):
             assert (await client.get_job("job-1")).job_id == "job-1"
     assert len(server.asked) == 20
 
 
-async def ask_after(unasked: bytes, *, closing: bool) -> tuple[list[str], int]:
-    """Submit, let the server say something unasked on the idle connection, and submit again."""
+async def submit_after(unsolicited: bytes, *, closing: bool) -> tuple[list[str], int]:
+    """Submit twice; between the submissions, the server sends unsolicited data on the idle connection."""
 
-    async def answer_twice(wire):
+    async def respond_twice(wire):
         await wire.body()
         await wire.send(answer())
         await pause.wait()
-        await wire.send(unasked)
+        await wire.send(unsolicited)
         if closing:
             wire.close()
         sent.set()
 
     pause, sent = asyncio.Event(), asyncio.Event()
     second = answer(b'{"jobId":"job-2","status":"created"}')
-    async with HostileServer(answer_twice, second) as server, open_client(server.url) as client:
+    async with HostileServer(respond_twice, second) as server, open_client(server.url) as client:
         first = await client.submit(AUDIO)
         pause.set()
         await sent.wait()
-        for _ in range(10):  # it is in the socket: a few turns of the loop, and the client has it
+        for _ in range(10):  # the client receives the data within a few loop iterations
             await asyncio.sleep(0)
         return [first.job_id, (await client.submit(AUDIO)).job_id], len(server.asked)
 
 
-async def test_a_farewell_to_an_idle_connection_is_not_the_answer_to_the_next_question():
-    """Servers say 408 to connections that are idle, and close them."""
-    farewell = answer(b"", "408 Request Timeout", **CLOSE)
-    assert await ask_after(farewell, closing=True) == (["job-1", "job-2"], 2)
+async def test_a_408_on_an_idle_connection_is_not_the_response_to_the_next_request():
+    """Some servers send 408 on an idle connection before they close it."""
+    timeout_response = answer(b"", "408 Request Timeout", **CLOSE)
+    assert await submit_after(timeout_response, closing=True) == (["job-1", "job-2"], 2)
 
 
-async def test_an_answer_that_nobody_asked_for_is_not_the_answer_to_the_next_question():
-    """The id of another job would be the voice of another person."""
-    unasked = answer(b'{"jobId":"of-somebody-else","status":"created"}')
-    assert await ask_after(unasked, closing=False) == (["job-1", "job-2"], 2)
+async def test_an_unsolicited_response_is_not_the_response_to_the_next_request():
+    """The id of another job would return the voice of another person."""
+    unsolicited = answer(b'{"jobId":"of-somebody-else","status":"created"}')
+    assert await submit_after(unsolicited, closing=False) == (["job-1", "job-2"], 2)
 
 
-async def test_two_answers_at_once_are_one_answer_and_a_connection_that_is_not_used_again():
+async def test_a_second_response_is_ignored_and_the_connection_is_not_reused():
     twice = answer() + answer(b'{"jobId":"of-somebody-else","status":"created"}')
     second = answer(b'{"jobId":"job-2","status":"created"}')
     async with HostileServer(twice, second) as server, open_client(server.url) as client:
@@ -411,20 +411,20 @@ async def test_two_answers_at_once_are_one_answer_and_a_connection_that_is_not_u
     assert [asked.connection for asked in server.asked] == [1, 2]
 
 
-async def answer_before_reading(wire):
-    """Refuse at the head, as gateways do, and read the body afterwards."""
+async def respond_before_reading(wire):
+    """Refuse after the head, as gateways do, and read the body afterwards."""
     await wire.send(answer(b"", "403 No"))
     await wire.body()
 
 
-@pytest.mark.parametrize("play", [answer_before_reading, answer(b"", "403 No", **CLOSE)])
-async def test_an_answer_may_come_before_the_body_was_read(play):
+@pytest.mark.parametrize("play", [respond_before_reading, answer(b"", "403 No", **CLOSE)])
+async def test_a_response_may_arrive_before_the_server_has_read_the_body(play):
     async with HostileServer(play) as server, open_client(server.url) as client:
         assert error_flags(await fails(client, "submit")) == (PermissionDeniedError, False, False)
     assert len(server.asked) == 1
 
 
-# What a server says, and what may be shown of it
+# Secrets in the texts of a server
 
 
 @pytest.mark.parametrize(
@@ -455,13 +455,13 @@ async def test_a_server_that_repeats_secrets_as_a_field_does_not_put_them_into_e
 
 
 async def test_a_job_that_failed_does_not_put_its_signed_url_into_the_error():
-    """`output.error` is a text of the server's like any other."""
+    """`output.error` is redacted like every other text of the server."""
     failed = {"jobId": "job-1", "status": "failed", "output": {"error": f"Could not load audio from {AUDIO}"}}
     async with HostileServer(answer(json.dumps(failed).encode())) as server, open_client(server.url) as client:
         assert "THIS-IS-A-SECRET" not in repr(await client.get_job("job-1"))
         with pytest.raises(VoiceprintError) as caught:
             await client.wait("job-1")
-    assert_tells_nothing(caught.value)
+    assert_shows_no_secret(caught.value)
 
 
 # Proxies
@@ -469,8 +469,8 @@ async def test_a_job_that_failed_does_not_put_its_signed_url_into_the_error():
 
 @pytest.mark.parametrize("how", CALLS)
 @pytest.mark.parametrize("status", [200, 302, 403, 502])
-async def test_a_proxy_that_does_not_let_through_was_sent_no_key(how, status):
-    """With https the proxy sees a CONNECT only; one that says yes and speaks no TLS afterwards is no better."""
+async def test_no_key_is_sent_to_a_proxy_that_refuses_to_connect(how, status):
+    """With https, a proxy gets only a CONNECT; a 200 without TLS afterwards is an error too."""
     proxy = HostileServer(then_close(answer(b"", f"{status} Proxy", Content_Length="")))
     async with proxy, open_client("https://api.example.invalid", proxy=proxy.url) as client:
         assert error_flags(await fails(client, how)) == (ApiConnectionError, True, False)
@@ -482,38 +482,38 @@ async def test_a_proxy_that_does_not_let_through_was_sent_no_key(how, status):
 REFUSES_THE_PASSWORD = then_close(answer(b"", "407 Proxy Authentication Required", Proxy_Authenticate="Basic realm=x"))
 
 
-def assert_asks_for_the_password(error, source):
+def assert_names_the_proxy_password(error, source):
     assert error_flags(error) == (ProxyError, False, False)
     assert error.status == 407
     for said in ("407", source, "http://user:password@host:port"):
         assert said in str(error)
-    assert_tells_nothing(error)
+    assert_shows_no_secret(error)
 
 
 @pytest.mark.parametrize("how", CALLS)
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_a_proxy_that_refuses_the_password_is_asked_once(how, scheme, monkeypatch):
-    """Each further attempt is a wrong password; some companies lock the account after three."""
+async def test_a_proxy_that_refuses_the_password_gets_one_request(how, scheme, monkeypatch):
+    """Each retry would be another wrong password, and some companies lock the account after three."""
     async with HostileServer(REFUSES_THE_PASSWORD) as proxy:
         monkeypatch.setenv(f"{scheme.upper()}_PROXY", proxy.url.replace("//", f"//user:{KEY}@"))
         async with open_client(f"{scheme}://api.example.invalid", retry=RetryPolicy(max_tries=5, base=0.01)) as client:
-            assert_asks_for_the_password(await fails(client, how), f"environment variable {scheme.upper()}_PROXY")
+            assert_names_the_proxy_password(await fails(client, how), f"environment variable {scheme.upper()}_PROXY")
     assert len(proxy.asked) == 1
 
 
-async def test_the_proxy_of_the_client_is_named_as_what_it_is(monkeypatch):
+async def test_the_error_names_the_argument_of_the_client_as_the_source_of_the_proxy(monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
     async with (
         HostileServer(REFUSES_THE_PASSWORD) as proxy,
         open_client("https://api.example.invalid", proxy=proxy.url) as client,
     ):
         error = await fails(client, "submit")
-    assert_asks_for_the_password(error, "the argument `proxy` of the client")
+    assert_names_the_proxy_password(error, "the argument `proxy` of the client")
     assert "HTTPS_PROXY" not in str(error)
 
 
 async def test_an_upload_through_a_proxy_that_refuses_the_password_is_tried_once(monkeypatch):
-    """The API may be reached without a proxy, and the storage of uploads only through one."""
+    """The storage of uploads may need a proxy although the API does not."""
     where = answer(b'{"url":"https://storage.example.invalid/key?X-Amz-Signature=THIS-IS-A-SECRET"}')
     async with HostileServer(REFUSES_THE_PASSWORD) as proxy, HostileServer(where) as server:
         monkeypatch.setenv("https_proxy", proxy.url)
@@ -521,7 +521,7 @@ async def test_an_upload_through_a_proxy_that_refuses_the_password_is_tried_once
             with pytest.raises(VoiceprintError) as caught:
                 await client.upload(b"RIFF")
     error = caught.value
-    assert_asks_for_the_password(error, "environment variable https_proxy")
+    assert_names_the_proxy_password(error, "environment variable https_proxy")
     assert (len(server.asked), len(proxy.asked)) == (1, 1)
 
 
@@ -542,7 +542,7 @@ UNUSABLE = {
 @pytest.mark.parametrize("how", CALLS)
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy"])
 @pytest.mark.parametrize("value", UNUSABLE)
-async def test_a_proxy_variable_that_cannot_be_used_is_named(how, name, value, monkeypatch):
+async def test_the_error_names_an_unusable_proxy_variable(how, name, value, monkeypatch):
     monkeypatch.setenv(name, value)
     async with open_client("https://api.example.invalid") as client:
         error = await fails(client, how)
@@ -550,12 +550,12 @@ async def test_a_proxy_variable_that_cannot_be_used_is_named(how, name, value, m
     assert error_flags(error) == (ProxyError, False, False)
     for said in (f"environment variable {name}", UNUSABLE[value], "http://host:port", "NO_PROXY", "Nothing was sent"):
         assert said in str(error)
-    assert_tells_nothing(error)
+    assert_shows_no_secret(error)
 
 
 @pytest.mark.parametrize("value", ["", "127.0.0.1:9"])
-async def test_a_proxy_variable_that_is_not_used_does_no_harm(value, monkeypatch):
-    """Empty, of another scheme, or beside a proxy of the client's own; NO_PROXY too."""
+async def test_an_unused_proxy_variable_does_no_harm(value, monkeypatch):
+    """The variable is empty, for another scheme, or overridden by the argument of the client."""
     async with HostileServer(answer()) as server:
         monkeypatch.setenv("HTTPS_PROXY", value)
         async with open_client(server.url) as client:
@@ -565,7 +565,7 @@ async def test_a_proxy_variable_that_is_not_used_does_no_harm(value, monkeypatch
             assert await client.submit(AUDIO) == JobCreated("job-1")
 
 
-async def test_an_unreachable_proxy_of_the_environment_is_named(monkeypatch):
+async def test_the_error_names_the_variable_of_an_unreachable_proxy(monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", f"http://user:{KEY}@127.0.0.1:{unused_port()}")
     async with open_client("https://api.example.invalid") as client:
         error = await fails(client, "submit")
@@ -574,7 +574,7 @@ async def test_an_unreachable_proxy_of_the_environment_is_named(monkeypatch):
 
 
 @pytest.mark.parametrize("how", CALLS)
-async def test_a_proxy_that_is_not_there(how):
+async def test_an_unreachable_proxy(how):
     async with open_client(
         "https://api.example.invalid", proxy=f"http://user:{KEY}@127.0.0.1:{unused_port()}"
     ) as client:
@@ -582,13 +582,13 @@ async def test_a_proxy_that_is_not_there(how):
 
 
 @pytest.mark.parametrize("proxy", ["127.0.0.1:3128", "no proxy", "http://[", "http://", "socks5://127.0.0.1:9", 5])
-async def test_a_proxy_that_can_be_none_is_a_mistake_of_the_program(proxy):
+async def test_an_invalid_proxy_argument_is_a_configuration_error(proxy):
     with pytest.raises(ConfigurationError, match="proxy"):
         async with open_client("https://api.example.invalid", proxy=proxy) as client:
             await client.submit(AUDIO)
 
 
-async def test_a_proxy_that_is_given_is_used():
+async def test_the_proxy_argument_is_used():
     async with HostileServer(answer()) as proxy, open_client("http://api.example.invalid/x", proxy=proxy.url) as client:
         assert await client.submit(AUDIO) == JobCreated("job-1")
     assert [asked.target for asked in proxy.asked] == ["http://api.example.invalid/x/v1/voiceprint"]
@@ -605,7 +605,7 @@ async def test_the_proxy_of_the_environment_is_used(monkeypatch, name):
     assert [asked.target for asked in proxy.asked] == ["http://api.example.invalid/v1/voiceprint"]
 
 
-async def test_the_https_proxy_of_the_environment_is_asked_to_connect(monkeypatch):
+async def test_the_https_proxy_of_the_environment_gets_a_connect(monkeypatch):
     async with HostileServer(then_close(answer(b"", 403))) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         async with open_client("https://api.example.invalid") as client:
@@ -614,7 +614,7 @@ async def test_the_https_proxy_of_the_environment_is_asked_to_connect(monkeypatc
 
 
 @pytest.mark.parametrize("hosts", ["127.0.0.1", "*", "localhost,127.0.0.1"])
-async def test_hosts_without_proxy_are_asked_directly(monkeypatch, hosts):
+async def test_hosts_in_no_proxy_are_contacted_directly(monkeypatch, hosts):
     async with HostileServer(answer()) as proxy, HostileServer(answer()) as server:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
         monkeypatch.setenv("NO_PROXY", hosts)
@@ -637,12 +637,12 @@ async def test_netrc_is_never_read(netrc):
     assert [asked.headers.getall("Authorization") for asked in server.asked] == [[f"Bearer {KEY}"]]
 
 
-# Sessions of others
+# Sessions of the user
 
 
 @pytest.fixture
 async def foreign(start):
-    """Open a session that is not the client's."""
+    """Return a function that opens a session of the user."""
 
     async def open_session(**options) -> aiohttp.ClientSession:
         return await start(aiohttp.ClientSession(**options))
@@ -655,14 +655,14 @@ async def explode(response):
 
 
 @pytest.mark.parametrize("raising", [True, explode], ids=["true", "function"])
-async def test_a_session_that_raises_for_a_status_does_not_here(foreign, raising):
+async def test_raise_for_status_of_the_session_is_overridden(foreign, raising):
     session = await foreign(raise_for_status=raising)
     async with HostileServer(answer(b"", 500)) as server, open_client(server.url, session=session) as client:
         assert error_flags(await fails(client, "submit")) == (ServerError, False, True)
     assert (len(server.asked), session.closed) == (1, False)
 
 
-async def test_a_session_that_repeats_requests_does_not_double_a_submission(foreign):
+async def test_a_middleware_that_repeats_requests_does_not_double_a_submission(foreign):
     async def again(request, handler):
         await handler(request)
         return await handler(request)
@@ -684,7 +684,7 @@ async def test_a_session_keeps_its_cookies_and_its_settings(foreign):
     assert (dict(session.headers), session.closed) == ({"X-Team": "voices"}, False)
 
 
-async def test_our_own_session_keeps_no_cookies():
+async def test_the_session_of_the_client_keeps_no_cookies():
     play = answer(**{"Set-Cookie": "crumb=1"})
     async with HostileServer(play) as server, open_client(server.url) as client:
         for _ in range(2):
@@ -695,37 +695,37 @@ async def test_our_own_session_keeps_no_cookies():
 @pytest.mark.parametrize(
     ("name", "theirs"), [("User-Agent", "theirs"), ("Accept", "text/html"), ("Content-Type", "text/plain")]
 )
-async def test_default_headers_of_a_session_do_not_change_what_the_api_must_see(foreign, name, theirs):
+async def test_default_headers_of_a_session_do_not_replace_those_of_the_client(foreign, name, theirs):
     session = await foreign(headers={name: theirs})
     async with HostileServer(answer()) as server, open_client(server.url, session=session) as client:
         await client.submit(AUDIO)
     assert theirs not in server.asked[0].headers.getall(name)
 
 
-async def test_a_session_with_a_base_of_its_own_asks_ours(foreign):
+async def test_the_base_url_of_a_session_is_ignored(foreign):
     session = await foreign(base_url="http://elsewhere.invalid/x/")
     async with HostileServer(answer()) as server, open_client(server.url, session=session) as client:
         assert await client.submit(AUDIO) == JobCreated("job-1")
     assert [asked.target for asked in server.asked] == ["/v1/voiceprint"]
 
 
-async def test_a_session_that_does_not_unpack_does_not_lose_a_paid_job(foreign):
-    """It asks for gzip all the same."""
+async def test_a_session_without_decompression_loses_no_job(foreign):
+    """Such a session still requests gzip."""
     session = await foreign(auto_decompress=False)
     play = answer(gzip.compress(JOB), Content_Encoding="gzip")
     async with HostileServer(play) as server, open_client(server.url, session=session) as client:
         assert await client.submit(AUDIO) == JobCreated("job-1")
 
 
-async def test_a_session_that_trusts_the_environment_does_not_let_netrc_in(foreign, netrc):
-    """aiohttp refuses two authorizations before anything is sent, and the sentence says where the second is."""
+async def test_a_session_with_trust_env_and_a_netrc_entry_sends_nothing(foreign, netrc):
+    """aiohttp refuses two authorizations before anything is sent, and the error names `.netrc`."""
     session = await foreign(trust_env=True)
     async with HostileServer(answer()) as server, open_client(server.url, session=session) as client:
         error = await fails(client, "submit")
     assert (error_flags(error), server.asked, ".netrc" in str(error)) == ((ConfigurationError, False, False), [], True)
 
 
-async def test_a_session_with_a_timeout_of_its_own_gets_ours(foreign):
+async def test_the_timeout_of_a_session_is_overridden(foreign):
     session = await foreign(timeout=aiohttp.ClientTimeout(total=3600, sock_read=3600))
     timeouts = Timeouts(total=0.2)
     async with HostileServer(silence) as server, open_client(server.url, session=session, timeouts=timeouts) as client:
@@ -733,7 +733,7 @@ async def test_a_session_with_a_timeout_of_its_own_gets_ours(foreign):
 
 
 @pytest.mark.parametrize("how", CALLS)
-async def test_a_session_that_is_closed_is_a_mistake_of_the_program(foreign, how):
+async def test_a_closed_session_is_a_configuration_error(foreign, how):
     session = await foreign()
     await session.close()
     async with open_client(f"http://127.0.0.1:{unused_port()}", session=session) as client:
@@ -743,14 +743,14 @@ async def test_a_session_that_is_closed_is_a_mistake_of_the_program(foreign, how
 
 
 @pytest.mark.parametrize("name", ["Authorization", "authorization", "AUTHORIZATION"])
-async def test_a_session_with_an_authorization_is_refused(foreign, name):
+async def test_a_session_with_an_authorization_header_is_rejected(foreign, name):
     session = await foreign(headers={name: "Bearer theirs"})
     with pytest.raises(ConfigurationError, match="Authorization"):
         open_client("http://127.0.0.1", session=session)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-async def test_a_session_with_auth_is_refused(foreign):
+async def test_a_session_with_auth_is_rejected(foreign):
     session = await foreign(auth=aiohttp.BasicAuth("them", "secret"))
     with pytest.raises(ConfigurationError, match="Authorization"):
         open_client("http://127.0.0.1", session=session)
@@ -767,11 +767,11 @@ async def test_a_session_is_never_closed_by_the_client(foreign):
     assert "Authorization" not in server.asked[1].headers
 
 
-# Leaving
+# Cancelling and closing
 
 
 @pytest.mark.parametrize("play", [silence, drip(OK), endless(answer(b"", Content_Length=""), b"", 1)])
-async def test_a_reader_that_is_cancelled_leaves_nothing(play):
+async def test_a_cancelled_read_leaves_nothing_behind(play):
     async with HostileServer(play) as server, open_client(server.url) as client:
         task = asyncio.create_task(client.get_job("job-1"))
         while not server.asked:
@@ -782,8 +782,8 @@ async def test_a_reader_that_is_cancelled_leaves_nothing(play):
         assert client.stats.in_flight == 0
 
 
-async def test_closing_ends_what_a_silent_server_holds():
-    """A submission may have been accepted: closing waits for its answer, `Timeouts.total` at most."""
+async def test_closing_ends_the_requests_to_a_silent_server():
+    """A submission may have been accepted: closing waits for its response, at most for `Timeouts.total`."""
     async with HostileServer(silence) as server, open_client(server.url, timeouts=Timeouts(total=0.3)) as client:
         calls = [asyncio.create_task(CALLS[how](client)) for how in CALLS]
         while len(server.asked) < 2:
@@ -793,4 +793,4 @@ async def test_closing_ends_what_a_silent_server_holds():
         assert [isinstance(end, VoiceprintError) for end in ends] == [True, True]
         assert client.stats.in_flight == 0
         for end in ends:
-            assert_tells_nothing(end)
+            assert_shows_no_secret(end)

@@ -1,6 +1,6 @@
-"""Code of the program runs within a request: trace hooks, sessions, connectors, resolvers. Any of it may fail.
+"""Code of the user's program that fails during a request: trace hooks, sessions, connectors, resolvers.
 
-What it raises decides nothing; how far the request got decides all.
+The progress of the request decides about the outcome, not the exception.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from pyannote_voiceprint_async import (
     Timeouts,
     VoiceprintError,
 )
+from pyannote_voiceprint_async.transport.request import SubmissionHooks
 
 URL = "https://example.com/voice.wav"
 KINDS = [*CLASSES, OSError, ConnectionResetError, TimeoutError, ValueError, RuntimeError, KeyError, Exception]
@@ -37,7 +38,7 @@ async def _leaves_nothing_behind():
 
 
 def hook(stage: str) -> Open:
-    """Return what opens a session whose trace hook of this stage fails."""
+    """Return a function that opens a session whose trace hook of this stage fails."""
 
     def open_session(fail: Fail) -> aiohttp.ClientSession:
         async def failing(*_: object) -> None:
@@ -113,7 +114,7 @@ def failing(kind: type[BaseException]) -> Fail:
 
 
 async def submitted(server: HostileServer, open_session: Open, fail: Fail) -> JobCreated | VoiceprintError:
-    """Submit through a session in which something fails; nothing that it raises shows a secret."""
+    """Submit through a session that fails at one place, and check that the error shows no secret."""
     base_url = f"http://localhost:{server.port}"
     async with (
         open_session(fail) as session,
@@ -129,7 +130,7 @@ async def submitted(server: HostileServer, open_session: Open, fail: Fail) -> Jo
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("place", BEFORE_THE_FIRST_BYTE.values(), ids=BEFORE_THE_FIRST_BYTE)
-async def test_what_fails_before_the_first_byte_has_sent_nothing(place, kind):
+async def test_a_failure_before_the_first_byte_sends_nothing(place, kind):
     async with HostileServer(answer()) as server:
         error = await submitted(server, place, failing(kind))
     assert isinstance(error, VoiceprintError)
@@ -138,7 +139,7 @@ async def test_what_fails_before_the_first_byte_has_sent_nothing(place, kind):
 
 @pytest.mark.parametrize("kind", [*KINDS, asyncio.CancelledError])
 @pytest.mark.parametrize("place", WITHOUT_A_RESPONSE.values(), ids=WITHOUT_A_RESPONSE)
-async def test_what_fails_after_the_first_byte_leaves_the_outcome_unknown(place, kind):
+async def test_a_failure_after_the_first_byte_leaves_the_outcome_unknown(place, kind):
     async with HostileServer(hang_up) as server:
         error = await submitted(server, place, failing(kind))
     assert isinstance(error, VoiceprintError)
@@ -147,14 +148,14 @@ async def test_what_fails_after_the_first_byte_leaves_the_outcome_unknown(place,
 
 @pytest.mark.parametrize("kind", [*KINDS, asyncio.CancelledError])
 @pytest.mark.parametrize("place", AFTER_THE_RESPONSE.values(), ids=AFTER_THE_RESPONSE)
-async def test_what_fails_after_the_response_loses_no_job(place, kind, caplog):
+async def test_a_failure_after_the_response_loses_no_job(place, kind, caplog):
     async with HostileServer(answer()) as server:
         assert await submitted(server, place, failing(kind)) == JobCreated("job-1")
     assert [kind.__name__ in record.message for record in caplog.records if record.levelname == "WARNING"] == [True]
 
 
 @pytest.mark.parametrize("place", AFTER_THE_RESPONSE.values(), ids=AFTER_THE_RESPONSE)
-async def test_a_refusal_that_was_read_is_known_whatever_fails_after_it(place):
+async def test_a_failure_after_a_refusal_was_read_keeps_the_refusal(place):
     async with HostileServer(answer(b"", "401 No")) as server:
         error = await submitted(server, place, failing(ValueError))
     assert (error.status, error.outcome_unknown) == (401, False)
@@ -162,8 +163,8 @@ async def test_a_refusal_that_was_read_is_known_whatever_fails_after_it(place):
 
 @pytest.mark.parametrize("kind", [ValueError, OSError, aiohttp.ClientError, Exception])
 @pytest.mark.parametrize("how", ["on_request_start", "on_request_chunk_sent", "on_request_end"])
-async def test_an_upload_through_hooks_that_fail_is_repeated(monkeypatch, how, kind):
-    """Hooks may be put into every session, as instrumentation does."""
+async def test_an_upload_whose_trace_hook_fails_is_retried(monkeypatch, how, kind):
+    """Instrumentation libraries add trace hooks to every session."""
     fails = iter([made(kind)])
 
     def fail() -> None:
@@ -215,7 +216,7 @@ async def test_a_session_that_ignores_middlewares_loses_no_job():
         assert await submitted(server, lambda _: Old(), failing(ValueError)) == JobCreated("job-1")
 
 
-async def test_a_log_filter_that_fails_loses_no_job_id(monkeypatch, caplog):
+async def test_a_log_handler_that_fails_loses_no_job_id(monkeypatch, caplog):
     def explode(*_: object) -> None:
         raise ValueError("no log today")
 
@@ -227,7 +228,7 @@ async def test_a_log_filter_that_fails_loses_no_job_id(monkeypatch, caplog):
 
 
 @pytest.mark.parametrize("exc", [OSError("disk full"), ValueError("no"), KeyError("no"), aiohttp.ClientError("no")])
-async def test_what_before_send_raises_comes_as_it_is_and_sends_nothing(exc):
+async def test_an_exception_of_before_send_is_raised_unchanged_and_sends_nothing(exc):
     async def before_send() -> None:
         raise exc
 
@@ -235,13 +236,13 @@ async def test_what_before_send_raises_comes_as_it_is_and_sends_nothing(exc):
         from pyannote_voiceprint_async.models import VoiceprintRequest
 
         with pytest.raises(type(exc)) as caught:
-            await client._submit(VoiceprintRequest(URL), before_send=before_send)
+            await client.engine.submit(VoiceprintRequest(URL), hooks=SubmissionHooks(before_send, lambda: None))
     assert (caught.value is exc, server.asked) == (True, [])
 
 
 @pytest.mark.parametrize("kind", [ValueError, Exception, OSError, asyncio.CancelledError])
 async def test_a_hook_that_fails_in_the_background_loses_no_job(kind):
-    """The caller has left; the response is read all the same."""
+    """The caller was cancelled; the response is read nevertheless."""
     release = asyncio.Event()
 
     async def late(wire):
