@@ -124,7 +124,7 @@ class AsyncVoiceprintClient:
             max_uploads=max_uploads,
             rate_limiter=rate_limiter or RateLimiter(max_concurrency, rate_limits),
             max_queue_wait=max_queue_wait,
-            retry=retry,
+            retry_policy=retry,
             timeouts=timeouts,
             polling=polling,
             webhook=webhook,
@@ -149,7 +149,7 @@ class AsyncVoiceprintClient:
         )
 
     async def __aenter__(self) -> Self:
-        self.engine.enter()
+        self.engine.check_usable()
         return self
 
     async def __aexit__(
@@ -308,7 +308,7 @@ class AsyncVoiceprintClient:
         source, webhook = arguments.hide_url(source), hidden(webhook)
         arguments.check_callback(on_submitted)
         arguments.check_queue_wait(max_queue_wait)
-        self.engine.enter()
+        self.engine.check_usable()
         accepted: JobCreated | None = None
 
         async def keep(job: JobCreated) -> None:
@@ -421,7 +421,7 @@ class AsyncVoiceprintClient:
                 "upload() accepts a path (pathlib.Path), bytes, an open binary file or a waveform, not "
                 f"{type(source).__name__}."
             )
-        self.engine.enter()
+        self.engine.check_usable()
         async with uploads.opened(source) as audio:
             return await self.engine.upload(audio, media_url=url, on_progress=on_progress)
 

@@ -16,7 +16,7 @@ from pyannote_voiceprint_async.api import codec
 from pyannote_voiceprint_async.api.endpoints import LIST_JOBS, LONGEST_PAGE, OUTPUT_LIFETIME, TEST_KEY, VOICEPRINT
 from pyannote_voiceprint_async.api.request_checks import check_request
 from pyannote_voiceprint_async.concurrency.clock import Clock
-from pyannote_voiceprint_async.concurrency.protected_task import ProtectedTask, finished
+from pyannote_voiceprint_async.concurrency.protected_task import ProtectedTask, wait_until_done
 from pyannote_voiceprint_async.concurrency.waiters import Waiters
 from pyannote_voiceprint_async.jobs import uploads
 from pyannote_voiceprint_async.jobs.batch_results import Results
@@ -51,7 +51,7 @@ class Engine:
         max_uploads: media files in transfer at once.
         rate_limiter: decides when a request may be sent; several engines may share one.
         max_queue_wait: seconds; a submission that would queue longer is refused, unless it names its own limit.
-        retry: what is retried, and how.
+        retry_policy: what is retried, and how.
         timeouts: limits of one request.
         polling: how often jobs are polled.
         webhook: requested with every submission that names none.
@@ -69,7 +69,7 @@ class Engine:
         max_uploads: int,
         rate_limiter: RateLimiter,
         max_queue_wait: float | None,
-        retry: RetryPolicy,
+        retry_policy: RetryPolicy,
         timeouts: Timeouts,
         polling: Polling,
         webhook: str | None,
@@ -80,7 +80,7 @@ class Engine:
         self.api_key = api_key
         self.base_url = base_url
         self.max_concurrency = max_concurrency
-        self.retry = retry
+        self.retry_policy = retry_policy
         self.timeouts = timeouts
         self.clock = clock
         self._max_queue_wait = max_queue_wait
@@ -90,28 +90,28 @@ class Engine:
         self._closing: asyncio.Task[None] | None = None
         self._waiters = Waiters(clock)
         self._pipeline = Pipeline(
-            wire=HttpClient(
+            http=HttpClient(
                 key=api_key, base_url=base_url, timeouts=timeouts, proxy=proxy, session=session, clock=clock
             ),
             key=api_key,
             base_url=base_url,
-            throttle=rate_limiter,
-            retry=retry,
+            rate_limiter=rate_limiter,
+            retry_policy=retry_policy,
             timeouts=timeouts,
             clock=clock,
-            waits=self._waiters,
+            waiters=self._waiters,
         )
         self._poller = JobPoller(self._pipeline, polling, clock, self._waiters)
 
     # Life
 
-    def enter(self) -> None:
+    def check_usable(self) -> None:
         """Bind the engine to the running event loop, or check that it is bound to this one.
 
         Raises:
             ClientClosedError: the client is closed, or belongs to another event loop.
         """
-        self._pipeline.enter()
+        self._pipeline.check_usable()
 
     @property
     def is_closed(self) -> bool:
@@ -121,20 +121,20 @@ class Engine:
     @property
     def has_open_connections(self) -> bool:
         """Whether connections would be left open if the client was dropped now."""
-        return self._pipeline.wire.opened
+        return self._pipeline.http.has_open_sessions
 
     async def aclose(self) -> None:
         """Fail all waits, finish the submissions in flight, and close the connections. Closing twice is fine.
 
         A caller that is cancelled meanwhile gets its `CancelledError` when the engine is closed.
         """
-        if self._pipeline.has_lost_its_loop:
-            await self._pipeline.forget()
+        if self._pipeline.is_loop_closed:
+            await self._pipeline.discard()
             return
         self._pipeline.close()
         if self._closing is None:
             self._closing = ProtectedTask(self._close(), lambda: False)
-        await finished(self._closing)
+        await wait_until_done(self._closing)
         self._closing.result()
 
     async def _close(self) -> None:
@@ -171,8 +171,7 @@ class Engine:
         job = await self._pipeline.send(
             VOICEPRINT,
             body=memoryview(codec.encode(request)),
-            before_send=None if hooks is None else hooks.before_send,
-            refused=None if hooks is None else hooks.on_refused,
+            hooks=hooks,
             max_queue_wait=self._max_queue_wait if max_queue_wait is None else max_queue_wait,
             deadline=deadline,
         )
@@ -280,9 +279,9 @@ class Engine:
         return self._pipeline.server_time()
 
     @property
-    def knows_server_time(self) -> bool:
+    def has_server_time(self) -> bool:
         """Whether the last response had a `Date` header."""
-        return self._pipeline.knows_server_time
+        return self._pipeline.has_server_time
 
     # Bookkeeping
 
@@ -294,7 +293,7 @@ class Engine:
     def abandon(self, job: JobCreated) -> None:
         """Keep a job whose caller has gone: it is paid for. A job that is kept already is not kept twice."""
         if job not in self._pipeline.abandoned:
-            self._pipeline.abandon(job)
+            self._pipeline.keep_abandoned(job)
 
     def keep_until_over(self, results: Results[R]) -> Results[R]:
         """Keep a batch alive until its items are finished, even when the caller drops its results."""
@@ -307,9 +306,9 @@ class Engine:
         """Count the requests that are in flight, that queue, and that were made."""
         pipeline = self._pipeline
         return ClientStats(
-            in_flight=pipeline.throttle.in_flight,
-            queued=pipeline.throttle.queued,
-            requests=pipeline.wire.requests,
+            in_flight=pipeline.rate_limiter.in_flight,
+            queued=pipeline.rate_limiter.queued,
+            requests=pipeline.http.requests,
             retries=pipeline.retries,
             rate_limited=pipeline.rate_limited,
         )

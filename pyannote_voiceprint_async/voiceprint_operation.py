@@ -9,7 +9,7 @@ from typing import cast
 import attrs
 
 from pyannote_voiceprint_async.api.endpoints import LARGEST_VOICEPRINT_AUDIO
-from pyannote_voiceprint_async.concurrency.clock import deadline as timeout_at
+from pyannote_voiceprint_async.concurrency.clock import timeout_at
 from pyannote_voiceprint_async.jobs import uploads
 from pyannote_voiceprint_async.jobs.uploads import LocalAudio
 from pyannote_voiceprint_async.transport.request import SubmissionHooks

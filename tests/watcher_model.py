@@ -102,7 +102,7 @@ class ModelApi:
 
     # What the watcher calls
 
-    def enter(self) -> None:
+    def check_usable(self) -> None:
         """Nothing of this model is ever closed."""
 
     async def send(self, endpoint: object, *, query: Mapping[str, str]) -> JobPage:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from pyannote_voiceprint_async.concurrency.event_loop import running_loop
-from pyannote_voiceprint_async.concurrency.protected_task import finished
+from pyannote_voiceprint_async.concurrency.protected_task import wait_until_done
 from pyannote_voiceprint_async.errors import AccountError, ClientClosedError
 from pyannote_voiceprint_async.models import JobCreated
 
@@ -110,7 +110,7 @@ class BatchRun(Generic[R]):
         self.leave()
         while tasks := [item.task for item in self.running] + [self._reader] * (not self._is_over()):
             try:
-                await finished(*(task for task in tasks if task is not None))
+                await wait_until_done(*(task for task in tasks if task is not None))
             except asyncio.CancelledError as error:
                 cancelled = error
         if cancelled is not None:

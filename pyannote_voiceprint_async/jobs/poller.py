@@ -122,7 +122,7 @@ class JobPoller:
             ClientClosedError: the client was closed, or belongs to another event loop; `job_id` says for which job.
         """
         try:
-            self._transport.enter()
+            self._transport.check_usable()
             return succeeded_job(await self._wait(job_id, deadline), self._clock.wall())
         except VoiceprintError as error:
             error.job_id = job_id
@@ -155,7 +155,7 @@ class JobPoller:
     # Who is watched
 
     async def _wait(self, job_id: str, deadline: float) -> VoiceprintJob:
-        waiter = self._waits.future()
+        waiter = self._waits.create_future()
         timer = self._clock.call_at(deadline, lambda: wake(waiter, _timed_out(job_id)))
         watched = self._watch_over(job_id)
         watched.waiters.add(waiter)

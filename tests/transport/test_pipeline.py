@@ -389,17 +389,17 @@ def test_use_from_another_event_loop_says_what_to_do():
         asyncio.run(use())
     with pytest.raises(ClientClosedError, match="notebook"):
         asyncio.run(use())
-    asyncio.run(client.engine._pipeline.wire._own_sessions.pop().close())
+    asyncio.run(client.engine._pipeline.http._own_sessions.pop().close())
 
 
 async def test_a_client_that_is_not_closed_warns(sandbox):
     client = AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url)
     await client.check_key()
-    session = client.engine._pipeline.wire._own_sessions[0]
+    session = client.engine._pipeline.http._own_sessions[0]
     with pytest.warns(ResourceWarning, match="aclose"):
         client.__del__()
     await session.close()
-    client.engine._pipeline.wire._own_sessions.clear()
+    client.engine._pipeline.http._own_sessions.clear()
 
 
 async def test_the_constructor_touches_neither_network_nor_loop():
@@ -550,7 +550,7 @@ async def test_a_submission_that_closing_broke_off_may_have_been_accepted(start)
     while not submissions(sandbox):
         await asyncio.sleep(0)
     client.engine._pipeline.close()
-    await client.engine._pipeline.wire.aclose()
+    await client.engine._pipeline.http.aclose()
     with pytest.raises(ApiConnectionError) as broken:
         await task
     assert broken.value.outcome_unknown
@@ -582,7 +582,7 @@ async def test_closing_that_is_cancelled_closes_all_the_same(start, times):
     with pytest.raises(asyncio.CancelledError):
         await closing
     assert [job.job_id for job in client.abandoned] == [job.id for job in sandbox.accepted]
-    assert (client.stats.in_flight, client.engine._pipeline.wire.opened) == (0, False)
+    assert (client.stats.in_flight, client.engine._pipeline.http.has_open_sessions) == (0, False)
 
 
 async def test_closing_twice_at_once_waits_for_the_same(start):
@@ -616,7 +616,7 @@ async def test_a_client_in_a_cancelled_scope_of_anyio_closes_and_keeps_its_job(s
         async with AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url) as client:
             await client.voiceprint(URL)
     assert [job.job_id for job in client.abandoned] == [job.id for job in sandbox.accepted]
-    assert (len(client.abandoned), client.engine._pipeline.wire.opened) == (1, False)
+    assert (len(client.abandoned), client.engine._pipeline.http.has_open_sessions) == (1, False)
 
 
 async def test_an_outcome_that_comes_as_its_caller_is_cancelled_is_kept(start):

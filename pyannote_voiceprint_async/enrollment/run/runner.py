@@ -13,7 +13,7 @@ import attrs
 
 from pyannote_voiceprint_async.api.endpoints import OUTPUT_LIFETIME
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
-from pyannote_voiceprint_async.concurrency.clock import deadline
+from pyannote_voiceprint_async.concurrency.clock import timeout_at
 from pyannote_voiceprint_async.concurrency.event_loop import running_loop
 from pyannote_voiceprint_async.enrollment.events import (
     Event,
@@ -248,7 +248,7 @@ class Enrollment:
         """End the waits for jobs; the next run resumes them. Only without credit (402) can jobs still be read."""
         try:
             if isinstance(self._error, SubscriptionRequiredError) and self._waits and not self._interrupted:
-                async with deadline(self._clock, self._clock.time() + _PATIENCE):
+                async with timeout_at(self._clock, self._clock.time() + _PATIENCE):
                     await asyncio.wait(self._waits)
         except TimeoutError:
             pass
@@ -295,7 +295,7 @@ class Enrollment:
                 self._wait_for(task, str(task.job_id))
         with suppress(TimeoutError):
             if self._waits:
-                async with deadline(self._clock, self._clock.time() + _PATIENCE):
+                async with timeout_at(self._clock, self._clock.time() + _PATIENCE):
                     await asyncio.wait(self._waits)
 
     # Rows to jobs

@@ -452,7 +452,7 @@ async def test_without_credit_the_run_stops_with_everything_saved(make_world):
 
 
 async def test_a_wrong_key_stops_before_anything_is_submitted(world):
-    world.client.engine._pipeline.wire._authorization["Authorization"] = "Bearer wrong"
+    world.client.engine._pipeline.http._authorization["Authorization"] = "Bearer wrong"
     with pytest.raises(Exception, match="401"):
         await world.enroll()
     assert world.states() == dict.fromkeys((row.label for row in people(5)), "pending")
