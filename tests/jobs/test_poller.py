@@ -11,7 +11,7 @@ from aiohttp import web
 from fake_clock import START, settle
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from watcher_model import ENDS, idle, most_in_a_minute, run, world
+from job_poller_model import ENDS, idle, most_in_a_minute, run, world
 
 from pyannote_voiceprint_async import (
     ApiConnectionError,
