@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from .results import ClientStats, Source, Submission, VoiceprintResult
     from .settings import Polling, RateLimit, RateLimits, RetryPolicy, Timeouts
     from .version import __version__
-    from .webhooks import aiohttp_webhook_handler, verify
+    from .webhooks import aiohttp_webhook_handler, verify_webhook
 
 __all__ = [
     "AccountError",
@@ -120,7 +120,7 @@ __all__ = [
     "WebhookEvent",
     "__version__",
     "aiohttp_webhook_handler",
-    "verify",
+    "verify_webhook",
 ]
 
 # What stands above, for type checkers, in the words that a program runs.

@@ -13,7 +13,7 @@ import aiohttp
 import attrs
 
 from pyannote_voiceprint_async.api import codec
-from pyannote_voiceprint_async.api.endpoints import LIST_JOBS, LONGEST_PAGE, OUTPUT_LIFETIME, TEST_KEY, VOICEPRINT
+from pyannote_voiceprint_async.api.endpoints import LIST_JOBS, MAX_PAGE_SIZE, OUTPUT_LIFETIME, TEST_KEY, VOICEPRINT
 from pyannote_voiceprint_async.api.request_checks import check_request
 from pyannote_voiceprint_async.concurrency.clock import Clock
 from pyannote_voiceprint_async.concurrency.protected_task import ProtectedTask, wait_until_done
@@ -230,7 +230,7 @@ class Engine:
         Args:
             status: list only jobs with this status.
         """
-        query = {"limit": str(LONGEST_PAGE)} | ({} if status is None else {"status": str(status)})
+        query = {"limit": str(MAX_PAGE_SIZE)} | ({} if status is None else {"status": str(status)})
         seen = set()
         while True:
             page = await self._pipeline.send(LIST_JOBS, query=query)

@@ -13,7 +13,7 @@ from typing import cast
 
 import attrs
 
-from pyannote_voiceprint_async.api.endpoints import LIST_JOBS, LONGEST_PAGE, OUTPUT_LIFETIME
+from pyannote_voiceprint_async.api.endpoints import LIST_JOBS, MAX_PAGE_SIZE, OUTPUT_LIFETIME
 from pyannote_voiceprint_async.concurrency.clock import Clock
 from pyannote_voiceprint_async.concurrency.waiters import Waiters, wake
 from pyannote_voiceprint_async.errors import (
@@ -136,7 +136,7 @@ class JobPoller:
         self._expected.pop(event.job_id, None)
         if watched is None:
             self._keep_early(event)
-        elif event.is_answer:
+        elif event.is_complete:
             self._answer(watched, VoiceprintJob(event.job_id, event.status, None, event.timestamp, event.output))
         else:
             # It counts even if the job is being read just now: that read may be answered by an older state.
@@ -307,7 +307,7 @@ class JobPoller:
         Returns:
             The pages, and how many of them at the end showed nobody.
         """
-        query, pages, in_vain = {"limit": str(LONGEST_PAGE)}, 0, 0
+        query, pages, in_vain = {"limit": str(MAX_PAGE_SIZE)}, 0, 0
         while unseen and in_vain < len(unseen):
             page = await self._page(query)
             if page is None:

@@ -126,7 +126,7 @@ class OutcomeResolver:
             except JobError:
                 continue  # no voiceprint: of another kind, or failed
             if await self._ledger.accept(task, job_id, None):
-                voiceprint = Voiceprint.of(job, task.model)
+                voiceprint = Voiceprint.from_job(job, task.model)
                 await self._ledger.succeed(task, voiceprint, self._client.engine.clock.wall())
                 adopted.append((number, voiceprint))
         return adopted

@@ -458,7 +458,7 @@ class Enrollment:
         except JobError as error:
             await self._fail(task, str(error), "job-other")
         else:
-            voiceprint = Voiceprint.of(job, task.model, warning)
+            voiceprint = Voiceprint.from_job(job, task.model, warning)
             await self._ledger.succeed(task, voiceprint, now())
             self.progress.succeeded += len(task.labels)
             self.progress.finished_now += len(task.labels)
