@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pyannote_voiceprint_async.concurrency.clock import Clock
     from pyannote_voiceprint_async.jobs.batch_results import Results
-    from pyannote_voiceprint_async.jobs.uploads import LocalAudio
+    from pyannote_voiceprint_async.jobs.local_audio import LocalAudio
     from pyannote_voiceprint_async.ratelimit.limiter import RateLimiter
 
     from .client import AsyncVoiceprintClient
@@ -129,7 +129,7 @@ _ROOMS = (
     "concurrency.clock",
     "errors",
     "jobs.batch_results",
-    "jobs.uploads",
+    "jobs.local_audio",
     "models",
     "ratelimit.limiter",
     "results",

@@ -23,10 +23,9 @@ from pyannote_voiceprint_async.api.request_checks import (
     check_webhook,
 )
 from pyannote_voiceprint_async.concurrency.clock import Clock, LoopClock
-from pyannote_voiceprint_async.jobs import uploads
 from pyannote_voiceprint_async.jobs.batch_item import BatchItem
 from pyannote_voiceprint_async.jobs.batch_results import Results
-from pyannote_voiceprint_async.jobs.uploads import LocalAudio
+from pyannote_voiceprint_async.jobs.local_audio import LocalAudio, is_local, open_audio
 from pyannote_voiceprint_async.ratelimit.limiter import RateLimiter
 
 from . import arguments
@@ -416,13 +415,13 @@ class AsyncVoiceprintClient:
             ConfigurationError: the source is a waveform, and the extra `[audio]` is not installed.
         """
         url = None if media_key is None else check_media_key(media_key)
-        if not uploads.is_local(source):
+        if not is_local(source):
             raise MediaError(
                 "upload() accepts a path (pathlib.Path), bytes, an open binary file or a waveform, not "
                 f"{type(source).__name__}."
             )
         self.engine.check_usable()
-        async with uploads.opened(source) as audio:
+        async with open_audio(source) as audio:
             return await self.engine.upload(audio, media_url=url, on_progress=on_progress)
 
     def deliver(self, event: WebhookEvent) -> None:
