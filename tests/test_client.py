@@ -25,6 +25,7 @@ from pyannote_voiceprint_async import (
     NotFoundError,
     PermissionDeniedError,
     Polling,
+    QueueTooLongError,
     RateLimits,
     RetryPolicy,
     SubscriptionRequiredError,
@@ -169,6 +170,36 @@ async def test_the_error_has_the_reasons_of_the_server(client):
 async def test_a_str_that_is_not_a_url_is_refused_with_a_hint(client, source):
     with pytest.raises(InvalidRequestError, match=re.escape("pathlib.Path")):
         await client.voiceprint(source)
+    assert client.stats.requests == 0
+
+
+async def test_submit_many_sends_its_model_and_webhook_with_urls_only(client, sandbox):
+    """A request has its own."""
+    items = [URL, VoiceprintRequest(URL, "precision-2")]
+    async with client.submit_many(items, model="precision-3", webhook="https://example.com/hook") as submissions:
+        indexes = {submission.job.job_id: submission.index async for submission in submissions}
+    sent = {indexes[job.id]: (job.model, job.webhook) for job in sandbox.accepted}
+    assert sent == {0: ("precision-3", "https://example.com/hook"), 1: ("precision-2", None)}
+
+
+async def test_submit_refuses_to_queue_longer_than_its_own_max_queue_wait(start, clock):
+    """The limit of one call replaces the client's, in both directions."""
+    sandbox = await start(Sandbox(rate_limit=(1, 60.0), now=clock.wall, sleep=clock.sleep))
+    client = await connect(start, sandbox, clock=clock, max_queue_wait=5.0)
+    await client.submit(URL)
+    for limit in (None, 30.0):
+        with pytest.raises(QueueTooLongError):
+            await client.submit(URL, max_queue_wait=limit)
+    async with clock.running(client):
+        await client.submit(URL, max_queue_wait=90.0)
+    assert (len(sandbox.accepted), clock.time()) == (2, pytest.approx(60.0, abs=1.0))
+
+
+@pytest.mark.parametrize("limit", [-1, float("nan"), "5"])
+@pytest.mark.parametrize("call", ["submit", "voiceprint"])
+async def test_an_invalid_max_queue_wait_is_refused_before_anything_is_sent(client, call, limit):
+    with pytest.raises(ConfigurationError, match="max_queue_wait"):
+        await getattr(client, call)(URL, max_queue_wait=limit)
     assert client.stats.requests == 0
 
 

@@ -51,6 +51,7 @@ from pyannote_voiceprint_async import (
     RateLimiter,
     RateLimitError,
     RateLimits,
+    Results,
     RetryPolicy,
     ServerError,
     Source,
@@ -93,10 +94,10 @@ URL = "https://example.com/voices/ada.wav"
 # Settings
 
 
-def settings(throttle: RateLimiter, session: aiohttp.ClientSession, clock: Clock) -> AsyncVoiceprintClient:
+def settings(rate_limiter: RateLimiter, session: aiohttp.ClientSession, clock: Clock) -> AsyncVoiceprintClient:
     AsyncVoiceprintClient()
     AsyncVoiceprintClient(None)
-    AsyncVoiceprintClient("key", rate_limiter=throttle, webhook=None, proxy=None, session=None)
+    AsyncVoiceprintClient("key", rate_limiter=rate_limiter, webhook=None, proxy=None, session=None)
     AsyncVoiceprintClient("key", unknown=True)  # type: ignore[call-arg]
     AsyncVoiceprintClient("key", "https://api.example.com")  # type: ignore[call-arg]  # all else by keyword
     return AsyncVoiceprintClient(
@@ -221,7 +222,7 @@ async def upload(client: AsyncVoiceprintClient, path: Path, audio: LocalAudio) -
     await client.upload(audio, media_key="ada.wav", on_progress=show)
     await client.upload({"waveform": [0.0], "sample_rate": 8000})
     await client.upload("ada.wav")  # type: ignore[arg-type]  # a str is never local
-    await client.submit(url)
+    await client.submit(url, max_queue_wait=5.0)
 
 
 def show(sent_bytes: int, total_bytes: int) -> None: ...
@@ -250,6 +251,8 @@ async def submit_many(client: AsyncVoiceprintClient) -> None:
 
     async with client.submit_many([URL, URL]) as results, client.submit_many(presigned()):
         await results.aclose()
+    assert_type(results, Results[Submission])
+    client.submit_many(urls(), model="precision-3", webhook="https://example.com/hook")
     client.submit_many([7])  # type: ignore[list-item]
 
 
