@@ -51,8 +51,7 @@ from .voiceprint_operation import VoiceprintOperation, is_stable
 
 __all__ = ["AsyncVoiceprintClient"]
 
-# `voiceprint_many` keeps at most so many jobs waiting: more than the documented rate limit starts within the default
-# timeout.
+# The most jobs that `voiceprint_many` waits for: more than the documented rate limit admits within the default timeout.
 _MAX_WAITING_JOBS = 10_000
 
 
@@ -66,7 +65,8 @@ class AsyncVoiceprintClient:
         max_concurrency: the most API requests in flight, all operations together.
         max_uploads: the most media files in transfer at once; they occupy no API slot.
         rate_limits: the rate limits of the key; by default the documented ones, corrected by the API's headers.
-        max_queue_wait: seconds; a submission that would wait longer for the rate limit is refused at once.
+        max_queue_wait: seconds; a submission that would wait longer for the rate limit fails at once with
+            `QueueTooLongError`.
         retry: what is retried, and how.
         timeouts: limits of one request.
         polling: how often jobs are polled.
@@ -234,7 +234,7 @@ class AsyncVoiceprintClient:
         webhook = hide(webhook)
 
         async def submit(item: BatchItem) -> JobCreated:
-            request = arguments.to_request(item.value, model, webhook)
+            request = arguments.to_request(arguments.hide_url(item.value), model, webhook)
             return await self.engine.submit(request, hooks=item.hooks)
 
         def to_result(item: BatchItem, job: Any, error: Exception | None) -> Submission:
@@ -313,7 +313,7 @@ class AsyncVoiceprintClient:
         async def keep(job: JobCreated) -> None:
             nonlocal accepted
             accepted = job
-            await arguments.call_hook(on_submitted, job)
+            await arguments.run_callback(on_submitted, job)
 
         operation = VoiceprintOperation(
             engine=self.engine,
@@ -361,11 +361,12 @@ class AsyncVoiceprintClient:
         self.engine.deadline_after(timeout)  # raises before anything is sent
         arguments.check_batch(sources)
         arguments.check_callback(on_submitted)
+        webhook = hide(webhook)
 
         async def create(item: BatchItem) -> Voiceprint:
             async def record(job: JobCreated) -> None:
                 item.record_job(job)
-                await arguments.call_hook(on_submitted, item.index, job)
+                await arguments.run_callback(on_submitted, item.index, job)
 
             operation = VoiceprintOperation(
                 engine=self.engine,

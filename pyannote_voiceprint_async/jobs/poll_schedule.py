@@ -23,20 +23,22 @@ class PollSchedule:
 
     def __init__(self, polling: Polling) -> None:
         self.next_at = float("inf")
+        """The time of the next poll; infinite while none is planned."""
         self._polling = polling
-        self._interval = polling.first
+        self.interval = polling.first
+        """Seconds between polls."""
         self._earliest = float("-inf")
 
     def restart(self) -> None:
         """Forget the next poll. The rest after the last pages still holds."""
-        self._interval, self.next_at = self._polling.first, float("inf")
+        self.interval, self.next_at = self._polling.first, float("inf")
 
     def reset_interval(self) -> None:
         """Start again with the shortest interval."""
-        self._interval = self._polling.first
+        self.interval = self._polling.first
 
     def poll_by(self, time: float) -> bool:
-        """Move the next poll to this time if it is later now, and return whether it was moved.
+        """Move the next poll forward to this time, and return whether it was moved.
 
         The rest after the pages of the last poll is kept.
         """
@@ -45,10 +47,6 @@ class PollSchedule:
             return False
         self.next_at = time
         return True
-
-    def poll_within_interval(self, now: float) -> bool:
-        """Move the next poll to one interval from now if it is later, and return whether it was moved."""
-        return self.poll_by(now + self._interval)
 
     def record_poll(self, now: float, *, pages: int, has_polled: bool, first_polls: Iterable[float]) -> None:
         """Plan the next poll after one has finished.
@@ -60,6 +58,6 @@ class PollSchedule:
             first_polls: times of first polls that are still to come. They do not wait for the longer interval.
         """
         if has_polled:
-            self._interval = min(self._interval * _GROWTH, self._polling.longest)
+            self.interval = min(self.interval * _GROWTH, self._polling.longest)
         self._earliest = now + min(pages * self._polling.first * _REST_PER_PAGE, self._polling.longest)
-        self.next_at = max(self._earliest, min([now + self._interval, *first_polls]))
+        self.next_at = max(self._earliest, min([now + self.interval, *first_polls]))

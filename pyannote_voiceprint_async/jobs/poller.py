@@ -151,7 +151,7 @@ class JobPoller:
         if not grace:
             # A new job is polled as often as if it were alone, however long other jobs have been running.
             self._schedule.reset_interval()
-        self._notify(self._schedule.poll_by(polled.first_poll_at))
+        self._poll_by(polled.first_poll_at)
         return polled
 
     def _remove(self, polled: PolledJob) -> None:
@@ -169,7 +169,7 @@ class JobPoller:
         now = self._clock.time()
         self._slow_jobs.record(now - polled.added_at)
         self._schedule.reset_interval()
-        self._notify(self._schedule.poll_within_interval(now))
+        self._poll_by(now + self._schedule.interval)
         polled.result = job
         self._end(polled, None)
 
@@ -226,9 +226,9 @@ class JobPoller:
             timer.cancel()
         self._rescheduled.clear()
 
-    def _notify(self, is_rescheduled: bool) -> None:  # noqa: FBT001 - its one argument
-        """Wake the task if the next poll was moved."""
-        if is_rescheduled:
+    def _poll_by(self, time: float) -> None:
+        """Move the next poll forward to this time, and wake the task if that changed anything."""
+        if self._schedule.poll_by(time):
             self._rescheduled.set()
 
     # Polls
@@ -300,7 +300,7 @@ class JobPoller:
             self._process(polled, job)
         finally:
             polled.reading = None
-            self._notify(self._schedule.poll_within_interval(self._clock.time()))
+            self._poll_by(self._clock.time() + self._schedule.interval)
 
     def _process(self, polled: PolledJob, job: VoiceprintJob) -> None:
         """Finish the wait if the job that was read is terminal and complete."""
