@@ -110,7 +110,7 @@ def test_a_count_of_the_client_that_cannot_be_is_refused(name, value):
         ("session", "session"),
         ("webhook", "http://example.com/hook"),
         ("webhook", 5),
-        ("throttle", 5),
+        ("rate_limiter", 5),
     ],
     ids=lambda value: repr(value)[:40],
 )

@@ -49,7 +49,7 @@ class PermitState:
         options: dict[str, Any] = {
             "retry": _TWICE,
             "polling": Polling(first=1.0, longest=10.0),
-            "throttle": _experienced(scene.options.get("max_concurrency", _IN_FLIGHT)),
+            "rate_limiter": _experienced(scene.options.get("max_concurrency", _IN_FLIGHT)),
             **scene.options,
         }
         client = AsyncVoiceprintClient(scene.key, base_url=scene.url, clock=scene.clock, **options)
