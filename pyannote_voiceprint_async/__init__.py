@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         WebhookError,
     )
     from .jobs.batch_results import Results
-    from .jobs.uploads import LocalAudio
+    from .jobs.local_audio import LocalAudio
     from .models import (
         JobCreated,
         JobStatus,
@@ -128,7 +128,7 @@ _MODULES = (
     "concurrency.clock",
     "errors",
     "jobs.batch_results",
-    "jobs.uploads",
+    "jobs.local_audio",
     "models",
     "ratelimit.limiter",
     "results",

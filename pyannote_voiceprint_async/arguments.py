@@ -1,4 +1,4 @@
-"""Checks and conversions of what a caller passes to the client."""
+"""Checks and conversions of the arguments of the client."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from typing import Any
 import aiohttp
 
 from .errors import ConfigurationError
-from .models import Model, VoiceprintRequest
+from .models import VoiceprintRequest
 from .secret import hide
 
 __all__ = [
-    "call_hook",
     "check_batch",
     "check_callback",
     "check_queue_wait",
@@ -22,6 +21,7 @@ __all__ = [
     "check_types",
     "first_set",
     "hide_url",
+    "run_callback",
     "to_request",
 ]
 
@@ -33,13 +33,7 @@ def first_set(argument: str | None, *variables: str) -> str | None:
     return next((value for name in variables if (value := os.environ.get(name))), None)
 
 
-def to_request(
-    source: Any,
-    model: str = Model.PRECISION_2,
-    webhook: str | None = None,
-    *,
-    webhook_status_only: bool = False,
-) -> VoiceprintRequest:
+def to_request(source: Any, model: str, webhook: str | None, *, webhook_status_only: bool = False) -> VoiceprintRequest:
     """Return the request for a URL; a request is returned as it is."""
     if isinstance(source, VoiceprintRequest):
         return source
@@ -51,7 +45,7 @@ def hide_url(source: Any) -> Any:
     return hide(source) if isinstance(source, str) else source
 
 
-async def call_hook(callback: Callable[..., Awaitable[None] | None] | None, *arguments: object) -> None:
+async def run_callback(callback: Callable[..., Awaitable[None] | None] | None, *arguments: object) -> None:
     """Call a callback, if there is one, and await what it returns if that is awaitable."""
     returned = None if callback is None else callback(*arguments)
     if inspect.isawaitable(returned):
@@ -59,10 +53,10 @@ async def call_hook(callback: Callable[..., Awaitable[None] | None] | None, *arg
 
 
 def check_callback(on_submitted: object) -> None:
-    """Check that the callback can be called.
+    """Check that `on_submitted` is None or can be called.
 
     Raises:
-        TypeError: it cannot.
+        TypeError: it cannot be called.
     """
     if on_submitted is not None and not callable(on_submitted):
         raise TypeError(f"on_submitted must be a function, not {type(on_submitted).__name__}.")
@@ -72,7 +66,7 @@ def check_batch(items: object) -> None:
     """Check that the items of a batch are not a single source, which would be read character by character.
 
     Raises:
-        TypeError: they are.
+        TypeError: the items are a single source.
     """
     if isinstance(items, str | bytes | Mapping):
         raise TypeError("Pass a list or another iterable of sources; put a single source into a list.")
@@ -82,7 +76,7 @@ def check_types(**settings: tuple[object, type]) -> None:
     """Check the types of settings, each a pair of the value and its expected type.
 
     Raises:
-        ConfigurationError: one has another type.
+        ConfigurationError: a setting has another type.
     """
     for name, (value, kind) in settings.items():
         if not isinstance(value, kind):
@@ -93,17 +87,17 @@ def check_queue_wait(max_queue_wait: object) -> None:
     """Check a `max_queue_wait`.
 
     Raises:
-        ConfigurationError: it is neither None nor a number from 0 on.
+        ConfigurationError: the value is neither None nor a number of 0 or more.
     """
     if max_queue_wait is not None and (not isinstance(max_queue_wait, int | float) or not max_queue_wait >= 0):
         raise ConfigurationError(f"max_queue_wait must be seconds (0 or more) or None, not {max_queue_wait!r}.")
 
 
 def check_session(session: aiohttp.ClientSession | None) -> None:
-    """Check that a session of the user does not send credentials of its own.
+    """Check that a session of the user sends no credentials of its own.
 
     Raises:
-        ConfigurationError: it does, or it is no session.
+        ConfigurationError: the session has credentials, or is not an `aiohttp.ClientSession`.
     """
     if session is None:
         return

@@ -23,10 +23,9 @@ from pyannote_voiceprint_async.api.request_checks import (
     check_webhook,
 )
 from pyannote_voiceprint_async.concurrency.clock import Clock, LoopClock
-from pyannote_voiceprint_async.jobs import uploads
 from pyannote_voiceprint_async.jobs.batch_item import BatchItem
 from pyannote_voiceprint_async.jobs.batch_results import Results
-from pyannote_voiceprint_async.jobs.uploads import LocalAudio
+from pyannote_voiceprint_async.jobs.local_audio import LocalAudio, is_local, open_audio
 from pyannote_voiceprint_async.ratelimit.limiter import RateLimiter
 
 from . import arguments
@@ -52,8 +51,7 @@ from .voiceprint_operation import VoiceprintOperation, is_stable
 
 __all__ = ["AsyncVoiceprintClient"]
 
-# `voiceprint_many` keeps at most so many jobs waiting: more than the documented rate limit starts within the default
-# timeout.
+# The most jobs that `voiceprint_many` waits for: more than the documented rate limit admits within the default timeout.
 _MAX_WAITING_JOBS = 10_000
 
 
@@ -67,7 +65,8 @@ class AsyncVoiceprintClient:
         max_concurrency: the most API requests in flight, all operations together.
         max_uploads: the most media files in transfer at once; they occupy no API slot.
         rate_limits: the rate limits of the key; by default the documented ones, corrected by the API's headers.
-        max_queue_wait: seconds; a submission that would wait longer for the rate limit is refused at once.
+        max_queue_wait: seconds; a submission that would wait longer for the rate limit fails at once with
+            `QueueTooLongError`.
         retry: what is retried, and how.
         timeouts: limits of one request.
         polling: how often jobs are polled.
@@ -124,7 +123,7 @@ class AsyncVoiceprintClient:
             max_uploads=max_uploads,
             rate_limiter=rate_limiter or RateLimiter(max_concurrency, rate_limits),
             max_queue_wait=max_queue_wait,
-            retry=retry,
+            retry_policy=retry,
             timeouts=timeouts,
             polling=polling,
             webhook=webhook,
@@ -149,7 +148,7 @@ class AsyncVoiceprintClient:
         )
 
     async def __aenter__(self) -> Self:
-        self.engine.enter()
+        self.engine.check_usable()
         return self
 
     async def __aexit__(
@@ -235,7 +234,7 @@ class AsyncVoiceprintClient:
         webhook = hide(webhook)
 
         async def submit(item: BatchItem) -> JobCreated:
-            request = arguments.to_request(item.value, model, webhook)
+            request = arguments.to_request(arguments.hide_url(item.value), model, webhook)
             return await self.engine.submit(request, hooks=item.hooks)
 
         def to_result(item: BatchItem, job: Any, error: Exception | None) -> Submission:
@@ -308,13 +307,13 @@ class AsyncVoiceprintClient:
         source, webhook = arguments.hide_url(source), hide(webhook)
         arguments.check_callback(on_submitted)
         arguments.check_queue_wait(max_queue_wait)
-        self.engine.enter()
+        self.engine.check_usable()
         accepted: JobCreated | None = None
 
         async def keep(job: JobCreated) -> None:
             nonlocal accepted
             accepted = job
-            await arguments.call_hook(on_submitted, job)
+            await arguments.run_callback(on_submitted, job)
 
         operation = VoiceprintOperation(
             engine=self.engine,
@@ -362,11 +361,12 @@ class AsyncVoiceprintClient:
         self.engine.deadline_after(timeout)  # raises before anything is sent
         arguments.check_batch(sources)
         arguments.check_callback(on_submitted)
+        webhook = hide(webhook)
 
         async def create(item: BatchItem) -> Voiceprint:
             async def record(job: JobCreated) -> None:
                 item.record_job(job)
-                await arguments.call_hook(on_submitted, item.index, job)
+                await arguments.run_callback(on_submitted, item.index, job)
 
             operation = VoiceprintOperation(
                 engine=self.engine,
@@ -416,13 +416,13 @@ class AsyncVoiceprintClient:
             ConfigurationError: the source is a waveform, and the extra `[audio]` is not installed.
         """
         url = None if media_key is None else check_media_key(media_key)
-        if not uploads.is_local(source):
+        if not is_local(source):
             raise MediaError(
                 "upload() accepts a path (pathlib.Path), bytes, an open binary file or a waveform, not "
                 f"{type(source).__name__}."
             )
-        self.engine.enter()
-        async with uploads.opened(source) as audio:
+        self.engine.check_usable()
+        async with open_audio(source) as audio:
             return await self.engine.upload(audio, media_url=url, on_progress=on_progress)
 
     def deliver(self, event: WebhookEvent) -> None:

@@ -1,6 +1,6 @@
 """The steps that the client's operations and the package's own wings share.
 
-`enrollment` uses these steps one by one, because it records each of them in its ledger before it takes the next one.
+`enrollment` takes these steps one by one, because it records each of them in its ledger before the next.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pyannote_voiceprint_async.concurrency.waiters import Waiters
 from pyannote_voiceprint_async.jobs import uploads
 from pyannote_voiceprint_async.jobs.batch_results import Results
 from pyannote_voiceprint_async.jobs.batch_run import BatchRun
+from pyannote_voiceprint_async.jobs.local_audio import OpenedAudio
 from pyannote_voiceprint_async.jobs.outcome import require_voiceprint
 from pyannote_voiceprint_async.jobs.poller import JobPoller
 from pyannote_voiceprint_async.ratelimit.limiter import RateLimiter
@@ -47,14 +48,14 @@ class Engine:
     Args:
         api_key: the API key.
         base_url: the base URL of the API.
-        max_concurrency: API requests in flight at once.
-        max_uploads: media files in transfer at once.
-        rate_limiter: decides when a request may be sent; several engines may share one.
+        max_concurrency: the most API requests in flight.
+        max_uploads: the most media files in transfer.
+        rate_limiter: grants the permits to send; several engines may share one.
         max_queue_wait: seconds; a submission that would queue longer is refused, unless it names its own limit.
-        retry: what is retried, and how.
+        retry_policy: what is retried, and how.
         timeouts: limits of one request.
         polling: how often jobs are polled.
-        webhook: requested with every submission that names none.
+        webhook: the webhook URL of every submission that names none.
         proxy: URL of an HTTP proxy.
         session: the user's session for API requests.
         clock: the source of time.
@@ -69,7 +70,7 @@ class Engine:
         max_uploads: int,
         rate_limiter: RateLimiter,
         max_queue_wait: float | None,
-        retry: RetryPolicy,
+        retry_policy: RetryPolicy,
         timeouts: Timeouts,
         polling: Polling,
         webhook: str | None,
@@ -80,7 +81,7 @@ class Engine:
         self.api_key = api_key
         self.base_url = base_url
         self.max_concurrency = max_concurrency
-        self.retry = retry
+        self.retry_policy = retry_policy
         self.timeouts = timeouts
         self.clock = clock
         self._max_queue_wait = max_queue_wait
@@ -96,7 +97,7 @@ class Engine:
             key=api_key,
             base_url=base_url,
             rate_limiter=rate_limiter,
-            retry_policy=retry,
+            retry_policy=retry_policy,
             timeouts=timeouts,
             clock=clock,
             waiters=self._waiters,
@@ -105,7 +106,7 @@ class Engine:
 
     # Life
 
-    def enter(self) -> None:
+    def check_usable(self) -> None:
         """Bind the engine to the running event loop, or check that it is bound to this one.
 
         Raises:
@@ -120,7 +121,7 @@ class Engine:
 
     @property
     def has_open_connections(self) -> bool:
-        """Whether connections would be left open if the client was dropped now."""
+        """Whether the client would leave connections open if it was dropped without `aclose()`."""
         return self._pipeline.http.has_open_sessions
 
     async def aclose(self) -> None:
@@ -202,7 +203,7 @@ class Engine:
 
     async def upload(
         self,
-        audio: uploads.Audio,
+        audio: OpenedAudio,
         *,
         media_url: str | None = None,
         on_progress: Callable[[int, int], object] | None = None,
@@ -210,7 +211,7 @@ class Engine:
         """Upload opened audio as soon as an upload slot is free, and return its `media://` URL.
 
         Args:
-            audio: what `jobs.uploads.opened` yields.
+            audio: the audio that `open_audio` opened.
             media_url: the `media://` URL to use; by default a new one.
             on_progress: called with the bytes sent and the bytes in total.
 
@@ -253,17 +254,17 @@ class Engine:
     # Time
 
     def deadline_after(self, timeout: float | None) -> float:
-        """Return the time on the clock at which a timeout that begins now ends.
+        """Return the deadline of a timeout that begins now: a time on the clock.
 
         Args:
             timeout: seconds; None is as long as the output of a job can exist.
 
         Raises:
-            ConfigurationError: the timeout is no number above zero.
+            ConfigurationError: the timeout is not a number above 0.
         """
         seconds = OUTPUT_LIFETIME if timeout is None else timeout
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
-            raise ConfigurationError(f"timeout must be seconds above 0, or None, not {timeout!r}.")
+            raise ConfigurationError(f"timeout must be a number of seconds above 0, or None, not {timeout!r}.")
         return self.clock.time() + seconds
 
     async def sleep(self, seconds: float) -> None:
@@ -279,7 +280,7 @@ class Engine:
         return self._pipeline.server_time()
 
     @property
-    def knows_server_time(self) -> bool:
+    def has_server_time(self) -> bool:
         """Whether the last response had a `Date` header."""
         return self._pipeline.has_server_time
 
@@ -287,23 +288,23 @@ class Engine:
 
     @property
     def abandoned(self) -> tuple[JobCreated, ...]:
-        """The last 1,000 jobs that were accepted, but whose caller has gone."""
+        """The last 1,000 accepted jobs whose caller was cancelled or failed before it had the result."""
         return tuple(self._pipeline.abandoned)
 
     def abandon(self, job: JobCreated) -> None:
-        """Keep a job whose caller has gone: it is paid for. A job that is kept already is not kept twice."""
+        """Add a job to `abandoned`, once: its caller is gone, but it is billed."""
         if job not in self._pipeline.abandoned:
             self._pipeline.keep_abandoned(job)
 
     def keep_until_over(self, results: Results[R]) -> Results[R]:
-        """Keep a batch alive until its items are finished, even when the caller drops its results."""
+        """Keep a reference to a batch until its items are finished, so that dropping its results loses no job."""
         self._batches.add(results.batch)
         results.batch.on_over = self._batches.discard
         return results
 
     @property
     def stats(self) -> ClientStats:
-        """Count the requests that are in flight, that queue, and that were made."""
+        """Counts of requests: in flight, queued, and made so far."""
         pipeline = self._pipeline
         return ClientStats(
             in_flight=pipeline.rate_limiter.in_flight,

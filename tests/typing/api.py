@@ -51,6 +51,7 @@ from pyannote_voiceprint_async import (
     RateLimiter,
     RateLimitError,
     RateLimits,
+    Results,
     RetryPolicy,
     ServerError,
     Source,
@@ -223,7 +224,7 @@ async def upload(client: AsyncVoiceprintClient, path: Path, audio: LocalAudio) -
     await client.upload(audio, media_key="ada.wav", on_progress=show)
     await client.upload({"waveform": [0.0], "sample_rate": 8000})
     await client.upload("ada.wav")  # type: ignore[arg-type]  # a str is never local
-    await client.submit(url)
+    await client.submit(url, max_queue_wait=5.0)
 
 
 def show(sent_bytes: int, total_bytes: int) -> None: ...
@@ -252,6 +253,8 @@ async def submit_many(client: AsyncVoiceprintClient) -> None:
 
     async with client.submit_many([URL, URL]) as results, client.submit_many(presigned()):
         await results.aclose()
+    assert_type(results, Results[Submission])
+    client.submit_many(urls(), model="precision-3", webhook="https://example.com/hook")
     client.submit_many([7])  # type: ignore[list-item]
 
 

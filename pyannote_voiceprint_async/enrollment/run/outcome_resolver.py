@@ -101,7 +101,7 @@ class OutcomeResolver:
             listing = await list_back_to(self._client, self._ledger, begins - _BEFORE, wanted=wanted, total=self._total)
         except (NotFoundError, UnexpectedResponseError, UnbelievableError):
             return nobody_knows  # a gateway without the list, or something that is none
-        if not listing.offset.is_measured and not self._client.engine.knows_server_time:
+        if not listing.offset.is_measured and not self._client.engine.has_server_time:
             return nobody_knows  # this machine's clock may be anything
         return decide(
             unresolved,

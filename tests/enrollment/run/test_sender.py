@@ -197,7 +197,7 @@ def block(world, monkeypatch, error, *, after):
                 pass
         raise error
 
-    monkeypatch.setattr(world.client, "_submit", submit)
+    monkeypatch.setattr(world.client.engine, "submit", submit)
 
 
 BLOCKED = ApiConnectionError("The proxy wants a password: see HTTPS_PROXY.")

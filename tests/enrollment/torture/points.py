@@ -19,7 +19,7 @@ from pyannote_voiceprint_async.enrollment.ledger.database import Database
 from pyannote_voiceprint_async.enrollment.ledger.ledger import Ledger
 from pyannote_voiceprint_async.enrollment.ledger.staging import Staging
 from pyannote_voiceprint_async.enrollment.run import outcome_resolver
-from pyannote_voiceprint_async.jobs.uploads import Audio
+from pyannote_voiceprint_async.jobs.local_audio import OpenedAudio
 
 
 class When(Enum):
@@ -63,7 +63,7 @@ POINTS: Mapping[str, Point] = {
     "voiceprint-unwritten": Point(Ledger, "succeed", When.BEFORE),
     "voiceprint-written": Point(Ledger, "succeed", When.AFTER),
     # One upload
-    "upload-half-sent": Point(Audio, "chunks", When.AFTER, rare=True),
+    "upload-half-sent": Point(OpenedAudio, "chunks", When.AFTER, rare=True),
     "upload-unwritten": Point(Ledger, "uploaded", When.BEFORE, rare=True),
     "upload-written": Point(Ledger, "uploaded", When.AFTER, rare=True),
     # Commits, whatever they hold
@@ -138,7 +138,7 @@ def _within(original: Callable[..., Any], _when: When, fuse: _Fuse) -> Callable[
 def _in_halves(original: Callable[..., Any], _when: When, fuse: _Fuse) -> Callable[..., Any]:
     """Die when the first half of a piece has been written to the socket."""
 
-    async def chunks(self: Audio) -> Any:
+    async def chunks(self: OpenedAudio) -> Any:
         async for chunk in original(self):
             half = len(chunk) // 2
             yield chunk[:half]
