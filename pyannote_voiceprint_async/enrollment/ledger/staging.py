@@ -15,6 +15,7 @@ from typing import Any, Self
 import attrs
 
 from pyannote_voiceprint_async.enrollment.events import RowWarning
+from pyannote_voiceprint_async.enrollment.manifest.legacy_identity import legacy_identity
 from pyannote_voiceprint_async.enrollment.manifest.names import normalize_name, unicode_forms
 from pyannote_voiceprint_async.enrollment.manifest.preflight import (
     PREFLIGHT_UNAVAILABLE,
@@ -25,7 +26,6 @@ from pyannote_voiceprint_async.enrollment.manifest.preflight import (
 from pyannote_voiceprint_async.enrollment.manifest.row_checks import CheckedRow, CheckFile, check_row
 from pyannote_voiceprint_async.enrollment.manifest.rows import Problem, Row, State
 from pyannote_voiceprint_async.enrollment.manifest.segments import Segments, segments_from_json, segments_to_json
-from pyannote_voiceprint_async.enrollment.manifest.url_identity import legacy_identity
 from pyannote_voiceprint_async.enrollment.options import Options
 from pyannote_voiceprint_async.errors import LedgerError, ManifestError
 

@@ -19,7 +19,7 @@ from pyannote_voiceprint_async.redaction import redact_text
 from pyannote_voiceprint_async.reprs import safe_repr
 from pyannote_voiceprint_async.text_encoding import encoding_of
 
-from .foreign_files import detect_foreign_file
+from .foreign_files import detect_foreign_format
 from .names import find_existing, normalize_name
 from .row_checks import printable_label
 from .rows import Problem, Row
@@ -111,7 +111,7 @@ class Manifest:
 
     @contextmanager
     def _text(self, file: BufferedReader) -> Iterator[TextIO]:
-        if foreign := detect_foreign_file(file):
+        if foreign := detect_foreign_format(file):
             what, remedy = foreign
             raise ManifestError(f"{self.path.name} is {what}, whatever its name. Nothing was sent: {remedy}.")
         encoding = encoding_of(file.peek(4))
