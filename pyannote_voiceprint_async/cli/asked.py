@@ -10,7 +10,8 @@ from pyannote_voiceprint_async.enrollment import Manifest, rows_from_sources
 from pyannote_voiceprint_async.enrollment.ledger.export import Format, check_out, format_of, ledger_files
 from pyannote_voiceprint_async.enrollment.ledger.output_file import OutFile
 from pyannote_voiceprint_async.enrollment.manifest.names import find_existing
-from pyannote_voiceprint_async.enrollment.manifest.sources import SourceRows, is_manifest
+from pyannote_voiceprint_async.enrollment.manifest.source_kinds import is_manifest
+from pyannote_voiceprint_async.enrollment.manifest.sources import SourceRows
 from pyannote_voiceprint_async.enrollment.options import Options
 from pyannote_voiceprint_async.errors import ConfigurationError
 from pyannote_voiceprint_async.settings import RateLimit

@@ -17,7 +17,8 @@ from pyannote_voiceprint_async.enrollment import Ledger, Manifest, Report
 from pyannote_voiceprint_async.enrollment import enroll as enroll_rows
 from pyannote_voiceprint_async.enrollment.ledger.export import export
 from pyannote_voiceprint_async.enrollment.ledger.maintenance import count_voiceprints
-from pyannote_voiceprint_async.enrollment.manifest.sources import SkippedFiles, SourceRows
+from pyannote_voiceprint_async.enrollment.manifest.skipped_files import SkippedFiles
+from pyannote_voiceprint_async.enrollment.manifest.sources import SourceRows
 from pyannote_voiceprint_async.enrollment.options import OnUnknown, Options
 from pyannote_voiceprint_async.enrollment.run.dry_run import DryRun, dry_run
 from pyannote_voiceprint_async.errors import ConfigurationError, LedgerError, VoiceprintError

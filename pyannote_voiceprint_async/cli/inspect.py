@@ -9,7 +9,8 @@ import click
 
 from pyannote_voiceprint_async.audio import check
 from pyannote_voiceprint_async.enrollment import Problem
-from pyannote_voiceprint_async.enrollment.manifest.sources import SkippedFiles, expand_source
+from pyannote_voiceprint_async.enrollment.manifest.skipped_files import SkippedFiles
+from pyannote_voiceprint_async.enrollment.manifest.source_expansion import expand_source
 from pyannote_voiceprint_async.errors import MediaError
 
 from .exit_codes import ExitCode

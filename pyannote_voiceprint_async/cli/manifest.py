@@ -14,7 +14,7 @@ from pyannote_voiceprint_async.enrollment import Problem, Row, rows_from_rttm
 from pyannote_voiceprint_async.enrollment.ledger.output_file import OutFile
 from pyannote_voiceprint_async.enrollment.manifest.names import find_existing, normalize_name
 from pyannote_voiceprint_async.enrollment.manifest.segments import format_segments
-from pyannote_voiceprint_async.enrollment.manifest.sources import is_url
+from pyannote_voiceprint_async.enrollment.manifest.source_kinds import is_url
 from pyannote_voiceprint_async.errors import ConfigurationError, MediaError
 
 from .exit_codes import ExitCode, WrongUsage

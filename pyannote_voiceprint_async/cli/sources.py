@@ -9,15 +9,13 @@ import click
 
 from pyannote_voiceprint_async.api.endpoints import LARGEST_VOICEPRINT_AUDIO
 from pyannote_voiceprint_async.enrollment.manifest.preflight import PREFLIGHT_UNAVAILABLE, Preflight
-from pyannote_voiceprint_async.enrollment.manifest.row_checks import check_audio_file, file_problem, url_problem
+from pyannote_voiceprint_async.enrollment.manifest.row_checks import check_audio_file
 from pyannote_voiceprint_async.enrollment.manifest.rows import Problem
-from pyannote_voiceprint_async.enrollment.manifest.sources import (
-    SkippedFiles,
-    distinct_labels,
-    expand_source,
-    is_url,
-    source_key,
-)
+from pyannote_voiceprint_async.enrollment.manifest.skipped_files import SkippedFiles
+from pyannote_voiceprint_async.enrollment.manifest.source_checks import file_problem, url_problem
+from pyannote_voiceprint_async.enrollment.manifest.source_expansion import expand_source, source_key
+from pyannote_voiceprint_async.enrollment.manifest.source_kinds import is_url
+from pyannote_voiceprint_async.enrollment.manifest.source_labels import distinct_labels
 from pyannote_voiceprint_async.redaction import printable, redact_url
 
 __all__ = ["Recording", "check_all", "file_problem", "find_recordings", "is_url", "url_problem"]
@@ -101,7 +99,7 @@ def _with_blindness_told(recordings: Iterable[Recording], preflight: Preflight |
 def _problem(found: Path | str | Problem) -> str | None:
     if isinstance(found, Problem):
         return str(found)
-    problem = url_problem(found) if isinstance(found, str) else file_problem(found, largest=LARGEST_VOICEPRINT_AUDIO)
+    problem = url_problem(found) if isinstance(found, str) else file_problem(found, max_size=LARGEST_VOICEPRINT_AUDIO)
     return f"{_shown(found)}: {problem}" if problem else None
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pyannote_voiceprint_async.enrollment import Problem, Report
 from pyannote_voiceprint_async.enrollment.ledger.export import Exported
-from pyannote_voiceprint_async.enrollment.manifest.sources import SkippedFiles
+from pyannote_voiceprint_async.enrollment.manifest.skipped_files import SkippedFiles
 from pyannote_voiceprint_async.enrollment.run.dry_run import DryRun
 from pyannote_voiceprint_async.settings import RateLimit
 

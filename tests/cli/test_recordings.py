@@ -173,10 +173,8 @@ def test_a_name_that_identification_does_not_take_is_told_and_the_others_are_lis
     (meeting / "meeting.rttm").write_text(RTTM.replace("SPEAKER_01", "x" * 101))
     result = from_rttm(invoke)
     assert result.exit_code == 1
-    assert (
-        "cannot be listed: the label has 101 characters; identification takes at most 100; --label OLD=NEW"
-        in result.stderr
-    )
+    assert "cannot be listed: the label has 101 characters; identification takes at most 100; pass" in result.stderr
+    assert "another label with --label OLD=NEW" in result.stderr
     assert [row["label"] for row in table(result.stdout)] == ["meeting SPEAKER_00"]
 
 
@@ -188,13 +186,13 @@ WRONG = [
     (
         RTTM,
         ("--label", "SPEAKER_00=Anna", "--label", "SPEAKER_01=Anna"),
-        "SPEAKER_00 and SPEAKER_01 would both be called 'Anna'. Give each a name of their own",
+        "SPEAKER_00 and SPEAKER_01 would both get the label 'Anna'. Give each speaker a different label",
         2,
     ),
     (
         RTTM,
         ("--label", "SPEAKER_00=Speaker_A"),
-        "SPEAKER_00 cannot be called 'Speaker_A': the label begins with 'speaker_'",
+        "SPEAKER_00 cannot get the label 'Speaker_A': the label begins with 'speaker_'",
         2,
     ),
     (RTTM.replace("SPEAKER_01 <NA> <NA>", "Bo Li"), (), "Line 2 of the RTTM has 'Li' behind the name", 2),
@@ -264,7 +262,7 @@ def test_what_was_told_stands_in_the_report(command, meeting):
         assert command("enroll", "--sandbox", "s.csv", *options, *more, cwd=meeting).returncode == 1
         report = json.loads((meeting / "r.json").read_text())
         assert [note["label"] for note in report["notes"]] == ["Anna"]
-        assert report["notes"][0]["message"].endswith("see that only one person speaks there")
+        assert report["notes"][0]["message"].endswith("check that only one person speaks there")
         assert [(problem["label"], problem["line"]) for problem in report["problems"]] == [("Bo", 3)]
 
 

@@ -47,7 +47,7 @@ def a(number):
 WRONG = [
     (
         [a(1), Row("person 1", "nothing", line=9)],
-        ["line 9 (person 1): nothing: is no URL", "line 9 (person 1): the label"],
+        ["line 9 (person 1): nothing: is not a URL", "line 9 (person 1): the label"],
     ),
     ([a(1), Row("person 1", url(2), line=9)], ["line 9 (person 1): the label is there twice (line 3)"]),
     ([a(1), Row("b", url(1), line=9)], ["line 9 (b): the same audio is under 'person 1' (line 3); two names"]),

@@ -53,7 +53,7 @@ def test_what_is_no_list_is_named_with_what_to_do(tmp_path, content, what, remed
     with pytest.raises(ManifestError) as raised:
         list(Manifest(path))
     said = str(raised.value)
-    assert said.startswith(f"speakers{suffix} is {what}, whatever its name. Nothing was sent: ")
+    assert said.startswith(f"speakers{suffix} is {what}, not a list of speakers. Nothing was sent: ")
     assert remedy in said
 
 

@@ -175,7 +175,7 @@ def test_near_misses_of_names_get_a_hint(refusal, names, label_hint, source_hint
     assert [problem.line for problem in error.problems] == [1, 1]
     for problem, option in zip(error.problems, ("--label-column", "--source-column"), strict=True):
         hint = label_hint if option == "--label-column" else source_hint
-        assert problem.message.endswith(f"Rename it, or say {option} {hint}")
+        assert problem.message.endswith(f"Rename it, or pass {option} {hint}")
         assert str(problem) in str(error)
 
 
@@ -183,21 +183,19 @@ def test_a_name_that_was_asked_for_gets_a_hint_from_what_is_there(refusal):
     (problem,) = refusal("speaker,source\n", label_column="speakr").problems
     assert problem.message == (
         "has no column 'speakr' (only: speaker, source); did you mean 'speaker'? "
-        "Rename it, or say --label-column speaker"
+        "Rename it, or pass --label-column speaker"
     )
 
 
 def test_names_that_nobody_can_guess_are_told(refusal):
     (problem,) = refusal("label,x\n").problems
-    assert problem.message == (
-        "has no column 'source' (only: label, x); add it, or say with --source-column what it is called"
-    )
+    assert problem.message == ("has no column 'source' (only: label, x); add it, or pass its name with --source-column")
 
 
 @pytest.mark.parametrize("line", ["Anna,https://e.com/a.wav?X-Amz-Signature=secret", "Anna,voices/a.WAV"])
 def test_a_table_without_names_is_told_so_and_shows_no_signature(refusal, line):
     error = refusal(f"{line}\n")
-    assert "put a first line in front, such as label,source" in str(error)
+    assert "add a first line such as label,source" in str(error)
     assert "secret" not in str(error)
 
 
@@ -231,13 +229,13 @@ def test_a_file_that_cannot_be_opened(tmp_path):
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ("A\nB,media://b\n", [(2, "has 1 cells where the first line has 2 names"), (3, "B", "media://b")]),
-        ("A,b, c.wav\nB,media://b", [(2, "has 3 cells where the first line has 2 names"), (3, "B", "media://b")]),
-        ('A,"b"c\nB,media://b', [(2, "is no CSV (',' expected after '\"')"), (3, "B", "media://b")]),
-        ('B,media://b\nA,"b\nC,c\n', [(2, "B", "media://b"), (3, "is no CSV (unexpected end of data)")]),
+        ("A\nB,media://b\n", [(2, "has 1 cells, but the first line has 2 names"), (3, "B", "media://b")]),
+        ("A,b, c.wav\nB,media://b", [(2, "has 3 cells, but the first line has 2 names"), (3, "B", "media://b")]),
+        ('A,"b"c\nB,media://b', [(2, "is not valid CSV (',' expected after '\"')"), (3, "B", "media://b")]),
+        ('B,media://b\nA,"b\nC,c\n', [(2, "B", "media://b"), (3, "is not valid CSV (unexpected end of data)")]),
         (b"A\xff,b\nB,media://b", [(2, "is not UTF-8"), (3, "B", "media://b")]),
         ("A\0,b\nB,media://b", [(2, "has NUL characters"), (3, "B", "media://b")]),
-        ("A,FILE:///b.wav\nB,media://b", [(2, "a file:// URL is no source"), (3, "B", "media://b")]),
+        ("A,FILE:///b.wav\nB,media://b", [(2, "a file:// URL is not accepted"), (3, "B", "media://b")]),
         (f"A,{'x' * MIB}\nB,media://b", [(2, f"is over {MIB} characters long"), (3, "B", "media://b")]),
         # What lacks is left to the examination, which says all that is wrong with a row at once.
         (",media://a\nB,\n", [(2, "", "media://a"), (3, "B", "")]),
@@ -276,14 +274,14 @@ def test_a_record_of_endless_lines_is_bounded(read):
         ('{"label": "A", "Source": ["media://a"], "model": 2}', (2, "'Source' must be text, not list")),
         ('{"label": null, "source": null}', (2, "", "")),
         ('{"note": 1}', (2, "", "")),
-        ('{"label": "A", "source": "file:///a.wav"}', (2, "a file:// URL is no source")),
-        ('["A", "media://a"]', (2, "is no JSON object")),
-        ("null", (2, "is no JSON object")),
-        ('{"label": "A",', (2, "is no JSON (expecting property name enclosed in double quotes, column 15)")),
-        ("{", (2, "is no JSON (expecting property name enclosed in double quotes, column 2)")),
-        ('{"label": "A"} {"label": "B"}', (2, "is no JSON (extra data, column 16)")),
-        ('{"n": ' + "9" * 5000 + "}", (2, "is no JSON")),
-        ("[" * 200_000, (2, "is no JSON")),
+        ('{"label": "A", "source": "file:///a.wav"}', (2, "a file:// URL is not accepted")),
+        ('["A", "media://a"]', (2, "is not a JSON object")),
+        ("null", (2, "is not a JSON object")),
+        ('{"label": "A",', (2, "is not valid JSON (expecting property name enclosed in double quotes, column 15)")),
+        ("{", (2, "is not valid JSON (expecting property name enclosed in double quotes, column 2)")),
+        ('{"label": "A"} {"label": "B"}', (2, "is not valid JSON (extra data, column 16)")),
+        ('{"n": ' + "9" * 5000 + "}", (2, "is not valid JSON")),
+        ("[" * 200_000, (2, "is not valid JSON")),
         (b'{"label": "\xff"}', (2, "is not UTF-8")),
         (f'{{"label": "{"x" * MIB}"}}', (2, f"is over {MIB} characters long")),
     ],
@@ -308,7 +306,10 @@ def test_empty_json_lines_are_refused(refusal):
 
 def test_a_json_array_is_told_how_to_become_lines(read):
     (problem,) = read('[{"label": "A", "source": "media://a"}]', "speakers.json")
-    assert problem.message == "is no JSON object; each line must be one, not a list of them (jq -c '.[]' makes lines)"
+    assert (
+        problem.message
+        == "is not a JSON object; each line must be one object, not a list of them (jq -c '.[]' writes lines)"
+    )
 
 
 def test_the_example_is_a_manifest(speech):
@@ -446,11 +447,11 @@ def test_what_a_csv_writer_writes_is_read(folder, rows, delimiter, end, suffix):
     [
         ("label,source,start,end,seconds", []),
         ("label,source,model,age,team,length_of_stay", []),
-        ("label,source,start,duration", ["'duration', which is not read", "has 'start' and no 'end'"]),
-        ("label,source,start_time,end_time", ["'start_time', 'end_time', which is not read"]),
-        ("label,source,Clip Start (s),ClipEnd", ["'Clip Start (s)', 'ClipEnd', which is not read"]),
-        ("label,source,offset,duration", ["'offset', 'duration', which is not read"]),
-        ("label,source,start", ["has 'start' and no 'end'"]),
+        ("label,source,start,duration", ["not read ('duration')", "has 'start' but no 'end'"]),
+        ("label,source,start_time,end_time", ["not read ('start_time', 'end_time')"]),
+        ("label,source,Clip Start (s),ClipEnd", ["not read ('Clip Start (s)', 'ClipEnd')"]),
+        ("label,source,offset,duration", ["not read ('offset', 'duration')"]),
+        ("label,source,start", ["has 'start' but no 'end'"]),
         ("label,source,start,end,duration", []),
     ],
 )

@@ -24,7 +24,7 @@ from pyannote_voiceprint_async.sandbox import voiceprint_of
 
 GOOD = wav(speechlike(4))
 LONG = wav(speechlike(40))
-ALONE = "; see that only one person speaks there"
+ALONE = "; check that only one person speaks there"
 SILENCE = np.zeros(32000, np.int16)
 
 
@@ -47,9 +47,9 @@ WRONG = {
     "before the beginning": (GOOD, "-1", "2", "start (-1 s) is before the beginning"),
     "start beyond the end": (GOOD, "5", "", "a.wav: the audio ends at 4.00 s, before the clip's start at 5 s"),
     "end beyond the end": (GOOD, "1", "5", "a.wav: the audio ends at 4.00 s, before the clip's end at 5 s"),
-    "too much": (LONG, "1", "39", "the piece has 38.00 s; a voiceprint takes at most 30 s"),
+    "too much": (LONG, "1", "39", "the segment has 38.00 s; a voiceprint takes at most 30 s"),
     "too much to an open end": (LONG, "1", "", "and may have 30 s"),
-    "too much together": (LONG, "0 20", "20 31", "the 2 pieces have together 31.00 s"),
+    "too much together": (LONG, "0 20", "20 31", "the 2 segments have in total 31.00 s"),
     "starts without ends": (GOOD, "1 2", "3", "start has 2 numbers and end has 1 number"),
     "too little": (GOOD, "1", "1.5", "lasts 0.50 s; a voice needs at least 1 s"),
     "too long": (LONG, "", "", "a.wav: lasts 40.00 s; a voiceprint takes at most 30 s"),
@@ -187,13 +187,13 @@ async def test_what_is_remembered_of_a_recording_that_sounds_otherwise_now_is_no
 
 
 async def test_urls_are_not_cut(world):
-    with pytest.raises(ManifestError, match="start and end cut a file of this machine"):
+    with pytest.raises(ManifestError, match="start and end can only cut a local file"):
         await world.enroll([Row("Anna", "https://e.com/a.wav", segments=((1, 2),))])
 
     async def resolve(row):
         raise AssertionError
 
-    with pytest.raises(ManifestError, match="start and end cut a file of this machine"):
+    with pytest.raises(ManifestError, match="start and end can only cut a local file"):
         await world.enroll([Row("Anna", "asset 17", segments=((1, 2),))], resolve=resolve)
 
 
@@ -281,7 +281,7 @@ async def test_what_holds_for_many_parts_of_a_file_is_told_once(world, tmp_path)
     assert world.of(RowWarning) == [
         RowWarning("a 0", f"{note} (8 more of this file, too)"),
         RowWarning("b 0", f"{note} (7 more of this file, too)"),
-        RowWarning("twice", "has parts that overlap, so that the same words are heard twice"),
+        RowWarning("twice", "has overlapping segments, so that the same speech is used twice"),
     ]
 
 
@@ -301,10 +301,11 @@ async def test_columns_that_only_look_like_a_part_are_told_once(world, write_lis
     path = tmp_path / "speakers.csv"
     path.write_text("label,source,start_time,duration\nUrl,https://e.com/u.wav,1,2\nAnna,a.wav,1,2\nBo,a.wav,2,1\n")
     await world.enroll(Manifest(path), allow_shared_audio=True)
-    told = (
-        "the list has 'start_time', 'duration', which is not read; 'start' and 'end' tell a part of a file, in seconds"
+    warning = (
+        "the list has columns that are not read ('start_time', 'duration'); 'start' and 'end' select a segment, in "
+        "seconds"
     )
-    assert world.of(RowWarning) == [RowWarning("Anna", told)]
+    assert world.of(RowWarning) == [RowWarning("Anna", warning)]
 
 
 async def test_a_rehearsal_tells_the_same(world, tmp_path):
@@ -332,12 +333,12 @@ async def test_without_the_extra_files_are_sent_as_they_are(world, write_list, t
     assert (await world.enroll(rows)).rows == 3
     (note,) = world.of(RowWarning)
     assert note.label == "Anna"
-    assert "nor is any other file; that needs an extra: pip install 'pyannote-voiceprint-async[audio]'" in note.message
+    assert "not checked before upload; to check them: pip install 'pyannote-voiceprint-async[audio]'" in note.message
     await world.enroll(rows)
     assert world.of(RowWarning) == []
     await world.enroll([Row("Dora", "https://e.com/d.wav")], tmp_path / "urls.ledger")
     assert world.of(RowWarning) == []
-    with pytest.raises(ConfigurationError, match=r"Nothing can be trimmed .*async\[audio\]"):
+    with pytest.raises(ConfigurationError, match=r"cannot be trimmed .*async\[audio\]"):
         await world.enroll(write_list(), trim=True)
 
 
@@ -345,7 +346,7 @@ async def test_what_cannot_be_trimmed_is_told_where_that_was_asked_for(world, wr
     audio = b"\0\0\0\x20ftypM4A " + bytes(100)
     await world.enroll(write_list(audio=audio), trim=True)
     assert world.of(RowWarning) == [
-        RowWarning("Anna", "is MP4/M4A, which cannot be trimmed here; it is uploaded as it is")
+        RowWarning("Anna", "is MP4/M4A, which cannot be trimmed here; it is uploaded unchanged")
     ]
 
 

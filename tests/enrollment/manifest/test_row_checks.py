@@ -11,15 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyannote_voiceprint_async.api.endpoints import LARGEST_VOICEPRINT_AUDIO
+from pyannote_voiceprint_async.enrollment.manifest.label_checks import printable_label
 from pyannote_voiceprint_async.enrollment.manifest.preflight import CheckedAudio, Preflight, file_digest
 from pyannote_voiceprint_async.enrollment.manifest.row_checks import (
     CheckedRow,
     check_row,
-    file_problem,
-    printable_label,
-    url_problem,
 )
 from pyannote_voiceprint_async.enrollment.manifest.rows import Problem, Row
+from pyannote_voiceprint_async.enrollment.manifest.source_checks import file_problem, url_problem
 from pyannote_voiceprint_async.errors import MediaError
 from pyannote_voiceprint_async.models import Model
 
@@ -110,8 +109,8 @@ def test_labels_that_identification_takes(label):
         (None, "has no label; every speaker needs one"),
         (7, "the label must be text, not int"),
         ("A" * 101, "the label has 101 characters; identification takes at most 100"),
-        ("SPEAKER_00", "the label begins with 'speaker_', which identification keeps for unknown voices"),
-        (" Speaker_x", "the label begins with 'speaker_', which identification keeps for unknown voices"),
+        ("SPEAKER_00", "the label begins with 'speaker_', which identification reserves for unknown voices"),
+        (" Speaker_x", "the label begins with 'speaker_', which identification reserves for unknown voices"),
         ("a\nb", "the label has a line break or another control character"),
         ("a\u2028b", "the label has a line break or another control character"),
         ("a\ud800", "the label has a line break or another control character"),
@@ -128,19 +127,22 @@ def test_labels_that_identification_would_refuse(label, message):
         (None, "has no source; give a URL or a file"),
         (7, "the source must be a URL as str or a file as pathlib.Path, not int"),
         (b"a", "the source must be a URL as str or a file as pathlib.Path, not bytes"),
-        ("anna.wav", "anna.wav: is no URL; give a file of this machine as pathlib.Path"),
+        ("anna.wav", "anna.wav: is not a URL; pass a local file as pathlib.Path"),
         ("s3://b/k?secret", f"s3://b/k?…: {url_problem('s3://b/k')}"),
         ("https://a b/?secret", "https://a b/?…: must have no spaces or control characters"),
         ("https://e.com/\x1b[31m", "https://e.com/\ufffd[31m: must have no spaces or control characters"),
-        ("https://e.com/\ud800", "the source has half a character, which cannot be written as UTF-8; give it anew"),
-        (Path("gone.wav"), "gone.wav: no such file or directory; give a file that is there, or a URL"),
+        (
+            "https://e.com/\ud800",
+            "the source has a lone surrogate, which cannot be written as UTF-8; write the source again",
+        ),
+        (Path("gone.wav"), "gone.wav: no such file or directory; give an existing file or a URL"),
         (Path("empty.wav"), "empty.wav: is empty; give a file with audio"),
-        (Path("folder"), "folder: is no file; give a file"),
-        (Path("pipe.wav"), "pipe.wav: is no file; give a file"),
+        (Path("folder"), "folder: is not a regular file; give a file"),
+        (Path("pipe.wav"), "pipe.wav: is not a regular file; give a file"),
         (Path("large.wav"), "large.wav: has 100 MiB; a voiceprint takes at most 100 MiB"),
-        (Path("a\0b"), "a\ufffdb: can be no file's name; give a file that is there, or a URL"),
-        (Path("a\udcff"), "a\ufffd: its name is no UTF-8; rename it"),
-        (Path("x" * 5000), f"{'x' * 200}: file name too long; give a file that is there, or a URL"),
+        (Path("a\0b"), "a\ufffdb: is not a valid file name; give an existing file or a URL"),
+        (Path("a\udcff"), "a\ufffd: the file name is not UTF-8; rename the file"),
+        (Path("x" * 5000), f"{'x' * 200}: file name too long; give an existing file or a URL"),
     ],
 )  # fmt: skip
 def test_sources_that_cannot_be_sent(source, message):
@@ -166,7 +168,7 @@ endless["x"] = endless
     "extra", [None, 7, [1], {1: "x"}, {"x": b""}, {"x": object()}, {"x": float("nan")}, {"x": "\ud800"}, endless]
 )
 def test_further_columns_that_no_file_could_hold(extra):
-    assert said(extra=extra).startswith("the further columns ")
+    assert said(extra=extra).startswith("extra ")
 
 
 @pytest.mark.parametrize("extra", [{}, {"x": [1, None, {"y": "é"}]}, MappingProxyType({"x": 1}), MappingProxyType({})])
@@ -176,7 +178,7 @@ def test_further_columns_that_are_kept(extra):
 
 @pytest.mark.parametrize("row", [None, {"label": "Anna", "source": URL}, ("Anna", URL), "Anna"])
 def test_what_is_no_row_is_a_problem(row):
-    assert "is no Row but" in str(check_row(row, model="precision-2", has_resolver=True, check_file=UNHEARD))
+    assert "is not a Row but" in str(check_row(row, model="precision-2", has_resolver=True, check_file=UNHEARD))
 
 
 def test_all_that_is_wrong_is_said_at_once_with_line_and_label():
@@ -212,23 +214,23 @@ def test_what_is_heard_may_come_from_memory():
 @pytest.mark.parametrize(
     ("pieces", "source", "message"),
     [
-        (((1, 2),), URL, "start and end cut a file of this machine, and the source is none"),
+        (((1, 2),), URL, "start and end can only cut a local file"),
         (((2, 1),), Path("good.wav"), "start (2 s) is not before end (1 s)"),
         (((1, 1.0),), Path("good.wav"), "start (1 s) is not before end (1 s)"),
         (((-1, 2),), Path("good.wav"), "start (-1 s) is before the beginning of the recording"),
         (((1, -2),), Path("good.wav"), "end (-2 s) is before the beginning of the recording"),
-        (((0, 31),), Path("good.wav"), "the piece has 31.00 s; a voiceprint takes at most 30 s"),
-        (((0, 20), (30, 41)), Path("good.wav"), "the 2 pieces have together 31.00 s"),
+        (((0, 31),), Path("good.wav"), "the segment has 31.00 s; a voiceprint takes at most 30 s"),
+        (((0, 20), (30, 41)), Path("good.wav"), "the 2 segments have in total 31.00 s"),
         (((None, 2),), Path("good.wav"), "start must be a number of seconds, not None"),
         (((float("nan"), 2),), Path("good.wav"), "start must be a number of seconds, not nan"),
         (((1, float("inf")),), Path("good.wav"), "end must be a number of seconds, not inf"),
         (((True, 2),), Path("good.wav"), "start must be a number of seconds, not True"),
         (((10**400, None),), Path("good.wav"), "start must be a number of seconds, not 1000"),
-        ((1, 2), Path("good.wav"), "the pieces must be pairs of start and end in seconds, and 1 is none"),
-        (("12",), Path("good.wav"), "the pieces must be pairs of start and end in seconds, and '12' is none"),
-        ("12", Path("good.wav"), "the pieces must be pairs of start and end in seconds, not str"),
-        (None, Path("good.wav"), "the pieces must be pairs of start and end in seconds, not NoneType"),
-        ({1: 2}, Path("good.wav"), "the pieces must be pairs of start and end in seconds, not dict"),
+        ((1, 2), Path("good.wav"), "segments must be pairs of start and end in seconds, and 1 is not a pair"),
+        (("12",), Path("good.wav"), "segments must be pairs of start and end in seconds, and '12' is not a pair"),
+        ("12", Path("good.wav"), "segments must be pairs of start and end in seconds, not str"),
+        (None, Path("good.wav"), "segments must be pairs of start and end in seconds, not NoneType"),
+        ({1: 2}, Path("good.wav"), "segments must be pairs of start and end in seconds, not dict"),
     ],
 )
 def test_pieces_that_no_recording_has(pieces, source, message):
@@ -254,7 +256,7 @@ def test_no_file_is_read_for_a_row_that_is_refused_anyway():
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (OSError(5, "Input/output error"), "good.wav: input/output error; see that it stays readable"),
+        (OSError(5, "Input/output error"), "good.wav: input/output error; make sure that the file stays readable"),
         (MediaError("The audio cannot be read."), "good.wav: the audio cannot be read"),
         (MediaError("changed while it was read"), "good.wav: changed while it was read"),
     ],
@@ -309,7 +311,7 @@ def test_whatever_a_row_holds_it_is_examined_or_a_problem(label, source, model, 
         ("https://example.com/a b", "must have no spaces or control characters"),
         ("https://example.com/a\n", "must have no spaces or control characters"),
         ("media://ä", "must be media:// and a key of letters, digits, '-', '_', '.' and '/'"),
-        ("s3://b/k", "must begin with http://, https:// or media://; give a bucket's object by a presigned URL"),
+        ("s3://b/k", "must begin with http://, https:// or media://; give an object of a bucket by a presigned URL"),
     ],
 )
 def test_what_is_wrong_with_a_url(url, problem):
@@ -318,7 +320,7 @@ def test_what_is_wrong_with_a_url(url, problem):
 
 def test_a_file_that_is_only_uploaded_may_have_any_size():
     assert file_problem(Path("large.wav")) is None
-    assert file_problem(Path("large.wav"), largest=2**20) == "has 100 MiB; a voiceprint takes at most 1 MiB"
+    assert file_problem(Path("large.wav"), max_size=2**20) == "has 100 MiB; a voiceprint takes at most 1 MiB"
 
 
 NFC, NFD = "Jos\u00e9", "Jose\u0301"

@@ -32,7 +32,7 @@ def test_two_forms_of_a_name_are_one_speaker(talk):
 
 
 def test_two_speakers_cannot_be_called_the_same_in_two_forms(talk):
-    with pytest.raises(ConfigurationError, match="would both be called"):
+    with pytest.raises(ConfigurationError, match="would both get the label"):
         rows_from_rttm([line("a"), line("b", 4)], talk, labels={"a": NFC, "b": NFD})
 
 
@@ -46,3 +46,17 @@ def test_the_files_are_found_in_either_unicode_form(tmp_path):
     (tmp_path / f"{NFD}.rttm").write_text(line("a").replace("talk", NFC))
     (row,) = rows_from_rttm(tmp_path / f"{NFC}.rttm", tmp_path / f"{NFC}.wav")
     assert (row.source, row.warnings) == (tmp_path / f"{NFD}.wav", ())
+
+
+def test_an_rttm_that_is_a_str_is_refused(talk, tmp_path):
+    """A str could be the path or the text of the RTTM."""
+    (tmp_path / "talk.rttm").write_text(line("a"))
+    for rttm in (line("a"), str(tmp_path / "talk.rttm")):
+        with pytest.raises(TypeError, match=r"Pass the file as pathlib\.Path\(…\), or its lines: text\.splitlines\(\)"):
+            rows_from_rttm(rttm, talk)
+
+
+def test_audio_that_is_a_str_is_refused(talk):
+    """A str that means audio is a URL everywhere else."""
+    with pytest.raises(TypeError, match=r"Pass the local file as pathlib\.Path"):
+        rows_from_rttm([line("a")], str(talk))

@@ -17,9 +17,11 @@ from pyannote_voiceprint_async.enrollment.manifest.segments import (
     segments_to_json,
 )
 
+MUST_BE_SECONDS = "must be seconds such as 12.5 (for several segments, numbers separated by spaces)"
+
 
 @pytest.mark.parametrize(
-    ("start", "end", "pieces"),
+    ("start", "end", "segments"),
     [
         (None, None, ()),
         ("", " ", ()),
@@ -36,23 +38,31 @@ from pyannote_voiceprint_async.enrollment.manifest.segments import (
         ("-1", "2", ((-1.0, 2.0),)),
     ],
 )
-def test_what_lists_say(start, end, pieces):
-    assert parse_segments(start, end) == pieces
+def test_parse_segments(start, end, segments):
+    assert parse_segments(start, end) == segments
 
 
 @pytest.mark.parametrize(
     ("start", "end", "message"),
     [
-        ("1:30", "2", "start must be seconds, such as 12.5 (of several pieces, between spaces), not '1:30'"),
-        ("1", "2,5", "end must be seconds, such as 12.5 (of several pieces, between spaces), not '2,5'"),
+        (
+            "1:30",
+            "2",
+            "start must be seconds such as 12.5 (for several segments, numbers separated by spaces), not '1:30'",
+        ),
+        ("1", "2,5", "end must be seconds such as 12.5 (for several segments, numbers separated by spaces), not '2,5'"),
         ("nan", "inf", "start must be seconds"),
         ("1_0", "", "start must be seconds"),
         ("\u0661", "", "start must be seconds"),
-        (True, None, "start must be seconds, such as 12.5 (of several pieces, between spaces), not True"),
+        (
+            True,
+            None,
+            "start must be seconds such as 12.5 (for several segments, numbers separated by spaces), not True",
+        ),
         ([None], [2], "start must be seconds"),
         ({"a": 1}, None, "start must be seconds"),
         (10**400, None, "start must be seconds"),
-        ("1 2", "3", "start has 2 numbers and end has 1 number; the n-th start goes with the n-th end"),
+        ("1 2", "3", "start has 2 numbers and end has 1 number; each start needs its end"),
         ("1 2", "", "start has 2 numbers and end has 0 numbers"),
         ("", "1 2", "start has 0 numbers and end has 2 numbers"),
     ],
@@ -87,7 +97,7 @@ def test_seconds_may_be_numbers_of_any_kind(kind):
     assert segments_problem(((kind(-1), kind(1)),)) == "start (-1 s) is before the beginning of the recording"
     assert (
         segments_problem(((kind(0), kind(40)),))
-        == "the piece has 40.00 s; a voiceprint takes at most 30 s: give a shorter part"
+        == "the segment has 40.00 s; a voiceprint takes at most 30 s: select less"
     )
 
 

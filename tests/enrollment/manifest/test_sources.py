@@ -8,11 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyannote_voiceprint_async.enrollment.manifest.rows import Problem, Row
+from pyannote_voiceprint_async.enrollment.manifest.source_kinds import AUDIO_SUFFIXES, is_manifest, is_url
+from pyannote_voiceprint_async.enrollment.manifest.source_labels import distinct_labels
 from pyannote_voiceprint_async.enrollment.manifest.sources import (
-    AUDIO_SUFFIXES,
-    distinct_labels,
-    is_manifest,
-    is_url,
     rows_from_sources,
 )
 
@@ -125,12 +123,29 @@ def test_patterns_that_the_shell_left_alone(audio, pattern, expected):
     assert labels(pattern) == expected
 
 
+def test_a_path_is_never_a_pattern_or_a_url(audio):
+    audio("a[1].wav", "a1.wav", "d/b.wav")
+    assert list(rows_from_sources([Path("a[1].wav"), Path("d"), Path("*.wav"), Path("data:x.wav")])) == [
+        Row("a[1]", Path("a[1].wav")),
+        Row("b", Path("d/b.wav")),
+        Row("*", Path("*.wav")),
+        Row("data:x", Path("data:x.wav")),
+    ]
+
+
+@pytest.mark.parametrize("sources", ["voices", Path("voices")])
+def test_one_source_must_be_in_a_list(sources):
+    """The characters of a str would be read as sources."""
+    with pytest.raises(TypeError, match=r"Pass a list: \[source\]"):
+        rows_from_sources(sources)
+
+
 def test_problems_do_not_end_what_is_good(audio):
     audio("a.wav")
     Path("quiet").mkdir()
     assert problems("quiet", "*.mp3", "", "a.wav") == [
-        "quiet: has no audio in it; give a directory with recordings",
-        "*.mp3: matches no file; look at the folder, and quote the pattern if it has spaces",
+        "quiet: contains no audio files; give a directory with recordings",
+        "*.mp3: matches no file; check the folder, and quote the pattern if it contains spaces",
         "one of the sources is empty; give a file, a directory or a URL",
     ]
     assert list(rows_from_sources(["quiet", "a.wav"]))[1:] == [Row("a", Path("a.wav"))]
@@ -149,7 +164,7 @@ def test_files_that_are_left_out_are_counted_and_named(audio):
     )  # fmt: skip
     (note,) = first.warnings
     assert note.startswith(
-        "is listed without 7 files (d/e/0.txt, d/e/1.txt, d/e/2.txt, d/e/3.txt, d/e/4.txt, …), whose"
+        "the list does not include 7 files (d/e/0.txt, d/e/1.txt, d/e/2.txt, d/e/3.txt, d/e/4.txt, …), because"
     )
     assert second.warnings == ()
     assert list(rows) == [first, second]
@@ -166,8 +181,8 @@ def test_patterns_leave_files_out_too_but_not_those_that_they_name(audio):
 
 def test_a_folder_of_other_files_is_told_with_their_names(audio):
     audio("d/x\x1b[31m.raw", "d/b.txt")
-    said = "only 2 files (d/b.txt, d/x\ufffd[31m.raw); name the files themselves to have them taken"
-    assert problems("d", "d/*") == [f"d: has no audio in it, {said}", f"d/*: matches no audio, {said}"]
+    said = "only 2 files (d/b.txt, d/x\ufffd[31m.raw); to include a file, pass its own name"
+    assert problems("d", "d/*") == [f"d: contains no audio files, {said}", f"d/*: matches no audio files, {said}"]
 
 
 NFC, NFD = "Jos\u00e9", "Jose\u0301"
