@@ -1,4 +1,4 @@
-"""`pyannote-voiceprint inspect`: what files are, and whether they are worth a voiceprint."""
+"""`pyannote-voiceprint inspect`: report what audio files are, and whether `enroll` accepts them."""
 
 import sys
 from pathlib import Path
@@ -19,39 +19,39 @@ from .sources import check_all
 
 __all__ = ["inspect"]
 
-# What is measured has no more.
+# The measurements have no more significant decimals.
 _DIGITS = 4
 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE…")
 def inspect(files: tuple[str, ...]) -> None:
-    """Say what audio files are, and what is wrong with them. Nothing is sent.
+    """Report what audio files are, and what is wrong with them. Nothing is sent.
 
     FILE is a file, a directory or a pattern. Each gives one line of JSON: what is measured (seconds, sample_rate,
     channels, format, peak, loudness_dbfs, speech_seconds, told_seconds by the header, …) and `findings`, each with
-    code, message and is_fatal. A verdict for people goes to stderr. The exit code is 1 if any finding is fatal:
-    `enroll` would refuse the file. It needs the extra `[audio]`.
+    code, message and is_fatal. A summary of each file goes to stderr. The exit code is 1 if any finding is fatal:
+    `enroll` would refuse the file. This command needs the extra `[audio]`.
     """
-    left_out = SkippedFiles()
-    paths = _found(files, left_out)
+    skipped = SkippedFiles()
+    paths = _find_files(files, skipped)
     is_well = True
     for path in paths:
         record = _record(path)
         is_well &= not any(finding["is_fatal"] for finding in record["findings"])
         click.echo(json_line(record))
         say(_verdict(record))
-    if left_out.count:
-        say(f"Left out: {left_out}. To inspect a file, name it itself.")
+    if skipped.count:
+        say(f"Skipped: {skipped}. To inspect a file, pass its own name.")
     sys.exit(ExitCode.WELL if is_well else ExitCode.SOME_FAILED)
 
 
-def _found(files: tuple[str, ...], left_out: SkippedFiles) -> list[Path]:
-    found = [one for file in files for one in expand_source(file, left_out)]
-    problems = [str(one) for one in found if isinstance(one, Problem)]
-    problems += [f"{one}: is a URL; fetch it first" for one in found if isinstance(one, str)]
+def _find_files(arguments: tuple[str, ...], skipped: SkippedFiles) -> list[Path]:
+    found = [source for argument in arguments for source in expand_source(argument, skipped)]
+    problems = [str(problem) for problem in found if isinstance(problem, Problem)]
+    problems += [f"{url}: is a URL; download it first" for url in found if isinstance(url, str)]
     check_all(problems)
-    return list(dict.fromkeys(one for one in found if isinstance(one, Path)))
+    return list(dict.fromkeys(path for path in found if isinstance(path, Path)))
 
 
 def _record(path: Path) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def _rounded(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _verdict(record: dict[str, Any]) -> str:
-    """Say in one line whether `enroll` takes it, and why not."""
+    """Return one line that says whether `enroll` accepts the file, and why not."""
     findings = record["findings"]
     said = "; ".join(finding["message"].removesuffix(".") for finding in findings)
     if any(finding["is_fatal"] for finding in findings):

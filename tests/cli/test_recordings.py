@@ -90,7 +90,7 @@ def test_a_list_of_the_speakers_of_a_recording(invoke, meeting):
     result = from_rttm(invoke, "--out", "lists/speakers.csv")
     assert (result.exit_code, result.stdout) == (0, "")
     assert "2 speakers in lists/speakers.csv." in result.stderr
-    assert "SPEAKER_00 is called 'meeting SPEAKER_00', because identification takes no label" in result.stderr
+    assert "SPEAKER_00 is listed as 'meeting SPEAKER_00', because identification rejects labels" in result.stderr
     assert "--label SPEAKER_00=NAME" in result.stderr
     assert (meeting / "lists" / "speakers.csv").read_text().splitlines() == [
         "label,source,start,end,seconds",
@@ -121,13 +121,15 @@ def test_files_of_a_folder_that_are_not_inspected_are_named(invoke, meeting):
     (meeting / "audio" / "notes.txt").touch()
     result = invoke("inspect", "audio")
     assert result.exit_code == 0
-    assert result.stderr.splitlines()[1:] == ["Left out: 1 file (audio/notes.txt). To inspect a file, name it itself."]
+    assert result.stderr.splitlines()[1:] == [
+        "Skipped: 1 file (audio/notes.txt). To inspect a file, pass its own name."
+    ]
 
 
 def test_an_rttm_of_another_recording_is_told_once_and_can_be_confirmed(invoke, meeting):
     (meeting / "meeting.rttm").write_text(RTTM.replace(" meeting ", " board-2023 "))
     result = from_rttm(invoke, "--out", "s.csv")
-    note = "Note: the RTTM tells of 'board-2023', and the audio is 'meeting.wav'; see that they are of the same"
+    note = "Warning: the RTTM tells of 'board-2023', and the audio is 'meeting.wav'; see that they are of the same"
     assert (result.exit_code, result.stderr.count(note)) == (0, 1)
     assert note not in from_rttm(invoke, "--out", "t.csv", "--file-id", "board-2023").stderr
 
@@ -165,7 +167,7 @@ def test_a_file_whose_name_is_no_text_cannot_be_listed(invoke, meeting):
     (meeting / "audio" / "meeting.wav").rename(meeting / name)
     result = invoke("manifest", "from-rttm", "meeting.rttm", "--audio", name, "--out", "s.csv")
     assert result.exit_code == 2
-    assert "m\N{REPLACEMENT CHARACTER}.wav: its name is no UTF-8, and no list can hold it; rename it." in result.stderr
+    assert "m\N{REPLACEMENT CHARACTER}.wav: the file name is not UTF-8; rename the file." in result.stderr
     assert not (meeting / "s.csv").exists()
 
 
@@ -199,11 +201,16 @@ WRONG = [
     (RTTM, ("--file-id", "other"), "The RTTM has no turns of 'other'", 2),
     (RTTM, ("--audio", "gone.wav"), "The audio file cannot be opened (no such file or directory): gone.wav", 2),
     (RTTM, ("--audio", "meeting.rttm"), "meeting.rttm: The file is in none of the audio formats", 2),
-    (RTTM.replace(" 4.0 ", " 0.4 ").replace(" 3.0 ", " 0.3 ").replace(" 2.5 ", " 0.2 "), (), "nobody to be listed", 2),
+    (
+        RTTM.replace(" 4.0 ", " 0.4 ").replace(" 3.0 ", " 0.3 ").replace(" 2.5 ", " 0.2 "),
+        (),
+        "No speaker can be listed",
+        2,
+    ),
     (
         RTTM,
         ("--label", "SPEAKER_00=Anna", "--label", "SPEAKER_00=Bo"),
-        "--label gives SPEAKER_00 two names, 'Anna' and 'Bo'; give one of them.",
+        "--label gives SPEAKER_00 two labels, 'Anna' and 'Bo'; give one of them.",
         2,
     ),
     (RTTM, ("--out", "gone/speakers.csv"), "--out gone/speakers.csv cannot be written", 2),
