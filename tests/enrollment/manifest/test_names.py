@@ -1,4 +1,4 @@
-"""One name is one name, in whatever Unicode form it is written."""
+"""Names are equal in all their Unicode forms."""
 
 import unicodedata
 from pathlib import Path
@@ -10,7 +10,7 @@ from pyannote_voiceprint_async.enrollment.manifest.names import find_existing, n
 NFC, NFD = "Jos\u00e9", "Jose\u0301"
 
 
-def test_two_forms_are_one_name():
+def test_two_forms_of_a_name_are_equal():
     assert normalize_name(NFD) == normalize_name(NFC) == NFC
     assert unicode_forms(NFD) == unicode_forms(NFC) == (NFC, NFD)
     assert unicode_forms("Anna") == ("Anna",)
@@ -39,14 +39,14 @@ def test_folders_and_files_may_differ_in_their_form(tmp_path):
     assert find_existing(tmp_path / NFD / f"{NFD}.wav") == path
 
 
-def test_where_both_forms_are_files_the_given_one_is_taken(tmp_path):
+def test_the_form_that_was_passed_comes_first(tmp_path):
     for name in (NFC, NFD):
         (tmp_path / name).touch()
     assert find_existing(tmp_path / NFC) == tmp_path / NFC
     assert find_existing(tmp_path / NFD) == tmp_path / NFD
 
 
-def test_what_is_not_there_stays_as_it_was_given(tmp_path, monkeypatch):
+def test_a_path_that_does_not_exist_is_unchanged(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for path in (tmp_path / NFD, Path(NFD), Path("gone"), Path(), Path("..", NFD)):
         assert find_existing(path) == path

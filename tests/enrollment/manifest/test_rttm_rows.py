@@ -1,4 +1,4 @@
-"""Speakers of a conversation become rows; names are compared in NFC."""
+"""Rows for the speakers of a conversation; names are compared in NFC."""
 
 import pytest
 from audio_files import speechlike, wav
@@ -20,9 +20,9 @@ def talk(tmp_path):
     return path
 
 
-@pytest.mark.parametrize(("told", "given"), [(NFC, NFD), (NFD, NFC)])
-def test_a_speaker_is_renamed_in_either_unicode_form(talk, told, given):
-    (row,) = rows_from_rttm([line(told)], talk, labels={given: "Zoe\u0308"})
+@pytest.mark.parametrize(("written", "given"), [(NFC, NFD), (NFD, NFC)])
+def test_a_speaker_is_renamed_in_either_unicode_form(talk, written, given):
+    (row,) = rows_from_rttm([line(written)], talk, labels={given: "Zoe\u0308"})
     assert (row.label, row.extra) == ("Zo\u00eb", {"speaker": NFC})
 
 
@@ -31,7 +31,7 @@ def test_two_forms_of_a_name_are_one_speaker(talk):
     assert (row.label, row.segments) == (NFC, ((0.0, 3.0), (4.0, 7.0)))
 
 
-def test_two_speakers_cannot_be_called_the_same_in_two_forms(talk):
+def test_two_speakers_cannot_get_one_label_in_two_forms(talk):
     with pytest.raises(ConfigurationError, match="would both get the label"):
         rows_from_rttm([line("a"), line("b", 4)], talk, labels={"a": NFC, "b": NFD})
 

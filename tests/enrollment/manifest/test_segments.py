@@ -1,4 +1,4 @@
-"""Start and end, as lists write them."""
+"""Segments in lists, rows and the ledger."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -67,7 +67,7 @@ def test_parse_segments(start, end, segments):
         ("", "1 2", "start has 0 numbers and end has 2 numbers"),
     ],
 )
-def test_what_is_no_time_is_said(start, end, message):
+def test_cells_that_are_not_segments(start, end, message):
     assert parse_segments(start, end).startswith(message)
 
 
@@ -76,13 +76,13 @@ SPANS = st.tuples(TIMES, TIMES).filter(lambda span: span[0] < span[1])
 
 
 @given(st.lists(SPANS, max_size=5).map(tuple) | TIMES.map(lambda start: ((start, None),)))
-def test_what_is_written_is_read_again(pieces):
-    assert parse_segments(*format_segments(pieces)) == pieces
-    assert segments_from_json(segments_to_json(pieces)) == pieces
+def test_segments_survive_writing_and_reading(segments):
+    assert parse_segments(*format_segments(segments)) == segments
+    assert segments_from_json(segments_to_json(segments)) == segments
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists, max_leaves=6))
-def test_whatever_a_row_has_is_pieces_or_a_problem(anything):
+def test_any_object_is_segments_or_a_problem(anything):
     if segments_problem(anything) is None:
         assert segments_from_json(segments_to_json(anything)) == tuple(
             (float(a), None if b is None else float(b)) for a, b in anything
@@ -115,7 +115,7 @@ LISTED = [
 
 
 @pytest.mark.parametrize(("name", "content"), LISTED)
-def test_lists_have_columns_of_them(tmp_path, name, content):
+def test_lists_have_columns_of_segments(tmp_path, name, content):
     path = tmp_path / name
     path.write_text(content)
     rows = list(Manifest(path))
@@ -125,7 +125,7 @@ def test_lists_have_columns_of_them(tmp_path, name, content):
     ]
 
 
-def test_what_is_wrong_is_told_with_its_line_and_other_rows_are_read(tmp_path):
+def test_wrong_segments_are_a_problem_of_their_row_only(tmp_path):
     path = tmp_path / "s.csv"
     path.write_text("label,source,start,end\nA,a.wav,1:30,2\nB,b.wav,1,2\n")
     wrong, right = Manifest(path)
@@ -134,7 +134,7 @@ def test_what_is_wrong_is_told_with_its_line_and_other_rows_are_read(tmp_path):
     assert right.segments == ((1.0, 2.0),)
 
 
-def test_a_column_of_labels_may_be_called_start(tmp_path):
+def test_the_label_column_may_be_named_start(tmp_path):
     path = tmp_path / "s.csv"
     path.write_text("start,source,end\nAnna,a.wav,\n")
     (row,) = Manifest(path, label_column="start")
