@@ -40,7 +40,7 @@ def inspect(files: tuple[str, ...]) -> None:
         record = _record(path)
         is_well &= not any(finding["is_fatal"] for finding in record["findings"])
         click.echo(json_line(record))
-        say(_verdict(record))
+        say(_summary_line(record))
     if skipped.count:
         say(f"Skipped: {skipped}. To inspect a file, pass its own name.")
     sys.exit(ExitCode.WELL if is_well else ExitCode.SOME_FAILED)
@@ -68,16 +68,18 @@ def _rounded(facts: dict[str, Any]) -> dict[str, Any]:
     return {name: round(value, _DIGITS) if isinstance(value, float) else value for name, value in facts.items()}
 
 
-def _verdict(record: dict[str, Any]) -> str:
+def _summary_line(record: dict[str, Any]) -> str:
     """Return one line that says whether `enroll` accepts the file, and why not."""
     findings = record["findings"]
-    said = "; ".join(finding["message"].removesuffix(".") for finding in findings)
+    messages = "; ".join(finding["message"].removesuffix(".") for finding in findings)
     if any(finding["is_fatal"] for finding in findings):
-        return f"{record['file']}: would be refused: {said}."
-    heard = (
+        return f"{record['file']}: would be refused: {messages}."
+    length = (
         f", {record['seconds']:.1f} s, {record['speech_seconds']:.1f} s of them speech" if "seconds" in record else ""
     )
-    return f"{record['file']}: {'good' if not findings else 'goes'}{heard}{f'; but it {said}' if findings else ''}."
+    return (
+        f"{record['file']}: {'good' if not findings else 'goes'}{length}{f'; but it {messages}' if findings else ''}."
+    )
 
 
 def _finding(code: str, message: str, *, is_fatal: bool) -> dict[str, Any]:

@@ -84,9 +84,7 @@ def _check_files(rttm: Path, audio: Path, out: Path | None, *, force: bool) -> N
         except ConfigurationError as error:
             raise ConfigurationError(f"--out {error}") from None
     if not _is_utf8(audio):
-        raise ConfigurationError(
-            f"--audio {_printable(audio)}: the file name is not UTF-8, so that no list can contain it; rename the file."
-        )
+        raise ConfigurationError(f"--audio {_printable(audio)}: the file name is not UTF-8; rename the file.")
 
 
 def _report_default_labels(rows: Iterable[Row], label_of: Mapping[str, str]) -> None:
