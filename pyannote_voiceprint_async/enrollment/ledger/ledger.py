@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, Self
 import attrs
 
 from pyannote_voiceprint_async.enrollment.manifest.rows import Row, State
-from pyannote_voiceprint_async.enrollment.manifest.segments import Segments, from_json
+from pyannote_voiceprint_async.enrollment.manifest.segments import Segments, segments_from_json
 from pyannote_voiceprint_async.errors import LedgerError, LedgerInUseError, LedgerOriginError
 from pyannote_voiceprint_async.models import Voiceprint
 from pyannote_voiceprint_async.redaction import redact_url
@@ -711,7 +711,9 @@ def _checked(row: Sequence[Any]) -> Sequence[Any]:
 
 def _task(*row: Any) -> PendingRecording:
     *known, pieces, labels, extra = row
-    return PendingRecording._make((*known, from_json(pieces), tuple(json.loads(labels)), json.loads(extra or "{}")))
+    return PendingRecording._make(
+        (*known, segments_from_json(pieces), tuple(json.loads(labels)), json.loads(extra or "{}"))
+    )
 
 
 def _execute(connection: sqlite3.Connection, *, statement: str, values: tuple[Any, ...]) -> None:
