@@ -42,7 +42,7 @@ def inspect(files: tuple[str, ...]) -> None:
         click.echo(json_line(record))
         say(_summary(record))
     if skipped.count:
-        say(f"Skipped: {skipped}. To inspect such a file, name it explicitly.")
+        say(f"Skipped: {skipped}. To inspect a file, pass its own name.")
     sys.exit(ExitCode.WELL if is_well else ExitCode.SOME_FAILED)
 
 

@@ -129,7 +129,7 @@ def test_files_of_a_folder_that_are_not_inspected_are_named(invoke, meeting):
 def test_an_rttm_of_another_recording_is_told_once_and_can_be_confirmed(invoke, meeting):
     (meeting / "meeting.rttm").write_text(RTTM.replace(" meeting ", " board-2023 "))
     result = from_rttm(invoke, "--out", "s.csv")
-    note = "Warning: the RTTM tells of 'board-2023', and the audio is 'meeting.wav'; see that they are of the same"
+    note = "Warning: the RTTM names the recording 'board-2023', and the audio is 'meeting.wav'; check that"
     assert (result.exit_code, result.stderr.count(note)) == (0, 1)
     assert note not in from_rttm(invoke, "--out", "t.csv", "--file-id", "board-2023").stderr
 

@@ -48,7 +48,7 @@ WRONG = {
     "start beyond the end": (GOOD, "5", "", "a.wav: the audio ends at 4.00 s, before the clip's start at 5 s"),
     "end beyond the end": (GOOD, "1", "5", "a.wav: the audio ends at 4.00 s, before the clip's end at 5 s"),
     "too much": (LONG, "1", "39", "the segment has 38.00 s; a voiceprint takes at most 30 s"),
-    "too much to an open end": (LONG, "1", "", "and may have 30 s"),
+    "too much to an open end": (LONG, "1", "", "and the limit is 30 s"),
     "too much together": (LONG, "0 20", "20 31", "the 2 segments have in total 31.00 s"),
     "starts without ends": (GOOD, "1 2", "3", "start has 2 numbers and end has 1 number"),
     "too little": (GOOD, "1", "1.5", "lasts 0.50 s; a voice needs at least 1 s"),

@@ -52,11 +52,13 @@ def test_an_rttm_that_is_a_str_is_refused(talk, tmp_path):
     """A str could be the path or the text of the RTTM."""
     (tmp_path / "talk.rttm").write_text(line("a"))
     for rttm in (line("a"), str(tmp_path / "talk.rttm")):
-        with pytest.raises(TypeError, match=r"Pass the file as pathlib\.Path\(…\), or its lines: text\.splitlines\(\)"):
+        with pytest.raises(
+            TypeError, match=r"Pass a file as pathlib\.Path\(\.\.\.\), and text as text\.splitlines\(\)"
+        ):
             rows_from_rttm(rttm, talk)
 
 
 def test_audio_that_is_a_str_is_refused(talk):
     """A str that means audio is a URL everywhere else."""
-    with pytest.raises(TypeError, match=r"Pass the local file as pathlib\.Path"):
+    with pytest.raises(TypeError, match=r"Pass the file as pathlib\.Path"):
         rows_from_rttm([line("a")], str(talk))
