@@ -19,7 +19,7 @@ from .words import count
 __all__ = ["ledger"]
 
 # Only a run itself knows these.
-_OF_A_RUN = ("forgotten", "replaced", "jobs", "unsaved_jobs", "notes", "problems", "interrupted", "stopped_by")
+_OF_A_RUN = ("forgotten", "replaced", "jobs", "unsaved_jobs", "warnings", "problems", "interrupted", "stopped_by")
 
 
 @click.group()

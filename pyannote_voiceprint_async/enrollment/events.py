@@ -156,7 +156,7 @@ class Report:
     """Labels by the ids of jobs that could not be written into the ledger: the disk was full. Keep them."""
     failures: Mapping[str, int] = attrs.field(factory=dict)
     """How many rows failed with which text; the most frequent first."""
-    notes: tuple[RowWarning, ...] = ()
+    warnings: tuple[RowWarning, ...] = ()
     """What this run told of recordings."""
     problems: tuple[Problem, ...] = ()
     """What is wrong with the rows that this run left out; the first thousand."""

@@ -78,7 +78,7 @@ class DryRun:
     """How long the submissions take at the limit, at least."""
     expiring: int = 0
     """Presigned URLs that would expire before their turn."""
-    notes: tuple[RowWarning, ...] = ()
+    warnings: tuple[RowWarning, ...] = ()
     """What is to be told of the recordings that were looked at."""
     problems: tuple[Problem, ...] = ()
     """What is wrong with the rows that would be left out; the first thousand."""
@@ -147,7 +147,7 @@ async def _rehearse(
         invalid=loading.invalid,
         forgotten=loading.forgotten,
         replaced=loading.replaced,
-        notes=tuple(loading.notes),
+        warnings=tuple(loading.notes),
         problems=tuple(loading.problems),
     )
 

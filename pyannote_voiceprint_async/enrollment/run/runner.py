@@ -547,7 +547,7 @@ class Enrollment:
             invalid=self._loading.invalid,
             forgotten=self._loading.forgotten,
             replaced=self._loading.replaced,
-            notes=tuple(self._loading.notes),
+            warnings=tuple(self._loading.notes),
             problems=tuple(self._loading.problems),
             jobs=self._accepted,
             unsaved_jobs={job_id: task.labels[0] for job_id, task in self._unsaved.items()},

@@ -310,7 +310,7 @@ async def test_a_rehearsal_tells_the_same(world, tmp_path):
     path = tmp_path / "a.wav"
     await asyncio.to_thread(path.write_bytes, LONG)
     found = await dry_run(world.client, [Row("Anna", path)], world.path, Options(trim=True), RateLimit(100))
-    assert (found.jobs, found.uploads, [note.label for note in found.notes]) == (1, 1, ["Anna"])
+    assert (found.jobs, found.uploads, [note.label for note in found.warnings]) == (1, 1, ["Anna"])
 
 
 # Without the extra, and with an old ledger
