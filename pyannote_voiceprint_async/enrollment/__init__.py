@@ -5,7 +5,7 @@ from pyannote_voiceprint_async.enrollment.manifest.manifest import Manifest
 from pyannote_voiceprint_async.enrollment.manifest.rows import Problem, Row, State
 from pyannote_voiceprint_async.enrollment.manifest.rttm_rows import rows_from_rttm
 from pyannote_voiceprint_async.enrollment.manifest.sources import rows_from_sources
-from pyannote_voiceprint_async.enrollment.run.runner import Enrollment
+from pyannote_voiceprint_async.enrollment.run.enrollment import Enrollment
 
 from .enroll import enroll
 from .events import (

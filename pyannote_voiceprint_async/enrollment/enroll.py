@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, Iterable
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.enrollment.ledger.ledger import Ledger
 from pyannote_voiceprint_async.enrollment.manifest.rows import Problem, Row
-from pyannote_voiceprint_async.enrollment.run.runner import Enrollment
+from pyannote_voiceprint_async.enrollment.run.enrollment import Enrollment
 from pyannote_voiceprint_async.errors import ConfigurationError
 from pyannote_voiceprint_async.models import Model
 

@@ -180,7 +180,7 @@ async def test_what_is_remembered_of_a_recording_that_sounds_otherwise_now_is_no
     await asyncio.to_thread(remember_another)
     assert (await world.enroll(rows)).failed == 1
     assert [event.error for event in world.of(RowFailed)] == [
-        "The audio file is not what it was when it was looked at. Run again."
+        "The audio file changed since it was checked. Run again."
     ]
     report = await world.enroll(rows)
     assert (report.succeeded, report.failed, len(world.sandbox.accepted)) == (1, 0, 1)

@@ -107,7 +107,7 @@ async def test_a_process_that_stands_still_between_intent_and_first_byte(world, 
 async def test_an_api_that_accepts_and_never_answers_is_not_paid_all_night(make_world):
     world = await make_world(client={"max_concurrency": 1})
     world.sandbox.fail_next(["drop-after-accept"] * 500, operation="voiceprint")
-    with pytest.raises(EnrollmentError, match="answers do not arrive"):
+    with pytest.raises(EnrollmentError, match="responses do not arrive"):
         await world.enroll(people(150))
     assert len(world.sandbox.accepted) <= 10
 

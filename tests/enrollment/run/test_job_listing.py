@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pyannote_voiceprint_async.enrollment.run.job_listing import UnbelievableError, list_back_to
+from pyannote_voiceprint_async.enrollment.run.job_listing import IncompleteListingError, list_jobs_since
 from pyannote_voiceprint_async.models import JobStatus, JobSummary
 
 NOW, HOUR = 1_800_000_000.0, 3600.0
@@ -34,8 +34,8 @@ class Books:
         return {f"job-{n}": (NOW - 60.0 * n, "precision-2") for n in numbers if self.every and n % self.every == 0}
 
 
-async def listing_of(api, every, back, wanted=None):
-    return await list_back_to(api, Books(every), NOW - back, wanted=wanted, total=60.0)
+async def listing_of(api, every, back, required=None):
+    return await list_jobs_since(api, Books(every), NOW - back, required=required, total=60.0)
 
 
 @pytest.mark.parametrize("ahead", [-HOUR, 0.0, HOUR])
@@ -45,7 +45,7 @@ async def test_the_list_is_read_back_by_the_measured_offset(ahead):
     assert listing.offset == (ahead, ahead + 60.0, True)
     assert 120 <= api.listed <= 300
     assert listing.since < NOW - 2 * HOUR + ahead
-    assert len(listing.ours) * 9 == len(listing.unknown)
+    assert len(listing.own_jobs) * 9 == len(listing.unknown_jobs)
 
 
 async def test_without_a_job_of_ours_the_list_is_read_back_for_15_hours_more():
@@ -57,9 +57,9 @@ async def test_without_a_job_of_ours_the_list_is_read_back_for_15_hours_more():
 
 async def test_a_list_that_ends_has_no_oldest_job():
     listing = await listing_of(Api(ends_at=7), 3, 2 * HOUR)
-    assert (listing.since, len(listing.ours), len(listing.unknown)) == (None, 3, 4)
+    assert (listing.since, len(listing.own_jobs), len(listing.unknown_jobs)) == (None, 3, 4)
 
 
 async def test_a_list_without_a_job_of_ours_that_must_be_there_is_not_believed():
-    with pytest.raises(UnbelievableError):
-        await listing_of(Api(ends_at=7), 3, 2 * HOUR, wanted="job-50")
+    with pytest.raises(IncompleteListingError):
+        await listing_of(Api(ends_at=7), 3, 2 * HOUR, required="job-50")

@@ -539,7 +539,7 @@ async def test_what_was_cut_off_is_found_out_by_the_list_of_jobs(world):
     report = await world.enroll()
     assert (report.succeeded, report.possibly_paid_twice, len(world.sandbox.accepted)) == (5, 0, 5)
     (paused,) = world.of(Paused)
-    assert "Nobody knows yet what became of a submission" in paused.reason
+    assert "The outcome of a submission is unknown" in paused.reason
     assert 60.0 < paused.seconds <= 90.0
     assert len(world.of(Resumed)) == 1
 

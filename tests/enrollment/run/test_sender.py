@@ -101,7 +101,7 @@ async def test_where_all_rows_are_refused_the_run_stops_and_names_it(world, stat
 async def test_a_key_without_the_right_to_submit_stops_the_run(world):
     """The API's check of a key does not show that right."""
     refuse(world, 403, when=lambda _request: True)
-    with pytest.raises(PermissionDeniedError, match="the key's rights"):
+    with pytest.raises(PermissionDeniedError, match="the permissions of the key"):
         await world.enroll(people(30))
     assert set(world.states().values()) == {"pending"}
 

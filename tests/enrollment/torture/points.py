@@ -71,8 +71,8 @@ POINTS: Mapping[str, Point] = {
     "commit-within": Point(Database, "_commit", When.AFTER),
     "commit-after": Point(Database, "_commit", When.AFTER),
     # Reconciling
-    "jobs-unlisted": Point(outcome_resolver.OutcomeResolver, "_look", When.BEFORE, rare=True),
-    "jobs-listed": Point(outcome_resolver.OutcomeResolver, "_look", When.AFTER, rare=True),
+    "jobs-unlisted": Point(outcome_resolver.OutcomeResolver, "_match", When.BEFORE, rare=True),
+    "jobs-listed": Point(outcome_resolver.OutcomeResolver, "_match", When.AFTER, rare=True),
     "unknown-kept": Point(Ledger, "keep_unknown", When.AFTER, rare=True),
     "unsent-settled": Point(Ledger, "settle_unsent", When.AFTER, rare=True),
     "resubmission-unwritten": Point(Ledger, "settle_resubmit", When.BEFORE, rare=True),
