@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyannote_voiceprint_async.concurrency.clock import Clock
+    from pyannote_voiceprint_async.jobs.batch_results import Results
     from pyannote_voiceprint_async.jobs.uploads import LocalAudio
     from pyannote_voiceprint_async.ratelimit.limiter import RateLimiter
 
@@ -100,6 +101,7 @@ __all__ = [
     "RateLimitError",
     "RateLimiter",
     "RateLimits",
+    "Results",
     "RetryPolicy",
     "ServerError",
     "Source",
@@ -126,6 +128,7 @@ _ROOMS = (
     "client",
     "concurrency.clock",
     "errors",
+    "jobs.batch_results",
     "jobs.uploads",
     "models",
     "ratelimit.limiter",

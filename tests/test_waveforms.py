@@ -91,7 +91,7 @@ async def test_leaving_while_a_waveform_is_encoded_loses_none(client, monkeypatc
 
 
 async def test_one_waveform_is_no_list_of_them(client):
-    with pytest.raises(TypeError, match="a single one goes into a list too"):
+    with pytest.raises(TypeError, match="put a single source into a list"):
         client.voiceprint_many(waveform())
 
 

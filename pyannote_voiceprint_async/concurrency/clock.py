@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Protocol
 
-__all__ = ["Clock", "LoopClock", "Timer", "deadline"]
+__all__ = ["Clock", "LoopClock", "Timer", "timeout_at"]
 
 
 class Timer(Protocol):
@@ -46,7 +46,7 @@ class LoopClock:
 
 
 @asynccontextmanager
-async def deadline(clock: Clock, when: float | None) -> AsyncIterator[None]:
+async def timeout_at(clock: Clock, when: float | None) -> AsyncIterator[None]:
     """Raise `TimeoutError` out of the block when the clock reaches `when`; None is never.
 
     This is `asyncio.timeout`, but on our clock.

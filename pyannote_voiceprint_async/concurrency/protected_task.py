@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-__all__ = ["ProtectedTask", "finished"]
+__all__ = ["ProtectedTask", "wait_until_done"]
 
 R = TypeVar("R")
 
@@ -35,7 +35,7 @@ class ProtectedTask(asyncio.Task[R]):
         return self._may_cancel() and super().cancel(msg)
 
 
-async def finished(*tasks: asyncio.Future[Any]) -> None:
+async def wait_until_done(*tasks: asyncio.Future[Any]) -> None:
     """Wait until the tasks are done, however often the caller is cancelled meanwhile.
 
     Raises:

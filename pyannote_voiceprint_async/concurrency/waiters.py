@@ -24,7 +24,7 @@ class Waiters:
     def __len__(self) -> int:
         return len(self._open)
 
-    def future(self) -> asyncio.Future[None]:
+    def create_future(self) -> asyncio.Future[None]:
         """Give a future that somebody will set, unless the client is closed before.
 
         Raises:
@@ -43,7 +43,7 @@ class Waiters:
         Raises:
             ClientClosedError: the client was closed meanwhile.
         """
-        future = self.future()
+        future = self.create_future()
         timer = self._clock.call_at(self._clock.time() + seconds, partial(wake, future))
         try:
             await future
@@ -51,7 +51,7 @@ class Waiters:
             timer.cancel()
             del future  # else an error and this frame keep each other alive
 
-    def end(self, error: VoiceprintError) -> None:
+    def fail_all(self, error: VoiceprintError) -> None:
         """End all of them with this error, and whoever comes later too."""
         self._ended = error
         for future in list(self._open):

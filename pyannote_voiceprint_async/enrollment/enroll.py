@@ -71,7 +71,7 @@ def enroll(  # noqa: PLR0913 - what a person may want; all but the first three b
     """
     if isinstance(rows, str | bytes | os.PathLike):
         raise TypeError("Give rows: Manifest(path) reads a list, rows_from_sources([path]) a folder.")
-    if client._transport.retry.replay_unknown:
+    if client.engine.retry_policy.replay_unknown:
         raise ConfigurationError(
             "RetryPolicy(replay_unknown=True) may pay twice without the ledger's knowing. Leave it out, and say "
             "on_unknown='resubmit': it counts what may be paid twice."

@@ -20,21 +20,18 @@ from pyannote_voiceprint_async.errors import (
     AccountError,
     AuthenticationError,
     ClientClosedError,
-    JobCanceledError,
-    JobError,
-    JobExpiredError,
-    JobFailedError,
     JobTimeoutError,
     NotFoundError,
     PermissionDeniedError,
     VoiceprintError,
 )
 from pyannote_voiceprint_async.models import JobPage, JobStatus, JobSummary, VoiceprintJob, WebhookEvent
-from pyannote_voiceprint_async.redaction import redact_text
 from pyannote_voiceprint_async.settings import Polling
 from pyannote_voiceprint_async.transport.pipeline import Pipeline
 
-__all__ = ["JobPoller", "outcome", "with_voiceprint"]
+from .outcome import succeeded_job, unknown_job
+
+__all__ = ["JobPoller"]
 
 log = logging.getLogger("pyannote_voiceprint_async")
 
@@ -54,6 +51,8 @@ _OUTPUT_FOLLOWS = 60.0
 # The key was revoked, or lost a right: polling the other jobs would repeat the same refusal once for each of them.
 _ENDS_ALL = (AuthenticationError, PermissionDeniedError)
 _MOST_EARLY, _EARLY_FOR = 1000, 60.0
+# Jobs that asked for a webhook, and until when they are left to it.
+_MOST_EXPECTED = 10_000
 _KNOWN_DURATIONS, _FAR_BEYOND, _LONG = 100, 10.0, 60.0
 
 
@@ -99,17 +98,23 @@ class JobPoller:
         self._earliest = self._next_at = float("-inf")
         self._durations: deque[float] = deque(maxlen=_KNOWN_DURATIONS)
         self._early: OrderedDict[str, tuple[float, WebhookEvent]] = OrderedDict()
+        self._expected: dict[str, float] = {}
 
     def __len__(self) -> int:
         return len(self._watched)
 
-    async def wait(self, job_id: str, until: float, *, grace: float = 0.0) -> VoiceprintJob:
+    def expect_webhook(self, job_id: str) -> None:
+        """Leave a job to its webhook for the grace period: its webhook was requested."""
+        self._expected[job_id] = self._clock.time() + self._polling.webhook_grace
+        if len(self._expected) > _MOST_EXPECTED:
+            del self._expected[next(iter(self._expected))]
+
+    async def wait(self, job_id: str, deadline: float) -> VoiceprintJob:
         """Wait for a job of any kind, until it has succeeded.
 
         Args:
             job_id: the job.
-            until: when patience ends, on the client's clock.
-            grace: seconds for which the job is left to its webhook.
+            deadline: time on the client's clock.
 
         Raises:
             JobError: it has no result; see the classes.
@@ -117,8 +122,8 @@ class JobPoller:
             ClientClosedError: the client was closed, or belongs to another event loop; `job_id` says for which job.
         """
         try:
-            self._transport.enter()
-            return outcome(await self._wait(job_id, until, grace), self._clock.wall())
+            self._transport.check_usable()
+            return succeeded_job(await self._wait(job_id, deadline), self._clock.wall())
         except VoiceprintError as error:
             error.job_id = job_id
             raise
@@ -128,6 +133,7 @@ class JobPoller:
         watched = self._watched.get(event.job_id)
         if not event.status.is_terminal:
             return
+        self._expected.pop(event.job_id, None)
         if watched is None:
             self._keep_early(event)
         elif event.is_answer:
@@ -148,10 +154,10 @@ class JobPoller:
 
     # Who is watched
 
-    async def _wait(self, job_id: str, until: float, grace: float) -> VoiceprintJob:
-        waiter = self._waits.future()
-        timer = self._clock.call_at(until, lambda: wake(waiter, _timed_out(job_id)))
-        watched = self._watch_over(job_id, grace)
+    async def _wait(self, job_id: str, deadline: float) -> VoiceprintJob:
+        waiter = self._waits.create_future()
+        timer = self._clock.call_at(deadline, lambda: wake(waiter, _timed_out(job_id)))
+        watched = self._watch_over(job_id)
         watched.waiters.add(waiter)
         try:
             self._deliver_early(watched)
@@ -164,8 +170,9 @@ class JobPoller:
         # A waiter that is woken without an error has its answer.
         return cast("VoiceprintJob", watched.job)
 
-    def _watch_over(self, job_id: str, grace: float) -> PolledJob:
+    def _watch_over(self, job_id: str) -> PolledJob:
         now = self._clock.time()
+        grace = max(0.0, self._expected.get(job_id, 0.0) - now)
         watched = self._watched.get(job_id)
         if watched is None:
             watched = self._watched[job_id] = PolledJob(job_id, now, now + (grace or self._polling.first))
@@ -358,7 +365,7 @@ class JobPoller:
         except NotFoundError:
             one.not_found += 1
             if one.not_found >= _BELIEVED_NOT_FOUND:
-                self._end(one, _unknown(one.job_id))
+                self._end(one, unknown_job(one.job_id))
         except _ENDS_ALL as error:
             self._end_all(error)
         except (AccountError, ClientClosedError) as error:
@@ -400,72 +407,6 @@ class JobPoller:
             if age > long and not one.finished and not one.warned:
                 one.warned = True
                 log.warning("Job %s was not done after %.0f s, far beyond the others.", one.job_id, age)
-
-
-def outcome(job: VoiceprintJob, wall: float) -> VoiceprintJob:
-    """Return a job of any kind that has succeeded.
-
-    Args:
-        job: a job whose status is terminal.
-        wall: UTC epoch seconds.
-
-    Raises:
-        JobFailedError: it failed, with the server's reason.
-        JobCanceledError: it was canceled.
-        JobExpiredError: it succeeded, and its output is gone.
-    """
-    reason = redact_text(job.output.error) if job.output and job.output.error else None
-    if job.status is JobStatus.FAILED:
-        raise JobFailedError(
-            f"Job {job.job_id} failed: {reason or 'the API gives no reason'}. Failed jobs are not billed.",
-            job_id=job.job_id,
-            message=reason,
-        )
-    if job.status is JobStatus.CANCELED:
-        raise JobCanceledError(
-            f"Job {job.job_id} was canceled. Canceled jobs are not billed.", job_id=job.job_id, message=reason
-        )
-    changed = job.updated_at or job.created_at
-    if not job.has_result and (changed is None or wall - changed.timestamp() >= OUTPUT_LIFETIME - _LONG):
-        raise _gone(job.job_id)
-    return job
-
-
-def with_voiceprint(job: VoiceprintJob) -> VoiceprintJob:
-    """Return a job that has succeeded, if it has a voiceprint.
-
-    Raises:
-        JobExpiredError: it has no output.
-        JobError: its output is that of another kind of job.
-    """
-    if job.voiceprint is not None:
-        return job
-    if job.has_result:
-        raise JobError(
-            f"Job {job.job_id} has succeeded, but its output holds no voiceprint: it is a job of another kind. "
-            "wait() returns its output.",
-            job_id=job.job_id,
-        )
-    raise JobExpiredError(
-        f"Job {job.job_id} has succeeded, but the API shows no output of it. wait({job.job_id!r}) tries again; without "
-        "an output it must be submitted, and paid, again.",
-        job_id=job.job_id,
-    )
-
-
-def _unknown(job_id: str) -> JobExpiredError:
-    return JobExpiredError(
-        f"There is no job {job_id}, or none any more. Check the id, and that the key is of the team that made it.",
-        job_id=job_id,
-    )
-
-
-def _gone(job_id: str) -> JobExpiredError:
-    return JobExpiredError(
-        f"Job {job_id} is done, but its output is not there any more: outputs are deleted 24 hours after completion. "
-        "For a voiceprint it must be submitted, and paid, again.",
-        job_id=job_id,
-    )
 
 
 def _timed_out(job_id: str) -> JobTimeoutError:

@@ -143,7 +143,7 @@ async def _opened_file(path: os.PathLike[str]) -> IO[bytes]:
 class _Attempt:
     """One upload, as far as repeating it is concerned."""
 
-    first_byte_at: float | None = None
+    first_sent_at: float | None = None
     deadline: float | None = None
     retries = 0
 
@@ -162,11 +162,11 @@ async def upload(
 
     async def once(_: _Attempt) -> None:
         presigned = await transport.send(MEDIA_INPUT, body=codec.encode({"url": media_url}), once=True)
-        answer = await transport.wire.put(presigned.url, size=audio.size, chunks=audio.chunks, on_progress=on_progress)
+        answer = await transport.http.put(presigned.url, size=audio.size, chunks=audio.chunks, on_progress=on_progress)
         if not _FIRST_SUCCESS <= answer.status < _FIRST_ERROR:
             raise _storage_error(answer, transport.wall())
 
-    await transport.repeat(once, _Attempt())
+    await transport.with_retries(once, _Attempt())
     return media_url
 
 

@@ -103,15 +103,15 @@ class HttpClient:
         return proxy_for(self._base_url, self._proxy)
 
     @property
-    def opened(self) -> bool:
+    def has_open_sessions(self) -> bool:
         """Whether there is a session of our own that must be closed."""
         return bool(self._own_sessions)
 
-    async def distrust(self) -> None:
+    async def discard_connections(self) -> None:
         """Use no connection again over which an answer came that cannot be understood."""
         connections, self._connections = self._connections, None
         if connections is not None:
-            connections.distrusted = True
+            connections.is_discarded = True
             await self._close_unused(connections)
 
     async def aclose(self) -> None:
@@ -120,7 +120,7 @@ class HttpClient:
             await self._own_sessions.pop().close()
         self._watchdog.close()
 
-    async def exchange(self, call: ApiRequest) -> ApiResponse:
+    async def request(self, call: ApiRequest) -> ApiResponse:
         """Make one request of the API, and read its response up to the operation's bound.
 
         Whatever fails, in aiohttp or in code of the program that runs in a request, is decided by how far the request
@@ -137,7 +137,7 @@ class HttpClient:
         answer: ApiResponse | None = None
         error: VoiceprintError | None = None
         try:
-            await (self._request(call, connections) if call.body is None else self._send(call, connections))
+            await (self._send_without_body(call, connections) if call.body is None else self._send(call, connections))
             answer = _answer(call)
         except asyncio.CancelledError as exc:
             # The task of a submission on the wire is not cancelled: something in the request raised this.
@@ -152,7 +152,7 @@ class HttpClient:
             self._watchdog.unwatch(call)
             call.release()
             connections.users -= 1
-            if connections.distrusted:
+            if connections.is_discarded:
                 await self._close_unused(connections)
         if answer is not None:
             return answer
@@ -228,7 +228,7 @@ class HttpClient:
         if self._foreign_session is not None and self._foreign_session.closed:
             raise ConfigurationError("The session that the client was made with is closed. Nothing was sent.")
 
-    async def _request(self, call: ApiRequest, connections: ConnectionSet) -> None:
+    async def _send_without_body(self, call: ApiRequest, connections: ConnectionSet) -> None:
         # A request without a body cannot note its first byte, and its connection is not known here.
         call.begin(self._clock.time())
         async with asyncio.timeout(None) as call.scope:
@@ -267,7 +267,7 @@ class HttpClient:
 
     async def _read(self, call: ApiRequest, response: aiohttp.ClientResponse) -> None:
         """Read a response piece by piece, so that neither its length nor its compression decides what it costs."""
-        if not call.has_begun:
+        if not call.is_sent:
             # It was there before the first byte of this request left: it is somebody else's.
             call.withdraw()
             response.close()
@@ -296,14 +296,14 @@ class HttpClient:
 
     def _problem(self, exc: BaseException, call: ApiRequest) -> VoiceprintError:
         if call.body is None and isinstance(exc, NEVER_CONNECTED):
-            call.began_at = None
+            call.sent_at = None
         # A bill that may have been accepted stays an unknown outcome, whoever closed the connection.
         closed = None if call.may_be_billed else self.closed
         return closed or translate(
             exc,
             name=str(call),
             host=self._base_url.host,
-            fate=RequestOutcome.UNKNOWN if call.has_begun else RequestOutcome.NEVER_SENT,
+            fate=RequestOutcome.UNKNOWN if call.is_sent else RequestOutcome.NEVER_SENT,
             repeatable=call.endpoint.repeatable,
             proxy=proxy_source(self._base_url, self._proxy),
         )
@@ -375,7 +375,7 @@ class ConnectionSet:
         self.options = options
         self.is_hooked = type(session) is not aiohttp.ClientSession or bool(session.trace_configs)
         self.users = 0
-        self.distrusted = False
+        self.is_discarded = False
 
 
 async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:

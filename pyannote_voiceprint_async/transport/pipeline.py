@@ -21,9 +21,9 @@ from yarl import URL
 from pyannote_voiceprint_async.api import rate_limit_headers, responses
 from pyannote_voiceprint_async.api.endpoints import GET_JOB, Endpoint
 from pyannote_voiceprint_async.api.responses import ApiResponse
-from pyannote_voiceprint_async.concurrency.clock import Clock, Timer, deadline
+from pyannote_voiceprint_async.concurrency.clock import Clock, Timer, timeout_at
 from pyannote_voiceprint_async.concurrency.event_loop import running_loop
-from pyannote_voiceprint_async.concurrency.protected_task import ProtectedTask, finished
+from pyannote_voiceprint_async.concurrency.protected_task import ProtectedTask, wait_until_done
 from pyannote_voiceprint_async.concurrency.waiters import Waiters
 from pyannote_voiceprint_async.errors import (
     ApiTimeoutError,
@@ -40,7 +40,7 @@ from pyannote_voiceprint_async.settings import RetryPolicy, Timeouts
 
 from . import retry as retry_rules
 from .http import HttpClient
-from .request import ApiRequest
+from .request import ApiRequest, SubmissionHooks
 from .retry import Attempted, exponential
 
 __all__ = ["Pipeline"]
@@ -61,38 +61,38 @@ class Pipeline:
     """Everything between a method of the client and the wire.
 
     Args:
-        wire: makes one exchange.
+        http: makes one exchange.
         key: the API key, to keep it out of messages.
         base_url: where the API is.
-        throttle: who may send now; clients of one key may share it.
-        retry: what is repeated, and how.
+        rate_limiter: who may send now; clients of one key may share it.
+        retry_policy: what is repeated, and how.
         timeouts: how long one request may take.
         clock: time.
-        waits: everything that merely waits.
+        waiters: everything that merely waits.
     """
 
     def __init__(  # noqa: PLR0913 - put together in one place, by keyword
         self,
         *,
-        wire: HttpClient,
+        http: HttpClient,
         key: str,
         base_url: str,
-        throttle: RateLimiter,
-        retry: RetryPolicy,
+        rate_limiter: RateLimiter,
+        retry_policy: RetryPolicy,
         timeouts: Timeouts,
         clock: Clock,
-        waits: Waiters,
+        waiters: Waiters,
     ) -> None:
         self.retries = self.rate_limited = 0
         self.abandoned: deque[JobCreated] = deque(maxlen=_REMEMBERED)
-        self.throttle = throttle
-        self.wire = wire
+        self.rate_limiter = rate_limiter
+        self.http = http
         self.key = key
         self._base_url = base_url.rstrip("/")
-        self.retry = retry
+        self.retry_policy = retry_policy
         self.timeouts = timeouts
         self._clock = clock
-        self._waits = waits
+        self._waiters = waiters
         self._urls: dict[str, URL] = {}
         self._heard: tuple[Mapping[str, str], float, float] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -103,7 +103,7 @@ class Pipeline:
     @property
     def closed(self) -> bool:
         """Whether it was closed."""
-        return self.wire.closed is not None
+        return self.http.closed is not None
 
     async def send(  # noqa: PLR0913 - the one door of the ladder
         self,
@@ -112,8 +112,7 @@ class Pipeline:
         path: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
         body: bytes | memoryview | None = None,
-        before_send: Callable[[], Awaitable[None]] | None = None,
-        refused: Callable[[], None] | None = None,
+        hooks: SubmissionHooks | None = None,
         max_queue_wait: float | None = None,
         deadline: float | None = None,
         once: bool = False,
@@ -126,8 +125,7 @@ class Pipeline:
             path: what is filled into the path; it is quoted here.
             query: what is asked for in the query.
             body: the JSON to be sent.
-            before_send: awaited when place and slot are there, before the first byte of each try.
-            refused: called when a try was refused for now, so that nothing of it is on the wire.
+            hooks: called around each try of a submission.
             max_queue_wait: seconds; a longer queue is refused at once.
             deadline: on the client's clock; a request that has not begun by then is not sent any more. One
                 that has begun is never interrupted by it.
@@ -137,15 +135,15 @@ class Pipeline:
         Raises:
             VoiceprintError: any of the tree but `JobError`, `MediaError` and `WebhookError`.
         """
-        self.enter()
+        self.check_usable()
         if max_queue_wait is not None:
             self._refuse_long_queue(endpoint, max_queue_wait)
-        call = ApiRequest(endpoint, self._url(endpoint, path, query), body, before_send, refused, deadline, job_id)
+        call = ApiRequest(endpoint, self._url(endpoint, path, query), body, hooks, deadline, job_id)
         call.max_queue_wait = max_queue_wait
         try:
             if once:
                 return await self._send_throttled(call)  # type: ignore[no-any-return]  # the table says which it is
-            return await self.repeat(self._send_throttled, call)
+            return await self.with_retries(self._send_throttled, call)
         finally:
             self.retries += call.retries
 
@@ -175,15 +173,17 @@ class Pipeline:
         return self._clock.wall()
 
     @property
-    def knows_server_time(self) -> bool:
+    def has_server_time(self) -> bool:
         """Whether the last answer said what time it is."""
         return self._told_date() is not None
 
-    async def repeat(self, send: Callable[[C], Awaitable[R]], call: C) -> R:
+    async def with_retries(self, send: Callable[[C], Awaitable[R]], call: C) -> R:
         """Send a call, and repeat what may be repeated, by the client's policy and clock."""
-        return await retry_rules.repeat(send, call, policy=self.retry, clock=self._clock, sleep=self._waits.sleep)
+        return await retry_rules.with_retries(
+            send, call, policy=self.retry_policy, clock=self._clock, sleep=self._waiters.sleep
+        )
 
-    def enter(self) -> None:
+    def check_usable(self) -> None:
         """Make sure that the client may be used here and now.
 
         Raises:
@@ -197,7 +197,7 @@ class Pipeline:
         loop = running_loop()
         if self._loop is None:
             self._loop = loop
-            self.throttle.sharers.add(self._arm_timer)
+            self.rate_limiter.sharers.add(self._arm_timer)
         elif self._loop is not loop:
             raise ClientClosedError(
                 "This client belongs to another event loop. Make one client inside each asyncio.run(), or one in "
@@ -205,11 +205,11 @@ class Pipeline:
             )
 
     @property
-    def has_lost_its_loop(self) -> bool:
+    def is_loop_closed(self) -> bool:
         """Whether the event loop that it was used in is closed: nothing of it can run any more."""
         return self._loop is not None and self._loop.is_closed()
 
-    async def forget(self) -> None:
+    async def discard(self) -> None:
         """Close what is left of a client whose event loop is closed, and report what was on the wire."""
         if self._submissions:
             log.warning(
@@ -218,43 +218,43 @@ class Pipeline:
                 len(self._submissions),
             )
             self._submissions.clear()
-        self.wire.closed = ClientClosedError("The event loop of this client is closed. Make a new client.")
+        self.http.closed = ClientClosedError("The event loop of this client is closed. Make a new client.")
         with suppress(RuntimeError):  # its connections belong to the loop; the system closes them
-            await self.wire.aclose()
+            await self.http.aclose()
 
     def close(self) -> None:
         """Let nothing new begin, and end what merely waits."""
         if not self.closed:
-            self.wire.closed = ClientClosedError(
+            self.http.closed = ClientClosedError(
                 "The client was closed while this call was waiting. A job that was accepted goes on: wait() on another "
                 "client picks it up."
             )
-            self._waits.end(self.wire.closed)
+            self._waiters.fail_all(self.http.closed)
 
     async def aclose(self) -> None:
         """Let submissions that were sent finish, and close our own connections."""
         self.close()
         while self._submissions:
-            await finished(*self._submissions)
+            await wait_until_done(*self._submissions)
         if self._timer is not None:
             self._timer.cancel()
         # The timer may have been what others of this throttle waited for.
-        self.throttle.sharers.discard(self._arm_timer)
-        for arm_timer in list(self.throttle.sharers):
+        self.rate_limiter.sharers.discard(self._arm_timer)
+        for arm_timer in list(self.rate_limiter.sharers):
             arm_timer()
-        await self.wire.aclose()
+        await self.http.aclose()
 
     # The ladder
 
     async def _send_throttled(self, call: ApiRequest) -> Any:
         """Wait for a place and a slot. The wait of a 429 belongs here too: the turn keeps its number."""
         exchange = self._exchange if call.endpoint.repeatable else self._submit
-        turn = self.throttle.ask(
+        turn = self.rate_limiter.ask(
             call.endpoint.budget,
             self._clock.time(),
             call.notify,
             max_queue_wait=math.inf if call.max_queue_wait is None else call.max_queue_wait,
-            max_elapsed=self.retry.max_elapsed,
+            max_elapsed=self.retry_policy.max_elapsed,
         )
         while True:
             if turn.stage is not PermitState.GRANTED:
@@ -265,8 +265,8 @@ class Pipeline:
             try:
                 return await exchange(call, turn)
             except VoiceprintError as error:
-                if error.retryable and call.refused is not None:
-                    call.refused()
+                if error.retryable and call.hooks is not None:
+                    call.hooks.on_refused()
                 if turn.expected_wait is not None:
                     raise _queue_too_long(call.endpoint, turn.expected_wait) from None
                 if turn.stage is PermitState.OVER or not isinstance(error, RateLimitError):
@@ -275,9 +275,9 @@ class Pipeline:
     async def _until_granted(self, call: ApiRequest, turn: PermitRequest) -> None:
         try:
             self._refuse_long_pause(call.endpoint)
-            call.future = self._waits.future()
+            call.future = self._waiters.create_future()
             self._arm_timer()
-            async with deadline(self._clock, call.deadline):
+            async with timeout_at(self._clock, call.deadline):
                 await call.future
         except TimeoutError:
             self._leave(turn)
@@ -305,7 +305,7 @@ class Pipeline:
             if call.withdraw():
                 # Nothing was sent: leave when everything that was begun for it has been undone.
                 task.cancel()
-                await finished(task)
+                await wait_until_done(task)
                 self._leave(turn)  # also when the task was cancelled before its first step
             elif outcome.done() and not outcome.cancelled():
                 # The caller was cancelled in the moment in which the outcome came.
@@ -342,11 +342,11 @@ class Pipeline:
         """Keep what came of a submission whose caller has left."""
         self._leave(turn)
         if job is not None:
-            self.abandon(job)
+            self.keep_abandoned(job)
         elif getattr(error, "outcome_unknown", False):
             log.warning("A submission whose caller had gone ended without an answer. %s", error)
 
-    def abandon(self, job: JobCreated) -> None:
+    def keep_abandoned(self, job: JobCreated) -> None:
         """Keep a job whose caller has gone: it is paid for."""
         self.abandoned.append(job)
         log.warning("Job %s was accepted, but its caller went or failed. It is kept in client.abandoned.", job.job_id)
@@ -357,16 +357,16 @@ class Pipeline:
         answer: ApiResponse | None = None
         problem: VoiceprintError | None = None
         try:
-            if call.before_send is not None:
-                await call.before_send()
-            answer = await self.wire.exchange(call)
+            if call.hooks is not None:
+                await call.hooks.before_send()
+            answer = await self.http.request(call)
             return self._settle(call, turn, answer)
         except BaseException as error:
             if answer is None:
                 self._settle_without_answer(call, turn)
                 raise
             if isinstance(error, UnexpectedResponseError):
-                await self.wire.distrust()
+                await self.http.discard_connections()
             if isinstance(error, VoiceprintError) or not isinstance(error, Exception) or not call.may_be_billed:
                 raise
             # A defect, or a log handler of the program.
@@ -382,9 +382,9 @@ class Pipeline:
         self._heard = (answer.headers, now, wall)
         if answer.status != _REFUSED:
             left = rate_limit_headers.remaining(answer.headers)
-            if self.throttle.answered(turn, now, limit, left):
+            if self.rate_limiter.answered(turn, now, limit, left):
                 self._refuse_overdue(call.endpoint, now)
-            if self.throttle.queued:
+            if self.rate_limiter.queued:
                 self._arm_timer()
         try:
             model = responses.read(call.endpoint, answer, wall=wall, key=self.key)
@@ -407,43 +407,43 @@ class Pipeline:
         now, budget = self._clock.time(), call.endpoint.budget
         wait = error.retry_after
         if wait is None:
-            wait = exponential(self.retry, self.throttle.refusals(budget) + 1)
-        if self.throttle.refused(turn, now, wait, limit):
+            wait = exponential(self.retry_policy, self.rate_limiter.refusals(budget) + 1)
+        if self.rate_limiter.refused(turn, now, wait, limit):
             log.warning("The API asks for a pause of %.0f s in %s.", wait, budget)
-        if wait > self.retry.max_retry_after:
-            self.throttle.leave(turn, now)
-            self.throttle.dismiss(budget, error)
+        if wait > self.retry_policy.max_retry_after:
+            self.rate_limiter.leave(turn, now)
+            self.rate_limiter.dismiss(budget, error)
         else:
             self._refuse_overdue(call.endpoint, now)
         self._arm_timer()
 
     def _refuse_overdue(self, endpoint: Endpoint[Any], now: float) -> None:
         """Refuse at once those in line that would now wait longer than they may."""
-        for turn in self.throttle.overdue(endpoint.budget, now):
+        for turn in self.rate_limiter.overdue(endpoint.budget, now):
             if turn.expected_wait is not None:
                 turn.notify(_queue_too_long(endpoint, turn.expected_wait))
             else:
-                turn.notify(_refused_too_long(endpoint, self.throttle.pause_left(endpoint.budget, now)))
+                turn.notify(_refused_too_long(endpoint, self.rate_limiter.pause_left(endpoint.budget, now)))
 
     def _settle_without_answer(self, call: ApiRequest, turn: PermitRequest) -> None:
         now = self._clock.time()
-        if call.began_at is None:
-            self.throttle.leave(turn, now)
+        if call.sent_at is None:
+            self.rate_limiter.leave(turn, now)
         else:
             # The server may still see it for as long as we would have waited for its answer.
-            self.throttle.lost(turn, now, call.began_at + self.timeouts.total)
+            self.rate_limiter.lost(turn, now, call.sent_at + self.timeouts.total)
         self._arm_timer()
 
     def _told_date(self) -> float | None:
         return None if self._heard is None else rate_limit_headers.date(self._heard[0])
 
     def _leave(self, turn: PermitRequest) -> None:
-        self.throttle.leave(turn, self._clock.time())
+        self.rate_limiter.leave(turn, self._clock.time())
         self._arm_timer()
 
     def _refuse_long_pause(self, endpoint: Endpoint[Any]) -> None:
-        left = self.throttle.pause_left(endpoint.budget, self._clock.time())
-        if left > min(self.retry.max_retry_after, self.retry.max_elapsed):
+        left = self.rate_limiter.pause_left(endpoint.budget, self._clock.time())
+        if left > min(self.retry_policy.max_retry_after, self.retry_policy.max_elapsed):
             raise RateLimitError(
                 f"{endpoint.method} {endpoint.path} was not sent: the API wants no such request for another "
                 f"{left:.0f} s. Try again then.",
@@ -453,7 +453,7 @@ class Pipeline:
             )
 
     def _refuse_long_queue(self, endpoint: Endpoint[Any], max_queue_wait: float) -> None:
-        wait = self.throttle.expected_wait(endpoint.budget, self._clock.time())
+        wait = self.rate_limiter.expected_wait(endpoint.budget, self._clock.time())
         if wait > max_queue_wait:
             raise _queue_too_long(endpoint, wait)
 
@@ -462,13 +462,13 @@ class Pipeline:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        when = self.throttle.next_at(self._clock.time())
+        when = self.rate_limiter.next_at(self._clock.time())
         if when is not None and not self.closed:
             self._timer = self._clock.call_at(when, self._on_time)
 
     def _on_time(self) -> None:
         self._timer = None
-        self.throttle.advance(self._clock.time())
+        self.rate_limiter.advance(self._clock.time())
         self._arm_timer()
 
     def _url(self, endpoint: Endpoint[Any], path: Mapping[str, str] | None, query: Mapping[str, str] | None) -> URL:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 from yarl import URL
@@ -16,7 +16,16 @@ from pyannote_voiceprint_async.errors import VoiceprintError
 
 from .connection import RecordedConnection
 
-__all__ = ["ApiRequest"]
+__all__ = ["ApiRequest", "SubmissionHooks"]
+
+
+class SubmissionHooks(NamedTuple):
+    """What the caller does around each try of a submission."""
+
+    before_send: Callable[[], Awaitable[None]]
+    """Awaited when the permit and the slot are granted, before the first byte is sent."""
+    on_refused: Callable[[], None]
+    """Called when the server refused the submission for now, or it was never sent: nothing of it is in flight."""
 
 
 class ApiRequest:
@@ -26,21 +35,19 @@ class ApiRequest:
         endpoint: the operation.
         url: where.
         body: the JSON to be sent.
-        before_send: awaited when place and slot are there, before the first byte of each try.
-        refused: called when a try was refused for now.
+        hooks: called around each try of a submission.
         deadline: on the client's clock; it is not sent any more after that.
         job_id: the job that the response must be about, if it must.
     """
 
     __slots__ = (
         "_connection",
-        "before_send",
-        "began_at",
         "body",
         "deadline",
         "endpoint",
-        "first_byte_at",
+        "first_sent_at",
         "future",
+        "hooks",
         "is_whole",
         "job_id",
         "max_queue_wait",
@@ -48,10 +55,10 @@ class ApiRequest:
         "outcome",
         "overdue",
         "pieces",
-        "refused",
         "response",
         "retries",
         "scope",
+        "sent_at",
         "started_at",
         "url",
         "withdrawn",
@@ -62,19 +69,17 @@ class ApiRequest:
         endpoint: Endpoint[Any],
         url: URL,
         body: bytes | memoryview | None = None,
-        before_send: Callable[[], Awaitable[None]] | None = None,
-        refused: Callable[[], None] | None = None,
+        hooks: SubmissionHooks | None = None,
         deadline: float | None = None,
         job_id: str | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.url = url
         self.body = body
-        self.before_send = before_send
-        self.refused = refused
+        self.hooks = hooks
         self.deadline = deadline
         self.job_id = job_id
-        self.first_byte_at: float | None = None
+        self.first_sent_at: float | None = None
         """When the first byte of all tries left."""
         self.retries = 0
         self.max_queue_wait: float | None = None
@@ -86,7 +91,7 @@ class ApiRequest:
 
     def prepare(self) -> None:
         """Begin a try: nothing of it has been sent or received."""
-        self.began_at: float | None = None
+        self.sent_at: float | None = None
         """When the first byte of this try left, on the client's clock; None: the server has not seen it."""
         self.withdrawn = False
         """Its caller left before the first byte: it must not begin any more."""
@@ -106,19 +111,19 @@ class ApiRequest:
         return f"{self.endpoint.method} {self.endpoint.path}"
 
     @property
-    def has_begun(self) -> bool:
+    def is_sent(self) -> bool:
         """Whether the first byte of this try has left: the server may have seen it."""
-        return self.began_at is not None
+        return self.sent_at is not None
 
     @property
     def may_be_billed(self) -> bool:
         """Whether the server may have accepted a submission: it must be finished, and must not be repeated."""
-        return self.began_at is not None and not self.endpoint.repeatable
+        return self.sent_at is not None and not self.endpoint.repeatable
 
     @property
     def is_timed(self) -> bool:
         """Whether its timeouts count: connecting has a timeout of its own."""
-        return self.began_at is not None
+        return self.sent_at is not None
 
     @property
     def received(self) -> bytes:
@@ -139,14 +144,14 @@ class ApiRequest:
         """
         if self.withdrawn:
             raise asyncio.CancelledError
-        if self.began_at is not None:
+        if self.sent_at is not None:
             raise RuntimeError("A request is sent once. Repeating it is left to the client's own retries.")
         if transport is not None:
             self._connection = RecordedConnection.of(transport)
             self._connection.begin(self)
-        self.began_at = now
-        if self.first_byte_at is None:
-            self.first_byte_at = now
+        self.sent_at = now
+        if self.first_sent_at is None:
+            self.first_sent_at = now
 
     def withdraw(self) -> bool:
         """Make sure that it is not sent any more. Return False for a submission on the wire: it must be finished."""

@@ -23,7 +23,7 @@ from pyannote_voiceprint_async.concurrency.clock import Clock
 from pyannote_voiceprint_async.errors import QueueTooLongError, RateLimitError, VoiceprintError
 from pyannote_voiceprint_async.settings import RetryPolicy
 
-__all__ = ["Attempted", "exponential", "is_final", "pause_after", "prepare", "repeat"]
+__all__ = ["Attempted", "exponential", "is_final", "pause_after", "prepare", "with_retries"]
 
 log = logging.getLogger("pyannote_voiceprint_async")
 
@@ -37,7 +37,7 @@ _ENOUGH = 100
 class Attempted(Protocol):
     """One call on its way down the ladder, as far as repeating it is concerned."""
 
-    first_byte_at: float | None
+    first_sent_at: float | None
     """When its first byte left, on the client's clock; None while nothing was sent."""
     deadline: float | None
     """When it may not be sent any more, on the client's clock."""
@@ -73,7 +73,7 @@ def is_final(error: VoiceprintError, policy: RetryPolicy) -> bool:
     return not error.retryable and not (error.outcome_unknown and policy.replay_unknown)
 
 
-async def repeat(
+async def with_retries(
     send: Callable[[C], Awaitable[R]],
     call: C,
     *,
@@ -114,4 +114,4 @@ def _fits(seconds: float, call: Attempted, policy: RetryPolicy, clock: Clock) ->
     again_at = clock.time() + seconds
     if call.deadline is not None and again_at >= call.deadline:
         return False
-    return call.first_byte_at is None or again_at - call.first_byte_at <= policy.max_elapsed
+    return call.first_sent_at is None or again_at - call.first_sent_at <= policy.max_elapsed

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from fake_clock import settle
 
-from pyannote_voiceprint_async.concurrency.protected_task import ProtectedTask, finished
+from pyannote_voiceprint_async.concurrency.protected_task import ProtectedTask, wait_until_done
 
 
 async def done_when(event: asyncio.Event) -> str:
@@ -41,7 +41,7 @@ async def test_waiting_outlasts_every_cancellation_and_raises_the_last(times):
     """anyio tells its own cancellations by their message."""
     event = asyncio.Event()
     task = ProtectedTask(done_when(event), lambda: False)
-    waiting = asyncio.create_task(finished(task))
+    waiting = asyncio.create_task(wait_until_done(task))
     await settle(2)
     for number in range(times):
         waiting.cancel(f"cancellation {number}")
@@ -57,4 +57,4 @@ async def test_waiting_outlasts_every_cancellation_and_raises_the_last(times):
 
 
 async def test_waiting_for_nothing_ends_at_once():
-    await finished()
+    await wait_until_done()

@@ -21,7 +21,8 @@ from pyannote_voiceprint_async import (
     VoiceprintError,
     VoiceprintRequest,
 )
-from pyannote_voiceprint_async.jobs.batch import BatchItem, Results
+from pyannote_voiceprint_async.jobs.batch_item import BatchItem
+from pyannote_voiceprint_async.jobs.batch_results import Results
 from pyannote_voiceprint_async.sandbox import Sandbox, voiceprint_of
 
 URL = "https://example.com/{}.wav"
@@ -264,7 +265,7 @@ async def test_an_item_canceled_before_its_first_step_is_taken_in():
         if item.index:
             raise AuthenticationError("no")
 
-    results = Results(range(100), run, lambda item, value, error: (item.index, error), ahead=2, waiting=2)
+    results = Results(range(100), run, lambda item, value, error: (item.index, error), read_ahead=2, max_in_progress=2)
     seen = []
     with pytest.raises(AuthenticationError):
         async for result in results:
@@ -289,7 +290,7 @@ async def test_leaving_at_any_moment_accounts_for_every_item(steps):
             raise VoiceprintError("bad item")
         await asyncio.sleep(0)
 
-    results = Results(items(), run, lambda item, value, error: item.index, ahead=4, waiting=7)
+    results = Results(items(), run, lambda item, value, error: item.index, read_ahead=4, max_in_progress=7)
     before = asyncio.all_tasks()
 
     async def consume():
@@ -334,7 +335,7 @@ METHODS = pytest.mark.parametrize("method", ["submit_many", "voiceprint_many"])
 
 
 async def all_over(client):
-    while client._works:
+    while client.engine._batches:
         gc.collect()
         await asyncio.sleep(0.001)
 
@@ -386,10 +387,10 @@ async def test_results_that_are_dropped_in_another_thread_are_left(start, sandbo
 
 async def test_results_that_were_never_read_are_forgotten_with_their_last_reference(client, sandbox):
     results = client.submit_many(urls(5))
-    assert len(client._works) == 1
+    assert len(client.engine._batches) == 1
     del results
     gc.collect()
-    assert (len(client._works), sandbox.accepted) == (0, [])
+    assert (len(client.engine._batches), sandbox.accepted) == (0, [])
 
 
 def test_results_may_be_dropped_after_their_loop_is_closed():
@@ -399,7 +400,7 @@ def test_results_may_be_dropped_after_their_loop_is_closed():
         await asyncio.sleep(0)
 
     async def begin():
-        results = Results(range(3), run, lambda item, value, error: item.index, ahead=2, waiting=2)
+        results = Results(range(3), run, lambda item, value, error: item.index, read_ahead=2, max_in_progress=2)
         await anext(results)
         return results
 
@@ -419,14 +420,14 @@ async def test_no_new_item_starts_while_max_concurrency_results_wait_unread(star
     read = []
     results = getattr(client, method)(url for url in urls(300) if not read.append(url))
     first = await anext(results)
-    while results.work.running:
+    while results.batch.running:
         await asyncio.sleep(0.001)
     await settle()
-    assert (first.error, len(results.work.finished) >= 4) == (None, True)
+    assert (first.error, len(results.batch.finished) >= 4) == (None, True)
     started = len(read)
-    assert started <= 1 + len(results.work.finished) + 1  # one more was taken out of the input, or none
+    assert started <= 1 + len(results.batch.finished) + 1  # one more was taken out of the input, or none
     await settle(500)
-    assert (len(read), results.work.running) == (started, set())
+    assert (len(read), results.batch.running) == (started, set())
     rest = [one async for one in results]
     assert (len(rest), len(sandbox.accepted)) == (299, 300)
 
@@ -437,10 +438,10 @@ async def test_items_that_are_submitted_at_once_start_no_faster_than_results_are
 
     async def run(item):
         await item.before_send()
-        item.submitted(JobCreated("job", JobStatus.CREATED))
+        item.record_job(JobCreated("job", JobStatus.CREATED))
 
     items = (number for number in range(1000) if not read.append(number))
-    results = Results(items, run, lambda item, value, error: item.index, ahead=4, waiting=500)
+    results = Results(items, run, lambda item, value, error: item.index, read_ahead=4, max_in_progress=500)
     for taken in range(1, 20):
         await anext(results)
         await settle(200)
@@ -486,6 +487,6 @@ async def test_a_job_whose_hook_failed_is_abandoned_once(start):
 
     async with client.voiceprint_many(urls(2), on_submitted=fail) as results:
         await anext(results)
-        while results.work.running:
+        while results.batch.running:
             await asyncio.sleep(0.001)
     assert sorted(ids_of_jobs(client.abandoned)) == sorted(job.id for job in sandbox.accepted)

@@ -11,7 +11,7 @@ from aiohttp import web
 from fake_clock import START, settle
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from watcher_model import ENDS, idle, most_in_a_minute, run, world
+from job_poller_model import ENDS, idle, most_in_a_minute, run, world
 
 from pyannote_voiceprint_async import (
     ApiConnectionError,
@@ -72,7 +72,7 @@ jobs = st.fixed_dictionaries(
         "output_after": st.sampled_from([0.0, 0.0, 4.0]),
         "foreign": st.sampled_from([0, 0, 0, 1, 120, 350]),
         "waits": st.integers(1, 2),
-        "grace": st.sampled_from([0.0, 0.0, 60.0]),
+        "has_webhook": st.sampled_from([False, False, True]),
     }
 )
 
@@ -86,7 +86,7 @@ async def tell(made, plan, timeout=86_400.0):
             f"job-{number}", how["seconds"], end=how["end"], before=how["before"], output_after=how["output_after"]
         )
         made.api.add_foreign(how["foreign"])
-        waits += [(job, made.wait(job.job_id, timeout, grace=how["grace"])) for _ in range(how["waits"])]
+        waits += [(job, made.wait(job.job_id, timeout, has_webhook=how["has_webhook"])) for _ in range(how["waits"])]
     return waits
 
 
@@ -294,7 +294,7 @@ async def test_jobs_left_to_their_webhooks_are_not_looked_at_before():
     async with world() as made:
         for number in range(5):
             made.api.add(f"job-{number}", 1.0)
-        tasks = [made.wait(f"job-{number}", grace=60.0) for number in range(5)]
+        tasks = [made.wait(f"job-{number}", has_webhook=True) for number in range(5)]
         await made.pass_by(59.9)
         assert (made.api.lists, made.api.reads) == ([], [])
         await made.finish(*tasks)
@@ -475,7 +475,7 @@ async def test_a_webhook_with_an_output_is_the_answer(early):
         told = event("job", output=VoiceprintOutput("told"))
         if early:
             made.watcher.deliver(told)
-        task = made.wait("job", grace=60.0)
+        task = made.wait("job", has_webhook=True)
         await idle()
         made.watcher.deliver(told)
         (job,) = await made.finish(task)
@@ -486,7 +486,7 @@ async def test_a_webhook_without_output_has_the_job_read_at_once_until_that_work
     """Though the job was left to its webhook for a minute."""
     async with world(faults=chain([FAULTS[0], FAULTS[2]], repeat(None))) as made:
         made.api.add("job", 5.0)
-        task = made.wait("job", grace=60.0)
+        task = made.wait("job", has_webhook=True)
         await made.pass_by(5.0)
         made.watcher.deliver(event("job"))
         await made.finish(task)
@@ -496,7 +496,7 @@ async def test_a_webhook_without_output_has_the_job_read_at_once_until_that_work
 async def test_a_webhook_that_is_ahead_of_the_api_is_not_insisted_on():
     async with world() as made:
         made.api.add("job", 20.0)
-        task = made.wait("job", grace=60.0)
+        task = made.wait("job", has_webhook=True)
         await made.pass_by(5.0)
         made.watcher.deliver(event("job"))
         await made.finish(task)

@@ -7,7 +7,7 @@ from math import ceil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from throttle_model import (
+from rate_limiter_model import (
     ENDS,
     TOTAL,
     FixedServer,

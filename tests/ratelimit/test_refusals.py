@@ -59,7 +59,7 @@ def warnings(caplog):
 
 async def nobody_waits(client):
     await settle()
-    assert (client.stats.in_flight, client.stats.queued, len(client._waits)) == (0, 0, 0)
+    assert (client.stats.in_flight, client.stats.queued, len(client.engine._waiters)) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("told", ["Fri, 31 Dec 9999 23:59:59 GMT", "86400", str(int(4e9)), str(int(4e15))])

@@ -21,6 +21,7 @@ from pyannote_voiceprint_async import (
     Timeouts,
     VoiceprintError,
 )
+from pyannote_voiceprint_async.transport.request import SubmissionHooks
 
 URL = "https://example.com/voice.wav"
 KINDS = [*CLASSES, OSError, ConnectionResetError, TimeoutError, ValueError, RuntimeError, KeyError, Exception]
@@ -235,7 +236,7 @@ async def test_what_before_send_raises_comes_as_it_is_and_sends_nothing(exc):
         from pyannote_voiceprint_async.models import VoiceprintRequest
 
         with pytest.raises(type(exc)) as caught:
-            await client._submit(VoiceprintRequest(URL), before_send=before_send)
+            await client.engine.submit(VoiceprintRequest(URL), hooks=SubmissionHooks(before_send, lambda: None))
     assert (caught.value is exc, server.asked) == (True, [])
 
 

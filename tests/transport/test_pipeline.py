@@ -26,6 +26,7 @@ from pyannote_voiceprint_async import (
     VoiceprintError,
 )
 from pyannote_voiceprint_async.sandbox import Sandbox
+from pyannote_voiceprint_async.transport.request import SubmissionHooks
 
 URL = "https://example.com/voice.wav"
 QUICK = RetryPolicy(base=0.001, cap=0.002)
@@ -44,10 +45,10 @@ def submissions(sandbox: Sandbox) -> int:
 
 async def everything_at_rest(client: AsyncVoiceprintClient) -> None:
     """Let what goes on in the background end, and find nothing held."""
-    while client._transport._submissions:
+    while client.engine._pipeline._submissions:
         await asyncio.sleep(0)
     await settle()
-    assert (client.stats.in_flight, client.stats.queued, len(client._waits)) == (0, 0, 0)
+    assert (client.stats.in_flight, client.stats.queued, len(client.engine._waiters)) == (0, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +139,7 @@ async def test_a_restarted_program_does_not_overdraw(start, clock, limited):
 async def test_clients_of_one_key_can_share_a_throttle(start, clock, limited):
     throttle = RateLimiter(max_concurrency=2)
     clients = [
-        await start(AsyncVoiceprintClient(limited.api_key, base_url=limited.url, clock=clock, throttle=throttle))
+        await start(AsyncVoiceprintClient(limited.api_key, base_url=limited.url, clock=clock, rate_limiter=throttle))
         for _ in range(2)
     ]
     async with clock.running(*clients):
@@ -198,7 +199,7 @@ async def test_before_send_is_awaited_before_the_first_byte_and_only_with_place_
         seen.append((submissions(limited), client.stats.in_flight))
 
     for _ in range(2):
-        await client._submit(_request(), before_send=before_send)
+        await client.engine.submit(_request(), hooks=SubmissionHooks(before_send, lambda: None))
     assert seen == [(0, 1), (1, 1)]
 
 
@@ -210,7 +211,7 @@ async def test_an_error_of_before_send_sends_nothing_and_leaks_nothing(start, cl
 
     for _ in range(5):
         with pytest.raises(OSError, match="disk full"):
-            await client._submit(_request(), before_send=before_send)
+            await client.engine.submit(_request(), hooks=SubmissionHooks(before_send, lambda: None))
     assert submissions(limited) == 0
     await everything_at_rest(client)
     await client.submit(URL)
@@ -294,7 +295,7 @@ async def test_a_caller_canceled_while_its_intent_is_written_sends_nothing(clien
         writing.set()
         await asyncio.Event().wait()
 
-    task = asyncio.create_task(client._submit(_request(), before_send=before_send))
+    task = asyncio.create_task(client.engine.submit(_request(), hooks=SubmissionHooks(before_send, lambda: None)))
     await writing.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -388,17 +389,17 @@ def test_use_from_another_event_loop_says_what_to_do():
         asyncio.run(use())
     with pytest.raises(ClientClosedError, match="notebook"):
         asyncio.run(use())
-    asyncio.run(client._transport.wire._own_sessions.pop().close())
+    asyncio.run(client.engine._pipeline.http._own_sessions.pop().close())
 
 
 async def test_a_client_that_is_not_closed_warns(sandbox):
     client = AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url)
     await client.check_key()
-    session = client._transport.wire._own_sessions[0]
+    session = client.engine._pipeline.http._own_sessions[0]
     with pytest.warns(ResourceWarning, match="aclose"):
         client.__del__()
     await session.close()
-    client._transport.wire._own_sessions.clear()
+    client.engine._pipeline.http._own_sessions.clear()
 
 
 async def test_the_constructor_touches_neither_network_nor_loop():
@@ -484,8 +485,10 @@ async def test_a_pause_that_would_outlast_the_deadline_is_not_made(start, clock,
 async def test_closing_one_client_does_not_leave_others_of_its_throttle_waiting(start, clock, limited):
     """The timer of the one that closes may have been what the other waited for."""
     throttle = RateLimiter()
-    leaving = AsyncVoiceprintClient(limited.api_key, base_url=limited.url, clock=clock, throttle=throttle)
-    staying = await start(AsyncVoiceprintClient(limited.api_key, base_url=limited.url, clock=clock, throttle=throttle))
+    leaving = AsyncVoiceprintClient(limited.api_key, base_url=limited.url, clock=clock, rate_limiter=throttle)
+    staying = await start(
+        AsyncVoiceprintClient(limited.api_key, base_url=limited.url, clock=clock, rate_limiter=throttle)
+    )
     await staying.check_key()
     first = asyncio.create_task(leaving.submit(URL))
     await asyncio.sleep(0)
@@ -510,7 +513,7 @@ async def test_cancelling_all_tasks_does_not_end_a_submission_on_the_wire(start,
         await asyncio.sleep(0)
     caller.cancel()
     await settle(turns)
-    for task in client._transport._submissions:
+    for task in client.engine._pipeline._submissions:
         assert not task.cancel()
     await everything_at_rest(client)
     assert [job.job_id for job in client.abandoned] == [job.id for job in sandbox.accepted]
@@ -546,8 +549,8 @@ async def test_a_submission_that_closing_broke_off_may_have_been_accepted(start)
     task = asyncio.create_task(client.submit(URL))
     while not submissions(sandbox):
         await asyncio.sleep(0)
-    client._transport.close()
-    await client._transport.wire.aclose()
+    client.engine._pipeline.close()
+    await client.engine._pipeline.http.aclose()
     with pytest.raises(ApiConnectionError) as broken:
         await task
     assert broken.value.outcome_unknown
@@ -579,7 +582,7 @@ async def test_closing_that_is_cancelled_closes_all_the_same(start, times):
     with pytest.raises(asyncio.CancelledError):
         await closing
     assert [job.job_id for job in client.abandoned] == [job.id for job in sandbox.accepted]
-    assert (client.stats.in_flight, client._transport.wire.opened) == (0, False)
+    assert (client.stats.in_flight, client.engine._pipeline.http.has_open_sessions) == (0, False)
 
 
 async def test_closing_twice_at_once_waits_for_the_same(start):
@@ -613,7 +616,7 @@ async def test_a_client_in_a_cancelled_scope_of_anyio_closes_and_keeps_its_job(s
         async with AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url) as client:
             await client.voiceprint(URL)
     assert [job.job_id for job in client.abandoned] == [job.id for job in sandbox.accepted]
-    assert (len(client.abandoned), client._transport.wire.opened) == (1, False)
+    assert (len(client.abandoned), client.engine._pipeline.http.has_open_sessions) == (1, False)
 
 
 async def test_an_outcome_that_comes_as_its_caller_is_cancelled_is_kept(start):
@@ -621,7 +624,7 @@ async def test_an_outcome_that_comes_as_its_caller_is_cancelled_is_kept(start):
     sandbox = await start(Sandbox(window="none", latency=0.05))
     client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url))
     (caller,) = await on_the_wire(client, sandbox, 1)
-    (task,) = client._transport._submissions
+    (task,) = client.engine._pipeline._submissions
     task.add_done_callback(lambda _: caller.cancel())
     (ended,) = await asyncio.gather(caller, return_exceptions=True)
     known = [job.job_id for job in client.abandoned] + [getattr(ended, "job_id", None)]
@@ -674,7 +677,7 @@ def test_closing_after_the_loop_was_closed_reports_what_was_on_the_wire(sandbox_
     async def begin() -> AsyncVoiceprintClient:
         client = AsyncVoiceprintClient(sandbox_elsewhere.api_key, base_url=sandbox_elsewhere.url)
         left.extend(await on_the_wire(client, sandbox_elsewhere, 1))
-        left.extend(client._transport._submissions)
+        left.extend(client.engine._pipeline._submissions)
         return client
 
     left: list[asyncio.Task] = []

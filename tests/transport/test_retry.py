@@ -21,7 +21,7 @@ from pyannote_voiceprint_async import (
 from pyannote_voiceprint_async.api.rate_limit_headers import retry_after
 from pyannote_voiceprint_async.api.responses import RequestOutcome, error_flags, outcome_of_status
 from pyannote_voiceprint_async.errors import status_error
-from pyannote_voiceprint_async.transport.retry import exponential, is_final, pause_after, repeat
+from pyannote_voiceprint_async.transport.retry import exponential, is_final, pause_after, with_retries
 
 SECRET = "sk-not-to-be-shown"
 UNSENT = "never sent"
@@ -31,7 +31,7 @@ class ApiRequest:
     """A call on its way down, which fails with each of `errors` in turn and then succeeds."""
 
     def __init__(self, *errors: BaseException, clock: FakeClock, seconds: float = 0.0) -> None:
-        self.first_byte_at: float | None = None
+        self.first_sent_at: float | None = None
         self.deadline: float | None = None
         self.retries = 0
         self.sent_at: list[float] = []
@@ -46,8 +46,8 @@ class ApiRequest:
         """Take `seconds`; the first byte leaves at once, but for what is never sent."""
         error = next(self._errors, None)
         self.sent_at.append(self._clock.time())
-        if self.first_byte_at is None and str(error) != UNSENT:
-            self.first_byte_at = self._clock.time()
+        if self.first_sent_at is None and str(error) != UNSENT:
+            self.first_sent_at = self._clock.time()
         if self._seconds:
             await self._clock.sleep(self._seconds)
         if error is not None:
@@ -83,7 +83,7 @@ def answered(status: int, said: str | None = None, *, repeatable: bool) -> Voice
 
 async def run(call: ApiRequest, clock: FakeClock, policy: RetryPolicy, *, until: float = 10_000.0) -> object:
     """Send the call through the loop, moving the clock on; give its result or its error."""
-    task = asyncio.create_task(repeat(ApiRequest.send, call, policy=policy, clock=clock, sleep=clock.sleep))
+    task = asyncio.create_task(with_retries(ApiRequest.send, call, policy=policy, clock=clock, sleep=clock.sleep))
     await settle()
     while not task.done() and (due := clock.next_at()) is not None and due <= until:
         clock.jump(due)
@@ -307,7 +307,9 @@ async def test_what_is_no_error_of_ours_passes_at_once(clock, foreign):
 
 async def test_cancellation_ends_a_pause(clock):
     call = ApiRequest(failed(told=100.0), clock=clock)
-    task = asyncio.create_task(repeat(ApiRequest.send, call, policy=RetryPolicy(), clock=clock, sleep=clock.sleep))
+    task = asyncio.create_task(
+        with_retries(ApiRequest.send, call, policy=RetryPolicy(), clock=clock, sleep=clock.sleep)
+    )
     await settle()
     task.cancel()
     await settle()
@@ -320,7 +322,7 @@ async def test_calls_do_not_count_each_others_tries(clock):
     policy = RetryPolicy(max_tries=3)
     calls = [ApiRequest(failed(told=1.0), failed(told=2.0), clock=clock) for _ in range(5)]
     tasks = [
-        asyncio.create_task(repeat(ApiRequest.send, call, policy=policy, clock=clock, sleep=clock.sleep))
+        asyncio.create_task(with_retries(ApiRequest.send, call, policy=policy, clock=clock, sleep=clock.sleep))
         for call in calls
     ]
     for _ in range(3):

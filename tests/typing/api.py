@@ -96,7 +96,7 @@ URL = "https://example.com/voices/ada.wav"
 def settings(throttle: RateLimiter, session: aiohttp.ClientSession, clock: Clock) -> AsyncVoiceprintClient:
     AsyncVoiceprintClient()
     AsyncVoiceprintClient(None)
-    AsyncVoiceprintClient("key", throttle=throttle, webhook=None, proxy=None, session=None)
+    AsyncVoiceprintClient("key", rate_limiter=throttle, webhook=None, proxy=None, session=None)
     AsyncVoiceprintClient("key", unknown=True)  # type: ignore[call-arg]
     AsyncVoiceprintClient("key", "https://api.example.com")  # type: ignore[call-arg]  # all else by keyword
     return AsyncVoiceprintClient(

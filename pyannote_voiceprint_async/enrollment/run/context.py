@@ -41,15 +41,16 @@ class RunContext:
     @classmethod
     def create(cls, client: AsyncVoiceprintClient, ledger: Ledger, options: Options) -> Self:
         """Create the shared objects of a new run."""
-        reporter = RunReporter()
+        engine, reporter = client.engine, RunReporter()
+        clock = engine.clock
         return cls(
-            client,
-            ledger,
-            options,
-            reporter,
-            RowResults(ledger, client._clock, reporter),
-            Timeline(client._clock, client._transport.server_time),
-            CircuitBreaker(client._clock.time, client._waits.sleep, reporter.on_breaker_change),
-            Refusals(client._clock.time),
-            UnknownOutcomes(client._clock.time),
+            client=client,
+            ledger=ledger,
+            options=options,
+            reporter=reporter,
+            results=RowResults(ledger, clock, reporter),
+            timeline=Timeline(clock, engine.server_time),
+            breaker=CircuitBreaker(clock.time, engine.sleep, reporter.on_breaker_change),
+            refusals=Refusals(clock.time),
+            unknown=UnknownOutcomes(clock.time),
         )

@@ -136,7 +136,7 @@ async def _rehearse(
     limit: RateLimit,
 ) -> DryRun:
     # As a run does it.
-    base_url, key, now = client._base_url, client._transport.key, client._clock.wall()
+    base_url, key, now = client.engine.base_url, client.engine.api_key, client.engine.clock.wall()
     await ledger.claim(options.origin or base_url, key, new_key=options.new_key)
     loading = Staging.of(ledger, options)
     await loading.load(rows, now=now, retry_failed=options.retry_failed, retry_expired=options.retry_expired)

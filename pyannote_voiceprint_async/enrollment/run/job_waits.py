@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from pyannote_voiceprint_async.api.endpoints import OUTPUT_LIFETIME
-from pyannote_voiceprint_async.concurrency.clock import deadline as timeout_at
+from pyannote_voiceprint_async.concurrency.clock import timeout_at
 from pyannote_voiceprint_async.enrollment.ledger.ledger import PendingRecording
 from pyannote_voiceprint_async.errors import (
     JobCanceledError,
@@ -36,7 +36,7 @@ class JobWaits:
 
     def __init__(self, context: RunContext, on_error: Callable[[BaseException], None]) -> None:
         self._client = context.client
-        self._clock = context.client._clock
+        self._clock = context.client.engine.clock
         self._ledger = context.ledger
         self._timeline = context.timeline
         self._results = context.results
@@ -116,7 +116,7 @@ class JobWaits:
         expires_at, give_up_at = self._clock.time() + OUTPUT_LIFETIME, float("inf")
         while True:
             try:
-                return await self._client._wait_for_voiceprint(job_id, expires_at)
+                return await self._client.engine.wait_for_voiceprint(job_id, expires_at)
             except JobExpiredError:
                 accepted_at = await self._ledger.accepted_at(job_id)
                 if accepted_at is None or self._timeline.now().earliest - accepted_at >= OUTPUT_LIFETIME:
@@ -124,7 +124,7 @@ class JobWaits:
                 give_up_at = min(give_up_at, self._clock.time() + _UNKNOWN_JOB_TIMEOUT)
                 if self._clock.time() >= give_up_at:
                     raise JobTimeoutError(f"The API does not know job {job_id}.", job_id=job_id) from None
-            await self._client._waits.sleep(_UNKNOWN_JOB_INTERVAL)
+            await self._client.engine.sleep(_UNKNOWN_JOB_INTERVAL)
 
 
 def _failure(error: JobError) -> tuple[str, str]:

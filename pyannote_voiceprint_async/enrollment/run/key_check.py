@@ -27,12 +27,12 @@ class KeyCheck:
     async def is_refused(self) -> bool:
         """Return whether the API refuses the key: a gateway may refuse a single row with status 401 or 403."""
         async with self._lock:
-            if self._client._clock.time() - self._checked_at > _VALID_FOR:
+            if self._client.engine.clock.time() - self._checked_at > _VALID_FOR:
                 try:
                     await self._client.check_key()
                 except VoiceprintError as error:
                     self._is_refused = isinstance(error, AccountError)
                 else:
                     self._is_refused = False
-                self._checked_at = self._client._clock.time()
+                self._checked_at = self._client.engine.clock.time()
             return self._is_refused

@@ -56,7 +56,7 @@ class OutcomeResolver:
         self._on_unknown = on_unknown
         self._timeline = timeline
         self._resubmitted: set[int] = set()
-        self._total = client._transport.timeouts.total
+        self._total = client.engine.timeouts.total
         self._request_lifetime = self._total + LATE_ACCEPTANCE_SECONDS
 
     async def unresolved(self, *, of_earlier_runs: bool) -> list[UnresolvedSubmission]:
@@ -105,7 +105,7 @@ class OutcomeResolver:
             )
         except (NotFoundError, UnexpectedResponseError, IncompleteListingError):
             return all_possible  # a gateway without the list, or with a list that shows too little
-        if not listing.offset.is_measured and not self._client._transport.knows_server_time:
+        if not listing.offset.is_measured and not self._client.engine.has_server_time:
             return all_possible  # nothing shows how wrong this machine's clock is
         return match_outcomes(
             unresolved,
@@ -131,11 +131,13 @@ class OutcomeResolver:
         for number, job_id in result.adoptable.items():
             recording = await self._ledger.task(number)
             try:
-                job = await self._client._wait_for_voiceprint(job_id, self._client._clock.time() + _ADOPTION_TIMEOUT)
+                job = await self._client.engine.wait_for_voiceprint(
+                    job_id, self._client.engine.clock.time() + _ADOPTION_TIMEOUT
+                )
             except JobError:
                 continue  # the job has no voiceprint: it is of another kind, or it failed
             if await self._ledger.accept(recording, job_id, None):
                 voiceprint = Voiceprint.of(job, recording.model)
-                await self._ledger.succeed(recording, voiceprint, self._client._clock.wall())
+                await self._ledger.succeed(recording, voiceprint, self._client.engine.clock.wall())
                 adopted.append((number, voiceprint))
         return adopted

@@ -71,7 +71,7 @@ class Runner:
         self._ledger = ledger
         self._options = options
         self._owns_ledger = owns_ledger
-        self._clock = client._clock
+        self._clock = client.engine.clock
         self._context = RunContext.create(client, ledger, options)
         self.reporter = self._context.reporter
         """Events and progress."""
@@ -146,8 +146,8 @@ class Runner:
     async def _stage(self) -> bool:
         """Read the list into the ledger, and return whether the API is needed for anything."""
         options = self._options
-        base_url = options.origin or self._client._base_url
-        await self._ledger.claim(base_url, self._client._transport.key, new_key=options.new_key)
+        base_url = options.origin or self._client.engine.base_url
+        await self._ledger.claim(base_url, self._client.engine.api_key, new_key=options.new_key)
         await self._staging.load(
             self._rows,
             now=self._clock.wall(),
@@ -203,7 +203,7 @@ class Runner:
             submissions = "a submission" if len(unresolved) == 1 else f"{len(unresolved)} submissions"
             reason = f"The outcome of {submissions} is unknown: a request that was cut off may still arrive."
             self.reporter.pause(reason, seconds)
-            await self._client._waits.sleep(seconds)
+            await self._client.engine.sleep(seconds)
             await self._check_key()
         resolution = await self._context.breaker.call(lambda: self._resolver.resolve(unresolved), self._is_transient)
         self.reporter.resume()

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from pyannote_voiceprint_async.enrollment.ledger.ledger import PendingRecording
 from pyannote_voiceprint_async.errors import AccountError, LedgerError, VoiceprintError
-from pyannote_voiceprint_async.jobs.batch import BatchItem
+from pyannote_voiceprint_async.jobs.batch_item import BatchItem
 from pyannote_voiceprint_async.models import JobCreated, VoiceprintRequest
+from pyannote_voiceprint_async.transport.request import SubmissionHooks
 
 from .circuit_breaker import Attempt
 from .context import RunContext
@@ -55,7 +56,7 @@ class Sender:
             while (job := await self._try_once(item, recording)) is None:
                 # Other rows go first after a refusal: whether they are accepted shows which side is at fault.
                 if (delay := self._refusals.retry_delay(recording.id)) > 0:
-                    await self._client._waits.sleep(delay)
+                    await self._client.engine.sleep(delay)
             return job
         finally:
             self._active.discard(recording.id)
@@ -79,11 +80,11 @@ class Sender:
         """Act on an error of a submission, and return whether the error ends the submission of the row."""
         match self._action_for(error):
             case ErrorAction.PAUSE:
-                item.refused()  # nothing is in flight, so the run may be stopped during the pause
+                item.record_refusal()  # nothing is in flight, so the run may be stopped during the pause
                 attempt.record_failure(str(error), error.retry_after)
                 return False
             case ErrorAction.JUDGE_REFUSAL:
-                item.refused()
+                item.record_refusal()
                 await self._judge(recording, error, attempt)
                 return False
             case ErrorAction.RESOLVE:
@@ -141,13 +142,12 @@ class Sender:
             nonlocal intended_from
             intended_from = None
             self._ledger.withdraw_soon(recording)
-            item.refused()
+            item.record_refusal()
 
         try:
-            return await self._client._submit(
+            return await self._client.engine.submit(
                 VoiceprintRequest(url, recording.model),
-                before_send=before_send,
-                refused=on_refused,
+                hooks=SubmissionHooks(before_send, on_refused),
                 max_queue_wait=math.inf,
             )
         except VoiceprintError as error:

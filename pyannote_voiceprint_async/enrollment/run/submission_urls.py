@@ -56,7 +56,7 @@ class SubmissionUrls:
             RowError: it has expired.
         """
         expires_at = url_expires_at(url)
-        if expires_at is not None and expires_at <= self._client._transport.server_time()[1]:
+        if expires_at is not None and expires_at <= self._client.engine.server_time()[1]:
             raise RowError(
                 "The presigned URL expired before its turn; nothing was sent. Run again with a list of fresh URLs.",
                 "url-expired",
@@ -79,7 +79,7 @@ class SubmissionUrls:
         return url
 
     async def _upload(self, recording: PendingRecording) -> str:
-        now = self._client._clock.wall()
+        now = self._client.engine.clock.wall()
         if recording.media_url is not None and now - (recording.uploaded_at or 0.0) < _UPLOAD_LIFETIME:
             return recording.media_url
         path = Path(recording.source)

@@ -6,7 +6,8 @@ from collections.abc import AsyncGenerator
 from pyannote_voiceprint_async.enrollment.events import RowSubmitted, RowUncertain
 from pyannote_voiceprint_async.enrollment.ledger.ledger import PendingRecording
 from pyannote_voiceprint_async.errors import LedgerError, VoiceprintError
-from pyannote_voiceprint_async.jobs.batch import BatchItem, Results
+from pyannote_voiceprint_async.jobs.batch_item import BatchItem
+from pyannote_voiceprint_async.jobs.batch_results import Results
 from pyannote_voiceprint_async.models import JobCreated
 
 from .context import RunContext
@@ -56,8 +57,10 @@ class Submissions:
             VoiceprintError: no row will succeed until a person acts.
         """
         self._unknown.begin_round()
-        ahead = self._client._max_concurrency + _PREPARED_AHEAD
-        self._batch = Results(self._feed(), self._send, lambda _item, _none, _error: None, ahead=ahead, waiting=ahead)
+        ahead = self._client.engine.max_concurrency + _PREPARED_AHEAD
+        self._batch = Results(
+            self._feed(), self._send, lambda _item, _none, _error: None, read_ahead=ahead, max_in_progress=ahead
+        )
         try:
             async with self._batch as batch:
                 async for _ in batch:
@@ -72,7 +75,7 @@ class Submissions:
 
     async def save_unsaved(self) -> None:
         """Write the unsaved job ids once more, all at once: the disk may have room by now."""
-        now = self._client._clock.wall()
+        now = self._client.engine.clock.wall()
         unsaved = list(self.unsaved.items())
         saving = (self._ledger.accept(recording, job_id, now) for job_id, recording in unsaved)
         for (job_id, _), result in zip(unsaved, await asyncio.gather(*saving, return_exceptions=True), strict=True):
@@ -127,7 +130,7 @@ class Submissions:
     async def _accept(self, recording: PendingRecording, job: JobCreated) -> bool:
         """Record an accepted job, and return whether the run waits for it."""
         try:
-            is_new = await self._ledger.accept(recording, job.job_id, self._client._clock.wall())
+            is_new = await self._ledger.accept(recording, job.job_id, self._client.engine.clock.wall())
         except LedgerError:
             self.unsaved[job.job_id] = recording
             raise

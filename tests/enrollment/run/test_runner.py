@@ -353,14 +353,14 @@ async def test_a_ledger_that_has_nothing_belongs_to_nobody(world):
 async def test_another_key_is_noticed_although_keys_hide_their_value(world):
     """A fingerprint of the text that hides a key would be the same for all keys."""
     await world.enroll()
-    world.client._transport.key = Secret("another")
+    world.client.engine.api_key = Secret("another")
     with pytest.raises(LedgerOriginError, match="--new-key"):
         await world.enroll()
 
 
 async def test_another_key_must_be_confirmed(world):
     await world.enroll()
-    world.client._transport.key = "another"
+    world.client.engine.api_key = "another"
     with pytest.raises(LedgerOriginError, match="--new-key"):
         await world.enroll()
     assert (await world.enroll(new_key=True)).succeeded == 5
@@ -452,7 +452,7 @@ async def test_without_credit_the_run_stops_with_everything_saved(make_world):
 
 
 async def test_a_wrong_key_stops_before_anything_is_submitted(world):
-    world.client._transport.wire._authorization["Authorization"] = "Bearer wrong"
+    world.client.engine._pipeline.http._authorization["Authorization"] = "Bearer wrong"
     with pytest.raises(Exception, match="401"):
         await world.enroll()
     assert world.states() == dict.fromkeys((row.label for row in people(5)), "pending")

@@ -183,7 +183,7 @@ async def test_without_credit_what_is_paid_is_read_and_the_reason_comes_first(ma
 
 
 def block(world, monkeypatch, error, *, after):
-    real, begun, done = world.client._submit, 0, asyncio.Semaphore(0)
+    real, begun, done = world.client.engine.submit, 0, asyncio.Semaphore(0)
 
     async def submit(*arguments, **options):
         nonlocal begun
@@ -197,7 +197,7 @@ def block(world, monkeypatch, error, *, after):
                 pass
         raise error
 
-    monkeypatch.setattr(world.client, "_submit", submit)
+    monkeypatch.setattr(world.client.engine, "submit", submit)
 
 
 BLOCKED = ApiConnectionError("The proxy wants a password: see HTTPS_PROXY.")

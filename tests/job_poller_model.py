@@ -102,7 +102,7 @@ class ModelApi:
 
     # What the watcher calls
 
-    def enter(self) -> None:
+    def check_usable(self) -> None:
         """Nothing of this model is ever closed."""
 
     async def send(self, endpoint: object, *, query: Mapping[str, str]) -> JobPage:
@@ -194,9 +194,13 @@ class World:
             await idle()
         return await asyncio.gather(*tasks, return_exceptions=True)
 
-    def wait(self, job_id: str, timeout: float = 86_400.0, *, grace: float = 0.0) -> "asyncio.Task[VoiceprintJob]":
+    def wait(
+        self, job_id: str, timeout: float = 86_400.0, *, has_webhook: bool = False
+    ) -> "asyncio.Task[VoiceprintJob]":
         """Begin to wait for a job."""
-        return asyncio.create_task(self.watcher.wait(job_id, self.clock.time() + timeout, grace=grace))
+        if has_webhook:
+            self.watcher.expect_webhook(job_id)
+        return asyncio.create_task(self.watcher.wait(job_id, self.clock.time() + timeout))
 
     async def leftovers(self) -> list[str]:
         """Name all that is still there although nobody waits."""

@@ -1,155 +1,29 @@
-"""Many calls at once, results as they finish: bounded memory, and one bad item never stops the rest."""
+"""The work behind the results of a batch."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import copy
-import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
 from contextlib import aclosing
-from enum import Enum
 from functools import partial
-from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pyannote_voiceprint_async.concurrency.event_loop import running_loop
-from pyannote_voiceprint_async.concurrency.protected_task import finished
-from pyannote_voiceprint_async.errors import AccountError, ClientClosedError, JobTimeoutError, VoiceprintError
+from pyannote_voiceprint_async.concurrency.protected_task import wait_until_done
+from pyannote_voiceprint_async.errors import AccountError, ClientClosedError
 from pyannote_voiceprint_async.models import JobCreated
-from pyannote_voiceprint_async.reprs import safe_repr
 
-__all__ = ["BatchItem", "BatchRun", "Results"]
+from .batch_item import BatchItem, ItemState
+
+__all__ = ["BatchRun"]
 
 R = TypeVar("R")
 
 # After one of these every other item would fail the same way.
 _STOPS_ALL = (AccountError, ClientClosedError)
-
-
-class ItemState(Enum):
-    """How far an item has come."""
-
-    UNSENT = "nothing of it may have been accepted"
-    SENDING = "its submission is on the wire: it is left to finish"
-    WAITING = "its job is accepted"
-
-
-class BatchItem:
-    """One item on its way. Whoever runs it says how far it is."""
-
-    def __init__(
-        self, index: int, value: Any, on_submitted: Callable[[BatchItem], None], on_refused: Callable[[BatchItem], None]
-    ) -> None:
-        self.index = index
-        self.value = value
-        self.phase = ItemState.UNSENT
-        self.job: JobCreated | None = None
-        self.stopped_by: Exception | None = None
-        self.task: asyncio.Task[None]
-        self.is_taken = asyncio.Event()
-        self._on_submitted = on_submitted
-        self._on_refused = on_refused
-
-    def taken(self) -> None:
-        """Take note that the value is not needed any more: whoever gave it may change it."""
-        self.is_taken.set()
-
-    async def before_send(self) -> None:
-        """Take note that the submission is about to leave; one that was stopped must not leave any more."""
-        if self.stopped_by is not None:
-            raise asyncio.CancelledError
-        self.phase = ItemState.SENDING
-
-    def refused(self) -> None:
-        """Take note that the submission was refused for now: nothing of it is on the wire."""
-        self.phase = ItemState.UNSENT
-        self._on_refused(self)
-
-    def submitted(self, job: JobCreated) -> None:
-        """Take note of the job, so that the next item may be read."""
-        self.job = job
-        self.phase = ItemState.WAITING
-        self._on_submitted(self)
-
-    def stop(self, error: Exception | None) -> None:
-        """End it here, with this error, or with one that says that its results were left."""
-        self.stopped_by = error or self._left()
-        self.task.cancel()
-
-    def _left(self) -> VoiceprintError:
-        if self.job is None:
-            return VoiceprintError("It was not sent: its results were left before its turn.", retryable=True)
-        return JobTimeoutError(
-            f"Its results were left before job {self.job.job_id} was done. The job goes on: wait() picks it up.",
-            job_id=self.job.job_id,
-        )
-
-
-@safe_repr
-class Results(Generic[R]):
-    """An async iterator and an async context manager over results as they finish.
-
-    Leaving early stops new work and finishes what was sent: by `break` inside `async with`, by `aclose()`, or when the
-    last reference to the results is dropped, as by `break` out of `async for … in client.submit_many(…)`. Every item
-    that was read is either yielded or in `unfinished`; jobs that were accepted and not yielded are also in
-    `client.abandoned`. When `ahead` results wait unread, no new item starts.
-
-    Args:
-        items: what is to be done; read by one task, never further ahead than `ahead` unsent items.
-        run: does one item.
-        result: makes the result of an item out of what `run` gave, or out of an error.
-        ahead: items that are read but not submitted, and results that wait unread.
-        waiting: items that are read but whose result was not taken.
-        lasts: whether an item stays as it is while the next one is read. Of others the next is read when `run` has
-            said that the item is taken: a recorder fills the same array again and again.
-        on_left: called with each job that was accepted, and whose result was not yielded before the results were left.
-    """
-
-    def __init__(  # noqa: PLR0913 - what differs between the two bulk calls
-        self,
-        items: Iterable[Any] | AsyncIterable[Any],
-        run: Callable[[BatchItem], Awaitable[Any]],
-        result: Callable[[BatchItem, Any, Exception | None], R],
-        *,
-        ahead: int,
-        waiting: int,
-        lasts: Callable[[Any], bool] = lambda _: True,
-        on_left: Callable[[JobCreated], None] = lambda _: None,
-    ) -> None:
-        self.work: BatchRun[R] = BatchRun(items, run, result, ahead, waiting, lasts, on_left)
-        """What goes on behind the results. It holds no reference to them, so that dropping them can be noticed."""
-        weakref.finalize(self, self.work.dropped).atexit = False
-
-    def __repr__(self) -> str:
-        return f"<Results running={len(self.work.running)} finished={len(self.work.finished)}>"
-
-    @property
-    def unfinished(self) -> list[R]:
-        """Results that were not yielded before the results were left; complete when `aclose()` returns."""
-        return self.work.unfinished
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> R:
-        return await self.work.next()
-
-    async def aclose(self) -> None:
-        """Stop new work, finish what was sent, and keep what was not yielded in `unfinished`.
-
-        A caller that is cancelled meanwhile is cancelled afterwards.
-        """
-        await self.work.aclose()
 
 
 class BatchRun(Generic[R]):
@@ -161,25 +35,25 @@ class BatchRun(Generic[R]):
     def __init__(  # noqa: PLR0913, PLR0917 - made in one place, `Results`
         self,
         items: Iterable[Any] | AsyncIterable[Any],
-        run: Callable[[BatchItem], Awaitable[Any]],
-        result: Callable[[BatchItem, Any, Exception | None], R],
-        ahead: int,
-        waiting: int,
-        lasts: Callable[[Any], bool],
-        on_left: Callable[[JobCreated], None],
+        process: Callable[[BatchItem], Awaitable[Any]],
+        make_result: Callable[[BatchItem, Any, Exception | None], R],
+        read_ahead: int,
+        max_in_progress: int,
+        is_stable: Callable[[Any], bool],
+        on_abandoned: Callable[[JobCreated], None],
     ) -> None:
         self.unfinished: list[R] = []
         self.running: set[BatchItem] = set()
         self.finished: deque[tuple[R, JobCreated | None]] = deque()
         self.on_over: Callable[[BatchRun[R]], None] | None = None
         self._items = items
-        self._run = run
-        self._result = result
-        self._lasts = lasts
-        self._on_left = on_left
-        self._most_unread = ahead
-        self._ahead = asyncio.Semaphore(ahead)
-        self._waiting = asyncio.Semaphore(waiting)
+        self._process = process
+        self._make_result = make_result
+        self._is_stable = is_stable
+        self._on_abandoned = on_abandoned
+        self._max_unread = read_ahead
+        self._unsent_slots = asyncio.Semaphore(read_ahead)
+        self._progress_slots = asyncio.Semaphore(max_in_progress)
         self._news = asyncio.Event()
         self._has_room = asyncio.Event()
         self._reader: asyncio.Task[None] | None = None
@@ -206,7 +80,7 @@ class BatchRun(Generic[R]):
                     raise error or StopAsyncIteration
                 self._news.clear()
                 await self._news.wait()
-            self._waiting.release()
+            self._progress_slots.release()
             self._has_room.set()
             return self.finished.popleft()[0]
         finally:
@@ -236,7 +110,7 @@ class BatchRun(Generic[R]):
         self.leave()
         while tasks := [item.task for item in self.running] + [self._reader] * (not self._is_over()):
             try:
-                await finished(*(task for task in tasks if task is not None))
+                await wait_until_done(*(task for task in tasks if task is not None))
             except asyncio.CancelledError as error:
                 cancelled = error
         if cancelled is not None:
@@ -257,18 +131,18 @@ class BatchRun(Generic[R]):
         try:
             async with aclosing(_as_async(self._items)) as items:
                 while True:
-                    await self._waiting.acquire()
-                    await self._ahead.acquire()
-                    while len(self.finished) >= self._most_unread:
+                    await self._progress_slots.acquire()
+                    await self._unsent_slots.acquire()
+                    while len(self.finished) >= self._max_unread:
                         self._has_room.clear()
                         await self._has_room.wait()
                     item = BatchItem(index, await anext(items), self._moved_on, self._stayed_back)
                     self.running.add(item)
                     item.task = asyncio.create_task(self._do(item))
                     item.task.add_done_callback(partial(self._take_in_unbegun, item))
-                    item.task.add_done_callback(lambda _, item=item: item.taken())  # type: ignore[misc]
-                    if not self._lasts(item.value):
-                        await item.is_taken.wait()
+                    item.task.add_done_callback(lambda _, item=item: item.release_value())  # type: ignore[misc]
+                    if not self._is_stable(item.value):
+                        await item.value_released.wait()
                     index += 1
         except StopAsyncIteration:
             pass
@@ -281,10 +155,10 @@ class BatchRun(Generic[R]):
             self._news.set()
 
     def _finish(self, item: BatchItem, outcome: Any, error: Exception | None) -> None:
-        if item.phase is not ItemState.WAITING:
-            self._ahead.release()
+        if item.state is not ItemState.WAITING:
+            self._unsent_slots.release()
         self.running.discard(item)
-        result = self._result(item, outcome, error)
+        result = self._make_result(item, outcome, error)
         job = outcome if isinstance(outcome, JobCreated) else item.job
         self.finished.append((result, job))
         self._keep_unread()
@@ -297,19 +171,19 @@ class BatchRun(Generic[R]):
             result, job = self.finished.pop()
             self.unfinished.append(result)
             if job is not None:
-                self._on_left(job)
+                self._on_abandoned(job)
 
     async def _do(self, item: BatchItem) -> None:
         outcome, error = None, None
         try:
-            outcome = await self._run(item)
+            outcome = await self._process(item)
         except asyncio.CancelledError:
             if item.stopped_by is None:
                 # Somebody else canceled it: its place is free again.
                 self.running.discard(item)
-                if item.phase is not ItemState.WAITING:
-                    self._ahead.release()
-                self._waiting.release()
+                if item.state is not ItemState.WAITING:
+                    self._unsent_slots.release()
+                self._progress_slots.release()
                 self._news.set()
                 self._look_if_over()
                 raise
@@ -327,7 +201,7 @@ class BatchRun(Generic[R]):
             self._finish(item, None, item.stopped_by)
 
     def _moved_on(self, item: BatchItem) -> None:
-        self._ahead.release()
+        self._unsent_slots.release()
         if self._left:
             item.stop(None)
 
@@ -341,7 +215,7 @@ class BatchRun(Generic[R]):
         if self._reader is not None:
             self._reader.cancel()
         for item in self.running:
-            if item.phase in phases:
+            if item.state in phases:
                 item.stop(None if error is None else _not_sent(error))
 
 
