@@ -16,9 +16,9 @@ from pyannote_voiceprint_async.redaction import redact_url
 
 from .checksums import covered
 from .database import check_whole, damaged
-from .ledger import open_connection, open_to_read
 from .output_file import EXPORT_FIELDS, OutFile
 from .ownership import owner_of
+from .store import open_connection, open_to_read
 
 __all__ = [
     "EXPORTED_COUNT",

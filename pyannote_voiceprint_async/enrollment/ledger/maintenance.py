@@ -16,9 +16,9 @@ from pyannote_voiceprint_async.errors import LedgerError
 from .counts import newest_run, report_of
 from .database import check_whole, hold, release
 from .export import EXPORTED_COUNT, EXPORTED_THROUGH
-from .ledger import lock_file, open_connection, open_to_read
 from .ownership import owner_of
 from .staging import forgotten_hash
+from .store import lock_file, open_connection, open_to_read
 
 __all__ = [
     "OUT_OF_REACH",

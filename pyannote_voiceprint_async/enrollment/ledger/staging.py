@@ -8,6 +8,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
@@ -25,8 +26,8 @@ from pyannote_voiceprint_async.enrollment.options import Options
 from pyannote_voiceprint_async.errors import LedgerError, ManifestError
 
 from .counts import LEFT_OUT
-from .ledger import Ledger
 from .renewal import renew
+from .store import LedgerStore
 
 __all__ = ["Staging", "forgotten_hash"]
 
@@ -36,7 +37,7 @@ _MOST_PROBLEMS = 1000
 _MOST_NOTES = 1000
 
 _STAGED = """
-CREATE TEMP TABLE IF NOT EXISTS staged (
+CREATE TEMP TABLE staged (
     position INTEGER PRIMARY KEY,
     line INTEGER,
     label TEXT,
@@ -191,7 +192,7 @@ class Staging:
         trim: the best part is taken of what is too long.
     """
 
-    ledger: Ledger
+    ledger: LedgerStore
     model: str
     resolves: bool = False
     allow_shared_audio: bool = False
@@ -201,9 +202,9 @@ class Staging:
     trim: bool = False
     problems: list[Problem] = attrs.field(factory=list, init=False)
     """What is wrong, in the order of the list; the first thousand."""
-    read: int = attrs.field(default=0, init=False)
+    rows_read: int = attrs.field(default=0, init=False)
     """How many rows were read so far."""
-    listening_to: str | None = attrs.field(default=None, init=False)
+    checking: str | None = attrs.field(default=None, init=False)
     """The name of the file that is being looked at."""
     invalid: int = attrs.field(default=0, init=False)
     """How many rows are left out for being wrong."""
@@ -218,14 +219,14 @@ class Staging:
     _is_given_up: bool = attrs.field(default=False, init=False)
 
     @property
-    def notes(self) -> Iterator[RowWarning]:
+    def warnings(self) -> Iterator[RowWarning]:
         """What is to be told of rows, of the first thousand; what holds for several parts of a file is told once."""
         for label, source, notes in self._told:
             said = [note + _too(self._more[source, note]) for note in notes]
             yield RowWarning(label, "; ".join(said))
 
     @classmethod
-    def of(cls, ledger: Ledger, options: Options) -> Self:
+    def for_run(cls, ledger: LedgerStore, options: Options) -> Self:
         """Make one for a run, or its rehearsal."""
         return cls(
             ledger,
@@ -238,25 +239,14 @@ class Staging:
             options.trim,
         )
 
-    async def load(
-        self,
-        rows: Iterable[Row | Problem] | AsyncIterable[Row | Problem],
-        *,
-        now: float,
-        retry_failed: str | None = None,
-        retry_expired: bool = False,
-    ) -> None:
-        """Read the list, check it, and let the ledger have it.
+    async def stage(self, rows: Iterable[Row | Problem] | AsyncIterable[Row | Problem]) -> None:
+        """Read and check the list. Only what was heard of its files is kept in the ledger.
 
         Args:
             rows: the list; read once, in pieces. A plain iterable is read in a worker thread.
-            now: UTC epoch seconds.
-            retry_failed: rows that failed with this in their text are tried again; an empty text is all of them.
-            retry_expired: rows that were paid and whose output is gone are paid again.
 
         Raises:
-            ManifestError: something is wrong, and `skip_invalid` was not said. The ledger is as it was,
-                but for what was heard of the files.
+            ManifestError: something is wrong, and `skip_invalid` was not said.
             ConfigurationError: a row is to be cut, and the extra `[audio]` is missing.
         """
         self._preflight = await asyncio.to_thread(
@@ -266,20 +256,31 @@ class Staging:
         await database.read(_prepare)
         await database.atomic(renew)
         try:
-            position = 0
-            async for piece in _pieces(rows):
-                await database.read(lambda connection, at=position, piece=piece: self._stage(connection, piece, at))  # type: ignore[misc]
-                position += len(piece)
-                self.read = position
-            await database.read(self._check)
-            if self.problems and not self.skip_invalid:
-                raise _wrong(self.problems, self._noted)
-            await database.atomic(lambda connection: self._merge(connection, now, retry_failed, retry_expired))
-        finally:
+            await self._read_and_check(rows)
+        except BaseException:
             self._is_given_up = True
             with suppress(LedgerError):  # what cannot be kept is heard once more
                 await database.atomic(lambda connection: connection.execute(_KEEP_LOOKS).close())
-            await database.read(lambda connection: connection.execute("DROP TABLE temp.staged").close())
+            raise
+
+    async def apply(self, *, now: float, retry_failed: str | None = None, retry_expired: bool = False) -> None:
+        """Let the ledger have the staged list.
+
+        Args:
+            now: UTC epoch seconds.
+            retry_failed: rows that failed with this in their text are tried again; an empty text is all of them.
+            retry_expired: rows that were paid and whose output is gone are paid again.
+        """
+        await self.ledger.database.atomic(lambda connection: self._merge(connection, now, retry_failed, retry_expired))
+
+    async def _read_and_check(self, rows: Iterable[Row | Problem] | AsyncIterable[Row | Problem]) -> None:
+        database = self.ledger.database
+        async for piece in _pieces(rows):
+            await database.read(partial(self._stage, piece=piece, position=self.rows_read))
+            self.rows_read += len(piece)
+        await database.read(self._check)
+        if self.problems and not self.skip_invalid:
+            raise _wrong(self.problems, self._noted)
 
     # In the ledger's thread
 
@@ -290,11 +291,11 @@ class Staging:
             known = _known(connection, path, found, preflight.asked(pieces), is_whole=not pieces)
             if known:
                 return known
-            self.listening_to = path.name
+            self.checking = path.name
             try:
                 return preflight.listen(path, found, pieces)
             finally:
-                self.listening_to = None
+                self.checking = None
 
         staged = []
         for at, row in enumerate(piece, position):
@@ -377,7 +378,7 @@ class Staging:
         connection.execute(_TO_BE_PAID_AGAIN)
         # The recordings have it now.
         connection.execute("DELETE FROM looks")
-        connection.execute("DELETE FROM temp.staged")
+        connection.execute("DROP TABLE temp.staged")
 
     def _tell(self, seen: Examined) -> None:
         blindness = (BLIND,) if self._preflight.is_blind and seen.is_file and seen.notes is not None else ()
@@ -458,7 +459,8 @@ def _to_record(position: int, seen: Examined, preflight: Preflight) -> tuple[Any
 
 def _prepare(connection: sqlite3.Connection) -> None:
     connection.create_function("normal_name", 1, normal_name, deterministic=True)
-    connection.execute(_STAGED + ";").close()
+    connection.execute("DROP TABLE IF EXISTS temp.staged")
+    connection.execute(_STAGED)
 
 
 def _wrong_record(position: int, problem: Problem) -> tuple[Any, ...]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import attrs
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
-from pyannote_voiceprint_async.enrollment.ledger.ledger import Ledger
+from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
 from pyannote_voiceprint_async.errors import UnexpectedResponseError
 from pyannote_voiceprint_async.models import JobSummary
 
@@ -54,7 +54,7 @@ class Listing:
 
 
 async def list_back_to(
-    client: AsyncVoiceprintClient, ledger: Ledger, moment: float, *, wanted: str | None, total: float
+    client: AsyncVoiceprintClient, ledger: LedgerStore, moment: float, *, wanted: str | None, total: float
 ) -> Listing:
     """List jobs, newest first, until all are older than a moment.
 

@@ -16,7 +16,7 @@ from typing import NamedTuple, Self
 
 import attrs
 
-from pyannote_voiceprint_async.enrollment.ledger.ledger import UnresolvedSubmission
+from pyannote_voiceprint_async.enrollment.ledger.recordings import UnresolvedSubmission
 
 __all__ = ["SETTLING_SECONDS", "Offset", "OwnJob", "UnknownJob", "Verdict", "Window", "decide", "measure", "windows_of"]
 

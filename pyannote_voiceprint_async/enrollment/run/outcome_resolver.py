@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import attrs
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
-from pyannote_voiceprint_async.enrollment.ledger.ledger import Ledger, UnresolvedSubmission
+from pyannote_voiceprint_async.enrollment.ledger.recordings import UnresolvedSubmission
+from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
 from pyannote_voiceprint_async.enrollment.options import OnUnknown
 from pyannote_voiceprint_async.errors import JobError, NotFoundError, UnexpectedResponseError
 from pyannote_voiceprint_async.models import Voiceprint
@@ -48,7 +49,7 @@ class OutcomeResolver:
     """
 
     def __init__(
-        self, client: AsyncVoiceprintClient, ledger: Ledger, on_unknown: OnUnknown, timeline: Timeline
+        self, client: AsyncVoiceprintClient, ledger: LedgerStore, on_unknown: OnUnknown, timeline: Timeline
     ) -> None:
         self._client = client
         self._ledger = ledger
@@ -77,8 +78,8 @@ class OutcomeResolver:
             VoiceprintError: the jobs cannot be listed.
         """
         error_flags = await self._look(unresolved)
-        await self._ledger.keep_unknown((job.job_id, job.created_at) for job in error_flags.unknown)
-        await self._ledger.settle_unsent(error_flags.unsent)
+        await self._ledger.record_unknown_jobs((job.job_id, job.created_at) for job in error_flags.unknown)
+        await self._ledger.resolve_unsent(error_flags.unsent)
         adopted = await self._adopt(error_flags) if self._on_unknown == "adopt" else []
         held = [number for number in error_flags.held if number not in {taken for taken, _ in adopted}]
         again: list[int] = []
@@ -86,9 +87,9 @@ class OutcomeResolver:
             # Once in a run: what is cut off again and again would be paid again and again.
             again = [number for number in held if number not in self._resubmitted]
             self._resubmitted.update(again)
-            await self._ledger.settle_resubmit(again)
+            await self._ledger.resolve_resubmit(again)
         uncertain = [number for number in held if number not in set(again)]
-        await self._ledger.settle_uncertain(uncertain)
+        await self._ledger.resolve_uncertain(uncertain)
         return Settled(len(error_flags.unsent), len(again), adopted, uncertain)
 
     async def _look(self, unresolved: Sequence[UnresolvedSubmission]) -> Verdict:
@@ -105,7 +106,7 @@ class OutcomeResolver:
             return nobody_knows  # this machine's clock may be anything
         return decide(
             unresolved,
-            await self._ledger.lost_windows(),
+            await self._ledger.abandoned_windows(),
             listing.unknown,
             patience=self._patience,
             listed_since=listing.since,
@@ -118,13 +119,13 @@ class OutcomeResolver:
         """Take over jobs that can be nobody else's, if the key is used by nobody else."""
         adopted = []
         for number, job_id in error_flags.adoptable.items():
-            task = await self._ledger.task(number)
+            task = await self._ledger.recording(number)
             try:
                 job = await self._client._wait_for_voiceprint(job_id, self._client._clock.time() + _PATIENCE_TO_ADOPT)
             except JobError:
                 continue  # no voiceprint: of another kind, or failed
-            if await self._ledger.accept(task, job_id, None):
+            if await self._ledger.record_job(task, job_id, None):
                 voiceprint = Voiceprint.of(job, task.model)
-                await self._ledger.succeed(task, voiceprint, self._client._clock.wall())
+                await self._ledger.record_voiceprint(task, voiceprint, self._client._clock.wall())
                 adopted.append((number, voiceprint))
         return adopted

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import suppress
-from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -30,9 +29,9 @@ from pyannote_voiceprint_async.enrollment.events import (
     RowUncertain,
     Stopping,
 )
-from pyannote_voiceprint_async.enrollment.ledger.counts import report_of
-from pyannote_voiceprint_async.enrollment.ledger.ledger import Ledger, PendingRecording
+from pyannote_voiceprint_async.enrollment.ledger.recordings import PendingRecording
 from pyannote_voiceprint_async.enrollment.ledger.staging import Staging
+from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
 from pyannote_voiceprint_async.enrollment.manifest.rows import Problem, Row
 from pyannote_voiceprint_async.enrollment.options import Options
 from pyannote_voiceprint_async.errors import (
@@ -88,7 +87,7 @@ class Enrollment:
         self,
         client: AsyncVoiceprintClient,
         rows: Iterable[Row | Problem] | AsyncIterable[Row | Problem],
-        ledger: Ledger,
+        ledger: LedgerStore,
         options: Options,
         *,
         owns_ledger: bool,
@@ -113,7 +112,7 @@ class Enrollment:
             more_to_come=lambda: self._is_feeding,
         )
         self._settling = OutcomeResolver(client, ledger, options.on_unknown, self._timeline)
-        self._loading = Staging.of(ledger, options)
+        self._loading = Staging.for_run(ledger, options)
         self._task: asyncio.Task[None] | None = None
         self._working: asyncio.Task[None] | None = None
         self._sends: Results[None] | None = None
@@ -150,7 +149,7 @@ class Enrollment:
     @property
     def progress(self) -> Progress:
         """How far it is, at any moment."""
-        self._progress.read, self._progress.listening_to = self._loading.read, self._loading.listening_to
+        self._progress.read, self._progress.listening_to = self._loading.rows_read, self._loading.checking
         return self._progress
 
     async def __aenter__(self) -> Self:
@@ -181,7 +180,7 @@ class Enrollment:
         """
         if not self._interrupted:
             self._interrupted = True
-            self._ledger.hurry()
+            self._ledger.shorten_lock_waits()
             self._end_work()
             for wait in self._waits:
                 wait.cancel()
@@ -211,17 +210,17 @@ class Enrollment:
         finally:
             self._working.cancel()
             if self._has_ledger:
-                self._ledger.on_waiting = None
-                self._ledger.give_back()
+                self._ledger.on_lock_wait = None
+                self._ledger.release()
             if self._owns_ledger:
                 await self._ledger.aclose()
 
     async def _work(self) -> None:
         if self._owns_ledger:
             await self._ledger.open()
-        self._ledger.take()
+        self._ledger.acquire()
         self._has_ledger = True
-        self._ledger.on_waiting = self._on_ledger_waiting
+        self._ledger.on_lock_wait = self._on_ledger_waiting
         if await self._begin():
             await self._meet()
             await self._await_leftovers()
@@ -261,16 +260,14 @@ class Enrollment:
         options = self._options
         base_url = options.origin or self._client._base_url
         await self._ledger.claim(base_url, self._client._transport.key, new_key=options.new_key)
-        await self._loading.load(
-            self._rows,
-            now=self._clock.wall(),
-            retry_failed=options.retry_failed,
-            retry_expired=options.retry_expired,
+        await self._loading.stage(self._rows)
+        await self._loading.apply(
+            now=self._clock.wall(), retry_failed=options.retry_failed, retry_expired=options.retry_expired
         )
         self._is_loaded = True
         self._sender.refusals.accepted_before = await self._ledger.newest_job() is not None
         await self._recount()
-        await self._stream.put(*map(RowSkipped, self._loading.problems), *self._loading.notes)
+        await self._stream.put(*map(RowSkipped, self._loading.problems), *self._loading.warnings)
         return bool(
             await self._ledger.has_pending() or await self._ledger.submitted(0, 1) or await self._ledger.unresolved()
         )
@@ -373,7 +370,7 @@ class Enrollment:
     async def _accept(self, task: PendingRecording, job: JobCreated) -> bool:
         self._accepted += 1
         try:
-            is_its_own = await self._ledger.accept(task, job.job_id, self._clock.wall())
+            is_its_own = await self._ledger.record_job(task, job.job_id, self._clock.wall())
         except LedgerError:
             self._unsaved[job.job_id] = task
             raise
@@ -446,7 +443,7 @@ class Enrollment:
         except JobTimeoutError:
             return  # the next run takes it up
         except JobExpiredError as error:
-            await self._ledger.expire(task, str(error), now())
+            await self._ledger.record_expiry(task, str(error), now())
             await self._tell_failed(task, *(RowExpired(label, str(error)) for label in task.labels))
         except JobFailedError as error:
             await self._fail(task, f"The job failed: {error.message or 'the API gives no reason'}", "job-failed")
@@ -456,7 +453,7 @@ class Enrollment:
             await self._fail(task, str(error), "job-other")
         else:
             voiceprint = Voiceprint.of(job, task.model, warning)
-            await self._ledger.succeed(task, voiceprint, now())
+            await self._ledger.record_voiceprint(task, voiceprint, now())
             self.progress.succeeded += len(task.labels)
             self.progress.finished_now += len(task.labels)
             await self._stream.put(*(RowSucceeded(label, voiceprint) for label in task.labels))
@@ -482,7 +479,7 @@ class Enrollment:
             await self._client._waits.sleep(_BETWEEN_UNKNOWN)
 
     async def _fail(self, task: PendingRecording, error: str, reason: str) -> None:
-        await self._ledger.fail(task, error, reason, self._clock.wall())
+        await self._ledger.record_failure(task, error, reason, self._clock.wall())
         await self._tell_failed(task, *(RowFailed(label, error) for label in task.labels))
 
     # What it tells
@@ -523,7 +520,7 @@ class Enrollment:
             self._stream.put_now(Resumed())
 
     async def _recount(self) -> None:
-        counts = await self._ledger.counts()
+        counts = await self._ledger.report()
         self.progress.total, self.progress.succeeded = counts.rows, counts.succeeded
         self.progress.failed = counts.failed + counts.expired + counts.uncertain
 
@@ -531,14 +528,14 @@ class Enrollment:
         """Save once more, all together: there may be room on the disk by now."""
         now = self._clock.wall()
         unsaved = list(self._unsaved.items())
-        saving = (self._ledger.accept(task, job_id, now) for job_id, task in unsaved)
+        saving = (self._ledger.record_job(task, job_id, now) for job_id, task in unsaved)
         for (job_id, _), outcome in zip(unsaved, await asyncio.gather(*saving, return_exceptions=True), strict=True):
             if not isinstance(outcome, BaseException):
                 del self._unsaved[job_id]
 
     async def _report(self) -> Report:
         try:
-            known = await self._ledger.database.read(partial(report_of, run=self._ledger.run))
+            known = await self._ledger.report()
         except LedgerError as error:
             # What could not be saved must be told all the same.
             self._error, known = self._error or error, Report()
@@ -547,7 +544,7 @@ class Enrollment:
             invalid=self._loading.invalid,
             forgotten=self._loading.forgotten,
             replaced=self._loading.replaced,
-            notes=tuple(self._loading.notes),
+            notes=tuple(self._loading.warnings),
             problems=tuple(self._loading.problems),
             jobs=self._accepted,
             unsaved_jobs={job_id: task.labels[0] for job_id, task in self._unsaved.items()},

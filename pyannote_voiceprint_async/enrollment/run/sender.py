@@ -12,7 +12,8 @@ from typing import Any
 
 from pyannote_voiceprint_async.audio import cut_pieces
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
-from pyannote_voiceprint_async.enrollment.ledger.ledger import Ledger, PendingRecording
+from pyannote_voiceprint_async.enrollment.ledger.recordings import PendingRecording
+from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
 from pyannote_voiceprint_async.enrollment.manifest.preflight import changed_at, clip_identity
 from pyannote_voiceprint_async.enrollment.manifest.url_identity import url_expires_at
 from pyannote_voiceprint_async.enrollment.options import Resolve
@@ -102,7 +103,7 @@ class Sender:
     def __init__(  # noqa: PLR0913 - what sending needs of a run, in one place
         self,
         client: AsyncVoiceprintClient,
-        ledger: Ledger,
+        ledger: LedgerStore,
         gate: CircuitBreaker,
         resolve: Resolve | None,
         timeline: Timeline,
@@ -162,7 +163,7 @@ class Sender:
                 else:
                     if what is Meaning.UNKNOWN:
                         # It left before now, however long this process stood still before it did.
-                        await self._ledger.widen(task, self._timeline.now().latest)
+                        await self._ledger.extend_intent(task, self._timeline.now().latest)
                     if what is Meaning.ROW and error.status is not None:
                         passage.well()  # the API has answered
                     raise
@@ -220,12 +221,12 @@ class Sender:
             earliest, latest = self._timeline.now()
             # What is repeated without having been refused may have been accepted: one window is for all of it.
             since = earliest if since is None else since
-            await self._ledger.intend(task, since, latest)
+            await self._ledger.record_intent(task, since, latest)
 
         def refused() -> None:
             nonlocal since
             since = None
-            self._ledger.withdraw_soon(task)
+            self._ledger.withdraw_intent_later(task)
             item.refused()
 
         try:
@@ -237,7 +238,7 @@ class Sender:
             )
         except VoiceprintError as error:
             if not error.outcome_unknown and not isinstance(error, LedgerError | RowError | HeldBackError):
-                await self._ledger.withdraw(task)
+                await self._ledger.withdraw_intent(task)
             raise
 
     async def _url(self, task: PendingRecording) -> str:
@@ -279,14 +280,14 @@ class Sender:
         await self._check_unchanged(task, path)
         url = await self._client.upload(await self._audio(task, path))
         await self._check_unchanged(task, path)
-        await self._ledger.uploaded(task, url, now)
+        await self._ledger.record_upload(task, url, now)
         return url
 
     async def _audio(self, task: PendingRecording, path: Path) -> Path | bytes:
         """Give what is uploaded: the file, or what is cut out of it."""
-        if not task.pieces:
+        if not task.segments:
             return path
-        clip = await asyncio.to_thread(cut_pieces, path, task.pieces)
+        clip = await asyncio.to_thread(cut_pieces, path, task.segments)
         if clip_identity(clip.digest) != task.identity:
             raise RowError("The audio file is not what it was when it was looked at. Run again.", "file")
         return clip.audio

@@ -22,8 +22,8 @@ from pyannote_voiceprint_async.enrollment import Row
 from pyannote_voiceprint_async.enrollment.ledger import checksums
 from pyannote_voiceprint_async.enrollment.ledger import export as room
 from pyannote_voiceprint_async.enrollment.ledger.export import check_out, export, format_of
-from pyannote_voiceprint_async.enrollment.ledger.ledger import open_connection, open_to_read
 from pyannote_voiceprint_async.enrollment.ledger.maintenance import purge
+from pyannote_voiceprint_async.enrollment.ledger.store import open_connection, open_to_read
 from pyannote_voiceprint_async.sandbox import voiceprint_of
 
 _FIELDS = ["label", "source", "status", "job_id", "model", "voiceprint", "created_at", "warnings", "error"]

@@ -14,8 +14,8 @@ from pyannote_voiceprint_async import ConfigurationError, ManifestError, MediaEr
 from pyannote_voiceprint_async.audio import best_part, cut, cut_pieces
 from pyannote_voiceprint_async.enrollment import Manifest, Paused, Row, RowFailed, RowWarning, enroll
 from pyannote_voiceprint_async.enrollment.ledger import checksums
-from pyannote_voiceprint_async.enrollment.ledger.ledger import _STEPS
 from pyannote_voiceprint_async.enrollment.ledger.maintenance import forget
+from pyannote_voiceprint_async.enrollment.ledger.store import _STEPS
 from pyannote_voiceprint_async.enrollment.manifest import preflight as preflight_module
 from pyannote_voiceprint_async.enrollment.manifest.preflight import Preflight
 from pyannote_voiceprint_async.enrollment.options import Options
