@@ -21,7 +21,7 @@ from typing import Any, Self
 
 from pyannote_voiceprint_async.enrollment.events import Report
 from pyannote_voiceprint_async.enrollment.manifest.rows import State
-from pyannote_voiceprint_async.enrollment.manifest.segments import from_json
+from pyannote_voiceprint_async.enrollment.manifest.segments import segments_from_json
 from pyannote_voiceprint_async.errors import LedgerError, LedgerInUseError, LedgerOriginError
 from pyannote_voiceprint_async.models import Voiceprint
 from pyannote_voiceprint_async.redaction import redact_url
@@ -638,7 +638,9 @@ def _checked(row: Sequence[Any]) -> Sequence[Any]:
 
 def _task(*row: Any) -> PendingRecording:
     *known, pieces, labels, extra = row
-    return PendingRecording._make((*known, from_json(pieces), tuple(json.loads(labels)), json.loads(extra or "{}")))
+    return PendingRecording._make(
+        (*known, segments_from_json(pieces), tuple(json.loads(labels)), json.loads(extra or "{}"))
+    )
 
 
 def _execute(connection: sqlite3.Connection, *, statement: str, values: tuple[Any, ...]) -> None:

@@ -14,7 +14,7 @@ from pyannote_voiceprint_async.audio import cut_pieces
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.enrollment.ledger.recordings import PendingRecording
 from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
-from pyannote_voiceprint_async.enrollment.manifest.preflight import changed_at, clip_identity
+from pyannote_voiceprint_async.enrollment.manifest.preflight import change_time_ns, clip_identity
 from pyannote_voiceprint_async.enrollment.manifest.url_identity import url_expires_at
 from pyannote_voiceprint_async.enrollment.options import Resolve
 from pyannote_voiceprint_async.errors import (
@@ -298,7 +298,7 @@ class Sender:
             found: os.stat_result | None = await asyncio.to_thread(path.stat)
         except OSError as exc:
             raise RowError(f"The audio file cannot be read ({(exc.strerror or '').lower()}).", "file") from None
-        if found is not None and (found.st_size, changed_at(found)) != (task.size, task.modified_ns):
+        if found is not None and (found.st_size, change_time_ns(found)) != (task.size, task.modified_ns):
             raise RowError("The audio file changed while the run went on. Run again: it is then read anew.", "file")
 
 

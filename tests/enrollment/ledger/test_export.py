@@ -102,7 +102,7 @@ async def test_what_was_cut_out_and_what_was_noted_is_exported(world, tmp_path):
     path = tmp_path / "talk.wav"
     await to_thread(path.write_bytes, wav(np.stack([speechlike(9)] * 2, axis=1), channels=2))
     pieces = {"Ada": ((0, 1.5), (4.25, 5)), "Bob": ((6.5, None),), "Cid": ()}
-    rows = [Row(label, path, pieces=spans) for label, spans in pieces.items()]
+    rows = [Row(label, path, segments=spans) for label, spans in pieces.items()]
     await spoken(world, *rows)
     await spoken(world, *rows)
     await to_thread(export, world.path, tmp_path / "out.jsonl", "jsonl")

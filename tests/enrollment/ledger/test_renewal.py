@@ -7,7 +7,7 @@ from pyannote_voiceprint_async.enrollment import Row
 from pyannote_voiceprint_async.enrollment.ledger.renewal import renew
 from pyannote_voiceprint_async.enrollment.ledger.staging import Staging, forgotten_hash
 from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
-from pyannote_voiceprint_async.enrollment.manifest.url_identity import former_identity
+from pyannote_voiceprint_async.enrollment.manifest.url_identity import legacy_identity
 
 NFC, NFD = "Jos\u00e9", "Jose\u0301"
 NOW = 1_800_000_000.0
@@ -38,7 +38,7 @@ async def former(ledger, *rows):
         await write(
             ledger,
             "INSERT INTO recordings (id, identity, source, state, model, is_file) VALUES (?, ?, ?, ?, ?, 0)",
-            number, f"url:{former_identity(source)}", source, state, "precision-2",
+            number, f"url:{legacy_identity(source)}", source, state, "precision-2",
         )  # fmt: skip
         if label is not None:
             await write(

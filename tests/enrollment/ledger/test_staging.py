@@ -122,13 +122,13 @@ async def test_fresh_signatures_reach_unfinished_rows_only(ledger):
 
 async def test_a_file_is_read_once(ledger, tmp_path, monkeypatch):
     """In each way that it is asked for."""
-    read, listen = [], Preflight.listen
+    read, listen = [], Preflight.check_file
 
     def listening(preflight, path, found, pieces):
         read.append(path.name)
         return listen(preflight, path, found, pieces)
 
-    monkeypatch.setattr(Preflight, "listen", listening)
+    monkeypatch.setattr(Preflight, "check_file", listening)
     files = [tmp_path / f"{number}.wav" for number in range(3)]
     for number, file in enumerate(files):
         file.write_bytes(wav(speechlike(2 + number)))
@@ -139,7 +139,7 @@ async def test_a_file_is_read_once(ledger, tmp_path, monkeypatch):
     files[1].write_bytes(wav(speechlike(1.5)))
     await load(ledger, rows)
     assert read == ["0.wav", "1.wav", "2.wav", "1.wav"]
-    cut = [Row("a", files[2], pieces=((0, 2),)), Row("b", files[2], pieces=((1, None),))]
+    cut = [Row("a", files[2], segments=((0, 2),)), Row("b", files[2], segments=((1, None),))]
     for _ in range(2):
         await load(ledger, cut)
     assert read[4:] == ["2.wav", "2.wav"]
