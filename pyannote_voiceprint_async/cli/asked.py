@@ -9,8 +9,8 @@ from pyannote_voiceprint_async.api.endpoints import DEFAULT_LIMITS
 from pyannote_voiceprint_async.enrollment import Manifest, rows_from_sources
 from pyannote_voiceprint_async.enrollment.ledger.export import Format, check_out, format_of, ledger_files
 from pyannote_voiceprint_async.enrollment.ledger.output_file import OutFile
-from pyannote_voiceprint_async.enrollment.manifest.names import existing
-from pyannote_voiceprint_async.enrollment.manifest.sources import Sources, is_manifest
+from pyannote_voiceprint_async.enrollment.manifest.names import find_existing
+from pyannote_voiceprint_async.enrollment.manifest.sources import SourceRows, is_manifest
 from pyannote_voiceprint_async.enrollment.options import Options
 from pyannote_voiceprint_async.errors import ConfigurationError
 from pyannote_voiceprint_async.settings import RateLimit
@@ -41,13 +41,13 @@ class Asked:
     @property
     def manifest(self) -> Path | None:
         """The list of speakers, where there is one."""
-        return existing(Path(self.sources[0])) if is_manifest(self.sources[0]) else None
+        return find_existing(Path(self.sources[0])) if is_manifest(self.sources[0]) else None
 
     @property
     def ledger(self) -> Path:
         """The ledger; that of the sandbox is never that of real voiceprints."""
         if self.given_ledger is not None:
-            return existing(self.given_ledger)
+            return find_existing(self.given_ledger)
         return (self.manifest or Path("voiceprints")).with_suffix(
             ".sandbox.ledger" if self.common.sandbox else ".ledger"
         )
@@ -77,7 +77,7 @@ class Asked:
         asked = self.common.rate_limit or documented
         return min(asked, documented, key=lambda limit: limit.limit / limit.per)
 
-    def rows(self) -> Manifest | Sources:
+    def rows(self) -> Manifest | SourceRows:
         """Give the speakers."""
         if self.manifest is None:
             return rows_from_sources(self.sources)

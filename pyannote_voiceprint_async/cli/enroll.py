@@ -17,7 +17,7 @@ from pyannote_voiceprint_async.enrollment import Ledger, Manifest, Report
 from pyannote_voiceprint_async.enrollment import enroll as enroll_rows
 from pyannote_voiceprint_async.enrollment.ledger.export import export
 from pyannote_voiceprint_async.enrollment.ledger.maintenance import count_voiceprints
-from pyannote_voiceprint_async.enrollment.manifest.sources import LeftOut, Sources
+from pyannote_voiceprint_async.enrollment.manifest.sources import SkippedFiles, SourceRows
 from pyannote_voiceprint_async.enrollment.options import OnUnknown, Options
 from pyannote_voiceprint_async.enrollment.run.dry_run import DryRun, dry_run
 from pyannote_voiceprint_async.errors import ConfigurationError, LedgerError, VoiceprintError
@@ -154,7 +154,7 @@ def _enroll(asked: Asked, again: partial[str]) -> None:
     sys.exit(ExitCode.WELL if report.is_complete else ExitCode.SOME_FAILED)
 
 
-def _close(asked: Asked, rows: Manifest | Sources, report: Report, again: partial[str]) -> str | None:
+def _close(asked: Asked, rows: Manifest | SourceRows, report: Report, again: partial[str]) -> str | None:
     """Write and say what a run leaves; give what could not be written."""
     with ended_by_signals(), output_to(None) as output:
         for job_id, label in report.unsaved_jobs.items():
@@ -202,7 +202,7 @@ def _write_report(asked: Asked, report: Report | DryRun) -> Iterable[str]:
 
 
 def _summary(
-    asked: Asked, rows: Manifest | Sources, report: Report, again: partial[str], wheres: Iterable[str]
+    asked: Asked, rows: Manifest | SourceRows, report: Report, again: partial[str], wheres: Iterable[str]
 ) -> Iterator[str]:
     yield from standing(report, not_taken=_not_taken(rows))
     price = "in the sandbox, nothing is paid" if asked.common.sandbox else f"{euros(report.jobs)}, failed ones are free"
@@ -212,8 +212,8 @@ def _summary(
     yield from next_commands(report, again)
 
 
-def _not_taken(rows: Manifest | Sources) -> LeftOut:
-    return rows.left_out if isinstance(rows, Sources) else LeftOut()
+def _not_taken(rows: Manifest | SourceRows) -> SkippedFiles:
+    return rows.skipped_files if isinstance(rows, SourceRows) else SkippedFiles()
 
 
 def _rehearse(asked: Asked) -> None:

@@ -9,7 +9,7 @@ import click
 
 from pyannote_voiceprint_async.audio import check
 from pyannote_voiceprint_async.enrollment import Problem
-from pyannote_voiceprint_async.enrollment.manifest.sources import LeftOut, expand
+from pyannote_voiceprint_async.enrollment.manifest.sources import SkippedFiles, expand_source
 from pyannote_voiceprint_async.errors import MediaError
 
 from .exit_codes import ExitCode
@@ -32,7 +32,7 @@ def inspect(files: tuple[str, ...]) -> None:
     code, message and is_fatal. A verdict for people goes to stderr. The exit code is 1 if any finding is fatal:
     `enroll` would refuse the file. It needs the extra `[audio]`.
     """
-    left_out = LeftOut()
+    left_out = SkippedFiles()
     paths = _found(files, left_out)
     is_well = True
     for path in paths:
@@ -45,8 +45,8 @@ def inspect(files: tuple[str, ...]) -> None:
     sys.exit(ExitCode.WELL if is_well else ExitCode.SOME_FAILED)
 
 
-def _found(files: tuple[str, ...], left_out: LeftOut) -> list[Path]:
-    found = [one for file in files for one in expand(file, left_out)]
+def _found(files: tuple[str, ...], left_out: SkippedFiles) -> list[Path]:
+    found = [one for file in files for one in expand_source(file, left_out)]
     problems = [str(one) for one in found if isinstance(one, Problem)]
     problems += [f"{one}: is a URL; fetch it first" for one in found if isinstance(one, str)]
     check_all(problems)

@@ -12,8 +12,8 @@ import click
 
 from pyannote_voiceprint_async.enrollment import Problem, Row, rows_from_rttm
 from pyannote_voiceprint_async.enrollment.ledger.output_file import OutFile
-from pyannote_voiceprint_async.enrollment.manifest.names import existing, normal_name
-from pyannote_voiceprint_async.enrollment.manifest.segments import listed
+from pyannote_voiceprint_async.enrollment.manifest.names import find_existing, normalize_name
+from pyannote_voiceprint_async.enrollment.manifest.segments import format_segments
 from pyannote_voiceprint_async.enrollment.manifest.sources import is_url
 from pyannote_voiceprint_async.errors import ConfigurationError, MediaError
 
@@ -58,7 +58,7 @@ def from_rttm(  # noqa: PLR0913 - what a person may say
     unless --label has a better name. It needs the extra `[audio]`.
     """
     given = _renamings(labels)
-    rttm, audio = existing(rttm), existing(audio)
+    rttm, audio = find_existing(rttm), find_existing(audio)
     _check(rttm, audio, out, force=force)
     try:
         found = rows_from_rttm(rttm, audio, labels=given, file_id=file_id)
@@ -68,7 +68,7 @@ def from_rttm(  # noqa: PLR0913 - what a person may say
     problems = [one for one in found if isinstance(one, Problem)]
     for problem in problems:
         say(f"Left out: {problem.label} {problem.message}.")
-    for note in dict.fromkeys(note for row in rows for note in row.notes):
+    for note in dict.fromkeys(note for row in rows for note in row.warnings):
         say(f"Note: {note}, and say so with --file-id.")
     if not rows:
         raise WrongUsage("There is nobody to be listed: nothing was written.")
@@ -109,7 +109,7 @@ def _renaming(text: str) -> tuple[str, str]:
     old, mark, new = text.partition("=")
     if not (mark and old.strip() and new.strip()):
         raise click.UsageError(f"--label {text!r} is none: write OLD=NEW, such as SPEAKER_00=Anna.")
-    return normal_name(old.strip()), normal_name(new.strip())
+    return normalize_name(old.strip()), normalize_name(new.strip())
 
 
 def _write_to(out: Path | None, rows: Sequence[Row], *, force: bool) -> None:
@@ -130,8 +130,10 @@ def _write(file: TextIO, rows: Iterable[Row], folder: Path) -> None:
     table.writerow(_COLUMNS)
     for row in rows:
         # Seconds only tell people how much there is: `enroll` passes them through.
-        seconds = sum(end - start for start, end in row.pieces if end is not None)
-        table.writerow([row.label, _from_folder(Path(row.source), folder), *listed(row.pieces), f"{seconds:.2f}"])
+        seconds = sum(end - start for start, end in row.segments if end is not None)
+        table.writerow(
+            [row.label, _from_folder(Path(row.source), folder), *format_segments(row.segments), f"{seconds:.2f}"]
+        )
 
 
 def _from_folder(audio: Path, folder: Path) -> str:

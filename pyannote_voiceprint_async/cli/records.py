@@ -36,7 +36,7 @@ def success(recording: Recording, voiceprint: Voiceprint) -> dict[str, Any]:
         "job_id": voiceprint.job_id,
         "model": voiceprint.model,
         "voiceprint": voiceprint.value,
-        "warnings": [*recording.notes, *voiceprint.warnings],
+        "warnings": [*recording.warnings, *voiceprint.warnings],
         "error": None,
     }
 
@@ -50,7 +50,7 @@ def failure(recording: Recording, job: JobCreated | None, error: VoiceprintError
         "job_id": job.job_id if job else error.job_id,
         "model": model,
         "voiceprint": None,
-        "warnings": [*recording.notes, *([job.warning] if job and job.warning else [])],
+        "warnings": [*recording.warnings, *([job.warning] if job and job.warning else [])],
         "error": str(error),
     }
 

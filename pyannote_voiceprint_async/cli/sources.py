@@ -8,15 +8,15 @@ import attrs
 import click
 
 from pyannote_voiceprint_async.api.endpoints import LARGEST_VOICEPRINT_AUDIO
-from pyannote_voiceprint_async.enrollment.manifest.preflight import BLIND, Preflight
-from pyannote_voiceprint_async.enrollment.manifest.row_checks import file_problem, heard_of, url_problem
+from pyannote_voiceprint_async.enrollment.manifest.preflight import PREFLIGHT_UNAVAILABLE, Preflight
+from pyannote_voiceprint_async.enrollment.manifest.row_checks import check_audio_file, file_problem, url_problem
 from pyannote_voiceprint_async.enrollment.manifest.rows import Problem
 from pyannote_voiceprint_async.enrollment.manifest.sources import (
-    LeftOut,
+    SkippedFiles,
     distinct_labels,
-    expand,
+    expand_source,
     is_url,
-    same_source,
+    source_key,
 )
 from pyannote_voiceprint_async.redaction import printable, redact_url
 
@@ -31,7 +31,7 @@ class Recording:
     """Short, and different from all others of the command."""
     source: Path | str
     """A file, or a URL."""
-    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     """What is to be told of it, and is no reason not to send it."""
 
     @property
@@ -52,18 +52,18 @@ def find_recordings(arguments: Iterable[str], preflight: Preflight | None = None
     """
     sources: dict[str, Path | str] = {}
     problems: list[str] = []
-    left_out = LeftOut()
+    left_out = SkippedFiles()
     for argument in arguments:
-        for found in expand(argument, left_out):
+        for found in expand_source(argument, left_out):
             if problem := _problem(found):
                 problems.append(problem)
             elif not isinstance(found, Problem):
-                sources.setdefault(same_source(found), found)
+                sources.setdefault(source_key(found), found)
     found_ones = list(sources.values())
     notes = [_notes(source, preflight, problems) for source in found_ones]
     check_all(problems)
     if left_out.count and notes:
-        notes[0] = (left_out.note, *notes[0])
+        notes[0] = (left_out.warning, *notes[0])
     labels = distinct_labels(found_ones, _shown)
     return _with_blindness_told(map(Recording, labels, found_ones, notes), preflight)
 
@@ -80,21 +80,21 @@ def check_all(problems: Sequence[str]) -> None:
 
 def _notes(source: Path | str, preflight: Preflight | None, problems: list[str]) -> tuple[str, ...]:
     """Look at a file as `enroll` does."""
-    if preflight is None or not preflight.looks or isinstance(source, str):
+    if preflight is None or not preflight.is_enabled or isinstance(source, str):
         return ()
-    heard = heard_of(source, source.stat(), (), preflight.listen)
+    heard = check_audio_file(source, source.stat(), (), preflight.check_file)
     if isinstance(heard, str):
         problems.append(f"{_shown(source)}: {heard}")
         return ()
-    return heard.notes or ()
+    return heard.warnings or ()
 
 
 def _with_blindness_told(recordings: Iterable[Recording], preflight: Preflight | None) -> list[Recording]:
     """Tell once that files are not looked at, where that was wanted."""
     found = list(recordings)
     first = next((at for at, recording in enumerate(found) if isinstance(recording.source, Path)), None)
-    if preflight is not None and preflight.is_blind and first is not None:
-        found[first] = attrs.evolve(found[first], notes=(*found[first].notes, BLIND))
+    if preflight is not None and preflight.is_unavailable and first is not None:
+        found[first] = attrs.evolve(found[first], warnings=(*found[first].warnings, PREFLIGHT_UNAVAILABLE))
     return found
 
 

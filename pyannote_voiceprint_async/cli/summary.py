@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pyannote_voiceprint_async.enrollment import Problem, Report
 from pyannote_voiceprint_async.enrollment.ledger.export import Exported
-from pyannote_voiceprint_async.enrollment.manifest.sources import LeftOut
+from pyannote_voiceprint_async.enrollment.manifest.sources import SkippedFiles
 from pyannote_voiceprint_async.enrollment.run.dry_run import DryRun
 from pyannote_voiceprint_async.settings import RateLimit
 
@@ -16,13 +16,13 @@ __all__ = ["failures", "foreseen", "formulas", "left_out", "next_commands", "pai
 
 _MOST_TEXTS = 20
 _MOST_LABELS = 3
-_NONE = LeftOut()
+_NONE = SkippedFiles()
 
 Again = Callable[..., str]
 """Gives the command line once more, with further words."""
 
 
-def standing(report: Report, *, not_taken: LeftOut = _NONE) -> Iterator[str]:
+def standing(report: Report, *, not_taken: SkippedFiles = _NONE) -> Iterator[str]:
     """Report how the rows stand.
 
     Args:
@@ -66,7 +66,7 @@ def formulas(written: Exported) -> Iterator[str]:
     )
 
 
-def _not_taken(files: LeftOut) -> Iterator[str]:
+def _not_taken(files: SkippedFiles) -> Iterator[str]:
     if files.count:
         yield f"Left out, because their names are not those of recordings: {files}. To include a file, name it itself."
 
@@ -135,7 +135,7 @@ def next_commands(report: Report, again: Again) -> Iterator[str]:
         yield f"When the list is corrected, to send the rows that were left out: {again()}"
 
 
-def foreseen(found: DryRun, limit: RateLimit, *, is_sandbox: bool, not_taken: LeftOut = _NONE) -> Iterator[str]:
+def foreseen(found: DryRun, limit: RateLimit, *, is_sandbox: bool, not_taken: SkippedFiles = _NONE) -> Iterator[str]:
     """Say what a run would do."""
     parts = {
         "have their voiceprint": found.succeeded,

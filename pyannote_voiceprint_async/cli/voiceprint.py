@@ -55,9 +55,9 @@ def voiceprint(  # noqa: PLR0913 - what a person may say
     warnings, error. The status is succeeded, failed, canceled, submitted (its job goes on: fetch it with
     `pyannote-voiceprint job ID`), or unknown (a job may exist: look with `pyannote-voiceprint jobs`).
     """
-    recordings = find_recordings(sources, Preflight.of(is_wanted=preflight, trims=False))
+    recordings = find_recordings(sources, Preflight.create(is_wanted=preflight, trim=False))
     for recording in recordings:
-        for note in recording.notes:
+        for note in recording.warnings:
             say(f"{recording.label}: {note}")
     results = None if out is None else OutFile(out, "results", force)
     sys.exit(run(common, partial(_voiceprint, recordings=recordings, model=model, timeout=timeout), results))

@@ -92,4 +92,4 @@ def enroll(  # noqa: PLR0913 - what a person may want; all but the first three b
         trim=trim,
     )
     opened = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
-    return Enrollment(client, rows, opened, options, owns_ledger=not opened.is_open)
+    return Enrollment(client, rows, opened.store, options, owns_ledger=not opened.is_open)

@@ -98,7 +98,7 @@ def test_a_list_of_the_speakers_of_a_recording(invoke, meeting):
         "meeting SPEAKER_01,../audio/meeting.wav,4.5,7.5,3.00",
     ]
     rows = list(Manifest(meeting / "lists" / "speakers.csv"))
-    assert [row.pieces for row in rows] == [((0.0, 4.0), (8.0, 10.5)), ((4.5, 7.5),)]
+    assert [row.segments for row in rows] == [((0.0, 4.0), (8.0, 10.5)), ((4.5, 7.5),)]
 
 
 def test_speakers_are_called_as_they_are_told_to_be(invoke, meeting):
@@ -252,7 +252,7 @@ def test_from_a_recording_to_voiceprints(command, meeting):
     enrolled = command("enroll", "--sandbox", "s.csv", "--out", "out.json", cwd=meeting)
     assert enrolled.returncode == 0, enrolled.stderr
     rows = Manifest(meeting / "s.csv")
-    expected = {row.label: voiceprint_of(cut_pieces(row.source, row.pieces).audio) for row in rows}
+    expected = {row.label: voiceprint_of(cut_pieces(row.source, row.segments).audio) for row in rows}
     assert json.loads((meeting / "out.json").read_text()) == expected
 
 

@@ -6,7 +6,7 @@ import pytest
 from audio_files import speechlike, wav
 
 from pyannote_voiceprint_async.cli.sources import find_recordings
-from pyannote_voiceprint_async.enrollment.manifest.preflight import BLIND, Preflight
+from pyannote_voiceprint_async.enrollment.manifest.preflight import PREFLIGHT_UNAVAILABLE, Preflight
 
 
 @pytest.fixture
@@ -133,12 +133,12 @@ def test_an_empty_argument_is_a_problem_and_not_the_current_folder(audio):
 def test_that_files_cannot_be_looked_at_is_told_once(tmp_path):
     for name in "ab":
         (tmp_path / f"{name}.wav").write_bytes(wav(speechlike(2)))
-    found = find_recordings(["media://k", str(tmp_path)], Preflight(looks=False, is_blind=True))
-    assert [recording.notes for recording in found] == [(), (BLIND,), ()]
+    found = find_recordings(["media://k", str(tmp_path)], Preflight(is_enabled=False, is_unavailable=True))
+    assert [recording.warnings for recording in found] == [(), (PREFLIGHT_UNAVAILABLE,), ()]
 
 
 def test_files_that_are_left_out_are_told_with_the_first_recording(audio):
     audio("d/a.wav", "d/b.wav", "d/c.txt")
     first, second = find_recordings(["d"])
-    assert "1 file (d/c.txt)" in first.notes[0]
-    assert second.notes == ()
+    assert "1 file (d/c.txt)" in first.warnings[0]
+    assert second.warnings == ()

@@ -359,7 +359,7 @@ async def enroll_all(client: AsyncVoiceprintClient) -> None:
     assert_type(run.report, Report)
     enroll(client, [Row("Ada", Path("ada.wav"))], Path("x.ledger"), resolve=presign)
     enroll(client, rows_from_sources(["voices"]), Ledger("x.ledger"), preflight=True, trim=True, replace=True)
-    enroll(client, [Row("Ada", Path("long.wav"), pieces=((12.5, 20), (31.0, None)))], "x.ledger")
+    enroll(client, [Row("Ada", Path("long.wav"), segments=((12.5, 20), (31.0, None)))], "x.ledger")
     enroll(client, rows_from_rttm(Path("a.rttm"), Path("a.wav"), labels={"SPEAKER_00": "Ada"}), "x.ledger")
     enroll(client, [], "x.ledger", on_unknown="guess")  # type: ignore[arg-type]  # hold, resubmit or adopt
     enroll(client, "speakers.csv", "x.ledger")  # type: ignore[arg-type]  # Manifest("speakers.csv")

@@ -10,15 +10,15 @@ from typing import Any, Literal, TextIO, TypeAlias, get_args
 
 import attrs
 
-from pyannote_voiceprint_async.enrollment.manifest.segments import from_json, listed
+from pyannote_voiceprint_async.enrollment.manifest.segments import format_segments, segments_from_json
 from pyannote_voiceprint_async.errors import ConfigurationError, LedgerError
 from pyannote_voiceprint_async.redaction import redact_url
 
 from .checksums import covered
 from .database import check_whole, damaged
-from .ledger import open_connection, open_to_read
 from .output_file import EXPORT_FIELDS, OutFile
 from .ownership import owner_of
+from .store import open_connection, open_to_read
 
 __all__ = [
     "EXPORTED_COUNT",
@@ -219,7 +219,7 @@ class _Reading:
                 raise LedgerError(damaged("a row that was to be exported", str(self._ledger)))
             shown = source if is_file else redact_url(source)
             told = [*json.loads(notes or "[]"), *json.loads(warnings or "[]")]
-            start, end = listed(from_json(pieces))
+            start, end = format_segments(segments_from_json(pieces))
             values = (label, shown, *known, told, error, start or None, end or None)
             record: dict[str, Any] = dict(zip(_ALL_FIELDS, values, strict=True)) | {"extra": json.loads(extra)}
             self.labels += 1

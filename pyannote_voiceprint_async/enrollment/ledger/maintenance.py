@@ -10,15 +10,15 @@ from typing import NamedTuple
 import attrs
 
 from pyannote_voiceprint_async.enrollment.events import Report
-from pyannote_voiceprint_async.enrollment.manifest.names import forms_of, normal_name
+from pyannote_voiceprint_async.enrollment.manifest.names import normalize_name, unicode_forms
 from pyannote_voiceprint_async.errors import LedgerError
 
 from .counts import newest_run, report_of
 from .database import check_whole, hold, release
 from .export import EXPORTED_COUNT, EXPORTED_THROUGH
-from .ledger import lock_file, open_connection, open_to_read
 from .ownership import owner_of
 from .staging import forgotten_hash
+from .store import lock_file, open_connection, open_to_read
 
 __all__ = [
     "OUT_OF_REACH",
@@ -197,7 +197,7 @@ def accept(path: Path, label: str, job_id: str) -> None:
         LedgerInUseError: a run has it.
         LedgerError: it has no such label, or this label has another job, or the job belongs to another label.
     """
-    label, job_id = normal_name(label.strip()), job_id.strip()
+    label, job_id = normalize_name(label.strip()), job_id.strip()
     if not job_id or not job_id.isprintable():
         raise LedgerError("The job id is empty, or has characters that no job id has. Copy it from the run's output.")
     with _taken(path) as connection:
@@ -298,10 +298,10 @@ def _taken(path: Path) -> Iterator[sqlite3.Connection]:
 def _forget(connection: sqlite3.Connection, labels: Sequence[str]) -> Forgotten:
     salt = dict(connection.execute("SELECT name, value FROM meta")).get("salt", "")
     erased, unknown, theirs = list[str](), list[str](), set[int]()
-    wanted = list(dict.fromkeys(map(normal_name, labels)))
+    wanted = list(dict.fromkeys(map(normalize_name, labels)))
     stored = _stored_forms(connection, wanted)
     for label in wanted:
-        tombstones = [(forgotten_hash(salt, form),) for form in forms_of(label)]
+        tombstones = [(forgotten_hash(salt, form),) for form in unicode_forms(label)]
         if label not in stored and not any(
             connection.execute("SELECT 1 FROM forgotten WHERE hash = ?", one).fetchone() for one in tombstones
         ):
@@ -319,7 +319,7 @@ def _stored_forms(connection: sqlite3.Connection, wanted: Sequence[str]) -> dict
     """Find labels in whatever Unicode form an earlier version stored them, each with its recording."""
     found: dict[str, list[tuple[str, int]]] = {label: [] for label in wanted}
     for form, recording in connection.execute("SELECT label, recording_id FROM labels"):
-        if (label := normal_name(form)) in found:
+        if (label := normalize_name(form)) in found:
             found[label].append((form, recording))
     return {label: forms for label, forms in found.items() if forms}
 

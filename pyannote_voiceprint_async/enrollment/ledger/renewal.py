@@ -6,7 +6,7 @@ a paid row must not look like a new one.
 
 import sqlite3
 
-from pyannote_voiceprint_async.enrollment.manifest.names import normal_name
+from pyannote_voiceprint_async.enrollment.manifest.names import normalize_name
 from pyannote_voiceprint_async.enrollment.manifest.url_identity import url_identity
 
 __all__ = ["renew"]
@@ -61,7 +61,7 @@ def _give(connection: sqlite3.Connection, number: int, identity: str, model: str
 def _renew_labels(connection: sqlite3.Connection) -> None:
     labels = connection.execute("SELECT label, recording_id FROM labels").fetchall()
     for label, recording in labels:
-        normal = normal_name(label)
+        normal = normalize_name(label)
         if normal == label:
             continue
         twin = connection.execute("SELECT recording_id FROM labels WHERE label = ?", (normal,)).fetchone()

@@ -8,6 +8,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
@@ -15,18 +16,23 @@ from typing import Any, Self
 import attrs
 
 from pyannote_voiceprint_async.enrollment.events import RowWarning
-from pyannote_voiceprint_async.enrollment.manifest.names import forms_of, normal_name
-from pyannote_voiceprint_async.enrollment.manifest.preflight import BLIND, Heard, Preflight, changed_at
-from pyannote_voiceprint_async.enrollment.manifest.row_checks import Examined, examine
+from pyannote_voiceprint_async.enrollment.manifest.names import normalize_name, unicode_forms
+from pyannote_voiceprint_async.enrollment.manifest.preflight import (
+    PREFLIGHT_UNAVAILABLE,
+    CheckedAudio,
+    Preflight,
+    change_time_ns,
+)
+from pyannote_voiceprint_async.enrollment.manifest.row_checks import CheckedRow, CheckFile, check_row
 from pyannote_voiceprint_async.enrollment.manifest.rows import Problem, Row, State
-from pyannote_voiceprint_async.enrollment.manifest.segments import Segments, from_json, to_json
-from pyannote_voiceprint_async.enrollment.manifest.url_identity import former_identity
+from pyannote_voiceprint_async.enrollment.manifest.segments import Segments, segments_from_json, segments_to_json
+from pyannote_voiceprint_async.enrollment.manifest.url_identity import legacy_identity
 from pyannote_voiceprint_async.enrollment.options import Options
 from pyannote_voiceprint_async.errors import LedgerError, ManifestError
 
 from .counts import LEFT_OUT
-from .ledger import Ledger
 from .renewal import renew
+from .store import LedgerStore
 
 __all__ = ["Staging", "forgotten_hash"]
 
@@ -36,7 +42,7 @@ _MOST_PROBLEMS = 1000
 _MOST_NOTES = 1000
 
 _STAGED = """
-CREATE TEMP TABLE IF NOT EXISTS staged (
+CREATE TEMP TABLE staged (
     position INTEGER PRIMARY KEY,
     line INTEGER,
     label TEXT,
@@ -191,7 +197,7 @@ class Staging:
         trim: the best part is taken of what is too long.
     """
 
-    ledger: Ledger
+    ledger: LedgerStore
     model: str
     resolves: bool = False
     allow_shared_audio: bool = False
@@ -201,9 +207,9 @@ class Staging:
     trim: bool = False
     problems: list[Problem] = attrs.field(factory=list, init=False)
     """What is wrong, in the order of the list; the first thousand."""
-    read: int = attrs.field(default=0, init=False)
+    rows_read: int = attrs.field(default=0, init=False)
     """How many rows were read so far."""
-    listening_to: str | None = attrs.field(default=None, init=False)
+    checking: str | None = attrs.field(default=None, init=False)
     """The name of the file that is being looked at."""
     invalid: int = attrs.field(default=0, init=False)
     """How many rows are left out for being wrong."""
@@ -218,14 +224,14 @@ class Staging:
     _is_given_up: bool = attrs.field(default=False, init=False)
 
     @property
-    def notes(self) -> Iterator[RowWarning]:
+    def warnings(self) -> Iterator[RowWarning]:
         """What is to be told of rows, of the first thousand; what holds for several parts of a file is told once."""
         for label, source, notes in self._told:
             said = [note + _too(self._more[source, note]) for note in notes]
             yield RowWarning(label, "; ".join(said))
 
     @classmethod
-    def of(cls, ledger: Ledger, options: Options) -> Self:
+    def for_run(cls, ledger: LedgerStore, options: Options) -> Self:
         """Make one for a run, or its rehearsal."""
         return cls(
             ledger,
@@ -238,73 +244,69 @@ class Staging:
             options.trim,
         )
 
-    async def load(
-        self,
-        rows: Iterable[Row | Problem] | AsyncIterable[Row | Problem],
-        *,
-        now: float,
-        retry_failed: str | None = None,
-        retry_expired: bool = False,
-    ) -> None:
-        """Read the list, check it, and let the ledger have it.
+    async def stage(self, rows: Iterable[Row | Problem] | AsyncIterable[Row | Problem]) -> None:
+        """Read and check the list. Only what was heard of its files is kept in the ledger.
 
         Args:
             rows: the list; read once, in pieces. A plain iterable is read in a worker thread.
-            now: UTC epoch seconds.
-            retry_failed: rows that failed with this in their text are tried again; an empty text is all of them.
-            retry_expired: rows that were paid and whose output is gone are paid again.
 
         Raises:
-            ManifestError: something is wrong, and `skip_invalid` was not said. The ledger is as it was,
-                but for what was heard of the files.
+            ManifestError: something is wrong, and `skip_invalid` was not said.
             ConfigurationError: a row is to be cut, and the extra `[audio]` is missing.
         """
         self._preflight = await asyncio.to_thread(
-            Preflight.of, is_wanted=self.preflight, trims=self.trim, is_over=lambda: self._is_given_up
+            Preflight.create, is_wanted=self.preflight, trim=self.trim, is_canceled=lambda: self._is_given_up
         )
         database = self.ledger.database
         await database.read(_prepare)
         await database.atomic(renew)
         try:
-            position = 0
-            async for piece in _pieces(rows):
-                await database.read(lambda connection, at=position, piece=piece: self._stage(connection, piece, at))  # type: ignore[misc]
-                position += len(piece)
-                self.read = position
-            await database.read(self._check)
-            if self.problems and not self.skip_invalid:
-                raise _wrong(self.problems, self._noted)
-            await database.atomic(lambda connection: self._merge(connection, now, retry_failed, retry_expired))
-        finally:
+            await self._read_and_check(rows)
+        except BaseException:
             self._is_given_up = True
             with suppress(LedgerError):  # what cannot be kept is heard once more
                 await database.atomic(lambda connection: connection.execute(_KEEP_LOOKS).close())
-            await database.read(lambda connection: connection.execute("DROP TABLE temp.staged").close())
+            raise
+
+    async def apply(self, *, now: float, retry_failed: str | None = None, retry_expired: bool = False) -> None:
+        """Let the ledger have the staged list.
+
+        Args:
+            now: UTC epoch seconds.
+            retry_failed: rows that failed with this in their text are tried again; an empty text is all of them.
+            retry_expired: rows that were paid and whose output is gone are paid again.
+        """
+        await self.ledger.database.atomic(lambda connection: self._merge(connection, now, retry_failed, retry_expired))
+
+    async def _read_and_check(self, rows: Iterable[Row | Problem] | AsyncIterable[Row | Problem]) -> None:
+        database = self.ledger.database
+        async for piece in _pieces(rows):
+            await database.read(partial(self._stage, piece=piece, position=self.rows_read))
+            self.rows_read += len(piece)
+        await database.read(self._check)
+        if self.problems and not self.skip_invalid:
+            raise _wrong(self.problems, self._noted)
 
     # In the ledger's thread
 
     def _stage(self, connection: sqlite3.Connection, piece: Sequence[Row | Problem], position: int) -> None:
         preflight = self._preflight
 
-        def listen(path: Path, found: os.stat_result, pieces: Segments) -> Heard:
-            known = _known(connection, path, found, preflight.asked(pieces), is_whole=not pieces)
+        def check_file(path: Path, found: os.stat_result, pieces: Segments) -> CheckedAudio:
+            known = _known(connection, path, found, preflight.settings_key(pieces), is_whole=not pieces)
             if known:
                 return known
-            self.listening_to = path.name
+            self.checking = path.name
             try:
-                return preflight.listen(path, found, pieces)
+                return preflight.check_file(path, found, pieces)
             finally:
-                self.listening_to = None
+                self.checking = None
 
         staged = []
         for at, row in enumerate(piece, position):
             if self._is_given_up:
                 return  # files may be large, and many
-            seen = (
-                row
-                if isinstance(row, Problem)
-                else examine(row, model=self.model, resolves=self.resolves, listen=listen, trims=preflight.trims)
-            )
+            seen = row if isinstance(row, Problem) else self._check_row(row, check_file)
             if isinstance(seen, Problem):
                 self._note(seen)
                 staged.append(_wrong_record(at, seen))
@@ -312,6 +314,10 @@ class Staging:
                 self._tell(seen)
                 staged.append(_to_record(at, seen, preflight))
         connection.executemany("INSERT INTO temp.staged VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", staged)
+
+    def _check_row(self, row: Row, check_file: CheckFile) -> CheckedRow | Problem:
+        trim = self._preflight.trim
+        return check_row(row, model=self.model, has_resolver=self.resolves, check_file=check_file, trim=trim)
 
     def _check(self, connection: sqlite3.Connection) -> None:
         """Find what is wrong with the list as a whole. All who are concerned are: nobody can say who is right."""
@@ -345,8 +351,8 @@ class Staging:
 
         def is_forgotten(label: str, identity: str, source: str) -> bool:
             # Earlier versions hashed a label in the form in which it was listed, and an identity by other rules.
-            former = [f"url:{former_identity(source)}"] if identity.startswith("url:") else []
-            return any(forgotten_hash(salt, text) in hashes for text in {*forms_of(label), identity, *former})
+            former = [f"url:{legacy_identity(source)}"] if identity.startswith("url:") else []
+            return any(forgotten_hash(salt, text) in hashes for text in {*unicode_forms(label), identity, *former})
 
         staged = connection.execute("SELECT position, label, identity, source FROM temp.staged WHERE NOT is_wrong")
         gone = [(position,) for position, *known in staged if is_forgotten(*known)]
@@ -377,21 +383,22 @@ class Staging:
         connection.execute(_TO_BE_PAID_AGAIN)
         # The recordings have it now.
         connection.execute("DELETE FROM looks")
-        connection.execute("DELETE FROM temp.staged")
+        connection.execute("DROP TABLE temp.staged")
 
-    def _tell(self, seen: Examined) -> None:
-        blindness = (BLIND,) if self._preflight.is_blind and seen.is_file and seen.notes is not None else ()
+    def _tell(self, seen: CheckedRow) -> None:
+        is_unchecked = self._preflight.is_unavailable and seen.is_file and seen.audio.warnings is not None
+        blindness = (PREFLIGHT_UNAVAILABLE,) if is_unchecked else ()
         told = []
-        for note in (*seen.row.notes, *(seen.notes or ()), *blindness):
+        for note in (*seen.row.warnings, *(seen.audio.warnings or ()), *blindness):
             # Blindness is that of all files.
-            key = ("" if note is BLIND else seen.source, note)
+            key = ("" if note is PREFLIGHT_UNAVAILABLE else str(seen.row.source), note)
             if key in self._more:
-                self._more[key] += note is not BLIND
+                self._more[key] += note is not PREFLIGHT_UNAVAILABLE
             elif len(self._more) < _MOST_NOTES:
                 self._more[key] = 0
                 told.append(note)
         if told:
-            self._told.append((seen.row.label, seen.source, told))
+            self._told.append((seen.row.label, str(seen.row.source), told))
 
     def _note(self, problem: Problem) -> None:
         self._noted += 1
@@ -430,12 +437,12 @@ def _wrong(problems: Sequence[Problem], count: int) -> ManifestError:
 
 def _known(
     connection: sqlite3.Connection, path: Path, found: os.stat_result, asked: str, *, is_whole: bool
-) -> Heard | None:
+) -> CheckedAudio | None:
     """Give what is known of a file that an earlier run looked at in the same way, and that has not changed since."""
     values = {
         "source": str(path.absolute()),
         "size": found.st_size,
-        "modified_ns": changed_at(found),
+        "modified_ns": change_time_ns(found),
         "asked": asked,
         "is_whole": is_whole,
     }
@@ -443,27 +450,29 @@ def _known(
     if known is None:
         return None
     identity, pieces, notes = known
-    return Heard(identity, from_json(pieces), None if notes is None else tuple(json.loads(notes)))
+    return CheckedAudio(identity, segments_from_json(pieces), None if notes is None else tuple(json.loads(notes)))
 
 
-def _to_record(position: int, seen: Examined, preflight: Preflight) -> tuple[Any, ...]:
-    asked = preflight.asked(seen.row.pieces) if seen.is_file else ""
-    notes = None if seen.notes is None else json.dumps(seen.notes, ensure_ascii=False)
-    extra = json.dumps(dict(seen.row.extra), ensure_ascii=False, default=str) if seen.row.extra else "{}"
+def _to_record(position: int, seen: CheckedRow, preflight: Preflight) -> tuple[Any, ...]:
+    row, audio = seen.row, seen.audio
+    asked = preflight.settings_key(row.segments) if seen.is_file else ""
+    notes = None if audio.warnings is None else json.dumps(audio.warnings, ensure_ascii=False)
+    extra = json.dumps(dict(row.extra), ensure_ascii=False, default=str) if row.extra else "{}"
     return (
-        position, seen.row.line, seen.row.label, seen.identity, seen.model, seen.source, seen.is_file,
-        seen.size, seen.modified_ns, seen.expires_at, extra, to_json(seen.pieces), asked, notes, False,
+        position, row.line, row.label, audio.identity, row.model, str(row.source), seen.is_file,
+        audio.size, audio.modified_ns, audio.expires_at, extra, segments_to_json(audio.segments), asked, notes, False,
     )  # fmt: skip
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
-    connection.create_function("normal_name", 1, normal_name, deterministic=True)
-    connection.execute(_STAGED + ";").close()
+    connection.create_function("normal_name", 1, normalize_name, deterministic=True)
+    connection.execute("DROP TABLE IF EXISTS temp.staged")
+    connection.execute(_STAGED)
 
 
 def _wrong_record(position: int, problem: Problem) -> tuple[Any, ...]:
     """What is wrong by itself still has a name, which another row may have, too."""
-    label = None if problem.label is None else normal_name(problem.label)
+    label = None if problem.label is None else normalize_name(problem.label)
     return (position, problem.line, label, *[None] * 11, True)
 
 

@@ -4,7 +4,7 @@ import re
 import zipfile
 from io import BufferedReader
 
-__all__ = ["foreign_kind"]
+__all__ = ["detect_foreign_file"]
 
 _AS_CSV = "open it in a spreadsheet program and save it as CSV (Excel: 'CSV UTF-8')"
 _AS_LIST = "give a list of speakers as .csv, .tsv or .jsonl"
@@ -30,7 +30,7 @@ _MARKUP = (
 _BEGIN = 512
 
 
-def foreign_kind(file: BufferedReader) -> tuple[str, str] | None:
+def detect_foreign_file(file: BufferedReader) -> tuple[str, str] | None:
     """Return what a file is and what to do, if it is known and no list of speakers. A list is not read on.
 
     Args:

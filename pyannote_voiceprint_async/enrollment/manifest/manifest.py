@@ -19,12 +19,12 @@ from pyannote_voiceprint_async.redaction import redact_text
 from pyannote_voiceprint_async.reprs import safe_repr
 from pyannote_voiceprint_async.text_encoding import encoding_of
 
-from .foreign_files import foreign_kind
-from .names import existing, normal_name
-from .row_checks import shown_label
+from .foreign_files import detect_foreign_file
+from .names import find_existing, normalize_name
+from .row_checks import printable_label
 from .rows import Problem, Row
-from .segments import pieces_of
-from .sources import JSON_LINES, SUFFIXES, TABLES, is_url
+from .segments import parse_segments
+from .sources import AUDIO_SUFFIXES, JSON_LINES_SUFFIXES, TABLE_SUFFIXES, is_url
 
 __all__ = ["Manifest"]
 
@@ -98,7 +98,7 @@ class Manifest:
         """
         reader = _Reader(self.path.name, self.path.absolute().parent, self._wanted)
         try:
-            with existing(self.path).open("rb") as file, self._text(file) as text:
+            with find_existing(self.path).open("rb") as file, self._text(file) as text:
                 lines, before = _Lines(text), _stamp(file)
                 yield from reader.objects(lines) if self._has_objects(file) else reader.table(lines)
                 if _stamp(file) != before:
@@ -111,7 +111,7 @@ class Manifest:
 
     @contextmanager
     def _text(self, file: BufferedReader) -> Iterator[TextIO]:
-        if foreign := foreign_kind(file):
+        if foreign := detect_foreign_file(file):
             what, remedy = foreign
             raise ManifestError(f"{self.path.name} is {what}, whatever its name. Nothing was sent: {remedy}.")
         encoding = encoding_of(file.peek(4))
@@ -123,8 +123,8 @@ class Manifest:
 
     def _has_objects(self, file: BufferedReader) -> bool:
         suffix = self.path.suffix.lower()
-        if suffix in (*TABLES, *JSON_LINES):
-            return suffix in JSON_LINES
+        if suffix in (*TABLE_SUFFIXES, *JSON_LINES_SUFFIXES):
+            return suffix in JSON_LINES_SUFFIXES
         return file.peek(1).lstrip(_BEFORE_TEXT)[:1] in (b"{", b"[")
 
 
@@ -200,7 +200,7 @@ class _Reader:
         self._folder = folder
         self._wanted = wanted
         # What is to be told of the list; the first file has it.
-        self._notes: tuple[str, ...] = ()
+        self._warnings: tuple[str, ...] = ()
 
     def table(self, lines: _Lines) -> Iterator[Row | Problem]:
         """Read a table; its first line has the names of the columns."""
@@ -272,7 +272,7 @@ class _Reader:
             for name in dict.fromkeys(names[place] for place in found.values() if place is not None)
             if names.count(name) > 1
         ]
-        if problems and any(is_url(name) or name.lower().endswith(SUFFIXES) for name in names):
+        if problems and any(is_url(name) or name.lower().endswith(AUDIO_SUFFIXES) for name in names):
             problems = [Problem("has no names of columns; put a first line in front, such as label,source", line=line)]
         label, source = found[_LABEL], found[_SOURCE]
         if problems or label is None or source is None:
@@ -282,7 +282,7 @@ class _Reader:
             for column in _OPTIONAL
             if (place := _find(names, column)) is not None and place not in (label, source)
         }
-        self._notes = tuple(_notes_on(names))
+        self._warnings = tuple(_warnings_about(names))
         taken = {label, source, *optional.values()}
         return _Columns(label, source, optional, len(names), tuple(_extra(names, taken)))
 
@@ -296,7 +296,7 @@ class _Reader:
         ]
         if problems:
             raise self._refused(*problems)
-        self._notes = tuple(_notes_on(names))
+        self._warnings = tuple(_warnings_about(names))
 
     def _missing(self, column: str, names: Sequence[str]) -> str:
         wanted, option = self._wanted[column], _OPTIONS[column]
@@ -343,7 +343,7 @@ class _Reader:
             if value is not None and not isinstance(value, str) and column not in (_START, _END)
         ]
         if wrong:
-            return Problem("; ".join(wrong), shown_label(values[_LABEL]), line)
+            return Problem("; ".join(wrong), printable_label(values[_LABEL]), line)
         label, source, model = ((values.get(column) or "").strip() for column in (_LABEL, _SOURCE, _MODEL))
         used = set(keys.values())
         extra = {key: value for key, value in record.items() if key not in used}
@@ -353,19 +353,21 @@ class _Reader:
         self, label: str, source: str, optional: Mapping[str, Any], extra: dict[str, Any], line: int
     ) -> Row | Problem:
         if source[:7].lower() == "file://":
-            return Problem("a file:// URL is no source; give the path alone", shown_label(label), line)
+            return Problem("a file:// URL is no source; give the path alone", printable_label(label), line)
         # What is empty stays empty, and is told with all else that is wrong with the row: a folder is no recording.
         place = source if not source or is_url(source) else self._folder / source
-        pieces = pieces_of(optional.get(_START), optional.get(_END))
-        if isinstance(pieces, str):
-            return Problem(pieces, shown_label(label), line)
-        notes: tuple[str, ...] = ()
+        segments = parse_segments(optional.get(_START), optional.get(_END))
+        if isinstance(segments, str):
+            return Problem(segments, printable_label(label), line)
+        warnings: tuple[str, ...] = ()
         if isinstance(place, Path):
-            notes, self._notes = self._notes, notes
-        return Row(label, place, optional.get(_MODEL) or None, extra=extra, pieces=pieces, notes=notes, line=line)
+            warnings, self._warnings = self._warnings, warnings
+        return Row(
+            label, place, optional.get(_MODEL) or None, extra=extra, segments=segments, warnings=warnings, line=line
+        )
 
 
-def _notes_on(names: Sequence[str]) -> Iterator[str]:
+def _warnings_about(names: Sequence[str]) -> Iterator[str]:
     """Tell of columns that seem to say which part of a file is meant, and do not."""
     missing = [column for column in (_START, _END) if _find(names, column) is None]
     unread = [
@@ -389,7 +391,7 @@ def _find(names: Sequence[str], wanted: str) -> int | None:
 
 
 def _plain(name: str) -> str:
-    return normal_name(name).strip().lower()
+    return normalize_name(name).strip().lower()
 
 
 def _key(record: Mapping[str, Any], wanted: str) -> str | None:

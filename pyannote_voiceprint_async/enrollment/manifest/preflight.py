@@ -24,12 +24,13 @@ from pyannote_voiceprint_async.audio import (
     refusal,
 )
 from pyannote_voiceprint_async.errors import ConfigurationError, MediaError
+from pyannote_voiceprint_async.redaction import redact_url
 
-from .segments import Segments, overlap, to_json
+from .segments import Segments, has_overlap, segments_to_json
 
-__all__ = ["BLIND", "Heard", "Preflight", "changed_at", "clip_identity", "file_digest"]
+__all__ = ["PREFLIGHT_UNAVAILABLE", "CheckedAudio", "Preflight", "change_time_ns", "clip_identity", "file_digest"]
 
-BLIND = (
+PREFLIGHT_UNAVAILABLE = (
     "was not looked at before it is sent, nor is any other file; that needs an extra: "
     "pip install 'pyannote-voiceprint-async[audio]'"
 )
@@ -37,57 +38,67 @@ BLIND = (
 
 
 @attrs.frozen
-class Heard:
+class CheckedAudio:
     """What is known of a file, or of a part of it."""
 
-    identity: str
+    identity: str = attrs.field(repr=redact_url)
     """What is equal for the same audio: `sha256:…` of a file's bytes, or `samples:…` of what was cut out."""
-    pieces: Segments = ()
+    segments: Segments = ()
     """What is cut out of it before it is sent."""
-    notes: tuple[str, ...] | None = ()
+    warnings: tuple[str, ...] | None = ()
     """What is to be told of it, and is no reason not to enroll it; None where an earlier run found and told it."""
+    size: int | None = None
+    """Bytes of the file."""
+    modified_ns: int | None = None
+    """When the file was changed last, see `change_time_ns`."""
+    expires_at: float | None = None
+    """When a presigned URL expires: UTC epoch seconds."""
 
 
 @attrs.frozen
 class Preflight:
     """How files are looked at."""
 
-    looks: bool
+    is_enabled: bool
     """Whether it is said what is wrong with them."""
-    trims: bool = False
+    trim: bool = False
     """Whether the best 30 seconds are taken of what is too long."""
-    is_blind: bool = False
+    is_unavailable: bool = False
     """Whether they should be looked at, and cannot be: the extra `[audio]` is missing."""
-    is_over: Callable[[], bool] = lambda: False
+    is_canceled: Callable[[], bool] = lambda: False
     """Whether nobody wants to know any more: hours of audio must not hold up who leaves."""
 
     @classmethod
-    def of(cls, *, is_wanted: bool, trims: bool, is_over: Callable[[], bool] = lambda: False) -> Self:
+    def create(cls, *, is_wanted: bool, trim: bool, is_canceled: Callable[[], bool] = lambda: False) -> Self:
         """Look at files where that is possible.
 
         Raises:
             ConfigurationError: something is to be trimmed, and the extra `[audio]` is missing.
         """
-        looks = is_wanted and find_spec("soundfile") is not None
-        if trims and not looks:
+        is_enabled = is_wanted and find_spec("soundfile") is not None
+        if trim and not is_enabled:
             raise ConfigurationError(
                 "Nothing can be trimmed without looking into it, which needs an extra: "
                 "pip install 'pyannote-voiceprint-async[audio]'"
             )
-        return cls(looks, trims, is_wanted and not looks, is_over)
+        return cls(is_enabled, trim, is_wanted and not is_enabled, is_canceled)
 
-    def asked(self, pieces: Segments) -> str:
+    def settings_key(self, segments: Segments) -> str:
         """Give what is equal where a file was, or would be, looked at in the same way."""
-        words = ("look" if self.looks else "", "trim" if self.trims and not pieces else "", to_json(pieces) or "")
+        words = (
+            "look" if self.is_enabled else "",
+            "trim" if self.trim and not segments else "",
+            segments_to_json(segments) or "",
+        )
         return " ".join(filter(None, words))
 
-    def listen(self, path: Path, found: os.stat_result, pieces: Segments) -> Heard:
+    def check_file(self, path: Path, found: os.stat_result, segments: Segments) -> CheckedAudio:
         """Look at a file.
 
         Args:
             path: the file.
             found: what `path.stat()` said of it.
-            pieces: what is to be cut out of it; nothing is all of it.
+            segments: what is to be cut out of it; nothing is all of it.
 
         Raises:
             OSError: it cannot be read.
@@ -95,35 +106,35 @@ class Preflight:
             ConfigurationError: something is to be cut out, and the extra `[audio]` is missing.
         """
         with path.open("rb") as file:
-            audio = cast("IO[bytes]", AbandonableFile(file, self.is_over))
-            heard = self._clip(audio, pieces) if pieces else self._whole(audio, path, found)
+            audio = cast("IO[bytes]", AbandonableFile(file, self.is_canceled))
+            audio_check = self._clip(audio, segments) if segments else self._whole(audio, path, found)
         if _is_changed(path.stat(), found):
             raise _changed()
-        return heard
+        return audio_check
 
-    def _whole(self, audio: IO[bytes], path: Path, found: os.stat_result) -> Heard:
-        if not self.looks:
+    def _whole(self, audio: IO[bytes], path: Path, found: os.stat_result) -> CheckedAudio:
+        if not self.is_enabled:
             return _unheard(path, found)
-        found_in_it = check(audio, trims=self.trims)
-        notes = _notes(found_in_it.findings)
-        if found_in_it.facts is None and self.trims:
-            notes = (f"is {found_in_it.format}, which cannot be trimmed here; it is uploaded as it is",)
+        found_in_it = check(audio, trims=self.trim)
+        warnings = _warnings(found_in_it.findings)
+        if found_in_it.facts is None and self.trim:
+            warnings = (f"is {found_in_it.format}, which cannot be trimmed here; it is uploaded as it is",)
         if any(finding.code == "trimmed" for finding in found_in_it.findings):
             return _trimmed(audio)
-        return attrs.evolve(_unheard(path, found), notes=notes)
+        return attrs.evolve(_unheard(path, found), warnings=warnings)
 
-    def _clip(self, audio: IO[bytes], pieces: Segments) -> Heard:
-        clip = cut_pieces(audio, pieces)
-        notes = _notes(judge(clip.facts)) if self.looks else ()
-        twice = ("has parts that overlap, so that the same words are heard twice",) if overlap(pieces) else ()
-        return Heard(clip_identity(clip.digest), pieces, (*twice, *notes))
+    def _clip(self, audio: IO[bytes], segments: Segments) -> CheckedAudio:
+        clip = cut_pieces(audio, segments)
+        warnings = _warnings(judge(clip.facts)) if self.is_enabled else ()
+        twice = ("has parts that overlap, so that the same words are heard twice",) if has_overlap(segments) else ()
+        return CheckedAudio(clip_identity(clip.digest), segments, (*twice, *warnings))
 
 
-def _trimmed(audio: IO[bytes]) -> Heard:
+def _trimmed(audio: IO[bytes]) -> CheckedAudio:
     start, end = best_part(audio)
     clip = cut(audio, start, end)
     told = f"is too long; only {start:.1f} to {end:.1f} s are used; see that only one person speaks there"
-    return Heard(clip_identity(clip.digest), ((start, end),), (told, *_notes(judge(clip.facts))))
+    return CheckedAudio(clip_identity(clip.digest), ((start, end),), (told, *_warnings(judge(clip.facts))))
 
 
 def clip_identity(digest: str) -> str:
@@ -131,7 +142,7 @@ def clip_identity(digest: str) -> str:
     return f"samples:{digest}"
 
 
-def changed_at(found: os.stat_result) -> int:
+def change_time_ns(found: os.stat_result) -> int:
     """Give when a file was changed last, in nanoseconds of the epoch.
 
     Its own time of change can be set by anybody (`cp -p`, `tar`, `rsync -t`); when its entry was changed cannot.
@@ -158,15 +169,15 @@ def file_digest(path: Path, found: os.stat_result) -> str:
     return digest
 
 
-def _unheard(path: Path, found: os.stat_result) -> Heard:
+def _unheard(path: Path, found: os.stat_result) -> CheckedAudio:
     # What is cut may come out of any file; a whole one is uploaded as it is.
     if found.st_size > LARGEST_VOICEPRINT_AUDIO:
         largest = LARGEST_VOICEPRINT_AUDIO / 2**20
         raise MediaError(f"has {found.st_size / 2**20:.0f} MiB; a voiceprint takes at most {largest:.0f} MiB")
-    return Heard(f"sha256:{file_digest(path, found)}")
+    return CheckedAudio(f"sha256:{file_digest(path, found)}")
 
 
-def _notes(findings: tuple[Finding, ...]) -> tuple[str, ...]:
+def _warnings(findings: tuple[Finding, ...]) -> tuple[str, ...]:
     """Give what is to be told.
 
     Raises:
@@ -178,7 +189,7 @@ def _notes(findings: tuple[Finding, ...]) -> tuple[str, ...]:
 
 
 def _is_changed(now: os.stat_result, found: os.stat_result) -> bool:
-    return (now.st_size, changed_at(now)) != (found.st_size, changed_at(found))
+    return (now.st_size, change_time_ns(now)) != (found.st_size, change_time_ns(found))
 
 
 def _changed() -> MediaError:

@@ -19,29 +19,30 @@ from pyannote_voiceprint_async.errors import InvalidRequestError, MediaError
 from pyannote_voiceprint_async.models import VoiceprintRequest
 from pyannote_voiceprint_async.redaction import redact_url
 
-from .names import existing, normal_name
-from .preflight import Heard, changed_at
+from .names import find_existing, normalize_name
+from .preflight import CheckedAudio, change_time_ns
 from .rows import Problem, Row
-from .segments import Segments, is_whole, pieces_problem
+from .segments import Segments, is_whole_file, segments_problem
 from .sources import is_url
-from .url_identity import identify
+from .url_identity import identity_and_expiry
 
 __all__ = [
-    "LONGEST_LABEL",
-    "Examined",
-    "examine",
+    "MAX_LABEL_LENGTH",
+    "CheckFile",
+    "CheckedRow",
+    "check_audio_file",
+    "check_row",
     "file_problem",
-    "heard_of",
-    "is_reserved",
+    "is_reserved_label",
     "label_problem",
-    "shown_label",
+    "printable_label",
     "url_problem",
 ]
 
-Listen: TypeAlias = Callable[[Path, os.stat_result, Segments], Heard]
+CheckFile: TypeAlias = Callable[[Path, os.stat_result, Segments], CheckedAudio]
 """Looks at a file, of which pieces may be wanted."""
 
-LONGEST_LABEL = 100
+MAX_LABEL_LENGTH = 100
 """Characters of a label that identification takes."""
 
 _SCHEMES = ("http://", "https://", "media://")
@@ -55,67 +56,51 @@ _LONGEST_SHOWN = 200
 
 
 @attrs.frozen
-class Examined:
+class CheckedRow:
     """A speaker of whom nothing is known to be wrong."""
 
     row: Row
     """As it came; only its label is in NFC without white space around it, all of a file has no pieces, and a file has
     the Unicode form of its name on the disk."""
-    identity: str = attrs.field(repr=redact_url)
-    """What is equal for the same recording: `url:…`, `sha256:…` of a file's bytes, `samples:…` of a part of it, or
-    `id:…` for what only `resolve` understands."""
-    model: str
-    """Its own, else that of the run."""
-    source: str = attrs.field(repr=redact_url)
-    """The URL as it was given, or the file's absolute path."""
-    is_file: bool
-    """Whether the source is a file of this machine."""
-    size: int | None = None
-    """Bytes of the file."""
-    modified_ns: int | None = None
-    """When the file was changed last, see `changed_at`."""
-    pieces: Segments = ()
-    """What is cut out of the file before it is sent; nothing sends all of it."""
-    notes: tuple[str, ...] | None = ()
-    """What was found in its file; None where an earlier run found it, and told it."""
-    expires_at: float | None = None
-    """When a presigned URL dies: UTC epoch seconds."""
+    audio: CheckedAudio
+    """What is known of its recording."""
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the source is a file of this machine."""
+        return isinstance(self.row.source, Path)
 
 
-def examine(
+def check_row(
     row: object,
     *,
     model: str,
-    resolves: bool,
-    listen: Listen,
-    trims: bool = False,
-) -> Examined | Problem:
+    has_resolver: bool,
+    check_file: CheckFile,
+    trim: bool = False,
+) -> CheckedRow | Problem:
     """Say all that is wrong with a row, or what it is.
 
     Args:
         row: a `Row`. It may come from anywhere: wrong types are problems, too.
         model: that of the run, for rows without one.
-        resolves: whether the run has a `resolve`, which understands more than the API does.
-        listen: looks at a file, maybe from memory; raises what `Preflight.listen` does.
-        trims: whether a part is taken of what is too long, so that a file may have any size.
+        has_resolver: whether the run has a `resolve`, which understands more than the API does.
+        check_file: looks at a file, maybe from memory; raises what `Preflight.listen` does.
+        trim: whether a part is taken of what is too long, so that a file may have any size.
     """
     if not isinstance(row, Row):
         return Problem(f"is no Row but {type(row).__name__}; give Row(label, source)")
     if isinstance(row.source, Path):
         row = _on_disk(row, row.source)
-    found = _look_at_source(row, resolves=resolves, trims=trims)
+    found = _look_at_source(row, has_resolver=has_resolver, trim=trim)
     wrong_pieces = _pieces_problem(row)
     judged = (label_problem(row.label), _model_problem(row.model), _extra_problem(row.extra), found, wrong_pieces)
     if problems := [problem for problem in judged if isinstance(problem, str)]:
-        return Problem("; ".join(problems), shown_label(row.label), row.line)
-    tidy, used = _tidy(row), str(model if row.model is None else row.model)
-    if isinstance(found, os.stat_result):
-        return _examined_file(tidy, used, found, listen)
-    source = str(row.source)
-    if not is_url(source):
-        return Examined(tidy, f"id:{source}", used, source, is_file=False)
-    identity, expires_at = identify(source)
-    return Examined(tidy, f"url:{identity}", used, source, is_file=False, expires_at=expires_at)
+        return Problem("; ".join(problems), printable_label(row.label), row.line)
+    normal = _normalized(row, model)
+    file = found if isinstance(found, os.stat_result) else None
+    audio = _check_audio(normal, file, check_file)
+    return Problem(audio, normal.label, row.line) if isinstance(audio, str) else CheckedRow(normal, audio)
 
 
 def url_problem(url: str) -> str | None:
@@ -136,64 +121,66 @@ def file_problem(path: Path, *, largest: int | None = None) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def heard_of(path: Path, found: os.stat_result, pieces: Segments, listen: Listen) -> Heard | str:
+def check_audio_file(
+    path: Path, found: os.stat_result, segments: Segments, check_file: CheckFile
+) -> CheckedAudio | str:
     """Look at a file, and say what is known of it, or what is wrong with it.
 
     Args:
         path: the file.
         found: what `path.stat()` said of it.
-        pieces: what is to be cut out of it; nothing is all of it.
-        listen: looks at it; raises what `Preflight.listen` does.
+        segments: what is to be cut out of it; nothing is all of it.
+        check_file: looks at it; raises what `Preflight.listen` does.
     """
     try:
-        return listen(path, found, pieces)
+        return check_file(path, found, segments)
     except OSError as exc:
         return f"{_reason(exc)}; see that it stays readable"
     except MediaError as error:
         return _continued(str(error))
 
 
-def is_reserved(label: str) -> bool:
+def is_reserved_label(label: str) -> bool:
     """Whether it begins as identification's own names do, so that it takes no such label."""
     return label[: len(_RESERVED)].lower() == _RESERVED
 
 
-def shown_label(label: object) -> str | None:
+def printable_label(label: object) -> str | None:
     """Give a label fit to be shown in a sentence, whatever was given as one."""
     if not isinstance(label, str) or not label.strip():
         return None
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", normal_name(label.strip()[:LONGEST_LABEL]))
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", normalize_name(label.strip()[:MAX_LABEL_LENGTH]))
 
 
 def _on_disk(row: Row, path: Path) -> Row:
     try:
-        found = existing(path)
+        found = find_existing(path)
     except (OSError, ValueError):
         return row  # it can be no file's name: told where it is looked at
     return row if found == path else attrs.evolve(row, source=found)
 
 
-def _examined_file(row: Row, model: str, found: os.stat_result, listen: Listen) -> Examined | Problem:
-    path = Path(row.source)
-    heard = heard_of(path, found, row.pieces, listen)
-    if isinstance(heard, str):
-        return Problem(f"{_shown(path)}: {heard}", row.label, row.line)
-    return Examined(
+def _normalized(row: Row, model: str) -> Row:
+    return attrs.evolve(
         row,
-        heard.identity,
-        model,
-        str(path.absolute()),
-        is_file=True,
-        size=found.st_size,
-        modified_ns=changed_at(found),
-        pieces=heard.pieces,
-        notes=heard.notes,
+        label=normalize_name(row.label.strip()),
+        source=row.source.absolute() if isinstance(row.source, Path) else str(row.source),
+        model=str(model if row.model is None else row.model),
+        segments=() if is_whole_file(row.segments) else row.segments,
     )
 
 
-def _tidy(row: Row) -> Row:
-    label, pieces = normal_name(row.label.strip()), () if is_whole(row.pieces) else row.pieces
-    return row if (label, pieces) == (row.label, row.pieces) else attrs.evolve(row, label=label, pieces=pieces)
+def _check_audio(row: Row, found: os.stat_result | None, check_file: CheckFile) -> CheckedAudio | str:
+    source = row.source
+    if isinstance(source, Path) and found is not None:
+        audio = check_audio_file(source, found, row.segments, check_file)
+        if isinstance(audio, str):
+            return f"{_shown(source)}: {audio}"
+        return attrs.evolve(audio, size=found.st_size, modified_ns=change_time_ns(found))
+    if not is_url(str(source)):
+        return CheckedAudio(f"id:{source}")
+    identity, expires_at = identity_and_expiry(str(source))
+    return CheckedAudio(f"url:{identity}", expires_at=expires_at)
 
 
 def label_problem(label: object) -> str | None:
@@ -202,15 +189,15 @@ def label_problem(label: object) -> str | None:
         return "has no label; every speaker needs one"
     if not isinstance(label, str):
         return f"the label must be text, not {type(label).__name__}"
-    return _label_text_problem(normal_name(label.strip()))
+    return _label_text_problem(normalize_name(label.strip()))
 
 
 def _label_text_problem(label: str) -> str | None:
     if not label:
         return "has no label; every speaker needs one"
-    if len(label) > LONGEST_LABEL:
-        return f"the label has {len(label)} characters; identification takes at most {LONGEST_LABEL}"
-    if is_reserved(label):
+    if len(label) > MAX_LABEL_LENGTH:
+        return f"the label has {len(label)} characters; identification takes at most {MAX_LABEL_LENGTH}"
+    if is_reserved_label(label):
         return f"the label begins with {_RESERVED!r}, which identification keeps for unknown voices; give another one"
     if _CONTROL.search(label):
         return "the label has a line break or another control character; give one in plain text"
@@ -235,26 +222,26 @@ def _extra_problem(extra: object) -> str | None:
 
 
 def _pieces_problem(row: Row) -> str | None:
-    problem = pieces_problem(row.pieces)
-    if problem is None and not is_whole(row.pieces) and not isinstance(row.source, Path):
+    problem = segments_problem(row.segments)
+    if problem is None and not is_whole_file(row.segments) and not isinstance(row.source, Path):
         return "start and end cut a file of this machine, and the source is none; cut it before, or leave them empty"
     return problem
 
 
-def _look_at_source(row: Row, *, resolves: bool, trims: bool) -> os.stat_result | str | None:
+def _look_at_source(row: Row, *, has_resolver: bool, trim: bool) -> os.stat_result | str | None:
     if isinstance(row.source, Path):
-        return _file(row.source, is_cut=trims or not is_whole(row.pieces))
-    return _text_problem(row.source, resolves=resolves)
+        return _file(row.source, is_cut=trim or not is_whole_file(row.segments))
+    return _text_problem(row.source, has_resolver=has_resolver)
 
 
-def _text_problem(source: object, *, resolves: bool) -> str | None:
+def _text_problem(source: object, *, has_resolver: bool) -> str | None:
     if source is None or source == "":
         return "has no source; give a URL or a file"
     if not isinstance(source, str):
         return f"the source must be a URL as str or a file as pathlib.Path, not {type(source).__name__}"
     if _SURROGATE.search(source):
         return "the source has half a character, which cannot be written as UTF-8; give it anew"
-    if resolves:
+    if has_resolver:
         return None
     if not is_url(source):
         return f"{_shown(source)}: is no URL; give a file of this machine as pathlib.Path"

@@ -32,10 +32,10 @@ class Row:
     """The voiceprint model; None is that of the run."""
     extra: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True)
     """More columns; they are passed through to the output."""
-    pieces: Segments = attrs.field(default=(), kw_only=True)
+    segments: Segments = attrs.field(default=(), kw_only=True)
     """Parts of a longer recording, as starts and ends in seconds, which are cut out and joined: at most 30 seconds
     together. An end that is None is the recording's. Only files of this machine are cut, with the extra `[audio]`."""
-    notes: tuple[str, ...] = attrs.field(default=(), kw_only=True, eq=False)
+    warnings: tuple[str, ...] = attrs.field(default=(), kw_only=True, eq=False)
     """What is to be told before it is enrolled, and is no reason not to; each begins in lower case."""
     line: int | None = attrs.field(default=None, kw_only=True, eq=False)
     """Where it stands in its file, from 1."""

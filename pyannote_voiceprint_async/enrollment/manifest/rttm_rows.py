@@ -7,8 +7,8 @@ from pathlib import Path
 from pyannote_voiceprint_async.audio import SpeakerClip, clips_from_rttm
 from pyannote_voiceprint_async.errors import ConfigurationError
 
-from .names import existing, normal_name
-from .row_checks import is_reserved, label_problem, shown_label
+from .names import find_existing, normalize_name
+from .row_checks import is_reserved_label, label_problem, printable_label
 from .rows import Problem, Row
 
 __all__ = ["rows_from_rttm"]
@@ -44,13 +44,13 @@ def rows_from_rttm(
         ConfigurationError: `labels` names somebody who is not there, or gives two the same label or one that
             identification does not take; or the extra `[audio]` is missing.
     """
-    path, given = existing(Path(audio)), _normal_names(labels or {})
+    path, given = find_existing(Path(audio)), _normal_names(labels or {})
     if len(given) < len(labels or {}):
         raise ConfigurationError("labels has a speaker twice, in two Unicode forms of one name. Give one of them.")
     for name, label in given.items():
         if problem := label_problem(label):
-            raise ConfigurationError(f"{name} cannot be called {shown_label(label)!r}: {problem}.")
-    source = existing(Path(rttm)) if isinstance(rttm, os.PathLike) else rttm
+            raise ConfigurationError(f"{name} cannot be called {printable_label(label)!r}: {problem}.")
+    source = find_existing(Path(rttm)) if isinstance(rttm, os.PathLike) else rttm
     clips = clips_from_rttm(source, path, file_id=file_id)
     there = [str(clip.label) for clip in clips]
     if unknown := [name for name in given if name not in there]:
@@ -64,7 +64,8 @@ def rows_from_rttm(
 def _normal_names(labels: Mapping[str, str]) -> dict[str, str]:
     # A label of another type is refused with its reason later.
     return {
-        normal_name(name): normal_name(label) if isinstance(label, str) else label for name, label in labels.items()
+        normalize_name(name): normalize_name(label) if isinstance(label, str) else label
+        for name, label in labels.items()
     }
 
 
@@ -81,11 +82,11 @@ def _check_distinct(labelled: Mapping[str, str]) -> None:
 def _row(clip: SpeakerClip, label: str, audio: Path) -> Row | Problem:
     if problem := label_problem(label):
         return Problem(f"cannot be listed: {problem}; --label OLD=NEW gives another one", clip.label)
-    return Row(label, audio, pieces=clip.pieces, extra={"speaker": clip.label}, notes=clip.notes)
+    return Row(label, audio, segments=clip.pieces, extra={"speaker": clip.label}, warnings=clip.notes)
 
 
 def _label(speaker: str, audio: Path) -> str:
-    if not is_reserved(speaker):
+    if not is_reserved_label(speaker):
         return speaker
     named = f"{audio.stem} {speaker}"
-    return f"voice {named}" if is_reserved(named) else named
+    return f"voice {named}" if is_reserved_label(named) else named

@@ -10,7 +10,16 @@ from typing import TypeAlias
 
 from pyannote_voiceprint_async.api.endpoints import LONGEST_VOICEPRINT_SECONDS
 
-__all__ = ["Segments", "from_json", "is_whole", "listed", "overlap", "pieces_of", "pieces_problem", "to_json"]
+__all__ = [
+    "Segments",
+    "format_segments",
+    "has_overlap",
+    "is_whole_file",
+    "parse_segments",
+    "segments_from_json",
+    "segments_problem",
+    "segments_to_json",
+]
 
 Segments: TypeAlias = tuple[tuple[float, float | None], ...]
 """Starts and ends in seconds; an end that is None is that of the recording. No pieces are the whole file."""
@@ -22,7 +31,7 @@ _SLACK = 0.01
 _MOST_SHOWN = 40
 
 
-def pieces_of(start: object, end: object) -> Segments | str:
+def parse_segments(start: object, end: object) -> Segments | str:
     """Read the `start` and `end` of a list, or say what is wrong with them.
 
     Args:
@@ -46,51 +55,51 @@ def pieces_of(start: object, end: object) -> Segments | str:
     return tuple(zip(starts, ends, strict=True))
 
 
-def pieces_problem(pieces: object) -> str | None:
+def segments_problem(segments: object) -> str | None:
     """Say what is wrong with the pieces of a row, as far as that is known without the recording."""
-    if not isinstance(pieces, Sequence) or isinstance(pieces, str):
-        return f"the pieces must be pairs of start and end in seconds, not {type(pieces).__name__}"
+    if not isinstance(segments, Sequence) or isinstance(segments, str):
+        return f"the pieces must be pairs of start and end in seconds, not {type(segments).__name__}"
     total = 0.0
-    for piece in pieces:
-        if not isinstance(piece, Sequence) or isinstance(piece, str) or len(piece) != 2:  # noqa: PLR2004 - a pair
-            return f"the pieces must be pairs of start and end in seconds, and {_shown(piece)} is none"
-        start, end = piece
+    for segment in segments:
+        if not isinstance(segment, Sequence) or isinstance(segment, str) or len(segment) != 2:  # noqa: PLR2004 - a pair
+            return f"the pieces must be pairs of start and end in seconds, and {_shown(segment)} is none"
+        start, end = segment
         if problem := _span_problem(start, end):
             return problem
         total += 0.0 if end is None else end - start
-    if total > LONGEST_VOICEPRINT_SECONDS + _SLACK * len(pieces):
-        many = "the piece has" if len(pieces) == 1 else f"the {len(pieces)} pieces have together"
+    if total > LONGEST_VOICEPRINT_SECONDS + _SLACK * len(segments):
+        many = "the piece has" if len(segments) == 1 else f"the {len(segments)} pieces have together"
         return f"{many} {total:.2f} s; a voiceprint takes at most {LONGEST_VOICEPRINT_SECONDS:g} s: give a shorter part"
     return None
 
 
-def is_whole(pieces: object) -> bool:
+def is_whole_file(segments: object) -> bool:
     """Whether it is all of the file, in either way to say so: the same audio must be known as such."""
-    if not isinstance(pieces, tuple | list):
+    if not isinstance(segments, tuple | list):
         return False
-    return not pieces or (len(pieces) == 1 and not pieces_problem(pieces) and tuple(pieces[0]) == (0, None))
+    return not segments or (len(segments) == 1 and not segments_problem(segments) and tuple(segments[0]) == (0, None))
 
 
-def overlap(pieces: Segments) -> bool:
+def has_overlap(segments: Segments) -> bool:
     """Whether something is in more than one of them."""
-    ordered = sorted((start, math.inf if end is None else end) for start, end in pieces)
+    ordered = sorted((start, math.inf if end is None else end) for start, end in segments)
     return any(start < end for (_, end), (start, _) in pairwise(ordered))
 
 
-def listed(pieces: Segments) -> tuple[str, str]:
+def format_segments(segments: Segments) -> tuple[str, str]:
     """Write the `start` and `end` of a list."""
-    ends = () if pieces and pieces[-1][1] is None else (end for _, end in pieces if end is not None)
-    return " ".join(_written(start) for start, _ in pieces), " ".join(map(_written, ends))
+    ends = () if segments and segments[-1][1] is None else (end for _, end in segments if end is not None)
+    return " ".join(_written(start) for start, _ in segments), " ".join(map(_written, ends))
 
 
-def to_json(pieces: Segments) -> str | None:
+def segments_to_json(segments: Segments) -> str | None:
     """Write them for the ledger: equal pieces are written equally."""
-    if not pieces:
+    if not segments:
         return None
-    return json.dumps([[float(start), None if end is None else float(end)] for start, end in pieces])
+    return json.dumps([[float(start), None if end is None else float(end)] for start, end in segments])
 
 
-def from_json(text: str | None) -> Segments:
+def segments_from_json(text: str | None) -> Segments:
     """Read what the ledger has."""
     return () if text is None else tuple((start, end) for start, end in json.loads(text))
 

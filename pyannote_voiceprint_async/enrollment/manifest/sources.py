@@ -11,24 +11,24 @@ import attrs
 
 from pyannote_voiceprint_async.redaction import redact_url
 
-from .names import existing, forms_of, normal_name
+from .names import find_existing, normalize_name, unicode_forms
 from .rows import Problem, Row
 
 __all__ = [
-    "JSON_LINES",
-    "SUFFIXES",
-    "TABLES",
-    "LeftOut",
-    "Sources",
+    "AUDIO_SUFFIXES",
+    "JSON_LINES_SUFFIXES",
+    "TABLE_SUFFIXES",
+    "SkippedFiles",
+    "SourceRows",
     "distinct_labels",
-    "expand",
+    "expand_source",
     "is_manifest",
     "is_url",
     "rows_from_sources",
-    "same_source",
+    "source_key",
 ]
 
-SUFFIXES = (
+AUDIO_SUFFIXES = (
     ".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".mp4", ".aac", ".webm", ".aiff", ".aif", ".au",
     ".3g2", ".3ga", ".3gp", ".3gpp", ".aa3", ".ac3", ".act", ".adts", ".aifc", ".amr", ".ape", ".asf", ".avi", ".awb",
     ".bwf", ".caf", ".dff", ".ds2", ".dsf", ".dss", ".dts", ".dvf", ".eac3", ".ec3", ".f4a", ".f4v", ".flv", ".gsm",
@@ -38,9 +38,9 @@ SUFFIXES = (
     ".ulaw", ".vob", ".voc", ".vox", ".w64", ".wave", ".weba", ".wma", ".wmv", ".wv", ".wve", ".xa",
 )  # fmt: skip
 """What recordings are called in a directory. A file that is named itself may be called anything."""
-TABLES = (".csv", ".tsv")
+TABLE_SUFFIXES = (".csv", ".tsv")
 """What a manifest with one line of column names is called."""
-JSON_LINES = (".jsonl", ".ndjson")
+JSON_LINES_SUFFIXES = (".jsonl", ".ndjson")
 """What a manifest with one JSON object a line is called."""
 
 
@@ -50,7 +50,7 @@ _LEDGER = ".ledger"
 
 
 @attrs.define
-class LeftOut:
+class SkippedFiles:
     """Files of directories and patterns that are not taken, because their names are not those of recordings."""
 
     count: int = 0
@@ -69,43 +69,43 @@ class LeftOut:
         return f"{self.count} file{'s'[: self.count != 1]} ({', '.join(self.names)}{more})"
 
     @property
-    def note(self) -> str:
+    def warning(self) -> str:
         """What is reported with the first recording, before anything is sent."""
         return f"is listed without {self}, whose names are not those of recordings; to include a file, name it itself"
 
 
-class Sources:
+class SourceRows:
     """The rows of what is named, see `rows_from_sources`.
 
     Attributes:
-        left_out: the files that the last iteration did not take.
+        skipped_files: the files that the last iteration did not take.
     """
 
     def __init__(self, arguments: Iterable[str]) -> None:
         self._arguments = tuple(dict.fromkeys(arguments))
-        self.left_out = LeftOut()
+        self.skipped_files = SkippedFiles()
 
     def __repr__(self) -> str:
         return f"<Sources of {len(self._arguments)} arguments>"
 
     def __iter__(self) -> Iterator[Row | Problem]:
-        self.left_out = LeftOut()
+        self.skipped_files = SkippedFiles()
         sources: dict[str, Path | str] = {}
         for argument in self._arguments:
-            for found in expand(argument, self.left_out):
+            for found in expand_source(argument, self.skipped_files):
                 if isinstance(found, Problem):
                     yield found
                 else:
-                    sources.setdefault(same_source(found), found)
+                    sources.setdefault(source_key(found), found)
         everything, shared = list(sources.values()), _shared_folder(self._arguments)
         labels = distinct_labels(everything, lambda source: _long_name(source, shared))
-        notes = (self.left_out.note,) if self.left_out.count else ()
+        warnings = (self.skipped_files.warning,) if self.skipped_files.count else ()
         for label, source in zip(labels, everything, strict=True):
-            yield Row(label, source, notes=notes)
-            notes = ()
+            yield Row(label, source, warnings=warnings)
+            warnings = ()
 
 
-def rows_from_sources(arguments: Iterable[str]) -> Sources:
+def rows_from_sources(arguments: Iterable[str]) -> SourceRows:
     """Return the rows of what the arguments name, in their order; what is named twice is there once.
 
     Files of a directory or pattern whose names are not those of recordings are left out. The first row has a note of
@@ -118,31 +118,31 @@ def rows_from_sources(arguments: Iterable[str]) -> Sources:
         arguments: files, directories (searched for audio, with all directories in them), URLs, and patterns such as
             `*.wav` or `voices/**/*.flac` that the shell has not expanded.
     """
-    return Sources(arguments)
+    return SourceRows(arguments)
 
 
-def expand(argument: str, left_out: LeftOut) -> Iterator[Path | str | Problem]:
+def expand_source(argument: str, skipped_files: SkippedFiles) -> Iterator[Path | str | Problem]:
     """Give the files or the URL that an argument stands for. A file that is not there is given all the same.
 
     Args:
         argument: a file, a directory, a pattern or a URL.
-        left_out: counts the files that are not taken.
+        skipped_files: counts the files that are not taken.
     """
-    path = existing(Path(argument))
+    path = find_existing(Path(argument))
     if not argument:
         # Python takes it for the current folder, and a shell makes it of a variable that is not set.
         yield Problem("one of the sources is empty; give a file, a directory or a URL")
     elif is_url(argument):
         yield argument
     elif path.is_dir():
-        yield from _directory(path, argument, left_out)
+        yield from _directory(path, argument, skipped_files)
     elif has_magic(argument) and not path.exists():
-        yield from _pattern(argument, left_out)
+        yield from _pattern(argument, skipped_files)
     else:
         yield path
 
 
-def same_source(source: Path | str) -> str:
+def source_key(source: Path | str) -> str:
     """Give what is equal for two ways to name one file."""
     return source if isinstance(source, str) else os.path.realpath(source)
 
@@ -154,7 +154,7 @@ def distinct_labels(sources: Sequence[Path | str], long_name: Callable[[Path | s
         sources: files and URLs.
         long_name: what a source is called whose short name is that of another one, too.
     """
-    short = [normal_name(_short_name(source)) for source in sources]
+    short = [normalize_name(_short_name(source)) for source in sources]
     times = Counter(short)
     given = {name for name in short if times[name] == 1}
     for name, source in zip(short, sources, strict=True):
@@ -162,7 +162,7 @@ def distinct_labels(sources: Sequence[Path | str], long_name: Callable[[Path | s
             yield name
             continue
         # Two URLs may differ in nothing but the query, which must not be shown.
-        label = long = normal_name(long_name(source))
+        label = long = normalize_name(long_name(source))
         number = 1
         while label in given:
             number += 1
@@ -178,30 +178,30 @@ def is_url(argument: str) -> bool:
 
 def is_manifest(path: str | os.PathLike[str]) -> bool:
     """Whether it is called like a list of speakers, not like a recording."""
-    return PurePath(path).suffix.lower() in (*TABLES, *JSON_LINES)
+    return PurePath(path).suffix.lower() in (*TABLE_SUFFIXES, *JSON_LINES_SUFFIXES)
 
 
-def _directory(directory: Path, argument: str, left_out: LeftOut) -> Iterator[Path | Problem]:
+def _directory(directory: Path, argument: str, skipped_files: SkippedFiles) -> Iterator[Path | Problem]:
     problems: list[Problem] = []
-    there = LeftOut()
-    found = list(_recordings(sorted(_files_in(directory, problems)), left_out, there))
+    there = SkippedFiles()
+    found = list(_recordings(sorted(_files_in(directory, problems)), skipped_files, there))
     yield from problems
     if not found and not problems:
         yield Problem(f"{argument}: has no audio in it{_only(there) or '; give a directory with recordings'}")
     yield from found
 
 
-def _only(there: LeftOut) -> str:
+def _only(there: SkippedFiles) -> str:
     return f", only {there}; name the files themselves to have them taken" if there.count else ""
 
 
-def _recordings(files: Iterable[Path], *left_out: LeftOut) -> Iterator[Path]:
+def _recordings(files: Iterable[Path], *skipped_files: SkippedFiles) -> Iterator[Path]:
     """Give the recordings among some files, and count the others."""
     for path in files:
         if _is_audio(path.name):
             yield path
         elif _LEDGER not in path.name:
-            for counted in left_out:
+            for counted in skipped_files:
                 counted.add(path)
 
 
@@ -216,14 +216,14 @@ def _files_in(directory: Path, problems: list[Problem]) -> Iterator[Path]:
         yield from (Path(folder, name) for name in files if not name.startswith("."))
 
 
-def _pattern(pattern: str, left_out: LeftOut) -> Iterator[Path | Problem]:
+def _pattern(pattern: str, skipped_files: SkippedFiles) -> Iterator[Path | Problem]:
     """Give the files that match; of any kind only if the pattern says which, as in `*.pcm`."""
     suffix = PurePath(pattern).suffix
     any_kind = bool(suffix) and not has_magic(suffix)
     # That of Path takes no absolute pattern. `**` gives a file once for each way that leads to it.
-    matches = {Path(name) for form in forms_of(pattern) for name in glob(form, recursive=True)}  # noqa: PTH207
-    files, there = sorted(path for path in matches if not path.is_dir()), LeftOut()
-    found = files if any_kind else list(_recordings(files, left_out, there))
+    matches = {Path(name) for form in unicode_forms(pattern) for name in glob(form, recursive=True)}  # noqa: PTH207
+    files, there = sorted(path for path in matches if not path.is_dir()), SkippedFiles()
+    found = files if any_kind else list(_recordings(files, skipped_files, there))
     if not found:
         why = _only(there) or "; look at the folder, and quote the pattern if it has spaces"
         yield Problem(f"{pattern}: matches no {'audio' if there.count else 'file'}{why}")
@@ -231,7 +231,7 @@ def _pattern(pattern: str, left_out: LeftOut) -> Iterator[Path | Problem]:
 
 
 def _is_audio(name: str) -> bool:
-    return PurePath(name).suffix.lower() in SUFFIXES
+    return PurePath(name).suffix.lower() in AUDIO_SUFFIXES
 
 
 def _short_name(source: Path | str) -> str:
@@ -259,7 +259,7 @@ def _shared_folder(arguments: Iterable[str]) -> str:
 
 def _folder(argument: str) -> str:
     """Give the folder that an argument speaks of: itself, or the one in which its file or its pattern begins."""
-    path = existing(Path(os.path.abspath(argument)))  # noqa: PTH100 - `..` must be gone before paths are compared
+    path = find_existing(Path(os.path.abspath(argument)))  # noqa: PTH100 - `..` must be gone before paths are compared
     if path.is_dir():
         return str(path)
     parents = [parent for parent in path.parents if path.exists() or not has_magic(str(parent))]

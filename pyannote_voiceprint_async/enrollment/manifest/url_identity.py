@@ -16,7 +16,7 @@ import attrs
 
 from .signers import SIGNERS, Signer
 
-__all__ = ["former_identity", "identify", "url_expires_at", "url_identity"]
+__all__ = ["identity_and_expiry", "legacy_identity", "url_expires_at", "url_identity"]
 
 # Nearly every URL that is not presigned is its own identity: recognizing it costs a tenth of taking it apart.
 # A path that begins with /p/ may hold a signature.
@@ -72,7 +72,7 @@ class _Parts:
         return f"{self.scheme}://{user}{self.host}{path}" + (f"?{query}" if query else "")
 
 
-def identify(url: str) -> tuple[str, float | None]:
+def identity_and_expiry(url: str) -> tuple[str, float | None]:
     """Return the identity of a URL, and the UTC epoch seconds at which its signature expires (None: not known).
 
     The identity is the URL without what only signs it: two presigned URLs of one object have one identity.
@@ -101,15 +101,15 @@ def identify(url: str) -> tuple[str, float | None]:
 
 def url_identity(url: str) -> str:
     """Return the URL without what only signs it, see `identify`."""
-    return identify(url)[0]
+    return identity_and_expiry(url)[0]
 
 
 def url_expires_at(url: str) -> float | None:
     """Return the UTC epoch seconds at which a presigned URL expires; None if it is not presigned or has no expiry."""
-    return identify(url)[1]
+    return identity_and_expiry(url)[1]
 
 
-def former_identity(url: str) -> str:
+def legacy_identity(url: str) -> str:
     """Return the identity by the rules of version 0.1: ledgers hold hashes of such identities of erased recordings."""
     found = _WEB.match(url)
     if found is None:

@@ -5,7 +5,7 @@ from typing import Self
 import attrs
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
-from pyannote_voiceprint_async.enrollment.ledger.ledger import Ledger
+from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
 from pyannote_voiceprint_async.enrollment.options import Options
 
 from .circuit_breaker import CircuitBreaker
@@ -23,7 +23,7 @@ class RunContext:
     """The objects that the parts of one run share."""
 
     client: AsyncVoiceprintClient
-    ledger: Ledger
+    ledger: LedgerStore
     options: Options
     reporter: RunReporter
     """Events and progress."""
@@ -39,7 +39,7 @@ class RunContext:
     """Decides when unknown outcomes must be resolved."""
 
     @classmethod
-    def create(cls, client: AsyncVoiceprintClient, ledger: Ledger, options: Options) -> Self:
+    def create(cls, client: AsyncVoiceprintClient, ledger: LedgerStore, options: Options) -> Self:
         """Create the shared objects of a new run."""
         engine, reporter = client.engine, RunReporter()
         clock = engine.clock

@@ -10,7 +10,7 @@ from typing import Self
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.concurrency.event_loop import running_loop
 from pyannote_voiceprint_async.enrollment.events import Event, Progress, Report
-from pyannote_voiceprint_async.enrollment.ledger.ledger import Ledger
+from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
 from pyannote_voiceprint_async.enrollment.manifest.rows import Problem, Row
 from pyannote_voiceprint_async.enrollment.options import Options
 from pyannote_voiceprint_async.errors import EnrollmentError
@@ -32,7 +32,7 @@ class Enrollment:
         self,
         client: AsyncVoiceprintClient,
         rows: Iterable[Row | Problem] | AsyncIterable[Row | Problem],
-        ledger: Ledger,
+        ledger: LedgerStore,
         options: Options,
         *,
         owns_ledger: bool,

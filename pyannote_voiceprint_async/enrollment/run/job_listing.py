@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import attrs
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
-from pyannote_voiceprint_async.enrollment.ledger.ledger import Ledger
+from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
 from pyannote_voiceprint_async.errors import UnexpectedResponseError
 from pyannote_voiceprint_async.models import JobSummary
 
@@ -54,7 +54,7 @@ class JobListing:
 
 
 async def list_jobs_since(
-    client: AsyncVoiceprintClient, ledger: Ledger, since: float, *, required: str | None, total: float
+    client: AsyncVoiceprintClient, ledger: LedgerStore, since: float, *, required: str | None, total: float
 ) -> JobListing:
     """List jobs, newest first, until all following jobs are older than a point in time.
 

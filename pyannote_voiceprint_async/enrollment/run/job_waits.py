@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from pyannote_voiceprint_async.api.endpoints import OUTPUT_LIFETIME
 from pyannote_voiceprint_async.concurrency.clock import timeout_at
-from pyannote_voiceprint_async.enrollment.ledger.ledger import PendingRecording
+from pyannote_voiceprint_async.enrollment.ledger.recordings import PendingRecording
 from pyannote_voiceprint_async.errors import (
     JobCanceledError,
     JobError,

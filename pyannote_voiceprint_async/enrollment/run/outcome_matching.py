@@ -18,7 +18,7 @@ from typing import NamedTuple, Self
 
 import attrs
 
-from pyannote_voiceprint_async.enrollment.ledger.ledger import UnresolvedSubmission
+from pyannote_voiceprint_async.enrollment.ledger.recordings import UnresolvedSubmission
 
 __all__ = [
     "LATE_ACCEPTANCE_SECONDS",

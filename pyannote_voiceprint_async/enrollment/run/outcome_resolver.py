@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import attrs
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
-from pyannote_voiceprint_async.enrollment.ledger.ledger import Ledger, UnresolvedSubmission
+from pyannote_voiceprint_async.enrollment.ledger.recordings import UnresolvedSubmission
+from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
 from pyannote_voiceprint_async.enrollment.options import OnUnknown
 from pyannote_voiceprint_async.errors import JobError, NotFoundError, UnexpectedResponseError
 from pyannote_voiceprint_async.models import Voiceprint
@@ -49,7 +50,7 @@ class OutcomeResolver:
     """
 
     def __init__(
-        self, client: AsyncVoiceprintClient, ledger: Ledger, on_unknown: OnUnknown, timeline: Timeline
+        self, client: AsyncVoiceprintClient, ledger: LedgerStore, on_unknown: OnUnknown, timeline: Timeline
     ) -> None:
         self._client = client
         self._ledger = ledger
@@ -83,14 +84,14 @@ class OutcomeResolver:
             VoiceprintError: the jobs cannot be listed.
         """
         result = await self._match(unresolved)
-        await self._ledger.keep_unknown((job.job_id, job.created_at) for job in result.unknown_jobs)
-        await self._ledger.settle_unsent(result.not_accepted)
+        await self._ledger.record_unknown_jobs((job.job_id, job.created_at) for job in result.unknown_jobs)
+        await self._ledger.resolve_unsent(result.not_accepted)
         adopted = await self._adopt(result) if self._on_unknown == "adopt" else []
         adopted_ids = {number for number, _ in adopted}
         held = [number for number in result.possibly_accepted if number not in adopted_ids]
         resubmitted = await self._resubmit(held) if self._on_unknown == "resubmit" else []
         uncertain = [number for number in held if number not in resubmitted]
-        await self._ledger.settle_uncertain(uncertain)
+        await self._ledger.resolve_uncertain(uncertain)
         return Resolution(len(result.not_accepted), len(resubmitted), adopted, uncertain)
 
     async def _match(self, unresolved: Sequence[UnresolvedSubmission]) -> MatchResult:
@@ -109,7 +110,7 @@ class OutcomeResolver:
             return all_possible  # nothing shows how wrong this machine's clock is
         return match_outcomes(
             unresolved,
-            await self._ledger.lost_windows(),
+            await self._ledger.abandoned_windows(),
             listing.unknown_jobs,
             request_lifetime=self._request_lifetime,
             listed_since=listing.since,
@@ -122,22 +123,22 @@ class OutcomeResolver:
         """Make recordings pending again, each once in a run: a lost response that repeats would be billed each time."""
         resubmitted = [number for number in held if number not in self._resubmitted]
         self._resubmitted.update(resubmitted)
-        await self._ledger.settle_resubmit(resubmitted)
+        await self._ledger.resolve_resubmit(resubmitted)
         return resubmitted
 
     async def _adopt(self, result: MatchResult) -> list[tuple[int, Voiceprint]]:
         """Adopt the jobs that belong to our submissions, provided that no other program uses the key."""
         adopted = []
         for number, job_id in result.adoptable.items():
-            recording = await self._ledger.task(number)
+            recording = await self._ledger.recording(number)
             try:
                 job = await self._client.engine.wait_for_voiceprint(
                     job_id, self._client.engine.clock.time() + _ADOPTION_TIMEOUT
                 )
             except JobError:
                 continue  # the job has no voiceprint: it is of another kind, or it failed
-            if await self._ledger.accept(recording, job_id, None):
+            if await self._ledger.record_job(recording, job_id, None):
                 voiceprint = Voiceprint.of(job, recording.model)
-                await self._ledger.succeed(recording, voiceprint, self._client.engine.clock.wall())
+                await self._ledger.record_voiceprint(recording, voiceprint, self._client.engine.clock.wall())
                 adopted.append((number, voiceprint))
         return adopted

@@ -2,7 +2,8 @@
 
 from pyannote_voiceprint_async.concurrency.clock import Clock
 from pyannote_voiceprint_async.enrollment.events import RowExpired, RowFailed, RowSucceeded
-from pyannote_voiceprint_async.enrollment.ledger.ledger import Ledger, PendingRecording
+from pyannote_voiceprint_async.enrollment.ledger.recordings import PendingRecording
+from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
 from pyannote_voiceprint_async.models import Voiceprint
 
 from .run_reporter import RunReporter
@@ -19,14 +20,14 @@ class RowResults:
         reporter: reports the results.
     """
 
-    def __init__(self, ledger: Ledger, clock: Clock, reporter: RunReporter) -> None:
+    def __init__(self, ledger: LedgerStore, clock: Clock, reporter: RunReporter) -> None:
         self._ledger = ledger
         self._clock = clock
         self._reporter = reporter
 
     async def succeed(self, recording: PendingRecording, voiceprint: Voiceprint) -> None:
         """Record the voiceprint of a recording."""
-        await self._ledger.succeed(recording, voiceprint, self._clock.wall())
+        await self._ledger.record_voiceprint(recording, voiceprint, self._clock.wall())
         self._reporter.progress.succeeded += len(recording.labels)
         self._reporter.progress.finished_now += len(recording.labels)
         await self._reporter.events.put(*(RowSucceeded(label, voiceprint) for label in recording.labels))
@@ -39,13 +40,13 @@ class RowResults:
             message: what happened, as a sentence.
             reason: what happened, as a code for the ledger.
         """
-        await self._ledger.fail(recording, message, reason, self._clock.wall())
+        await self._ledger.record_failure(recording, message, reason, self._clock.wall())
         self._count_failed(recording)
         await self._reporter.events.put(*(RowFailed(label, message) for label in recording.labels))
 
     async def expire(self, recording: PendingRecording, message: str) -> None:
         """Record that the result of a recording expired before it was fetched."""
-        await self._ledger.expire(recording, message, self._clock.wall())
+        await self._ledger.record_expiry(recording, message, self._clock.wall())
         self._count_failed(recording)
         await self._reporter.events.put(*(RowExpired(label, message) for label in recording.labels))
 

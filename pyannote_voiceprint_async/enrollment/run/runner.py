@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterable, Iterable
 from contextlib import suppress
-from functools import partial
 
 import attrs
 
@@ -16,9 +15,8 @@ from pyannote_voiceprint_async.enrollment.events import (
     RowSucceeded,
     RowUncertain,
 )
-from pyannote_voiceprint_async.enrollment.ledger.counts import report_of
-from pyannote_voiceprint_async.enrollment.ledger.ledger import Ledger
 from pyannote_voiceprint_async.enrollment.ledger.staging import Staging
+from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
 from pyannote_voiceprint_async.enrollment.manifest.rows import Problem, Row
 from pyannote_voiceprint_async.enrollment.options import Options
 from pyannote_voiceprint_async.errors import (
@@ -57,7 +55,7 @@ class Runner:
         self,
         client: AsyncVoiceprintClient,
         rows: Iterable[Row | Problem] | AsyncIterable[Row | Problem],
-        ledger: Ledger,
+        ledger: LedgerStore,
         options: Options,
         *,
         owns_ledger: bool,
@@ -75,7 +73,7 @@ class Runner:
         self._context = RunContext.create(client, ledger, options)
         self.reporter = self._context.reporter
         """Events and progress."""
-        self._staging = Staging.of(ledger, options)
+        self._staging = Staging.for_run(ledger, options)
         self._waits = JobWaits(self._context, self._on_wait_error)
         self._submissions = Submissions(self._context, self._waits)
         self._resolver = OutcomeResolver(client, ledger, options.on_unknown, self._context.timeline)
@@ -87,14 +85,14 @@ class Runner:
     def progress(self) -> Progress:
         """How far the run is."""
         progress = self.reporter.progress
-        progress.read, progress.listening_to = self._staging.read, self._staging.listening_to
+        progress.read, progress.listening_to = self._staging.rows_read, self._staging.checking
         return progress
 
     def stop(self) -> None:
         """Send nothing new, finish the submissions in flight, and leave the jobs to the next run."""
         if not self.is_stopped:
             self.is_stopped = True
-            self._ledger.hurry()
+            self._ledger.shorten_lock_waits()
             self._end_work()
             self._waits.cancel()
 
@@ -132,14 +130,14 @@ class Runner:
     async def _take_ledger(self) -> None:
         if self._owns_ledger:
             await self._ledger.open()
-        self._ledger.take()
+        self._ledger.acquire()
         self._has_ledger = True
-        self._ledger.on_waiting = self.reporter.on_ledger_wait
+        self._ledger.on_lock_wait = self.reporter.on_ledger_wait
 
     async def _leave_ledger(self) -> None:
         if self._has_ledger:
-            self._ledger.on_waiting = None
-            self._ledger.give_back()
+            self._ledger.on_lock_wait = None
+            self._ledger.release()
         if self._owns_ledger:
             await self._ledger.aclose()
 
@@ -148,22 +146,20 @@ class Runner:
         options = self._options
         base_url = options.origin or self._client.engine.base_url
         await self._ledger.claim(base_url, self._client.engine.api_key, new_key=options.new_key)
-        await self._staging.load(
-            self._rows,
-            now=self._clock.wall(),
-            retry_failed=options.retry_failed,
-            retry_expired=options.retry_expired,
+        await self._staging.stage(self._rows)
+        await self._staging.apply(
+            now=self._clock.wall(), retry_failed=options.retry_failed, retry_expired=options.retry_expired
         )
         self._is_staged = True
         self._context.refusals.accepted_earlier = await self._ledger.newest_job() is not None
         await self._recount()
-        await self.reporter.events.put(*map(RowSkipped, self._staging.problems), *self._staging.notes)
+        await self.reporter.events.put(*map(RowSkipped, self._staging.problems), *self._staging.warnings)
         return bool(
             await self._ledger.has_pending() or await self._ledger.submitted(0, 1) or await self._ledger.unresolved()
         )
 
     async def _recount(self) -> None:
-        counts, progress = await self._ledger.counts(), self.reporter.progress
+        counts, progress = await self._ledger.report(), self.reporter.progress
         progress.total, progress.succeeded = counts.rows, counts.succeeded
         progress.failed = counts.failed + counts.expired + counts.uncertain
 
@@ -264,7 +260,7 @@ class Runner:
 
     async def _build_report(self) -> Report:
         try:
-            report = await self._ledger.database.read(partial(report_of, run=self._ledger.run))
+            report = await self._ledger.report()
         except LedgerError as error:
             # Jobs that could not be saved must be reported even when the ledger can no longer be read.
             self._keep_error(error)
@@ -274,7 +270,7 @@ class Runner:
             invalid=self._staging.invalid,
             forgotten=self._staging.forgotten,
             replaced=self._staging.replaced,
-            warnings=tuple(self._staging.notes),
+            warnings=tuple(self._staging.warnings),
             problems=tuple(self._staging.problems),
             jobs=self._context.refusals.accepted,
             unsaved_jobs={job_id: recording.labels[0] for job_id, recording in self._submissions.unsaved.items()},

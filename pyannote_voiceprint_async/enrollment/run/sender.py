@@ -4,7 +4,7 @@ import copy
 import math
 from collections.abc import Callable
 
-from pyannote_voiceprint_async.enrollment.ledger.ledger import PendingRecording
+from pyannote_voiceprint_async.enrollment.ledger.recordings import PendingRecording
 from pyannote_voiceprint_async.errors import AccountError, LedgerError, VoiceprintError
 from pyannote_voiceprint_async.jobs.batch_item import BatchItem
 from pyannote_voiceprint_async.models import JobCreated, VoiceprintRequest
@@ -89,7 +89,7 @@ class Sender:
                 return False
             case ErrorAction.RESOLVE:
                 # The request was sent before now, however long the process was suspended before sending it.
-                await self._ledger.widen(recording, self._timeline.now().latest)
+                await self._ledger.extend_intent(recording, self._timeline.now().latest)
             case ErrorAction.FAIL_ROW if error.status is not None:
                 attempt.record_success()  # a response with a status shows that the API works
         return True
@@ -136,12 +136,12 @@ class Sender:
             earliest, latest = self._timeline.now()
             # A try that was not refused may have been accepted, so the intent covers the first such try to the last.
             intended_from = earliest if intended_from is None else intended_from
-            await self._ledger.intend(recording, intended_from, latest)
+            await self._ledger.record_intent(recording, intended_from, latest)
 
         def on_refused() -> None:
             nonlocal intended_from
             intended_from = None
-            self._ledger.withdraw_soon(recording)
+            self._ledger.withdraw_intent_later(recording)
             item.record_refusal()
 
         try:
@@ -152,7 +152,7 @@ class Sender:
             )
         except VoiceprintError as error:
             if not error.outcome_unknown and not isinstance(error, LedgerError | RowError | PostponedError):
-                await self._ledger.withdraw(recording)
+                await self._ledger.withdraw_intent(recording)
             raise
 
 

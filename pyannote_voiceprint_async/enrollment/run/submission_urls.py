@@ -8,8 +8,9 @@ from typing import Any
 
 from pyannote_voiceprint_async.audio import cut_pieces
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
-from pyannote_voiceprint_async.enrollment.ledger.ledger import Ledger, PendingRecording
-from pyannote_voiceprint_async.enrollment.manifest.preflight import changed_at, clip_identity
+from pyannote_voiceprint_async.enrollment.ledger.recordings import PendingRecording
+from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
+from pyannote_voiceprint_async.enrollment.manifest.preflight import change_time_ns, clip_identity
 from pyannote_voiceprint_async.enrollment.manifest.url_identity import url_expires_at
 from pyannote_voiceprint_async.enrollment.options import Resolve
 from pyannote_voiceprint_async.errors import VoiceprintError
@@ -31,7 +32,7 @@ class SubmissionUrls:
         resolve: the user's function that returns the URL of a row, or None.
     """
 
-    def __init__(self, client: AsyncVoiceprintClient, ledger: Ledger, resolve: Resolve | None) -> None:
+    def __init__(self, client: AsyncVoiceprintClient, ledger: LedgerStore, resolve: Resolve | None) -> None:
         self._client = client
         self._ledger = ledger
         self._resolve = resolve
@@ -86,14 +87,14 @@ class SubmissionUrls:
         await self._check_unchanged(recording, path)
         url = await self._client.upload(await self._audio(recording, path))
         await self._check_unchanged(recording, path)
-        await self._ledger.uploaded(recording, url, now)
+        await self._ledger.record_upload(recording, url, now)
         return url
 
     async def _audio(self, recording: PendingRecording, path: Path) -> Path | bytes:
         """Return what is uploaded: the whole file, or the segments that are cut out of it."""
-        if not recording.pieces:
+        if not recording.segments:
             return path
-        clip = await asyncio.to_thread(cut_pieces, path, recording.pieces)
+        clip = await asyncio.to_thread(cut_pieces, path, recording.segments)
         if clip_identity(clip.digest) != recording.identity:
             raise RowError("The audio file changed since it was checked. Run again.", "file")
         return clip.audio
@@ -104,7 +105,7 @@ class SubmissionUrls:
             found: os.stat_result = await asyncio.to_thread(path.stat)
         except OSError as exc:
             raise RowError(f"The audio file cannot be read ({(exc.strerror or '').lower()}).", "file") from None
-        if (found.st_size, changed_at(found)) != (recording.size, recording.modified_ns):
+        if (found.st_size, change_time_ns(found)) != (recording.size, recording.modified_ns):
             raise RowError("The audio file changed during the run. Run again: the new file is then checked.", "file")
 
 

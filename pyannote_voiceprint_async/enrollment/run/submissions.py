@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 from pyannote_voiceprint_async.enrollment.events import RowSubmitted, RowUncertain
-from pyannote_voiceprint_async.enrollment.ledger.ledger import PendingRecording
+from pyannote_voiceprint_async.enrollment.ledger.recordings import PendingRecording
 from pyannote_voiceprint_async.errors import LedgerError, VoiceprintError
 from pyannote_voiceprint_async.jobs.batch_item import BatchItem
 from pyannote_voiceprint_async.jobs.batch_results import Results
@@ -77,7 +77,7 @@ class Submissions:
         """Write the unsaved job ids once more, all at once: the disk may have room by now."""
         now = self._client.engine.clock.wall()
         unsaved = list(self.unsaved.items())
-        saving = (self._ledger.accept(recording, job_id, now) for job_id, recording in unsaved)
+        saving = (self._ledger.record_job(recording, job_id, now) for job_id, recording in unsaved)
         for (job_id, _), result in zip(unsaved, await asyncio.gather(*saving, return_exceptions=True), strict=True):
             if not isinstance(result, BaseException):
                 del self.unsaved[job_id]
@@ -130,7 +130,7 @@ class Submissions:
     async def _accept(self, recording: PendingRecording, job: JobCreated) -> bool:
         """Record an accepted job, and return whether the run waits for it."""
         try:
-            is_new = await self._ledger.accept(recording, job.job_id, self._client.engine.clock.wall())
+            is_new = await self._ledger.record_job(recording, job.job_id, self._client.engine.clock.wall())
         except LedgerError:
             self.unsaved[job.job_id] = recording
             raise

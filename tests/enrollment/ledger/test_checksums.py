@@ -11,8 +11,8 @@ from enrollment_world import flip_bit_in, make_first_version, people
 
 from pyannote_voiceprint_async import LedgerError
 from pyannote_voiceprint_async.enrollment.ledger import checksums
-from pyannote_voiceprint_async.enrollment.ledger.ledger import open_connection, open_to_read
 from pyannote_voiceprint_async.enrollment.ledger.maintenance import forget, purge
+from pyannote_voiceprint_async.enrollment.ledger.store import open_connection, open_to_read
 
 COLUMNS = ("identity", "model", "source", "state", "job_id", "voiceprint", "voiceprint_hash")
 

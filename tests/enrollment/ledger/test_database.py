@@ -244,7 +244,7 @@ def reopened(path):
 
 KILLED = """
 import asyncio, os, pathlib, signal, sys
-from enrollment import test_database as tests
+from enrollment.ledger import test_database as tests
 
 async def main():
     database = await asyncio.to_thread(tests.made, pathlib.Path(sys.argv[1]))
@@ -316,7 +316,7 @@ async def test_who_was_overtaken_writes_nothing_more(tmp_path):
 
 FORKED = """
 import asyncio, os, pathlib, sys
-from enrollment import test_database as tests
+from enrollment.ledger import test_database as tests
 from pyannote_voiceprint_async import LedgerInUseError
 
 def be_child(database):

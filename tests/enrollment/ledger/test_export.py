@@ -22,8 +22,8 @@ from pyannote_voiceprint_async.enrollment import Row
 from pyannote_voiceprint_async.enrollment.ledger import checksums
 from pyannote_voiceprint_async.enrollment.ledger import export as room
 from pyannote_voiceprint_async.enrollment.ledger.export import check_out, export, format_of
-from pyannote_voiceprint_async.enrollment.ledger.ledger import open_connection, open_to_read
 from pyannote_voiceprint_async.enrollment.ledger.maintenance import purge
+from pyannote_voiceprint_async.enrollment.ledger.store import open_connection, open_to_read
 from pyannote_voiceprint_async.sandbox import voiceprint_of
 
 _FIELDS = ["label", "source", "status", "job_id", "model", "voiceprint", "created_at", "warnings", "error"]
@@ -102,7 +102,7 @@ async def test_what_was_cut_out_and_what_was_noted_is_exported(world, tmp_path):
     path = tmp_path / "talk.wav"
     await to_thread(path.write_bytes, wav(np.stack([speechlike(9)] * 2, axis=1), channels=2))
     pieces = {"Ada": ((0, 1.5), (4.25, 5)), "Bob": ((6.5, None),), "Cid": ()}
-    rows = [Row(label, path, pieces=spans) for label, spans in pieces.items()]
+    rows = [Row(label, path, segments=spans) for label, spans in pieces.items()]
     await spoken(world, *rows)
     await spoken(world, *rows)
     await to_thread(export, world.path, tmp_path / "out.jsonl", "jsonl")

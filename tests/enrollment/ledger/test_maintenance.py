@@ -10,7 +10,6 @@ from enrollment_world import flip_bit_in, people, url
 from pyannote_voiceprint_async import LedgerError, LedgerInUseError, RateLimit
 from pyannote_voiceprint_async.enrollment import Ledger, Row
 from pyannote_voiceprint_async.enrollment.ledger.export import export
-from pyannote_voiceprint_async.enrollment.ledger.ledger import open_to_read
 from pyannote_voiceprint_async.enrollment.ledger.maintenance import (
     accept,
     count_voiceprints,
@@ -20,6 +19,7 @@ from pyannote_voiceprint_async.enrollment.ledger.maintenance import (
     status,
     troubles,
 )
+from pyannote_voiceprint_async.enrollment.ledger.store import open_to_read
 from pyannote_voiceprint_async.enrollment.options import Options
 from pyannote_voiceprint_async.enrollment.run.dry_run import dry_run
 from pyannote_voiceprint_async.sandbox import voiceprint_of

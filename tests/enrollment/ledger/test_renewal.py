@@ -3,10 +3,11 @@
 import pytest
 
 from pyannote_voiceprint_async import ManifestError
-from pyannote_voiceprint_async.enrollment import Ledger, Row
+from pyannote_voiceprint_async.enrollment import Row
 from pyannote_voiceprint_async.enrollment.ledger.renewal import renew
 from pyannote_voiceprint_async.enrollment.ledger.staging import Staging, forgotten_hash
-from pyannote_voiceprint_async.enrollment.manifest.url_identity import former_identity
+from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
+from pyannote_voiceprint_async.enrollment.manifest.url_identity import legacy_identity
 
 NFC, NFD = "Jos\u00e9", "Jose\u0301"
 NOW = 1_800_000_000.0
@@ -18,7 +19,7 @@ def supabase(name, token):
 
 @pytest.fixture
 async def ledger(tmp_path):
-    async with Ledger(tmp_path / "x.ledger") as opened:
+    async with LedgerStore(tmp_path / "x.ledger") as opened:
         await opened.claim("https://api.example.com", "key")
         yield opened
 
@@ -37,7 +38,7 @@ async def former(ledger, *rows):
         await write(
             ledger,
             "INSERT INTO recordings (id, identity, source, state, model, is_file) VALUES (?, ?, ?, ?, ?, 0)",
-            number, f"url:{former_identity(source)}", source, state, "precision-2",
+            number, f"url:{legacy_identity(source)}", source, state, "precision-2",
         )  # fmt: skip
         if label is not None:
             await write(
@@ -53,7 +54,8 @@ async def former(ledger, *rows):
 async def load(ledger, *rows, **options):
     ledger.run += 1
     one = Staging(ledger, "precision-2", **options)
-    await one.load(rows, now=NOW)
+    await one.stage(rows)
+    await one.apply(now=NOW)
     return one
 
 

@@ -7,8 +7,9 @@ from audio_files import speechlike, wav
 from enrollment_world import url
 
 from pyannote_voiceprint_async import LedgerError, ManifestError
-from pyannote_voiceprint_async.enrollment import Ledger, Problem, Row
+from pyannote_voiceprint_async.enrollment import Problem, Row
 from pyannote_voiceprint_async.enrollment.ledger.staging import Staging, forgotten_hash
+from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
 from pyannote_voiceprint_async.enrollment.manifest.preflight import Preflight
 
 NOW = 1_800_000_000.0
@@ -16,7 +17,7 @@ NOW = 1_800_000_000.0
 
 @pytest.fixture
 async def ledger(tmp_path):
-    async with Ledger(tmp_path / "x.ledger") as opened:
+    async with LedgerStore(tmp_path / "x.ledger") as opened:
         await opened.claim("https://api.example.com", "key")
         yield opened
 
@@ -24,7 +25,8 @@ async def ledger(tmp_path):
 async def load(ledger, rows, *, model="precision-2", retry_failed=None, retry_expired=False, **options):
     ledger.run += 1
     one = Staging(ledger, model, **options)
-    await one.load(rows, now=NOW, retry_failed=retry_failed, retry_expired=retry_expired)
+    await one.stage(rows)
+    await one.apply(now=NOW, retry_failed=retry_failed, retry_expired=retry_expired)
     return one
 
 
@@ -120,13 +122,13 @@ async def test_fresh_signatures_reach_unfinished_rows_only(ledger):
 
 async def test_a_file_is_read_once(ledger, tmp_path, monkeypatch):
     """In each way that it is asked for."""
-    read, listen = [], Preflight.listen
+    read, listen = [], Preflight.check_file
 
     def listening(preflight, path, found, pieces):
         read.append(path.name)
         return listen(preflight, path, found, pieces)
 
-    monkeypatch.setattr(Preflight, "listen", listening)
+    monkeypatch.setattr(Preflight, "check_file", listening)
     files = [tmp_path / f"{number}.wav" for number in range(3)]
     for number, file in enumerate(files):
         file.write_bytes(wav(speechlike(2 + number)))
@@ -137,7 +139,7 @@ async def test_a_file_is_read_once(ledger, tmp_path, monkeypatch):
     files[1].write_bytes(wav(speechlike(1.5)))
     await load(ledger, rows)
     assert read == ["0.wav", "1.wav", "2.wav", "1.wav"]
-    cut = [Row("a", files[2], pieces=((0, 2),)), Row("b", files[2], pieces=((1, None),))]
+    cut = [Row("a", files[2], segments=((0, 2),)), Row("b", files[2], segments=((1, None),))]
     for _ in range(2):
         await load(ledger, cut)
     assert read[4:] == ["2.wav", "2.wav"]
@@ -260,7 +262,7 @@ async def test_rows_may_come_from_the_event_loop(ledger):
             yield a(number)
 
     one = await load(ledger, rows())
-    assert (len(await labels(ledger)), one.read) == (1200, 1200)
+    assert (len(await labels(ledger)), one.rows_read) == (1200, 1200)
 
 
 async def test_extra_columns_are_kept(ledger):
@@ -281,4 +283,4 @@ async def test_a_long_list_costs_no_memory(ledger):
 
 async def test_a_closed_ledger_says_what_to_do(tmp_path):
     with pytest.raises(LedgerError, match="async with Ledger"):
-        _ = Ledger(tmp_path / "x.ledger").database
+        _ = LedgerStore(tmp_path / "x.ledger").database

@@ -7,7 +7,7 @@ import zipfile
 import pytest
 
 from pyannote_voiceprint_async.enrollment import Manifest
-from pyannote_voiceprint_async.enrollment.manifest.foreign_files import foreign_kind
+from pyannote_voiceprint_async.enrollment.manifest.foreign_files import detect_foreign_file
 from pyannote_voiceprint_async.errors import ManifestError
 
 
@@ -62,5 +62,5 @@ def test_what_is_no_list_is_named_with_what_to_do(tmp_path, content, what, remed
 )
 def test_a_list_with_an_odd_column_is_a_list(content):
     file = io.BufferedReader(io.BytesIO(content))
-    assert foreign_kind(file) is None
+    assert detect_foreign_file(file) is None
     assert file.read() == content

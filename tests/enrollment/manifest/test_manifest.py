@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pyannote_voiceprint_async.enrollment.manifest.manifest import Manifest
 from pyannote_voiceprint_async.enrollment.manifest.rows import Problem, Row
-from pyannote_voiceprint_async.enrollment.manifest.segments import listed
+from pyannote_voiceprint_async.enrollment.manifest.segments import format_segments
 from pyannote_voiceprint_async.errors import ManifestError
 
 ANNA, BO = "https://e.com/anna.wav", "media://bo"
@@ -418,7 +418,7 @@ def _plain(names):
 
 
 def written(row):
-    starts, ends = listed(row.pieces)
+    starts, ends = format_segments(row.segments)
     return {"label": row.label, "source": str(row.source), "model": row.model, "start": starts, "end": ends} | row.extra
 
 
@@ -465,5 +465,5 @@ def test_columns_that_look_like_a_part_are_told_with_the_first_file(tmp_path, na
     else:
         path.write_text("\n".join(json.dumps(dict(zip(named, row, strict=True))) for row in cells))
     url, first, second = Manifest(path)
-    assert (url.notes, second.notes) == ((), ())
-    assert [note for note, part in zip(first.notes, told, strict=True) if part in note] == list(first.notes)
+    assert (url.warnings, second.warnings) == ((), ())
+    assert [note for note, part in zip(first.warnings, told, strict=True) if part in note] == list(first.warnings)

@@ -14,8 +14,8 @@ from pyannote_voiceprint_async import ConfigurationError, ManifestError, MediaEr
 from pyannote_voiceprint_async.audio import best_part, cut, cut_pieces
 from pyannote_voiceprint_async.enrollment import Manifest, Paused, Row, RowFailed, RowWarning, enroll
 from pyannote_voiceprint_async.enrollment.ledger import checksums
-from pyannote_voiceprint_async.enrollment.ledger.ledger import _STEPS
 from pyannote_voiceprint_async.enrollment.ledger.maintenance import forget
+from pyannote_voiceprint_async.enrollment.ledger.store import _STEPS
 from pyannote_voiceprint_async.enrollment.manifest import preflight as preflight_module
 from pyannote_voiceprint_async.enrollment.manifest.preflight import Preflight
 from pyannote_voiceprint_async.enrollment.options import Options
@@ -108,7 +108,7 @@ async def test_parts_of_one_recording_are_people_of_their_own(world, tmp_path):
     path = tmp_path / "a.wav"
     await asyncio.to_thread(path.write_bytes, LONG)
     pieces = {"Anna": ((0.5, 3.0),), "Bo": ((4, 6), (10.25, 12)), "Cleo": ((38.0, None),)}
-    report = await world.enroll([Row(label, path, pieces=spans) for label, spans in pieces.items()])
+    report = await world.enroll([Row(label, path, segments=spans) for label, spans in pieces.items()])
     assert (report.succeeded, len(world.sandbox.accepted)) == (3, 3)
     clips = {label: await asyncio.to_thread(cut_pieces, path, spans) for label, spans in pieces.items()}
     assert world.voiceprints() == {label: voiceprint_of(clip.audio) for label, clip in clips.items()}
@@ -121,7 +121,7 @@ async def test_the_same_part_under_two_names_is_refused(world, tmp_path):
     path, other = tmp_path / "a.wav", tmp_path / "b.flac"
     await asyncio.to_thread(path.write_bytes, GOOD)
     await asyncio.to_thread(other.write_bytes, encoded(speechlike(4)))
-    rows = [Row("Anna", path, pieces=((1, 3),)), Row("Bo", other, pieces=((1, 2), (2, 3)))]
+    rows = [Row("Anna", path, segments=((1, 3),)), Row("Bo", other, segments=((1, 2), (2, 3)))]
     with pytest.raises(ManifestError, match=r"\(Bo\): the same audio is under 'Anna'"):
         await world.enroll(rows)
     assert (await world.enroll(rows, allow_shared_audio=True)).jobs == 1
@@ -131,10 +131,10 @@ async def test_a_recording_that_was_moved_is_not_paid_again(world, tmp_path):
     """Nor is one in another format without loss."""
     path, moved = tmp_path / "a.wav", tmp_path / "moved.flac"
     await asyncio.to_thread(path.write_bytes, GOOD)
-    await world.enroll([Row("Anna", path, pieces=((1, 3),))])
+    await world.enroll([Row("Anna", path, segments=((1, 3),))])
     await asyncio.to_thread(moved.write_bytes, encoded(speechlike(4)))
     await asyncio.to_thread(path.unlink)
-    report = await world.enroll([Row("Anna", moved, pieces=((1, 3),))])
+    report = await world.enroll([Row("Anna", moved, segments=((1, 3),))])
     assert (report.succeeded, report.jobs, len(world.sandbox.accepted)) == (1, 0, 1)
 
 
@@ -154,7 +154,7 @@ async def test_a_recording_that_changes_while_the_run_goes_on_fails(world, tmp_p
     events = []
     async with (
         world.clock.running(world.client),
-        enroll(world.client, [Row("Anna", path, pieces=((1, 3),))], world.path) as run,
+        enroll(world.client, [Row("Anna", path, segments=((1, 3),))], world.path) as run,
     ):
         async for event in run:
             events.append(event)
@@ -168,7 +168,7 @@ async def test_what_is_remembered_of_a_recording_that_sounds_otherwise_now_is_no
     """A newer decoder, or a clock that stood still, changes what is heard; running again must help, as is said."""
     path = tmp_path / "a.wav"
     await asyncio.to_thread(path.write_bytes, GOOD)
-    rows = [Row("Anna", path, pieces=((1, 3),))]
+    rows = [Row("Anna", path, segments=((1, 3),))]
     await world.enroll(rows, max_jobs=0)
 
     def remember_another():
@@ -179,22 +179,20 @@ async def test_what_is_remembered_of_a_recording_that_sounds_otherwise_now_is_no
 
     await asyncio.to_thread(remember_another)
     assert (await world.enroll(rows)).failed == 1
-    assert [event.error for event in world.of(RowFailed)] == [
-        "The audio file changed since it was checked. Run again."
-    ]
+    assert [event.error for event in world.of(RowFailed)] == ["The audio file changed since it was checked. Run again."]
     report = await world.enroll(rows)
     assert (report.succeeded, report.failed, len(world.sandbox.accepted)) == (1, 0, 1)
 
 
 async def test_urls_are_not_cut(world):
     with pytest.raises(ManifestError, match="start and end cut a file of this machine"):
-        await world.enroll([Row("Anna", "https://e.com/a.wav", pieces=((1, 2),))])
+        await world.enroll([Row("Anna", "https://e.com/a.wav", segments=((1, 2),))])
 
     async def resolve(row):
         raise AssertionError
 
     with pytest.raises(ManifestError, match="start and end cut a file of this machine"):
-        await world.enroll([Row("Anna", "asset 17", pieces=((1, 2),))], resolve=resolve)
+        await world.enroll([Row("Anna", "asset 17", segments=((1, 2),))], resolve=resolve)
 
 
 async def test_who_leaves_does_not_wait_for_hours_of_audio(tmp_path):
@@ -208,29 +206,30 @@ async def test_who_leaves_does_not_wait_for_hours_of_audio(tmp_path):
         looked.append(1)
         return over.is_set()
 
-    preflight = Preflight(looks=True, is_over=is_over)
-    listening = asyncio.create_task(asyncio.to_thread(preflight.listen, path, await asyncio.to_thread(path.stat), ()))
+    preflight = Preflight(is_enabled=True, is_canceled=is_over)
+    found = await asyncio.to_thread(path.stat)
+    checking = asyncio.create_task(asyncio.to_thread(preflight.check_file, path, found, ()))
     while len(looked) < 50:
         await asyncio.sleep(0.001)
     over.set()
     with pytest.raises(MediaError, match="the run is over"):
-        await listening
+        await checking
 
 
 async def test_what_was_heard_is_kept_where_the_list_is_refused(world, tmp_path, monkeypatch):
     """Hours of audio are not heard again for a wrong line; but what was found is still to be told."""
     path = tmp_path / "a.wav"
     await asyncio.to_thread(path.write_bytes, wav(np.stack([speechlike(4)] * 2, axis=1), channels=2))
-    rows = [Row("Anna", path), Row("Bo", path, pieces=((1, 3),))]
+    rows = [Row("Anna", path), Row("Bo", path, segments=((1, 3),))]
     with pytest.raises(ManifestError, match="s3"):
         await world.enroll([*rows, Row("Cleo", "s3://b/k")])
     with monkeypatch.context() as patch:
-        patch.setattr(Preflight, "listen", None)
+        patch.setattr(Preflight, "check_file", None)
         assert (await world.enroll(rows)).succeeded == 2
     assert [note.label for note in world.of(RowWarning)] == ["Anna"]
     assert world.ask("SELECT count(*) FROM looks") == [(0,)]
     with pytest.raises(ManifestError):
-        await world.enroll([Row("Dora", path, pieces=((2, 4),)), Row("Cleo", "s3://b/k")])
+        await world.enroll([Row("Dora", path, segments=((2, 4),)), Row("Cleo", "s3://b/k")])
     await asyncio.to_thread(forget, world.path, ["Anna"])
     assert world.ask("SELECT count(*) FROM looks") == [(0,)]
 
@@ -274,8 +273,8 @@ async def test_what_holds_for_many_parts_of_a_file_is_told_once(world, tmp_path)
     for path, loud in zip(paths, (0.3, 0.2), strict=True):
         stereo = np.stack([speechlike(20, loud=loud)] * 2, axis=1)
         await asyncio.to_thread(path.write_bytes, wav(stereo, channels=2))
-    rows = [Row(f"{path.stem} {at}", path, pieces=((at, at + 2.5),)) for path in paths for at in range(0, 16, 2)]
-    await world.enroll([*rows, Row("twice", paths[0], pieces=((14, 17), (16, 18)))])
+    rows = [Row(f"{path.stem} {at}", path, segments=((at, at + 2.5),)) for path in paths for at in range(0, 16, 2)]
+    await world.enroll([*rows, Row("twice", paths[0], segments=((14, 17), (16, 18)))])
     note = "has 2 channels, which are mixed down to one; see that they have the same speaker"
     assert world.of(RowWarning) == [
         RowWarning("a 0", f"{note} (8 more of this file, too)"),
@@ -290,9 +289,9 @@ async def test_a_part_from_the_beginning_to_the_end_is_the_whole_file(world, tmp
     path = tmp_path / "a.wav"
     await asyncio.to_thread(path.write_bytes, GOOD)
     with pytest.raises(ManifestError, match=r"\(Bo\): the same audio is under 'Anna'"):
-        await world.enroll([Row("Anna", path), Row("Bo", path, pieces=pieces)])
+        await world.enroll([Row("Anna", path), Row("Bo", path, segments=pieces)])
     await world.enroll([Row("Anna", path)])
-    assert (await world.enroll([Row("Anna", path, pieces=pieces)])).jobs == 0
+    assert (await world.enroll([Row("Anna", path, segments=pieces)])).jobs == 0
 
 
 async def test_columns_that_only_look_like_a_part_are_told_once(world, write_list, tmp_path):
@@ -367,7 +366,7 @@ async def test_a_ledger_of_the_first_step_goes_on(world, tmp_path):
         connection.close()
 
     await asyncio.to_thread(as_it_was)
-    rows = [Row("Anna", path), Row("Bo", "https://e.com/b.wav"), Row("Cleo", path, pieces=((1, 3),))]
+    rows = [Row("Anna", path), Row("Bo", "https://e.com/b.wav"), Row("Cleo", path, segments=((1, 3),))]
     jobs = len(world.sandbox.accepted)
     found = await dry_run(world.client, rows, world.path, Options(), RateLimit(100))
     assert (found.succeeded, found.jobs) == (2, 1)

@@ -5,17 +5,18 @@ import os
 from pathlib import Path
 from types import MappingProxyType
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pyannote_voiceprint_async.api.endpoints import LARGEST_VOICEPRINT_AUDIO
-from pyannote_voiceprint_async.enrollment.manifest.preflight import Heard, Preflight, file_digest
+from pyannote_voiceprint_async.enrollment.manifest.preflight import CheckedAudio, Preflight, file_digest
 from pyannote_voiceprint_async.enrollment.manifest.row_checks import (
-    Examined,
-    examine,
+    CheckedRow,
+    check_row,
     file_problem,
-    shown_label,
+    printable_label,
     url_problem,
 )
 from pyannote_voiceprint_async.enrollment.manifest.rows import Problem, Row
@@ -23,7 +24,7 @@ from pyannote_voiceprint_async.errors import MediaError
 from pyannote_voiceprint_async.models import Model
 
 URL = "https://example.com/anna.wav"
-UNHEARD = Preflight(looks=False).listen
+UNHEARD = Preflight(is_enabled=False).check_file
 PRESIGNED = f"{URL}?X-Amz-Date=20260130T230000Z&X-Amz-Expires=3600&X-Amz-Signature=secret"
 
 
@@ -40,7 +41,7 @@ def _files(tmp_path, monkeypatch):
 
 def look(label="Anna", source=URL, model=None, *, resolves=False, line=None, trims=False, **more):
     row = Row(label, source, model, line=line, **more)
-    return examine(row, model="precision-2", resolves=resolves, listen=UNHEARD, trims=trims)
+    return check_row(row, model="precision-2", has_resolver=resolves, check_file=UNHEARD, trim=trims)
 
 
 def said(**row):
@@ -51,8 +52,8 @@ def said(**row):
 
 def test_a_url_is_known_by_itself_without_its_signature():
     row = Row("Anna", PRESIGNED, line=7)
-    assert examine(row, model="precision-2", resolves=False, listen=UNHEARD) == Examined(
-        row, f"url:{URL}", "precision-2", PRESIGNED, is_file=False, expires_at=1769817600.0
+    assert check_row(row, model="precision-2", has_resolver=False, check_file=UNHEARD) == CheckedRow(
+        attrs.evolve(row, model="precision-2"), CheckedAudio(f"url:{URL}", expires_at=1769817600.0)
     )
 
 
@@ -60,17 +61,13 @@ def test_a_file_is_known_by_its_bytes_wherever_it_is(tmp_path):
     Path("folder/copy.wav").write_bytes(b"RIFF")
     found = Path("good.wav").stat()
     row, digest = Row("Anna", Path("good.wav")), hashlib.sha256(b"RIFF").hexdigest()
-    seen = examine(row, model="precision-2", resolves=False, listen=UNHEARD)
-    assert seen == Examined(
-        row,
-        f"sha256:{digest}",
-        "precision-2",
-        str(tmp_path / "good.wav"),
-        is_file=True,
-        size=4,
-        modified_ns=found.st_mtime_ns,
+    seen = check_row(row, model="precision-2", has_resolver=False, check_file=UNHEARD)
+    assert seen == CheckedRow(
+        Row("Anna", tmp_path / "good.wav", "precision-2"),
+        CheckedAudio(f"sha256:{digest}", size=4, modified_ns=found.st_mtime_ns),
     )
-    assert look(source=Path("folder/copy.wav")).identity == seen.identity
+    assert seen.is_file
+    assert look(source=Path("folder/copy.wav")).audio.identity == seen.audio.identity
 
 
 @pytest.mark.parametrize(
@@ -79,7 +76,7 @@ def test_a_file_is_known_by_its_bytes_wherever_it_is(tmp_path):
 )
 def test_with_resolve_a_source_is_whatever_it_understands(source, identity):
     seen = look(source=source, resolves=True)
-    assert (seen.identity, seen.source, seen.is_file) == (identity, source, False)
+    assert (seen.audio.identity, seen.row.source, seen.is_file) == (identity, source, False)
 
 
 def test_files_stay_files_beside_resolve():
@@ -92,17 +89,17 @@ def test_files_stay_files_beside_resolve():
 )
 def test_a_row_may_have_a_model_of_its_own(own, used):
     seen = look(model=own)
-    assert (seen.model, type(seen.model)) == (used, str)
+    assert (seen.row.model, type(seen.row.model)) == (used, str)
 
 
 def test_white_space_around_a_label_is_taken_away():
     seen = look(label="\u00a0 Anna M \t", extra={"a": 1}, line=3)
-    assert (seen.row, seen.row.line) == (Row("Anna M", URL, extra={"a": 1}), 3)
+    assert (seen.row, seen.row.line) == (Row("Anna M", URL, "precision-2", extra={"a": 1}), 3)
 
 
 @pytest.mark.parametrize("label", ["A" * 100, "speaker", "Speaker 1", "speaker-1", "Ünïcode 👩‍🎤", "a/b.wav", "1"])
 def test_labels_that_identification_takes(label):
-    assert isinstance(look(label=label), Examined)
+    assert isinstance(look(label=label), CheckedRow)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +176,7 @@ def test_further_columns_that_are_kept(extra):
 
 @pytest.mark.parametrize("row", [None, {"label": "Anna", "source": URL}, ("Anna", URL), "Anna"])
 def test_what_is_no_row_is_a_problem(row):
-    assert "is no Row but" in str(examine(row, model="precision-2", resolves=True, listen=UNHEARD))
+    assert "is no Row but" in str(check_row(row, model="precision-2", has_resolver=True, check_file=UNHEARD))
 
 
 def test_all_that_is_wrong_is_said_at_once_with_line_and_label():
@@ -195,7 +192,7 @@ def test_all_that_is_wrong_is_said_at_once_with_line_and_label():
 
 @pytest.mark.parametrize("label", [None, 7, "", "  "])
 def test_a_label_that_is_none_is_not_shown(label):
-    assert shown_label(label) is None
+    assert printable_label(label) is None
 
 
 def test_what_is_heard_may_come_from_memory():
@@ -203,12 +200,13 @@ def test_what_is_heard_may_come_from_memory():
 
     def remembered(path, found, pieces):
         asked.append((path, found.st_size, pieces))
-        return Heard("samples:00", ((1.0, 2.0),), ("is nearly silent",))
+        return CheckedAudio("samples:00", ((1.0, 2.0),), ("is nearly silent",))
 
-    row = Row("Anna", Path("good.wav"), pieces=((1, 2),))
-    seen = examine(row, model="m", resolves=False, listen=remembered)
-    assert asked == [(Path("good.wav"), 4, ((1, 2),))]
-    assert (seen.identity, seen.pieces, seen.notes) == ("samples:00", ((1.0, 2.0),), ("is nearly silent",))
+    row = Row("Anna", Path("good.wav"), segments=((1, 2),))
+    seen = check_row(row, model="m", has_resolver=False, check_file=remembered)
+    assert asked == [(Path("good.wav").absolute(), 4, ((1, 2),))]
+    assert (seen.audio.identity, seen.audio.segments) == ("samples:00", ((1.0, 2.0),))
+    assert seen.audio.warnings == ("is nearly silent",)
 
 
 @pytest.mark.parametrize(
@@ -234,23 +232,23 @@ def test_what_is_heard_may_come_from_memory():
     ],
 )
 def test_pieces_that_no_recording_has(pieces, source, message):
-    assert said(pieces=pieces, source=source).startswith(message)
+    assert said(segments=pieces, source=source).startswith(message)
 
 
-@pytest.mark.parametrize("more", [{"trims": True}, {"pieces": ((0, 1),)}])
+@pytest.mark.parametrize("more", [{"trims": True}, {"segments": ((0, 1),)}])
 def test_a_file_that_is_cut_may_have_any_size(more):
     def listen(path, found, pieces):
-        return Heard("samples:00")
+        return CheckedAudio("samples:00")
 
-    row, trims = Row("Anna", Path("large.wav"), pieces=more.get("pieces", ())), more.get("trims", False)
-    assert isinstance(examine(row, model="m", resolves=False, listen=listen, trims=trims), Examined)
+    row, trims = Row("Anna", Path("large.wav"), segments=more.get("segments", ())), more.get("trims", False)
+    assert isinstance(check_row(row, model="m", has_resolver=False, check_file=listen, trim=trims), CheckedRow)
 
 
 def test_no_file_is_read_for_a_row_that_is_refused_anyway():
     def never(path, found, pieces):
         raise AssertionError
 
-    assert isinstance(examine(Row("", Path("good.wav")), model="m", resolves=False, listen=never), Problem)
+    assert isinstance(check_row(Row("", Path("good.wav")), model="m", has_resolver=False, check_file=never), Problem)
 
 
 @pytest.mark.parametrize(
@@ -265,7 +263,7 @@ def test_a_file_that_cannot_be_read_to_its_end_is_a_problem(error, message):
     def fail(path, found, pieces):
         raise error
 
-    found = examine(Row("Anna", Path("good.wav"), line=2), model="m", resolves=False, listen=fail)
+    found = check_row(Row("Anna", Path("good.wav"), line=2), model="m", has_resolver=False, check_file=fail)
     assert found == Problem(message, "Anna", 2)
 
 
@@ -291,12 +289,14 @@ ANYTHING = st.none() | st.booleans() | st.integers() | st.text() | st.binary() |
     st.booleans(),
 )
 def test_whatever_a_row_holds_it_is_examined_or_a_problem(label, source, model, resolves):
-    seen = examine(Row(label, source, model), model="precision-2", resolves=resolves, listen=lambda *_: Heard("00"))
+    seen = check_row(
+        Row(label, source, model), model="precision-2", has_resolver=resolves, check_file=lambda *_: CheckedAudio("00")
+    )
     if isinstance(seen, Problem):
         str(seen).encode()
     else:
         assert 1 <= len(seen.row.label) <= 100
-        f"{seen.row.label}{seen.source}{seen.identity}{seen.model}".encode()
+        f"{seen.row.label}{seen.row.source}{seen.audio.identity}{seen.row.model}".encode()
 
 
 @pytest.mark.parametrize(
@@ -328,10 +328,10 @@ NFC, NFD = "Jos\u00e9", "Jose\u0301"
 def test_a_file_is_found_in_either_unicode_form(stored, given):
     Path(f"{stored}.wav").write_bytes(b"RIFF")
     found = look(source=Path(f"{given}.wav"))
-    assert (found.source, found.row.source) == (str(Path(f"{stored}.wav").absolute()), Path(f"{stored}.wav"))
+    assert found.row.source == Path(f"{stored}.wav").absolute()
 
 
 def test_a_label_is_in_nfc_and_measured_so():
     assert look(label=f" {NFD} ").row.label == NFC
-    assert isinstance(look(label="e\u0301" * 100), Examined)
-    assert shown_label(NFD) == NFC
+    assert isinstance(look(label="e\u0301" * 100), CheckedRow)
+    assert printable_label(NFD) == NFC

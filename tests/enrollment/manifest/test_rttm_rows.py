@@ -28,7 +28,7 @@ def test_a_speaker_is_renamed_in_either_unicode_form(talk, told, given):
 
 def test_two_forms_of_a_name_are_one_speaker(talk):
     (row,) = rows_from_rttm([line(NFC), line(NFD, 4)], talk)
-    assert (row.label, row.pieces) == (NFC, ((0.0, 3.0), (4.0, 7.0)))
+    assert (row.label, row.segments) == (NFC, ((0.0, 3.0), (4.0, 7.0)))
 
 
 def test_two_speakers_cannot_be_called_the_same_in_two_forms(talk):
@@ -45,4 +45,4 @@ def test_the_files_are_found_in_either_unicode_form(tmp_path):
     (tmp_path / f"{NFD}.wav").write_bytes(wav(speechlike(8)))
     (tmp_path / f"{NFD}.rttm").write_text(line("a").replace("talk", NFC))
     (row,) = rows_from_rttm(tmp_path / f"{NFC}.rttm", tmp_path / f"{NFC}.wav")
-    assert (row.source, row.notes) == (tmp_path / f"{NFD}.wav", ())
+    assert (row.source, row.warnings) == (tmp_path / f"{NFD}.wav", ())

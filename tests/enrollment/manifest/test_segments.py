@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from pyannote_voiceprint_async.enrollment import Manifest, Problem
 from pyannote_voiceprint_async.enrollment.manifest.segments import (
-    from_json,
-    listed,
-    pieces_of,
-    pieces_problem,
-    to_json,
+    format_segments,
+    parse_segments,
+    segments_from_json,
+    segments_problem,
+    segments_to_json,
 )
 
 
@@ -37,7 +37,7 @@ from pyannote_voiceprint_async.enrollment.manifest.segments import (
     ],
 )
 def test_what_lists_say(start, end, pieces):
-    assert pieces_of(start, end) == pieces
+    assert parse_segments(start, end) == pieces
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_what_lists_say(start, end, pieces):
     ],
 )
 def test_what_is_no_time_is_said(start, end, message):
-    assert pieces_of(start, end).startswith(message)
+    assert parse_segments(start, end).startswith(message)
 
 
 TIMES = st.integers(0, 29_000_000).map(lambda micro: micro / 1_000_000)
@@ -67,24 +67,26 @@ SPANS = st.tuples(TIMES, TIMES).filter(lambda span: span[0] < span[1])
 
 @given(st.lists(SPANS, max_size=5).map(tuple) | TIMES.map(lambda start: ((start, None),)))
 def test_what_is_written_is_read_again(pieces):
-    assert pieces_of(*listed(pieces)) == pieces
-    assert from_json(to_json(pieces)) == pieces
+    assert parse_segments(*format_segments(pieces)) == pieces
+    assert segments_from_json(segments_to_json(pieces)) == pieces
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists, max_leaves=6))
 def test_whatever_a_row_has_is_pieces_or_a_problem(anything):
-    if pieces_problem(anything) is None:
-        assert from_json(to_json(anything)) == tuple((float(a), None if b is None else float(b)) for a, b in anything)
+    if segments_problem(anything) is None:
+        assert segments_from_json(segments_to_json(anything)) == tuple(
+            (float(a), None if b is None else float(b)) for a, b in anything
+        )
 
 
 @pytest.mark.parametrize("kind", [float, Fraction, np.float32, np.int64])
 def test_seconds_may_be_numbers_of_any_kind(kind):
-    assert to_json(((kind(1), kind(2)),)) == "[[1.0, 2.0]]"
-    assert pieces_problem(((kind(1), kind(2)),)) is None
-    assert pieces_problem(((kind(2), kind(1)),)) == "start (2 s) is not before end (1 s)"
-    assert pieces_problem(((kind(-1), kind(1)),)) == "start (-1 s) is before the beginning of the recording"
+    assert segments_to_json(((kind(1), kind(2)),)) == "[[1.0, 2.0]]"
+    assert segments_problem(((kind(1), kind(2)),)) is None
+    assert segments_problem(((kind(2), kind(1)),)) == "start (2 s) is not before end (1 s)"
+    assert segments_problem(((kind(-1), kind(1)),)) == "start (-1 s) is before the beginning of the recording"
     assert (
-        pieces_problem(((kind(0), kind(40)),))
+        segments_problem(((kind(0), kind(40)),))
         == "the piece has 40.00 s; a voiceprint takes at most 30 s: give a shorter part"
     )
 
@@ -107,7 +109,7 @@ def test_lists_have_columns_of_them(tmp_path, name, content):
     path = tmp_path / name
     path.write_text(content)
     rows = list(Manifest(path))
-    assert [row.pieces for row in rows] == [((1.0, 2.0),), (), ((1.0, 2.0), (3.0, 4.0))]
+    assert [row.segments for row in rows] == [((1.0, 2.0),), (), ((1.0, 2.0), (3.0, 4.0))]
     assert [(row.label, Path(row.source).name, row.extra) for row in rows] == [
         (label, f"{label.lower()}.wav", {}) for label in "ABC"
     ]
@@ -119,11 +121,11 @@ def test_what_is_wrong_is_told_with_its_line_and_other_rows_are_read(tmp_path):
     wrong, right = Manifest(path)
     assert isinstance(wrong, Problem)
     assert str(wrong).startswith("line 2 (A): start must be seconds")
-    assert right.pieces == ((1.0, 2.0),)
+    assert right.segments == ((1.0, 2.0),)
 
 
 def test_a_column_of_labels_may_be_called_start(tmp_path):
     path = tmp_path / "s.csv"
     path.write_text("start,source,end\nAnna,a.wav,\n")
     (row,) = Manifest(path, label_column="start")
-    assert (row.label, row.pieces) == ("Anna", ())
+    assert (row.label, row.segments) == ("Anna", ())

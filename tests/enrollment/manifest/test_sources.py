@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pyannote_voiceprint_async.enrollment.manifest.rows import Problem, Row
 from pyannote_voiceprint_async.enrollment.manifest.sources import (
-    SUFFIXES,
+    AUDIO_SUFFIXES,
     distinct_labels,
     is_manifest,
     is_url,
@@ -99,8 +99,8 @@ def test_a_directory_gives_its_audio_at_any_depth_sorted_and_nothing_hidden(audi
 
 
 def test_every_suffix_is_found(audio):
-    audio(*(f"d/x{suffix}" for suffix in SUFFIXES))
-    assert {row.source.suffix for row in rows_from_sources(["d"])} == set(SUFFIXES)
+    audio(*(f"d/x{suffix}" for suffix in AUDIO_SUFFIXES))
+    assert {row.source.suffix for row in rows_from_sources(["d"])} == set(AUDIO_SUFFIXES)
 
 
 @pytest.mark.parametrize(
@@ -144,16 +144,16 @@ def test_files_that_are_left_out_are_counted_and_named(audio):
     audio(*(f"d/e/{number}.txt" for number in range(5)))
     rows = rows_from_sources(["d"])
     first, second = rows
-    assert (rows.left_out.count, rows.left_out.names) == (
+    assert (rows.skipped_files.count, rows.skipped_files.names) == (
         7, ["d/e/0.txt", "d/e/1.txt", "d/e/2.txt", "d/e/3.txt", "d/e/4.txt"]
     )  # fmt: skip
-    (note,) = first.notes
+    (note,) = first.warnings
     assert note.startswith(
         "is listed without 7 files (d/e/0.txt, d/e/1.txt, d/e/2.txt, d/e/3.txt, d/e/4.txt, …), whose"
     )
-    assert second.notes == ()
+    assert second.warnings == ()
     assert list(rows) == [first, second]
-    assert rows.left_out.count == 7
+    assert rows.skipped_files.count == 7
 
 
 def test_patterns_leave_files_out_too_but_not_those_that_they_name(audio):
@@ -161,7 +161,7 @@ def test_patterns_leave_files_out_too_but_not_those_that_they_name(audio):
     for pattern, left_out in (("d/*", ["d/b.pcm"]), ("d/*.pcm", []), ("d/b.pcm", []), ("d/*.wav", [])):
         rows = rows_from_sources([pattern])
         assert len(list(rows)) == 1
-        assert rows.left_out.names == left_out
+        assert rows.skipped_files.names == left_out
 
 
 def test_a_folder_of_other_files_is_told_with_their_names(audio):

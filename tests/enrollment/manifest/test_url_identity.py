@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pyannote_voiceprint_async.enrollment.manifest.signers import SIGNERS
-from pyannote_voiceprint_async.enrollment.manifest.url_identity import former_identity, url_expires_at, url_identity
+from pyannote_voiceprint_async.enrollment.manifest.url_identity import legacy_identity, url_expires_at, url_identity
 
 OBJECT = "https://bucket.s3.eu-west-1.amazonaws.com/team/Anna%20M.wav"
 AMAZON = (
@@ -580,7 +580,7 @@ def test_the_earliest_of_several_ends_counts():
     ],
 )
 def test_identities_of_the_first_version_can_still_be_made(url, identity):
-    assert former_identity(url) == identity
+    assert legacy_identity(url) == identity
 
 
 PIECES = st.sampled_from(

@@ -8,8 +8,9 @@ from enrollment_world import people, url
 
 from pyannote_voiceprint_async import LedgerError, LedgerOriginError, ManifestError, RateLimit
 from pyannote_voiceprint_async.enrollment import Problem, Row
+from pyannote_voiceprint_async.enrollment.ledger.snapshot import copy_ledger
 from pyannote_voiceprint_async.enrollment.options import Options
-from pyannote_voiceprint_async.enrollment.run.dry_run import DryRun, _copy, dry_run
+from pyannote_voiceprint_async.enrollment.run.dry_run import DryRun, dry_run
 from pyannote_voiceprint_async.sandbox import voiceprint_of
 
 _LIMIT = RateLimit(100, per=60.0)
@@ -81,7 +82,7 @@ async def test_whether_each_row_would_have_its_voiceprint(world):
 
 async def test_no_voiceprint_is_copied(world, tmp_path):
     await world.enroll(people(2))
-    await to_thread(_copy, world.path, tmp_path / "copy.ledger")
+    await to_thread(copy_ledger, world.path, tmp_path / "copy.ledger")
     copied = b"".join(path.read_bytes() for path in tmp_path.glob("copy.ledger*"))
     assert b"person 1" in copied
     assert voiceprint_of(url(1)).encode() not in copied

@@ -10,6 +10,7 @@ from enrollment_world import people, url
 
 from pyannote_voiceprint_async import EnrollmentError, LedgerInUseError, ManifestError
 from pyannote_voiceprint_async.enrollment import Ledger, Manifest, Paused, Row, enroll
+from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
 from pyannote_voiceprint_async.sandbox import voiceprint_of
 
 
@@ -91,14 +92,14 @@ async def test_a_clock_that_is_set_costs_no_day(world, step):
 
 
 async def test_a_process_that_stands_still_between_intent_and_first_byte(world, monkeypatch):
-    real, sleeps = Ledger.intend, [600.0]
+    real, sleeps = LedgerStore.record_intent, [600.0]
 
     async def intend(self, *arguments):
         await real(self, *arguments)
         if sleeps:
             world.clock.jump(world.clock.time() + sleeps.pop())
 
-    monkeypatch.setattr(Ledger, "intend", intend)
+    monkeypatch.setattr(LedgerStore, "record_intent", intend)
     world.sandbox.fail_next(["drop-after-accept"], operation="voiceprint")
     report = await world.enroll(people(1))
     assert (report.uncertain, len(world.sandbox.accepted)) == (1, 1)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyannote_voiceprint_async.enrollment.ledger.ledger import UnresolvedSubmission
+from pyannote_voiceprint_async.enrollment.ledger.recordings import UnresolvedSubmission
 from pyannote_voiceprint_async.enrollment.run.outcome_matching import (
     ClockOffset,
     OwnJob,

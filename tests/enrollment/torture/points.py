@@ -16,8 +16,8 @@ import attrs
 
 from pyannote_voiceprint_async.enrollment.ledger import database
 from pyannote_voiceprint_async.enrollment.ledger.database import Database
-from pyannote_voiceprint_async.enrollment.ledger.ledger import Ledger
 from pyannote_voiceprint_async.enrollment.ledger.staging import Staging
+from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
 from pyannote_voiceprint_async.enrollment.run import outcome_resolver
 from pyannote_voiceprint_async.jobs.uploads import Audio
 
@@ -47,25 +47,25 @@ POINTS: Mapping[str, Point] = {
     # The file, and the list
     "schema-before": Point(database, "_take", When.BEFORE, rare=True),
     "schema-after": Point(database, "_take", When.AFTER, rare=True),
-    "claimed": Point(Ledger, "claim", When.AFTER, rare=True),
+    "claimed": Point(LedgerStore, "claim", When.AFTER, rare=True),
     "piece-loaded": Point(Staging, "_stage", When.AFTER, rare=True),
     "list-before-merge": Point(Staging, "_merge", When.BEFORE, rare=True),
     "list-merged-uncommitted": Point(Staging, "_merge", When.AFTER, rare=True),
     # One submission
-    "intent-unwritten": Point(Ledger, "intend", When.BEFORE),
-    "intent-written-no-byte-sent": Point(Ledger, "intend", When.AFTER),
-    "answered-id-unwritten": Point(Ledger, "accept", When.BEFORE),
-    "id-written": Point(Ledger, "accept", When.AFTER),
-    "refused-unwritten": Point(Ledger, "withdraw_soon", When.BEFORE, rare=True),
-    "refused-on-its-way": Point(Ledger, "withdraw_soon", When.AFTER, rare=True),
-    "withdrawal-unwritten": Point(Ledger, "withdraw", When.BEFORE, rare=True),
-    "withdrawn": Point(Ledger, "withdraw", When.AFTER, rare=True),
-    "voiceprint-unwritten": Point(Ledger, "succeed", When.BEFORE),
-    "voiceprint-written": Point(Ledger, "succeed", When.AFTER),
+    "intent-unwritten": Point(LedgerStore, "record_intent", When.BEFORE),
+    "intent-written-no-byte-sent": Point(LedgerStore, "record_intent", When.AFTER),
+    "answered-id-unwritten": Point(LedgerStore, "record_job", When.BEFORE),
+    "id-written": Point(LedgerStore, "record_job", When.AFTER),
+    "refused-unwritten": Point(LedgerStore, "withdraw_intent_later", When.BEFORE, rare=True),
+    "refused-on-its-way": Point(LedgerStore, "withdraw_intent_later", When.AFTER, rare=True),
+    "withdrawal-unwritten": Point(LedgerStore, "withdraw_intent", When.BEFORE, rare=True),
+    "withdrawn": Point(LedgerStore, "withdraw_intent", When.AFTER, rare=True),
+    "voiceprint-unwritten": Point(LedgerStore, "record_voiceprint", When.BEFORE),
+    "voiceprint-written": Point(LedgerStore, "record_voiceprint", When.AFTER),
     # One upload
     "upload-half-sent": Point(Audio, "chunks", When.AFTER, rare=True),
-    "upload-unwritten": Point(Ledger, "uploaded", When.BEFORE, rare=True),
-    "upload-written": Point(Ledger, "uploaded", When.AFTER, rare=True),
+    "upload-unwritten": Point(LedgerStore, "record_upload", When.BEFORE, rare=True),
+    "upload-written": Point(LedgerStore, "record_upload", When.AFTER, rare=True),
     # Commits, whatever they hold
     "commit-before": Point(Database, "_commit", When.BEFORE),
     "commit-within": Point(Database, "_commit", When.AFTER),
@@ -73,12 +73,12 @@ POINTS: Mapping[str, Point] = {
     # Reconciling
     "jobs-unlisted": Point(outcome_resolver.OutcomeResolver, "_match", When.BEFORE, rare=True),
     "jobs-listed": Point(outcome_resolver.OutcomeResolver, "_match", When.AFTER, rare=True),
-    "unknown-kept": Point(Ledger, "keep_unknown", When.AFTER, rare=True),
-    "unsent-settled": Point(Ledger, "settle_unsent", When.AFTER, rare=True),
-    "resubmission-unwritten": Point(Ledger, "settle_resubmit", When.BEFORE, rare=True),
-    "resubmission-written": Point(Ledger, "settle_resubmit", When.AFTER, rare=True),
-    "uncertain-unwritten": Point(Ledger, "settle_uncertain", When.BEFORE, rare=True),
-    "uncertain-written": Point(Ledger, "settle_uncertain", When.AFTER, rare=True),
+    "unknown-kept": Point(LedgerStore, "record_unknown_jobs", When.AFTER, rare=True),
+    "unsent-settled": Point(LedgerStore, "resolve_unsent", When.AFTER, rare=True),
+    "resubmission-unwritten": Point(LedgerStore, "resolve_resubmit", When.BEFORE, rare=True),
+    "resubmission-written": Point(LedgerStore, "resolve_resubmit", When.AFTER, rare=True),
+    "uncertain-unwritten": Point(LedgerStore, "resolve_uncertain", When.BEFORE, rare=True),
+    "uncertain-written": Point(LedgerStore, "resolve_uncertain", When.AFTER, rare=True),
 }
 
 NAMES = (*SEEN_BY_THE_SANDBOX, *POINTS)

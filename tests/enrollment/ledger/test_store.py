@@ -12,13 +12,16 @@ from pyannote_voiceprint_async import LedgerError, LedgerInUseError
 from pyannote_voiceprint_async.enrollment import Ledger, Paused, Row
 from pyannote_voiceprint_async.enrollment.ledger import database as database_room
 from pyannote_voiceprint_async.enrollment.ledger.staging import Staging
+from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
 
 
 @pytest.fixture
 async def ledger(tmp_path):
-    async with Ledger(tmp_path / "x.ledger") as ledger:
+    async with LedgerStore(tmp_path / "x.ledger") as ledger:
         await ledger.claim("https://api.example", "key")
-        await Staging(ledger, "precision-2").load([Row("Ada", "https://e.com/a.wav")], now=1.0)
+        staging = Staging(ledger, "precision-2")
+        await staging.stage([Row("Ada", "https://e.com/a.wav")])
+        await staging.apply(now=1.0)
         yield ledger
 
 
@@ -29,27 +32,27 @@ async def only_task(ledger):
 
 async def test_an_intent_is_written_over_a_pending_row_only(ledger):
     task = await only_task(ledger)
-    await ledger.intend(task, 1.0, 2.0)
+    await ledger.record_intent(task, 1.0, 2.0)
     with pytest.raises(LedgerError, match="not pending any more"):
-        await ledger.intend(task, 1.5, 2.5)
-    await ledger.accept(task, "job", 3.0)
+        await ledger.record_intent(task, 1.5, 2.5)
+    await ledger.record_job(task, "job", 3.0)
     with pytest.raises(LedgerError, match="not pending any more"):
-        await ledger.intend(task, 1.0, 2.0)
+        await ledger.record_intent(task, 1.0, 2.0)
 
 
 async def test_a_request_that_never_left_is_repeated_under_its_intent(ledger):
     task = await only_task(ledger)
-    await ledger.intend(task, 1.0, 2.0)
-    await ledger.intend(task, 1.0, 7.0)
+    await ledger.record_intent(task, 1.0, 2.0)
+    await ledger.record_intent(task, 1.0, 7.0)
     [unresolved] = await ledger.unresolved()
     assert (unresolved.intended_from, unresolved.intended_until) == (1.0, 7.0)
 
 
 async def test_an_intent_that_was_withdrawn_may_be_followed_by_another(ledger):
     task = await only_task(ledger)
-    await ledger.intend(task, 1.0, 2.0)
-    ledger.withdraw_soon(task)
-    await ledger.intend(task, 5.0, 6.0)
+    await ledger.record_intent(task, 1.0, 2.0)
+    ledger.withdraw_intent_later(task)
+    await ledger.record_intent(task, 5.0, 6.0)
     assert [one.intended_from for one in await ledger.unresolved()] == [5.0]
 
 
@@ -76,20 +79,21 @@ def with_everything_beside_it_deleted(path):
 async def test_a_second_run_is_refused_by_whatever_way_it_comes(ledger, reach):
     path = await asyncio.to_thread(reach, ledger.path)
     with pytest.raises(LedgerError, match=r"Another run has this ledger|a second name"):
-        await Ledger(path).open()
+        await LedgerStore(path).open()
     task = await only_task(ledger)
-    await ledger.intend(task, 1.0, 2.0)
+    await ledger.record_intent(task, 1.0, 2.0)
 
 
 async def test_the_process_that_has_it_is_named(ledger):
     with pytest.raises(LedgerInUseError, match=f"process {os.getpid()}"):
-        await Ledger(ledger.path).open()
+        await LedgerStore(ledger.path).open()
 
 
 async def test_a_locked_ledger_pauses_the_run_and_says_so(world, monkeypatch):
     monkeypatch.setattr(database_room, "_REPORTED_AFTER", 0.0)
     monkeypatch.setattr(database_room, "_ATTEMPT", 0.01)
-    async with Ledger(world.path) as ledger:
+    async with Ledger(world.path) as opened:
+        ledger = opened.store
         other = await asyncio.to_thread(sqlite3.connect, world.path, isolation_level=None, check_same_thread=False)
         with contextlib.closing(other):
             await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")
@@ -97,7 +101,7 @@ async def test_a_locked_ledger_pauses_the_run_and_says_so(world, monkeypatch):
             claim = ledger.claim
 
             async def claim_while_locked(*args, **options):
-                report, database = ledger.on_waiting, ledger.database
+                report, database = ledger.on_lock_wait, ledger.database
                 database._on_waiting = lambda is_waiting: (report(is_waiting), on_waiting.set())
                 claiming = asyncio.create_task(claim(*args, **options))
                 await on_waiting.wait()
@@ -105,6 +109,6 @@ async def test_a_locked_ledger_pauses_the_run_and_says_so(world, monkeypatch):
                 await claiming
 
             monkeypatch.setattr(ledger, "claim", claim_while_locked)
-            report = await world.enroll(people(2), ledger)
+            report = await world.enroll(people(2), opened)
     assert report.succeeded == 2
     assert "Another program has the ledger locked" in world.of(Paused)[0].reason
