@@ -1,4 +1,4 @@
-"""Bulk enrollment: a list of speakers goes in, voiceprints come out, and it may be killed at any instant."""
+"""Bulk enrollment: turns a list of speakers into voiceprints, and can be killed and resumed at any instant."""
 
 from pyannote_voiceprint_async.enrollment.ledger.ledger import Ledger
 from pyannote_voiceprint_async.enrollment.manifest.manifest import Manifest

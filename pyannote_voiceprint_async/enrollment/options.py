@@ -45,6 +45,6 @@ class Options:
         if self.on_unknown not in get_args(OnUnknown):
             raise ConfigurationError(f"on_unknown must be 'hold', 'resubmit' or 'adopt', not {self.on_unknown!r}.")
         if self.trim and not self.preflight:
-            raise ConfigurationError("trim=True needs preflight=True: only the check shows which files are too long.")
+            raise ConfigurationError("trim needs preflight: only the check of a file shows whether it is too long.")
         if self.max_jobs is not None and (isinstance(self.max_jobs, bool) or self.max_jobs < 0):
             raise ConfigurationError(f"max_jobs must be 0 or a higher number of jobs, or None, not {self.max_jobs!r}.")
