@@ -1,7 +1,7 @@
-"""Where a run can be killed, as one table: between any two steps that must not be torn apart.
+"""The points at which a run can be killed, as one table: between any two steps that belong together.
 
-The points in `SEEN_BY_THE_SANDBOX` are the harness's: it kills from outside. All others are armed in the program that
-is to die, which then kills itself with SIGKILL, so that not even its own `finally` runs.
+The harness kills the program from outside at the points of `SEEN_BY_THE_SANDBOX`. At all others the program kills
+itself with SIGKILL, so that not even a `finally` block runs.
 """
 
 import inspect
@@ -23,7 +23,7 @@ from pyannote_voiceprint_async.jobs.uploads import Audio
 
 
 class When(Enum):
-    """On which side of a step the program dies."""
+    """Whether the program is killed before or after a step."""
 
     BEFORE = "before"
     AFTER = "after"
@@ -31,20 +31,20 @@ class When(Enum):
 
 @attrs.frozen
 class Point:
-    """A step of the program, and the side of it on which it dies."""
+    """A step of the program, and whether the program is killed before or after it."""
 
     owner: Any
     step: str
     when: When
     rare: bool = False
-    """Whether it comes once or twice in a run, not once for each row."""
+    """Whether the step runs once or twice in a run, instead of once for each row."""
 
 
 SEEN_BY_THE_SANDBOX = ("request", "answer")
-"""The sandbox sees the k-th request; the k-th answer is ready and has not left."""
+"""When the k-th request arrives at the sandbox, and when the k-th response is ready but not sent."""
 
 POINTS: Mapping[str, Point] = {
-    # The file, and the list
+    # The ledger file and the list
     "schema-before": Point(database, "_take", When.BEFORE, rare=True),
     "schema-after": Point(database, "_take", When.AFTER, rare=True),
     "claimed": Point(LedgerStore, "claim", When.AFTER, rare=True),
@@ -66,11 +66,11 @@ POINTS: Mapping[str, Point] = {
     "upload-half-sent": Point(Audio, "chunks", When.AFTER, rare=True),
     "upload-unwritten": Point(LedgerStore, "record_upload", When.BEFORE, rare=True),
     "upload-written": Point(LedgerStore, "record_upload", When.AFTER, rare=True),
-    # Commits, whatever they hold
+    # Commits
     "commit-before": Point(Database, "_commit", When.BEFORE),
     "commit-within": Point(Database, "_commit", When.AFTER),
     "commit-after": Point(Database, "_commit", When.AFTER),
-    # Reconciling
+    # Resolving unknown outcomes
     "jobs-unlisted": Point(outcome_resolver.OutcomeResolver, "_match", When.BEFORE, rare=True),
     "jobs-listed": Point(outcome_resolver.OutcomeResolver, "_match", When.AFTER, rare=True),
     "unknown-kept": Point(LedgerStore, "record_unknown_jobs", When.AFTER, rare=True),
@@ -85,14 +85,16 @@ NAMES = (*SEEN_BY_THE_SANDBOX, *POINTS)
 
 
 def arm(name: str, nth: int) -> None:
-    """Let this process die when it passes a point for the nth time."""
+    """Make this process kill itself when it passes a point for the nth time."""
     point = POINTS[name]
     original = getattr(point.owner, point.step)
-    replace = _SPECIAL.get(name, _bounded)
+    replace = _SPECIAL.get(name, _around)
     setattr(point.owner, point.step, replace(original, point.when, _Fuse(nth)))
 
 
 class _Fuse:
+    """Kills the process when `burn` is called for the nth time."""
+
     def __init__(self, nth: int) -> None:
         self._left = nth
 
@@ -102,32 +104,32 @@ class _Fuse:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _bounded(original: Callable[..., Any], when: When, fuse: _Fuse) -> Callable[..., Any]:
-    """Wrap a step, be it a coroutine or not."""
+def _around(original: Callable[..., Any], when: When, fuse: _Fuse) -> Callable[..., Any]:
+    """Wrap a sync or async step."""
 
     @wraps(original)
-    async def slowly(*args: Any, **kwargs: Any) -> Any:
+    async def async_step(*args: Any, **kwargs: Any) -> Any:
         if when is When.BEFORE:
             fuse.burn()
-        outcome = await original(*args, **kwargs)
+        result = await original(*args, **kwargs)
         if when is When.AFTER:
             fuse.burn()
-        return outcome
+        return result
 
     @wraps(original)
-    def at_once(*args: Any, **kwargs: Any) -> Any:
+    def sync_step(*args: Any, **kwargs: Any) -> Any:
         if when is When.BEFORE:
             fuse.burn()
-        outcome = original(*args, **kwargs)
+        result = original(*args, **kwargs)
         if when is When.AFTER:
             fuse.burn()
-        return outcome
+        return result
 
-    return slowly if inspect.iscoroutinefunction(original) else at_once
+    return async_step if inspect.iscoroutinefunction(original) else sync_step
 
 
 def _within(original: Callable[..., Any], _when: When, fuse: _Fuse) -> Callable[..., Any]:
-    """Die inside of the transaction, when all of its work is done and nothing is committed."""
+    """Kill the process inside the transaction, when its work is done and nothing is committed."""
 
     def commit(self: Database, works: list[Any]) -> Any:
         return original(self, [*works, lambda _connection: fuse.burn()])[:-1]
@@ -136,7 +138,7 @@ def _within(original: Callable[..., Any], _when: When, fuse: _Fuse) -> Callable[
 
 
 def _in_halves(original: Callable[..., Any], _when: When, fuse: _Fuse) -> Callable[..., Any]:
-    """Die when the first half of a piece has been written to the socket."""
+    """Kill the process when the first half of a chunk was written to the socket."""
 
     async def chunks(self: Audio) -> Any:
         async for chunk in original(self):
