@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pyannote_voiceprint_async.concurrency.clock import Clock
     from pyannote_voiceprint_async.jobs.batch_results import Results
-    from pyannote_voiceprint_async.jobs.uploads import LocalAudio
+    from pyannote_voiceprint_async.jobs.local_audio import LocalAudio
     from pyannote_voiceprint_async.ratelimit.limiter import RateLimiter
 
     from .client import AsyncVoiceprintClient
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from .results import ClientStats, Source, Submission, VoiceprintResult
     from .settings import Polling, RateLimit, RateLimits, RetryPolicy, Timeouts
     from .version import __version__
-    from .webhooks import aiohttp_webhook_handler, verify
+    from .webhooks import aiohttp_webhook_handler, verify_webhook
 
 __all__ = [
     "AccountError",
@@ -120,7 +120,7 @@ __all__ = [
     "WebhookEvent",
     "__version__",
     "aiohttp_webhook_handler",
-    "verify",
+    "verify_webhook",
 ]
 
 # What stands above, for type checkers, in the words that a program runs.
@@ -129,7 +129,7 @@ _ROOMS = (
     "concurrency.clock",
     "errors",
     "jobs.batch_results",
-    "jobs.uploads",
+    "jobs.local_audio",
     "models",
     "ratelimit.limiter",
     "results",

@@ -11,7 +11,7 @@ import aiohttp
 
 from .errors import ConfigurationError
 from .models import Model, VoiceprintRequest
-from .secret import hidden
+from .secret import hide
 
 __all__ = [
     "call_hook",
@@ -48,7 +48,7 @@ def to_request(
 
 def hide_url(source: Any) -> Any:
     """Return a URL as a `Secret`, so that no traceback shows its query; audio is returned as it is."""
-    return hidden(source) if isinstance(source, str) else source
+    return hide(source) if isinstance(source, str) else source
 
 
 async def call_hook(callback: Callable[..., Awaitable[None] | None] | None, *arguments: object) -> None:

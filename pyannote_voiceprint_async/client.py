@@ -23,10 +23,9 @@ from pyannote_voiceprint_async.api.request_checks import (
     check_webhook,
 )
 from pyannote_voiceprint_async.concurrency.clock import Clock, LoopClock
-from pyannote_voiceprint_async.jobs import uploads
 from pyannote_voiceprint_async.jobs.batch_item import BatchItem
 from pyannote_voiceprint_async.jobs.batch_results import Results
-from pyannote_voiceprint_async.jobs.uploads import LocalAudio
+from pyannote_voiceprint_async.jobs.local_audio import LocalAudio, is_local, open_audio
 from pyannote_voiceprint_async.ratelimit.limiter import RateLimiter
 
 from . import arguments
@@ -46,7 +45,7 @@ from .models import (
 from .redaction import redact_url
 from .reprs import safe_repr
 from .results import ClientStats, Source, Submission, VoiceprintResult
-from .secret import hidden
+from .secret import hide
 from .settings import Polling, RateLimits, RetryPolicy, Timeouts
 from .voiceprint_operation import VoiceprintOperation, is_stable
 
@@ -101,7 +100,7 @@ class AsyncVoiceprintClient:
         clock: Clock | None = None,
     ) -> None:
         # A traceback with local variables of a failing constructor must show neither the key nor a token in a URL.
-        api_key, webhook, proxy = hidden(api_key), hidden(webhook), hidden(proxy)
+        api_key, webhook, proxy = hide(api_key), hide(webhook), hide(proxy)
         arguments.check_types(
             rate_limits=(rate_limits, RateLimits),
             retry=(retry, RetryPolicy),
@@ -209,7 +208,7 @@ class AsyncVoiceprintClient:
             QueueTooLongError: it would wait longer than `max_queue_wait` for the rate limit; nothing was sent.
             VoiceprintError: see `outcome_unknown`: True means that the job may exist.
         """
-        url, webhook = hidden(url), hidden(webhook)
+        url, webhook = hide(url), hide(webhook)
         arguments.check_queue_wait(max_queue_wait)
         request = arguments.to_request(url, model, webhook, webhook_status_only=webhook_status_only)
         return await self.engine.submit(request, max_queue_wait=max_queue_wait)
@@ -232,7 +231,7 @@ class AsyncVoiceprintClient:
             AccountError: from the iteration, once, when the results of all requests in flight are yielded.
         """
         arguments.check_batch(items)
-        webhook = hidden(webhook)
+        webhook = hide(webhook)
 
         async def submit(item: BatchItem) -> JobCreated:
             request = arguments.to_request(item.value, model, webhook)
@@ -305,7 +304,7 @@ class AsyncVoiceprintClient:
             JobError: the job has no voiceprint; `job_id` names the job.
             VoiceprintError: see `outcome_unknown`: True means that a job may exist.
         """
-        source, webhook = arguments.hide_url(source), hidden(webhook)
+        source, webhook = arguments.hide_url(source), hide(webhook)
         arguments.check_callback(on_submitted)
         arguments.check_queue_wait(max_queue_wait)
         self.engine.check_usable()
@@ -416,13 +415,13 @@ class AsyncVoiceprintClient:
             ConfigurationError: the source is a waveform, and the extra `[audio]` is not installed.
         """
         url = None if media_key is None else check_media_key(media_key)
-        if not uploads.is_local(source):
+        if not is_local(source):
             raise MediaError(
                 "upload() accepts a path (pathlib.Path), bytes, an open binary file or a waveform, not "
                 f"{type(source).__name__}."
             )
         self.engine.check_usable()
-        async with uploads.opened(source) as audio:
+        async with open_audio(source) as audio:
             return await self.engine.upload(audio, media_url=url, on_progress=on_progress)
 
     def deliver(self, event: WebhookEvent) -> None:

@@ -13,7 +13,7 @@ import aiohttp
 import attrs
 
 from pyannote_voiceprint_async.api import codec
-from pyannote_voiceprint_async.api.endpoints import LIST_JOBS, LONGEST_PAGE, OUTPUT_LIFETIME, TEST_KEY, VOICEPRINT
+from pyannote_voiceprint_async.api.endpoints import LIST_JOBS, MAX_PAGE_SIZE, OUTPUT_LIFETIME, TEST_KEY, VOICEPRINT
 from pyannote_voiceprint_async.api.request_checks import check_request
 from pyannote_voiceprint_async.concurrency.clock import Clock
 from pyannote_voiceprint_async.concurrency.protected_task import ProtectedTask, wait_until_done
@@ -21,6 +21,7 @@ from pyannote_voiceprint_async.concurrency.waiters import Waiters
 from pyannote_voiceprint_async.jobs import uploads
 from pyannote_voiceprint_async.jobs.batch_results import Results
 from pyannote_voiceprint_async.jobs.batch_run import BatchRun
+from pyannote_voiceprint_async.jobs.local_audio import OpenedAudio
 from pyannote_voiceprint_async.jobs.outcome import require_voiceprint
 from pyannote_voiceprint_async.jobs.poller import JobPoller
 from pyannote_voiceprint_async.ratelimit.limiter import RateLimiter
@@ -202,7 +203,7 @@ class Engine:
 
     async def upload(
         self,
-        audio: uploads.Audio,
+        audio: OpenedAudio,
         *,
         media_url: str | None = None,
         on_progress: Callable[[int, int], object] | None = None,
@@ -210,7 +211,7 @@ class Engine:
         """Upload opened audio as soon as an upload slot is free, and return its `media://` URL.
 
         Args:
-            audio: what `jobs.uploads.opened` yields.
+            audio: the audio that `open_audio` opened.
             media_url: the `media://` URL to use; by default a new one.
             on_progress: called with the bytes sent and the bytes in total.
 
@@ -230,7 +231,7 @@ class Engine:
         Args:
             status: list only jobs with this status.
         """
-        query = {"limit": str(LONGEST_PAGE)} | ({} if status is None else {"status": str(status)})
+        query = {"limit": str(MAX_PAGE_SIZE)} | ({} if status is None else {"status": str(status)})
         seen = set()
         while True:
             page = await self._pipeline.send(LIST_JOBS, query=query)

@@ -80,7 +80,7 @@ __all__ = [
     "UnexpectedResponseError",
     "VoiceprintError",
     "WebhookError",
-    "status_error",
+    "status_error_class",
 ]
 
 
@@ -316,6 +316,6 @@ _BY_STATUS: dict[int, type[ApiStatusError]] = {
 _FIRST_SERVER_ERROR = 500
 
 
-def status_error(status: int) -> type[ApiStatusError]:
+def status_error_class(status: int) -> type[ApiStatusError]:
     """Give the class of the tree that stands for an HTTP status of 400 to 599."""
     return _BY_STATUS.get(status, ServerError if status >= _FIRST_SERVER_ERROR else ApiStatusError)

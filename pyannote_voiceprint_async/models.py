@@ -241,7 +241,7 @@ class WebhookEvent:
     """Why it was repeated (`http_timeout`, `connection_failed` …)."""
 
     @property
-    def is_answer(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether it is all that reading the job would tell.
 
         A failed job may be told as canceled, so that is to be read before it is believed.
@@ -270,7 +270,7 @@ class Voiceprint:
     """What the API wants to be known about it, and what the check of local audio found."""
 
     @classmethod
-    def of(cls, job: VoiceprintJob, model: str, *warnings: str | None) -> Self:
+    def from_job(cls, job: VoiceprintJob, model: str, *warnings: str | None) -> Self:
         """Make it of a job that has one, and of what else was said about it.
 
         Raises:

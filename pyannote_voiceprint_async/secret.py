@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-__all__ = ["Secret", "hidden"]
+__all__ = ["Secret", "hide"]
 
 _HIDDEN = "<hidden>"
 
@@ -36,7 +36,7 @@ class Secret(str):
         return self[:]
 
 
-def hidden(value: Any) -> Any:
+def hide(value: Any) -> Any:
     """Return a text as a `Secret`, bytes as a `memoryview` (whose `repr()` hides them too), anything else as it is."""
     if isinstance(value, str):
         return Secret(value)

@@ -1,11 +1,11 @@
 """The encoding of a text file, known by its first bytes."""
 
-__all__ = ["encoding_of"]
+__all__ = ["detect_encoding"]
 
 _MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
-def encoding_of(begin: bytes) -> str:
+def detect_encoding(begin: bytes) -> str:
     """Return the codec for a text file: UTF-16 where its mark or its first characters show it, else UTF-8.
 
     PowerShell's `>` writes UTF-16. Without a mark it is known by the zero bytes beside the ASCII characters that

@@ -8,10 +8,9 @@ from typing import cast
 
 import attrs
 
-from pyannote_voiceprint_async.api.endpoints import LARGEST_VOICEPRINT_AUDIO
+from pyannote_voiceprint_async.api.endpoints import MAX_VOICEPRINT_BYTES
 from pyannote_voiceprint_async.concurrency.clock import timeout_at
-from pyannote_voiceprint_async.jobs import uploads
-from pyannote_voiceprint_async.jobs.uploads import LocalAudio
+from pyannote_voiceprint_async.jobs.local_audio import LocalAudio, OpenedAudio, is_local, open_audio
 from pyannote_voiceprint_async.transport.request import SubmissionHooks
 
 from .arguments import to_request
@@ -65,16 +64,16 @@ class VoiceprintOperation:
                 self.engine.abandon(job)
                 error.add_note(f"The job is {job.job_id}; wait() continues to wait for it.")
             raise
-        return Voiceprint.of(done, request.model, *warnings, job.warning)
+        return Voiceprint.from_job(done, request.model, *warnings, job.warning)
 
     async def _prepare(self) -> tuple[VoiceprintRequest, tuple[str, ...]]:
         """Return the request, and the warnings of the check of local audio."""
-        if not uploads.is_local(self.source):
+        if not is_local(self.source):
             return to_request(self.source, self.model, self.webhook), ()
-        async with uploads.opened(cast("LocalAudio", self.source), is_voice=self.check) as audio:
+        async with open_audio(cast("LocalAudio", self.source), for_voiceprint=self.check) as audio:
             if self.on_encoded is not None and not is_stable(self.source):
                 self.on_encoded()
-            if audio.size > LARGEST_VOICEPRINT_AUDIO:
+            if audio.size > MAX_VOICEPRINT_BYTES:
                 raise MediaError(
                     f"The audio has {audio.size / 2**20:.0f} MiB, more than the API accepts for a voiceprint: at most "
                     "100 MiB and 30 seconds. Nothing was sent; pass a shorter excerpt."
@@ -82,7 +81,7 @@ class VoiceprintOperation:
             url, warnings = await self._upload(audio)
         return to_request(url, self.model, self.webhook), warnings
 
-    async def _upload(self, audio: uploads.Audio) -> tuple[str, tuple[str, ...]]:
+    async def _upload(self, audio: OpenedAudio) -> tuple[str, tuple[str, ...]]:
         url: str | None = None
         warnings: tuple[str, ...] = ()
         with suppress(TimeoutError):

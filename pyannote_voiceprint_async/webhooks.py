@@ -3,7 +3,7 @@
 The API signs `v0:{timestamp}:{body}` with HMAC-SHA256 and the team's secret. Its documents write the signature in
 base64, its sample in hex, and programs expect `v0=` and hex: each is taken.
 
-`verify` is pure, and works in any framework. `aiohttp_webhook_handler` is the same for aiohttp.web.
+`verify_webhook` is pure, and works in any framework. `aiohttp_webhook_handler` is the same for aiohttp.web.
 """
 
 from __future__ import annotations
@@ -26,11 +26,9 @@ from .secret import Secret
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from .client import AsyncVoiceprintClient
+__all__ = ["MAX_WEBHOOK_BYTES", "aiohttp_webhook_handler", "verify_webhook"]
 
-__all__ = ["LARGEST_WEBHOOK", "aiohttp_webhook_handler", "verify"]
-
-LARGEST_WEBHOOK = 1024 * 1024
+MAX_WEBHOOK_BYTES = 1024 * 1024
 """Bytes of a body; more is no webhook of this API."""
 
 Body: TypeAlias = "bytes | bytearray | memoryview | str"
@@ -43,7 +41,7 @@ _LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _TIMESTAMP = re.compile(r"\d{1,11}", re.ASCII)
 
 
-def verify(
+def verify_webhook(
     body: Body,
     headers: Headers,
     secret: str | bytes | Iterable[str | bytes],
@@ -76,7 +74,7 @@ def verify(
     secrets = _checked(hidden)
     if raw is None:
         raise WebhookError(f"The webhook body must be the raw request body as bytes or str, not {kind}.")
-    if len(raw) > LARGEST_WEBHOOK:
+    if len(raw) > MAX_WEBHOOK_BYTES:
         raise WebhookError(f"The body has {len(raw)} bytes: that is no webhook of pyannoteAI.")
     known = _known(headers)
     timestamp = known.get("x-request-timestamp", "")
@@ -86,11 +84,11 @@ def verify(
 
 
 def aiohttp_webhook_handler(
-    client: AsyncVoiceprintClient, secret: str | bytes | Iterable[str | bytes], *, tolerance: float = 600.0
+    deliver: Callable[[WebhookEvent], None], secret: str | bytes | Iterable[str | bytes], *, tolerance: float = 600.0
 ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     """Make a handler for aiohttp.web that hands verified deliveries to the client.
 
-    `app.router.add_post("/webhooks/pyannote", aiohttp_webhook_handler(client, secret))`
+    `app.router.add_post("/webhooks/pyannote", aiohttp_webhook_handler(client.deliver, secret))`
 
     Raises:
         ConfigurationError: there is no secret.
@@ -104,7 +102,7 @@ def aiohttp_webhook_handler(
     async def handle(request: web.Request) -> web.StreamResponse:
         refusal: type[web.HTTPException] = web.HTTPBadRequest
         try:
-            client.deliver(verify(await _read(request), request.headers, secrets, tolerance=tolerance))
+            deliver(verify_webhook(await _read(request), request.headers, secrets, tolerance=tolerance))
             return web.Response(status=204)
         except (InvalidSignatureError, StaleWebhookError) as error:
             refusal, reason = web.HTTPUnauthorized, str(error)
@@ -119,8 +117,8 @@ def aiohttp_webhook_handler(
 
 async def _read(request: web.Request) -> memoryview:
     body = bytearray()
-    while not request.content.at_eof() and len(body) <= LARGEST_WEBHOOK:
-        body += await request.content.read(LARGEST_WEBHOOK + 1 - len(body))
+    while not request.content.at_eof() and len(body) <= MAX_WEBHOOK_BYTES:
+        body += await request.content.read(MAX_WEBHOOK_BYTES + 1 - len(body))
     return memoryview(body)
 
 

@@ -20,7 +20,7 @@ from pyannote_voiceprint_async.errors import (
     ServerError,
     SubscriptionRequiredError,
     VoiceprintError,
-    status_error,
+    status_error_class,
 )
 
 CLASSES = [kind for kind in vars(errors).values() if inspect.isclass(kind) and issubclass(kind, VoiceprintError)]
@@ -158,8 +158,8 @@ def test_what_is_not_known_of_errors_is_a_mistake(kind):
     ],
 )
 def test_each_status_has_its_class(status, kind):
-    assert status_error(status) is kind
+    assert status_error_class(status) is kind
 
 
 def test_every_class_for_a_status_can_carry_one():
-    assert {issubclass(status_error(status), ApiStatusError) for status in range(400, 600)} == {True}
+    assert {issubclass(status_error_class(status), ApiStatusError) for status in range(400, 600)} == {True}

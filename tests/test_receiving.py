@@ -20,7 +20,7 @@ from pyannote_voiceprint_async import (
     WebhookError,
     WebhookEvent,
     aiohttp_webhook_handler,
-    verify,
+    verify_webhook,
 )
 from pyannote_voiceprint_async.sandbox import Sandbox, voiceprint_of
 
@@ -375,7 +375,7 @@ async def connect(start, receiver):
                 sandbox.api_key, base_url=sandbox.url, webhook=receiver.url, polling=polling or Polling()
             )
         )
-        receiver.handle = aiohttp_webhook_handler(client, sandbox.webhook_secret)
+        receiver.handle = aiohttp_webhook_handler(client.deliver, sandbox.webhook_secret)
         return sandbox, client
 
     return connecting
@@ -433,14 +433,14 @@ async def test_a_webhook_that_was_changed_on_its_way_is_refused(connect):
 
 async def test_a_secret_that_is_not_ours_is_refused(connect, receiver):
     sandbox, client = await connect(polling=SOON, webhook_retry_delays=())
-    receiver.handle = aiohttp_webhook_handler(client, "another secret")
+    receiver.handle = aiohttp_webhook_handler(client.deliver, "another secret")
     assert (await client.voiceprint(URL)).value == voiceprint_of(URL)
     assert await answers(sandbox, 1) == [401]
 
 
 async def test_a_secret_is_rotated_without_a_loss(connect, receiver):
     sandbox, client = await connect()
-    receiver.handle = aiohttp_webhook_handler(client, ["the next secret", sandbox.webhook_secret])
+    receiver.handle = aiohttp_webhook_handler(client.deliver, ["the next secret", sandbox.webhook_secret])
     await client.voiceprint(URL)
     assert reads(sandbox) == 0
 
@@ -469,7 +469,7 @@ async def test_a_webhook_that_reaches_another_worker_is_made_good_by_polling(sta
     """Two processes behind one address: the one that hears of the end is not the one that waits."""
     sandbox, client = await connect(polling=SOON)
     other = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url))
-    receiver.handle = aiohttp_webhook_handler(other, sandbox.webhook_secret)
+    receiver.handle = aiohttp_webhook_handler(other.deliver, sandbox.webhook_secret)
     assert (await client.voiceprint(URL)).value == voiceprint_of(URL)
     assert await answers(sandbox, 1) == [204]
 
@@ -481,7 +481,9 @@ async def test_the_last_repeat_still_ends_the_wait(start, clock, receiver, open_
 
     async def handle(request):
         try:
-            events.append(verify(await request.read(), request.headers, sandbox.webhook_secret, now=clock.wall()))
+            events.append(
+                verify_webhook(await request.read(), request.headers, sandbox.webhook_secret, now=clock.wall())
+            )
         except WebhookError as error:
             return web.Response(status=401, text=str(error))
         client.deliver(events[-1])

@@ -26,9 +26,9 @@ from pyannote_voiceprint_async import (
     Timeouts,
     VoiceprintError,
     VoiceprintRequest,
-    verify,
+    verify_webhook,
 )
-from pyannote_voiceprint_async.secret import Secret, hidden
+from pyannote_voiceprint_async.secret import Secret, hide
 
 KEY = "sk_KEY-SECRET-1"
 SIGNED = "https://bucket.example/a.wav?X-Amz-Signature=URL-SECRET-2"
@@ -282,7 +282,7 @@ def refused(body, secret=WEBHOOK_SECRET, when=0.0, signed_with=WEBHOOK_SECRET) -
     raw = body if isinstance(body, bytes) else b""
     mac = hmac.new(signed_with.encode(), f"v0:{stamp}:".encode() + raw, hashlib.sha256).hexdigest()
     with pytest.raises(VoiceprintError) as caught:
-        verify(body, {"X-Signature": mac, "X-Request-Timestamp": stamp}, secret)
+        verify_webhook(body, {"X-Signature": mac, "X-Request-Timestamp": stamp}, secret)
     return caught.value
 
 
@@ -340,14 +340,14 @@ def test_a_copy_of_a_secret_is_a_secret(again):
 
 
 def test_what_is_hidden_keeps_its_value():
-    assert hidden(KEY) == KEY
-    assert bytes(hidden(KEY.encode())) == KEY.encode()
-    assert "SECRET" not in repr([hidden(KEY), hidden(KEY.encode())])
-    assert (hidden(None), hidden(5)) == (None, 5)
+    assert hide(KEY) == KEY
+    assert bytes(hide(KEY.encode())) == KEY.encode()
+    assert "SECRET" not in repr([hide(KEY), hide(KEY.encode())])
+    assert (hide(None), hide(5)) == (None, 5)
 
 
 def test_a_secret_of_a_secret_keeps_its_value():
-    assert Secret(Secret(KEY)).reveal() == hidden(hidden(KEY)).reveal() == KEY
+    assert Secret(Secret(KEY)).reveal() == hide(hide(KEY)).reveal() == KEY
     assert Secret() == ""
 
 

@@ -87,7 +87,7 @@ async def test_leaving_while_a_waveform_is_encoded_loses_none(client, monkeypatc
         await leaving
         left = await reading
     assert (left.index, results.unfinished) == (0, [])
-    assert "It was not sent" in str(left.error)
+    assert "The item was not sent" in str(left.error)
 
 
 async def test_one_waveform_is_no_list_of_them(client):

@@ -34,9 +34,9 @@ from pyannote_voiceprint_async import (
     WebhookError,
     WebhookEvent,
     aiohttp_webhook_handler,
-    verify,
+    verify_webhook,
 )
-from pyannote_voiceprint_async.webhooks import LARGEST_WEBHOOK
+from pyannote_voiceprint_async.webhooks import MAX_WEBHOOK_BYTES
 
 SECRET = "whsec-do-not-show-me"
 NOW = 1_800_000_000
@@ -58,7 +58,7 @@ def signed(body=BODY, timestamp=NOW, secret=SECRET):
 
 def refusal(body, headers, secret=SECRET, now=NOW, **options):
     with pytest.raises(VoiceprintError) as refused:
-        verify(body, headers, secret, now=now, **options)
+        verify_webhook(body, headers, secret, now=now, **options)
     return refused.value
 
 
@@ -76,7 +76,7 @@ def test_vectors(vector):
         return
     expected = vector["event"]
     output = expected["output"] and VoiceprintOutput(**expected["output"])
-    event = verify(*arguments, now=vector["now"])
+    event = verify_webhook(*arguments, now=vector["now"])
     # `extra` is what a later version of the API adds, and has tests of its own.
     told = attrs.evolve(event, output=event.output and attrs.evolve(event.output, extra={}))
     assert told == WebhookEvent(
@@ -104,8 +104,8 @@ def test_the_vectors_hold_every_outcome():
 
 def test_an_unknown_status_is_kept_and_is_no_end():
     body = b'{"jobId": "1", "status": "archived"}'
-    event = verify(body, signed(body), SECRET, now=NOW)
-    assert (event.status, event.status.is_terminal, event.is_answer) == ("archived", False, False)
+    event = verify_webhook(body, signed(body), SECRET, now=NOW)
+    assert (event.status, event.status.is_terminal, event.is_complete) == ("archived", False, False)
 
 
 BODIES = {
@@ -119,7 +119,9 @@ BODIES = {
 @pytest.mark.parametrize("form", BODIES)
 def test_a_body_in_any_form_of_bytes_or_text_is_accepted(form):
     body = '{"jobId": "8d2f-01", "status": "succeeded", "output": {"warning": "Zürich"}}'.encode()
-    assert verify(BODIES[form](body), signed(body), SECRET, now=NOW).output == VoiceprintOutput(warning="Zürich")
+    assert verify_webhook(BODIES[form](body), signed(body), SECRET, now=NOW).output == VoiceprintOutput(
+        warning="Zürich"
+    )
 
 
 def listed(headers):
@@ -174,7 +176,7 @@ HEADER_FORMS = {
 @pytest.mark.parametrize("form", HEADER_FORMS)
 def test_headers_in_any_form_are_accepted(form):
     headers = HEADER_FORMS[form](signed() | {"X-Retry-Num": "2"})
-    assert verify(BODY, headers, SECRET, now=NOW) == attrs.evolve(EVENT, retry_num=2)
+    assert verify_webhook(BODY, headers, SECRET, now=NOW) == attrs.evolve(EVENT, retry_num=2)
 
 
 @pytest.mark.parametrize("form", HEADER_FORMS)
@@ -200,7 +202,7 @@ SECRET_FORMS = {
 
 @pytest.mark.parametrize("form", SECRET_FORMS)
 def test_secrets_in_any_form_are_accepted(form):
-    assert verify(BODY, signed(), SECRET_FORMS[form], now=NOW) == EVENT
+    assert verify_webhook(BODY, signed(), SECRET_FORMS[form], now=NOW) == EVENT
 
 
 @pytest.mark.parametrize("secret", ["", " ", [""], [None], b"\n", ["\ufeff"]])
@@ -228,13 +230,15 @@ def test_a_body_that_was_parsed_already_is_named(body):
 
 @pytest.mark.parametrize("value", [None, 5, [], {}, object(), ["2"], b"2", [{"value": "2"}]])
 def test_a_header_that_is_not_signed_may_hold_anything(value):
-    event = verify(BODY, signed() | {"X-Retry-Num": value, "X-Retry-Reason": value, "X": value}, SECRET, now=NOW)
+    event = verify_webhook(
+        BODY, signed() | {"X-Retry-Num": value, "X-Retry-Reason": value, "X": value}, SECRET, now=NOW
+    )
     assert event.job_id == "8d2f-01"
 
 
 @pytest.mark.parametrize("secrets", [tuple, set, iter, lambda secrets: (secret for secret in secrets)])
 def test_secrets_may_come_in_any_iterable(secrets):
-    assert verify(BODY, signed(), secrets([SECRET, "another"]), now=NOW) == EVENT
+    assert verify_webhook(BODY, signed(), secrets([SECRET, "another"]), now=NOW) == EVENT
 
 
 @pytest.mark.parametrize("secret", [None, b"", "", " \n", [], [None], [""], [b" "], 5, [5], object(), [SECRET, 5]])
@@ -244,19 +248,19 @@ def test_without_a_secret_nothing_is_verified(secret):
 
 async def test_without_a_secret_there_is_no_handler(client):
     with pytest.raises(ConfigurationError, match="secret"):
-        aiohttp_webhook_handler(client, "")
+        aiohttp_webhook_handler(client.deliver, "")
 
 
 def test_the_clock_of_the_machine_is_the_default():
     timestamp = int(time.time())
-    assert verify(BODY, signed(timestamp=timestamp), SECRET).timestamp == datetime.fromtimestamp(timestamp, UTC)
+    assert verify_webhook(BODY, signed(timestamp=timestamp), SECRET).timestamp == datetime.fromtimestamp(timestamp, UTC)
     assert type(refusal(BODY, signed(timestamp=timestamp - 700), now=None)) is StaleWebhookError
 
 
 @pytest.mark.parametrize("tolerance", [0.0, 1.5, 360.0, 600.0, 1e9])
 def test_the_timestamp_may_be_off_by_the_tolerance_either_way(tolerance):
     for sign in (-1, 1):
-        fresh = verify(BODY, signed(), SECRET, tolerance=tolerance, now=NOW + sign * tolerance)
+        fresh = verify_webhook(BODY, signed(), SECRET, tolerance=tolerance, now=NOW + sign * tolerance)
         assert fresh == EVENT
         stale = refusal(BODY, signed(), tolerance=tolerance, now=NOW + sign * (tolerance + 0.5))
         assert type(stale) is StaleWebhookError
@@ -277,14 +281,14 @@ def test_what_is_no_number_is_never_fresh(settings):
 
 def test_a_huge_body_is_refused_before_it_is_hashed():
     """Whoever has no secret must not make us work: it is refused for its length, though it is not signed either."""
-    error = refusal(b"x" * (LARGEST_WEBHOOK + 1), {})
+    error = refusal(b"x" * (MAX_WEBHOOK_BYTES + 1), {})
     assert type(error) is WebhookError
-    assert str(LARGEST_WEBHOOK + 1) in str(error)
+    assert str(MAX_WEBHOOK_BYTES + 1) in str(error)
 
 
 def test_the_largest_body_is_taken():
-    body = BODY + b" " * (LARGEST_WEBHOOK - len(BODY))
-    assert verify(body, signed(body), SECRET, now=NOW) == EVENT
+    body = BODY + b" " * (MAX_WEBHOOK_BYTES - len(BODY))
+    assert verify_webhook(body, signed(body), SECRET, now=NOW) == EVENT
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b'{"jobId": "1", "status": "failed"}'])
@@ -314,7 +318,7 @@ def test_a_header_that_is_no_ascii_is_a_wrong_signature(name, text):
 @pytest.mark.parametrize("text", NO_ASCII)
 @pytest.mark.parametrize("name", ["X-Retry-Num", "X-Another"])
 def test_a_header_that_is_no_ascii_and_not_signed_changes_nothing(name, text):
-    assert verify(BODY, signed() | {name: NO_ASCII[text]}, SECRET, now=NOW) == EVENT
+    assert verify_webhook(BODY, signed() | {name: NO_ASCII[text]}, SECRET, now=NOW) == EVENT
 
 
 @pytest.mark.parametrize("secret", [SECRET + "\udcff", SECRET.encode() + b"\xff", [SECRET, SECRET + "\udcff"]])
@@ -329,7 +333,7 @@ FORGED = {
     "missing": (BODY, {}),
     "wrong": (BODY, signed(secret="guessed")),
     "stale": (BODY, signed(timestamp=5)),
-    "huge": (b"x" * (LARGEST_WEBHOOK + 1), signed()),
+    "huge": (b"x" * (MAX_WEBHOOK_BYTES + 1), signed()),
     "not understood": (b"{", signed(b"{")),
 }
 
@@ -378,7 +382,7 @@ def test_a_signature_is_for_one_body_one_moment_and_one_secret(one, other, form,
     # HMAC takes a secret with NULs at its end for the same one, and one of more than 64 bytes for its digest.
     is_same = (body, timestamp, secret.rstrip("\0")) == (*one[:2], one[2].rstrip("\0"))
     try:
-        verify(body, headers, secret, now=timestamp)
+        verify_webhook(body, headers, secret, now=timestamp)
     except InvalidSignatureError:
         assert not is_same
     except WebhookError:
@@ -400,7 +404,7 @@ def test_what_is_signed_is_an_event_or_too_old(form, timestamp, age, tolerance, 
     headers = more | {"X-Request-Timestamp": str(timestamp), "X-Signature": form(digest(timestamp=str(timestamp)))}
     now = timestamp + age
     try:
-        event = verify(BODY, headers, ["another", SECRET], tolerance=tolerance, now=now)
+        event = verify_webhook(BODY, headers, ["another", SECRET], tolerance=tolerance, now=now)
     except StaleWebhookError:
         assert not abs(now - timestamp) <= tolerance
     else:
@@ -419,7 +423,7 @@ json_values = st.recursive(
 @given(body=st.binary() | json_values.map(lambda value: json.dumps(value).encode()))
 def test_any_signed_body_gives_an_event_or_an_error_of_the_tree(body):
     try:
-        told = verify(body, signed(body), SECRET, now=NOW)
+        told = verify_webhook(body, signed(body), SECRET, now=NOW)
     except VoiceprintError as error:
         told = error
     # The signature holds, so it is no error of a narrower class.
@@ -458,7 +462,7 @@ def test_a_single_changed_bit_of_the_text_is_refused_unless_it_makes_a_capital(f
         changed = flip(text.encode(), bit).decode("latin-1")
         # White space at the end would be taken away; in hex no digit is one bit away from it.
         if changed.lower() == text and changed.startswith(text[:3]):
-            assert verify(BODY, signed() | {"X-Signature": changed}, SECRET, now=NOW) == EVENT
+            assert verify_webhook(BODY, signed() | {"X-Signature": changed}, SECRET, now=NOW) == EVENT
         else:
             assert type(refusal(BODY, signed() | {"X-Signature": changed})) is InvalidSignatureError
 
@@ -472,7 +476,7 @@ async def serve(start, client):
 
     async def serving(secret=SECRET, **options):
         app = web.Application()
-        app.router.add_post("/hook", aiohttp_webhook_handler(client, secret, **options))
+        app.router.add_post("/hook", aiohttp_webhook_handler(client.deliver, secret, **options))
         runner = web.AppRunner(app)
         await runner.setup()
         runners.append(runner)
@@ -559,7 +563,7 @@ async def test_a_delivery_that_is_refused(post, body, headers, status):
 async def test_the_length_is_not_believed_and_the_rest_not_waited_for(serve):
     """One byte more than the largest of ten thousand million."""
     head = b"Content-Length: 10000000000\r\n"
-    assert await raw(await serve(), head, b"x" * (LARGEST_WEBHOOK + 1)) == 400
+    assert await raw(await serve(), head, b"x" * (MAX_WEBHOOK_BYTES + 1)) == 400
 
 
 async def test_chunks_without_end_are_cut_off(serve):
@@ -597,4 +601,4 @@ async def test_a_delivery_after_the_client_was_closed_is_harmless(sandbox, serve
 
 def test_a_client_is_all_that_the_handler_needs():
     """It is made before the event loop runs, as `web.Application()` is."""
-    assert callable(aiohttp_webhook_handler(AsyncVoiceprintClient("key"), SECRET))
+    assert callable(aiohttp_webhook_handler(AsyncVoiceprintClient("key").deliver, SECRET))

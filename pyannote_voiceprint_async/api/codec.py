@@ -33,7 +33,7 @@ from pyannote_voiceprint_async.secret import Secret
 if TYPE_CHECKING:
     import cattrs
 
-__all__ = ["Refusal", "decode", "decode_refusal", "encode", "find_job_id", "prepare", "said"]
+__all__ = ["Refusal", "decode", "decode_refusal", "encode", "find_job_id", "format_field_error", "prepare"]
 
 M = TypeVar("M")
 
@@ -113,13 +113,13 @@ def decode_refusal(body: bytes) -> Refusal:
     known = _lower(raw if isinstance(raw, dict) else {"errors": raw} if isinstance(raw, list) else {"message": raw})
     errors = _field_errors(known)
     return Refusal(
-        message=_reason(known) or "; ".join(filter(None, map(said, errors))) or None,
+        message=_reason(known) or "; ".join(filter(None, map(format_field_error, errors))) or None,
         request_id=_text(known.get("requestid")) or _text(known.get("request_id")),
         errors=errors,
     )
 
 
-def said(error: FieldError) -> str:
+def format_field_error(error: FieldError) -> str:
     """Return a field's error as one sentence."""
     return ": ".join(filter(None, (error.field, error.message)))
 
@@ -163,7 +163,7 @@ def _reason(raw: Any, depth: int = 0) -> str:
     if depth >= _DEEPEST:
         return ""
     if isinstance(raw, list):
-        return "; ".join(filter(None, map(said, _entries(raw, depth))))
+        return "; ".join(filter(None, map(format_field_error, _entries(raw, depth))))
     if isinstance(raw, dict):
         known = _lower(raw)
         return next(filter(None, (_reason(known.get(name), depth + 1) for name in _REASONS)), "")

@@ -8,10 +8,10 @@ __all__ = [
     "DEFAULT_BASE_URL",
     "DEFAULT_LIMITS",
     "GET_JOB",
-    "LARGEST_VOICEPRINT_AUDIO",
     "LIST_JOBS",
-    "LONGEST_PAGE",
-    "LONGEST_VOICEPRINT_SECONDS",
+    "MAX_PAGE_SIZE",
+    "MAX_VOICEPRINT_BYTES",
+    "MAX_VOICEPRINT_SECONDS",
     "MEDIA_INPUT",
     "OUTPUT_LIFETIME",
     "TEST_KEY",
@@ -30,13 +30,13 @@ class Endpoint(NamedTuple, Generic[A]):
     method: str
     path: str
     """Below the base URL; `{job_id}` is filled in."""
-    budget: str
+    rate_limit: str
     """The field of `RateLimits` that it draws on."""
     repeatable: bool
     """Whether sending it twice does no harm. A submission is a bill, and has no idempotency key."""
-    answer: type[A]
+    model: type[A]
     """What a 2xx is read into."""
-    longest_answer: int = 1024 * 1024
+    max_response_bytes: int = 1024 * 1024
     """Bytes, after decompression; more is no answer of this API."""
 
 
@@ -49,14 +49,14 @@ GET_JOB     = Endpoint("GET",  "/v1/jobs/{job_id}", "job_reads",   True,       V
 LIST_JOBS   = Endpoint("GET",  "/v2/jobs",          "job_lists",   True,       JobPage)
 # fmt: on
 
-LONGEST_PAGE = 100
+MAX_PAGE_SIZE = 100
 """Jobs in one page of `GET /v2/jobs`, at most."""
 OUTPUT_LIFETIME = 24 * 3600.0
 """Seconds after completion at which the output of a job is deleted."""
-LARGEST_VOICEPRINT_AUDIO = 100 * 1024 * 1024
+MAX_VOICEPRINT_BYTES = 100 * 1024 * 1024
 """Bytes that the audio of a voiceprint may have."""
 
-LONGEST_VOICEPRINT_SECONDS = 30.0
+MAX_VOICEPRINT_SECONDS = 30.0
 """Seconds that it may last (docs.pyannote.ai: one speaker, at most 30 seconds, at most 100 MiB)."""
 
 # Requests in 60 seconds for a team without Enterprise, by the field of `RateLimits`.

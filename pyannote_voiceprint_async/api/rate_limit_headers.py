@@ -13,7 +13,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
-__all__ = ["date", "limit", "remaining", "retry_after", "says_when_to_return"]
+__all__ = ["has_retry_after", "limit", "remaining", "retry_after", "server_date"]
 
 # The first number of a list: proxies join repeated headers with commas.
 _NUMBER = re.compile(r"\s*(\d{1,19}(?:\.\d{1,18})?)\s*(?:[,;]|$)", re.ASCII)
@@ -39,7 +39,7 @@ def remaining(headers: Mapping[str, str]) -> int | None:
     return _count(headers.get("X-RateLimit-Remaining"))
 
 
-def date(headers: Mapping[str, str]) -> float | None:
+def server_date(headers: Mapping[str, str]) -> float | None:
     """Give the server's clock (`Date`) as UTC epoch seconds, if it is said; it has whole seconds only."""
     return _epoch(headers.get("Date", ""))
 
@@ -51,14 +51,14 @@ def retry_after(headers: Mapping[str, str], wall: float) -> float | None:
         headers: the answer's headers.
         wall: UTC epoch seconds of this machine, used where the answer has no `Date`.
     """
-    server_now = date(headers) or wall
+    server_now = server_date(headers) or wall
     word = _wait(headers.get("Retry-After", ""), server_now, _LONGEST_RETRY_AFTER)
     if word is None:
         word = _wait(headers.get("X-RateLimit-Reset", ""), server_now, _LONGEST_RESET)
     return word if word is not None and word > 0 else None
 
 
-def says_when_to_return(headers: Mapping[str, str]) -> bool:
+def has_retry_after(headers: Mapping[str, str]) -> bool:
     """Whether there is a `Retry-After` that can be read, even one that says now."""
     return _wait(headers.get("Retry-After", ""), 0.0, _LONGEST_RETRY_AFTER) is not None
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pyannote_voiceprint_async.errors import ConfigurationError, FieldError, InvalidRequestError
 from pyannote_voiceprint_async.models import Model, VoiceprintRequest
-from pyannote_voiceprint_async.secret import Secret, hidden
+from pyannote_voiceprint_async.secret import Secret, hide
 
 __all__ = [
     "check_api_key",
@@ -91,7 +91,7 @@ def check_api_key(key: str | None) -> Secret:
     Raises:
         ConfigurationError: there is none, or it cannot; says where keys come from.
     """
-    key = hidden(key)
+    key = hide(key)
     where = "Keys are made in the dashboard of pyannoteAI; put one into the environment as PYANNOTEAI_API_KEY."
     if not key:
         raise ConfigurationError(f"There is no API key. {where}")

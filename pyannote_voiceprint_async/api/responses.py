@@ -17,7 +17,7 @@ from pyannote_voiceprint_async.errors import (
     ProxyError,
     UnexpectedResponseError,
     VoiceprintError,
-    status_error,
+    status_error_class,
 )
 from pyannote_voiceprint_async.models import JobCreated
 from pyannote_voiceprint_async.redaction import redact_text
@@ -29,12 +29,12 @@ __all__ = [
     "ApiResponse",
     "BodyFlaw",
     "RequestOutcome",
-    "advice",
+    "error_after_response",
     "error_flags",
-    "failed",
+    "next_step",
     "outcome_of_status",
-    "read",
-    "rescue",
+    "parse_response",
+    "rescue_response",
 ]
 
 A = TypeVar("A")
@@ -46,7 +46,7 @@ class RequestOutcome(Enum):
     """What became of a request, as far as repeating it is concerned."""
 
     NEVER_SENT = "no byte of it left this machine"
-    TOLD_TO_RETURN = "the server refused it for now"
+    RETRY_LATER = "the server refused it for now"
     UNKNOWN = "the server may have acted on it"
     REFUSED = "the server refused it for good"
 
@@ -72,25 +72,25 @@ class ApiResponse:
         self.flaw = flaw
 
 
-class Verdict(TypedDict):
+class ErrorFlags(TypedDict):
     """The two questions that every error answers."""
 
     retryable: bool
     outcome_unknown: bool
 
 
-def error_flags(fate: RequestOutcome, *, repeatable: bool) -> Verdict:
+def error_flags(outcome: RequestOutcome, *, repeatable: bool) -> ErrorFlags:
     """Answer an error's two questions. This is the table of the README's "Limits and money"."""
-    unknown = fate is RequestOutcome.UNKNOWN
+    unknown = outcome is RequestOutcome.UNKNOWN
     return {
-        "retryable": fate in {RequestOutcome.NEVER_SENT, RequestOutcome.TOLD_TO_RETURN} or (unknown and repeatable),
+        "retryable": outcome in {RequestOutcome.NEVER_SENT, RequestOutcome.RETRY_LATER} or (unknown and repeatable),
         "outcome_unknown": unknown and not repeatable,
     }
 
 
-def advice(fate: RequestOutcome, *, repeatable: bool) -> str:
-    """Say what a fate means to the caller, as a sentence."""
-    if fate is RequestOutcome.NEVER_SENT:
+def next_step(outcome: RequestOutcome, *, repeatable: bool) -> str:
+    """Say what a outcome means to the caller, as a sentence."""
+    if outcome is RequestOutcome.NEVER_SENT:
         return "Nothing was sent; it may be repeated."
     if repeatable:
         return "It may be repeated without harm."
@@ -104,9 +104,9 @@ def outcome_of_status(status: int, headers: Mapping[str, str]) -> RequestOutcome
     """Say what a status means for repeating. Statuses that are none (999) leave the outcome unknown."""
     match status:
         case 429:
-            return RequestOutcome.TOLD_TO_RETURN
-        case 503 if rate_limit_headers.says_when_to_return(headers):
-            return RequestOutcome.TOLD_TO_RETURN
+            return RequestOutcome.RETRY_LATER
+        case 503 if rate_limit_headers.has_retry_after(headers):
+            return RequestOutcome.RETRY_LATER
         case 408:
             return RequestOutcome.UNKNOWN
         case _ if 300 <= status <= 499:  # noqa: PLR2004 - redirects and refusals, as RFC 9110 numbers them
@@ -115,7 +115,7 @@ def outcome_of_status(status: int, headers: Mapping[str, str]) -> RequestOutcome
             return RequestOutcome.UNKNOWN
 
 
-def read(endpoint: Endpoint[A], answer: ApiResponse, *, wall: float, key: str) -> A:
+def parse_response(endpoint: Endpoint[A], answer: ApiResponse, *, wall: float, key: str) -> A:
     """Give the model that an answer holds.
 
     A 2xx to a submission that holds a job id is a success, whatever else is wrong with it.
@@ -138,7 +138,7 @@ def read(endpoint: Endpoint[A], answer: ApiResponse, *, wall: float, key: str) -
     raise _strange_status(endpoint, answer)
 
 
-def failed(endpoint: Endpoint[A], answer: ApiResponse, exc: Exception) -> VoiceprintError:
+def error_after_response(endpoint: Endpoint[A], answer: ApiResponse, exc: Exception) -> VoiceprintError:
     """Return the error for a submission whose response was received, when something else failed after that.
 
     Args:
@@ -150,7 +150,7 @@ def failed(endpoint: Endpoint[A], answer: ApiResponse, exc: Exception) -> Voicep
     known = (
         f"Job {job_id} was accepted: wait() picks it up."
         if job_id
-        else advice(RequestOutcome.UNKNOWN, repeatable=False)
+        else next_step(RequestOutcome.UNKNOWN, repeatable=False)
     )
     return UnexpectedResponseError(
         f"{_name(endpoint)} was answered with {answer.status}, but {type(exc).__name__} was raised when the response "
@@ -162,7 +162,7 @@ def failed(endpoint: Endpoint[A], answer: ApiResponse, exc: Exception) -> Voicep
     )
 
 
-def rescue(received: bytes) -> ApiResponse | None:
+def rescue_response(received: bytes) -> ApiResponse | None:
     """Return the response in these raw bytes, if it is a 2xx with a job id: aiohttp could not read its headers.
 
     Args:
@@ -178,11 +178,11 @@ def _read_success(endpoint: Endpoint[A], answer: ApiResponse) -> A:
     problem = answer.flaw.value if answer.flaw else ""
     if not problem:
         try:
-            return codec.decode(endpoint.answer, answer.body)
+            return codec.decode(endpoint.model, answer.body)
         except Exception:  # noqa: BLE001 - whatever is wrong with it, a job id in it is paid for
             problem = "cannot be read"
-    if endpoint.answer is JobCreated and (job_id := codec.find_job_id(answer.body)):
-        return JobCreated(job_id)  # type: ignore[return-value]  # it is endpoint.answer
+    if endpoint.model is JobCreated and (job_id := codec.find_job_id(answer.body)):
+        return JobCreated(job_id)  # type: ignore[return-value]  # it is endpoint.model
     raise _unreadable(endpoint, answer, problem)
 
 
@@ -201,7 +201,7 @@ def _unreadable(endpoint: Endpoint[A], answer: ApiResponse, problem: str) -> Voi
     error = ApiTimeoutError if answer.flaw is BodyFlaw.STALLED else UnexpectedResponseError
     return error(
         f"The API's answer to {_name(endpoint)} (status {answer.status}) {problem}. "
-        f"{advice(RequestOutcome.UNKNOWN, repeatable=endpoint.repeatable)}",
+        f"{next_step(RequestOutcome.UNKNOWN, repeatable=endpoint.repeatable)}",
         status=answer.status,
         headers=_plain(answer.headers),
         **error_flags(RequestOutcome.UNKNOWN, repeatable=endpoint.repeatable),
@@ -209,17 +209,17 @@ def _unreadable(endpoint: Endpoint[A], answer: ApiResponse, problem: str) -> Voi
 
 
 def _strange_status(endpoint: Endpoint[A], answer: ApiResponse) -> VoiceprintError:
-    fate = outcome_of_status(answer.status, answer.headers)
-    if fate is RequestOutcome.REFUSED:
+    outcome = outcome_of_status(answer.status, answer.headers)
+    if outcome is RequestOutcome.REFUSED:
         meaning = "It was not followed, because the key must not travel. Check the base URL."
     else:
-        meaning = f"That is no status of this API. {advice(RequestOutcome.UNKNOWN, repeatable=endpoint.repeatable)}"
-    what = "a redirect" if fate is RequestOutcome.REFUSED else "an answer"
+        meaning = f"That is no status of this API. {next_step(RequestOutcome.UNKNOWN, repeatable=endpoint.repeatable)}"
+    what = "a redirect" if outcome is RequestOutcome.REFUSED else "an answer"
     return UnexpectedResponseError(
         f"{_name(endpoint)} got {what} with status {answer.status}. {meaning}",
         status=answer.status,
         headers=_plain(answer.headers),
-        **error_flags(fate, repeatable=endpoint.repeatable),
+        **error_flags(outcome, repeatable=endpoint.repeatable),
     )
 
 
@@ -230,26 +230,26 @@ def _refusal(endpoint: Endpoint[A], answer: ApiResponse, wall: float, key: str) 
         return _gateway_refusal(endpoint, answer, message, key)
     if answer.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         return _proxy_refusal(endpoint, answer, message)
-    fate = outcome_of_status(answer.status, answer.headers)
-    error = status_error(answer.status)
+    outcome = outcome_of_status(answer.status, answer.headers)
+    error = status_error_class(answer.status)
     errors = tuple(
         FieldError(redact_text(wrong.field, key), redact_text(wrong.message, key)) for wrong in refusal.errors
     )
-    details = [text for text in map(codec.said, errors) if text and text not in (message or "")]
+    details = [text for text in map(codec.format_field_error, errors) if text and text not in (message or "")]
     reason = "; ".join([message or "no reason given", *details])
-    next_step = (
-        advice(fate, repeatable=endpoint.repeatable)
-        if fate is RequestOutcome.UNKNOWN
+    hint = (
+        next_step(outcome, repeatable=endpoint.repeatable)
+        if outcome is RequestOutcome.UNKNOWN
         else _NEXT_STEP.get(answer.status, "")
     )
     return error(
-        f"{_name(endpoint)} was answered with {answer.status} ({reason}). {next_step}".rstrip(),
+        f"{_name(endpoint)} was answered with {answer.status} ({reason}). {hint}".rstrip(),
         status=answer.status,
         message=message,
         request_id=None if refusal.request_id is None else redact_text(refusal.request_id, key),
         retry_after=rate_limit_headers.retry_after(answer.headers, wall),
         headers=_plain(answer.headers),
-        **error_flags(fate, repeatable=endpoint.repeatable),
+        **error_flags(outcome, repeatable=endpoint.repeatable),
         **({"errors": errors} if issubclass(error, InvalidRequestError) else {}),  # type: ignore[arg-type]
     )
 

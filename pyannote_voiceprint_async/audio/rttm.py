@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pyannote_voiceprint_async.errors import MediaError
-from pyannote_voiceprint_async.text_encoding import encoding_of
+from pyannote_voiceprint_async.text_encoding import detect_encoding
 
 __all__ = ["Turn", "turns_of"]
 
@@ -63,7 +63,7 @@ def _lines(rttm: os.PathLike[str] | str | Iterable[str]) -> Iterator[str]:
     elif isinstance(rttm, os.PathLike):
         try:
             with Path(rttm).open("rb") as file:
-                text = io.TextIOWrapper(file, encoding=encoding_of(file.peek(4)))
+                text = io.TextIOWrapper(file, encoding=detect_encoding(file.peek(4)))
                 # One endless line of something else must not fill the memory.
                 while line := text.readline(_LONGEST_LINE):
                     yield line

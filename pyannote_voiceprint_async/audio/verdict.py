@@ -5,13 +5,13 @@ from typing import NamedTuple
 
 import attrs
 
-from pyannote_voiceprint_async.api.endpoints import LONGEST_VOICEPRINT_SECONDS
+from pyannote_voiceprint_async.api.endpoints import MAX_VOICEPRINT_SECONDS
 
 from .facts import AudioFacts
 
 __all__ = ["JOINED", "LONGEST_SECONDS", "REPAIRABLE", "SHORTEST_SECONDS", "Finding", "judge", "refusal", "too_long"]
 
-LONGEST_SECONDS = LONGEST_VOICEPRINT_SECONDS
+LONGEST_SECONDS = MAX_VOICEPRINT_SECONDS
 """What the API takes for a voiceprint."""
 
 REPAIRABLE = frozenset({"WAV", "WAVEX", "RF64"})

@@ -7,7 +7,7 @@ from pathlib import Path
 import attrs
 import click
 
-from pyannote_voiceprint_async.api.endpoints import LARGEST_VOICEPRINT_AUDIO
+from pyannote_voiceprint_async.api.endpoints import MAX_VOICEPRINT_BYTES
 from pyannote_voiceprint_async.enrollment.manifest.preflight import PREFLIGHT_UNAVAILABLE, Preflight
 from pyannote_voiceprint_async.enrollment.manifest.row_checks import check_audio_file, file_problem, url_problem
 from pyannote_voiceprint_async.enrollment.manifest.rows import Problem
@@ -101,7 +101,7 @@ def _with_blindness_told(recordings: Iterable[Recording], preflight: Preflight |
 def _problem(found: Path | str | Problem) -> str | None:
     if isinstance(found, Problem):
         return str(found)
-    problem = url_problem(found) if isinstance(found, str) else file_problem(found, largest=LARGEST_VOICEPRINT_AUDIO)
+    problem = url_problem(found) if isinstance(found, str) else file_problem(found, largest=MAX_VOICEPRINT_BYTES)
     return f"{_shown(found)}: {problem}" if problem else None
 
 

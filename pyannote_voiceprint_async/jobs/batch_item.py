@@ -1,4 +1,4 @@
-"""One item of a batch, and how far it has come."""
+"""One item of a batch, and its state."""
 
 from __future__ import annotations
 
@@ -15,15 +15,22 @@ __all__ = ["BatchItem", "ItemState"]
 
 
 class ItemState(Enum):
-    """How far an item has come."""
+    """How far the submission of an item is."""
 
-    UNSENT = "nothing of it may have been accepted"
-    SENDING = "its submission is on the wire: it is left to finish"
-    WAITING = "its job is accepted"
+    UNSENT = "nothing was accepted: the item may be stopped"
+    SENDING = "the submission is in flight: it must finish"
+    SUBMITTED = "the job is accepted"
 
 
 class BatchItem:
-    """One item on its way. Whoever runs it says how far it is."""
+    """One item of a batch. The function that processes it reports its progress here.
+
+    Args:
+        index: the position in the input, from 0.
+        value: the item of the input.
+        on_submitted: called when the job of the item is accepted.
+        on_refused: called when the submission was refused for now.
+    """
 
     def __init__(
         self, index: int, value: Any, on_submitted: Callable[[BatchItem], None], on_refused: Callable[[BatchItem], None]
@@ -38,41 +45,48 @@ class BatchItem:
         self._on_submitted = on_submitted
         self._on_refused = on_refused
 
+    @property
+    def hooks(self) -> SubmissionHooks:
+        """The hooks to send the submission with."""
+        return SubmissionHooks(self.before_send, self.record_refusal)
+
     def release_value(self) -> None:
-        """Take note that the value is not needed any more: whoever gave it may change it."""
+        """Record that the value is not read any more: its owner may change it."""
         self.value_released.set()
 
     async def before_send(self) -> None:
-        """Take note that the submission is about to leave; one that was stopped must not leave any more."""
+        """Record that the submission is about to be sent.
+
+        Raises:
+            CancelledError: the item was stopped: it must not be sent.
+        """
         if self.stopped_by is not None:
             raise asyncio.CancelledError
         self.state = ItemState.SENDING
 
     def record_refusal(self) -> None:
-        """Take note that the submission was refused for now: nothing of it is on the wire."""
+        """Record that the submission was refused for now: nothing of it is in flight."""
         self.state = ItemState.UNSENT
         self._on_refused(self)
 
     def record_job(self, job: JobCreated) -> None:
-        """Take note of the job, so that the next item may be read."""
+        """Record the accepted job, so that the next item may be read."""
         self.job = job
-        self.state = ItemState.WAITING
+        self.state = ItemState.SUBMITTED
         self._on_submitted(self)
 
-    @property
-    def hooks(self) -> SubmissionHooks:
-        """The hooks with which its submission is sent."""
-        return SubmissionHooks(self.before_send, self.record_refusal)
-
-    def stop(self, error: Exception | None) -> None:
-        """End it here, with this error, or with one that says that its results were left."""
-        self.stopped_by = error or self._left()
+    def stop(self, error: Exception | None = None) -> None:
+        """Cancel the item, with this error or with one that says that the batch was closed."""
+        self.stopped_by = error or self._closed_error()
         self.task.cancel()
 
-    def _left(self) -> VoiceprintError:
+    def _closed_error(self) -> VoiceprintError:
         if self.job is None:
-            return VoiceprintError("It was not sent: its results were left before its turn.", retryable=True)
+            return VoiceprintError(
+                "The item was not sent: the batch was closed before. Submit it again to process it.", retryable=True
+            )
         return JobTimeoutError(
-            f"Its results were left before job {self.job.job_id} was done. The job goes on: wait() picks it up.",
+            f"The batch was closed before job {self.job.job_id} finished. The job continues: call "
+            f"wait({self.job.job_id!r}) to wait for it.",
             job_id=self.job.job_id,
         )

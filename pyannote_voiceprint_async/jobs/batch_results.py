@@ -1,4 +1,4 @@
-"""The results of a batch, as they finish."""
+"""The handle of a batch: an iterator over its results."""
 
 from __future__ import annotations
 
@@ -20,25 +20,26 @@ R = TypeVar("R")
 
 @safe_repr
 class Results(Generic[R]):
-    """An async iterator and an async context manager over results as they finish.
+    """The results of a batch, in the order in which they finish: an async iterator and an async context manager.
 
-    Leaving early stops new work and finishes what was sent: by `break` inside `async with`, by `aclose()`, or when the
-    last reference to the results is dropped, as by `break` out of `async for … in client.submit_many(…)`. Every item
-    that was read is either yielded or in `unfinished`; jobs that were accepted and not yielded are also in
-    `client.abandoned`. When `ahead` results wait unread, no new item starts.
+    The first `anext` starts the batch. To close the batch early, leave the `async with` block, call `aclose()`, or drop
+    the last reference to the results, as a `break` out of `async for … in client.submit_many(…)` does. A closed batch
+    starts nothing new, but finishes the submissions in flight. Each item that was read is either yielded or in
+    `unfinished`. Accepted jobs whose result was not yielded are also in `client.abandoned`.
 
     Args:
-        items: what is to be done; read by one task, never further ahead than `ahead` unsent items.
-        run: does one item.
-        result: makes the result of an item out of what `run` gave, or out of an error.
-        ahead: items that are read but not submitted, and results that wait unread.
-        waiting: items that are read but whose result was not taken.
-        is_stable: whether an item stays as it is while the next one is read. Of others the next is read when `run` has
-            said that the item is taken: a recorder fills the same array again and again.
-        on_abandoned: called with each accepted job whose result was not yielded before the results were left.
+        items: the input; one task reads it.
+        process: processes one item.
+        make_result: makes the result of an item from what `process` returned, or from its error.
+        read_ahead: the most items that are read but not submitted, and the most results that wait unread.
+        max_in_progress: the most items that are read but whose result was not yielded.
+        is_stable: whether the value of an item stays the same while the next one is read. After an item whose value
+            does not, the next one is read when `BatchItem.release_value` was called: a program may fill the same
+            array again and again.
+        on_abandoned: called with each accepted job whose result was not yielded before the batch was closed.
     """
 
-    def __init__(  # noqa: PLR0913 - what differs between the two bulk calls
+    def __init__(  # noqa: PLR0913 - what differs between the batches
         self,
         items: Iterable[Any] | AsyncIterable[Any],
         process: Callable[[BatchItem], Awaitable[Any]],
@@ -52,15 +53,15 @@ class Results(Generic[R]):
         self.batch: BatchRun[R] = BatchRun(
             items, process, make_result, read_ahead, max_in_progress, is_stable, on_abandoned
         )
-        """What goes on behind the results. It holds no reference to them, so that dropping them can be noticed."""
-        weakref.finalize(self, self.batch.dropped).atexit = False
+        """The work behind the results. It has no reference to them: only so can dropping them close it."""
+        weakref.finalize(self, self.batch.close_from_any_thread).atexit = False
 
     def __repr__(self) -> str:
         return f"<Results running={len(self.batch.running)} finished={len(self.batch.finished)}>"
 
     @property
     def unfinished(self) -> list[R]:
-        """Results that were not yielded before the results were left; complete when `aclose()` returns."""
+        """The results that were not yielded before the batch was closed; complete when `aclose()` has returned."""
         return self.batch.unfinished
 
     async def __aenter__(self) -> Self:
@@ -75,11 +76,11 @@ class Results(Generic[R]):
         return self
 
     async def __anext__(self) -> R:
-        return await self.batch.next()
+        return await self.batch.next_result()
 
     async def aclose(self) -> None:
-        """Stop new work, finish what was sent, and keep what was not yielded in `unfinished`.
+        """Start nothing new, finish the submissions in flight, and keep the results left in `unfinished`.
 
-        A caller that is cancelled meanwhile is cancelled afterwards.
+        A caller that is cancelled meanwhile gets its `CancelledError` afterwards.
         """
         await self.batch.aclose()

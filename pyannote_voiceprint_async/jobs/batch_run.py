@@ -1,4 +1,4 @@
-"""The work behind the results of a batch."""
+"""The work behind the results of a batch: many items at once, in bounded memory."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ __all__ = ["BatchRun"]
 
 R = TypeVar("R")
 
-# After one of these every other item would fail the same way.
-_STOPS_ALL = (AccountError, ClientClosedError)
+# After one of these errors, every other item would fail in the same way.
+_STOPS_BATCH = (AccountError, ClientClosedError)
 
 
 class BatchRun(Generic[R]):
-    """The items of `Results` on their way. It ends by itself, whether or not anybody waits for it.
+    """Reads the input, processes its items in tasks, and queues their results. `Results` describes the arguments.
 
-    `running` has the items that are read and not finished, `finished` the results that wait unread, each with its job.
+    One failed item never stops the others. The run ends by itself, whether or not a consumer is left.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - made in one place, `Results`
+    def __init__(  # noqa: PLR0913, PLR0917 - constructed in one place, `Results`
         self,
         items: Iterable[Any] | AsyncIterable[Any],
         process: Callable[[BatchItem], Awaitable[Any]],
@@ -42,10 +42,14 @@ class BatchRun(Generic[R]):
         is_stable: Callable[[Any], bool],
         on_abandoned: Callable[[JobCreated], None],
     ) -> None:
-        self.unfinished: list[R] = []
         self.running: set[BatchItem] = set()
+        """The items that are read and not finished."""
         self.finished: deque[tuple[R, JobCreated | None]] = deque()
+        """The results that wait unread, each with its job."""
+        self.unfinished: list[R] = []
+        """The results that were not yielded before the batch was closed."""
         self.on_over: Callable[[BatchRun[R]], None] | None = None
+        """Called when the run has ended."""
         self._items = items
         self._process = process
         self._make_result = make_result
@@ -54,60 +58,61 @@ class BatchRun(Generic[R]):
         self._max_unread = read_ahead
         self._unsent_slots = asyncio.Semaphore(read_ahead)
         self._progress_slots = asyncio.Semaphore(max_in_progress)
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._has_room = asyncio.Event()
         self._reader: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped_by: Exception | None = None
-        self._left = False
-        self._takers = 0
+        self._is_closed = False
+        self._consumers = 0
 
-    async def next(self) -> R:
-        """Return the next result; the first call starts the work.
+    # The consumer's side
+
+    async def next_result(self) -> R:
+        """Return the next result; the first call starts the run.
 
         Raises:
-            StopAsyncIteration: there is none any more.
+            StopAsyncIteration: all results were returned.
+            Exception: the error that stopped the batch, once, after all results.
         """
-        if self._reader is None and not self._left:
-            self._loop = running_loop()  # raises where there is none, before a coroutine is made that nobody awaits
-            self._reader = asyncio.create_task(self._read())
-            self._reader.add_done_callback(self._look_if_over)
-        self._takers += 1
+        if self._reader is None and not self._is_closed:
+            self._start()
+        self._consumers += 1
         try:
             while not self.finished:
                 if self._is_over():
                     error, self._stopped_by = self._stopped_by, None
                     raise error or StopAsyncIteration
-                self._news.clear()
-                await self._news.wait()
+                self._changed.clear()
+                await self._changed.wait()
             self._progress_slots.release()
             self._has_room.set()
             return self.finished.popleft()[0]
         finally:
-            self._takers -= 1
+            self._consumers -= 1
             self._keep_unread()
 
-    def leave(self) -> None:
-        """Stop new work, and leave what was sent to finish. Harmless when repeated."""
-        if self._left:
+    def close(self) -> None:
+        """Start nothing new, and stop all items whose submission is not in flight. Harmless when repeated."""
+        if self._is_closed:
             return
-        self._left = True
-        self._stop(None, ItemState.UNSENT, ItemState.WAITING)
+        self._is_closed = True
+        self._stop(None, ItemState.UNSENT, ItemState.SUBMITTED)
         self._keep_unread()
-        self._news.set()
+        self._changed.set()
 
-    def dropped(self) -> None:
-        """Leave, because the last reference to the results is gone; called by the garbage collector, in any thread."""
+    def close_from_any_thread(self) -> None:
+        """Close the batch because its last reference is gone: the garbage collector runs in any thread."""
         if self._loop is None:
-            self._look_if_over()
+            self._call_if_over()
         elif not self._loop.is_closed():
-            with contextlib.suppress(RuntimeError):  # it was closed just now, by another thread
-                self._loop.call_soon_threadsafe(self.leave)
+            with contextlib.suppress(RuntimeError):  # another thread has just closed the loop
+                self._loop.call_soon_threadsafe(self.close)
 
     async def aclose(self) -> None:
-        """Leave, and wait until all that was sent is finished, however often the caller is cancelled meanwhile."""
+        """Close the batch, and wait until all its tasks are done, however often the caller is cancelled meanwhile."""
         cancelled: asyncio.CancelledError | None = None
-        self.leave()
+        self.close()
         while tasks := [item.task for item in self.running] + [self._reader] * (not self._is_over()):
             try:
                 await wait_until_done(*(task for task in tasks if task is not None))
@@ -117,112 +122,142 @@ class BatchRun(Generic[R]):
             try:
                 raise cancelled
             finally:
-                del cancelled
+                del cancelled  # else the error and this frame keep each other alive
 
-    def _look_if_over(self, _: object = None) -> None:
-        if self._is_over() and self.on_over is not None:
-            self.on_over(self)
+    # The input
 
-    def _is_over(self) -> bool:
-        return not self.running and (self._reader is None or self._reader.done())
+    def _start(self) -> None:
+        # Raises where no loop runs, before a coroutine is created that would never be awaited.
+        self._loop = running_loop()
+        self._reader = asyncio.create_task(self._read())
+        self._reader.add_done_callback(self._call_if_over)
 
     async def _read(self) -> None:
-        index = 0
         try:
-            async with aclosing(_as_async(self._items)) as items:
-                while True:
-                    await self._progress_slots.acquire()
-                    await self._unsent_slots.acquire()
-                    while len(self.finished) >= self._max_unread:
-                        self._has_room.clear()
-                        await self._has_room.wait()
-                    item = BatchItem(index, await anext(items), self._moved_on, self._stayed_back)
-                    self.running.add(item)
-                    item.task = asyncio.create_task(self._do(item))
-                    item.task.add_done_callback(partial(self._take_in_unbegun, item))
-                    item.task.add_done_callback(lambda _, item=item: item.release_value())  # type: ignore[misc]
-                    if not self._is_stable(item.value):
-                        await item.value_released.wait()
-                    index += 1
-        except StopAsyncIteration:
-            pass
+            await self._read_items()
         except asyncio.CancelledError:
-            if not self._left and self._stopped_by is None:
+            if not self._is_closed and self._stopped_by is None:
                 raise
-        except Exception as exc:  # noqa: BLE001 - an error of the input: raised when all else is yielded
-            self._stopped_by = self._stopped_by or exc
+        except Exception as error:  # noqa: BLE001 - raised to the consumer after all results
+            self._stopped_by = self._stopped_by or error
         finally:
-            self._news.set()
+            self._changed.set()
 
-    def _finish(self, item: BatchItem, outcome: Any, error: Exception | None) -> None:
-        if item.state is not ItemState.WAITING:
-            self._unsent_slots.release()
-        self.running.discard(item)
-        result = self._make_result(item, outcome, error)
-        job = outcome if isinstance(outcome, JobCreated) else item.job
-        self.finished.append((result, job))
-        self._keep_unread()
-        self._news.set()
-        self._look_if_over()
+    async def _read_items(self) -> None:
+        index = 0
+        async with aclosing(_as_async(self._items)) as items:
+            while True:
+                await self._wait_for_room()
+                try:
+                    value = await anext(items)
+                except StopAsyncIteration:
+                    return
+                item = self._start_item(index, value)
+                if not self._is_stable(value):
+                    await item.value_released.wait()
+                index += 1
 
-    def _keep_unread(self) -> None:
-        """Keep what nobody takes any more, once the results are left."""
-        while self._left and len(self.finished) > self._takers:
-            result, job = self.finished.pop()
-            self.unfinished.append(result)
-            if job is not None:
-                self._on_abandoned(job)
+    async def _wait_for_room(self) -> None:
+        await self._progress_slots.acquire()
+        await self._unsent_slots.acquire()
+        while len(self.finished) >= self._max_unread:
+            self._has_room.clear()
+            await self._has_room.wait()
 
-    async def _do(self, item: BatchItem) -> None:
+    def _start_item(self, index: int, value: Any) -> BatchItem:
+        item = BatchItem(index, value, self._on_submitted, self._on_refused)
+        self.running.add(item)
+        item.task = asyncio.create_task(self._run_item(item))
+        item.task.add_done_callback(partial(self._finish_unstarted, item))
+        item.task.add_done_callback(lambda _: item.release_value())
+        return item
+
+    # The items
+
+    async def _run_item(self, item: BatchItem) -> None:
         outcome, error = None, None
         try:
             outcome = await self._process(item)
         except asyncio.CancelledError:
             if item.stopped_by is None:
-                # Somebody else canceled it: its place is free again.
-                self.running.discard(item)
-                if item.state is not ItemState.WAITING:
-                    self._unsent_slots.release()
-                self._progress_slots.release()
-                self._news.set()
-                self._look_if_over()
+                self._drop(item)
                 raise
             error = item.stopped_by
-        except Exception as exc:  # noqa: BLE001 - one bad item never stops the rest
+        except Exception as exc:  # noqa: BLE001 - one failed item never stops the others
             error = exc
         self._finish(item, outcome, error)
-        if isinstance(error, _STOPS_ALL) and self._stopped_by is None:
+        if isinstance(error, _STOPS_BATCH) and self._stopped_by is None:
             self._stopped_by = error
             self._stop(error, ItemState.UNSENT)
 
-    def _take_in_unbegun(self, item: BatchItem, _: object) -> None:
-        """Take in an item whose task was canceled before its first step: `_do` never ran."""
+    def _finish_unstarted(self, item: BatchItem, _: object) -> None:
+        """Finish an item whose task was cancelled before its first step, so that `_run_item` never ran."""
         if item in self.running and item.stopped_by is not None:
             self._finish(item, None, item.stopped_by)
 
-    def _moved_on(self, item: BatchItem) -> None:
+    def _finish(self, item: BatchItem, outcome: Any, error: Exception | None) -> None:
+        """Queue the result of an item."""
+        self._release(item)
+        result = self._make_result(item, outcome, error)
+        job = outcome if isinstance(outcome, JobCreated) else item.job
+        self.finished.append((result, job))
+        self._keep_unread()
+        self._changed.set()
+        self._call_if_over()
+
+    def _drop(self, item: BatchItem) -> None:
+        """Forget an item whose task was cancelled by other code than this batch: it has no result."""
+        self._release(item)
+        self._progress_slots.release()
+        self._changed.set()
+        self._call_if_over()
+
+    def _release(self, item: BatchItem) -> None:
+        if item.state is not ItemState.SUBMITTED:
+            self._unsent_slots.release()
+        self.running.discard(item)
+
+    def _on_submitted(self, item: BatchItem) -> None:
         self._unsent_slots.release()
-        if self._left:
-            item.stop(None)
+        if self._is_closed:
+            item.stop()
 
-    def _stayed_back(self, item: BatchItem) -> None:
-        if self._left:
-            item.stop(None)
+    def _on_refused(self, item: BatchItem) -> None:
+        if self._is_closed:
+            item.stop()
         elif self._stopped_by is not None:
-            item.stop(_not_sent(self._stopped_by))
+            item.stop(_unsent_error(self._stopped_by))
 
-    def _stop(self, error: Exception | None, *phases: ItemState) -> None:
+    # The end
+
+    def _stop(self, error: Exception | None, *states: ItemState) -> None:
+        """Stop reading, and stop the items in these states."""
         if self._reader is not None:
             self._reader.cancel()
         for item in self.running:
-            if item.state in phases:
-                item.stop(None if error is None else _not_sent(error))
+            if item.state in states:
+                item.stop(None if error is None else _unsent_error(error))
+
+    def _keep_unread(self) -> None:
+        """Move results that no consumer will take from a closed batch to `unfinished`."""
+        while self._is_closed and len(self.finished) > self._consumers:
+            result, job = self.finished.pop()
+            self.unfinished.append(result)
+            if job is not None:
+                self._on_abandoned(job)
+
+    def _is_over(self) -> bool:
+        return not self.running and (self._reader is None or self._reader.done())
+
+    def _call_if_over(self, _: object = None) -> None:
+        if self._is_over() and self.on_over is not None:
+            self.on_over(self)
 
 
-def _not_sent(error: Exception) -> Exception:
-    """Say of an item that never left why it will not."""
+def _unsent_error(error: Exception) -> Exception:
+    """Build the error of an item that was stopped before it was sent, from the error that stopped the batch."""
     error = copy.copy(error)
-    error.args = (f"It was not sent, because another one had shown that it cannot succeed. {error}",)
+    error.args = (f"The item was not sent, because another item failed in a way that all items would fail. {error}",)
     return error
 
 

@@ -1,28 +1,35 @@
-"""What a finished job means for those who wait for it."""
+"""What a terminal job means for its wait: a result, or an error."""
 
 from __future__ import annotations
 
 from pyannote_voiceprint_async.api.endpoints import OUTPUT_LIFETIME
-from pyannote_voiceprint_async.errors import JobCanceledError, JobError, JobExpiredError, JobFailedError
+from pyannote_voiceprint_async.errors import (
+    JobCanceledError,
+    JobError,
+    JobExpiredError,
+    JobFailedError,
+    JobTimeoutError,
+)
 from pyannote_voiceprint_async.models import JobStatus, VoiceprintJob
 from pyannote_voiceprint_async.redaction import redact_text
 
-__all__ = ["require_voiceprint", "succeeded_job", "unknown_job"]
+__all__ = ["is_output_deleted", "require_success", "require_voiceprint", "timeout_error", "unknown_job_error"]
 
-_LONG = 60.0
+# Seconds by which the clocks of the server and of this machine may differ.
+_CLOCK_TOLERANCE = 60.0
 
 
-def succeeded_job(job: VoiceprintJob, wall: float) -> VoiceprintJob:
-    """Return a job of any kind that has succeeded.
+def require_success(job: VoiceprintJob, wall: float) -> VoiceprintJob:
+    """Return a job of any kind, if it has succeeded and its output still exists.
 
     Args:
-        job: a job whose status is terminal.
+        job: a job with a terminal status.
         wall: UTC epoch seconds.
 
     Raises:
-        JobFailedError: it failed, with the server's reason.
-        JobCanceledError: it was canceled.
-        JobExpiredError: it succeeded, and its output is gone.
+        JobFailedError: the job failed; the error has the server's reason.
+        JobCanceledError: the job was canceled.
+        JobExpiredError: the job succeeded, but its output is deleted.
     """
     reason = redact_text(job.output.error) if job.output and job.output.error else None
     if job.status is JobStatus.FAILED:
@@ -35,45 +42,56 @@ def succeeded_job(job: VoiceprintJob, wall: float) -> VoiceprintJob:
         raise JobCanceledError(
             f"Job {job.job_id} was canceled. Canceled jobs are not billed.", job_id=job.job_id, message=reason
         )
-    changed = job.updated_at or job.created_at
-    if not job.has_result and (changed is None or wall - changed.timestamp() >= OUTPUT_LIFETIME - _LONG):
-        raise _output_deleted(job.job_id)
+    if not job.has_result and is_output_deleted(job, wall):
+        raise JobExpiredError(
+            f"Job {job.job_id} succeeded, but its output no longer exists: the API deletes outputs 24 hours after "
+            "completion. To get a voiceprint, submit the audio again; it is billed again.",
+            job_id=job.job_id,
+        )
     return job
 
 
+def is_output_deleted(job: VoiceprintJob, wall: float) -> bool:
+    """Return whether the job is so old, or of such unknown age, that its output must be assumed deleted."""
+    changed = job.updated_at or job.created_at
+    return changed is None or wall - changed.timestamp() >= OUTPUT_LIFETIME - _CLOCK_TOLERANCE
+
+
 def require_voiceprint(job: VoiceprintJob) -> VoiceprintJob:
-    """Return a job that has succeeded, if it has a voiceprint.
+    """Return a job that has succeeded, if its output holds a voiceprint.
 
     Raises:
-        JobExpiredError: it has no output.
-        JobError: its output is that of another kind of job.
+        JobExpiredError: the job has no output.
+        JobError: the output is that of another kind of job.
     """
     if job.voiceprint is not None:
         return job
     if job.has_result:
         raise JobError(
-            f"Job {job.job_id} has succeeded, but its output holds no voiceprint: it is a job of another kind. "
-            "wait() returns its output.",
+            f"Job {job.job_id} succeeded, but its output holds no voiceprint: it is a job of another kind. wait() "
+            "returns its output.",
             job_id=job.job_id,
         )
     raise JobExpiredError(
-        f"Job {job.job_id} has succeeded, but the API shows no output of it. wait({job.job_id!r}) tries again; without "
-        "an output it must be submitted, and paid, again.",
+        f"Job {job.job_id} succeeded, but the API shows no output for it. Call wait({job.job_id!r}) to try again; if "
+        "there is still no output, submit the audio again; it is billed again.",
         job_id=job.job_id,
     )
 
 
-def unknown_job(job_id: str) -> JobExpiredError:
+def unknown_job_error(job_id: str) -> JobExpiredError:
     """Build the error for a job that the API does not know."""
     return JobExpiredError(
-        f"There is no job {job_id}, or none any more. Check the id, and that the key is of the team that made it.",
+        f"The API knows no job {job_id}: the id is wrong, the job is deleted, or it belongs to another team. Check the "
+        "id, and that the API key is of the team that submitted the job.",
         job_id=job_id,
     )
 
 
-def _output_deleted(job_id: str) -> JobExpiredError:
-    return JobExpiredError(
-        f"Job {job_id} is done, but its output is not there any more: outputs are deleted 24 hours after completion. "
-        "For a voiceprint it must be submitted, and paid, again.",
+def timeout_error(job_id: str) -> JobTimeoutError:
+    """Build the error for a wait whose deadline has come before the job finished."""
+    return JobTimeoutError(
+        f"Job {job_id} did not finish within the timeout. The job continues: call wait({job_id!r}) to wait for it "
+        "again.",
         job_id=job_id,
     )

@@ -10,7 +10,7 @@ from http import HTTPStatus
 
 import aiohttp
 
-from pyannote_voiceprint_async.api.responses import RequestOutcome, advice, error_flags
+from pyannote_voiceprint_async.api.responses import RequestOutcome, error_flags, next_step
 from pyannote_voiceprint_async.errors import (
     ApiConnectionError,
     ApiTimeoutError,
@@ -87,20 +87,20 @@ def translate(  # noqa: PLR0913 - what is known of a request that failed, by key
             )
         return ApiConnectionError(
             f"{name}: {type(exc).__name__} was raised while the response of {host} was awaited, by a trace hook, a "
-            f"session or a connector of your program, or by a defect. {advice(fate, repeatable=repeatable)}",
+            f"session or a connector of your program, or by a defect. {next_step(fate, repeatable=repeatable)}",
             **flags,
         )
     if isinstance(exc, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError) and fate is RequestOutcome.NEVER_SENT:
         return ConfigurationError(f"{name}: the URL or the proxy is not valid. Check base_url and proxy.")
     if isinstance(exc, aiohttp.ClientResponseError) and not isinstance(exc, aiohttp.ClientHttpProxyError):
         return UnexpectedResponseError(
-            f"{name}: {host} sent a broken HTTP message. {advice(fate, repeatable=repeatable)}", **flags
+            f"{name}: {host} sent a broken HTTP message. {next_step(fate, repeatable=repeatable)}", **flags
         )
     error = ApiTimeoutError if isinstance(exc, asyncio.TimeoutError) else ApiConnectionError
     reason = _reason(exc)
     if isinstance(exc, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
         reason += f" (it is set by {proxy})"
-    return error(f"{name}: no answer from {host}, {reason}. {advice(fate, repeatable=repeatable)}", **flags)
+    return error(f"{name}: no answer from {host}, {reason}. {next_step(fate, repeatable=repeatable)}", **flags)
 
 
 def _blocked(exc: BaseException, name: str, host: str | None, proxy: str) -> ApiConnectionError | None:

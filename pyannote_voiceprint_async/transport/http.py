@@ -273,7 +273,7 @@ class HttpClient:
             response.close()
             raise DisconnectedError
         call.response = response
-        content, left = response.content, call.endpoint.longest_answer
+        content, left = response.content, call.endpoint.max_response_bytes
         while not content.at_eof():
             piece = await content.readany()
             call.pieces.append(piece)
@@ -286,7 +286,7 @@ class HttpClient:
     def _after_failure(self, exc: BaseException, call: ApiRequest) -> tuple[ApiResponse | None, VoiceprintError | None]:
         """Return the response, if it was received whatever failed then, or the error."""
         if call.response is None:
-            answer = None if call.endpoint.repeatable else responses.rescue(call.received)
+            answer = None if call.endpoint.repeatable else responses.rescue_response(call.received)
             return answer, None if answer is not None else self._problem(TimeoutError() if call.overdue else exc, call)
         if call.is_whole:
             log.warning("%s was answered, but %s was raised after that. The response counts.", call, type(exc).__name__)

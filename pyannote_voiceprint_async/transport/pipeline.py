@@ -250,7 +250,7 @@ class Pipeline:
         """Wait for a place and a slot. The wait of a 429 belongs here too: the turn keeps its number."""
         exchange = self._exchange if call.endpoint.repeatable else self._submit
         turn = self.rate_limiter.ask(
-            call.endpoint.budget,
+            call.endpoint.rate_limit,
             self._clock.time(),
             call.notify,
             max_queue_wait=math.inf if call.max_queue_wait is None else call.max_queue_wait,
@@ -370,7 +370,7 @@ class Pipeline:
             if isinstance(error, VoiceprintError) or not isinstance(error, Exception) or not call.may_be_billed:
                 raise
             # A defect, or a log handler of the program.
-            problem = responses.failed(call.endpoint, answer, error)
+            problem = responses.error_after_response(call.endpoint, answer, error)
         try:
             raise problem
         finally:
@@ -387,7 +387,7 @@ class Pipeline:
             if self.rate_limiter.queued:
                 self._arm_timer()
         try:
-            model = responses.read(call.endpoint, answer, wall=wall, key=self.key)
+            model = responses.parse_response(call.endpoint, answer, wall=wall, key=self.key)
         except RateLimitError as error:
             self._settle_refused(call, turn, error, limit)
             raise
@@ -404,7 +404,7 @@ class Pipeline:
 
     def _settle_refused(self, call: ApiRequest, turn: PermitRequest, error: RateLimitError, limit: int | None) -> None:
         self.rate_limited += 1
-        now, budget = self._clock.time(), call.endpoint.budget
+        now, budget = self._clock.time(), call.endpoint.rate_limit
         wait = error.retry_after
         if wait is None:
             wait = exponential(self.retry_policy, self.rate_limiter.refusals(budget) + 1)
@@ -419,11 +419,11 @@ class Pipeline:
 
     def _refuse_overdue(self, endpoint: Endpoint[Any], now: float) -> None:
         """Refuse at once those in line that would now wait longer than they may."""
-        for turn in self.rate_limiter.overdue(endpoint.budget, now):
+        for turn in self.rate_limiter.overdue(endpoint.rate_limit, now):
             if turn.expected_wait is not None:
                 turn.notify(_queue_too_long(endpoint, turn.expected_wait))
             else:
-                turn.notify(_refused_too_long(endpoint, self.rate_limiter.pause_left(endpoint.budget, now)))
+                turn.notify(_refused_too_long(endpoint, self.rate_limiter.pause_left(endpoint.rate_limit, now)))
 
     def _settle_without_answer(self, call: ApiRequest, turn: PermitRequest) -> None:
         now = self._clock.time()
@@ -435,14 +435,14 @@ class Pipeline:
         self._arm_timer()
 
     def _told_date(self) -> float | None:
-        return None if self._heard is None else rate_limit_headers.date(self._heard[0])
+        return None if self._heard is None else rate_limit_headers.server_date(self._heard[0])
 
     def _leave(self, turn: PermitRequest) -> None:
         self.rate_limiter.leave(turn, self._clock.time())
         self._arm_timer()
 
     def _refuse_long_pause(self, endpoint: Endpoint[Any]) -> None:
-        left = self.rate_limiter.pause_left(endpoint.budget, self._clock.time())
+        left = self.rate_limiter.pause_left(endpoint.rate_limit, self._clock.time())
         if left > min(self.retry_policy.max_retry_after, self.retry_policy.max_elapsed):
             raise RateLimitError(
                 f"{endpoint.method} {endpoint.path} was not sent: the API wants no such request for another "
@@ -453,7 +453,7 @@ class Pipeline:
             )
 
     def _refuse_long_queue(self, endpoint: Endpoint[Any], max_queue_wait: float) -> None:
-        wait = self.rate_limiter.expected_wait(endpoint.budget, self._clock.time())
+        wait = self.rate_limiter.expected_wait(endpoint.rate_limit, self._clock.time())
         if wait > max_queue_wait:
             raise _queue_too_long(endpoint, wait)
 

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from pyannote_voiceprint_async.api.rate_limit_headers import date, limit, remaining, retry_after, says_when_to_return
+from pyannote_voiceprint_async.api.rate_limit_headers import has_retry_after, limit, remaining, retry_after, server_date
 
 # The server's clock, in all its spellings; this machine's is an hour wrong.
 SERVER_NOW = 784111777.0
@@ -209,12 +209,12 @@ def test_dates_without_a_zone_are_utc_wherever_this_machine_is():
 )
 def test_a_server_that_says_when_to_return_is_believed_even_if_it_says_now(said, readable):
     headers = CIMultiDict({} if said is None else {"retry-after": said})
-    assert says_when_to_return(headers) is readable
+    assert has_retry_after(headers) is readable
 
 
 def test_only_retry_after_says_when_to_return():
     """`X-RateLimit-Reset` may be on every answer; it makes no promise that nothing was accepted."""
-    assert says_when_to_return(CIMultiDict({"X-RateLimit-Reset": "30"})) is False
+    assert has_retry_after(CIMultiDict({"X-RateLimit-Reset": "30"})) is False
 
 
 @pytest.mark.parametrize(
@@ -297,8 +297,8 @@ def test_headers_of_any_kind_break_nothing(headers, wall):
     assert wait is None or (math.isfinite(wait) and wait > 0)
     assert limit(headers) is None or limit(headers) > 0
     assert remaining(headers) is None or remaining(headers) >= 0
-    assert says_when_to_return(headers) in {True, False}
-    assert date(headers) is None or math.isfinite(date(headers))
+    assert has_retry_after(headers) in {True, False}
+    assert server_date(headers) is None or math.isfinite(server_date(headers))
 
 
 @settings(deadline=None)
@@ -306,7 +306,7 @@ def test_headers_of_any_kind_break_nothing(headers, wall):
 def test_a_wait_that_a_retry_after_gives_is_one_that_it_says(word, wall):
     """A 503 is believed to have refused a submission for such a word only: the two must not disagree."""
     headers = CIMultiDict({"Retry-After": word})
-    assert says_when_to_return(headers) or retry_after(headers, wall) is None
+    assert has_retry_after(headers) or retry_after(headers, wall) is None
 
 
 @given(st.integers(0, 10**9 - 1), st.sampled_from(["{}", " {} ", "{}, {};w=60", "{};w=60"]))

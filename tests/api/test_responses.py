@@ -35,10 +35,10 @@ from pyannote_voiceprint_async.api.responses import (
     ApiResponse,
     BodyFlaw,
     RequestOutcome,
-    advice,
     error_flags,
+    next_step,
     outcome_of_status,
-    read,
+    parse_response,
 )
 from pyannote_voiceprint_async.models import JobCreated, JobPage, MediaUpload, VoiceprintJob
 
@@ -59,7 +59,7 @@ def reading(
     """Read an answer; give its model or its error. A body that is no bytes is sent as JSON."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     try:
-        return read(endpoint, ApiResponse(status, CIMultiDict(headers or {}), raw, flaw), wall=WALL, key=key)
+        return parse_response(endpoint, ApiResponse(status, CIMultiDict(headers or {}), raw, flaw), wall=WALL, key=key)
     except VoiceprintError as error:
         return error
 
@@ -141,7 +141,7 @@ def test_account_errors_can_be_caught_as_one():
     ("fate", "repeatable", "submission"),
     [
         (RequestOutcome.NEVER_SENT, RETRYABLE, RETRYABLE),
-        (RequestOutcome.TOLD_TO_RETURN, RETRYABLE, RETRYABLE),
+        (RequestOutcome.RETRY_LATER, RETRYABLE, RETRYABLE),
         (RequestOutcome.UNKNOWN, RETRYABLE, UNKNOWN),
         (RequestOutcome.REFUSED, NEITHER, NEITHER),
     ],
@@ -156,7 +156,7 @@ def test_the_table_of_fates(fate, repeatable, submission):
 def test_the_sentence_warns_of_paying_twice_where_that_can_happen_only():
     """It is what a person reads before they press the button again."""
     warned = {
-        (fate, repeatable): "paid twice" in advice(fate, repeatable=repeatable)
+        (fate, repeatable): "paid twice" in next_step(fate, repeatable=repeatable)
         for fate in (RequestOutcome.NEVER_SENT, RequestOutcome.UNKNOWN)
         for repeatable in (True, False)
     }
@@ -518,7 +518,7 @@ def test_the_servers_message_is_quoted_without_the_queries_of_its_urls(url, arou
 def test_no_model_shows_the_key_that_the_api_repeats(endpoint, body):
     """Neither as a whole nor in the text that a program logs."""
     model = reading(endpoint, 200, body)
-    assert type(model) is endpoint.answer
+    assert type(model) is endpoint.model
     shown_texts = [str(value) for value in attrs.asdict(model).values()]
     assert [text for text in [repr(model), *shown_texts] if KEY in text] == []
 
@@ -622,7 +622,7 @@ def test_an_answer_of_any_kind_is_a_model_or_an_error_that_is_whole(endpoint, st
     """Nothing else is raised; the two flags agree with each other; and the error survives a pickle."""
     result = reading(endpoint, status, body, headers, flaw)
     if not isinstance(result, VoiceprintError):
-        assert type(result) is endpoint.answer
+        assert type(result) is endpoint.model
         assert 200 <= status <= 299
         return
     assert not (result.retryable and result.outcome_unknown)
@@ -679,5 +679,5 @@ def test_a_fate_is_given_to_every_status():
         408,
         429,
     }
-    assert {status for status, fate in fates.items() if fate is RequestOutcome.TOLD_TO_RETURN} == {429}
+    assert {status for status, fate in fates.items() if fate is RequestOutcome.RETRY_LATER} == {429}
     assert {fate for status, fate in fates.items() if not 300 <= status <= 499} == {RequestOutcome.UNKNOWN}

@@ -156,7 +156,7 @@ def test_a_timeout_is_repeated_when_it_was_never_sent_or_does_no_harm(fate, repe
     error = translated(TimeoutError(), fate, repeatable=repeatable)
     expected = {
         RequestOutcome.NEVER_SENT: (True, False),
-        RequestOutcome.TOLD_TO_RETURN: (True, False),
+        RequestOutcome.RETRY_LATER: (True, False),
         RequestOutcome.UNKNOWN: (repeatable, not repeatable),
         RequestOutcome.REFUSED: (False, False),
     }[fate]

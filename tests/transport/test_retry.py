@@ -20,7 +20,7 @@ from pyannote_voiceprint_async import (
 )
 from pyannote_voiceprint_async.api.rate_limit_headers import retry_after
 from pyannote_voiceprint_async.api.responses import RequestOutcome, error_flags, outcome_of_status
-from pyannote_voiceprint_async.errors import status_error
+from pyannote_voiceprint_async.errors import status_error_class
 from pyannote_voiceprint_async.transport.retry import exponential, is_final, pause_after, with_retries
 
 SECRET = "sk-not-to-be-shown"
@@ -72,7 +72,7 @@ def unreadable(*, repeatable: bool) -> VoiceprintError:
 def answered(status: int, said: str | None = None, *, repeatable: bool) -> VoiceprintError:
     """The error of an answer, with this `Retry-After`."""
     headers = {} if said is None else {"Retry-After": said}
-    error = UnexpectedResponseError if status < 400 else status_error(status)
+    error = UnexpectedResponseError if status < 400 else status_error_class(status)
     return error(
         f"status {status}",
         status=status,
@@ -193,7 +193,7 @@ async def test_the_told_wait_is_kept_to_the_second_and_never_cut(clock, told):
 @pytest.mark.parametrize("told", [120.25, 1e6, 1e300, math.inf])
 async def test_a_longer_wait_than_allowed_is_raised_at_once(clock, told):
     """For every kind of failure: nobody waits for it, and nothing is sent before it is over."""
-    for fate in (RequestOutcome.TOLD_TO_RETURN, RequestOutcome.UNKNOWN):
+    for fate in (RequestOutcome.RETRY_LATER, RequestOutcome.UNKNOWN):
         error = failed(fate, told=told)
         call = ApiRequest(error, clock=clock)
         assert await run(call, clock, RetryPolicy(max_retry_after=120.0)) is error

@@ -85,7 +85,7 @@ from pyannote_voiceprint_async.enrollment import (
     rows_from_sources,
 )
 from pyannote_voiceprint_async.sandbox import Sandbox
-from pyannote_voiceprint_async.webhooks import aiohttp_webhook_handler, verify
+from pyannote_voiceprint_async.webhooks import aiohttp_webhook_handler, verify_webhook
 
 URL = "https://example.com/voices/ada.wav"
 
@@ -309,13 +309,13 @@ async def in_a_test() -> None:
 
 
 def deliver(client: AsyncVoiceprintClient, body: bytes, headers: dict[str, str]) -> None:
-    event = assert_type(verify(body, headers, "secret"), WebhookEvent)
-    verify(body, headers, ["new secret", "old secret"], tolerance=60, now=1_753_000_000.0)
-    verify("text", headers, b"secret")
-    verify(bytearray(body), list(headers.items()), [b"new", "old"])
-    verify(memoryview(body), [(b"x-signature", b"1")], "secret")
-    verify(body, {name: [value] for name, value in headers.items()}, headers["secrets"].split(","))
-    verify({"jobId": "1"}, headers, "secret")  # type: ignore[arg-type]  # the raw body
+    event = assert_type(verify_webhook(body, headers, "secret"), WebhookEvent)
+    verify_webhook(body, headers, ["new secret", "old secret"], tolerance=60, now=1_753_000_000.0)
+    verify_webhook("text", headers, b"secret")
+    verify_webhook(bytearray(body), list(headers.items()), [b"new", "old"])
+    verify_webhook(memoryview(body), [(b"x-signature", b"1")], "secret")
+    verify_webhook(body, {name: [value] for name, value in headers.items()}, headers["secrets"].split(","))
+    verify_webhook({"jobId": "1"}, headers, "secret")  # type: ignore[arg-type]  # the raw body
     client.deliver(event)
     assert_type(event.job_id, str)
     assert_type(event.status, JobStatus)
@@ -326,7 +326,7 @@ def deliver(client: AsyncVoiceprintClient, body: bytes, headers: dict[str, str])
 
 
 def receive(client: AsyncVoiceprintClient, app: web.Application) -> None:
-    app.router.add_post("/webhooks/pyannote", aiohttp_webhook_handler(client, "secret", tolerance=60))
+    app.router.add_post("/webhooks/pyannote", aiohttp_webhook_handler(client.deliver, "secret", tolerance=60))
 
 
 # Enrollment

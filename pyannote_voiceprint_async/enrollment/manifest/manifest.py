@@ -17,7 +17,7 @@ import attrs
 from pyannote_voiceprint_async.errors import ManifestError
 from pyannote_voiceprint_async.redaction import redact_text
 from pyannote_voiceprint_async.reprs import safe_repr
-from pyannote_voiceprint_async.text_encoding import encoding_of
+from pyannote_voiceprint_async.text_encoding import detect_encoding
 
 from .foreign_files import detect_foreign_file
 from .names import find_existing, normalize_name
@@ -114,7 +114,7 @@ class Manifest:
         if foreign := detect_foreign_file(file):
             what, remedy = foreign
             raise ManifestError(f"{self.path.name} is {what}, whatever its name. Nothing was sent: {remedy}.")
-        encoding = encoding_of(file.peek(4))
+        encoding = detect_encoding(file.peek(4))
         # Bytes that are no UTF-8 must be told with their line, so they are not refused where a whole block is decoded.
         errors = "surrogateescape" if encoding == "utf-8-sig" else "strict"
         # Line breaks as they are: inside quotation marks they belong to the cell.

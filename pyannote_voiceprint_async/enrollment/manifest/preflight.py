@@ -12,7 +12,7 @@ from typing import IO, Self, cast
 
 import attrs
 
-from pyannote_voiceprint_async.api.endpoints import LARGEST_VOICEPRINT_AUDIO
+from pyannote_voiceprint_async.api.endpoints import MAX_VOICEPRINT_BYTES
 from pyannote_voiceprint_async.audio import (
     AbandonableFile,
     Finding,
@@ -171,8 +171,8 @@ def file_digest(path: Path, found: os.stat_result) -> str:
 
 def _unheard(path: Path, found: os.stat_result) -> CheckedAudio:
     # What is cut may come out of any file; a whole one is uploaded as it is.
-    if found.st_size > LARGEST_VOICEPRINT_AUDIO:
-        largest = LARGEST_VOICEPRINT_AUDIO / 2**20
+    if found.st_size > MAX_VOICEPRINT_BYTES:
+        largest = MAX_VOICEPRINT_BYTES / 2**20
         raise MediaError(f"has {found.st_size / 2**20:.0f} MiB; a voiceprint takes at most {largest:.0f} MiB")
     return CheckedAudio(f"sha256:{file_digest(path, found)}")
 

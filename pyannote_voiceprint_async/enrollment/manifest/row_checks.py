@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import attrs
 
-from pyannote_voiceprint_async.api.endpoints import LARGEST_VOICEPRINT_AUDIO
+from pyannote_voiceprint_async.api.endpoints import MAX_VOICEPRINT_BYTES
 from pyannote_voiceprint_async.api.request_checks import check_request
 from pyannote_voiceprint_async.errors import InvalidRequestError, MediaError
 from pyannote_voiceprint_async.models import VoiceprintRequest
@@ -252,7 +252,7 @@ def _text_problem(source: object, *, has_resolver: bool) -> str | None:
 def _file(path: Path, *, is_cut: bool) -> os.stat_result | str:
     if _SURROGATE.search(str(path)):
         return f"{_shown(path)}: its name is no UTF-8; rename it"
-    found = _look_at(path, None if is_cut else LARGEST_VOICEPRINT_AUDIO)
+    found = _look_at(path, None if is_cut else MAX_VOICEPRINT_BYTES)
     return f"{_shown(path)}: {found}" if isinstance(found, str) else found
 
 

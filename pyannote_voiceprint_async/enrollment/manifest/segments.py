@@ -8,7 +8,7 @@ from itertools import pairwise
 from numbers import Real
 from typing import TypeAlias
 
-from pyannote_voiceprint_async.api.endpoints import LONGEST_VOICEPRINT_SECONDS
+from pyannote_voiceprint_async.api.endpoints import MAX_VOICEPRINT_SECONDS
 
 __all__ = [
     "Segments",
@@ -67,9 +67,9 @@ def segments_problem(segments: object) -> str | None:
         if problem := _span_problem(start, end):
             return problem
         total += 0.0 if end is None else end - start
-    if total > LONGEST_VOICEPRINT_SECONDS + _SLACK * len(segments):
+    if total > MAX_VOICEPRINT_SECONDS + _SLACK * len(segments):
         many = "the piece has" if len(segments) == 1 else f"the {len(segments)} pieces have together"
-        return f"{many} {total:.2f} s; a voiceprint takes at most {LONGEST_VOICEPRINT_SECONDS:g} s: give a shorter part"
+        return f"{many} {total:.2f} s; a voiceprint takes at most {MAX_VOICEPRINT_SECONDS:g} s: give a shorter part"
     return None
 
 

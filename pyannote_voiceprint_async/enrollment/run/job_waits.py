@@ -104,7 +104,7 @@ class JobWaits:
         except JobError as error:
             await self._results.fail(recording, *_failure(error))
         else:
-            await self._results.succeed(recording, Voiceprint.of(job, recording.model, warning))
+            await self._results.succeed(recording, Voiceprint.from_job(job, recording.model, warning))
 
     async def _poll(self, job_id: str) -> VoiceprintJob:
         """Wait for a job. If the API does not know a job whose output cannot have expired yet, the API is at fault.

@@ -138,7 +138,7 @@ class OutcomeResolver:
             except JobError:
                 continue  # the job has no voiceprint: it is of another kind, or it failed
             if await self._ledger.record_job(recording, job_id, None):
-                voiceprint = Voiceprint.of(job, recording.model)
+                voiceprint = Voiceprint.from_job(job, recording.model)
                 await self._ledger.record_voiceprint(recording, voiceprint, self._client.engine.clock.wall())
                 adopted.append((number, voiceprint))
         return adopted

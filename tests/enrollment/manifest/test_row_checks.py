@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyannote_voiceprint_async.api.endpoints import LARGEST_VOICEPRINT_AUDIO
+from pyannote_voiceprint_async.api.endpoints import MAX_VOICEPRINT_BYTES
 from pyannote_voiceprint_async.enrollment.manifest.preflight import CheckedAudio, Preflight, file_digest
 from pyannote_voiceprint_async.enrollment.manifest.row_checks import (
     CheckedRow,
@@ -35,7 +35,7 @@ def _files(tmp_path, monkeypatch):
     Path("empty.wav").touch()
     Path("folder").mkdir()
     with Path("large.wav").open("wb") as large:
-        large.truncate(LARGEST_VOICEPRINT_AUDIO + 1)
+        large.truncate(MAX_VOICEPRINT_BYTES + 1)
     os.mkfifo("pipe.wav")
 
 

@@ -19,7 +19,7 @@ from pyannote_voiceprint_async.enrollment.ledger.database import Database
 from pyannote_voiceprint_async.enrollment.ledger.staging import Staging
 from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
 from pyannote_voiceprint_async.enrollment.run import outcome_resolver
-from pyannote_voiceprint_async.jobs.uploads import Audio
+from pyannote_voiceprint_async.jobs.local_audio import OpenedAudio
 
 
 class When(Enum):
@@ -63,7 +63,7 @@ POINTS: Mapping[str, Point] = {
     "voiceprint-unwritten": Point(LedgerStore, "record_voiceprint", When.BEFORE),
     "voiceprint-written": Point(LedgerStore, "record_voiceprint", When.AFTER),
     # One upload
-    "upload-half-sent": Point(Audio, "chunks", When.AFTER, rare=True),
+    "upload-half-sent": Point(OpenedAudio, "chunks", When.AFTER, rare=True),
     "upload-unwritten": Point(LedgerStore, "record_upload", When.BEFORE, rare=True),
     "upload-written": Point(LedgerStore, "record_upload", When.AFTER, rare=True),
     # Commits
@@ -140,7 +140,7 @@ def _within(original: Callable[..., Any], _when: When, fuse: _Fuse) -> Callable[
 def _in_halves(original: Callable[..., Any], _when: When, fuse: _Fuse) -> Callable[..., Any]:
     """Kill the process when the first half of a chunk was written to the socket."""
 
-    async def chunks(self: Audio) -> Any:
+    async def chunks(self: OpenedAudio) -> Any:
         async for chunk in original(self):
             half = len(chunk) // 2
             yield chunk[:half]

@@ -1,4 +1,4 @@
-"""Many at once: everything that is read is yielded or kept, and one bad item never stops the rest."""
+"""Batches: every item that is read is yielded or kept, and one failed item never stops the others."""
 
 import asyncio
 import gc
@@ -11,18 +11,13 @@ from pyannote_voiceprint_async import (
     AuthenticationError,
     ClientClosedError,
     InvalidRequestError,
-    JobCreated,
     JobFailedError,
-    JobStatus,
     JobTimeoutError,
     MediaError,
     Polling,
     SubscriptionRequiredError,
-    VoiceprintError,
     VoiceprintRequest,
 )
-from pyannote_voiceprint_async.jobs.batch_item import BatchItem
-from pyannote_voiceprint_async.jobs.batch_results import Results
 from pyannote_voiceprint_async.sandbox import Sandbox, voiceprint_of
 
 URL = "https://example.com/{}.wav"
@@ -74,8 +69,8 @@ async def test_one_bad_item_never_stops_the_rest(client, sandbox, speech, tmp_pa
         URL.format(1),
         7,
     ]
-    enrolled = await all_of(client.voiceprint_many(sources))
-    assert [type(one.error) for one in enrolled] == [
+    results = await all_of(client.voiceprint_many(sources))
+    assert [type(one.error) for one in results] == [
         type(None),
         InvalidRequestError,
         MediaError,
@@ -83,14 +78,14 @@ async def test_one_bad_item_never_stops_the_rest(client, sandbox, speech, tmp_pa
         type(None),
         InvalidRequestError,
     ]
-    assert enrolled[4].voiceprint.value == voiceprint_of(URL.format(1))
+    assert results[4].voiceprint.value == voiceprint_of(URL.format(1))
 
 
 async def test_results_come_as_they_finish(start, clock):
     sandbox = await start(Sandbox(job_seconds=(1.0, 30.0), seed=4, now=clock.wall, sleep=clock.sleep))
     client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, clock=clock))
     async with clock.running(client), client.voiceprint_many(urls(20)) as results:
-        order = [enrolled.index async for enrolled in results]
+        order = [result.index async for result in results]
     assert sorted(order) == list(range(20))
     assert order != sorted(order)
 
@@ -113,8 +108,8 @@ async def test_the_input_is_read_no_further_ahead_than_max_concurrency(start, sa
     assert (yielded, ahead) == (60, 5)
 
 
-async def test_an_account_that_is_used_up_stops_all_and_is_raised_once(start):
-    """What was read is yielded, with its job or its error; then the error is raised; then there is nothing more."""
+async def test_an_account_error_stops_the_batch_and_is_raised_once(start):
+    """Each item that was read is yielded with its job or error; then the error is raised; then the iteration ends."""
     sandbox = await start(Sandbox(rate_limit=(1000, 60.0), credit=30))
     client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, max_concurrency=8))
     seen = []
@@ -130,8 +125,8 @@ async def test_an_account_that_is_used_up_stops_all_and_is_raised_once(start):
     assert sorted(submission.index for submission in seen) == list(range(len(seen)))
 
 
-async def test_who_waits_for_a_place_is_not_sent_after_the_account_has_failed(start, clock):
-    """A key that was withdrawn in the middle: 97 places would have to be waited for."""
+async def test_items_in_the_wait_queue_are_not_sent_after_an_account_error(start, clock):
+    """97 items wait for a permit when the error arrives."""
     sandbox = await start(Sandbox(rate_limit=(3, 60.0), credit=1, now=clock.wall, sleep=clock.sleep))
     client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, clock=clock))
     seen = []
@@ -143,7 +138,7 @@ async def test_who_waits_for_a_place_is_not_sent_after_the_account_has_failed(st
     assert len([submission for submission in seen if submission.job]) == 1
 
 
-async def test_an_error_of_the_input_is_raised_when_all_else_is_yielded(client):
+async def test_an_error_of_the_input_is_raised_after_all_results(client):
     def items():
         yield from urls(10)
         raise KeyError("row 11")
@@ -156,7 +151,7 @@ async def test_an_error_of_the_input_is_raised_when_all_else_is_yielded(client):
     assert [submission.error for submission in seen] == [None] * 10
 
 
-async def test_leaving_early_finishes_what_was_sent_and_keeps_it(start):
+async def test_closing_early_finishes_and_keeps_the_submissions_in_flight(start):
     sandbox = await start(Sandbox(rate_limit=(1000, 60.0), latency=(0.0, 0.02)))
     client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, max_concurrency=16))
     seen = []
@@ -175,7 +170,7 @@ async def test_leaving_early_finishes_what_was_sent_and_keeps_it(start):
     )
 
 
-async def test_leaving_early_keeps_the_ids_of_jobs_that_go_on(start):
+async def test_closing_early_keeps_the_ids_of_unfinished_jobs(start):
     sandbox = await start(Sandbox(rate_limit=(1000, 60.0), job_seconds=1000.0))
     client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url))
     async with client.voiceprint_many(urls(10)) as results:
@@ -188,7 +183,7 @@ async def test_leaving_early_keeps_the_ids_of_jobs_that_go_on(start):
     assert {one.error.job_id for one in known} == {job.id for job in sandbox.accepted}
 
 
-async def test_a_consumer_that_is_canceled_loses_nothing(start):
+async def test_a_cancelled_consumer_loses_no_job(start):
     sandbox = await start(Sandbox(rate_limit=(1000, 60.0), latency=(0.0, 0.02)))
     client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, max_concurrency=8))
     seen, submissions = [], client.submit_many(urls(500))
@@ -208,7 +203,7 @@ async def test_a_consumer_that_is_canceled_loses_nothing(start):
     assert known == {job.id for job in sandbox.accepted}
 
 
-async def test_closing_the_client_ends_results_that_nobody_left(start):
+async def test_closing_the_client_closes_its_batches(start):
     sandbox = await start(Sandbox(rate_limit=(1000, 60.0), latency=0.02))
     client = AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, max_concurrency=4)
     submissions = client.submit_many(urls(100))
@@ -220,11 +215,11 @@ async def test_closing_the_client_ends_results_that_nobody_left(start):
 
 
 def sandbox_tasks(sandbox):
-    """The tasks of the sandbox itself: one for each connection that is still open."""
+    """Return the tasks of the sandbox itself: one for each open connection."""
     return [task for task in asyncio.all_tasks() if task.get_coro().__qualname__.startswith("RequestHandler")]
 
 
-async def test_results_of_a_closed_client_say_so(start, sandbox):
+async def test_a_batch_of_a_closed_client_raises_an_error(start, sandbox):
     client = AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url)
     await client.aclose()
     with pytest.raises(ClientClosedError):
@@ -238,74 +233,26 @@ async def test_a_wrong_key_is_raised_after_few_requests(start, sandbox):
     assert sandbox.state.operations["voiceprint"].requests <= 8
 
 
-async def test_the_repr_shows_what_goes_on(client):
+async def test_the_repr_shows_live_counts(client):
     submissions = client.submit_many(urls(3))
     assert repr(submissions) == "<Results running=0 finished=0>"
     await all_of(submissions)
 
 
-async def test_more_jobs_wait_than_are_sent_at_once(start, clock):
-    """Long jobs do not hold up submissions: only what is unsent counts as ahead."""
+async def test_more_jobs_are_awaited_than_requests_are_in_flight(start, clock):
+    """Long jobs do not delay submissions: only unsent items count as read ahead."""
     sandbox = await start(Sandbox(rate_limit=(1000, 60.0), job_seconds=50.0, now=clock.wall, sleep=clock.sleep))
     client = await start(
         AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, clock=clock, max_concurrency=4, polling=Polling())
     )
     async with clock.running(client):
-        enrolled = await all_of(client.voiceprint_many(urls(40)))
-    assert [one.error for one in enrolled] == [None] * 40
+        results = await all_of(client.voiceprint_many(urls(40)))
+    assert [one.error for one in results] == [None] * 40
     assert clock.time() < 2 * 50.0
 
 
-async def test_an_item_canceled_before_its_first_step_is_taken_in():
-    """Its task never runs, and would be waited for without end."""
-
-    async def run(item):
-        for _ in range(5 if item.index == 0 else 6):
-            await asyncio.sleep(0)
-        if item.index:
-            raise AuthenticationError("no")
-
-    results = Results(range(100), run, lambda item, value, error: (item.index, error), read_ahead=2, max_in_progress=2)
-    seen = []
-    with pytest.raises(AuthenticationError):
-        async for result in results:
-            seen.append(result)
-    assert [index for index, _ in seen] == list(range(len(seen)))
-
-
-@pytest.mark.parametrize("steps", range(0, 40, 3))
-async def test_leaving_at_any_moment_accounts_for_every_item(steps):
-    """Each item that was read is yielded or unfinished, exactly once; no task is left."""
-    read = []
-
-    def items():
-        for number in range(100):
-            read.append(number)
-            yield number
-
-    async def run(item):
-        await item.before_send() if item.index % 3 else None
-        await asyncio.sleep(0)
-        if item.index % 5 == 0:
-            raise VoiceprintError("bad item")
-        await asyncio.sleep(0)
-
-    results = Results(items(), run, lambda item, value, error: item.index, read_ahead=4, max_in_progress=7)
-    before = asyncio.all_tasks()
-
-    async def consume():
-        return [index async for index in results]
-
-    task = asyncio.create_task(consume())
-    await settle(steps)
-    await results.aclose()
-    seen = await task
-    assert sorted(seen + results.unfinished) == read
-    assert asyncio.all_tasks() == before
-
-
-async def test_leaving_during_a_pause_sends_nothing_more(start, clock):
-    """What was refused is not on the wire: it is not finished, but left."""
+async def test_closing_during_a_pause_sends_nothing_more(start, clock):
+    """A refused submission is not in flight: the batch stops it instead of finishing it."""
     sandbox = await start(Sandbox(rate_limit=(3, 60.0), window="fixed", now=clock.wall, sleep=clock.sleep))
     other = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, clock=clock))
     for _ in range(3):
@@ -319,40 +266,31 @@ async def test_leaving_during_a_pause_sends_nothing_more(start, clock):
     assert (len(sandbox.accepted), clock.time()) == (3, 0.0)
 
 
-async def test_an_item_that_was_stopped_is_not_sent_any_more():
-    """Its exchange may be about to begin: it must not be told as unsent, and then leave."""
-    item = BatchItem(0, URL, lambda item: None, lambda item: None)
-    item.task = asyncio.create_task(asyncio.Event().wait())
-    item.stop(None)
-    with pytest.raises(asyncio.CancelledError):
-        await item.before_send()
-
-
-# Leaving without `async with`
+# Closing without `async with`
 
 
 METHODS = pytest.mark.parametrize("method", ["submit_many", "voiceprint_many"])
 
 
-async def all_over(client):
+async def until_batches_end(client):
     while client.engine._batches:
         gc.collect()
         await asyncio.sleep(0.001)
 
 
 @METHODS
-async def test_a_break_without_a_block_submits_nothing_more(start, method):
-    """The results are dropped with the loop: what was on the wire is finished and kept, and nothing else is sent."""
+async def test_a_break_without_async_with_submits_nothing_more(start, method):
+    """`break` drops the results: submissions in flight are finished and kept, and nothing else is sent."""
     sandbox = await start(Sandbox(rate_limit=(100_000, 1.0), latency=0.01, job_seconds=0.0))
     polling = Polling(first=0.01, longest=0.02)
     client = await start(
         AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, max_concurrency=4, polling=polling)
     )
-    async for first in getattr(client, method)(urls(3000)):  # noqa: B007 - it is compared below
+    async for first in getattr(client, method)(urls(3000)):  # noqa: B007 - compared below
         break
     await settle()
     sent = sandbox.state.operations["voiceprint"].requests + 4
-    await all_over(client)
+    await until_batches_end(client)
     accepted = {job.id for job in sandbox.accepted}
     assert len(accepted) <= sent
     abandoned = ids_of_jobs(client.abandoned)
@@ -362,7 +300,7 @@ async def test_a_break_without_a_block_submits_nothing_more(start, method):
 
 
 @METHODS
-async def test_results_in_a_reference_cycle_are_left_when_the_collector_finds_them(start, method):
+async def test_garbage_collection_of_a_reference_cycle_closes_the_batch(start, method):
     sandbox = await start(Sandbox(rate_limit=(100_000, 1.0), latency=0.01, job_seconds=0.0))
     client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, max_concurrency=4))
     holder = {"results": getattr(client, method)(urls(3000))}
@@ -370,22 +308,22 @@ async def test_results_in_a_reference_cycle_are_left_when_the_collector_finds_th
     await anext(holder["results"])
     del holder
     gc.collect()
-    await all_over(client)
+    await until_batches_end(client)
     assert len(client.abandoned) == len(sandbox.accepted) - 1
     assert len(sandbox.accepted) < 3000
 
 
-async def test_results_that_are_dropped_in_another_thread_are_left(start, sandbox):
+async def test_dropping_the_results_in_another_thread_closes_the_batch(start, sandbox):
     """The garbage collector runs in any thread."""
     client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, max_concurrency=4))
     holder = [client.submit_many(urls(3000))]
     await anext(holder[0])
     await asyncio.to_thread(holder.clear)
-    await all_over(client)
+    await until_batches_end(client)
     assert len(client.abandoned) == len(sandbox.accepted) - 1
 
 
-async def test_results_that_were_never_read_are_forgotten_with_their_last_reference(client, sandbox):
+async def test_unread_results_are_forgotten_with_their_last_reference(client, sandbox):
     results = client.submit_many(urls(5))
     assert len(client.engine._batches) == 1
     del results
@@ -393,25 +331,9 @@ async def test_results_that_were_never_read_are_forgotten_with_their_last_refere
     assert (len(client.engine._batches), sandbox.accepted) == (0, [])
 
 
-def test_results_may_be_dropped_after_their_loop_is_closed():
-    """Nothing is left to be done, and nobody to do it."""
-
-    async def run(item):
-        await asyncio.sleep(0)
-
-    async def begin():
-        results = Results(range(3), run, lambda item, value, error: item.index, read_ahead=2, max_in_progress=2)
-        await anext(results)
-        return results
-
-    results = asyncio.run(begin())
-    del results
-    gc.collect()
-
-
 @METHODS
-async def test_no_new_item_starts_while_max_concurrency_results_wait_unread(start, method):
-    """Whoever stops reading, without leaving, stops paying."""
+async def test_no_item_starts_while_max_concurrency_results_wait_unread(start, method):
+    """A consumer that stops reading causes no further submissions."""
     sandbox = await start(Sandbox(rate_limit=(100_000, 1.0), job_seconds=0.0))
     polling = Polling(first=0.01, longest=0.02)
     client = await start(
@@ -425,33 +347,16 @@ async def test_no_new_item_starts_while_max_concurrency_results_wait_unread(star
     await settle()
     assert (first.error, len(results.batch.finished) >= 4) == (None, True)
     started = len(read)
-    assert started <= 1 + len(results.batch.finished) + 1  # one more was taken out of the input, or none
+    assert started <= 1 + len(results.batch.finished) + 1  # the reader may hold one more item
     await settle(500)
     assert (len(read), results.batch.running) == (started, set())
     rest = [one async for one in results]
     assert (len(rest), len(sandbox.accepted)) == (299, 300)
 
 
-async def test_items_that_are_submitted_at_once_start_no_faster_than_results_are_read():
-    """The bound on unread results holds where far more items may wait for their jobs."""
-    read = []
-
-    async def run(item):
-        await item.before_send()
-        item.record_job(JobCreated("job", JobStatus.CREATED))
-
-    items = (number for number in range(1000) if not read.append(number))
-    results = Results(items, run, lambda item, value, error: item.index, read_ahead=4, max_in_progress=500)
-    for taken in range(1, 20):
-        await anext(results)
-        await settle(200)
-        assert len(read) <= taken + 2 * 4
-    await results.aclose()
-
-
 @pytest.mark.parametrize("cancellations", [1, 2, 3])
-async def test_a_consumer_that_is_canceled_again_while_it_leaves_loses_nothing(start, cancellations):
-    """What was sent is finished, though nobody waits for it any more."""
+async def test_a_consumer_cancelled_again_during_closing_loses_no_job(start, cancellations):
+    """The submissions in flight are finished, although the consumer is gone."""
     sandbox = await start(Sandbox(rate_limit=(1000, 60.0), latency=0.05))
     client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, max_concurrency=8))
     seen, submissions = [], client.submit_many(urls(500))
@@ -470,15 +375,15 @@ async def test_a_consumer_that_is_canceled_again_while_it_leaves_loses_nothing(s
         await asyncio.sleep(0)
     with pytest.raises(asyncio.CancelledError):
         await task
-    await all_over(client)
+    await until_batches_end(client)
     unfinished = ids_of_jobs(one.job for one in submissions.unfinished if one.job)
     assert set(ids_of_jobs(one.job for one in seen) + unfinished) == {job.id for job in sandbox.accepted}
     assert sorted(ids_of_jobs(client.abandoned)) == sorted(unfinished)
     assert len(sandbox.accepted) <= len(seen) + 2 * 8
 
 
-async def test_a_job_whose_hook_failed_is_abandoned_once(start):
-    """It is kept when the hook fails, and once more when its result is left unread."""
+async def test_a_job_whose_on_submitted_failed_is_abandoned_once(start):
+    """Both the failed callback and the unread result abandon it."""
     sandbox = await start(Sandbox(rate_limit=(1000, 60.0)))
     client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, max_concurrency=2))
 
