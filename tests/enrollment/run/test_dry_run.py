@@ -123,5 +123,5 @@ async def test_a_wrong_list_or_ledger_is_refused_as_by_a_run(world):
     with pytest.raises(LedgerOriginError):
         await foresee(world, people(1), origin="sandbox")
     world.path.write_bytes(b"no ledger at all")
-    with pytest.raises(LedgerError, match="is no ledger"):
+    with pytest.raises(LedgerError, match="is not a ledger"):
         await foresee(world, people(1))
