@@ -152,8 +152,11 @@ class Ledger:
         Raises:
             LedgerInUseError: a run has the ledger.
             LedgerError: it cannot be used, or another program reads it; calling again completes it.
+            TypeError: `labels` is a string.
         """
-        wanted = [labels] if isinstance(labels, str) else list(labels)
+        if isinstance(labels, str):
+            raise TypeError("Pass a list of labels, such as [label]: a string would be read as a list of letters.")
+        wanted = list(labels)
         if not self.is_open:
             return await asyncio.to_thread(maintenance.forget, self.path, wanted)
         forgotten = await self._change(partial(maintenance.forget_labels, labels=wanted))
