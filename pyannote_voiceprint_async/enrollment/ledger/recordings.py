@@ -1,4 +1,4 @@
-"""What a run reads of a recording in the ledger."""
+"""Recordings as a run reads them from the ledger."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ __all__ = ["PendingRecording", "UnresolvedSubmission"]
 
 
 class PendingRecording(NamedTuple):
-    """A recording that is to become a voiceprint."""
+    """A recording without a voiceprint: pending, or submitted and awaited."""
 
     id: int
     identity: str
@@ -29,12 +29,12 @@ class PendingRecording(NamedTuple):
 
     @property
     def row(self) -> Row:
-        """The row of its first label."""
+        """The row of the list that has the first label."""
         return Row(self.labels[0], Path(self.source) if self.is_file else self.source, self.model, extra=self.extra)
 
 
 class UnresolvedSubmission(NamedTuple):
-    """A submission whose outcome nobody knows, and between which moments its intent was written, by all clocks."""
+    """A submission with an unknown outcome, and the times between which its intent was written, by any clock."""
 
     id: int
     intended_from: float

@@ -144,7 +144,7 @@ def acceptance_windows(
 
 def match_outcomes(  # noqa: PLR0913 - the whole evidence, by keyword where values could be mixed up
     unresolved: Sequence[UnresolvedSubmission],
-    lost_intents: Iterable[tuple[float, float]],
+    abandoned_intents: Iterable[tuple[float, float]],
     unknown_jobs: Sequence[UnknownJob],
     *,
     request_lifetime: float,
@@ -157,7 +157,7 @@ def match_outcomes(  # noqa: PLR0913 - the whole evidence, by keyword where valu
 
     Args:
         unresolved: the submissions.
-        lost_intents: intents whose outcome stays unknown for ever; an unknown job in their windows may be theirs.
+        abandoned_intents: intents whose outcome stays unknown for ever; an unknown job in their windows may be theirs.
         unknown_jobs: the listed jobs that are not in the ledger.
         request_lifetime: see `acceptance_windows`.
         listed_since: creation time of the oldest listed job; None if the list was read to its end.
@@ -168,7 +168,7 @@ def match_outcomes(  # noqa: PLR0913 - the whole evidence, by keyword where valu
     intents = [(submission.intended_from, submission.intended_until) for submission in unresolved]
     windows = acceptance_windows(intents, request_lifetime, offset)
     narrow_windows = _narrow_windows(intents, request_lifetime, offset)
-    lost_windows = acceptance_windows(lost_intents, request_lifetime, offset)
+    abandoned_windows = acceptance_windows(abandoned_intents, request_lifetime, offset)
     spelling = _Spelling.of(own_jobs)
     candidates = {
         submission.id: [job for job in unknown_jobs if window.contains(job) and spelling.may_be(job, submission.model)]
@@ -186,7 +186,7 @@ def match_outcomes(  # noqa: PLR0913 - the whole evidence, by keyword where valu
             case [job] if (
                 narrow.contains(job)
                 and claims[job.job_id] == 1
-                and not any(lost.contains(job) for lost in lost_windows)
+                and not any(abandoned.contains(job) for abandoned in abandoned_windows)
             ):
                 adoptable[submission.id] = job.job_id
     found = {job.job_id: job for jobs in candidates.values() for job in jobs}

@@ -8,7 +8,8 @@ from enrollment_world import url
 
 from pyannote_voiceprint_async import LedgerError, ManifestError
 from pyannote_voiceprint_async.enrollment import Problem, Row
-from pyannote_voiceprint_async.enrollment.ledger.staging import Staging, forgotten_hash
+from pyannote_voiceprint_async.enrollment.ledger.staged_list import forgotten_hash
+from pyannote_voiceprint_async.enrollment.ledger.staging import Staging
 from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
 from pyannote_voiceprint_async.enrollment.manifest.preflight import Preflight
 

@@ -33,10 +33,10 @@ async def only_task(ledger):
 async def test_an_intent_is_written_over_a_pending_row_only(ledger):
     task = await only_task(ledger)
     await ledger.record_intent(task, 1.0, 2.0)
-    with pytest.raises(LedgerError, match="not pending any more"):
+    with pytest.raises(LedgerError, match="no longer pending"):
         await ledger.record_intent(task, 1.5, 2.5)
     await ledger.record_job(task, "job", 3.0)
-    with pytest.raises(LedgerError, match="not pending any more"):
+    with pytest.raises(LedgerError, match="no longer pending"):
         await ledger.record_intent(task, 1.0, 2.0)
 
 
@@ -90,8 +90,8 @@ async def test_the_process_that_has_it_is_named(ledger):
 
 
 async def test_a_locked_ledger_pauses_the_run_and_says_so(world, monkeypatch):
-    monkeypatch.setattr(database_room, "_REPORTED_AFTER", 0.0)
-    monkeypatch.setattr(database_room, "_ATTEMPT", 0.01)
+    monkeypatch.setattr(database_room, "_REPORT_AFTER", 0.0)
+    monkeypatch.setattr(database_room, "_ATTEMPT_TIMEOUT", 0.01)
     async with Ledger(world.path) as opened:
         ledger = opened.store
         other = await asyncio.to_thread(sqlite3.connect, world.path, isolation_level=None, check_same_thread=False)
@@ -102,7 +102,7 @@ async def test_a_locked_ledger_pauses_the_run_and_says_so(world, monkeypatch):
 
             async def claim_while_locked(*args, **options):
                 report, database = ledger.on_lock_wait, ledger.database
-                database._on_waiting = lambda is_waiting: (report(is_waiting), on_waiting.set())
+                database._on_lock_wait = lambda is_waiting: (report(is_waiting), on_waiting.set())
                 claiming = asyncio.create_task(claim(*args, **options))
                 await on_waiting.wait()
                 await asyncio.to_thread(other.execute, "ROLLBACK")

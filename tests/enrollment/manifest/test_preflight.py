@@ -15,7 +15,7 @@ from pyannote_voiceprint_async.audio import best_part, cut, cut_pieces
 from pyannote_voiceprint_async.enrollment import Manifest, Paused, Row, RowFailed, RowWarning, enroll
 from pyannote_voiceprint_async.enrollment.ledger import checksums
 from pyannote_voiceprint_async.enrollment.ledger.maintenance import forget
-from pyannote_voiceprint_async.enrollment.ledger.store import _STEPS
+from pyannote_voiceprint_async.enrollment.ledger.schema import STEPS
 from pyannote_voiceprint_async.enrollment.manifest import preflight as preflight_module
 from pyannote_voiceprint_async.enrollment.manifest.preflight import Preflight
 from pyannote_voiceprint_async.enrollment.options import Options
@@ -373,4 +373,4 @@ async def test_a_ledger_of_the_first_step_goes_on(world, tmp_path):
     report = await world.enroll(rows)
     assert (report.succeeded, report.jobs, len(world.sandbox.accepted)) == (3, 1, jobs + 1)
     assert world.voiceprints()["Anna"] == "paid"
-    assert world.ask("PRAGMA user_version") == [(len(_STEPS),)]
+    assert world.ask("PRAGMA user_version") == [(len(STEPS),)]

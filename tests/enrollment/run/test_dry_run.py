@@ -124,5 +124,5 @@ async def test_an_invalid_list_or_ledger_is_refused_as_by_a_run(world):
     with pytest.raises(LedgerOriginError):
         await predict(world, people(1), origin="sandbox")
     world.path.write_bytes(b"no ledger at all")
-    with pytest.raises(LedgerError, match="is no ledger"):
+    with pytest.raises(LedgerError, match="is not a ledger"):
         await predict(world, people(1))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import attrs
 
-from pyannote_voiceprint_async.enrollment.ledger.ownership import journal_of, keep_journal
+from pyannote_voiceprint_async.enrollment.ledger.journal import journal_path, restore_journal
 from pyannote_voiceprint_async.sandbox import Job
 
 
@@ -38,11 +38,11 @@ class LedgerContents:
     @classmethod
     def read(cls, path: Path) -> "LedgerContents":
         """Read a ledger that no run has open."""
-        had_journal = journal_of(path).exists()
+        had_journal = journal_path(path).exists()
         with closing(sqlite3.connect(path)) as connection:
             check = str(connection.execute("PRAGMA integrity_check").fetchone()[0])
             if had_journal:
-                keep_journal(path)  # SQLite has just rolled back with the journal of a killed run, and deleted it
+                restore_journal(path)  # SQLite has just rolled back with the journal of a killed run, and deleted it
             if not connection.execute("PRAGMA user_version").fetchone()[0]:
                 return cls({}, frozenset(), frozenset(), None if check == "ok" else check)
             rows = connection.execute(

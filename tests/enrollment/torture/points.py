@@ -14,7 +14,7 @@ from typing import Any
 
 import attrs
 
-from pyannote_voiceprint_async.enrollment.ledger import database
+from pyannote_voiceprint_async.enrollment.ledger import schema
 from pyannote_voiceprint_async.enrollment.ledger.database import Database
 from pyannote_voiceprint_async.enrollment.ledger.staging import Staging
 from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
@@ -45,12 +45,12 @@ SEEN_BY_THE_SANDBOX = ("request", "answer")
 
 POINTS: Mapping[str, Point] = {
     # The ledger file and the list
-    "schema-before": Point(database, "_take", When.BEFORE, rare=True),
-    "schema-after": Point(database, "_take", When.AFTER, rare=True),
+    "schema-before": Point(schema, "apply_steps", When.BEFORE, rare=True),
+    "schema-after": Point(schema, "apply_steps", When.AFTER, rare=True),
     "claimed": Point(LedgerStore, "claim", When.AFTER, rare=True),
-    "piece-loaded": Point(Staging, "_stage", When.AFTER, rare=True),
-    "list-before-merge": Point(Staging, "_merge", When.BEFORE, rare=True),
-    "list-merged-uncommitted": Point(Staging, "_merge", When.AFTER, rare=True),
+    "piece-loaded": Point(Staging, "_stage_page", When.AFTER, rare=True),
+    "list-before-merge": Point(Staging, "_apply", When.BEFORE, rare=True),
+    "list-merged-uncommitted": Point(Staging, "_apply", When.AFTER, rare=True),
     # One submission
     "intent-unwritten": Point(LedgerStore, "record_intent", When.BEFORE),
     "intent-written-no-byte-sent": Point(LedgerStore, "record_intent", When.AFTER),

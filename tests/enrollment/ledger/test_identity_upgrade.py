@@ -4,8 +4,9 @@ import pytest
 
 from pyannote_voiceprint_async import ManifestError
 from pyannote_voiceprint_async.enrollment import Row
-from pyannote_voiceprint_async.enrollment.ledger.renewal import renew
-from pyannote_voiceprint_async.enrollment.ledger.staging import Staging, forgotten_hash
+from pyannote_voiceprint_async.enrollment.ledger.identity_upgrade import upgrade_identities
+from pyannote_voiceprint_async.enrollment.ledger.staged_list import forgotten_hash
+from pyannote_voiceprint_async.enrollment.ledger.staging import Staging
 from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
 from pyannote_voiceprint_async.enrollment.manifest.url_identity import legacy_identity
 
@@ -98,7 +99,7 @@ async def test_it_is_done_once(ledger):
     await former(ledger, ("Ada", supabase("ada", "b"), "succeeded"))
     await load(ledger, Row("Ada", supabase("ada", "c")))
     await write(ledger, "UPDATE recordings SET identity = 'url:left'")
-    await ledger.database.atomic(renew)
+    await ledger.database.atomic(upgrade_identities)
     assert await ask(ledger, "SELECT identity FROM recordings") == [("url:left",)]
 
 
