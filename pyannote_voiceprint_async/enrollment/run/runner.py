@@ -35,13 +35,13 @@ from .submissions import Submissions
 
 __all__ = ["Runner"]
 
-# How long the jobs of earlier runs are waited for before new ones are sent, and the last jobs when credit is used up.
-_LEFTOVERS_TIMEOUT = 900.0
+# How long a run waits for the jobs of earlier runs before it sends new ones, and for its last jobs without credit.
+_WAIT_TIMEOUT = 900.0
 _PAGE = 256
 
 
 class Runner:
-    """One run. `run` is its course.
+    """Executes one run, from the list to the report.
 
     Args:
         client: the client.
@@ -112,10 +112,10 @@ class Runner:
             self._keep_error(error)
         finally:
             self._work.cancel()
-            await self._leave_ledger()
+            await self._release_ledger()
 
     async def _do_work(self) -> None:
-        await self._take_ledger()
+        await self._acquire_ledger()
         if await self._stage():
             await self._check_key()
             await self._wait_for_leftovers()
@@ -127,14 +127,14 @@ class Runner:
 
     # The ledger
 
-    async def _take_ledger(self) -> None:
+    async def _acquire_ledger(self) -> None:
         if self._owns_ledger:
             await self._ledger.open()
         self._ledger.acquire()
         self._has_ledger = True
         self._ledger.on_lock_wait = self.reporter.on_ledger_wait
 
-    async def _leave_ledger(self) -> None:
+    async def _release_ledger(self) -> None:
         if self._has_ledger:
             self._ledger.on_lock_wait = None
             self._ledger.release()
@@ -182,7 +182,7 @@ class Runner:
             for recording in recordings:
                 await self._waits.reserve()
                 self._waits.start(recording, str(recording.job_id))
-        await self._waits.join(self._clock.time() + _LEFTOVERS_TIMEOUT)
+        await self._waits.join(self._clock.time() + _WAIT_TIMEOUT)
 
     async def _resolve_outcomes(self, *, of_earlier_runs: bool) -> None:
         """Resolve the submissions of unknown outcome.
@@ -204,10 +204,10 @@ class Runner:
         resolution = await self._context.breaker.call(lambda: self._resolver.resolve(unresolved), self._is_transient)
         self.reporter.resume()
         if not of_earlier_runs:
-            self._submissions.uncount(resolution.not_accepted)
+            self._submissions.subtract_not_accepted(resolution.not_accepted)
         await self._recount()
         await self._report_resolution(resolution)
-        self._guard_against_lost_responses(resolution)
+        self._check_for_lost_responses(resolution)
 
     async def _report_resolution(self, resolution: Resolution) -> None:
         adopted = dict(resolution.adopted)
@@ -217,7 +217,7 @@ class Runner:
         for number, voiceprint in adopted.items():
             await self.reporter.events.put(*(RowSucceeded(label, voiceprint) for label in labels[number]))
 
-    def _guard_against_lost_responses(self, resolution: Resolution) -> None:
+    def _check_for_lost_responses(self, resolution: Resolution) -> None:
         unknown = self._context.unknown
         unknown.record_resolution(resolution.not_accepted)
         if unknown.has_lost_responses:
@@ -253,9 +253,9 @@ class Runner:
             self._work.cancel()
 
     async def _end_waits(self) -> None:
-        """Leave the jobs to the next run. Only without credit (402) is it worth waiting: jobs can still be fetched."""
+        """Leave the jobs to the next run. Without credit (402), wait for them first: results can still be fetched."""
         if isinstance(self.reporter.error, SubscriptionRequiredError) and not self.is_stopped:
-            await self._waits.join(self._clock.time() + _LEFTOVERS_TIMEOUT)
+            await self._waits.join(self._clock.time() + _WAIT_TIMEOUT)
         await self._waits.aclose()
 
     async def _build_report(self) -> Report:

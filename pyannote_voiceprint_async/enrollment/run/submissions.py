@@ -69,9 +69,9 @@ class Submissions:
         finally:
             self._batch = None
 
-    def uncount(self, not_accepted: int) -> None:
-        """Allow as many further submissions as turned out not to be accepted."""
-        self._counted -= not_accepted
+    def subtract_not_accepted(self, count: int) -> None:
+        """Subtract submissions that were not accepted from those that count towards `max_jobs`."""
+        self._counted -= count
 
     async def save_unsaved(self) -> None:
         """Write the unsaved job ids once more, all at once: the disk may have room by now."""
