@@ -7,8 +7,9 @@ import click
 
 from pyannote_voiceprint_async.api.endpoints import DEFAULT_LIMITS
 from pyannote_voiceprint_async.enrollment import Manifest, rows_from_sources
-from pyannote_voiceprint_async.enrollment.ledger.export import Format, check_out, format_of, ledger_files
-from pyannote_voiceprint_async.enrollment.ledger.output_file import OutFile
+from pyannote_voiceprint_async.enrollment.ledger.export import check_export, format_of, ledger_files
+from pyannote_voiceprint_async.enrollment.ledger.export_formats import ExportFormat
+from pyannote_voiceprint_async.enrollment.ledger.output_file import OutputFile
 from pyannote_voiceprint_async.enrollment.manifest.names import find_existing
 from pyannote_voiceprint_async.enrollment.manifest.source_kinds import is_manifest
 from pyannote_voiceprint_async.enrollment.manifest.sources import SourceRows
@@ -59,17 +60,17 @@ class Asked:
         return self.ledger.with_name(f"{self.ledger.name}.server")
 
     @property
-    def form(self) -> Format | None:
+    def form(self) -> ExportFormat | None:
         """How `out` is written."""
         if self.out is None:
             return None
         # The name of a device or a pipe asks for none.
-        return format_of(self.out) or ("jsonl" if OutFile(self.out, "jsonl").is_stream else None)
+        return format_of(self.out) or ("jsonl" if OutputFile(self.out, "jsonl").is_stream else None)
 
     @property
-    def report_file(self) -> OutFile | None:
+    def report_file(self) -> OutputFile | None:
         """Where the summary is written."""
-        return None if self.report is None else OutFile(self.report, "report", self.force)
+        return None if self.report is None else OutputFile(self.report, "report", self.force)
 
     @property
     def limit(self) -> RateLimit:
@@ -96,7 +97,7 @@ class Asked:
             if self.form is None:
                 raise click.UsageError(f"--out must end in .jsonl, .csv or .json, not {self.out.name!r}.")
             others = filter(None, (self.manifest, self.report))
-            check_out(self.out, self.form, self.ledger, *others, force=self.force)
+            check_export(self.out, self.form, self.ledger, *others, force=self.force)
         if self.report_file is not None:
             try:
                 self.report_file.check(*ledger_files(self.ledger), *filter(None, [self.manifest]))

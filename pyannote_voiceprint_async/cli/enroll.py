@@ -225,7 +225,7 @@ def _rehearse(asked: Asked) -> None:
         found = await dry_run(client, rows, asked.ledger, options, asked.limit)
         for problem in found.problems:
             output.say(left_out(problem))
-        for note in found.notes:
+        for note in found.warnings:
             output.say(f"{note.label}: {note.message}")
         for line in foreseen(found, asked.limit, is_sandbox=asked.common.sandbox, not_taken=_not_taken(rows)):
             await output.write(line)

@@ -5,8 +5,9 @@ from typing import get_args
 
 import click
 
-from pyannote_voiceprint_async.enrollment.ledger.export import Exported, Format, check_out, format_of
+from pyannote_voiceprint_async.enrollment.ledger.export import Exported, check_export, format_of
 from pyannote_voiceprint_async.enrollment.ledger.export import export as export_ledger
+from pyannote_voiceprint_async.enrollment.ledger.export_formats import ExportFormat
 
 from .exit_codes import Failure
 from .options import force_option
@@ -23,7 +24,7 @@ __all__ = ["export"]
 @click.option(
     "--format",
     "form",
-    type=click.Choice(get_args(Format)),
+    type=click.Choice(get_args(ExportFormat)),
     help="One object a line, a table, or {label: voiceprint}; else that of --out, else jsonl.",
 )
 @click.option(
@@ -34,7 +35,7 @@ __all__ = ["export"]
 )
 @click.option("--model", help="Only voiceprints of this model.")
 @force_option
-def export(ledger: Path, form: Format | None, out: Path | None, model: str | None, *, force: bool) -> None:
+def export(ledger: Path, form: ExportFormat | None, out: Path | None, model: str | None, *, force: bool) -> None:
     """Write the voiceprints of a ledger into a private file.
 
     It works during a run. jsonl and csv have all rows: label, source (a URL without its query), status, job_id, model,
@@ -44,7 +45,7 @@ def export(ledger: Path, form: Format | None, out: Path | None, model: str | Non
     form = form or (None if out is None else format_of(out)) or "jsonl"
     # Not `speakers.csv`: that is the list itself.
     out = out or ledger.with_suffix(f".voiceprints.{form}")
-    check_out(out, form, ledger, force=force)
+    check_export(out, form, ledger, force=force)
     try:
         with ended_by_signals():
             written = export_ledger(ledger, out, form, model=model, force=force)
@@ -55,7 +56,7 @@ def export(ledger: Path, form: Format | None, out: Path | None, model: str | Non
         say(warning)
 
 
-def _said(written: Exported, out: Path, form: Format) -> str:
+def _said(written: Exported, out: Path, form: ExportFormat) -> str:
     labels = "" if form == "json" else f" of {count(written.labels, 'label')}"
     purged = f" {written.purged} more were purged earlier." if written.purged else ""
     return f"{count(written.voiceprints, 'voiceprint')}{labels} in {out}, which only you may read.{purged}"

@@ -19,7 +19,7 @@ from .words import count
 __all__ = ["ledger"]
 
 # Only a run itself knows these.
-_OF_A_RUN = ("forgotten", "replaced", "jobs", "unsaved_jobs", "notes", "problems", "interrupted", "stopped_by")
+_OF_A_RUN = ("forgotten", "replaced", "jobs", "unsaved_jobs", "warnings", "problems", "interrupted", "stopped_by")
 
 
 @click.group()
@@ -54,8 +54,8 @@ def failed(path: Path) -> None:
     The status is failed, uncertain (it may have been accepted) or expired (paid, and not fetched in time). It works
     during a run.
     """
-    for trouble in maintenance.troubles(path):
-        click.echo(json_line(trouble._asdict()))
+    for row in maintenance.failed_rows(path):
+        click.echo(json_line(row._asdict()))
 
 
 @ledger.command()
@@ -69,7 +69,7 @@ def forget(path: Path, labels: tuple[str, ...]) -> None:
         say(f"{label}: the ledger has no such label.")
     if forgotten.labels:
         erased = f"{count(len(forgotten.labels), 'label')} and {count(forgotten.recordings, 'recording')}"
-        say(f"Erased: {erased}, with all that the ledger knew of them. {maintenance.OUT_OF_REACH}")
+        say(f"Erased: {erased}, with all that the ledger knew of them. {maintenance.FORGET_LIMITS}")
     sys.exit(ExitCode.SOME_FAILED if forgotten.unknown else ExitCode.WELL)
 
 

@@ -11,7 +11,7 @@ from typing import TextIO
 import click
 
 from pyannote_voiceprint_async.enrollment import Problem, Row, rows_from_rttm
-from pyannote_voiceprint_async.enrollment.ledger.output_file import OutFile
+from pyannote_voiceprint_async.enrollment.ledger.output_file import OutputFile
 from pyannote_voiceprint_async.enrollment.manifest.names import find_existing, normalize_name
 from pyannote_voiceprint_async.enrollment.manifest.segments import format_segments
 from pyannote_voiceprint_async.enrollment.manifest.source_kinds import is_url
@@ -80,7 +80,7 @@ def from_rttm(  # noqa: PLR0913 - the options of the command
 def _check_files(rttm: Path, audio: Path, out: Path | None, *, force: bool) -> None:
     if out is not None:
         try:
-            OutFile(out, "list", force).check(rttm, audio)
+            OutputFile(out, "list", force).check(rttm, audio)
         except ConfigurationError as error:
             raise ConfigurationError(f"--out {error}") from None
     if not _is_utf8(audio):
@@ -118,7 +118,7 @@ def _write_list(out: Path | None, rows: Sequence[Row], *, force: bool) -> None:
         sys.stdout.flush()
         return
     try:
-        with OutFile(out, "list", force).write() as file:
+        with OutputFile(out, "list", force).write() as file:
             _write_table(file, rows, out.absolute().parent)
     except OSError as exc:
         raise ConfigurationError(f"--out {out} cannot be written ({exc.strerror or exc}).") from None

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 import click
 
-from pyannote_voiceprint_async.enrollment.ledger.output_file import OutFile
+from pyannote_voiceprint_async.enrollment.ledger.output_file import OutputFile
 from pyannote_voiceprint_async.errors import ConfigurationError
 from pyannote_voiceprint_async.redaction import printable
 
@@ -98,7 +98,7 @@ class Output:
 
 
 @contextmanager
-def output_to(out: OutFile | None) -> Iterator[Output]:
+def output_to(out: OutputFile | None) -> Iterator[Output]:
     """Open the output: stdout, or a file that only its owner may read, at its end.
 
     Raises:
@@ -118,7 +118,7 @@ def say(line: str) -> None:
     click.echo(printable(line), err=True)
 
 
-def _open_private(out: OutFile) -> BinaryIO:
+def _open_private(out: OutputFile) -> BinaryIO:
     try:
         out.check()
     except ConfigurationError as error:
@@ -142,7 +142,7 @@ def _open_private(out: OutFile) -> BinaryIO:
     return file
 
 
-def _continue_results(out: OutFile, descriptor: int) -> None:
+def _continue_results(out: OutputFile, descriptor: int) -> None:
     """Make sure that a file ends with a whole line of results, or is empty."""
     if out.replaces:
         os.ftruncate(descriptor, 0)

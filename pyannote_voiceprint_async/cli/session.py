@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
-from pyannote_voiceprint_async.enrollment.ledger.output_file import OutFile
+from pyannote_voiceprint_async.enrollment.ledger.output_file import OutputFile
 from pyannote_voiceprint_async.settings import RateLimits
 
 from .exit_codes import WrongUsage
@@ -27,7 +27,9 @@ _ONE_SIGNAL = 0.5
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 
 
-def run(common: Common, main: Callable[[AsyncVoiceprintClient, Output], Awaitable[T]], out: OutFile | None = None) -> T:
+def run(
+    common: Common, main: Callable[[AsyncVoiceprintClient, Output], Awaitable[T]], out: OutputFile | None = None
+) -> T:
     """Run the body of a command.
 
     Args:
@@ -49,7 +51,7 @@ def run(common: Common, main: Callable[[AsyncVoiceprintClient, Output], Awaitabl
     return run_alone(common, with_client, out)
 
 
-def run_alone(common: Common, main: Callable[[Output], Coroutine[Any, Any, T]], out: OutFile | None = None) -> T:
+def run_alone(common: Common, main: Callable[[Output], Coroutine[Any, Any, T]], out: OutputFile | None = None) -> T:
     """Run the body of a command that makes its client itself, or needs none.
 
     Args:

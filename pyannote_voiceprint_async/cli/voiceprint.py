@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
-from pyannote_voiceprint_async.enrollment.ledger.output_file import OutFile
+from pyannote_voiceprint_async.enrollment.ledger.output_file import OutputFile
 from pyannote_voiceprint_async.enrollment.manifest.preflight import Preflight
 
 from .enrollment import Enrollment
@@ -59,7 +59,7 @@ def voiceprint(  # noqa: PLR0913 - what a person may say
     for recording in recordings:
         for note in recording.warnings:
             say(f"{recording.label}: {note}")
-    results = None if out is None else OutFile(out, "results", force)
+    results = None if out is None else OutputFile(out, "results", force)
     sys.exit(run(common, partial(_voiceprint, recordings=recordings, model=model, timeout=timeout), results))
 
 

@@ -262,7 +262,7 @@ def test_rows_that_are_left_are_exit_code_1(command, quick_sandbox, speakers):
         (["list.csv", "--report", "list.csv"], "--report list.csv is read by this command"),
         (["list.csv", "--report", "gone/r.json"], "--report gone/r.json cannot be written"),
         (["list.csv", "--ledger", "gone/x.ledger"], "There is no folder"),
-        (["list.csv", "--ledger", "list.csv"], "list.csv is no ledger"),
+        (["list.csv", "--ledger", "list.csv"], "list.csv is not a ledger"),
         (["list.csv", "--on-unknown", "guess"], "'guess' is not one of"),
         (["list.csv", "--max-jobs", "-1"], "-1 is not in the range"),
         (["list.csv", "--retry-failed", "text"], "give it alone"),

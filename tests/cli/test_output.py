@@ -11,7 +11,8 @@ import pytest
 from pyannote_voiceprint_async.cli.exit_codes import Failure, WrongUsage
 from pyannote_voiceprint_async.cli.output import Output, json_line, output_to
 from pyannote_voiceprint_async.cli.progress import PlainProgress
-from pyannote_voiceprint_async.enrollment.ledger.output_file import RESULT_FIELDS, OutFile
+from pyannote_voiceprint_async.enrollment.ledger.earlier_output import RESULT_FIELDS
+from pyannote_voiceprint_async.enrollment.ledger.output_file import OutputFile
 
 _PAID = json_line(dict.fromkeys(RESULT_FIELDS))
 
@@ -34,7 +35,7 @@ def test_names_in_any_script_stay_readable():
 async def opened(path):
     """Results in a file. It is opened before there is an event loop."""
     with ExitStack() as stack:
-        yield await asyncio.to_thread(stack.enter_context, output_to(OutFile(path, "results")))
+        yield await asyncio.to_thread(stack.enter_context, output_to(OutputFile(path, "results")))
 
 
 def mode(path):
@@ -73,7 +74,7 @@ def test_a_file_that_holds_something_else_is_left_alone(tmp_path):
     path = tmp_path / "voice.wav"
     path.write_bytes(b"RIFF....WAVE")
     path.chmod(0o644)
-    with pytest.raises(WrongUsage, match="something else than results"), output_to(OutFile(path, "results")):
+    with pytest.raises(WrongUsage, match="something else than results"), output_to(OutputFile(path, "results")):
         pass
     assert (path.read_bytes(), mode(path)) == (b"RIFF....WAVE", 0o644)
 
@@ -82,7 +83,7 @@ def test_a_file_that_holds_something_else_is_left_alone(tmp_path):
 def test_a_file_that_cannot_be_opened_is_wrong_usage(tmp_path, where):
     with (
         pytest.raises(WrongUsage, match=r"^Nothing was sent: .* Give another file\.$"),
-        output_to(OutFile(tmp_path / where, "results")),
+        output_to(OutputFile(tmp_path / where, "results")),
     ):
         pass
 

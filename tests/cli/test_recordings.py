@@ -268,8 +268,8 @@ def test_what_was_told_stands_in_the_report(command, meeting):
     for more in (("--dry-run",), ()):
         assert command("enroll", "--sandbox", "s.csv", *options, *more, cwd=meeting).returncode == 1
         report = json.loads((meeting / "r.json").read_text())
-        assert [note["label"] for note in report["notes"]] == ["Anna"]
-        assert report["notes"][0]["message"].endswith("check that only one person speaks there")
+        assert [note["label"] for note in report["warnings"]] == ["Anna"]
+        assert report["warnings"][0]["message"].endswith("check that only one person speaks there")
         assert [(problem["label"], problem["line"]) for problem in report["problems"]] == [("Bo", 3)]
 
 

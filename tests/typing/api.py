@@ -343,6 +343,10 @@ async def presign(row: Row) -> str:
     return f"https://bucket.example.com/{row.source}"
 
 
+def presign_locally(row: Row) -> str:
+    return f"https://bucket.example.com/{row.source}"
+
+
 async def enroll_all(client: AsyncVoiceprintClient) -> None:
     async with enroll(client, Manifest("speakers.csv"), "speakers.ledger", on_unknown="hold", max_jobs=10) as run:
         async for event in run:
@@ -363,6 +367,7 @@ async def enroll_all(client: AsyncVoiceprintClient) -> None:
                     run.stop()
     assert_type(run.report, Report)
     enroll(client, [Row("Ada", Path("ada.wav"))], Path("x.ledger"), resolve=presign)
+    enroll(client, [Row("Ada", "s3://bucket/ada.wav")], Path("x.ledger"), resolve=presign_locally)
     enroll(client, rows_from_sources(["voices"]), Ledger("x.ledger"), preflight=True, trim=True, replace=True)
     enroll(client, [Row("Ada", Path("long.wav"), segments=((12.5, 20), (31.0, None)))], "x.ledger")
     enroll(client, rows_from_rttm(Path("a.rttm"), Path("a.wav"), labels={"SPEAKER_00": "Ada"}), "x.ledger")

@@ -11,15 +11,16 @@ from enrollment_world import flip_bit_in, make_first_version, people
 
 from pyannote_voiceprint_async import LedgerError
 from pyannote_voiceprint_async.enrollment.ledger import checksums
-from pyannote_voiceprint_async.enrollment.ledger.ledger import open_connection, open_to_read
+from pyannote_voiceprint_async.enrollment.ledger.connection import open_read_only, open_writable
 from pyannote_voiceprint_async.enrollment.ledger.maintenance import forget, purge
+from pyannote_voiceprint_async.enrollment.ledger.sqlite_errors import is_damage
 
 COLUMNS = ("identity", "model", "source", "state", "job_id", "voiceprint", "voiceprint_hash")
 
 
 def verified(path):
-    with closing(open_to_read(path)) as connection:
-        return checksums.verify(connection)
+    with closing(open_read_only(path)) as connection:
+        return checksums.find_damage(connection)
 
 
 async def test_what_a_run_writes_is_whole(world):
@@ -73,7 +74,7 @@ async def test_an_update_of_a_damaged_row_is_refused(world):
     await asyncio.to_thread(flip_bit_in, world.path, "recordings", "identity", 1)
     with pytest.raises(sqlite3.IntegrityError, match="damaged row") as error:
         world.ask("UPDATE recordings SET state = 'pending' WHERE id = 1")
-    assert checksums.is_damage(error.value)
+    assert is_damage(error.value)
 
 
 async def test_an_earlier_ledger_gets_checksums_and_goes_on(world):
@@ -94,23 +95,23 @@ async def test_an_earlier_ledger_gets_checksums_and_goes_on(world):
 
 def test_a_whole_number_in_a_column_of_reals_has_one_checksum(tmp_path):
     """SQLite stores it as an integer, and must give it as a real to every trigger and check."""
-    connection = open_connection(tmp_path / "x.ledger", create=True)
+    connection = open_writable(tmp_path / "x.ledger", create=True)
     connection.execute("INSERT INTO jobs (job_id, is_ours, created_at) VALUES ('a', 1, 5), ('b', 1, 5.0)")
-    assert checksums.verify(connection) is None
+    assert checksums.find_damage(connection) is None
     connection.execute("UPDATE jobs SET created_at = created_at + 1")
     connection.execute("UPDATE jobs SET is_ours = 0")
-    assert checksums.verify(connection) is None
+    assert checksums.find_damage(connection) is None
     assert connection.execute("SELECT created_at FROM jobs").fetchall() == [(6.0,), (6.0,)]
     connection.close()
 
 
 def test_every_table_of_the_ledger_has_checksums(tmp_path):
     """Only the mark of the run and the reserve change without them."""
-    connection = open_connection(tmp_path / "x.ledger", create=True)
+    connection = open_writable(tmp_path / "x.ledger", create=True)
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     columns = {
         table: {name for (name,) in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))}
-        for table in tables - {"owner", "reserve"}
+        for table in tables - {"owner", "reserve", "schema_steps"}
     }
     connection.close()
-    assert {table: covered | {"checksum"} for table, covered in checksums.COVERED.items()} == columns
+    assert {table: covered | {"checksum"} for table, covered in checksums.COVERED_COLUMNS.items()} == columns

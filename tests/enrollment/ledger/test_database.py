@@ -11,15 +11,22 @@ import sys
 import pytest
 
 from pyannote_voiceprint_async import LedgerError, LedgerInUseError
-from pyannote_voiceprint_async.enrollment.ledger import database as room
-from pyannote_voiceprint_async.enrollment.ledger.database import Database, Step, connect, connect_to_read
-from pyannote_voiceprint_async.enrollment.ledger.ownership import OWNER
+from pyannote_voiceprint_async.enrollment.ledger import database as database_module
+from pyannote_voiceprint_async.enrollment.ledger import rescue as rescue_module
+from pyannote_voiceprint_async.enrollment.ledger.connection import open_read_only, open_writable
+from pyannote_voiceprint_async.enrollment.ledger.database import Database
+from pyannote_voiceprint_async.enrollment.ledger.ownership import OWNER_SCHEMA
+from pyannote_voiceprint_async.enrollment.ledger.schema import SchemaStep
 
-STEPS = (Step("first", "CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT)"), Step("owner", OWNER))
+DAY = "2026-11-30"
+STEPS = (
+    SchemaStep("first", DAY, "CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT)"),
+    SchemaStep("owner", DAY, OWNER_SCHEMA),
+)
 
 
 def opened(path, steps=STEPS, **options):
-    return connect(path, application=7, steps=steps, **{"create": True, **options})
+    return open_writable(path, steps=steps, **{"create": True, **options})
 
 
 def made(path):
@@ -97,7 +104,7 @@ async def test_a_full_disk_is_an_error_and_room_mends_it(database, tmp_path):
 
 async def test_closing_writes_what_was_handed_over(tmp_path):
     database = await asyncio.to_thread(made, tmp_path / "x.ledger")
-    database.write_soon(insert(1))
+    database.write_later(insert(1))
     await database.aclose()
     assert await asyncio.to_thread(numbers, tmp_path / "x.ledger") == [1]
 
@@ -116,7 +123,7 @@ def test_it_is_private_durable_and_erases(tmp_path):
 
 def test_steps_are_taken_once_and_in_their_order(tmp_path):
     opened(tmp_path / "x.ledger").close()
-    more = (*STEPS, Step("second", "ALTER TABLE t ADD COLUMN c TEXT; CREATE TABLE u (a)"))
+    more = (*STEPS, SchemaStep("second", DAY, "ALTER TABLE t ADD COLUMN c TEXT; CREATE TABLE u (a)"))
     for _ in range(2):
         connection = opened(tmp_path / "x.ledger", more)
         assert connection.execute("PRAGMA user_version").fetchone() == (3,)
@@ -126,7 +133,7 @@ def test_steps_are_taken_once_and_in_their_order(tmp_path):
 
 def test_a_step_that_breaks_off_leaves_nothing(tmp_path):
     opened(tmp_path / "x.ledger").close()
-    broken = (*STEPS, Step("second", "CREATE TABLE u (a); CREATE TABLE t (a)"))
+    broken = (*STEPS, SchemaStep("second", DAY, "CREATE TABLE u (a); CREATE TABLE t (a)"))
     with pytest.raises(LedgerError):
         opened(tmp_path / "x.ledger", broken)
     connection = opened(tmp_path / "x.ledger")
@@ -145,14 +152,14 @@ def foreign(path):
 
 
 def later(path):
-    opened(path, (*STEPS, Step("second", "CREATE TABLE u (a)"))).close()
+    opened(path, (*STEPS, SchemaStep("second", DAY, "CREATE TABLE u (a)"))).close()
 
 
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (write(b"label,source\n" * 100), "is no ledger. Give another file"),
-        (foreign, "is an SQLite file, but no ledger"),
+        (write(b"label,source\n" * 100), "is not a ledger. Choose another file"),
+        (foreign, "is an SQLite file, but not a ledger"),
         (later, "was written by a later version"),
         (lambda path: path.mkdir(), "cannot be used"),
         (lambda path: None, "There is no ledger"),
@@ -200,17 +207,17 @@ async def test_a_second_rescue_replaces_no_earlier_one(tmp_path):
 def test_a_rescue_is_private_from_its_first_byte(tmp_path, monkeypatch):
     path, modes = tmp_path / "x.ledger", []
     database = made(path)
-    copy = room._copy
+    copy = rescue_module._copy
 
     def watched(descriptor, target):
         modes.append(target.stat().st_mode & 0o777)
         copy(descriptor, target)
 
-    monkeypatch.setattr(room, "_copy", watched)
+    monkeypatch.setattr(rescue_module, "_copy", watched)
     path.unlink()
     before = os.umask(0)
     try:
-        assert "x.ledger.rescued" in str(database._rescue())
+        assert "x.ledger.rescued" in str(rescue_module.rescue(database._descriptor, path))
     finally:
         os.umask(before)
         database.close()
@@ -244,7 +251,7 @@ def reopened(path):
 
 KILLED = """
 import asyncio, os, pathlib, signal, sys
-from enrollment import test_database as tests
+from enrollment.ledger import test_database as tests
 
 async def main():
     database = await asyncio.to_thread(tests.made, pathlib.Path(sys.argv[1]))
@@ -278,7 +285,7 @@ def test_a_ledger_of_a_killed_run_goes_on(killed):
 
 
 def test_a_reader_keeps_what_the_next_run_looks_for(killed):
-    connect_to_read(killed, application=7, steps=STEPS).close()
+    open_read_only(killed, steps=STEPS).close()
     reopened(killed)
 
 
@@ -305,7 +312,7 @@ async def test_who_was_overtaken_writes_nothing_more(tmp_path):
     database = await asyncio.to_thread(made, tmp_path / "x.ledger")
     await database.atomic(insert(1))
     other = await asyncio.to_thread(made, tmp_path / "x.ledger")
-    with pytest.raises(LedgerInUseError, match="Another run took this ledger"):
+    with pytest.raises(LedgerInUseError, match="Another run took over this ledger"):
         await database.atomic(insert(2))
     assert await other.atomic(insert(3)) == 3
     await database.aclose()
@@ -316,7 +323,7 @@ async def test_who_was_overtaken_writes_nothing_more(tmp_path):
 
 FORKED = """
 import asyncio, os, pathlib, sys
-from enrollment import test_database as tests
+from enrollment.ledger import test_database as tests
 from pyannote_voiceprint_async import LedgerInUseError
 
 def be_child(database):
@@ -371,9 +378,9 @@ def locker(tmp_path):
 
 
 async def test_a_locked_ledger_is_reported_and_waited_for(database, tmp_path, locker, monkeypatch):
-    monkeypatch.setattr(room, "_REPORTED_AFTER", 0.0)
+    monkeypatch.setattr(database_module, "_REPORT_AFTER", 0.0)
     reported = asyncio.Queue()
-    database._on_waiting = reported.put_nowait
+    database._on_lock_wait = reported.put_nowait
     await asyncio.to_thread(locker.execute, "BEGIN IMMEDIATE")
     write = asyncio.create_task(database.atomic(insert(1)))
     assert await reported.get() is True
@@ -383,9 +390,9 @@ async def test_a_locked_ledger_is_reported_and_waited_for(database, tmp_path, lo
 
 
 async def test_a_reader_that_stays_is_waited_for(database, tmp_path, locker, monkeypatch):
-    monkeypatch.setattr(room, "_REPORTED_AFTER", 0.0)
+    monkeypatch.setattr(database_module, "_REPORT_AFTER", 0.0)
     reported = asyncio.Queue()
-    database._on_waiting = reported.put_nowait
+    database._on_lock_wait = reported.put_nowait
     await asyncio.to_thread(lambda: locker.execute("BEGIN").execute("SELECT * FROM t").fetchall())
     write = asyncio.create_task(database.atomic(insert(1)))
     assert await reported.get() is True
@@ -394,8 +401,8 @@ async def test_a_reader_that_stays_is_waited_for(database, tmp_path, locker, mon
 
 
 async def test_one_wait_is_for_the_whole_batch(database, locker, monkeypatch):
-    monkeypatch.setattr(room, "_ATTEMPT", 0.0)
-    database._patience = 0.0
+    monkeypatch.setattr(database_module, "_ATTEMPT_TIMEOUT", 0.0)
+    database._lock_timeout = 0.0
     attempts = []
     database._connection.set_trace_callback(lambda text: attempts.append(text) if text.startswith("BEGIN") else None)
     await asyncio.to_thread(locker.execute, "BEGIN IMMEDIATE")
@@ -412,7 +419,7 @@ async def test_a_run_that_ends_does_not_wait_for_others(database, locker):
     await asyncio.to_thread(locker.execute, "BEGIN IMMEDIATE")
     write = asyncio.create_task(database.atomic(insert(1)))
     await asyncio.sleep(0)
-    database.hurry()
+    database.shorten_lock_waits()
     with pytest.raises(LedgerError, match="kept the ledger locked"):
         await write
     await asyncio.to_thread(locker.execute, "ROLLBACK")

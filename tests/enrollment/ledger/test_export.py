@@ -19,10 +19,9 @@ from hypothesis import strategies as st
 
 from pyannote_voiceprint_async import ConfigurationError, LedgerError
 from pyannote_voiceprint_async.enrollment import Row
-from pyannote_voiceprint_async.enrollment.ledger import checksums
-from pyannote_voiceprint_async.enrollment.ledger import export as room
-from pyannote_voiceprint_async.enrollment.ledger.export import check_out, export, format_of
-from pyannote_voiceprint_async.enrollment.ledger.ledger import open_connection, open_to_read
+from pyannote_voiceprint_async.enrollment.ledger import checksums, export_formats, export_rows
+from pyannote_voiceprint_async.enrollment.ledger.connection import open_read_only, open_writable
+from pyannote_voiceprint_async.enrollment.ledger.export import check_export, export, format_of
 from pyannote_voiceprint_async.enrollment.ledger.maintenance import purge
 from pyannote_voiceprint_async.sandbox import voiceprint_of
 
@@ -52,7 +51,7 @@ async def ledger(world, speech) -> Path:
 def large_ledger(tmp_path) -> Path:
     """Twenty thousand voiceprints of the usual size."""
     path = tmp_path / "large.ledger"
-    connection = open_connection(path, create=True)
+    connection = open_writable(path, create=True)
     connection.execute("BEGIN")
     for number in range(20_000):
         connection.execute(
@@ -129,7 +128,7 @@ def test_a_ledger_of_an_earlier_version_is_exported_as_it_is(ledger, tmp_path):
 async def test_an_export_of_an_earlier_version_may_be_replaced(world, tmp_path):
     path, out = await spoken(world, *people(1)), tmp_path / "out.csv"
     await to_thread(out.write_text, ",".join(_FIELDS) + ",team\n")
-    await to_thread(check_out, out, "csv", path)
+    await to_thread(check_export, out, "csv", path)
 
 
 def test_an_object_is_ready_for_identification(ledger, tmp_path, speech):
@@ -144,7 +143,7 @@ def test_an_object_is_ready_for_identification(ledger, tmp_path, speech):
 async def test_nothing_to_export_is_a_whole_file_too(world, tmp_path, form):
     path, out = await spoken(world), tmp_path / f"out.{form}"
     assert (await to_thread(export, path, out, form)).voiceprints == 0
-    await to_thread(check_out, out, form, path)
+    await to_thread(check_export, out, form, path)
     assert {"jsonl": str, "csv": lambda text: text == ",".join(_FIELDS + _LATER) + "\n", "json": json.loads}[form](
         out.read_text()
     ) in ("", True, {})
@@ -169,8 +168,8 @@ async def test_what_was_purged_is_told_and_its_only_place_is_not_overwritten(wor
     await to_thread(purge, path)
     with pytest.raises(ConfigurationError, match="3 voiceprints were purged"):
         await to_thread(export, path, tmp_path / "x.json", "json")
-    for work in (partial(export, path, first, "jsonl"), partial(check_out, first, "jsonl", path)):
-        with pytest.raises(ConfigurationError, match="may be the only place"):
+    for work in (partial(export, path, first, "jsonl"), partial(check_export, first, "jsonl", path)):
+        with pytest.raises(ConfigurationError, match="may be the only file"):
             await to_thread(work)
     assert first.read_text() == kept
     exported = await to_thread(export, path, tmp_path / "second.jsonl", "jsonl")
@@ -190,9 +189,9 @@ def test_a_symbolic_link_is_refused(ledger, tmp_path, target, force):
     """Somebody else may have put it there."""
     (tmp_path / "real.jsonl").touch()
     (tmp_path / "link.jsonl").symlink_to(tmp_path / target)
-    for work in (export, check_out):
+    for work in (export, check_export):
         arguments = (ledger, tmp_path / "link.jsonl", "jsonl")
-        with pytest.raises(ConfigurationError, match=rf"is a symbolic link\. Give the file itself: .*{target}"):
+        with pytest.raises(ConfigurationError, match=rf"is a symbolic link\. Name the file itself: .*{target}"):
             work(*(arguments if work is export else (arguments[1], arguments[2], arguments[0])), force=force)
     assert (tmp_path / "link.jsonl").is_symlink()
     assert (tmp_path / "real.jsonl").read_text() == ""
@@ -228,7 +227,7 @@ def test_rows_are_streamed(large_ledger, tmp_path):
 async def test_a_long_export_holds_up_no_run(world, tmp_path, monkeypatch):
     """Between two pages the ledger can be written at once; what is added meanwhile is not taken for exported."""
     path = await spoken(world, *people(3))
-    monkeypatch.setattr(room, "_PAGE", 1)
+    monkeypatch.setattr(export_rows, "_PAGE", 1)
 
     def export_slowly():
         dump = json.dumps
@@ -240,7 +239,7 @@ async def test_a_long_export_holds_up_no_run(world, tmp_path, monkeypatch):
             connection.close()
             return dump(*args, **options)
 
-        monkeypatch.setattr(room.json, "dumps", write_meanwhile)
+        monkeypatch.setattr(export_formats.json, "dumps", write_meanwhile)
         return export(path, tmp_path / "out.jsonl", "jsonl")
 
     exported = await to_thread(export_slowly)
@@ -264,7 +263,7 @@ async def test_a_flipped_bit_is_not_exported(world, tmp_path, form, column):
 
 
 async def test_it_cannot_write_into_the_ledger_that_it_reads(world):
-    connection = await to_thread(open_to_read, await spoken(world, *people(1)))
+    connection = await to_thread(open_read_only, await spoken(world, *people(1)))
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
         connection.execute("DELETE FROM labels")
     connection.close()
@@ -274,7 +273,7 @@ async def test_it_cannot_write_into_the_ledger_that_it_reads(world):
     ("make", "said"),
     [
         (lambda path: None, "There is no ledger"),
-        (lambda path: path.write_bytes(b"label,source\n" * 100), "is no ledger"),
+        (lambda path: path.write_bytes(b"label,source\n" * 100), "is not a ledger"),
         (lambda path: path.touch(), "is empty"),
         (lambda path: path.mkdir(), "cannot be used"),
     ],
@@ -351,10 +350,10 @@ def test_a_file_that_holds_something_else_is_not_overwritten(tmp_path, form, hel
     if held is not None:
         out.write_text(held)
     if is_fine:
-        check_out(out, form, tmp_path / "x.ledger")
+        check_export(out, form, tmp_path / "x.ledger")
     else:
         with pytest.raises(ConfigurationError, match="holds something else"):
-            check_out(out, form, tmp_path / "x.ledger")
+            check_export(out, form, tmp_path / "x.ledger")
     assert [path.name for path in tmp_path.iterdir()] == ["out"] * (held is not None)
 
 
@@ -362,16 +361,16 @@ def test_what_the_command_reads_and_what_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "list.csv").write_text("label,source\n")
     (tmp_path / "link.csv").symlink_to(tmp_path / "list.csv")
     with pytest.raises(ConfigurationError, match="is read by this command"):
-        check_out(tmp_path / "link.csv", "csv", tmp_path / "x.ledger", tmp_path / "list.csv")
+        check_export(tmp_path / "link.csv", "csv", tmp_path / "x.ledger", tmp_path / "list.csv")
     with pytest.raises(ConfigurationError, match="no such file or directory"):
-        check_out(tmp_path / "gone" / "out.csv", "csv", tmp_path / "x.ledger")
-    with pytest.raises(ConfigurationError, match="it is no file"):
-        check_out(tmp_path, "csv", tmp_path / "x.ledger")
+        check_export(tmp_path / "gone" / "out.csv", "csv", tmp_path / "x.ledger")
+    with pytest.raises(ConfigurationError, match="it is not a file"):
+        check_export(tmp_path, "csv", tmp_path / "x.ledger")
 
 
 @given(
     st.lists(st.text() | st.sampled_from(_FIELDS) | st.sampled_from(["extra.label", "extra.extra.label"]), unique=True)
 )
 def test_no_two_columns_share_a_name(extras):
-    names = [*_FIELDS, *room._column_names(extras)]
+    names = [*_FIELDS, *export_formats._column_names(extras)]
     assert len(set(names)) == len(names) == len(_FIELDS) + len(extras)

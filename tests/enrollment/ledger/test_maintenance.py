@@ -9,16 +9,16 @@ from enrollment_world import flip_bit_in, people, url
 
 from pyannote_voiceprint_async import LedgerError, LedgerInUseError, RateLimit
 from pyannote_voiceprint_async.enrollment import Ledger, Row
+from pyannote_voiceprint_async.enrollment.ledger.connection import open_read_only
 from pyannote_voiceprint_async.enrollment.ledger.export import export
-from pyannote_voiceprint_async.enrollment.ledger.ledger import open_to_read
 from pyannote_voiceprint_async.enrollment.ledger.maintenance import (
     accept,
     count_voiceprints,
+    failed_rows,
     forget,
     purge,
     recover,
     status,
-    troubles,
 )
 from pyannote_voiceprint_async.enrollment.options import Options
 from pyannote_voiceprint_async.enrollment.run.dry_run import dry_run
@@ -140,8 +140,8 @@ async def test_it_waits_for_no_run_and_makes_no_ledger(world, tmp_path, work):
 
 async def test_forgetting_beside_a_reader_is_refused_and_can_be_repeated(world, monkeypatch):
     await world.enroll(people(1))
-    monkeypatch.setattr("pyannote_voiceprint_async.enrollment.ledger.database._PATIENCE", 0.05)
-    with contextlib.closing(await to_thread(open_to_read, world.path)) as reader:
+    monkeypatch.setattr("pyannote_voiceprint_async.enrollment.ledger.connection.BUSY_TIMEOUT", 0.05)
+    with contextlib.closing(await to_thread(open_read_only, world.path)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM labels").fetchone()
         with pytest.raises(LedgerError, match="is locked by another program"):
@@ -170,7 +170,7 @@ async def test_exported_voiceprints_are_dropped_and_never_paid_again(world, tmp_
 
 async def test_what_was_never_exported_stays(world):
     await world.enroll(people(2))
-    with pytest.raises(LedgerError, match="were not exported yet"):
+    with pytest.raises(LedgerError, match="have not been exported yet"):
         await to_thread(purge, world.path)
     assert await to_thread(count_voiceprints, world.path) == 2
 
@@ -195,7 +195,7 @@ async def test_how_it_stands_is_told_during_a_run(world):
     await world.enroll([*people(2), Row("Eve", "https://e.com/unreachable.wav")])
     async with Ledger(world.path):
         report = await to_thread(status, world.path)
-        found = await to_thread(lambda: list(troubles(world.path)))
+        found = await to_thread(lambda: list(failed_rows(world.path)))
     assert (report.rows, report.succeeded, report.failed, report.jobs_ever) == (3, 2, 1, 3)
     assert [(one.label, one.status) for one in found] == [("Eve", "failed")]
     assert report.failures == {found[0].error: 1}
@@ -204,7 +204,10 @@ async def test_how_it_stands_is_told_during_a_run(world):
 async def test_only_the_newest_list_is_told(world):
     await world.enroll([Row("Eve", "https://e.com/unreachable.wav")])
     await world.enroll(people(2))
-    assert ((await to_thread(status, world.path)).rows, await to_thread(lambda: list(troubles(world.path)))) == (2, [])
+    assert ((await to_thread(status, world.path)).rows, await to_thread(lambda: list(failed_rows(world.path)))) == (
+        2,
+        [],
+    )
 
 
 # Jobs that a run could not save
@@ -230,9 +233,9 @@ async def test_a_job_that_was_printed_is_fetched_by_the_next_run(world):
     ("label", "job_id", "sentence"),
     [
         ("Nobody", "new", "no such label"),
-        ("person 0", "new", "has another job already: it is succeeded"),
+        ("person 0", "new", "has another job already, whose state is succeeded"),
         ("person 1", "", "job id is empty"),
-        ("person 1", "a\x1b[2J", "characters that no job id has"),
+        ("person 1", "a\x1b[2J", "has invalid characters"),
         ("person 1", "job of 0", "belongs to another label"),
     ],
 )
@@ -293,7 +296,7 @@ async def test_rows_that_are_read_slowly_hold_up_no_run(world, monkeypatch):
     """`ledger failed` into a pager, for example."""
     monkeypatch.setattr("pyannote_voiceprint_async.enrollment.ledger.maintenance._PAGE", 2)
     await world.enroll([Row(f"Eve {n}", f"https://e.com/unreachable.{n}.wav") for n in range(5)])
-    rows = troubles(world.path)
+    rows = failed_rows(world.path)
     first = await to_thread(next, rows)
     world.ask("UPDATE recordings SET reason = 'changed meanwhile'")
     assert [one.label for one in [first, *await to_thread(list, rows)]] == [f"Eve {n}" for n in range(5)]

@@ -7,8 +7,10 @@ from audio_files import speechlike, wav
 from enrollment_world import url
 
 from pyannote_voiceprint_async import LedgerError, ManifestError
-from pyannote_voiceprint_async.enrollment import Ledger, Problem, Row
-from pyannote_voiceprint_async.enrollment.ledger.staging import Staging, forgotten_hash
+from pyannote_voiceprint_async.enrollment import Problem, Row
+from pyannote_voiceprint_async.enrollment.ledger.staged_list import forgotten_hash
+from pyannote_voiceprint_async.enrollment.ledger.staging import Staging
+from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
 from pyannote_voiceprint_async.enrollment.manifest.preflight import Preflight
 
 NOW = 1_800_000_000.0
@@ -16,7 +18,7 @@ NOW = 1_800_000_000.0
 
 @pytest.fixture
 async def ledger(tmp_path):
-    async with Ledger(tmp_path / "x.ledger") as opened:
+    async with LedgerStore(tmp_path / "x.ledger") as opened:
         await opened.claim("https://api.example.com", "key")
         yield opened
 
@@ -24,7 +26,8 @@ async def ledger(tmp_path):
 async def load(ledger, rows, *, model="precision-2", retry_failed=None, retry_expired=False, **options):
     ledger.run += 1
     one = Staging(ledger, model, **options)
-    await one.load(rows, now=NOW, retry_failed=retry_failed, retry_expired=retry_expired)
+    await one.stage(rows)
+    await one.apply(now=NOW, retry_failed=retry_failed, retry_expired=retry_expired)
     return one
 
 
@@ -260,7 +263,7 @@ async def test_rows_may_come_from_the_event_loop(ledger):
             yield a(number)
 
     one = await load(ledger, rows())
-    assert (len(await labels(ledger)), one.read) == (1200, 1200)
+    assert (len(await labels(ledger)), one.rows_read) == (1200, 1200)
 
 
 async def test_extra_columns_are_kept(ledger):
@@ -281,4 +284,4 @@ async def test_a_long_list_costs_no_memory(ledger):
 
 async def test_a_closed_ledger_says_what_to_do(tmp_path):
     with pytest.raises(LedgerError, match="async with Ledger"):
-        _ = Ledger(tmp_path / "x.ledger").database
+        _ = LedgerStore(tmp_path / "x.ledger").database

@@ -14,8 +14,8 @@ from pyannote_voiceprint_async import ConfigurationError, ManifestError, MediaEr
 from pyannote_voiceprint_async.audio import best_segment, cut, cut_segments
 from pyannote_voiceprint_async.enrollment import Manifest, Paused, Row, RowFailed, RowWarning, enroll
 from pyannote_voiceprint_async.enrollment.ledger import checksums
-from pyannote_voiceprint_async.enrollment.ledger.ledger import _STEPS
 from pyannote_voiceprint_async.enrollment.ledger.maintenance import forget
+from pyannote_voiceprint_async.enrollment.ledger.schema import STEPS
 from pyannote_voiceprint_async.enrollment.manifest import preflight as preflight_module
 from pyannote_voiceprint_async.enrollment.manifest.preflight import Preflight
 from pyannote_voiceprint_async.enrollment.options import Options
@@ -179,9 +179,7 @@ async def test_a_recording_that_decodes_differently_is_checked_again_by_the_next
 
     await asyncio.to_thread(remember_another)
     assert (await world.enroll(rows)).failed == 1
-    assert [event.error for event in world.of(RowFailed)] == [
-        "The audio file is not what it was when it was looked at. Run again."
-    ]
+    assert [event.error for event in world.of(RowFailed)] == ["The audio file changed since it was checked. Run again."]
     report = await world.enroll(rows)
     assert (report.succeeded, report.failed, len(world.sandbox.accepted)) == (1, 0, 1)
 
@@ -312,7 +310,7 @@ async def test_a_dry_run_has_the_same_warnings(world, tmp_path):
     path = tmp_path / "a.wav"
     await asyncio.to_thread(path.write_bytes, LONG)
     found = await dry_run(world.client, [Row("Anna", path)], world.path, Options(trim=True), RateLimit(100))
-    assert (found.jobs, found.uploads, [note.label for note in found.notes]) == (1, 1, ["Anna"])
+    assert (found.jobs, found.uploads, [note.label for note in found.warnings]) == (1, 1, ["Anna"])
 
 
 # Without the extra, and with an old ledger
@@ -376,4 +374,4 @@ async def test_a_ledger_of_the_first_step_goes_on(world, tmp_path):
     report = await world.enroll(rows)
     assert (report.succeeded, report.jobs, len(world.sandbox.accepted)) == (3, 1, jobs + 1)
     assert world.voiceprints()["Anna"] == "paid"
-    assert world.ask("PRAGMA user_version") == [(len(_STEPS),)]
+    assert world.ask("PRAGMA user_version") == [(len(STEPS),)]

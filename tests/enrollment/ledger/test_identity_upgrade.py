@@ -3,9 +3,11 @@
 import pytest
 
 from pyannote_voiceprint_async import ManifestError
-from pyannote_voiceprint_async.enrollment import Ledger, Row
-from pyannote_voiceprint_async.enrollment.ledger.renewal import renew
-from pyannote_voiceprint_async.enrollment.ledger.staging import Staging, forgotten_hash
+from pyannote_voiceprint_async.enrollment import Row
+from pyannote_voiceprint_async.enrollment.ledger.identity_upgrade import upgrade_identities
+from pyannote_voiceprint_async.enrollment.ledger.staged_list import forgotten_hash
+from pyannote_voiceprint_async.enrollment.ledger.staging import Staging
+from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
 from pyannote_voiceprint_async.enrollment.manifest.legacy_identity import legacy_identity
 
 NFC, NFD = "Jos\u00e9", "Jose\u0301"
@@ -18,7 +20,7 @@ def supabase(name, token):
 
 @pytest.fixture
 async def ledger(tmp_path):
-    async with Ledger(tmp_path / "x.ledger") as opened:
+    async with LedgerStore(tmp_path / "x.ledger") as opened:
         await opened.claim("https://api.example.com", "key")
         yield opened
 
@@ -53,7 +55,8 @@ async def former(ledger, *rows):
 async def load(ledger, *rows, **options):
     ledger.run += 1
     one = Staging(ledger, "precision-2", **options)
-    await one.load(rows, now=NOW)
+    await one.stage(rows)
+    await one.apply(now=NOW)
     return one
 
 
@@ -96,7 +99,7 @@ async def test_it_is_done_once(ledger):
     await former(ledger, ("Ada", supabase("ada", "b"), "succeeded"))
     await load(ledger, Row("Ada", supabase("ada", "c")))
     await write(ledger, "UPDATE recordings SET identity = 'url:left'")
-    await ledger.database.atomic(renew)
+    await ledger.database.atomic(upgrade_identities)
     assert await ask(ledger, "SELECT identity FROM recordings") == [("url:left",)]
 
 
