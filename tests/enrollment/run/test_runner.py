@@ -323,7 +323,7 @@ async def test_jobs_of_the_last_run_are_awaited_before_new_ones_are_sent(make_wo
 
 async def test_a_ledger_belongs_to_one_api(world):
     await world.enroll()
-    with pytest.raises(LedgerOriginError, match="made with the API at"):
+    with pytest.raises(LedgerOriginError, match="belongs to the API at"):
         await world.enroll(origin="https://elsewhere.example.com")
 
 
