@@ -405,7 +405,8 @@ def _claim(connection: sqlite3.Connection, *, base_url: str, key: str, new_key: 
     if not connection.execute("SELECT 1 FROM recordings LIMIT 1").fetchone():
         meta = {"salt": meta["salt"]} if "salt" in meta else {}  # an empty ledger belongs to nobody yet
     salt = meta.setdefault("salt", secrets.token_hex(16))
-    fingerprint = hashlib.sha256(f"{salt} {key}".encode()).hexdigest()[:16]
+    # Not an f-string: formatting a secret hides its value, and all keys would have one fingerprint.
+    fingerprint = hashlib.sha256((salt + " " + key).encode()).hexdigest()[:16]
     meta.setdefault("base_url", base_url)
     meta.setdefault("key", fingerprint)
     _check_origin(meta, base_url, None if new_key else fingerprint)
