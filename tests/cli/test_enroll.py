@@ -289,7 +289,7 @@ def test_a_ledger_of_the_real_api_is_not_the_sandboxes(command, quick_sandbox, f
     assert command("enroll", few, "--ledger", ledger, environment=quick_sandbox.environment).returncode == 0
     result = command("enroll", few, "--ledger", ledger, "--sandbox")
     assert result.returncode == 2
-    assert "This ledger was made with the API at" in result.stderr
+    assert "This ledger belongs to the API at" in result.stderr
 
 
 # Ends and begins again
@@ -372,7 +372,7 @@ def test_of_two_runs_at_once_the_second_is_refused(command, spawn, start_sandbox
     until(process, lambda: server.state()["jobs"] == 3)
     result = command("enroll", few, environment=server.environment)
     assert (result.returncode, result.stdout) == (2, "")
-    assert f"Another run has this ledger (process {process.pid})" in result.stderr
+    assert f"Another run has this ledger open (process {process.pid})" in result.stderr
     status = command("ledger", "status", tmp_path / "speakers.ledger")
     assert (status.returncode, status.stdout.splitlines()[0]) == (
         0,

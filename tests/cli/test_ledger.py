@@ -58,7 +58,7 @@ def test_forgetting_says_what_it_cannot_reach(command, quick_sandbox, ledger):
     result = command("ledger", "forget", ledger, "Ada")
     assert (result.returncode, result.stdout) == (0, "")
     assert "Erased: 1 label and 1 recording" in result.stderr
-    assert "This cannot reach: the recording itself" in result.stderr
+    assert "This command does not erase: the recording itself" in result.stderr
     assert voiceprint_of(_URL).encode() not in ledger.read_bytes()
     again = command("enroll", ledger.with_suffix(".csv"), environment=quick_sandbox.environment)
     assert "Left out because somebody had them erased (`ledger forget`): 1 row." in again.stderr
@@ -83,7 +83,7 @@ def test_purging_drops_what_was_exported(command, ledger, tmp_path):
 @pytest.mark.parametrize("arguments", [["status"], ["status", "--json"], ["failed"], ["purge"], ["forget", "Ada"]])
 def test_what_works_during_a_run(invoke, ledger, arguments):
     name, *more = arguments
-    lock = FileLock.of(ledger)
+    lock = FileLock(ledger)
     result = invoke("ledger", name, ledger, *more)
     lock.release()
     is_looking = name in ("status", "failed")

@@ -231,7 +231,7 @@ def test_a_list_that_is_there_is_written_over_only_when_that_is_said(invoke, mee
     (meeting / "s.csv").write_text("corrected by hand")
     refused = from_rttm(invoke, "--out", "s.csv")
     assert refused.exit_code == 2
-    assert "--out s.csv is there already, and may have been corrected by hand." in refused.stderr
+    assert "--out s.csv exists already, and may have been corrected by hand." in refused.stderr
     assert (meeting / "s.csv").read_text() == "corrected by hand"
     assert from_rttm(invoke, "--out", "s.csv", "--force").exit_code == 0
     assert (meeting / "s.csv").read_text() == made

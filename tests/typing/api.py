@@ -439,3 +439,15 @@ every: list[VoiceprintError] = [
     MediaError(),
     *enrollment,
 ]
+
+
+async def maintain_a_ledger() -> tuple[int, int, int, int]:
+    async with Ledger(Path("speakers.ledger")) as ledger:
+        models: list[str] = [voiceprint.model async for _, voiceprint in ledger.voiceprints()]
+        errors: list[str | None] = [row.error async for row in ledger.failed_rows()]
+        await ledger.accept("Ada", "job-id")
+        await ledger.export("voiceprints.jsonl", "jsonl", model=models[0])
+        forgotten = await ledger.forget(["Ada"])
+        purged = await ledger.purge()
+        await ledger.export("voiceprints.xml", "xml")  # type: ignore[arg-type]  # jsonl, csv or json
+        return (await ledger.status()).succeeded, len(errors), forgotten.recordings, purged.dropped

@@ -405,7 +405,7 @@ def _claim(connection: sqlite3.Connection, *, base_url: str, key: str, new_key: 
     if not connection.execute("SELECT 1 FROM recordings LIMIT 1").fetchone():
         meta = {"salt": meta["salt"]} if "salt" in meta else {}  # an empty ledger belongs to nobody yet
     salt = meta.setdefault("salt", secrets.token_hex(16))
-    # `+` keeps the value of a `Secret`: an f-string would hash the text that hides it, which is the same for all keys.
+    # Not an f-string: formatting a secret hides its value, and all keys would have one fingerprint.
     fingerprint = hashlib.sha256((salt + " " + key).encode()).hexdigest()[:16]
     meta.setdefault("base_url", base_url)
     meta.setdefault("key", fingerprint)

@@ -1,4 +1,4 @@
-"""One lock for one file, whatever it is called, and only as long as its process lives."""
+"""A file has one lock under all its names, which ends with the process."""
 
 import os
 import signal
@@ -60,8 +60,8 @@ def called_otherwise(path):
 
 
 @pytest.mark.parametrize("rename", [lambda path: path, linked_hard, linked_softly, called_otherwise])
-def test_the_same_file_is_locked_by_every_name(file, rename):
-    """In another process and in this one."""
+def test_a_file_is_locked_under_every_name(file, rename):
+    """In another process and in the same process."""
     lock = FileLock(file)
     other = rename(file)
     assert other_process(other) == "refused"
@@ -72,13 +72,13 @@ def test_the_same_file_is_locked_by_every_name(file, rename):
     FileLock(other).release()
 
 
-def test_files_beside_it_are_not_needed(file):
+def test_the_lock_needs_no_file_beside_it(file):
     lock = FileLock(file)
     assert [path.name for path in file.parent.iterdir()] == [file.name]
     lock.release()
 
 
-def test_releasing_twice_releases_no_lock_of_another(file):
+def test_releasing_twice_does_not_release_another_lock(file):
     first = FileLock(file)
     first.release()
     second = FileLock(file)
@@ -97,8 +97,8 @@ def test_a_dead_process_keeps_no_lock(file):
     FileLock(file).release()
 
 
-def test_a_refused_lock_takes_no_lock_of_sqlite_away(tmp_path):
-    """Closing any descriptor of a file would end the POSIX locks of this process on it."""
+def test_a_refused_lock_does_not_release_locks_of_sqlite(tmp_path):
+    """Closing any descriptor of a file releases all POSIX locks of the process on it."""
     path = tmp_path / "x.ledger"
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("CREATE TABLE t (a)")

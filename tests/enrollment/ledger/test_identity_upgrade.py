@@ -1,4 +1,4 @@
-"""A ledger of an earlier version still knows what is paid."""
+"""A ledger of an earlier version still protects what is paid."""
 
 import pytest
 
@@ -73,13 +73,13 @@ async def recording_of(ledger, label):
         ("https://e.com/a.wav?X-Amz-Signature=1", "https://e.com/a.wav?X-Amz-Signature=2"),
     ],
 )
-async def test_a_paid_row_is_known_under_the_new_rules(ledger, paid, listed):
+async def test_a_paid_row_is_recognized_under_the_new_rules(ledger, paid, listed):
     await former(ledger, ("Ada", paid, "succeeded"))
     await load(ledger, Row("Ada", listed))
     assert await ask(ledger, "SELECT id, state FROM recordings") == [(1, "succeeded")]
 
 
-async def test_audio_that_was_paid_twice_stays_under_the_label_that_has_it(ledger):
+async def test_audio_paid_twice_stays_under_its_label(ledger):
     await former(ledger, (None, supabase("ada", "b"), "succeeded"), ("Ada", supabase("ada", "c"), "succeeded"))
     await load(ledger, Row("Ada", supabase("ada", "d")))
     assert await recording_of(ledger, "Ada") == 2
@@ -87,15 +87,15 @@ async def test_audio_that_was_paid_twice_stays_under_the_label_that_has_it(ledge
 
 
 @pytest.mark.parametrize("states", [("succeeded", "pending"), ("pending", "succeeded"), ("failed", "submitted")])
-async def test_of_two_the_paid_one_is_found(ledger, states):
-    """Also where the unpaid one has had the new identity all along."""
+async def test_the_paid_one_of_two_merged_recordings_is_found(ledger, states):
+    """Also if the unpaid recording has the new identity already."""
     await former(ledger, ("A", "https://e.com/~a.wav", states[0]), ("B", "https://e.com/%7Ea.wav", states[1]))
     await load(ledger, Row("A", "https://e.com/~a.wav"), allow_shared_audio=True)
     states = dict(await ask(ledger, "SELECT label, state FROM labels JOIN recordings ON id = recording_id"))
     assert states["A"] in ("succeeded", "submitted")
 
 
-async def test_it_is_done_once(ledger):
+async def test_the_upgrade_runs_once(ledger):
     await former(ledger, ("Ada", supabase("ada", "b"), "succeeded"))
     await load(ledger, Row("Ada", supabase("ada", "c")))
     await write(ledger, "UPDATE recordings SET identity = 'url:left'")
@@ -110,8 +110,8 @@ async def test_a_label_in_another_form_is_the_same_person(ledger):
     assert one.replaced == 0
 
 
-async def test_two_people_of_one_name_stay_two_recordings(ledger):
-    """Earlier versions took two forms for two people: neither voiceprint may be lost."""
+async def test_two_recordings_of_one_normalized_name_both_stay(ledger):
+    """Earlier versions treated two Unicode forms as two people: neither voiceprint may be lost."""
     await former(ledger, (NFD, "https://e.com/a.wav", "succeeded"), (NFC, "https://e.com/b.wav", "succeeded"))
     await load(ledger, Row(NFC, "https://e.com/b.wav"))
     assert dict(await ask(ledger, "SELECT label, recording_id FROM labels")) == {NFD: 1, NFC: 2}
@@ -127,14 +127,14 @@ async def test_two_forms_of_one_recording_become_one_label(ledger):
 
 
 @pytest.mark.parametrize("text", [NFD, NFC, "url:https://e.com/%7ea.wav", "url:https://e.com/~a.wav"])
-async def test_what_an_earlier_version_forgot_is_not_enrolled_again(ledger, text):
+async def test_people_forgotten_by_an_earlier_version_are_not_enrolled_again(ledger, text):
     salt = (await ask(ledger, "SELECT value FROM meta WHERE name = 'salt'"))[0][0]
     await write(ledger, "INSERT INTO forgotten (hash) VALUES (?)", forgotten_hash(salt, text))
     one = await load(ledger, Row(NFD, "https://e.com/%7ea.wav"))
     assert (one.forgotten, await ask(ledger, "SELECT * FROM labels")) == (1, [])
 
 
-async def test_a_row_of_an_unknown_signer_is_refused_with_an_earlier_ledger_too(ledger):
+async def test_an_unknown_signer_is_refused_with_an_earlier_ledger_too(ledger):
     await former(ledger, ("Ada", "https://e.com/a.wav?ticket=1", "succeeded"))
     with pytest.raises(ManifestError, match="only in its query"):
         await load(ledger, Row("Ada", "https://e.com/a.wav?ticket=2"))

@@ -1,4 +1,4 @@
-"""What a command may write over: empty files and its own earlier output, decided before and when it is written."""
+"""A command replaces only empty files and its own earlier output, checked before and while writing."""
 
 import json
 import os
@@ -42,7 +42,7 @@ _RESULT = json.dumps(dict.fromkeys(RESULT_FIELDS)) + "\n"
         ("list", "", True),
     ],
 )
-def test_what_is_replaced(tmp_path, content, held, is_ours):
+def test_only_earlier_output_is_replaced(tmp_path, content, held, is_ours):
     path = tmp_path / "out"
     path.write_text(held)
     if not is_ours:
@@ -58,14 +58,14 @@ def test_what_is_replaced(tmp_path, content, held, is_ours):
     assert [one.name for one in tmp_path.iterdir()] == ["out"]
 
 
-def test_bytes_that_are_no_text_are_not_ours(tmp_path):
+def test_a_binary_file_is_not_earlier_output(tmp_path):
     (tmp_path / "out").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigurationError, match="holds something else"):
         OutputFile(tmp_path / "out", "report").check()
 
 
-def test_what_took_the_name_meanwhile_is_not_replaced(tmp_path):
-    """A run takes hours: what was not there when it began may be there at its end."""
+def test_a_file_that_appears_during_the_run_is_not_replaced(tmp_path):
+    """A run can take hours, and the file may be created during the run."""
     out = OutputFile(tmp_path / "out", "report")
     out.check()
     with pytest.raises(ConfigurationError, match="holds something else"), out.write() as file:
@@ -90,14 +90,14 @@ def test_links_folders_and_inputs_are_refused(tmp_path, force):
         OutputFile(tmp_path / "link", "report", force).check(tmp_path / "file")
 
 
-def test_a_device_takes_everything():
+def test_a_device_accepts_any_output():
     out = OutputFile(Path("/dev/null"), "report")
     out.check()
     with out.write() as file:
         file.write("new")
 
 
-def test_a_pipe_gets_what_is_written(tmp_path):
+def test_a_pipe_is_written_directly(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     out, got = OutputFile(tmp_path / "pipe", "report"), []
     out.check()
@@ -110,8 +110,8 @@ def test_a_pipe_gets_what_is_written(tmp_path):
 
 
 @pytest.mark.parametrize("folder", ["/dev/fd", "/proc/self/fd"])
-def test_an_open_descriptor_is_written_where_it_stands(tmp_path, folder):
-    """As a shell opened it: what stands before is kept."""
+def test_an_open_descriptor_is_written_at_its_position(tmp_path, folder):
+    """Data that was written before is kept, as with a shell redirection."""
     if not Path(folder).is_dir():
         pytest.skip(f"no {folder}")
     with (tmp_path / "file").open("w") as file:

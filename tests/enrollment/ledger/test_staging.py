@@ -1,4 +1,4 @@
-"""A list into the ledger: what is refused, what is merged, and what it costs."""
+"""Staging a list: what is refused, what is applied, and what it costs."""
 
 import tracemalloc
 
@@ -64,7 +64,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("rows", "sentences"), WRONG)
-async def test_all_that_is_wrong_is_said_at_once_and_nothing_is_taken(ledger, rows, sentences):
+async def test_all_problems_are_reported_at_once_and_nothing_is_applied(ledger, rows, sentences):
     with pytest.raises(ManifestError) as caught:
         await load(ledger, rows)
     said = [str(problem) for problem in caught.value.problems]
@@ -75,7 +75,7 @@ async def test_all_that_is_wrong_is_said_at_once_and_nothing_is_taken(ledger, ro
     assert await labels(ledger) == []
 
 
-async def test_invalid_rows_can_be_left_out_with_all_that_contradict_each_other(ledger):
+async def test_skip_invalid_skips_every_row_of_a_conflict(ledger):
     rows = [a(1), Row("person 1", url(2)), a(3), Row("b", url(3)), a(5), Row("", url(6))]
     one = await load(ledger, rows, skip_invalid=True)
     assert (await labels(ledger), one.invalid) == (["person 5"], 5)
@@ -89,8 +89,8 @@ async def test_shared_audio_is_one_recording(ledger):
     ]
 
 
-async def test_a_new_name_for_audio_that_is_paid_is_asked_about(ledger):
-    """It may be a renamed speaker, or the same file under a wrong name in a second list."""
+async def test_a_new_label_for_paid_audio_is_refused(ledger):
+    """The speaker may be renamed, or the file may have a wrong label in the second list."""
     await load(ledger, [a(1), a(2)])
     await write(ledger, "UPDATE recordings SET state = 'succeeded'")
     with pytest.raises(ManifestError, match="under 'person 1' in the ledger"):
@@ -100,7 +100,7 @@ async def test_a_new_name_for_audio_that_is_paid_is_asked_about(ledger):
     assert len(await labels(ledger)) == 3
 
 
-async def test_a_name_that_was_never_enrolled_may_be_corrected(ledger):
+async def test_the_label_of_unpaid_audio_can_be_corrected(ledger):
     await load(ledger, [a(1)])
     await load(ledger, [Row("corrected", url(1))])
     assert await labels(ledger) == ["corrected"]
@@ -121,8 +121,8 @@ async def test_fresh_signatures_reach_unfinished_rows_only(ledger):
     ]
 
 
-async def test_a_file_is_read_once(ledger, tmp_path, monkeypatch):
-    """In each way that it is asked for."""
+async def test_a_file_is_checked_once(ledger, tmp_path, monkeypatch):
+    """Once for each set of segments and settings."""
     read, listen = [], Preflight.check_file
 
     def listening(preflight, path, found, pieces):
@@ -148,7 +148,7 @@ async def test_a_file_is_read_once(ledger, tmp_path, monkeypatch):
     assert read[6:] == ["2.wav", "2.wav"]
 
 
-async def test_what_was_forgotten_is_not_enrolled_again(ledger):
+async def test_forgotten_people_are_skipped(ledger):
     salt = (await ask(ledger, "SELECT value FROM meta WHERE name = 'salt'"))[0][0]
     for text in ("person 1", f"url:{url(2)}"):
         await write(ledger, "INSERT INTO forgotten (hash) VALUES (?)", forgotten_hash(salt, text))
@@ -169,8 +169,8 @@ TICKET = "https://example.com/voices/a.wav?ticket={}"
     ],
 )
 @pytest.mark.parametrize("state", ["succeeded", "submitted", "submitting", "uncertain", "expired"])
-async def test_a_paid_label_with_another_query_is_wrong_before_anything_is_sent(ledger, paid, listed, state):
-    """It was probably signed anew, by a signer that is not known."""
+async def test_a_paid_label_with_another_query_is_refused(ledger, paid, listed, state):
+    """The URL was probably signed anew by an unknown signer."""
     await load(ledger, [Row("Ada", paid), a(1)])
     await write(ledger, "UPDATE recordings SET state = ?", state)
     with pytest.raises(ManifestError) as caught:
@@ -184,7 +184,7 @@ async def test_a_paid_label_with_another_query_is_wrong_before_anything_is_sent(
     assert (one.invalid, await ask(ledger, "SELECT count(*) FROM recordings")) == (1, [(2,)])
 
 
-async def test_another_query_is_paid_where_that_is_said(ledger):
+async def test_replace_pays_for_another_query(ledger):
     await load(ledger, [Row("Ada", TICKET.format(1))])
     await write(ledger, "UPDATE recordings SET state = 'succeeded'")
     one = await load(ledger, [Row("Ada", TICKET.format(2))], replace=True)
@@ -225,7 +225,7 @@ NFC, NFD = "Jos\u00e9", "Jose\u0301"
 
 
 @pytest.mark.parametrize("other", [Row(NFD, url(2), line=9), Problem("is no CSV", NFD, 9)])
-async def test_one_name_in_two_unicode_forms_is_there_twice(ledger, other):
+async def test_one_label_in_two_unicode_forms_is_a_duplicate(ledger, other):
     with pytest.raises(ManifestError) as caught:
         await load(ledger, [Row(NFC, url(1), line=2), other])
     assert any("the label is there twice (line 2)" in str(problem) for problem in caught.value.problems)
@@ -238,14 +238,14 @@ async def test_a_label_in_another_unicode_form_is_the_same_row(ledger):
     assert (await labels(ledger), await ask(ledger, "SELECT count(*) FROM recordings")) == ([NFC], [(1,)])
 
 
-async def test_failed_rows_are_tried_again_by_a_text_in_either_unicode_form(ledger):
+async def test_failed_rows_are_retried_by_a_text_in_either_unicode_form(ledger):
     await load(ledger, [a(1)])
     await write(ledger, "UPDATE recordings SET state = 'failed', error = ?", f"{NFD}.wav is damaged")
     await load(ledger, [a(1)], retry_failed=f"{NFC}.WAV")
     assert await ask(ledger, "SELECT state FROM recordings") == [("pending",)]
 
 
-async def test_a_list_that_breaks_off_leaves_the_ledger_as_it_was(ledger):
+async def test_a_list_that_cannot_be_read_leaves_the_ledger_unchanged(ledger):
     def rows():
         yield a(1)
         raise OSError("the network drive has gone")
@@ -257,7 +257,7 @@ async def test_a_list_that_breaks_off_leaves_the_ledger_as_it_was(ledger):
     assert await labels(ledger) == ["person 1"]
 
 
-async def test_rows_may_come_from_the_event_loop(ledger):
+async def test_rows_may_come_from_an_async_iterable(ledger):
     async def rows():
         for number in range(1200):
             yield a(number)
@@ -271,7 +271,7 @@ async def test_extra_columns_are_kept(ledger):
     assert (await ledger.pending(0, 9))[0].extra == {"team": "röd", "since": 7, "tags": ["a"]}
 
 
-async def test_a_long_list_costs_no_memory(ledger):
+async def test_memory_does_not_grow_with_the_list(ledger):
     tracemalloc.start()
     try:
         await load(ledger, (a(number) for number in range(30_000)))
@@ -282,6 +282,6 @@ async def test_a_long_list_costs_no_memory(ledger):
     assert peak < 4_000_000
 
 
-async def test_a_closed_ledger_says_what_to_do(tmp_path):
+async def test_a_closed_ledger_reports_how_to_open_it(tmp_path):
     with pytest.raises(LedgerError, match="async with Ledger"):
         _ = LedgerStore(tmp_path / "x.ledger").database

@@ -1,4 +1,4 @@
-"""One run per ledger, and an intent only where nothing was sent before."""
+"""One run per ledger, and an intent only if nothing was sent before."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ async def only_task(ledger):
     return task
 
 
-async def test_an_intent_is_written_over_a_pending_row_only(ledger):
+async def test_an_intent_is_recorded_for_a_pending_row_only(ledger):
     task = await only_task(ledger)
     await ledger.record_intent(task, 1.0, 2.0)
     with pytest.raises(LedgerError, match="no longer pending"):
@@ -40,7 +40,7 @@ async def test_an_intent_is_written_over_a_pending_row_only(ledger):
         await ledger.record_intent(task, 1.0, 2.0)
 
 
-async def test_a_request_that_never_left_is_repeated_under_its_intent(ledger):
+async def test_a_request_that_was_never_sent_is_repeated_under_its_intent(ledger):
     task = await only_task(ledger)
     await ledger.record_intent(task, 1.0, 2.0)
     await ledger.record_intent(task, 1.0, 7.0)
@@ -48,7 +48,7 @@ async def test_a_request_that_never_left_is_repeated_under_its_intent(ledger):
     assert (unresolved.intended_from, unresolved.intended_until) == (1.0, 7.0)
 
 
-async def test_an_intent_that_was_withdrawn_may_be_followed_by_another(ledger):
+async def test_a_withdrawn_intent_may_be_followed_by_another(ledger):
     task = await only_task(ledger)
     await ledger.record_intent(task, 1.0, 2.0)
     ledger.withdraw_intent_later(task)
@@ -76,7 +76,7 @@ def with_everything_beside_it_deleted(path):
 
 
 @pytest.mark.parametrize("reach", [linked_softly, linked_hard, with_everything_beside_it_deleted])
-async def test_a_second_run_is_refused_by_whatever_way_it_comes(ledger, reach):
+async def test_a_second_run_is_refused_under_every_path(ledger, reach):
     path = await asyncio.to_thread(reach, ledger.path)
     with pytest.raises(LedgerError, match=r"Another run has this ledger|a second name"):
         await LedgerStore(path).open()
@@ -84,12 +84,12 @@ async def test_a_second_run_is_refused_by_whatever_way_it_comes(ledger, reach):
     await ledger.record_intent(task, 1.0, 2.0)
 
 
-async def test_the_process_that_has_it_is_named(ledger):
+async def test_the_error_names_the_process_that_has_the_ledger(ledger):
     with pytest.raises(LedgerInUseError, match=f"process {os.getpid()}"):
         await LedgerStore(ledger.path).open()
 
 
-async def test_a_locked_ledger_pauses_the_run_and_says_so(world, monkeypatch):
+async def test_a_locked_ledger_pauses_the_run(world, monkeypatch):
     monkeypatch.setattr(database_room, "_REPORT_AFTER", 0.0)
     monkeypatch.setattr(database_room, "_ATTEMPT_TIMEOUT", 0.01)
     async with Ledger(world.path) as opened:
