@@ -164,15 +164,15 @@ class HttpClient:
         self._check_open()
         body = UploadPayload(chunks, size, self._timeouts.upload_stall, on_progress)
         target = _UploadTarget.parse(url)
-        answer: ApiResponse | None = None
+        response: ApiResponse | None = None
         error: Exception | None = None
 
         async def receive(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-            nonlocal answer
-            response = await _without_aiohttp_retry(request, handler)
-            text = await response.content.read(_MAX_STORAGE_RESPONSE)
-            answer = ApiResponse(response.status, response.headers, text)
-            return response
+            nonlocal response
+            received = await _without_aiohttp_retry(request, handler)
+            text = await received.content.read(_MAX_STORAGE_RESPONSE)
+            response = ApiResponse(received.status, received.headers, text)
+            return received
 
         self._request_timeouts.start(body)
         try:
@@ -193,16 +193,16 @@ class HttpClient:
         finally:
             self._request_timeouts.stop(body)
         try:
-            if body.error is not None or answer is None:
+            if body.error is not None or response is None:
                 raise error or self._translate_upload(DisconnectedError(), body, target)
         finally:
             body.error = error = None  # breaks the reference cycle of the error and this frame
-        if answer.status < HTTPStatus.MULTIPLE_CHOICES and not body.complete:
+        if response.status < HTTPStatus.MULTIPLE_CHOICES and not body.complete:
             raise UnexpectedResponseError(
                 "The storage responded before it had received the whole audio. Nothing was submitted; try again.",
                 retryable=True,
             )
-        return answer
+        return response
 
     def _check_open(self) -> None:
         if self.closed is not None:

@@ -26,7 +26,7 @@ class OddServer:
         self.refuses = False
         self.refusal = {}
         self._numbers = itertools.count()
-        self._runner = web.ServerRunner(web.Server(self._answer))
+        self._runner = web.ServerRunner(web.Server(self._respond))
 
     async def __aenter__(self):
         await self._runner.setup()
@@ -40,7 +40,7 @@ class OddServer:
     def url(self):
         return "http://127.0.0.1:{1}".format(*self._runner.addresses[0])
 
-    async def _answer(self, request):
+    async def _respond(self, request):
         await request.read()
         self.requests += 1
         if self.refuses:

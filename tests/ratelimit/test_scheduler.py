@@ -42,7 +42,7 @@ def request_times() -> st.SearchStrategy[float]:
     return st.one_of(st.just(0.0), st.sampled_from([1.0, 60.0, 61.0]), seconds(200))
 
 
-def answered_requests(operation: str = "submissions") -> st.SearchStrategy[Request]:
+def successful_requests(operation: str = "submissions") -> st.SearchStrategy[Request]:
     return st.builds(
         Request,
         requested_at=request_times(),
@@ -73,9 +73,9 @@ def all_requests(operation: str = "submissions") -> st.SearchStrategy[Request]:
         operation=st.just(operation),
     )
     impatient = st.builds(
-        replace, st.one_of(answered_requests(operation), lost), patience=st.one_of(st.just(0.0), seconds(100))
+        replace, st.one_of(successful_requests(operation), lost), patience=st.one_of(st.just(0.0), seconds(100))
     )
-    answered = answered_requests(operation)
+    answered = successful_requests(operation)
     return st.one_of(answered, answered, lost, unsent_requests(operation), impatient)
 
 
@@ -147,7 +147,7 @@ def any_scenario() -> st.SearchStrategy[Scenario]:
 
 
 @settings(deadline=None, max_examples=150)
-@given(scenario=scenarios(answered_requests()))
+@given(scenario=scenarios(successful_requests()))
 def test_a_client_alone_on_its_key_is_never_refused_at_any_latency(scenario):
     """All requests get a response, and the first one shows the limit."""
     history = scenario.run()
@@ -183,7 +183,7 @@ def test_a_limit_other_than_the_default_is_used_in_full_from_the_second_request(
 
 @settings(deadline=None, max_examples=100)
 @given(
-    scenario=scenarios(answered_requests()),
+    scenario=scenarios(successful_requests()),
     when=seconds(150),
     limit=st.integers(1, 8),
 )
@@ -253,8 +253,15 @@ def latest_end(scenario: Scenario) -> float:
     held = TOTAL if unanswered else flight
     round_trip = slot + held + scenario.server.per * TOGETHER
     last_asked = max(request.requested_at for request in scenario.requests)
-    refused_unknowing = scenario.server.per + flight  # see the test of lost requests and a limit that nobody knew
-    return last_asked + (unanswered + 1) * (flight + slot) + refused_unknowing + (ceil(count / limit) + 1) * round_trip
+    refused_before_limit_is_known = (
+        scenario.server.per + flight
+    )  # lost requests may exceed a limit that is not known yet
+    return (
+        last_asked
+        + (unanswered + 1) * (flight + slot)
+        + refused_before_limit_is_known
+        + (ceil(count / limit) + 1) * round_trip
+    )
 
 
 @settings(deadline=None, max_examples=100)
@@ -376,7 +383,7 @@ def test_a_refusal_pauses_the_operation_and_then_one_probe_is_sent(scenario, for
 
 
 @settings(deadline=None, max_examples=100)
-@given(scenario=scenarios(answered_requests()), foreign=st.lists(seconds(200), max_size=30))
+@given(scenario=scenarios(successful_requests()), foreign=st.lists(seconds(200), max_size=30))
 def test_no_request_starves_beside_another_program(scenario, foreign):
     """When the other program has stopped, all requests end within two windows more than alone."""
     history = scenario.run(foreign=foreign)
@@ -395,9 +402,9 @@ class Harness:
         self.notified: dict[PermitRequest, list[VoiceprintError | None]] = {}
 
     def request(self, now: float = 0.0, operation: str = "submissions", **bounds: float) -> PermitRequest:
-        told: list[VoiceprintError | None] = []
-        permit = self.scheduler.request(operation, now, told.append, **bounds)
-        self.notified[permit] = told
+        notifications: list[VoiceprintError | None] = []
+        permit = self.scheduler.request(operation, now, notifications.append, **bounds)
+        self.notified[permit] = notifications
         return permit
 
     def learned(self, now: float = 0.0, operation: str = "submissions", limit: int | None = None) -> "Harness":
@@ -492,11 +499,11 @@ def test_a_pause_ends_in_one_probe_after_ten_minutes(wait, pause):
 def test_a_pause_becomes_long_once():
     """A burst of refusals makes the pause long once, and the next pause counts again."""
     harness = Harness().learned()
-    told = []
+    is_long = []
     burst = [harness.request() for _ in range(5)]
     for now, (permit, wait) in enumerate(zip(burst, [5.0, 30.0, 30.0, 5.0, 60.0], strict=True)):
-        told.append(harness.scheduler.record_refusal(permit, 1.0 + now, wait))
-    assert told == [False, True, False, False, False]
+        is_long.append(harness.scheduler.record_refusal(permit, 1.0 + now, wait))
+    assert is_long == [False, True, False, False, False]
     harness.scheduler.grant_waiting(100.0)
     assert harness.scheduler.record_refusal(burst[0], 101.0, 10.0) is False
     harness.scheduler.grant_waiting(200.0)
@@ -657,7 +664,7 @@ def test_when_the_first_request_is_cancelled_before_it_has_a_slot_the_next_one_i
 @given(
     server=servers(limits=st.integers(2, 12)),
     earlier=st.lists(seconds(59.75), max_size=11),
-    requests=st.lists(st.one_of(answered_requests(), unsent_requests()), min_size=1, max_size=24),
+    requests=st.lists(st.one_of(successful_requests(), unsent_requests()), min_size=1, max_size=24),
     concurrency=CONCURRENCY,
 )
 def test_a_restarted_program_does_not_exceed_the_limit(server, earlier, requests, concurrency):

@@ -69,9 +69,9 @@ def unreadable(*, repeatable: bool) -> VoiceprintError:
     )
 
 
-def answered(status: int, said: str | None = None, *, repeatable: bool) -> VoiceprintError:
+def response_error(status: int, retry_after_header: str | None = None, *, repeatable: bool) -> VoiceprintError:
     """Return the error of a response with this `Retry-After`."""
-    headers = {} if said is None else {"Retry-After": said}
+    headers = {} if retry_after_header is None else {"Retry-After": retry_after_header}
     error = UnexpectedResponseError if status < 400 else status_error_class(status)
     return error(
         f"status {status}",
@@ -145,8 +145,8 @@ async def test_the_table_of_retries(clock, what, read, submission, submission_wi
                 error = failed(RequestOutcome.UNKNOWN, repeatable=repeatable)
             case "unreadable":
                 error = unreadable(repeatable=repeatable)
-            case status, said:
-                error = answered(status, said, repeatable=repeatable)
+            case status, retry_after_header:
+                error = response_error(status, retry_after_header, repeatable=repeatable)
         request = FailingRequest(error, clock=clock)
         result = await run(request, clock, RetryPolicy(replay_unknown=replay))
         if result == "done":
