@@ -1,4 +1,4 @@
-"""One verb for each task: `nox -s tests`, `lint`, `types`, `bench`, `bench-full`, `torture`, `live`."""
+"""One session per task: `nox -s tests`, `lint`, `types`, `bench`, `bench-full`, `torture`, `live`."""
 
 import nox
 
@@ -10,23 +10,24 @@ PYTHONS = ["3.11", "3.12", "3.13"]
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run the tests; what follows `--` goes to pytest."""
+    """Run the tests. Arguments after `--` are passed to pytest."""
     session.install("-e", ".[test]")
     session.run("pytest", *session.posargs)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style, format, and which room may import which."""
+    """Check style, format, language, and which module may import which."""
     session.install("-e", ".[dev]")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    session.run("python", ".ci/check_prose.py")
     session.run("lint-imports")
 
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Type-check the package, and the public API as users write it."""
+    """Check the types of the package, and of the public API as users write it."""
     session.install("-e", ".[dev]")
     session.run("mypy")
     session.run("basedpyright")
@@ -34,7 +35,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Test the measurements, then measure in less than ten minutes; what follows `--` goes to the script."""
+    """Test the benchmarks, then measure in less than ten minutes. Arguments after `--` are passed to the script."""
     session.install("-e", ".[bench]")
     session.run("pytest", "-m", "bench")
     session.run("python", "benchmarks/run.py", *session.posargs)
@@ -42,20 +43,20 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(name="bench-full")
 def bench_full(session: nox.Session) -> None:
-    """Measure all of it, up to a million rows, however long that takes."""
+    """Run the full measurements, up to a million rows. They have no time limit."""
     session.install("-e", ".[bench]")
     session.run("python", "benchmarks/run.py", "--full", *session.posargs)
 
 
 @nox.session
 def torture(session: nox.Session) -> None:
-    """Kill bulk enrollment at hundreds of points, and audit what it leaves; what follows `--` goes to the script."""
+    """Kill enrollment runs at hundreds of points and audit the results. Arguments after `--` are passed to the script."""
     session.install("-e", ".[test]")
     session.run("python", "benchmarks/torture.py", *session.posargs)
 
 
 @nox.session
 def live(session: nox.Session) -> None:
-    """Ask the real API which of its documents is right. Needs a key in the environment; makes at most three jobs."""
+    """Compare the real API with its documents. Needs a key in the environment; submits at most three jobs."""
     session.install("-e", ".[cli]")
     session.run("python", "benchmarks/live_check.py", *session.posargs)
