@@ -50,7 +50,7 @@ def bench_full(session: nox.Session) -> None:
 
 @nox.session
 def torture(session: nox.Session) -> None:
-    """Kill enrollment runs at hundreds of points and audit the results. Arguments after `--` are passed to the script."""
+    """Kill enrollment runs at hundreds of points, and audit the results. Arguments after `--` go to the script."""
     session.install("-e", ".[test]")
     session.run("python", "benchmarks/torture.py", *session.posargs)
 

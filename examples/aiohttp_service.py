@@ -1,9 +1,9 @@
 """Voiceprints as a service, with aiohttp: `cd examples && python -m aiohttp.web -P 8000 aiohttp_service:make_app`.
 
-When it stops, it finishes the submissions on the wire: whatever ends its process must leave it longer than
+When it stops, it first finishes the submissions in flight. The grace period of whatever stops the process must exceed
 `Timeouts.total`, which is 60 seconds.
 
-The environment has PYANNOTEAI_API_KEY, PYANNOTEAI_WEBHOOK_SECRET, and the address of this service as PUBLIC_URL.
+Set PYANNOTEAI_API_KEY, PYANNOTEAI_WEBHOOK_SECRET, and PUBLIC_URL (the address of this service) in the environment.
 """
 
 import logging
@@ -27,17 +27,17 @@ from pyannote_voiceprint_async import (
     aiohttp_webhook_handler,
 )
 
-PATIENCE = float(os.environ.get("PATIENCE", "50"))  # seconds; then a caller gets the job's id
+PATIENCE = float(os.environ.get("PATIENCE", "50"))  # seconds after which the caller gets the job id instead
 CLIENT = web.AppKey("client", AsyncVoiceprintClient)
 
-# The client logs the id of each accepted job at INFO: a job that is paid for must be in the log before anything fails.
+# The client logs the id of each accepted job at INFO. With the id, a paid result can be fetched after any failure.
 logging.basicConfig(level=logging.INFO)
 log = logging.getLogger(__name__)
-voiceprints: dict[str, Voiceprint] = {}  # your database
+voiceprints: dict[str, Voiceprint] = {}  # stands for your database
 
 
 async def enroll(request: web.Request) -> web.Response:
-    """Answer when the voiceprint is there."""
+    """Create a voiceprint, and respond when it is stored."""
     try:
         speaker = await request.json()
         name, url = str(speaker["name"]), speaker["url"]
@@ -50,10 +50,10 @@ async def enroll(request: web.Request) -> web.Response:
 
 @web.middleware
 async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Say whose turn it is."""
+    """Translate each error into an HTTP status: whether the caller, the operator or nobody can act on it."""
     try:
         return await handler(request)
-    except JobTimeoutError as error:  # the job goes on: client.wait(job_id) picks it up
+    except JobTimeoutError as error:  # the job continues: client.wait(job_id) fetches the result
         return web.json_response({"job_id": error.job_id}, status=202)
     except (InvalidRequestError, JobError) as error:
         return web.json_response({"detail": str(error)}, status=422)
@@ -61,29 +61,29 @@ async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
         pause = {"Retry-After": f"{math.ceil(error.expected_wait)}"}
         return web.json_response({"detail": str(error)}, status=503, headers=pause)
     except AccountError as error:
-        log.error("Nothing works until somebody looks after the account: %s", error)  # noqa: TRY400 - it says all
-        return web.json_response({"detail": "This is our fault, not yours."}, status=500)
+        log.error("All submissions fail until the pyannoteAI account is fixed: %s", error)  # noqa: TRY400 - the message is complete without a traceback
+        return web.json_response({"detail": "The service is misconfigured. The request was correct."}, status=500)
     except VoiceprintError as error:
-        log.warning("No voiceprint: %s", error)
-        return web.json_response({"detail": "pyannoteAI could not be asked."}, status=502)
+        log.warning("A voiceprint could not be created: %s", error)
+        return web.json_response({"detail": "pyannoteAI did not respond as expected. Try again later."}, status=502)
 
 
-async def while_it_runs(app: web.Application) -> AsyncIterator[None]:
-    """One client, for as long as the service runs."""
+async def open_client(app: web.Application) -> AsyncIterator[None]:
+    """Open one client for as long as the service runs."""
     async with app[CLIENT]:
         yield
 
 
 def make_app(_: Sequence[str] = ()) -> web.Application:
-    """Put the service together."""
+    """Return the application."""
     client = AsyncVoiceprintClient(
         webhook=os.environ["PUBLIC_URL"] + "/webhooks/pyannote",
         max_queue_wait=5.0,
-        polling=Polling(webhook_grace=20.0),  # a lost webhook is noticed within the callers' patience
+        polling=Polling(webhook_grace=20.0),  # if a webhook is lost, polling finds the job before PATIENCE ends
     )
     app = web.Application(middlewares=[explain])
     app[CLIENT] = client
-    app.cleanup_ctx.append(while_it_runs)
+    app.cleanup_ctx.append(open_client)
     app.router.add_post("/speakers", enroll)
     secret = os.environ["PYANNOTEAI_WEBHOOK_SECRET"]
     app.router.add_post("/webhooks/pyannote", aiohttp_webhook_handler(client.deliver, secret))

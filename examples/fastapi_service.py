@@ -1,9 +1,9 @@
 """Voiceprints as a service, with FastAPI.
 
 Run it with `cd examples && uvicorn fastapi_service:app --timeout-graceful-shutdown 90`. The graceful timeout must
-exceed `Timeouts.total`, which is 60 seconds, so that submissions on the wire are finished when the service stops.
+exceed `Timeouts.total`, which is 60 seconds, so that submissions in flight are finished when the service stops.
 
-The environment has PYANNOTEAI_API_KEY, PYANNOTEAI_WEBHOOK_SECRET, and the address of this service as PUBLIC_URL.
+Set PYANNOTEAI_API_KEY, PYANNOTEAI_WEBHOOK_SECRET, and PUBLIC_URL (the address of this service) in the environment.
 """
 
 import logging
@@ -32,16 +32,16 @@ from pyannote_voiceprint_async import (
 
 SECRET = os.environ["PYANNOTEAI_WEBHOOK_SECRET"]
 WEBHOOK = os.environ["PUBLIC_URL"] + "/webhooks/pyannote"
-PATIENCE = float(os.environ.get("PATIENCE", "50"))  # seconds; then a caller gets the job's id
+PATIENCE = float(os.environ.get("PATIENCE", "50"))  # seconds after which the caller gets the job id instead
 
-# The client logs the id of each accepted job at INFO: a job that is paid for must be in the log before anything fails.
+# The client logs the id of each accepted job at INFO. With the id, a paid result can be fetched after any failure.
 logging.basicConfig(level=logging.INFO)
 log = logging.getLogger(__name__)
-voiceprints: dict[str, Voiceprint] = {}  # your database
+voiceprints: dict[str, Voiceprint] = {}  # stands for your database
 
 
 class Speaker(BaseModel):
-    """Who speaks, and where a recording is."""
+    """The name of a speaker and the URL of a recording."""
 
     name: str
     url: str
@@ -49,8 +49,8 @@ class Speaker(BaseModel):
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """One client, for as long as the service runs."""
-    polling = Polling(webhook_grace=20.0)  # a lost webhook is noticed within the callers' patience
+    """Open one client for as long as the service runs."""
+    polling = Polling(webhook_grace=20.0)  # if a webhook is lost, polling finds the job before PATIENCE ends
     async with AsyncVoiceprintClient(webhook=WEBHOOK, max_queue_wait=5.0, polling=polling) as client:
         app.state.client = client
         yield
@@ -61,7 +61,7 @@ app = FastAPI(lifespan=lifespan)
 
 @app.post("/speakers", status_code=201)
 async def enroll(speaker: Speaker) -> dict[str, str]:
-    """Answer when the voiceprint is there."""
+    """Create a voiceprint, and respond when it is stored."""
     voiceprint = await app.state.client.voiceprint(speaker.url, timeout=PATIENCE)
     voiceprints[speaker.name] = voiceprint
     return {"name": speaker.name, "model": voiceprint.model}
@@ -69,7 +69,7 @@ async def enroll(speaker: Speaker) -> dict[str, str]:
 
 @app.post("/webhooks/pyannote", status_code=204)
 async def receive(request: Request) -> None:
-    """Let whoever waits for this job go on."""
+    """Verify a webhook, and end the wait for its job."""
     try:
         app.state.client.deliver(verify_webhook(await request.body(), request.headers, SECRET))
     except WebhookError as error:
@@ -78,16 +78,16 @@ async def receive(request: Request) -> None:
 
 @app.exception_handler(VoiceprintError)
 async def explain(_: Request, error: VoiceprintError) -> Response:
-    """Say whose turn it is."""
+    """Translate each error into an HTTP status: whether the caller, the operator or nobody can act on it."""
     match error:
-        case JobTimeoutError():  # the job goes on: client.wait(job_id) picks it up
+        case JobTimeoutError():  # the job continues: client.wait(job_id) fetches the result
             return JSONResponse({"job_id": error.job_id}, 202)
         case InvalidRequestError() | JobError():
             return JSONResponse({"detail": str(error)}, 422)
         case QueueTooLongError():
             return JSONResponse({"detail": str(error)}, 503, {"Retry-After": f"{math.ceil(error.expected_wait)}"})
         case AccountError():
-            log.error("Nothing works until somebody looks after the account: %s", error)
-            return JSONResponse({"detail": "This is our fault, not yours."}, 500)
-    log.warning("No voiceprint: %s", error)
-    return JSONResponse({"detail": "pyannoteAI could not be asked."}, 502)
+            log.error("All submissions fail until the pyannoteAI account is fixed: %s", error)
+            return JSONResponse({"detail": "The service is misconfigured. The request was correct."}, 500)
+    log.warning("A voiceprint could not be created: %s", error)
+    return JSONResponse({"detail": "pyannoteAI did not respond as expected. Try again later."}, 502)

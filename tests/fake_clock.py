@@ -49,13 +49,13 @@ class FakeClock:
             timer.cancel()
 
     def next_at(self) -> float | None:
-        """When the next timer is due."""
+        """Return the time at which the next timer is due, or None."""
         while self._timers and self._timers[0][2].callback is None:
             heapq.heappop(self._timers)
         return self._timers[0][0] if self._timers else None
 
     def jump(self, when: float) -> None:
-        """Move to this moment, and call what is due on the way, in order."""
+        """Move to this time, and call the timers that are due until then, in order."""
         while (due := self.next_at()) is not None and due <= when:
             self._now = max(self._now, due)
             callback = heapq.heappop(self._timers)[2].callback
@@ -64,15 +64,15 @@ class FakeClock:
         self._now = max(self._now, when)
 
     async def advance(self, seconds: float) -> None:
-        """Move on, and let everybody do what they do now."""
+        """Move the clock, then run everything that is ready."""
         self.jump(self._now + seconds)
         await settle()
 
     @asynccontextmanager
     async def running(self, *clients: AsyncVoiceprintClient) -> AsyncIterator[None]:
-        """Jump from timer to timer, whenever none of the clients has a request on the wire.
+        """Jump from timer to timer whenever none of the clients has a request in flight.
 
-        Far jumps wait a little: a thread may be about to set a timer that is nearer.
+        Before a far jump, wait a little: a thread may be about to set an earlier timer.
         """
 
         def any_in_flight() -> bool:
@@ -82,7 +82,7 @@ class FakeClock:
             idle = 0
             while True:
                 await asyncio.sleep(0.002)
-                # What an answer that has just come sets off must have set its timers before anybody jumps to the next.
+                # The code that handles a response must set its timers before the clock jumps to the next timer.
                 was_busy = any_in_flight()
                 await settle(10)
                 idle = 0 if was_busy or any_in_flight() else idle + 1
@@ -99,6 +99,6 @@ class FakeClock:
 
 
 async def settle(turns: int = 50) -> None:
-    """Let the event loop go round, without waiting for anything."""
+    """Run the event loop this many times, without waiting."""
     for _ in range(turns):
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""Every block of code in the documents is executed."""
+"""Every code block of the documents runs, and every path that CONTRIBUTING.md names exists."""
 
 import asyncio
 import os
@@ -15,15 +15,16 @@ from sybil.parsers.markdown import CodeBlockParser
 from pyannote_voiceprint_async.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "pyannote_voiceprint_async"
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md", *ROOT.glob("docs/*.md")]
 
-# These install something; .ci/run types the README's. What follows the installation is run here.
+# Installations are skipped here: .ci/run runs those of the README. The command after an installation runs here.
 INSTALLS = re.compile(r"python3 -m venv \.venv && \.venv/bin/pip install [^&]*(&& )?(\.venv/bin/)?")
-RUNS_THESE_TESTS = ("pytest",)
+RUNS_THIS_TEST = ("pytest",)
 
 
 def blocks(language):
-    """Give every block of a language, with the name of its document and its line."""
+    """Return all blocks of a language; the id of each is its document and line."""
     return list(_blocks(language))
 
 
@@ -59,9 +60,46 @@ async def environment(start):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Where the blocks are typed: beside a copy of the examples, because ledgers are written beside their lists."""
+    """The working directory of the blocks: beside a copy of the examples, because ledgers are written beside lists."""
     shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("*.ledger*"))
     return tmp_path
+
+
+def map_paths():
+    """Return the paths in the map of CONTRIBUTING.md, which lists the files of a folder below its name."""
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    (drawn,) = re.findall(r"^```\n(cli/.*?)^```", text, re.DOTALL | re.MULTILINE)
+    paths, folders = [], []
+    for line in drawn.splitlines():
+        indent = len(line) - len(line.lstrip())
+        if indent < 10 and (folder := re.match(r"([a-z_]+/)", line.lstrip())):  # deeper lines continue a description
+            folders = [*folders[: indent // 2], folder[1]]
+        elif indent == 0:
+            folders = []
+        paths += [(tuple(folders), name) for name in re.findall(r"[a-z_/]+\.py|[a-z_]+/", line)]
+    return paths
+
+
+def named_paths():
+    """Return the paths that CONTRIBUTING.md names in backticks, except placeholders."""
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    return sorted(set(re.findall(r"`((?:[a-z_.]+/)*[a-zA-Z_]+\.(?:py|yaml|toml|md)|(?:[a-z_.]+/)+)`", text)))
+
+
+def test_the_map_names_existing_files():
+    paths = map_paths()
+    assert len(paths) > 60
+    assert [(folders, name) for folders, name in paths if not exists_below(folders, name)] == []
+
+
+def exists_below(folders, name):
+    """Return whether a file exists in the innermost folder of its line in the map, or in one around it."""
+    return any((PACKAGE.joinpath(*folders[:depth]) / name).exists() for depth in range(len(folders), -1, -1))
+
+
+@pytest.mark.parametrize("path", named_paths())
+def test_contributing_names_existing_paths(path):
+    assert (ROOT / path).exists() or (PACKAGE / path).exists()
 
 
 @pytest.mark.parametrize("code", blocks("python"))
@@ -73,8 +111,8 @@ async def test_python(code, environment, folder):
 @pytest.mark.parametrize("code", blocks("sh"))
 async def test_shell(code, environment, folder):
     command = INSTALLS.sub("", code).strip()
-    if command in {"", *RUNS_THESE_TESTS}:
-        assert INSTALLS.match(code), "only an installation may be left to .ci/run"
+    if command in {"", *RUNS_THIS_TEST}:
+        assert INSTALLS.match(code), "only installations may be skipped"
         return
     command = command.replace(".venv/bin/", "").replace("export PYANNOTEAI_API_KEY=…\n", "")
     done = await asyncio.to_thread(run, ["bash", "-euo", "pipefail", "-c", command], environment, folder)

@@ -1,4 +1,4 @@
-"""The services of `examples/` run as their first lines say, and are used by several callers at once."""
+"""The services of `examples/` run as their docstrings describe, with several concurrent callers."""
 
 import asyncio
 import os
@@ -20,14 +20,14 @@ SERVERS = {
     "fastapi": ["-m", "uvicorn", "fastapi_service:app", "--port"],
     "aiohttp": ["-m", "aiohttp.web", "aiohttp_service:make_app", "-H", "127.0.0.1", "-P"],
 }
-IMPATIENT = ["--timeout-graceful-shutdown", "1"]
-# Long enough for a slow machine; one caller waits for all of it.
+SHORT_GRACE = ["--timeout-graceful-shutdown", "1"]
+# Long enough for a slow machine. One caller of the test waits that long.
 PATIENCE = 3.0
-VOICES, JOBS, REQUESTS = 12, 14, 16
+VOICES, JOBS, REQUESTS = 12, 14, 16  # voiceprints, accepted jobs and submissions of the test
 
 
 def free_port():
-    """A port for a server that has to know its address beforehand, from a range that port 0 never takes."""
+    """Return a port for a server that must know its address before it starts. Port 0 never selects from this range."""
     while True:
         port = random.SystemRandom().randrange(20_000, 30_000)
         with closing(socket.socket()) as probe:
@@ -36,7 +36,7 @@ def free_port():
 
 
 class Service:
-    """One of the services, as its callers see it."""
+    """A running service, as its callers see it."""
 
     def __init__(self, session, url, process):
         self.url = url
@@ -44,7 +44,7 @@ class Service:
         self._session = session
 
     async def enroll(self, url, **more):
-        """Status and answer; also the headers, where a caller is asked to wait."""
+        """Return the status, the JSON of the response, and its `Retry-After`."""
         async with self._session.post(f"{self.url}/speakers", json={"name": "ada", "url": url} | more) as response:
             return response.status, await response.json(), response.headers.get("Retry-After")
 
@@ -52,7 +52,7 @@ class Service:
         async with self._session.post(f"{self.url}/webhooks/pyannote", data=body, headers=headers) as response:
             return response.status
 
-    async def until_it_listens(self, process):
+    async def wait_until_it_listens(self, process):
         while process.poll() is None:
             try:
                 return await self.deliver(b"", {})
@@ -63,7 +63,7 @@ class Service:
 
 @asynccontextmanager
 async def serving(server, sandbox, log):
-    """A service in a process of its own, which writes its log to this file."""
+    """Run a service in its own process, which logs to this file."""
     port = free_port()
     environment = os.environ | {
         "PYANNOTEAI_API_KEY": sandbox.api_key,
@@ -73,13 +73,13 @@ async def serving(server, sandbox, log):
         "PATIENCE": str(PATIENCE),
     }
     with log.open("wb") as file:
-        name, _, is_impatient = server.partition(", ")
-        command = [sys.executable, *SERVERS[name], str(port), *(IMPATIENT if is_impatient else [])]
+        name, _, has_short_grace = server.partition(", ")
+        command = [sys.executable, *SERVERS[name], str(port), *(SHORT_GRACE if has_short_grace else [])]
         process = subprocess.Popen(command, cwd=EXAMPLES, env=environment, stdout=file, stderr=file)
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
             service = Service(session, f"http://127.0.0.1:{port}", process)
-            assert await service.until_it_listens(process) == 401, log.read_text("utf-8")
+            assert await service.wait_until_it_listens(process) == 401, log.read_text("utf-8")
             yield service
         process.send_signal(signal.SIGINT)
         assert await asyncio.to_thread(process.wait, 20) in {0, -signal.SIGINT, -signal.SIGTERM}
@@ -88,9 +88,9 @@ async def serving(server, sandbox, log):
         process.wait()
 
 
-@pytest.mark.parametrize("server", [*SERVERS, "fastapi, impatient"])
+@pytest.mark.parametrize("server", [*SERVERS, "fastapi, with a short graceful timeout"])
 async def test_a_service_that_stops_logs_every_accepted_id(start, tmp_path, server):
-    """With requests on the wire: waited for, or canceled because the graceful timeout is over."""
+    """Its submissions in flight are finished, or cancelled when the graceful timeout ends: both log the id."""
     sandbox = await start(Sandbox(job_seconds=1000.0, rate_limit=(1000, 60.0), latency=2.0))
     log = tmp_path / "log"
     async with serving(server, sandbox, log) as service:
@@ -108,28 +108,28 @@ async def test_a_service_that_stops_logs_every_accepted_id(start, tmp_path, serv
 
 @pytest.mark.parametrize("server", SERVERS)
 async def test_a_service(start, tmp_path, server):
-    """Every answer that it can give, in one life of it: each submission counts, so the order does."""
+    """One test provokes every response of the service, because the limit and the credit count all submissions."""
     sandbox = await start(Sandbox(job_seconds=0.1, rate_limit=(REQUESTS, 60.0), credit=JOBS))
     log = tmp_path / "log"
     async with serving(server, sandbox, log) as service:
-        # A webhook that is lost: the caller is given the id when its patience ends, while others are served.
+        # A webhook is lost: its caller gets the job id after PATIENCE, while other callers are served.
         sandbox.fail_next_webhook("lost")
-        unlucky = asyncio.create_task(service.enroll("https://example.com/lost.wav"))
+        without_webhook = asyncio.create_task(service.enroll("https://example.com/lost.wav"))
         while not sandbox.accepted:
             await asyncio.sleep(0.01)
 
         voices = [f"voice-{number}" for number in range(VOICES)]
-        answers = await asyncio.gather(
+        responses = await asyncio.gather(
             *(service.enroll(f"https://example.com/{name}.wav", name=name) for name in voices)
         )
-        assert answers == [(201, {"name": name, "model": "precision-2"}, None) for name in voices]
+        assert responses == [(201, {"name": name, "model": "precision-2"}, None) for name in voices]
 
-        status, answer, _ = await service.enroll("https://example.com/unreachable.wav")
-        assert (status, "Could not load audio" in answer["detail"]) == (422, True)
+        status, content, _ = await service.enroll("https://example.com/unreachable.wav")
+        assert (status, "Could not load audio" in content["detail"]) == (422, True)
         assert len(sandbox.accepted) == JOBS
 
-        status, answer, _ = await service.enroll("voice.wav")
-        assert (status, "url" in answer["detail"]) == (422, True)
+        status, content, _ = await service.enroll("voice.wav")
+        assert (status, "url" in content["detail"]) == (422, True)
         assert (await service.enroll(None))[0] == 422
         assert await service.deliver(b"{}", {"X-Signature": "0" * 64, "X-Request-Timestamp": "1800000000"}) == 401
 
@@ -140,12 +140,12 @@ async def test_a_service(start, tmp_path, server):
         assert status == 503
         assert 5 < int(pause) <= 61
 
-        assert await unlucky == (202, {"job_id": sandbox.accepted[0].id}, None)
+        assert await without_webhook == (202, {"job_id": sandbox.accepted[0].id}, None)
 
     operations = sandbox.state.operations
     assert (operations["job"].requests, operations["jobs"].requests) == (0, 0)
     assert [delivery.status for delivery in sandbox.deliveries] == [204] * (JOBS - 1)
     written = log.read_text("utf-8")
     assert "account" in written
-    for hidden in (sandbox.api_key, sandbox.webhook_secret, *(job.voiceprint for job in sandbox.accepted), "Traceback"):
-        assert hidden not in written
+    for secret in (sandbox.api_key, sandbox.webhook_secret, *(job.voiceprint for job in sandbox.accepted), "Traceback"):
+        assert secret not in written

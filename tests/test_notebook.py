@@ -1,4 +1,4 @@
-"""The notebook of `examples/` runs from its first cell to its last, and is kept without what it puts out."""
+"""The notebook of `examples/` runs completely, and is committed without outputs."""
 
 import json
 import shutil
@@ -11,7 +11,7 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 NAME = "enroll.ipynb"
-# In a process of its own: what it warns of is not ours.
+# Jupyter runs in its own process, because its warnings would fail the tests.
 PROGRAM = """
 import sys, nbformat
 from nbclient import NotebookClient
@@ -25,7 +25,7 @@ nbformat.write(notebook, path)
 
 @pytest.fixture
 def cells(tmp_path):
-    """Run it, and give its cells of code."""
+    """Run the notebook, and return its code cells."""
     shutil.copytree(EXAMPLES, tmp_path / "examples", ignore=shutil.ignore_patterns("*.ledger*"))
     folder = tmp_path / "examples"
     command = [sys.executable, "-c", PROGRAM, NAME]
@@ -35,18 +35,18 @@ def cells(tmp_path):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-def test_it_goes_from_a_conversation_to_three_voiceprints(cells):
+def test_the_notebook_makes_three_voiceprints_of_a_conversation(cells):
     outputs = [output for cell in cells for output in cell.outputs]
-    said = "".join(output.text for output in outputs if output.output_type == "stream" and output.name == "stdout")
-    assert "It lasts 75.62 s; a voiceprint takes at most 30 s" in said
-    lines = [line for line in said.splitlines() if line.endswith("by precision-2")]
+    printed = "".join(output.text for output in outputs if output.output_type == "stream" and output.name == "stdout")
+    assert "It lasts 75.62 s; a voiceprint takes at most 30 s" in printed
+    lines = [line for line in printed.splitlines() if line.endswith("by precision-2")]
     assert [line.partition(":")[0] for line in lines] == ["Allison", "Carlo", "June"]
     pictures = [output for output in outputs if "image/png" in output.get("data", {})]
     assert len(pictures) == 1
     assert [output for output in outputs if output.get("name") == "stderr"] == []
 
 
-def test_it_is_kept_without_what_it_puts_out():
+def test_the_notebook_is_committed_without_outputs():
     cells = json.loads((EXAMPLES / NAME).read_text("utf-8"))["cells"]
-    kept = [(cell["outputs"], cell["execution_count"]) for cell in cells if cell["cell_type"] == "code"]
-    assert kept == [([], None)] * len(kept) != []
+    outputs = [(cell["outputs"], cell["execution_count"]) for cell in cells if cell["cell_type"] == "code"]
+    assert outputs == [([], None)] * len(outputs) != []

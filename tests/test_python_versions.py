@@ -26,6 +26,6 @@ asyncio.run(main())
 """
 
 
-def test_a_submission_works_without_the_function_that_python_3_16_removes():
+def test_a_submission_works_without_asyncio_iscoroutinefunction():
     ended = subprocess.run([sys.executable, "-W", "error", "-c", SUBMIT], capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
