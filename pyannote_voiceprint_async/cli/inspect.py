@@ -13,8 +13,8 @@ from pyannote_voiceprint_async.enrollment.manifest.sources import LeftOut, expan
 from pyannote_voiceprint_async.errors import MediaError
 
 from .exit_codes import ExitCode
-from .output import json_line, say
-from .sources import check_all
+from .output import json_line, print_status
+from .sources import reject_problems
 
 __all__ = ["inspect"]
 
@@ -39,17 +39,17 @@ def inspect(files: tuple[str, ...]) -> None:
         record = _record(path)
         is_well &= not any(finding["is_fatal"] for finding in record["findings"])
         click.echo(json_line(record))
-        say(_summary(record))
+        print_status(_summary(record))
     if left_out.count:
-        say(f"Left out: {left_out}. To inspect such a file, name it explicitly.")
-    sys.exit(ExitCode.WELL if is_well else ExitCode.SOME_FAILED)
+        print_status(f"Left out: {left_out}. To inspect such a file, name it explicitly.")
+    sys.exit(ExitCode.SUCCESS if is_well else ExitCode.SOME_FAILED)
 
 
 def _found(files: tuple[str, ...], left_out: LeftOut) -> list[Path]:
     found = [one for file in files for one in expand(file, left_out)]
     problems = [str(one) for one in found if isinstance(one, Problem)]
     problems += [f"{one}: is a URL; download it first" for one in found if isinstance(one, str)]
-    check_all(problems)
+    reject_problems(problems)
     return list(dict.fromkeys(one for one in found if isinstance(one, Path)))
 
 

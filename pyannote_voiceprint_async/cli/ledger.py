@@ -1,4 +1,4 @@
-"""`pyannote-voiceprint ledger`: how a ledger stands, and its upkeep."""
+"""`pyannote-voiceprint ledger`: inspect and maintain a ledger."""
 
 import sys
 from collections.abc import Callable
@@ -9,22 +9,26 @@ import attrs
 import click
 
 from pyannote_voiceprint_async.enrollment.ledger import maintenance
+from pyannote_voiceprint_async.redaction import printable
 
 from .exit_codes import ExitCode
-from .output import json_line, printable, say
-from .session import ended_by_signals
-from .summary import failures, paid, standing
-from .words import count
+from .formatting import format_count
+from .output import json_line, print_status
+from .report_text import failure_reasons, job_counts, row_counts
+from .signals import sigterm_as_interrupt
 
 __all__ = ["ledger"]
 
-# Only a run itself knows these.
-_OF_A_RUN = ("forgotten", "replaced", "jobs", "unsaved_jobs", "notes", "problems", "interrupted", "stopped_by")
+# Fields of a `Report` that only a run can fill.
+_RUN_FIELDS = ("forgotten", "replaced", "jobs", "unsaved_jobs", "notes", "problems", "interrupted", "stopped_by")
 
 
 @click.group()
 def ledger() -> None:
-    """Look at a ledger, and look after it. No command of these prints a voiceprint."""
+    """Inspect and maintain a ledger.
+
+    None of these commands prints a voiceprint.
+    """
 
 
 def _ledger_argument(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -34,53 +38,64 @@ def _ledger_argument(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @ledger.command()
 @_ledger_argument
-@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(path: Path, *, as_json: bool) -> None:
-    """Say how the rows of the newest list stand. It works during a run."""
+    """Report how many rows of the newest list are in which state.
+
+    This command also works while a run uses the ledger.
+    """
     report = maintenance.status(path)
     if as_json:
-        known = {name: value for name, value in attrs.asdict(report).items() if name not in _OF_A_RUN}
-        click.echo(json_line(known))
+        fields = {name: value for name, value in attrs.asdict(report).items() if name not in _RUN_FIELDS}
+        click.echo(json_line(fields))
         return
-    for line in (*standing(report), *paid(report), *failures(report, path)):
+    for line in (*row_counts(report), *job_counts(report), *failure_reasons(report, path)):
         click.echo(printable(line))
 
 
 @ledger.command()
 @_ledger_argument
 def failed(path: Path) -> None:
-    """List the rows without a voiceprint that need somebody: label, status, error, one line of JSON each.
+    """List the rows without a voiceprint that need a decision.
 
-    The status is failed, uncertain (it may have been accepted) or expired (paid, and not fetched in time). It works
-    during a run.
+    Print one line of JSON for each row: label, status, error. The status is failed, uncertain (the submission may have
+    been accepted) or expired (billed, and not fetched in time). This command also works while a run uses the ledger.
     """
-    for trouble in maintenance.troubles(path):
-        click.echo(json_line(trouble._asdict()))
+    for row in maintenance.troubles(path):
+        click.echo(json_line(row._asdict()))
 
 
 @ledger.command()
 @_ledger_argument
 @click.argument("labels", nargs=-1, required=True, metavar="LABEL…")
 def forget(path: Path, labels: tuple[str, ...]) -> None:
-    """Erase people: label, source, voiceprint. Only a hash stays, so that no later run enrolls them again."""
-    with ended_by_signals():
+    """Erase the label, source and voiceprint of people.
+
+    Only a hash remains, so that no later run enrolls them again.
+    """
+    with sigterm_as_interrupt():
         forgotten = maintenance.forget(path, labels)
     for label in forgotten.unknown:
-        say(f"{label}: the ledger has no such label.")
+        print_status(f"{label}: the ledger has no such label.")
     if forgotten.labels:
-        erased = f"{count(len(forgotten.labels), 'label')} and {count(forgotten.recordings, 'recording')}"
-        say(f"Erased: {erased}, with all that the ledger knew of them. {maintenance.OUT_OF_REACH}")
-    sys.exit(ExitCode.SOME_FAILED if forgotten.unknown else ExitCode.WELL)
+        erased = f"{format_count(len(forgotten.labels), 'label')} and {format_count(forgotten.recordings, 'recording')}"
+        print_status(f"Erased: {erased}, with everything that the ledger had about them. {maintenance.OUT_OF_REACH}")
+    sys.exit(ExitCode.SOME_FAILED if forgotten.unknown else ExitCode.SUCCESS)
 
 
 @ledger.command()
 @_ledger_argument
 def purge(path: Path) -> None:
-    """Drop the voiceprints that were exported. Job ids and hashes stay, so that nothing is paid again."""
-    with ended_by_signals():
+    """Delete the exported voiceprints from the ledger.
+
+    Job ids and hashes remain, so that no row is billed again.
+    """
+    with sigterm_as_interrupt():
         purged = maintenance.purge(path)
-    kept = f" {purged.kept} were made after the last export, and stay." if purged.kept else ""
-    say(f"Dropped: {count(purged.dropped, 'voiceprint')}.{kept} The export is now the only place.")
+    kept = f" {purged.kept} were made after the last export, and remain." if purged.kept else ""
+    print_status(
+        f"Deleted: {format_count(purged.dropped, 'voiceprint')}.{kept} The exported file is now the only copy."
+    )
 
 
 @ledger.command()
@@ -92,22 +107,22 @@ def accept(path: Path, label: str, job_id: str) -> None:
 
     The next run then waits for this job, and does not submit the row again.
     """
-    with ended_by_signals():
+    with sigterm_as_interrupt():
         maintenance.accept(path, label, job_id)
-    say("Recorded. The next run fetches the voiceprint of this job.")
+    print_status("Recorded. The next run fetches the voiceprint of this job.")
 
 
 @ledger.command()
 @_ledger_argument
 def recover(path: Path) -> None:
-    """Check a ledger that was left open by a run, and let the next run use it.
+    """Check a ledger that a run left open, and allow the next run to use it.
 
-    For a copy that was made during a run whose original is lost, and for a ledger whose -journal file is lost. Rows
-    that were submitted after the copy was made are submitted again, and billed again.
+    Use this command for a copy that was made during a run if the original is lost, and for a ledger without its
+    -journal file. Rows that were submitted after the copy was made are submitted and billed again.
     """
-    with ended_by_signals():
+    with sigterm_as_interrupt():
         pending = maintenance.recover(path)
-    say(
-        f"Checked: no damage was found. {count(pending, 'recording')} not known as submitted: compare with "
-        "`pyannote-voiceprint jobs` before you run again."
+    print_status(
+        f"Checked: no damage was found. {format_count(pending, 'recording')} not recorded as submitted: compare with "
+        "`pyannote-voiceprint jobs` before the next run."
     )

@@ -18,8 +18,8 @@ from pyannote_voiceprint_async.enrollment.manifest.sources import is_url
 from pyannote_voiceprint_async.errors import ConfigurationError, MediaError
 
 from .exit_codes import ExitCode, WrongUsage
-from .output import say
-from .words import count
+from .formatting import format_count
+from .output import print_status
 
 __all__ = ["manifest"]
 
@@ -67,14 +67,14 @@ def from_rttm(  # noqa: PLR0913 - what a person may say
     rows = [one for one in found if isinstance(one, Row)]
     problems = [one for one in found if isinstance(one, Problem)]
     for problem in problems:
-        say(f"Left out: {problem.label} {problem.message}.")
+        print_status(f"Left out: {problem.label} {problem.message}.")
     for note in dict.fromkeys(note for row in rows for note in row.notes):
-        say(f"Note: {note}, and say so with --file-id.")
+        print_status(f"Note: {note}, and say so with --file-id.")
     if not rows:
         raise WrongUsage("There is nobody to be listed: nothing was written.")
     _write_to(out, rows, force=force)
     _tell_names(rows, given)
-    sys.exit(ExitCode.SOME_FAILED if problems else ExitCode.WELL)
+    sys.exit(ExitCode.SOME_FAILED if problems else ExitCode.SUCCESS)
 
 
 def _check(rttm: Path, audio: Path, out: Path | None, *, force: bool) -> None:
@@ -91,7 +91,7 @@ def _tell_names(rows: Iterable[Row], given: Mapping[str, str]) -> None:
     for row in rows:
         speaker = row.extra["speaker"]
         if speaker not in given and row.label != speaker:
-            say(
+            print_status(
                 f"{speaker} is called {row.label!r}, because identification takes no label that begins with speaker_. "
                 f"To give a better one: --label {shlex.quote(f'{speaker}=NAME')}"
             )
@@ -122,7 +122,7 @@ def _write_to(out: Path | None, rows: Sequence[Row], *, force: bool) -> None:
             _write(file, rows, out.absolute().parent)
     except OSError as exc:
         raise ConfigurationError(f"--out {out} cannot be written ({exc.strerror or exc}).") from None
-    say(f"{count(len(rows), 'speaker')} in {out}.")
+    print_status(f"{format_count(len(rows), 'speaker')} in {out}.")
 
 
 def _write(file: TextIO, rows: Iterable[Row], folder: Path) -> None:

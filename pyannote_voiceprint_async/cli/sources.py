@@ -20,11 +20,11 @@ from pyannote_voiceprint_async.enrollment.manifest.sources import (
 )
 from pyannote_voiceprint_async.redaction import printable, redact_url
 
-__all__ = ["Recording", "check_all", "file_problem", "find_recordings", "is_url", "url_problem"]
+__all__ = ["LabeledSource", "file_problem", "find_recordings", "is_url", "reject_problems", "url_problem"]
 
 
 @attrs.frozen
-class Recording:
+class LabeledSource:
     """One thing to make a voiceprint of, and what to call it."""
 
     label: str
@@ -40,7 +40,7 @@ class Recording:
         return _shown(self.source)
 
 
-def find_recordings(arguments: Iterable[str], preflight: Preflight | None = None) -> list[Recording]:
+def find_recordings(arguments: Iterable[str], preflight: Preflight | None = None) -> list[LabeledSource]:
     """Give what the arguments stand for, in their order; what is named twice is there once.
 
     Args:
@@ -61,14 +61,14 @@ def find_recordings(arguments: Iterable[str], preflight: Preflight | None = None
                 sources.setdefault(same_source(found), found)
     found_ones = list(sources.values())
     notes = [_notes(source, preflight, problems) for source in found_ones]
-    check_all(problems)
+    reject_problems(problems)
     if left_out.count and notes:
         notes[0] = (left_out.note, *notes[0])
     labels = distinct_labels(found_ones, _shown)
-    return _with_blindness_told(map(Recording, labels, found_ones, notes), preflight)
+    return _with_blindness_told(map(LabeledSource, labels, found_ones, notes), preflight)
 
 
-def check_all(problems: Sequence[str]) -> None:
+def reject_problems(problems: Sequence[str]) -> None:
     """Make sure that nothing is wrong.
 
     Raises:
@@ -89,7 +89,7 @@ def _notes(source: Path | str, preflight: Preflight | None, problems: list[str])
     return heard.notes or ()
 
 
-def _with_blindness_told(recordings: Iterable[Recording], preflight: Preflight | None) -> list[Recording]:
+def _with_blindness_told(recordings: Iterable[LabeledSource], preflight: Preflight | None) -> list[LabeledSource]:
     """Tell once that files are not looked at, where that was wanted."""
     found = list(recordings)
     first = next((at for at, recording in enumerate(found) if isinstance(recording.source, Path)), None)

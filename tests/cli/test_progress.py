@@ -2,7 +2,7 @@ import os
 import pty
 import re
 
-from pyannote_voiceprint_async.cli.progress import PlainProgress, find_progress
+from pyannote_voiceprint_async.cli.progress import PlainProgress, create_progress_display
 
 
 def test_a_plain_line_comes_at_most_every_ten_seconds():
@@ -19,9 +19,9 @@ def test_a_terminal_has_a_live_line_others_have_not(monkeypatch):
     terminal, side = pty.openpty()
     with os.fdopen(terminal, "rb"), os.fdopen(side, "w") as stderr:
         monkeypatch.setattr("sys.stderr", stderr)
-        assert type(find_progress()).__name__ == "LiveProgress"
+        assert type(create_progress_display()).__name__ == "LiveProgress"
         monkeypatch.setenv("TERM", "dumb")
-        assert type(find_progress()).__name__ == "PlainProgress"
+        assert type(create_progress_display()).__name__ == "PlainProgress"
 
 
 def test_the_live_line_is_gone_at_the_end_and_lines_above_it_are_whole(spawn, speech):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from audio_files import speechlike, wav
 
-from pyannote_voiceprint_async.cli.records import status_of
+from pyannote_voiceprint_async.cli.json_records import record_status
 from pyannote_voiceprint_async.errors import (
     ApiConnectionError,
     AuthenticationError,
@@ -279,4 +279,4 @@ def test_a_reader_that_goes_away_ends_it_quietly(spawn, quick_sandbox):
     ],
 )
 def test_the_status_of_a_line_with_an_error(error, submitted, expected):
-    assert status_of(error, submitted=submitted) == expected
+    assert record_status(error, submitted=submitted) == expected

@@ -7,10 +7,10 @@ import json
 import pytest
 
 from pyannote_voiceprint_async import AsyncVoiceprintClient, Polling
-from pyannote_voiceprint_async.cli.enrollment import Enrollment
 from pyannote_voiceprint_async.cli.output import Output
 from pyannote_voiceprint_async.cli.progress import PlainProgress
 from pyannote_voiceprint_async.cli.sources import find_recordings
+from pyannote_voiceprint_async.cli.voiceprint_run import VoiceprintRun
 from pyannote_voiceprint_async.sandbox import Sandbox
 
 
@@ -24,7 +24,7 @@ class Broken(io.BytesIO):
 async def enrollment(client, results, *arguments):
     output = Output(results, PlainProgress(lambda _: None))
     recordings = await asyncio.to_thread(find_recordings, arguments)
-    return Enrollment(client, output, recordings, model="precision-2", timeout=30.0)
+    return VoiceprintRun(client, output, recordings, model="precision-2", timeout=30.0)
 
 
 async def test_every_recording_gives_one_line(start):

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from pyannote_voiceprint_async import Voiceprint
-from pyannote_voiceprint_async.cli.follower import Follower
-from pyannote_voiceprint_async.cli.words import count, duration, euros
+from pyannote_voiceprint_async.cli.formatting import format_cost, format_count, format_duration
+from pyannote_voiceprint_async.cli.run_reporter import RunReporter
 from pyannote_voiceprint_async.enrollment import (
     Finished,
     Paused,
@@ -54,13 +54,13 @@ class FakeOutput:
         self.lines, self.shown = [], []
         self.progress = SimpleNamespace(show=lambda *what: self.shown.append(what), close=lambda: None)
 
-    async def announce(self, line):
+    async def write_status(self, line):
         self.lines.append(line)
 
 
 def follower(run, *, queued=0, in_flight=0, now=lambda: 0.0, **options):
     client = SimpleNamespace(stats=SimpleNamespace(queued=queued, in_flight=in_flight))
-    return Follower(run, client, FakeOutput(), now=now, **options)
+    return RunReporter(run, client, FakeOutput(), now=now, **options)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ async def test_a_pause_is_told_once_and_only_if_it_is_worth_it():
     short, long = Paused("The API failed.", 2.0), Paused("The API failed.", 8.0)
     run = FakeRun(short, Resumed(), short, long, long, Resumed(), Resumed(), short, Finished(Report()))
     following = follower(run)
-    await following.follow()
+    await following.report_run()
     assert following._output.lines == ["Waiting: The API failed. It is tried again in 8 s.", "It goes on."]
     assert following.report == Report()
 
@@ -113,7 +113,7 @@ async def test_a_pause_is_told_once_and_only_if_it_is_worth_it():
 async def test_the_error_that_ends_a_run_is_reported_before_the_run_has_ended():
     run = FakeRun(Stopping("The key is not accepted."), is_endless=True)
     following = follower(run)
-    task = asyncio.create_task(following.follow())
+    task = asyncio.create_task(following.report_run())
     while not following._output.lines:
         await asyncio.sleep(0)
     assert following._output.lines == ["Nothing new is sent any more. The key is not accepted."]
@@ -121,13 +121,13 @@ async def test_the_error_that_ends_a_run_is_reported_before_the_run_has_ended():
     await task
 
 
-@pytest.mark.parametrize(("total", "tells_rows", "lines"), [(20, False, 3), (21, False, 0), (21, True, 3)])
-async def test_rows_are_told_of_short_lists_and_when_that_is_asked_for(total, tells_rows, lines):
+@pytest.mark.parametrize(("total", "reports_rows", "lines"), [(20, False, 3), (21, False, 0), (21, True, 3)])
+async def test_rows_are_told_of_short_lists_and_when_that_is_asked_for(total, reports_rows, lines):
     voiceprint = Voiceprint("secret", "precision-2", "job-1")
     run = FakeRun(RowFailed("Eve", "No voice."), RowUncertain("Bob"), RowSucceeded("Ada", voiceprint))
     run.progress = Progress(total=total)
-    following = follower(run, tells_rows=tells_rows)
-    await following.follow()
+    following = follower(run, reports_rows=reports_rows)
+    await following.report_run()
     assert len(following._output.lines) == lines
     assert "secret" not in "".join(following._output.lines)
 
@@ -136,7 +136,7 @@ async def test_rows_are_told_of_short_lists_and_when_that_is_asked_for(total, te
 async def test_a_cancelled_follower_takes_the_events_to_their_end(in_flight):
     run = FakeRun(is_endless=True)
     following = follower(run, in_flight=in_flight)
-    task = asyncio.create_task(following.follow())
+    task = asyncio.create_task(following.report_run())
     while not following._output.shown:
         await asyncio.sleep(0)
     run.stop = lambda: (run.events.append(Finished(Report(rows=7))), run.stopped.set())
@@ -153,7 +153,7 @@ async def test_waiting_is_shown_without_events(monkeypatch):
     run = FakeRun(is_endless=True)
     following = follower(run)
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(following.follow())
+        tasks.create_task(following.report_run())
         while len(following._output.shown) < 3:
             await asyncio.sleep(0.001)
         run.stop()
@@ -173,9 +173,9 @@ async def test_waiting_is_shown_without_events(monkeypatch):
     ],
 )
 def test_seconds_as_people_read_them(seconds, said):
-    assert duration(seconds) == said
+    assert format_duration(seconds) == said
 
 
 def test_numbers_as_people_read_them():
-    assert [count(number, "job") for number in range(3)] == ["0 jobs", "1 job", "2 jobs"]
-    assert euros(200) == "about 3.00 EUR"
+    assert [format_count(number, "job") for number in range(3)] == ["0 jobs", "1 job", "2 jobs"]
+    assert format_cost(200) == "about 3.00 EUR"

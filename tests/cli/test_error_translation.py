@@ -5,7 +5,7 @@ import click
 import pytest
 
 from pyannote_voiceprint_async import errors
-from pyannote_voiceprint_async.cli.exit_codes import to_failure, translated
+from pyannote_voiceprint_async.cli.error_translation import to_failure, translated_errors
 
 _CLASSES = [
     found for found in vars(errors).values() if isinstance(found, type) and issubclass(found, errors.VoiceprintError)
@@ -26,14 +26,14 @@ def test_what_was_never_sent_is_wrong_usage():
 
 @pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt, 130), (BrokenPipeError, 1)])
 def test_some_ends_are_quiet(error, code):
-    with pytest.raises(SystemExit) as raised, translated():
+    with pytest.raises(SystemExit) as raised, translated_errors():
         raise error
     assert raised.value.code == code
 
 
 def test_clicks_own_errors_and_unknown_ones_stay_as_they_are():
     for error in (click.UsageError("x"), ZeroDivisionError(), SystemExit(7)):
-        with pytest.raises(type(error)) as raised, translated():
+        with pytest.raises(type(error)) as raised, translated_errors():
             raise error
         assert raised.value is error
 
