@@ -17,7 +17,7 @@ _COMMANDS = {
     "enroll": "Make voiceprints of many speakers.",
     "export": "Write the voiceprints of a ledger into a private file.",
     "ledger": "Inspect and maintain a ledger.",
-    "inspect": "Say what audio files are, and what is wrong with them.",
+    "inspect": "Report the properties and problems of audio files.",
     "manifest": "Make a list of speakers for `enroll`.",
     "voiceprint": "Make voiceprints of recordings.",
     "submit": "Submit recordings without waiting for the results.",

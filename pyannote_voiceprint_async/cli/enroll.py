@@ -93,7 +93,7 @@ class _EnrollCommand(click.Command):
     default="hold",
     show_default=True,
     help="What to do with rows whose submission may have been accepted: hold them, resubmit them (possibly billed "
-    "twice), or adopt the unknown job of that time (only if no other program uses the key).",
+    "twice), or adopt the unknown job of that time (only if no other program and no other list uses the key).",
 )
 @click.option("--max-jobs", type=click.IntRange(min=0), metavar="N", help="Submit at most N jobs.")
 @click.option("--skip-invalid", is_flag=True, help="Skip invalid rows instead of rejecting the list.")

@@ -29,7 +29,7 @@ _COLUMNS = ("label", "source", "start", "end", "seconds")
 
 @click.group()
 def manifest() -> None:
-    """Make a list of speakers, for `enroll`."""
+    """Make a list of speakers for `enroll`."""
 
 
 @manifest.command("from-rttm")

@@ -136,7 +136,7 @@ def next_steps(report: Report, repeat: RepeatCommand) -> Iterator[str]:
 def _headline(report: Report, skipped_files: LeftOut) -> str:
     if report.interrupted:
         return "Interrupted: "
-    return "Complete: " if report.is_complete and not skipped_files.count else ""
+    return "All well: " if report.is_complete and not skipped_files.count else ""
 
 
 def _uncertain_steps(rows: int, repeat: RepeatCommand) -> Iterator[str]:

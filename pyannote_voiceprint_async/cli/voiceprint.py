@@ -79,7 +79,7 @@ async def _voiceprint(
         raise
     succeeded, failed = format_count(voiceprints.succeeded, "voiceprint"), voiceprints.failed
     if not failed:
-        output.print_status(f"Complete: {succeeded}.")
+        output.print_status(f"All well: {succeeded}.")
         return ExitCode.SUCCESS
     output.print_status(
         f"{succeeded}, and {failed} of {format_count(len(sources), 'source')} without a voiceprint: see `error` in "

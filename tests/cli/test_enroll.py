@@ -91,7 +91,7 @@ def test_done_rows_cost_nothing_again(command, quick_sandbox, few):
         result = command("enroll", few, environment=quick_sandbox.environment)
         assert result.returncode == 0
     assert quick_sandbox.state()["jobs"] == 3
-    assert "Jobs accepted: 0 by this run (about 0.00 EUR, failed ones are free), 3 by all runs." in result.stderr
+    assert "Jobs accepted: 0 by this run (about 0.00 EUR, failed jobs are free), 3 by all runs." in result.stderr
 
 
 def test_recordings_without_a_list_go_through_the_embedded_sandbox(command, speech, tmp_path):
@@ -102,7 +102,7 @@ def test_recordings_without_a_list_go_through_the_embedded_sandbox(command, spee
     assert json.loads((tmp_path / "out.json").read_text()) == wavs
     ledger = "voiceprints.sandbox.ledger"
     assert names(tmp_path) == {"out.json", ledger, f"{ledger}.server"}
-    assert "in the sandbox, nothing is paid" in result.stderr
+    assert "free in the sandbox" in result.stderr
 
 
 def test_files_of_a_folder_that_are_left_out_are_named_and_all_is_not_well(command, speech, tmp_path):
@@ -139,7 +139,7 @@ def test_a_url_signed_anew_in_an_unknown_way_is_paid_only_when_that_is_said(comm
     assert quick_sandbox.state()["jobs"] == 1
     rehearsed = enroll("two-secret", "--dry-run", "--replace")
     assert "To be submitted: 1 job" in rehearsed.stdout
-    assert "which was paid: 1." in rehearsed.stdout
+    assert "differs from the billed one of an earlier list: 1." in rehearsed.stdout
     assert enroll("two-secret", "--replace").returncode == 0
     assert enroll("two-secret").returncode == 0
 
@@ -203,10 +203,10 @@ def test_rows_that_are_wrong_may_be_left_out_but_are_not_forgotten(command, quic
     result = command("enroll", speakers, "--skip-invalid", environment=quick_sandbox.environment)
     for said in (rehearsed, result):
         assert said.returncode == 1
-        assert f"Left out: {problem.strip()}" in said.stderr.splitlines()
+        assert f"Skipped: {problem.strip()}" in said.stderr.splitlines()
     assert "The list has 2 rows:" in rehearsed.stdout
     assert "1 of 2 rows with a voiceprint." in result.stderr
-    assert "Left out because they are wrong: 1 row." in result.stderr
+    assert "Skipped because they are invalid: 1 row." in result.stderr
     status = command("ledger", "status", tmp_path / "speakers.ledger").stdout
     assert "1 of 2 rows with a voiceprint." in status
     assert "All well" not in status
@@ -236,7 +236,7 @@ def test_the_account_is_exit_code_3_and_what_was_paid_is_there(command, start_sa
     assert "402" in said["stopped_by"]
     assert len(json.loads(out.read_text())) == _FIRST
     assert result.stderr.splitlines()[-1].startswith("Error: ")
-    assert f"to go on with the rest: pyannote-voiceprint enroll {speakers}" in result.stderr
+    assert f"To continue with the remaining rows: pyannote-voiceprint enroll {speakers}" in result.stderr
 
 
 def test_rows_that_are_left_are_exit_code_1(command, quick_sandbox, speakers):
@@ -307,7 +307,7 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_command(
     assert (process.returncode, stdout) == (130, "")
     assert "Interrupted: " in stderr
     again = f"pyannote-voiceprint enroll {speakers} --out {out} --rate-limit {_FIRST}/600"
-    assert f"Next, to go on with the rest: {again}" in stderr.splitlines()
+    assert f"To continue with the remaining rows: {again}" in stderr.splitlines()
     assert json.loads(out.read_text()).items() <= expected(_ROWS).items()
     result = command("enroll", speakers, "--out", out, environment=server.environment)
     assert (result.returncode, result.stdout) == (0, "")
@@ -324,7 +324,7 @@ def test_what_is_on_the_wire_is_finished_after_a_signal(command, spawn, start_sa
     process.send_signal(ending)  # as `timeout` does
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "Stopping after what is on the wire" in stderr
+    assert "Stopping when the requests in flight are finished." in stderr
     said = json.loads(report.read_text())
     assert said["interrupted"]
     assert said["succeeded"] + said["submitted"] == said["jobs"] == server.state()["jobs"] > 0
@@ -344,7 +344,7 @@ def test_a_second_signal_waits_for_nothing(spawn, start_sandbox, few, tmp_path, 
     process.send_signal(ending)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "the same command goes on" in stderr or "Interrupted: " in stderr
+    assert "the same command continues" in stderr or "Interrupted: " in stderr
 
 
 def test_a_killed_run_on_the_embedded_sandbox_goes_on(command, spawn, invoke, speakers, tmp_path):
@@ -408,7 +408,7 @@ def test_a_dry_run_says_what_it_costs_and_changes_nothing(command, quick_sandbox
     speakers = write_list([(f"person {number}", url(number)) for number in range(203)])
     result = command("enroll", speakers, "--dry-run", environment=quick_sandbox.environment)
     assert (result.returncode, result.stderr) == (0, "")
-    assert "      3 have their voiceprint\n" in result.stdout
+    assert "      3 have a voiceprint\n" in result.stdout
     assert "To be submitted: 200 jobs (about 3.00 EUR).\n" in result.stdout
     assert "At 100 submissions in 60 seconds, the last one is sent after 1 min.\n" in result.stdout
     assert (ledger.read_bytes(), quick_sandbox.state()["total"]["requests"]) == (before, requests)

@@ -25,7 +25,7 @@ def test_how_it_stands(invoke, ledger):
     assert (first, second) == ("1 of 2 rows with a voiceprint, 1 failed.", "Jobs accepted: 2 by all runs.")
     assert rest[0] == "Failures:"
     assert rest[1].startswith("      1 x The job failed: ")
-    assert rest[2] == f"Whose they are: pyannote-voiceprint ledger failed {ledger}"
+    assert rest[2] == f"To list these rows: pyannote-voiceprint ledger failed {ledger}"
 
 
 def test_how_it_stands_as_json_has_only_what_a_ledger_knows(invoke, ledger):
@@ -61,7 +61,7 @@ def test_forgetting_says_what_it_cannot_reach(command, quick_sandbox, ledger):
     assert "This cannot reach: the recording itself" in result.stderr
     assert voiceprint_of(_URL).encode() not in ledger.read_bytes()
     again = command("enroll", ledger.with_suffix(".csv"), environment=quick_sandbox.environment)
-    assert "Left out because somebody had them erased (`ledger forget`): 1 row." in again.stderr
+    assert "Skipped because they were erased (`ledger forget`): 1 row." in again.stderr
     assert quick_sandbox.state()["jobs"] == 2
 
 
@@ -75,7 +75,7 @@ def test_purging_drops_what_was_exported(command, ledger, tmp_path):
     assert command("export", ledger, "--out", tmp_path / "out.jsonl").returncode == 0
     result = command("ledger", "purge", ledger)
     assert (result.returncode, result.stdout) == (0, "")
-    assert result.stderr == "Dropped: 1 voiceprint. The export is now the only place.\n"
+    assert result.stderr == "Deleted: 1 voiceprint. The exported file is now the only copy.\n"
     assert voiceprint_of(_URL).encode() not in ledger.read_bytes()
     assert voiceprint_of(_URL) in (tmp_path / "out.jsonl").read_text()
 
@@ -117,4 +117,4 @@ def test_a_job_that_could_not_be_saved_is_recorded(invoke, command, quick_sandbo
 def test_a_ledger_that_nobody_left_open_is_checked(invoke, ledger):
     result = invoke("ledger", "recover", ledger)
     assert (result.exit_code, result.stdout) == (0, "")
-    assert "Checked: no damage was found. 0 recordings not known as submitted" in result.stderr
+    assert "Checked: no damage was found. 0 recordings not recorded as submitted" in result.stderr

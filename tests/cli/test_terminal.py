@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from audio_files import speechlike, wav
-from hypothesis import ItemState, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from pyannote_voiceprint_async.cli.terminal import LossyText, StderrText, safe_lines
@@ -194,7 +194,7 @@ def test_a_variable_does_not_steer_the_terminal(on_terminals, tmp_path, environm
     assert_all_harmless(on_terminals(tmp_path, commands, **environment), commands, {1, 2})
 
 
-@settings(max_examples=4, deadline=None, phases=[ItemState.generate])
+@settings(max_examples=4, deadline=None, phases=[Phase.generate])
 @given(st.lists(st.text(min_size=1).filter(lambda text: "\0" not in text and _is_utf8(text)), min_size=6, max_size=6))
 def test_no_text_steers_the_terminal(on_terminals, texts):
     """Labels, names, arguments and messages of any characters."""

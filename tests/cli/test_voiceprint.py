@@ -216,7 +216,7 @@ def test_a_submission_on_the_wire_is_finished_and_announced_after_the_signal(spa
     stdout, stderr = process.communicate(timeout=60)
     [announced] = records(stderr)
     assert (process.returncode, stdout) == (130, "")
-    assert stderr.startswith("Stopping: what is on the wire is finished first")
+    assert stderr.startswith("Stopping when the requests in flight are finished.")
     assert (announced["label"], announced["status"]) == ("a", "submitted")
     assert stderr.splitlines()[-1].startswith("Interrupted: 1 job submitted but not waited for")
 
