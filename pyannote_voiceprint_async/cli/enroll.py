@@ -6,7 +6,6 @@ import shlex
 import sys
 from collections.abc import Iterable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any, get_args
 
 import attrs
@@ -27,7 +26,7 @@ from .dry_run_text import dry_run_lines
 from .enroll_arguments import EnrollArguments
 from .exit_codes import ExitCode, Failure
 from .formatting import format_cost, format_count
-from .options import CommonOptions, common_options, force_option, model_option, preflight_option
+from .options import FILE_PATH, CommonOptions, common_options, force_option, model_option, preflight_option
 from .output import Output, json_line, open_output, print_status
 from .repeat_command import repeat_command
 from .report_text import (
@@ -45,7 +44,6 @@ from .signals import sigterm_as_interrupt
 
 __all__ = ["enroll"]
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
 # The ledger identifies the embedded sandbox by this name, because its URL differs in each run.
 _SANDBOX_ORIGIN = "sandbox"
 
@@ -67,12 +65,12 @@ class _EnrollCommand(click.Command):
 @click.option(
     "--ledger",
     "ledger_option",
-    type=_FILE,
+    type=FILE_PATH,
     metavar="FILE",
     help="Ledger file [default: MANIFEST with the suffix .ledger]",
 )
-@click.option("--out", type=_FILE, metavar="FILE", help="Export the whole ledger to a .jsonl, .csv or .json file.")
-@click.option("--report", type=_FILE, metavar="FILE.json", help="Write the summary to a JSON file.")
+@click.option("--out", type=FILE_PATH, metavar="FILE", help="Export the whole ledger to a .jsonl, .csv or .json file.")
+@click.option("--report", type=FILE_PATH, metavar="FILE.json", help="Write the summary to a JSON file.")
 @force_option
 @click.option(
     "--dry-run",

@@ -10,7 +10,7 @@ from pyannote_voiceprint_async.enrollment.ledger.export import export as export_
 
 from .exit_codes import Failure
 from .formatting import format_count
-from .options import force_option
+from .options import FILE_PATH, force_option
 from .output import print_status
 from .report_text import formula_warnings
 from .signals import sigterm_as_interrupt
@@ -19,7 +19,7 @@ __all__ = ["export"]
 
 
 @click.command()
-@click.argument("ledger", type=click.Path(dir_okay=False, path_type=Path), metavar="LEDGER")
+@click.argument("ledger", type=FILE_PATH, metavar="LEDGER")
 @click.option(
     "--format",
     "form",
@@ -28,7 +28,7 @@ __all__ = ["export"]
 )
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE_PATH,
     metavar="FILE",
     help="File to write [default: LEDGER with the suffix .voiceprints.FORMAT]",
 )

@@ -13,6 +13,7 @@ from pyannote_voiceprint_async.redaction import printable
 
 from .exit_codes import ExitCode
 from .formatting import format_count
+from .options import FILE_PATH
 from .output import json_line, print_status
 from .report_text import failure_reasons, job_counts, row_counts
 from .signals import sigterm_as_interrupt
@@ -32,8 +33,7 @@ def ledger() -> None:
 
 
 def _ledger_argument(command: Callable[..., Any]) -> Callable[..., Any]:
-    kind = click.Path(dir_okay=False, path_type=Path)
-    return click.argument("path", type=kind, metavar="LEDGER")(command)
+    return click.argument("path", type=FILE_PATH, metavar="LEDGER")(command)
 
 
 @ledger.command()

@@ -3,6 +3,7 @@
 import functools
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -11,7 +12,18 @@ import click
 from pyannote_voiceprint_async.errors import ConfigurationError
 from pyannote_voiceprint_async.settings import RateLimit
 
-__all__ = ["CommonOptions", "common_options", "force_option", "model_option", "preflight_option", "timeout_option"]
+__all__ = [
+    "FILE_PATH",
+    "CommonOptions",
+    "common_options",
+    "force_option",
+    "model_option",
+    "preflight_option",
+    "timeout_option",
+]
+
+FILE_PATH = click.Path(dir_okay=False, path_type=Path)
+"""The click type of an argument or option that names a file."""
 
 _RATE_LIMIT = re.compile(r"([0-9]+)/([0-9]+(?:\.[0-9]+)?)", re.ASCII)
 

@@ -13,7 +13,15 @@ from pyannote_voiceprint_async.enrollment.manifest.preflight import Preflight
 
 from .exit_codes import ExitCode
 from .formatting import format_count
-from .options import CommonOptions, common_options, force_option, model_option, preflight_option, timeout_option
+from .options import (
+    FILE_PATH,
+    CommonOptions,
+    common_options,
+    force_option,
+    model_option,
+    preflight_option,
+    timeout_option,
+)
 from .output import Output, print_status
 from .run_command import run
 from .sources import LabeledSource, find_recordings
@@ -26,7 +34,7 @@ __all__ = ["voiceprint"]
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE…")
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE_PATH,
     metavar="FILE.jsonl",
     help="Append the results to a file that only you may read, instead of stdout.",
 )

@@ -20,19 +20,19 @@ _PAID = json_line(dict.fromkeys(RESULT_FIELDS))
     "text",
     ["María", "王芳", "a\nb", "\x1b[2J", "\x9b2J", "\u2028", "\u202e", "\udcff", "\U0001f600", "\U000e0001", '"\\'],
 )
-def test_a_record_is_one_printable_line_and_reads_as_it_was(text):
+def test_a_record_is_one_printable_line_and_parses_unchanged(text):
     line = json_line({"label": text})
     assert line.isprintable()
     assert json.loads(line) == {"label": text}
 
 
-def test_names_in_any_script_stay_readable():
+def test_names_in_any_script_are_not_escaped():
     assert json_line({"label": "María 王芳"}) == '{"label": "María 王芳"}'
 
 
 @asynccontextmanager
 async def opened(path):
-    """Results in a file. It is opened before there is an event loop."""
+    """Open an output file before the event loop runs."""
     with ExitStack() as stack:
         yield await asyncio.to_thread(stack.enter_context, open_output(OutFile(path, "results")))
 
@@ -60,7 +60,7 @@ async def test_a_file_that_exists_is_kept_and_becomes_private(tmp_path):
     assert (path.read_text(), mode(path)) == (f"{_PAID}\nnew\n", 0o600)
 
 
-async def test_half_a_line_of_a_killed_run_does_not_swallow_the_next_result(tmp_path):
+async def test_an_incomplete_line_of_a_killed_run_does_not_join_the_next_result(tmp_path):
     path = tmp_path / "out.jsonl"
     path.write_text(f'{_PAID}\n{{"lab')
     async with opened(path) as output:
@@ -68,8 +68,8 @@ async def test_half_a_line_of_a_killed_run_does_not_swallow_the_next_result(tmp_
     assert path.read_text() == f'{_PAID}\n{{"lab\n{{"new": 1}}\n'
 
 
-def test_a_file_that_holds_something_else_is_left_alone(tmp_path):
-    """A recording, named by a slip of the shell."""
+def test_a_file_that_contains_something_else_is_not_changed(tmp_path):
+    """A recording is passed as --out by mistake."""
     path = tmp_path / "voice.wav"
     path.write_bytes(b"RIFF....WAVE")
     path.chmod(0o644)
@@ -87,8 +87,8 @@ def test_a_file_that_cannot_be_opened_is_wrong_usage(tmp_path, where):
         pass
 
 
-async def test_a_reader_that_does_not_read_stops_nobody_else():
-    """Requests in flight would time out while the loop hangs in a full pipe."""
+async def test_a_blocked_reader_does_not_block_the_event_loop():
+    """A full pipe must not block the loop, because requests in flight would time out."""
     reading, writing = os.pipe()
     line = "x" * 100_000
     with os.fdopen(writing, "wb") as results, os.fdopen(reading, "rb") as reader:
@@ -110,7 +110,7 @@ async def test_lines_are_written_in_the_order_of_the_calls():
     assert results.getvalue().split() == [str(number).encode() for number in range(100)]
 
 
-async def test_results_that_cannot_be_written_end_the_command_with_a_sentence(tmp_path):
+async def test_results_that_cannot_be_written_end_the_command_with_a_message(tmp_path):
     path = tmp_path / "out.jsonl"
     path.touch()
     with path.open("rb") as closed_for_writing:
@@ -120,7 +120,7 @@ async def test_results_that_cannot_be_written_end_the_command_with_a_sentence(tm
         output.close()
 
 
-def test_a_sentence_cannot_steer_the_terminal(capsys):
+def test_control_characters_of_a_status_line_are_escaped(capsys):
     output = Output(io.BytesIO(), PlainProgress(lambda _: None))
     output.print_status("voice\x1b[2J: failed")
     output.close()

@@ -1,4 +1,4 @@
-"""The pipeline of `voiceprint`: one line per source, parallel uploads, and jobs that stay known after a failed write."""
+"""The pipeline of `voiceprint`: one line per source, parallel uploads, and no job lost after a failed write."""
 
 import asyncio
 import io
