@@ -103,9 +103,10 @@ def purge(path: Path) -> None:
 @click.argument("label", metavar="LABEL")
 @click.argument("job_id", metavar="JOB_ID")
 def accept(path: Path, label: str, job_id: str) -> None:
-    """Record a job that a run printed because the ledger could not save it.
+    """Record a job that the ledger could not save.
 
-    The next run then waits for this job, and does not submit the row again.
+    If the ledger cannot be written, a run prints the label and the id of each accepted job. After this command, the
+    next run waits for the job, and does not submit the row again.
     """
     with sigterm_as_interrupt():
         maintenance.accept(path, label, job_id)
@@ -115,10 +116,11 @@ def accept(path: Path, label: str, job_id: str) -> None:
 @ledger.command()
 @_ledger_argument
 def recover(path: Path) -> None:
-    """Check a ledger that a run left open, and allow the next run to use it.
+    """Check a ledger that a run left open.
 
-    Use this command for a copy that was made during a run if the original is lost, and for a ledger without its
-    -journal file. Rows that were submitted after the copy was made are submitted and billed again.
+    After this command, the next run can use the ledger. Use it for a copy that was made during a run if the original is
+    lost, and for a ledger without its -journal file. Rows that were submitted after the copy was made are submitted and
+    billed again.
     """
     with sigterm_as_interrupt():
         pending = maintenance.recover(path)

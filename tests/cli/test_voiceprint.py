@@ -9,16 +9,6 @@ import numpy as np
 import pytest
 from audio_files import speechlike, wav
 
-from pyannote_voiceprint_async.cli.json_records import record_status
-from pyannote_voiceprint_async.errors import (
-    ApiConnectionError,
-    AuthenticationError,
-    JobCanceledError,
-    JobExpiredError,
-    JobFailedError,
-    JobTimeoutError,
-    MediaError,
-)
 from pyannote_voiceprint_async.sandbox import voiceprint_of
 
 _FIELDS = ["label", "source", "status", "job_id", "model", "voiceprint", "warnings", "error"]
@@ -262,21 +252,3 @@ def test_a_closed_pipe_ends_the_command_quietly(spawn, quick_sandbox):
     stderr = process.stderr.read()
     assert process.wait(timeout=60) == 1
     assert [json.loads(line)["status"] for line in stderr.splitlines()] == ["submitted"]
-
-
-@pytest.mark.parametrize(
-    ("error", "submitted", "expected"),
-    [
-        (JobFailedError("", job_id="j"), True, "failed"),
-        (JobExpiredError("", job_id="j"), True, "failed"),
-        (JobCanceledError("", job_id="j"), True, "canceled"),
-        (JobTimeoutError("", job_id="j"), True, "submitted"),
-        (AuthenticationError("", job_id="j"), True, "submitted"),
-        (AuthenticationError(""), False, "failed"),
-        (MediaError(""), False, "failed"),
-        (ApiConnectionError("", outcome_unknown=True), False, "unknown"),
-        (ApiConnectionError("", retryable=True), False, "failed"),
-    ],
-)
-def test_the_status_of_a_record_with_an_error(error, submitted, expected):
-    assert record_status(error, submitted=submitted) == expected
