@@ -81,7 +81,7 @@ async def this_client(base_url: str, until: float, finished: Callable[[], None],
 async def receiver(client: AsyncVoiceprintClient) -> AsyncIterator[str]:
     """Take webhooks for the client, and give where."""
     app = web.Application()
-    app.router.add_post("/", aiohttp_webhook_handler(client, sandbox_server.SECRET))
+    app.router.add_post("/", aiohttp_webhook_handler(client.deliver, sandbox_server.SECRET))
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:

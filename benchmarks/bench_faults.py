@@ -40,7 +40,7 @@ def happen(times: int, number: int) -> dict[str, Any]:
     logging.getLogger("pyannote_voiceprint_async").addHandler(logging.NullHandler())
     fault, counts = FAULTS[number], Counts()
     for _ in range(times):
-        counts += asyncio.run(fault.happen())
+        counts += asyncio.run(fault.run())
     unexpected = counts.happened.keys() - fault.expected
     return {"family": fault.family, "fault": fault.name, **counts.to_dict(), "unexpected": sorted(unexpected)}
 

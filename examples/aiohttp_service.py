@@ -86,5 +86,5 @@ def make_app(_: Sequence[str] = ()) -> web.Application:
     app.cleanup_ctx.append(while_it_runs)
     app.router.add_post("/speakers", enroll)
     secret = os.environ["PYANNOTEAI_WEBHOOK_SECRET"]
-    app.router.add_post("/webhooks/pyannote", aiohttp_webhook_handler(client, secret))
+    app.router.add_post("/webhooks/pyannote", aiohttp_webhook_handler(client.deliver, secret))
     return app

@@ -27,7 +27,7 @@ from pyannote_voiceprint_async import (
     Voiceprint,
     VoiceprintError,
     WebhookError,
-    verify,
+    verify_webhook,
 )
 
 SECRET = os.environ["PYANNOTEAI_WEBHOOK_SECRET"]
@@ -71,7 +71,7 @@ async def enroll(speaker: Speaker) -> dict[str, str]:
 async def receive(request: Request) -> None:
     """Let whoever waits for this job go on."""
     try:
-        app.state.client.deliver(verify(await request.body(), request.headers, SECRET))
+        app.state.client.deliver(verify_webhook(await request.body(), request.headers, SECRET))
     except WebhookError as error:
         raise HTTPException(401, str(error)) from None
 

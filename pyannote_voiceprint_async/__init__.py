@@ -4,11 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pyannote_voiceprint_async.concurrency.clock import Clock
-    from pyannote_voiceprint_async.jobs.uploads import LocalAudio
-    from pyannote_voiceprint_async.ratelimit.limiter import RateLimiter
-
     from .client import AsyncVoiceprintClient
+    from .concurrency.clock import Clock
     from .errors import (
         AccountError,
         ApiConnectionError,
@@ -43,6 +40,8 @@ if TYPE_CHECKING:
         VoiceprintError,
         WebhookError,
     )
+    from .jobs.batch_results import Results
+    from .jobs.local_audio import LocalAudio
     from .models import (
         JobCreated,
         JobStatus,
@@ -55,10 +54,11 @@ if TYPE_CHECKING:
         VoiceprintRequest,
         WebhookEvent,
     )
+    from .ratelimit.limiter import RateLimiter
     from .results import ClientStats, Source, Submission, VoiceprintResult
     from .settings import Polling, RateLimit, RateLimits, RetryPolicy, Timeouts
     from .version import __version__
-    from .webhooks import aiohttp_webhook_handler, verify
+    from .webhooks import aiohttp_webhook_handler, verify_webhook
 
 __all__ = [
     "AccountError",
@@ -100,6 +100,7 @@ __all__ = [
     "RateLimitError",
     "RateLimiter",
     "RateLimits",
+    "Results",
     "RetryPolicy",
     "ServerError",
     "Source",
@@ -118,15 +119,16 @@ __all__ = [
     "WebhookEvent",
     "__version__",
     "aiohttp_webhook_handler",
-    "verify",
+    "verify_webhook",
 ]
 
-# What stands above, for type checkers, in the words that a program runs.
-_ROOMS = (
+# The modules that define the public names.
+_MODULES = (
     "client",
     "concurrency.clock",
     "errors",
-    "jobs.uploads",
+    "jobs.batch_results",
+    "jobs.local_audio",
     "models",
     "ratelimit.limiter",
     "results",
@@ -137,11 +139,11 @@ _ROOMS = (
 
 
 def __getattr__(name: str) -> Any:
-    """Import all public names with the first that is asked for. The command's `--help` asks for none, and is fast."""
+    """Import all public names with the first one. `pyannote-voiceprint --help` uses none of them, and starts fast."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    for room in _ROOMS:
-        module = import_module(f".{room}", __name__)
+    for path in _MODULES:
+        module = import_module(f".{path}", __name__)
         globals().update({public: getattr(module, public) for public in module.__all__ if public in __all__})
     return globals()[name]
 

@@ -1,28 +1,18 @@
-"""The client: one short method per thing a person wants."""
+"""The client: one short method per operation of the API."""
 
 from __future__ import annotations
 
 import asyncio
-import inspect
 import os
 import warnings
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from types import TracebackType
-from typing import Any, NoReturn, Self, TypeVar, cast
+from typing import Any, NoReturn, Self
 
 import aiohttp
-import attrs
 
-from pyannote_voiceprint_async.api.endpoints import (
-    DEFAULT_BASE_URL,
-    LARGEST_VOICEPRINT_AUDIO,
-    LIST_JOBS,
-    LONGEST_PAGE,
-    OUTPUT_LIFETIME,
-    TEST_KEY,
-    VOICEPRINT,
-)
+from pyannote_voiceprint_async.api import codec
+from pyannote_voiceprint_async.api.endpoints import DEFAULT_BASE_URL
 from pyannote_voiceprint_async.api.request_checks import (
     check_api_key,
     check_base_url,
@@ -30,22 +20,17 @@ from pyannote_voiceprint_async.api.request_checks import (
     check_job_id,
     check_media_key,
     check_proxy,
-    check_request,
     check_webhook,
 )
-from pyannote_voiceprint_async.concurrency.clock import Clock, LoopClock, deadline
-from pyannote_voiceprint_async.concurrency.protected_task import ProtectedTask, finished
-from pyannote_voiceprint_async.concurrency.waiters import Waiters
-from pyannote_voiceprint_async.jobs.batch import BatchItem, BatchRun, Results
-from pyannote_voiceprint_async.jobs.poller import JobPoller, with_voiceprint
-from pyannote_voiceprint_async.jobs.uploads import LocalAudio
+from pyannote_voiceprint_async.concurrency.clock import Clock, LoopClock
+from pyannote_voiceprint_async.jobs.batch_item import BatchItem
+from pyannote_voiceprint_async.jobs.batch_results import Results
+from pyannote_voiceprint_async.jobs.local_audio import LocalAudio, is_local, open_audio
 from pyannote_voiceprint_async.ratelimit.limiter import RateLimiter
-from pyannote_voiceprint_async.transport.http import HttpClient
-from pyannote_voiceprint_async.transport.pipeline import Pipeline
 
-from .api import codec
-from .errors import ApiTimeoutError, ClientClosedError, ConfigurationError, MediaError
-from .jobs import uploads
+from . import arguments
+from .engine import Engine
+from .errors import MediaError
 from .models import (
     JobCreated,
     JobStatus,
@@ -60,17 +45,14 @@ from .models import (
 from .redaction import redact_url
 from .reprs import safe_repr
 from .results import ClientStats, Source, Submission, VoiceprintResult
-from .secret import hidden
+from .secret import hide
 from .settings import Polling, RateLimits, RetryPolicy, Timeouts
+from .voiceprint_operation import VoiceprintOperation, is_stable
 
 __all__ = ["AsyncVoiceprintClient"]
 
-Items = TypeVar("Items")
-
-# voiceprint_many keeps so many jobs waiting: more than the API's rate makes in the default timeout.
-_MOST_WAITING = 10_000
-# Jobs that asked for a webhook, and until when they are left to it.
-_MOST_EXPECTED = 10_000
+# The most jobs that `voiceprint_many` waits for: more than the documented rate limit admits within the default timeout.
+_MAX_WAITING_JOBS = 10_000
 
 
 @safe_repr
@@ -78,27 +60,28 @@ class AsyncVoiceprintClient:
     """An asyncio client for pyannoteAI's voiceprints.
 
     Args:
-        api_key: the key; else `PYANNOTEAI_API_KEY`, else `PYANNOTE_API_KEY` of the environment.
-        base_url: where the API is; else `PYANNOTEAI_BASE_URL`, else https://api.pyannote.ai.
-        max_concurrency: API requests in flight, all operations together.
-        max_uploads: media files on the wire; they hold no API slot.
-        rate_limits: the key's budgets; by default the documented ones, then what the API's headers say.
-        max_queue_wait: seconds; what would queue longer for the rate limit is refused at once.
-        retry: what is repeated, and how.
-        timeouts: how long one request may take.
-        polling: how often waiting looks.
-        webhook: asked for with every submission that names none.
-        proxy: an HTTP proxy; else that of the environment. `.netrc` is never read.
-        session: your own session, for API requests only; it is never closed nor changed.
-        throttle: one throttle for several clients of the same key; then `max_concurrency` and `rate_limits`
-            are the throttle's.
-        clock: time, for tests.
+        api_key: the API key; else `PYANNOTEAI_API_KEY`, else `PYANNOTE_API_KEY` of the environment.
+        base_url: the base URL of the API; else `PYANNOTEAI_BASE_URL` of the environment, else https://api.pyannote.ai.
+        max_concurrency: the most API requests in flight, all operations together.
+        max_uploads: the most media files in transfer at once; they occupy no API slot.
+        rate_limits: the rate limits of the key; by default the documented ones, corrected by the API's headers.
+        max_queue_wait: seconds; a submission that would wait longer for the rate limit fails at once with
+            `QueueTooLongError`.
+        retry: what is retried, and how.
+        timeouts: limits of one request.
+        polling: how often jobs are polled.
+        webhook: the webhook URL of every submission that names none.
+        proxy: URL of an HTTP proxy; else the proxy of the environment. `.netrc` is never read.
+        session: your own session for API requests; the client never closes or changes it.
+        rate_limiter: one rate limiter for several clients of the same key; `max_concurrency` and `rate_limits` of the
+            client then have no effect.
+        clock: the source of time, for tests.
 
     Raises:
-        ConfigurationError: no key, or a value that cannot work.
+        ConfigurationError: there is no API key, or a value is invalid.
     """
 
-    def __init__(  # noqa: PLR0913 - the settings of the design, all but the first by keyword
+    def __init__(  # noqa: PLR0913 - all settings of the client, all but the first by keyword
         self,
         api_key: str | None = None,
         *,
@@ -113,72 +96,59 @@ class AsyncVoiceprintClient:
         webhook: str | None = None,
         proxy: str | None = None,
         session: aiohttp.ClientSession | None = None,
-        throttle: RateLimiter | None = None,
+        rate_limiter: RateLimiter | None = None,
         clock: Clock | None = None,
     ) -> None:
-        # Tracebacks are shown with local variables: a call that fails here must show neither key nor token.
-        api_key, webhook, proxy = hidden(api_key), hidden(webhook), hidden(proxy)
-        _check_kinds(
+        # A traceback with local variables of a failing constructor must show neither the key nor a token in a URL.
+        api_key, webhook, proxy = hide(api_key), hide(webhook), hide(proxy)
+        arguments.check_types(
             rate_limits=(rate_limits, RateLimits),
             retry=(retry, RetryPolicy),
             timeouts=(timeouts, Timeouts),
             polling=(polling, Polling),
         )
-        if throttle is not None:
-            _check_kinds(throttle=(throttle, RateLimiter))
+        if rate_limiter is not None:
+            arguments.check_types(rate_limiter=(rate_limiter, RateLimiter))
         codec.prepare()
-        _check_queue_wait(max_queue_wait)
-        _check_session(session)
+        arguments.check_queue_wait(max_queue_wait)
+        arguments.check_session(session)
         check_webhook(webhook)
         check_proxy(proxy)
-        self._clock = clock or LoopClock()
-        self._waits = Waiters(self._clock)
-        self._max_concurrency = check_count("max_concurrency", max_concurrency)
-        self._max_queue_wait = max_queue_wait
-        self._webhook = webhook
-        self._uploads = asyncio.Semaphore(check_count("max_uploads", max_uploads))
-        self._works: set[BatchRun[Any]] = set()
-        self._closing: asyncio.Task[None] | None = None
-        self._base_url = check_base_url(base_url or os.environ.get("PYANNOTEAI_BASE_URL") or DEFAULT_BASE_URL)
-        key = check_api_key(_first(api_key, "PYANNOTEAI_API_KEY", "PYANNOTE_API_KEY"))
-        self._transport = Pipeline(
-            wire=HttpClient(
-                key=key,
-                base_url=self._base_url,
-                timeouts=timeouts,
-                proxy=proxy,
-                session=session,
-                clock=self._clock,
-            ),
-            key=key,
-            base_url=self._base_url,
-            throttle=throttle or RateLimiter(max_concurrency, rate_limits),
-            retry=retry,
+        check_count("max_concurrency", max_concurrency)
+        check_count("max_uploads", max_uploads)
+        self.engine = Engine(
+            api_key=check_api_key(arguments.first_set(api_key, "PYANNOTEAI_API_KEY", "PYANNOTE_API_KEY")),
+            base_url=check_base_url(base_url or os.environ.get("PYANNOTEAI_BASE_URL") or DEFAULT_BASE_URL),
+            max_concurrency=max_concurrency,
+            max_uploads=max_uploads,
+            rate_limiter=rate_limiter or RateLimiter(max_concurrency, rate_limits),
+            max_queue_wait=max_queue_wait,
+            retry_policy=retry,
             timeouts=timeouts,
-            clock=self._clock,
-            waits=self._waits,
+            polling=polling,
+            webhook=webhook,
+            proxy=proxy,
+            session=session,
+            clock=clock or LoopClock(),
         )
-        self._webhook_grace = polling.webhook_grace
-        self._expecting: dict[str, float] = {}
-        self._watcher = JobPoller(self._transport, polling, self._clock, self._waits)
+        """For the package's own wings, such as `enrollment`. Not public API: it may change in any release."""
 
     def __repr__(self) -> str:
         stats = self.stats
-        state = " closed" if self._transport.closed else ""
+        state = " closed" if self.engine.is_closed else ""
         return (
-            f"<AsyncVoiceprintClient {redact_url(self._base_url)} in_flight={stats.in_flight} "
+            f"<AsyncVoiceprintClient {redact_url(self.engine.base_url)} in_flight={stats.in_flight} "
             f"queued={stats.queued}{state}>"
         )
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            "An AsyncVoiceprintClient cannot be pickled or copied: it holds connections of one event loop, and the API "
-            "key. Pass on its settings instead, and make a client where it is used: one in each process, inside its "
-            "event loop."
+            "An AsyncVoiceprintClient cannot be pickled or copied: it holds the API key and the connections of one "
+            "event loop. Pass its settings instead, and construct a client in each process, inside its event loop."
         )
 
     async def __aenter__(self) -> Self:
-        self._transport.enter()
+        self.engine.check_usable()
         return self
 
     async def __aexit__(
@@ -187,8 +157,8 @@ class AsyncVoiceprintClient:
         await self.aclose()
 
     def __del__(self) -> None:
-        transport = getattr(self, "_transport", None)
-        if transport is not None and transport.wire.opened:
+        engine = getattr(self, "engine", None)
+        if engine is not None and engine.has_open_connections:
             warnings.warn(
                 f"{self!r} was not closed: use `async with`, or `await client.aclose()`.",
                 ResourceWarning,
@@ -199,40 +169,20 @@ class AsyncVoiceprintClient:
     async def aclose(self) -> None:
         """Close the client. Closing twice is fine.
 
-        What waits ends with `ClientClosedError`; submissions that are on the wire are finished, so that no job
-        is left whose id nobody has. A caller that is cancelled meanwhile, however often, is cancelled afterwards.
+        Pending waits fail with `ClientClosedError`. Submissions in flight are finished, so that no job id is lost.
+        A caller that is cancelled meanwhile, however often, gets its `CancelledError` afterwards.
         """
-        if self._transport.has_lost_its_loop:
-            await self._transport.forget()
-            return
-        self._transport.close()
-        if self._closing is None:
-            self._closing = ProtectedTask(self._close(), lambda: False)
-        await finished(self._closing)
-        self._closing.result()
-
-    async def _close(self) -> None:
-        for work in list(self._works):
-            await work.aclose()
-        await self._watcher.aclose()
-        await self._transport.aclose()
+        await self.engine.aclose()
 
     @property
     def stats(self) -> ClientStats:
-        """What the client is doing, and has done."""
-        transport = self._transport
-        return ClientStats(
-            in_flight=transport.throttle.in_flight,
-            queued=transport.throttle.queued,
-            requests=transport.wire.requests,
-            retries=transport.retries,
-            rate_limited=transport.rate_limited,
-        )
+        """Counts of requests: in flight, queued, and made so far."""
+        return self.engine.stats
 
     @property
     def abandoned(self) -> tuple[JobCreated, ...]:
-        """The last 1,000 jobs whose caller had gone when the answer came, or while it waited."""
-        return tuple(self._transport.abandoned)
+        """The last 1,000 accepted jobs whose caller was cancelled or failed before it had the result."""
+        return self.engine.abandoned
 
     async def submit(
         self,
@@ -241,125 +191,145 @@ class AsyncVoiceprintClient:
         model: str = Model.PRECISION_2,
         webhook: str | None = None,
         webhook_status_only: bool = False,
+        max_queue_wait: float | None = None,
     ) -> JobCreated:
-        """Submit one voiceprint job: `POST /v1/voiceprint`. Every accepted call is a bill.
+        """Submit one voiceprint job: `POST /v1/voiceprint`. Every accepted submission is billed.
 
         Args:
-            url: where the audio is: `http(s)://` or `media://`; or a whole request, which then has the rest.
+            url: the URL of the audio, `http(s)://` or `media://`; or a `VoiceprintRequest`, whose own fields then
+                replace `model` and the webhook arguments.
             model: the voiceprint model.
-            webhook: where the result is to be posted; else the client's.
+            webhook: the URL to which the API posts the result; else the client's.
             webhook_status_only: leave the output out of the webhook's payload.
+            max_queue_wait: seconds; else the client's.
 
         Raises:
-            InvalidRequestError: the request is wrong; nothing was accepted.
-            VoiceprintError: see `outcome_unknown`: True means that the job may exist all the same.
+            InvalidRequestError: the request is invalid; nothing was accepted.
+            QueueTooLongError: it would wait longer than `max_queue_wait` for the rate limit; nothing was sent.
+            VoiceprintError: see `outcome_unknown`: True means that the job may exist.
         """
-        url, webhook = hidden(url), hidden(webhook)
-        return await self._submit(_request(url, model, webhook, webhook_status_only=webhook_status_only))
+        url, webhook = hide(url), hide(webhook)
+        arguments.check_queue_wait(max_queue_wait)
+        request = arguments.to_request(url, model, webhook, webhook_status_only=webhook_status_only)
+        return await self.engine.submit(request, max_queue_wait=max_queue_wait)
 
     def submit_many(
-        self, items: Iterable[str | VoiceprintRequest] | AsyncIterable[str | VoiceprintRequest]
+        self,
+        items: Iterable[str | VoiceprintRequest] | AsyncIterable[str | VoiceprintRequest],
+        *,
+        model: str = Model.PRECISION_2,
+        webhook: str | None = None,
     ) -> Results[Submission]:
-        """Submit many, and give each `Submission` as it finishes. Use it with `async with`.
+        """Submit many jobs, and yield each `Submission` as it finishes. Use it with `async with`.
 
         Args:
             items: URLs or requests; read at most `max_concurrency` ahead.
+            model: the voiceprint model of the URLs; a request has its own.
+            webhook: the webhook of the URLs; a request has its own. Else the client's.
 
         Raises:
-            AccountError: out of the iteration, once, when all that was in flight is yielded.
+            AccountError: from the iteration, once, when the results of all requests in flight are yielded.
         """
-        _check_many(items)
+        arguments.check_batch(items)
+        webhook = hide(webhook)
 
-        async def run(item: BatchItem) -> JobCreated:
-            return await self._submit(_request(item.value), before_send=item.before_send, refused=item.refused)
+        async def submit(item: BatchItem) -> JobCreated:
+            request = arguments.to_request(arguments.hide_url(item.value), model, webhook)
+            return await self.engine.submit(request, hooks=item.hooks)
 
-        def result(item: BatchItem, job: Any, error: Exception | None) -> Submission:
+        def to_result(item: BatchItem, job: Any, error: Exception | None) -> Submission:
             return Submission(item.index, item.value, job, error)
 
-        ahead = self._max_concurrency
-        return self._start(Results(items, run, result, ahead=ahead, waiting=ahead, on_left=self._keep_left))
+        return self.engine.keep_until_over(
+            Results(
+                items,
+                submit,
+                to_result,
+                read_ahead=self.engine.max_concurrency,
+                max_in_progress=self.engine.max_concurrency,
+                on_abandoned=self.engine.abandon,
+            )
+        )
 
-    async def wait(self, job: str | JobCreated, *, timeout: float | None = 900.0) -> VoiceprintJob:  # noqa: ASYNC109 - it is the job's time, and never cancels a request
-        """Wait for a job of any kind, of this program or another one, until it has succeeded.
+    async def wait(self, job: str | JobCreated, *, timeout: float | None = 900.0) -> VoiceprintJob:  # noqa: ASYNC109 - the timeout of the job; it never cancels a request
+        """Wait until a job has succeeded: a job of any kind, submitted by any program.
 
         Args:
-            job: its id, or what `submit` gave.
-            timeout: seconds; None waits as long as an output can exist.
+            job: the job id, or the `JobCreated` that `submit` returned.
+            timeout: seconds; None waits as long as an output can exist (24 hours).
 
         Returns:
-            The job. Outputs of other kinds of jobs than voiceprints are in `output.extra`.
+            The job. Outputs of other kinds than voiceprints are in `output.extra`.
 
         Raises:
-            AuthenticationError, PermissionDeniedError: the key may not read jobs any more. This ends all waits of the
-                client; the jobs go on.
-            JobFailedError: it failed; `message` says why.
-            JobCanceledError: it was canceled.
-            JobExpiredError: there is no such job, or its output is gone.
-            JobTimeoutError: it was not done in time; it goes on.
+            AuthenticationError, PermissionDeniedError: the key may no longer read jobs. This ends all waits of the
+                client; the jobs continue.
+            JobFailedError: the job failed; `message` has the reason.
+            JobCanceledError: the job was canceled.
+            JobExpiredError: there is no such job, or its output is deleted.
+            JobTimeoutError: the job did not finish in time; it continues.
         """
         job_id = check_job_id(job.job_id if isinstance(job, JobCreated) else job)
-        try:
-            self._transport.enter()
-        except ClientClosedError as error:
-            error.job_id = job_id
-            raise
-        return await self._wait(job_id, self._until(timeout))
+        return await self.engine.wait(job_id, self.engine.deadline_after(timeout))
 
-    async def voiceprint(  # noqa: PLR0913 - a person's one call; all but the first by keyword
+    async def voiceprint(  # noqa: PLR0913 - the one call of most programs; all but the first by keyword
         self,
         source: Source,
         *,
         model: str = Model.PRECISION_2,
         webhook: str | None = None,
-        timeout: float | None = 900.0,  # noqa: ASYNC109 - it never interrupts a submission, as a scope around it would
+        timeout: float | None = 900.0,  # noqa: ASYNC109 - it never interrupts a submission, as `asyncio.timeout` would
         on_submitted: Callable[[JobCreated], Awaitable[None] | None] | None = None,
         max_queue_wait: float | None = None,
         check: bool = True,
     ) -> Voiceprint:
-        """Turn a recording into a voiceprint: upload it if it is local, submit it, wait for it.
+        """Create the voiceprint of a recording: upload it if it is local, submit it, and wait for its job.
 
         Args:
             source: a URL, a request, or local audio: a path, bytes, an open binary file, or
                 `{"waveform": array, "sample_rate": int}` (see `audio.as_clip`). One speaker, at most 30 seconds and
-                100 MiB. A `str` is always a URL. Files and arrays must stay as they are until it is submitted.
+                100 MiB. A `str` is always a URL. Files and arrays must not change until the job is submitted.
             model: the voiceprint model.
-            webhook: where the result is to be posted too.
-            timeout: seconds for all of it; None waits as long as an output can exist.
-            on_submitted: called (and awaited) with the job before it is waited for: keep the id there.
+            webhook: the URL to which the API posts the result too; else the client's.
+            timeout: seconds for all steps together; None waits as long as an output can exist (24 hours).
+            on_submitted: called (and awaited) with the job before the wait: save the job id there.
             max_queue_wait: seconds; else the client's.
-            check: check local audio on a worker thread before it is uploaded, as the command does: audio that is too
-                long, under a second, silent, damaged or joined is refused, and smaller findings are added to the
-                result's `warnings`. Without the extra `[audio]`, files are uploaded unchecked. URLs are never checked.
+            check: check local audio on a worker thread before the upload. Audio that is too long, under a second,
+                silent, damaged or joined is refused; smaller findings are added to `warnings` of the result. Without
+                the extra `[audio]`, files are uploaded unchecked. URLs are never checked.
 
         Raises:
             MediaError: the audio cannot be read or uploaded, or the check refused it.
-            ConfigurationError: it is a waveform, and the extra `[audio]` is missing.
-            JobError: the job has no voiceprint for us; `job_id` says which job.
+            ConfigurationError: the source is a waveform, and the extra `[audio]` is not installed.
+            JobError: the job has no voiceprint; `job_id` names the job.
             VoiceprintError: see `outcome_unknown`: True means that a job may exist.
         """
-        source, webhook = _hidden_url(source), hidden(webhook)
-        _check_hook(on_submitted)
-        self._transport.enter()
-        job: JobCreated | None = None
+        source, webhook = arguments.hide_url(source), hide(webhook)
+        arguments.check_callback(on_submitted)
+        arguments.check_queue_wait(max_queue_wait)
+        self.engine.check_usable()
+        accepted: JobCreated | None = None
 
-        async def keep(created: JobCreated) -> None:
-            nonlocal job
-            job = created
-            await _call(on_submitted, created)
+        async def keep(job: JobCreated) -> None:
+            nonlocal accepted
+            accepted = job
+            await arguments.run_callback(on_submitted, job)
 
+        operation = VoiceprintOperation(
+            engine=self.engine,
+            source=source,
+            model=model,
+            webhook=webhook,
+            check=check,
+            on_submitted=keep,
+            deadline=self.engine.deadline_after(timeout),
+            max_queue_wait=max_queue_wait,
+        )
         try:
-            return await self._voiceprint(
-                source,
-                model,
-                webhook,
-                until=self._until(timeout),
-                on_submitted=keep,
-                max_queue_wait=max_queue_wait,
-                check=check,
-            )
+            return await operation.run()
         except asyncio.CancelledError:
-            if job is not None:
-                self._transport.abandon(job)
+            if accepted is not None:
+                self.engine.abandon(accepted)
             raise
 
     def voiceprint_many(  # noqa: PLR0913 - as `voiceprint`
@@ -372,53 +342,57 @@ class AsyncVoiceprintClient:
         on_submitted: Callable[[int, JobCreated], Awaitable[None] | None] | None = None,
         check: bool = True,
     ) -> Results[VoiceprintResult]:
-        """Turn many recordings into voiceprints, and yield each `VoiceprintResult` as it finishes. Use `async with`.
+        """Create the voiceprints of many recordings, and yield each `VoiceprintResult` as it finishes.
+
+        Use it with `async with`.
 
         Args:
-            sources: as for `voiceprint`; read at most `max_concurrency` ahead of what is submitted. Of a waveform, the
-                next source is read when it is encoded: a generator may fill the same array again and again.
+            sources: as for `voiceprint`; read at most `max_concurrency` ahead of the submissions. The source after a
+                waveform is read when the waveform is encoded: a generator may fill the same array again.
             model: the voiceprint model.
-            webhook: where the results are to be posted too.
-            timeout: seconds for each, from when it was submitted on.
-            on_submitted: called (and awaited) with the item's place in the input and its job, before it is waited for.
-            check: check local audio before it is uploaded, as `voiceprint` does.
+            webhook: the URL to which the API posts the results too; else the client's.
+            timeout: seconds for each job, from its submission on.
+            on_submitted: called (and awaited) with the index of the source and its job, before the wait.
+            check: check local audio before the upload, as `voiceprint` does.
 
         Raises:
-            AccountError: out of the iteration, once, when all that was in flight is yielded.
+            AccountError: from the iteration, once, when the results of all requests in flight are yielded.
         """
-        self._until(timeout)  # raises before anything is sent
-        _check_many(sources)
-        _check_hook(on_submitted)
+        self.engine.deadline_after(timeout)  # raises before anything is sent
+        arguments.check_batch(sources)
+        arguments.check_callback(on_submitted)
+        webhook = hide(webhook)
 
-        async def run(item: BatchItem) -> Voiceprint:
-            async def submitted(job: JobCreated) -> None:
-                item.submitted(job)
-                await _call(on_submitted, item.index, job)
+        async def create(item: BatchItem) -> Voiceprint:
+            async def record(job: JobCreated) -> None:
+                item.record_job(job)
+                await arguments.run_callback(on_submitted, item.index, job)
 
-            return await self._voiceprint(
-                _hidden_url(item.value),
-                model,
-                webhook,
-                timeout=timeout,
-                on_submitted=submitted,
-                before_send=item.before_send,
-                refused=item.refused,
-                taken=item.taken,
+            operation = VoiceprintOperation(
+                engine=self.engine,
+                source=arguments.hide_url(item.value),
+                model=model,
+                webhook=webhook,
                 check=check,
+                on_submitted=record,
+                timeout=timeout,
+                hooks=item.hooks,
+                on_encoded=item.release_value,
             )
+            return await operation.run()
 
-        def result(item: BatchItem, voiceprint: Any, error: Exception | None) -> VoiceprintResult:
+        def to_result(item: BatchItem, voiceprint: Any, error: Exception | None) -> VoiceprintResult:
             return VoiceprintResult(item.index, item.value, voiceprint, error)
 
-        return self._start(
+        return self.engine.keep_until_over(
             Results(
                 sources,
-                run,
-                result,
-                ahead=self._max_concurrency,
-                waiting=_MOST_WAITING,
-                lasts=_lasts,
-                on_left=self._keep_left,
+                create,
+                to_result,
+                read_ahead=self.engine.max_concurrency,
+                max_in_progress=_MAX_WAITING_JOBS,
+                is_stable=is_stable,
+                on_abandoned=self.engine.abandon,
             )
         )
 
@@ -429,247 +403,60 @@ class AsyncVoiceprintClient:
         media_key: str | None = None,
         on_progress: Callable[[int, int], object] | None = None,
     ) -> str:
-        """Upload local audio and give its `media://` URL. The API deletes it after 24 to 48 hours.
+        """Upload local audio, and return its `media://` URL. The API deletes the audio after 24 to 48 hours.
 
         Args:
-            source: a path, bytes, an open binary file that can be rewound, or a waveform, as for `voiceprint`; one that
-                is only uploaded may last a day.
-            media_key: its key, with or without `media://`; by default a new one, unique and flat.
-            on_progress: called with the bytes sent and the bytes in total; begins anew when the upload does.
+            source: a path, bytes, an open binary file that can be rewound, or a waveform of at most 24 hours.
+            media_key: the key of the audio, with or without `media://`; by default a new, unique one.
+            on_progress: called with the bytes sent and the bytes in total; starts again from 0 when the upload is
+                retried.
 
         Raises:
-            MediaError: it cannot be read or rewound, is empty, or changes while it is sent.
-            ConfigurationError: it is a waveform, and the extra `[audio]` is missing.
+            MediaError: the source is no local audio, cannot be read or rewound, is empty, or changes during the upload.
+            ConfigurationError: the source is a waveform, and the extra `[audio]` is not installed.
         """
         url = None if media_key is None else check_media_key(media_key)
-        if not uploads.is_local(source):
+        if not is_local(source):
             raise MediaError(
-                "upload() wants a path (pathlib.Path), bytes, an open binary file or a waveform, not "
+                "upload() accepts a path (pathlib.Path), bytes, an open binary file or a waveform, not "
                 f"{type(source).__name__}."
             )
-        self._transport.enter()
-        async with uploads.opened(source) as audio, self._uploads:
-            return await uploads.upload(self._transport, audio, url, on_progress)
+        self.engine.check_usable()
+        async with open_audio(source) as audio:
+            return await self.engine.upload(audio, media_url=url, on_progress=on_progress)
 
     def deliver(self, event: WebhookEvent) -> None:
-        """Take a verified webhook: whoever waits for its job finishes at once.
+        """Pass a verified webhook to the waits for its job, which finish at once.
 
-        With an output it is the answer itself; without, the job is read once. Deliveries that come twice, or for
-        jobs that nobody waits for, do no harm. One that overtakes the answer to its own submission is kept for a
-        minute.
+        An event with an output is the result itself; after one without, the job is read once. Duplicate deliveries and
+        those for jobs without a wait do no harm. An event that arrives before the response to its own submission is
+        kept for a minute.
 
         Args:
-            event: what `webhooks.verify` gave.
+            event: the verified webhook.
         """
-        if event.status.is_terminal:
-            self._expecting.pop(event.job_id, None)
-        self._watcher.deliver(event)
+        self.engine.deliver(event)
 
     async def get_job(self, job_id: str) -> VoiceprintJob:
         """Read a job: `GET /v1/jobs/{jobId}`.
 
         Raises:
-            NotFoundError: there is no such job in this team.
+            NotFoundError: this team has no such job.
         """
-        return await self._transport.read_job(check_job_id(job_id))
+        return await self.engine.get_job(check_job_id(job_id))
 
-    async def list_jobs(self, *, status: JobStatus | str | None = None) -> AsyncIterator[JobSummary]:
+    def list_jobs(self, *, status: JobStatus | str | None = None) -> AsyncIterator[JobSummary]:
         """List all jobs of the team, of every kind, newest first: `GET /v2/jobs`, 100 in one request.
 
         Args:
-            status: only those that stand there.
+            status: list only jobs with this status.
         """
-        query = {"limit": str(LONGEST_PAGE)} | ({} if status is None else {"status": str(status)})
-        seen = set()
-        while True:
-            page = await self._transport.send(LIST_JOBS, query=query)
-            for summary in page.items:
-                yield summary
-            # A cursor that comes twice would go round forever.
-            if page.next_cursor is None or page.next_cursor in seen:
-                return
-            seen.add(page.next_cursor)
-            query["cursor"] = page.next_cursor
+        return self.engine.list_jobs(status=status)
 
     async def check_key(self) -> KeyStatus:
-        """Ask the API whether it knows the key: `GET /v1/test`.
+        """Check that the API accepts the key: `GET /v1/test`.
 
         Raises:
-            AuthenticationError: it does not.
+            AuthenticationError: the API does not accept the key.
         """
-        return await self._transport.send(TEST_KEY)
-
-    async def _voiceprint(  # noqa: PLR0913 - what `voiceprint` and `voiceprint_many` have in common
-        self,
-        source: Source,
-        model: str,
-        webhook: str | None,
-        *,
-        until: float | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109 - the wait's, as in `voiceprint`
-        on_submitted: Callable[[JobCreated], Awaitable[None]],
-        before_send: Callable[[], Awaitable[None]] | None = None,
-        refused: Callable[[], None] | None = None,
-        taken: Callable[[], None] | None = None,
-        max_queue_wait: float | None = None,
-        check: bool,
-    ) -> Voiceprint:
-        request, warnings = await self._requested(source, model, webhook, until, taken, check=check)
-        job = await self._submit(
-            request, before_send=before_send, refused=refused, until=until, max_queue_wait=max_queue_wait
-        )
-        try:
-            await on_submitted(job)
-            done = await self._wait_for_voiceprint(job.job_id, self._until(timeout) if until is None else until)
-        except Exception as error:
-            if getattr(error, "job_id", None) is None:
-                self._transport.abandon(job)
-                error.add_note(f"The job is {job.job_id}; wait() picks it up.")
-            raise
-        return Voiceprint.of(done, request.model, *warnings, job.warning)
-
-    async def _requested(  # noqa: PLR0913 - what `_voiceprint` has
-        self,
-        source: Source,
-        model: str,
-        webhook: str | None,
-        until: float | None,
-        taken: Callable[[], None] | None,
-        *,
-        check: bool,
-    ) -> tuple[VoiceprintRequest, tuple[str, ...]]:
-        if not uploads.is_local(source):
-            return _request(source, model, webhook), ()
-        async with uploads.opened(cast("LocalAudio", source), is_voice=check) as audio:
-            if taken is not None and not _lasts(source):
-                taken()
-            if audio.size > LARGEST_VOICEPRINT_AUDIO:
-                raise MediaError(
-                    f"The audio has {audio.size / 2**20:.0f} MiB; a voiceprint takes at most 100 MiB and 30 seconds."
-                )
-            url: str | None = None
-            warnings: tuple[str, ...] = ()
-            with suppress(TimeoutError):
-                async with deadline(self._clock, until):
-                    # A waveform was checked when it was encoded.
-                    warnings = await audio.check() if check and not isinstance(source, Mapping) else ()
-                    async with self._uploads:
-                        url = await uploads.upload(self._transport, audio, None, None)
-            if url is None:
-                # Not out of an `except`: the frames of its context hold the presigned URL.
-                raise ApiTimeoutError("The audio was not uploaded in time; nothing was submitted.", retryable=True)
-        return _request(url, model, webhook), warnings
-
-    async def _submit(
-        self,
-        request: VoiceprintRequest,
-        *,
-        before_send: Callable[[], Awaitable[None]] | None = None,
-        refused: Callable[[], None] | None = None,
-        until: float | None = None,
-        max_queue_wait: float | None = None,
-    ) -> JobCreated:
-        if request.webhook is None and self._webhook is not None:
-            request = attrs.evolve(request, webhook=self._webhook)
-        check_request(request)
-        job = await self._transport.send(
-            VOICEPRINT,
-            body=memoryview(codec.encode(request)),
-            before_send=before_send,
-            refused=refused,
-            max_queue_wait=self._max_queue_wait if max_queue_wait is None else max_queue_wait,
-            deadline=until,
-        )
-        if request.webhook is not None:
-            self._expecting[job.job_id] = self._clock.time() + self._webhook_grace
-            if len(self._expecting) > _MOST_EXPECTED:
-                del self._expecting[next(iter(self._expecting))]
-        return job
-
-    async def _wait(self, job_id: str, until: float) -> VoiceprintJob:
-        grace = self._expecting.get(job_id, 0.0) - self._clock.time()
-        return await self._watcher.wait(job_id, until, grace=max(0.0, grace))
-
-    async def _wait_for_voiceprint(self, job_id: str, until: float) -> VoiceprintJob:
-        return with_voiceprint(await self._wait(job_id, until))
-
-    def _until(self, timeout: float | None) -> float:
-        seconds = OUTPUT_LIFETIME if timeout is None else timeout
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
-            raise ConfigurationError(f"timeout must be seconds above zero, or None, not {timeout!r}.")
-        return self._clock.time() + seconds
-
-    def _start(self, results: Results[Items]) -> Results[Items]:
-        # Held until they are over: what was sent must be finished, even when nobody holds the results.
-        self._works.add(results.work)
-        results.work.on_over = self._works.discard
-        return results
-
-    def _keep_left(self, job: JobCreated) -> None:
-        if job not in self._transport.abandoned:
-            self._transport.abandon(job)
-
-
-def _request(
-    source: Any,
-    model: str = Model.PRECISION_2,
-    webhook: str | None = None,
-    *,
-    webhook_status_only: bool = False,
-) -> VoiceprintRequest:
-    if isinstance(source, VoiceprintRequest):
-        return source
-    return VoiceprintRequest(source, model, webhook, webhook_status_only)
-
-
-def _hidden_url(source: Any) -> Any:
-    """Hide a URL from tracebacks; audio in memory stays as it is."""
-    return hidden(source) if isinstance(source, str) else source
-
-
-async def _call(hook: Callable[..., Awaitable[None] | None] | None, *arguments: object) -> None:
-    given = None if hook is None else hook(*arguments)
-    if inspect.isawaitable(given):
-        await given
-
-
-def _lasts(source: object) -> bool:
-    """Whether it stays as it is. An array may be filled anew by whoever gave it, once it is encoded."""
-    return not isinstance(source, Mapping)
-
-
-def _check_hook(hook: object) -> None:
-    if hook is not None and not callable(hook):
-        raise TypeError(f"on_submitted must be a function, not {type(hook).__name__}.")
-
-
-def _check_many(items: object) -> None:
-    if isinstance(items, str | bytes | Mapping):
-        raise TypeError("Give a list of sources, or another iterable of them; a single one goes into a list too.")
-
-
-def _first(given: str | None, *variables: str) -> str | None:
-    if given is not None:
-        return given
-    return next((value for name in variables if (value := os.environ.get(name))), None)
-
-
-def _check_kinds(**settings: tuple[object, type]) -> None:
-    for name, (value, kind) in settings.items():
-        if not isinstance(value, kind):
-            raise ConfigurationError(f"{name} must be a {kind.__name__}, not {value!r}.")
-
-
-def _check_queue_wait(seconds: object) -> None:
-    if seconds is not None and (not isinstance(seconds, int | float) or not seconds >= 0):
-        raise ConfigurationError(f"max_queue_wait must be seconds from 0 on, or None, not {seconds!r}.")
-
-
-def _check_session(session: aiohttp.ClientSession | None) -> None:
-    if session is None:
-        return
-    _check_kinds(session=(session, aiohttp.ClientSession))
-    if session.auth is not None or "Authorization" in session.headers:
-        raise ConfigurationError(
-            "The session has an Authorization of its own, which would meet the API key. Give a session without it."
-        )
+        return await self.engine.check_key()

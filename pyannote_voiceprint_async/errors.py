@@ -1,41 +1,41 @@
-"""Everything that can go wrong, as one tree.
+"""The errors of this package, in one tree.
 
 ```
 VoiceprintError
-├── ConfigurationError            the program must be changed before it can work
-│   └── ClientClosedError         the client was closed, or belongs to another event loop
-├── QueueTooLongError             refused at once: the queue is longer than `max_queue_wait`
-├── ApiConnectionError            no answer came
-│   ├── ApiTimeoutError           no answer came in time
-│   └── ProxyError                the proxy refuses the password (407), or its setting cannot be used
-├── UnexpectedResponseError       an answer came that cannot be understood
-├── ApiStatusError                the server said no
-│   ├── InvalidRequestError       400, 422 (and our own checks before anything is sent)
-│   ├── AccountError              nothing works until somebody looks after the account
+├── ConfigurationError            a setting cannot work: change the program or its environment
+│   └── ClientClosedError         the client is closed, or belongs to another event loop
+├── QueueTooLongError             not sent: the wait in the queue would exceed `max_queue_wait`
+├── ApiConnectionError            no response arrived
+│   ├── ApiTimeoutError           no response arrived in time
+│   └── ProxyError                the proxy refused the password (407), or its setting cannot be used
+├── UnexpectedResponseError       the response cannot be understood
+├── ApiStatusError                the API refused the request
+│   ├── InvalidRequestError       400, 422, and the local checks before a request
+│   ├── AccountError              every request fails until the account is put in order
 │   │   ├── AuthenticationError         401
 │   │   ├── SubscriptionRequiredError   402
 │   │   └── PermissionDeniedError       403
 │   ├── NotFoundError             404
 │   ├── RateLimitError            429
 │   └── ServerError               5xx
-├── JobError                      a job that was accepted has no voiceprint for us
-│   ├── JobFailedError
-│   ├── JobCanceledError
-│   ├── JobTimeoutError           our patience ended, not the job
-│   └── JobExpiredError           the job is done, its output is deleted
+├── JobError                      an accepted job has no result
+│   ├── JobFailedError            the job failed
+│   ├── JobCanceledError          the job was canceled
+│   ├── JobTimeoutError           the wait ended before the job
+│   └── JobExpiredError           the job succeeded, but the API has deleted its output
 ├── MediaError                    local audio cannot be read or sent
-├── EnrollmentError               bulk enrollment cannot begin, or cannot go on
-│   ├── ManifestError             something is wrong with the list of speakers
+├── EnrollmentError               bulk enrollment cannot start or continue
+│   ├── ManifestError             the list of speakers has errors
 │   └── LedgerError               the ledger cannot be opened, read or written
-│       ├── LedgerInUseError      another run has it
-│       └── LedgerOriginError     it belongs to another API or another key
-└── WebhookError
-    ├── InvalidSignatureError
-    └── StaleWebhookError
+│       ├── LedgerInUseError      another run uses the ledger
+│       └── LedgerOriginError     the ledger belongs to another API or another key
+└── WebhookError                  a webhook delivery must not be trusted
+    ├── InvalidSignatureError     the signature is missing or wrong
+    └── StaleWebhookError         the signature is right, the timestamp is not recent
 ```
 
-Every error answers two questions: `retryable` (may the same call be repeated without harm?) and
-`outcome_unknown` (may the server have accepted it although we have no answer?). All of them pickle.
+Every error has two flags: `retryable` (can the same call be repeated without harm?) and `outcome_unknown` (may the
+server have accepted the request, although no response arrived?). Both are False by default. All errors pickle.
 """
 
 from __future__ import annotations
@@ -80,56 +80,56 @@ __all__ = [
     "UnexpectedResponseError",
     "VoiceprintError",
     "WebhookError",
-    "status_error",
+    "status_error_class",
 ]
 
 
 @safe_repr
 @attrs.frozen
 class FieldError:
-    """One thing that is wrong with a request, as the API words it (`ValidationError` in its OpenAPI)."""
+    """An invalid field of a request, in the words of the API (`ValidationError` in its OpenAPI)."""
 
     field: str
-    """The request's field, in the API's spelling (`webhookStatusOnly`)."""
+    """The name of the field, as the API spells it (`webhookStatusOnly`)."""
     message: str
-    """What is wrong with it."""
+    """What is wrong with the field."""
 
 
 @safe_repr
 @attrs.frozen
 class Problem:
-    """One thing that is wrong with a list of speakers. `str` is a sentence with the line's number."""
+    """An error in a list of speakers. `str()` returns a sentence with the line number."""
 
     message: str
-    """What is wrong, and what to do."""
+    """What is wrong, and what to do next."""
     label: str | None = None
-    """Whose row it is, if that is known."""
+    """The label of the row, if it is known."""
     line: int | None = None
-    """Where it stands in its file, from 1."""
+    """The line in the file, from 1."""
 
     def __str__(self) -> str:
-        where = " ".join(
-            [*([f"line {self.line}"] if self.line else []), *([f"({self.label})"] if self.label is not None else [])]
-        )
+        line = f"line {self.line}" if self.line else ""
+        label = f"({self.label})" if self.label is not None else ""
+        where = " ".join(filter(None, (line, label)))
         return f"{where}: {self.message}" if where else self.message
 
 
 class VoiceprintError(Exception):
-    """The base of every error of this package.
+    """The base class of every error of this package.
 
     Args:
         sentence: what happened, what it means, what to do next.
-        retryable: may the same call be repeated without harm?
-        outcome_unknown: may the server have accepted the request although we have no answer?
-        status: the HTTP status of the answer, if there was one.
-        message: the server's own words, URLs masked.
-        request_id: the server's `requestId`, for its support.
-        job_id: the job that the error is about, if one is known.
-        retry_after: seconds that the server asked to wait.
-        headers: the answer's headers, names in lower case.
+        retryable: whether the same call can be repeated without harm.
+        outcome_unknown: whether the server may have accepted the request, although no response arrived.
+        status: the HTTP status of the response, if one arrived.
+        message: the reason in the server's words, redacted.
+        request_id: the server's `requestId`, for the support of the API.
+        job_id: the job, if it is known.
+        retry_after: seconds to wait before the next attempt, as the server requested.
+        headers: the headers of the response, with names in lower case.
     """
 
-    def __init__(  # noqa: PLR0913 - what is known of an error; each is optional and a keyword
+    def __init__(  # noqa: PLR0913 - every argument is an optional keyword
         self,
         sentence: str = "",
         *,
@@ -154,20 +154,20 @@ class VoiceprintError(Exception):
 
 
 class ConfigurationError(VoiceprintError):
-    """The client was set up in a way that cannot work: no key, a bad value, a session of the wrong kind."""
+    """A setting cannot work: there is no API key, a value is out of range, or a session is of the wrong kind."""
 
 
 class ClientClosedError(ConfigurationError):
-    """The client is closed, or is used from another event loop than the one it first ran in.
+    """The client is closed, or is used in another event loop than before.
 
-    A wait that closing ended carries its `job_id`: `wait(job_id)` on another client goes on with it.
+    If closing interrupted a wait, `job_id` is set: call `wait(job_id)` on another client to resume it.
     """
 
 
 class QueueTooLongError(VoiceprintError):
-    """The request would have queued longer than `max_queue_wait`; nothing was sent.
+    """The request was not sent, because it would wait in the queue for longer than `max_queue_wait`.
 
-    `expected_wait` says how many seconds it would have taken.
+    `expected_wait` is the expected wait in seconds.
     """
 
     def __init__(self, sentence: str = "", *, expected_wait: float = 0.0) -> None:
@@ -176,49 +176,49 @@ class QueueTooLongError(VoiceprintError):
 
 
 class ApiConnectionError(VoiceprintError):
-    """The API could not be reached, or the connection broke before the answer came."""
+    """The API could not be reached, or the connection broke before the response was complete."""
 
 
 class ApiTimeoutError(ApiConnectionError):
-    """The API did not answer in time."""
+    """The response was not complete in time."""
 
 
 class ProxyError(ApiConnectionError):
-    """The proxy demands a password or refuses the one it was given (407), or its setting cannot be used.
+    """The proxy requires or refused a password (407), or the proxy setting cannot be used.
 
-    Nothing was sent, and nothing else would come of another attempt: the message names the setting to change.
+    Nothing was sent to the API, and a retry would fail too: the message names the setting to change.
     """
 
 
 class UnexpectedResponseError(VoiceprintError):
-    """An answer came that cannot be understood.
+    """The response cannot be understood.
 
-    A 2xx without what it promised, a redirect, a broken HTTP message, a status outside 200 to 599, an
-    answer larger than any real one.
+    It is a 2xx without the promised content, a redirect, a broken HTTP message, a status outside 200 to 599, larger
+    than any response of the API, or a page of a gateway in front of the API.
     """
 
 
 class ApiStatusError(VoiceprintError):
-    """The API answered with a status that says no."""
+    """The API refused the request with an error status."""
 
 
 class InvalidRequestError(ApiStatusError):
-    """The request is wrong (400, 422), found by the API or by the checks before anything is sent.
+    """The request is invalid: the API refused it (400, 422), or a local check failed before it was sent.
 
-    `errors` says which field and why. Nothing was accepted.
+    `errors` lists the invalid fields. Nothing was accepted.
     """
 
-    def __init__(self, sentence: str = "", *, errors: Sequence[FieldError] = (), **known: object) -> None:
-        super().__init__(sentence, **known)  # type: ignore[arg-type]  # the base names and checks them
+    def __init__(self, sentence: str = "", *, errors: Sequence[FieldError] = (), **details: object) -> None:
+        super().__init__(sentence, **details)  # type: ignore[arg-type]  # the base class checks them
         self.errors = tuple(errors)
 
 
 class AccountError(ApiStatusError):
-    """Nothing will work until somebody looks after the account: 401, 402, 403."""
+    """Every request fails until the account or the key is put in order (401, 402, 403)."""
 
 
 class AuthenticationError(AccountError):
-    """The key is not accepted (401)."""
+    """The API key is not accepted (401)."""
 
 
 class SubscriptionRequiredError(AccountError):
@@ -226,15 +226,18 @@ class SubscriptionRequiredError(AccountError):
 
 
 class PermissionDeniedError(AccountError):
-    """The key may not do this (403)."""
+    """The API key lacks the permission (403)."""
 
 
 class NotFoundError(ApiStatusError):
-    """There is no such thing (404): a job of another team, or one that was deleted."""
+    """The resource does not exist (404): the job belongs to another team, or was deleted."""
 
 
 class RateLimitError(ApiStatusError):
-    """The API refused for its rate limit (429): for longer than `max_elapsed`, or `max_retry_after` is exceeded."""
+    """The rate limit is exceeded (429).
+
+    The API refused the call for longer than `RetryPolicy.max_elapsed`, or requested a wait above `max_retry_after`.
+    """
 
 
 class ServerError(ApiStatusError):
@@ -242,14 +245,14 @@ class ServerError(ApiStatusError):
 
 
 class JobError(VoiceprintError):
-    """A job that the API accepted has no voiceprint for us; `job_id` says which."""
+    """An accepted job, `job_id`, has no result."""
 
-    # The base's may be None. An error of a job names the job, so that `wait(error.job_id)` passes type checkers.
+    # Never None here, so that `wait(error.job_id)` passes type checkers.
     job_id: str
 
 
 class JobFailedError(JobError):
-    """The job failed; `message` is the server's reason. Failed jobs are not billed."""
+    """The job failed; `message` is the reason of the server. Failed jobs are not billed."""
 
 
 class JobCanceledError(JobError):
@@ -257,51 +260,51 @@ class JobCanceledError(JobError):
 
 
 class JobTimeoutError(JobError):
-    """Waiting ended before the job did. The job goes on: `wait(job_id)` picks it up again."""
+    """The wait ended before the job, which is still running: call `wait(job_id)` to resume."""
 
 
 class JobExpiredError(JobError):
-    """The job is done, but its output is no longer there: outputs are deleted after 24 hours."""
+    """The job succeeded, but its output has expired: the API deletes outputs after 24 hours."""
 
 
 class MediaError(VoiceprintError):
-    """Local audio cannot be read, is empty, changed while it was sent, or cannot be read a second time."""
+    """Local audio cannot be read, is empty, changed during the upload, or cannot be read again for a retry."""
 
 
 class EnrollmentError(VoiceprintError):
-    """Bulk enrollment cannot begin, or cannot go on. What was done stands in the ledger."""
+    """Bulk enrollment cannot start or continue. The ledger keeps the results so far."""
 
 
 class ManifestError(EnrollmentError):
-    """Something is wrong with the list of speakers; nothing was sent. `problems` says what, each with its line."""
+    """The list of speakers has errors, and nothing was sent. `problems` lists them with their lines."""
 
-    def __init__(self, sentence: str = "", *, problems: Sequence[Problem] = (), **known: object) -> None:
-        super().__init__(sentence, **known)  # type: ignore[arg-type]  # the base names and checks them
+    def __init__(self, sentence: str = "", *, problems: Sequence[Problem] = (), **details: object) -> None:
+        super().__init__(sentence, **details)  # type: ignore[arg-type]  # the base class checks them
         self.problems = tuple(problems)
 
 
 class LedgerError(EnrollmentError):
-    """The ledger cannot be opened, read or written: it is none, is damaged, or the disk is full."""
+    """The ledger cannot be opened, read or written: it is not a ledger, is damaged, or the disk is full."""
 
 
 class LedgerInUseError(LedgerError):
-    """Another run has the ledger. Reading it works meanwhile."""
+    """Another run uses the ledger. It can still be read."""
 
 
 class LedgerOriginError(LedgerError):
-    """The ledger was made with another API or another key: job ids of one are unknown to the other."""
+    """The ledger belongs to another API or another key, where its job ids are unknown."""
 
 
 class WebhookError(VoiceprintError):
-    """A webhook delivery that must not be trusted."""
+    """The webhook delivery must not be trusted."""
 
 
 class InvalidSignatureError(WebhookError):
-    """The signature is missing, or was not made with one of the secrets."""
+    """The signature is missing, or was made with another secret or for another body."""
 
 
 class StaleWebhookError(WebhookError):
-    """The signature is right, but the delivery is too old or comes from the future."""
+    """The signature is right, but the timestamp is too old or in the future."""
 
 
 _BY_STATUS: dict[int, type[ApiStatusError]] = {
@@ -316,6 +319,6 @@ _BY_STATUS: dict[int, type[ApiStatusError]] = {
 _FIRST_SERVER_ERROR = 500
 
 
-def status_error(status: int) -> type[ApiStatusError]:
-    """Give the class of the tree that stands for an HTTP status of 400 to 599."""
+def status_error_class(status: int) -> type[ApiStatusError]:
+    """Return the error class for an HTTP status of 400 to 599."""
     return _BY_STATUS.get(status, ServerError if status >= _FIRST_SERVER_ERROR else ApiStatusError)

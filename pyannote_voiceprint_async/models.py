@@ -1,4 +1,4 @@
-"""What the API speaks of, in the API's own words, as frozen attrs classes."""
+"""The requests, responses and webhooks of the API, as frozen attrs classes."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -28,7 +28,7 @@ __all__ = [
 
 
 class _OpenEnum(StrEnum):
-    """An enumeration that keeps a value it does not know, as it came."""
+    """An enumeration that keeps an unknown value as a member of its own."""
 
     @classmethod
     def _missing_(cls, value: object) -> Self | None:
@@ -41,7 +41,7 @@ class _OpenEnum(StrEnum):
 
 
 class JobStatus(_OpenEnum):
-    """Where a job stands. A status that this version does not know is kept as it came, and is not terminal."""
+    """The status of a job. A status that this version does not know is kept, and is not terminal."""
 
     PENDING = "pending"
     CREATED = "created"
@@ -52,20 +52,21 @@ class JobStatus(_OpenEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> Self | None:
-        # Some sources of the API write it the British way.
+        # Some pages of the API's documentation use the British spelling.
         return cls.CANCELED if value == "cancelled" else super()._missing_(value)
 
     @property
     def is_terminal(self) -> bool:
-        """Whether the job will never change again."""
+        """Whether the status is final."""
         return self in _TERMINAL
 
 
 _TERMINAL = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELED})
+_UNKNOWN_STATUS = JobStatus("unknown")
 
 
 class Model(_OpenEnum):
-    """A voiceprint model. Any other name may be given as a plain string."""
+    """A voiceprint model. Another name can be passed as a plain string."""
 
     PRECISION_2 = "precision-2"
     PRECISION_3 = "precision-3"
@@ -73,10 +74,10 @@ class Model(_OpenEnum):
 
 def _not_empty(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
     if not isinstance(value, str) or not value:
-        raise ValueError(f"{attribute.name} must be a string that is not empty")
+        raise ValueError(f"{attribute.name} must be a non-empty string")
 
 
-def _masked(text: object) -> str:
+def _redact(text: object) -> str:
     return repr(redact_text(text) if isinstance(text, str) else text)
 
 
@@ -93,100 +94,100 @@ def _extra() -> Mapping[str, Any]:
 class VoiceprintRequest:
     """The body of `POST /v1/voiceprint`."""
 
-    url: str = attrs.field(repr=_masked)
-    """Where the audio is: `http(s)://` (a direct link, public or presigned) or `media://`."""
+    url: str = attrs.field(repr=_redact)
+    """The URL of the audio: `http(s)://` (a direct link, public or presigned) or `media://`."""
     model: str = Model.PRECISION_2
     """Always sent, because voiceprints of different models must not be mixed."""
-    webhook: str | None = attrs.field(default=None, repr=_masked)
-    """Where the result is to be posted: an `https://` URL."""
+    webhook: str | None = attrs.field(default=None, repr=_redact)
+    """The `https://` URL to which the API posts the result."""
     webhook_status_only: bool = False
-    """Leave the output out of the webhook's payload."""
+    """Whether the webhook omits the output."""
 
 
 @safe_repr
 @attrs.frozen
 class JobCreated:
-    """The answer to a submission: a job was accepted, and will be billed if it succeeds."""
+    """The response to a submission: the API accepted a job, and bills it if it succeeds."""
 
     job_id: str = attrs.field(validator=_not_empty)
-    """With it the result can be fetched, by this program or another one."""
+    """The id with which this program or another one fetches the result."""
     status: JobStatus = JobStatus.CREATED
-    """Where the job stands."""
-    warning: str | None = attrs.field(default=None, repr=_masked)
-    """Something that the API wants to be known."""
+    """The status of the job."""
+    warning: str | None = attrs.field(default=None, repr=_redact)
+    """A warning of the API about the request."""
     extra: Mapping[str, Any] = _extra()
-    """Fields that this version does not know, as they came."""
+    """Fields that this version does not know, as parsed from JSON."""
 
 
 @safe_repr
 @attrs.frozen
 class VoiceprintOutput:
-    """What a voiceprint job leaves behind, for 24 hours."""
+    """The output of a voiceprint job, which the API deletes after 24 hours."""
 
     voiceprint: str | None = attrs.field(default=None, repr=_hide)
-    """An opaque string, to be stored as it is."""
-    warning: str | None = attrs.field(default=None, repr=_masked)
-    """Something that the API wants to be known about the audio."""
-    error: str | None = attrs.field(default=None, repr=_masked)
+    """An opaque string. Store it unchanged."""
+    warning: str | None = attrs.field(default=None, repr=_redact)
+    """A warning of the API about the audio."""
+    error: str | None = attrs.field(default=None, repr=_redact)
     """Why the job failed (`Could not load audio`)."""
     extra: Mapping[str, Any] = _extra()
-    """Fields that this version does not know, as they came."""
+    """Fields that this version does not know, as parsed from JSON."""
 
 
 @safe_repr
 @attrs.frozen
 class VoiceprintJob:
-    """A job, as `GET /v1/jobs/{jobId}` tells it."""
+    """The response to `GET /v1/jobs/{jobId}`."""
 
     job_id: str = attrs.field(validator=_not_empty)
-    """The job's id."""
+    """The id of the job."""
     status: JobStatus
-    """Where it stands."""
+    """The status of the job."""
     created_at: datetime | None = None
-    """When it was accepted (UTC)."""
+    """When the API accepted the job (UTC)."""
     updated_at: datetime | None = None
-    """When it last changed (UTC); the API may leave it out."""
+    """When the job last changed (UTC); the API may leave it out."""
     output: VoiceprintOutput | None = None
-    """The result, or the reason of a failure; None before the end, and after 24 hours."""
+    """The result, or the reason of a failure. None before the job ends, and 24 hours after."""
     extra: Mapping[str, Any] = _extra()
-    """Fields that this version does not know, as they came."""
+    """Fields that this version does not know, as parsed from JSON."""
 
     @property
     def voiceprint(self) -> str | None:
-        """The voiceprint, or None where there is none (yet, or any more)."""
+        """The voiceprint, or None before the job succeeds and after its output expires."""
         return self.output.voiceprint if self.output else None
 
     @property
     def has_result(self) -> bool:
-        """Whether its output holds a result of any kind: a voiceprint, or in `extra` what other kinds of jobs make."""
+        """Whether the output holds a result: a voiceprint, or in `extra` the result of another kind of job."""
         return self.output is not None and bool(self.output.voiceprint or self.output.extra)
 
 
 @safe_repr
 @attrs.frozen
 class JobSummary:
-    """A job in a page of `GET /v2/jobs`: every kind of job of the whole team, without output."""
+    """A job in a page of `GET /v2/jobs`, which lists all kinds of jobs of the team, without output."""
 
     job_id: str = attrs.field(validator=_not_empty)
-    """The job's id."""
-    status: JobStatus = attrs.field(factory=lambda: JobStatus("unknown"))
-    """Where it stands; `unknown` where the page does not say."""
+    """The id of the job."""
+    status: JobStatus = _UNKNOWN_STATUS
+    """The status of the job; `unknown` if the page does not contain it."""
     created_at: datetime | None = None
-    """When it was accepted (UTC)."""
+    """When the API accepted the job (UTC)."""
     completed_at: datetime | None = None
-    """When it ended (UTC). This field and all below are None where the page does not have them."""
+    """When the job ended (UTC). This field and all below are None if the page does not contain them."""
     type: str | None = None
-    """What kind of job it is, as the API spells it (`voiceprint`, `identify`, `diarize` …)."""
+    """The kind of job, as the API spells it (`voiceprint`, `identify`, `diarize` …)."""
     model: str | None = None
-    """The model that it uses."""
-    source: str | None = attrs.field(default=None, repr=_masked)
-    """The API's `source`, as it came; its meaning is not documented."""
-    reason: str | None = attrs.field(default=None, repr=_masked)
-    """Why it failed or was canceled."""
+    """The model of the job."""
+    source: str | None = attrs.field(default=None, repr=_redact)
+    """The API's `source`, which is not documented."""
+    reason: str | None = attrs.field(default=None, repr=_redact)
+    """Why the job failed or was canceled."""
     quantity: int | float | None = None
-    """The API's `quantity`, as it came; its meaning is not documented."""
+    """The API's `quantity`, which is not documented."""
     extra: Mapping[str, Any] = _extra()
-    """Fields that this version does not know, as they came."""
+    """Fields that this version does not know, as parsed from JSON."""
 
 
 @safe_repr
@@ -195,56 +196,56 @@ class JobPage:
     """One page of `GET /v2/jobs`, newest first."""
 
     items: tuple[JobSummary, ...] = attrs.field()
-    """At most 100 jobs. A page without such a list is none: what is not listed may be taken for what is not there."""
+    """At most 100 jobs. A response without this list is invalid: an empty page would mean that no job exists."""
     next_cursor: str | None = None
-    """What asks for the next page; None on the last one."""
+    """The cursor of the next page; None on the last page."""
 
 
 @safe_repr
 @attrs.frozen
 class KeyStatus:
-    """The answer to `GET /v1/test`."""
+    """The response to `GET /v1/test`."""
 
     status: str = ""
-    """`OK`, in the API's words."""
-    message: str = attrs.field(default="", repr=_masked)
+    """`OK` if the API accepts the key."""
+    message: str = attrs.field(default="", repr=_redact)
     """A sentence about the key."""
     extra: Mapping[str, Any] = _extra()
-    """Fields that this version does not know, as they came."""
+    """Fields that this version does not know, as parsed from JSON."""
 
 
 @safe_repr
 @attrs.frozen
 class MediaUpload:
-    """The answer to `POST /v1/media/input`: where to put the audio."""
+    """The response to `POST /v1/media/input`."""
 
     url: Secret = attrs.field(repr=redact_url, validator=_not_empty)
-    """A presigned URL: whoever knows it may write there."""
+    """The presigned URL for the upload. It grants write access to anyone who has it."""
 
 
 @safe_repr
 @attrs.frozen
 class WebhookEvent:
-    """What a webhook tells of a job, once its signature was verified."""
+    """The content of a webhook whose signature is verified."""
 
     job_id: str
-    """The job."""
+    """The id of the job."""
     status: JobStatus
-    """How it ended."""
+    """The final status of the job."""
     output: VoiceprintOutput | None = None
-    """The result; None where the webhook was asked for the status only."""
+    """The output; None if the submission set `webhook_status_only`."""
     timestamp: datetime | None = None
-    """When it was signed (UTC)."""
+    """When the API signed the webhook (UTC)."""
     retry_num: int | None = None
-    """Which repeat of the delivery this is; None or 0 for the first try."""
-    retry_reason: str | None = attrs.field(default=None, repr=_masked)
-    """Why it was repeated (`http_timeout`, `connection_failed` …)."""
+    """The number of the repeat; None or 0 for the first delivery."""
+    retry_reason: str | None = attrs.field(default=None, repr=_redact)
+    """Why the API repeated the delivery (`http_timeout`, `connection_failed` …)."""
 
     @property
-    def is_answer(self) -> bool:
-        """Whether it is all that reading the job would tell.
+    def is_complete(self) -> bool:
+        """Whether the event holds everything that fetching the job would return.
 
-        A failed job may be told as canceled, so that is to be read before it is believed.
+        `canceled` is never complete: the API also reports failed jobs as canceled in webhooks, so fetch the job.
         """
         if self.output is None:
             return False
@@ -256,42 +257,47 @@ class WebhookEvent:
 @safe_repr
 @attrs.frozen(repr=False)
 class Voiceprint:
-    """Who somebody is, by voice. `repr` and `str` hide it: a voiceprint is biometric data. Use `.value`."""
+    """A voiceprint. It is biometric data: `repr()` and `str()` never show its value. Use `.value`."""
 
     value: str
-    """The opaque string of the API, to be given back to it as it is."""
+    """The opaque string of the API. Store it unchanged, and pass it to identification."""
     model: str
-    """The model that made it; identification must use the same."""
+    """The model of the voiceprint; identification must use the same model."""
     job_id: str
-    """The job that made it."""
+    """The id of its job."""
     created_at: datetime | None = None
     """When the job was accepted (UTC)."""
     warnings: tuple[str, ...] = ()
-    """What the API wants to be known about it, and what the check of local audio found."""
+    """Warnings of the API, and findings of the check of local audio."""
 
     @classmethod
-    def of(cls, job: VoiceprintJob, model: str, *warnings: str | None) -> Self:
-        """Make it of a job that has one, and of what else was said about it.
+    def from_job(cls, job: VoiceprintJob, model: str, *warnings: str | None) -> Self:
+        """Return the voiceprint of a succeeded job.
+
+        Args:
+            job: the job.
+            model: the model that the submission named.
+            warnings: earlier warnings, of the submission and of the check of local audio; None is left out.
 
         Raises:
-            ValueError: the job has none.
+            ValueError: the job has no voiceprint.
         """
         if job.voiceprint is None:
             raise ValueError(f"Job {job.job_id} has no voiceprint.")
-        said = (*warnings, job.output.warning if job.output else None)
-        return cls(job.voiceprint, str(model), job.job_id, job.created_at, tuple(filter(None, said)))
+        all_warnings = (*warnings, job.output.warning if job.output else None)
+        return cls(job.voiceprint, str(model), job.job_id, job.created_at, tuple(filter(None, all_warnings)))
 
     def __repr__(self) -> str:
         return f"<Voiceprint model={self.model} job_id={self.job_id} (hidden, use .value)>"
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain JSON types. The voiceprint stands in it in clear: keep it private."""
+        """Return the fields as JSON types, with the voiceprint in clear text. Keep the result private."""
         created_at = self.created_at.isoformat() if self.created_at else None
         return attrs.asdict(self) | {"created_at": created_at, "warnings": list(self.warnings)}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` gave. Fields of later versions are passed over.
+        """Return the voiceprint of a dictionary made by `to_dict`. Unknown fields are ignored.
 
         Raises:
             KeyError: `value`, `model` or `job_id` is missing.

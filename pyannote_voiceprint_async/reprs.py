@@ -1,4 +1,4 @@
-"""A `repr()` that works while an object is being constructed: tracebacks show `self` when a constructor fails."""
+"""A `repr()` that also works on a half-constructed object: a traceback shows `self` when a constructor fails."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ K = TypeVar("K")
 
 
 def safe_repr(kind: type[K]) -> type[K]:
-    """Make the class's `__repr__` return a text without values where it would raise."""
-    shown = kind.__repr__
+    """Wrap the `__repr__` of a class, so that it returns a text without values instead of raising."""
+    original = kind.__repr__
 
-    def __repr__(self: K) -> str:  # noqa: N807 - becomes the class's own
+    def __repr__(self: K) -> str:  # noqa: N807 - it replaces the method of the class
         try:
-            return shown(self)
-        except Exception:  # noqa: BLE001 - whatever is missing
+            return original(self)
+        except Exception:  # noqa: BLE001 - any attribute may be missing
             return f"<{kind.__name__}, not constructed>"
 
     kind.__repr__ = __repr__  # type: ignore[method-assign, assignment]  # a method of any class

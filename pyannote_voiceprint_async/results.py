@@ -1,10 +1,10 @@
-"""What the client gives beside the API's own models: one result of many, and its own numbers."""
+"""What the client returns beside the models of the API: the results of a batch, and statistics."""
 
 from typing import TypeAlias
 
 import attrs
 
-from pyannote_voiceprint_async.jobs.uploads import LocalAudio
+from pyannote_voiceprint_async.jobs.local_audio import LocalAudio
 
 from .models import JobCreated, Voiceprint, VoiceprintRequest
 from .redaction import redact_url
@@ -16,8 +16,8 @@ Source: TypeAlias = "str | VoiceprintRequest | LocalAudio"
 """A URL, a request, or local audio: a path, bytes, an open binary file, or a waveform with its sample rate."""
 
 
-def _shown(source: object) -> str:
-    """Show a URL without its query, a request as it shows itself, and nothing of what is local."""
+def _repr_source(source: object) -> str:
+    """Return a URL without its query, the repr of a request, and nothing of local audio."""
     if isinstance(source, str):
         return repr(redact_url(source))
     return repr(source) if isinstance(source, VoiceprintRequest) else "<audio>"
@@ -26,45 +26,45 @@ def _shown(source: object) -> str:
 @safe_repr
 @attrs.frozen
 class Submission:
-    """What became of one item of `submit_many`."""
+    """The result of one item of `submit_many`."""
 
     index: int
-    """Its place in the input, from 0."""
-    request: VoiceprintRequest | str = attrs.field(repr=_shown)
-    """What was asked for."""
+    """The position in the input, from 0."""
+    request: VoiceprintRequest | str = attrs.field(repr=_repr_source)
+    """The item: a URL or a request."""
     job: JobCreated | None = None
     """The job, if it was accepted."""
     error: Exception | None = None
-    """Why it was not."""
+    """The error, if the job was not accepted."""
 
 
 @safe_repr
 @attrs.frozen
 class VoiceprintResult:
-    """What became of one source of `voiceprint_many`."""
+    """The result of one source of `voiceprint_many`."""
 
     index: int
-    """Its place in the input, from 0."""
-    source: Source = attrs.field(repr=_shown)
-    """What was given."""
+    """The position in the input, from 0."""
+    source: Source = attrs.field(repr=_repr_source)
+    """The source, as it was passed."""
     voiceprint: Voiceprint | None = None
     """The voiceprint, if there is one."""
     error: Exception | None = None
-    """Why there is none; a `job_id` in it means that a job was accepted."""
+    """The error, if there is no voiceprint. An error with a `job_id` means that a job was accepted."""
 
 
 @safe_repr
 @attrs.frozen
 class ClientStats:
-    """What the client is doing, and has done."""
+    """Counts of requests."""
 
     in_flight: int
-    """Requests on the wire, of all clients that share the throttle."""
+    """Requests in flight, of all clients that share the rate limiter."""
     queued: int
-    """Requests that wait for a place in a rate limit, or for a slot."""
+    """Requests that wait for a permit or a slot, of all clients that share the rate limiter."""
     requests: int
-    """Requests made, repeated ones included."""
+    """Requests made, retries included."""
     retries: int
-    """Requests that were repeats."""
+    """Requests that were retries."""
     rate_limited: int
-    """Answers that were 429."""
+    """Responses with status 429."""

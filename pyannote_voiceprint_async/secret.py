@@ -1,10 +1,10 @@
-"""Strings that no traceback, log line or f-string shows by accident."""
+"""Strings whose value no traceback, log line or f-string shows by accident."""
 
 from __future__ import annotations
 
 from typing import Any, Self
 
-__all__ = ["Secret", "hidden"]
+__all__ = ["Secret", "hide"]
 
 _HIDDEN = "<hidden>"
 
@@ -12,14 +12,14 @@ _HIDDEN = "<hidden>"
 class Secret(str):
     """A `str` whose `repr()`, `str()` and formatting hide the value: an API key, a webhook secret, a presigned URL.
 
-    Tools that print the local variables of a traceback (Sentry, rich, `pytest -l`) use `repr()`. Comparing, hashing,
-    encoding and replacing work as for any `str`; `reveal()` returns the value.
+    Tools that print the local variables of a traceback (Sentry, rich, `pytest -l`) use `repr()`. A secret compares,
+    hashes, encodes and slices like any `str`; `reveal()` returns the value.
     """
 
     __slots__ = ()
 
     def __new__(cls, value: str = "") -> Self:
-        """Make it of a text; `str(value)` of another secret would not be its value."""
+        """Copy the value of `value`, also if it is a secret, for which `str(value)` returns a placeholder."""
         return super().__new__(cls, value[:])
 
     def __repr__(self) -> str:
@@ -32,12 +32,12 @@ class Secret(str):
         return format(_HIDDEN, format_spec)
 
     def reveal(self) -> str:
-        """Return the value as a plain `str`. Use the result in an expression, never as a local variable."""
+        """Return the value as a plain `str`. Do not assign it to a local variable, which a traceback may show."""
         return self[:]
 
 
-def hidden(value: Any) -> Any:
-    """Return a text as a `Secret`, bytes as a `memoryview` (whose `repr()` hides them too), anything else as it is."""
+def hide(value: Any) -> Any:
+    """Return a str as a `Secret`, and bytes as a `memoryview`, whose `repr()` hides them; other values unchanged."""
     if isinstance(value, str):
         return Secret(value)
     return memoryview(value) if isinstance(value, bytes) else value

@@ -1,20 +1,19 @@
-"""The encoding of a text file, known by its first bytes."""
+"""Detect the encoding of a text file by its first bytes."""
 
-__all__ = ["encoding_of"]
+__all__ = ["detect_encoding"]
 
-_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
-def encoding_of(begin: bytes) -> str:
-    """Return the codec for a text file: UTF-16 where its mark or its first characters show it, else UTF-8.
+def detect_encoding(begin: bytes) -> str:
+    """Return the name of the codec: UTF-16, which `>` in PowerShell writes, or UTF-8.
 
-    PowerShell's `>` writes UTF-16. Without a mark it is known by the zero bytes beside the ASCII characters that
-    lists and tables begin with.
+    UTF-16 without a byte order mark has a zero byte beside each ASCII character, with which lists and tables begin.
 
     Args:
-        begin: at least the first four bytes, where there are as many.
+        begin: the first bytes of the file, four or more unless the file is shorter.
     """
-    if begin[:2] in _MARKS:
+    if begin[:2] in _BYTE_ORDER_MARKS:
         return "utf-16"
     are_zero = [not byte for byte in begin[:4]]
     if are_zero == [False, True, False, True]:

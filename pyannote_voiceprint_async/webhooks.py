@@ -1,9 +1,9 @@
-"""Webhooks: is a delivery from pyannoteAI, is it fresh, and what does it say?
+"""Verify and parse webhook deliveries of pyannoteAI.
 
-The API signs `v0:{timestamp}:{body}` with HMAC-SHA256 and the team's secret. Its documents write the signature in
-base64, its sample in hex, and programs expect `v0=` and hex: each is taken.
+The API signs `v0:{timestamp}:{body}` with HMAC-SHA256 and the secret of the team. Its documentation encodes the
+signature in base64, its sample code in hex, and other programs expect `v0=` and hex: every form is accepted.
 
-`verify` is pure, and works in any framework. `aiohttp_webhook_handler` is the same for aiohttp.web.
+`verify_webhook` works in any framework. `aiohttp_webhook_handler` is a route for aiohttp.web.
 """
 
 from __future__ import annotations
@@ -26,24 +26,22 @@ from .secret import Secret
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from .client import AsyncVoiceprintClient
+__all__ = ["MAX_WEBHOOK_BYTES", "aiohttp_webhook_handler", "verify_webhook"]
 
-__all__ = ["LARGEST_WEBHOOK", "aiohttp_webhook_handler", "verify"]
-
-LARGEST_WEBHOOK = 1024 * 1024
-"""Bytes of a body; more is no webhook of this API."""
+MAX_WEBHOOK_BYTES = 1024 * 1024
+"""The limit of a body in bytes; every real webhook is smaller."""
 
 Body: TypeAlias = "bytes | bytearray | memoryview | str"
-"""A request's body, as frameworks hand it over."""
+"""The body of a request, in the types that frameworks use."""
 Headers: TypeAlias = "Mapping[str, Any] | Mapping[bytes, Any] | Iterable[tuple[str | bytes, Any]]"
-"""A request's headers, as frameworks hand them over."""
+"""The headers of a request, in the types that frameworks use."""
 
 _HEADERS = {"x-request-timestamp", "x-signature", "x-retry-num", "x-retry-reason"}
 _LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _TIMESTAMP = re.compile(r"\d{1,11}", re.ASCII)
 
 
-def verify(
+def verify_webhook(
     body: Body,
     headers: Headers,
     secret: str | bytes | Iterable[str | bytes],
@@ -51,97 +49,101 @@ def verify(
     tolerance: float = 600.0,
     now: float | None = None,
 ) -> WebhookEvent:
-    """Verify a delivery, and return its event. The content is not parsed before the signature is verified.
+    """Verify the signature of a delivery, then parse its body.
 
     Args:
-        body: the raw body as received; a `str` (AWS Lambda) stands for its UTF-8 bytes. Decode a body that a gateway
-            marks as base64 (`isBase64Encoded`) first.
-        headers: the request's headers, in any form that frameworks use: a mapping, a list of pairs, ASGI pairs of
-            bytes, a Lambda event's `multiValueHeaders`, or a WSGI environ; names in any case.
-        secret: the team's webhook secret; several while it is being rotated. White space around a secret, and empty
-            secrets, are ignored.
-        tolerance: seconds by which the timestamp may be off, either way. The API's last repeat comes six minutes
-            after the first try, and it is not known whether it is signed anew.
-        now: UTC epoch seconds; the machine's clock by default.
+        body: the raw body as received. A `str` (AWS Lambda) is encoded as UTF-8. Decode a body that a gateway marks as
+            base64 (`isBase64Encoded`) first.
+        headers: the headers of the request: a mapping, a list of pairs, ASGI pairs of bytes, the `multiValueHeaders`
+            of a Lambda event, or a WSGI environ. The case of names does not matter.
+        secret: the webhook secret of the team, or several secrets during a rotation. White space around a secret and
+            empty secrets are ignored.
+        tolerance: seconds that the timestamp may differ from `now`, in either direction. The API repeats a delivery
+            up to six minutes after the first attempt, and does not document whether it signs the repeat again.
+        now: the time in UTC epoch seconds; by default the clock of this machine.
 
     Raises:
-        ConfigurationError: there is no secret, or it is not text.
-        InvalidSignatureError: the signature is missing or wrong; answer with 401.
-        StaleWebhookError: the signature is right, but too old or from the future; answer with 401.
-        WebhookError: the body is too long, is not bytes or text, or is signed but cannot be understood.
+        ConfigurationError: there is no secret, or a secret is not text.
+        InvalidSignatureError: the signature is missing or wrong; respond with 401.
+        StaleWebhookError: the signature is right, but the timestamp is too old or in the future; respond with 401.
+        WebhookError: the body is too large, is not bytes or text, or is signed but cannot be parsed.
     """
-    hidden, raw, kind = _hidden(secret), _raw(body), type(body).__name__
-    # A traceback may be shown with its local variables.
+    candidates, raw, kind = _read_secrets(secret), _read_body(body), type(body).__name__
+    # A traceback that shows local variables must not show these.
     del secret, body
-    secrets = _checked(hidden)
+    secrets = _check_secrets(candidates)
     if raw is None:
         raise WebhookError(f"The webhook body must be the raw request body as bytes or str, not {kind}.")
-    if len(raw) > LARGEST_WEBHOOK:
-        raise WebhookError(f"The body has {len(raw)} bytes: that is no webhook of pyannoteAI.")
-    known = _known(headers)
-    timestamp = known.get("x-request-timestamp", "")
-    _check_signature(raw, timestamp, known.get("x-signature", ""), secrets)
+    if len(raw) > MAX_WEBHOOK_BYTES:
+        raise WebhookError(f"The webhook body has {len(raw)} bytes, more than any webhook of pyannoteAI.")
+    api_headers = _read_headers(headers)
+    timestamp = api_headers.get("x-request-timestamp", "")
+    _check_signature(raw, timestamp, api_headers.get("x-signature", ""), secrets)
     _check_freshness(int(timestamp), tolerance, time.time() if now is None else now)
-    return _event(raw, known, int(timestamp))
+    return _parse_event(raw, api_headers, int(timestamp))
 
 
 def aiohttp_webhook_handler(
-    client: AsyncVoiceprintClient, secret: str | bytes | Iterable[str | bytes], *, tolerance: float = 600.0
+    deliver: Callable[[WebhookEvent], None], secret: str | bytes | Iterable[str | bytes], *, tolerance: float = 600.0
 ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    """Make a handler for aiohttp.web that hands verified deliveries to the client.
+    """Return a handler for aiohttp.web that verifies deliveries and passes their events to `deliver`.
 
-    `app.router.add_post("/webhooks/pyannote", aiohttp_webhook_handler(client, secret))`
+    `app.router.add_post("/webhooks/pyannote", aiohttp_webhook_handler(client.deliver, secret))`
+
+    Args:
+        deliver: the function that receives each event, usually `client.deliver`.
+        secret: see `verify_webhook`.
+        tolerance: see `verify_webhook`.
 
     Raises:
-        ConfigurationError: there is no secret.
+        ConfigurationError: there is no secret, or a secret is not text.
     """
-    from aiohttp import web  # noqa: PLC0415 - who only sends needs no server
+    from aiohttp import web  # noqa: PLC0415 - only this function needs the server part of aiohttp
 
-    hidden = _hidden(secret)
+    candidates = _read_secrets(secret)
     del secret
-    secrets = _checked(hidden)
+    secrets = _check_secrets(candidates)
 
     async def handle(request: web.Request) -> web.StreamResponse:
         refusal: type[web.HTTPException] = web.HTTPBadRequest
         try:
-            client.deliver(verify(await _read(request), request.headers, secrets, tolerance=tolerance))
+            deliver(verify_webhook(await _receive_body(request), request.headers, secrets, tolerance=tolerance))
             return web.Response(status=204)
         except (InvalidSignatureError, StaleWebhookError) as error:
             refusal, reason = web.HTTPUnauthorized, str(error)
         except WebhookError as error:
             reason = str(error)
         except web.RequestPayloadError:
-            reason = "The body cannot be read."
+            reason = "The body of the request cannot be read."
         raise refusal(text=reason)
 
     return handle
 
 
-async def _read(request: web.Request) -> memoryview:
+async def _receive_body(request: web.Request) -> memoryview:
     body = bytearray()
-    while not request.content.at_eof() and len(body) <= LARGEST_WEBHOOK:
-        body += await request.content.read(LARGEST_WEBHOOK + 1 - len(body))
+    while not request.content.at_eof() and len(body) <= MAX_WEBHOOK_BYTES:
+        body += await request.content.read(MAX_WEBHOOK_BYTES + 1 - len(body))
     return memoryview(body)
 
 
-def _hidden(secret: object) -> list[Secret | None]:
-    """Return the secrets that are not empty; None stands for one that is not text."""
-    several = [secret] if isinstance(secret, str | bytes | bytearray) or not isinstance(secret, Iterable) else secret
-    return [text for text in map(_secret_text, several) if text is None or text]
+def _read_secrets(secret: object) -> list[Secret | None]:
+    """Return the secrets that are not empty, with None for each secret that is not text."""
+    if isinstance(secret, str | bytes | bytearray) or not isinstance(secret, Iterable):
+        secret = [secret]
+    return [text for text in map(_secret_text, secret) if text is None or text]
 
 
-def _checked(secrets: list[Secret | None]) -> list[Secret]:
-    checked = [secret for secret in secrets if secret is not None]
-    if not checked or len(checked) < len(secrets):
-        problem = (
-            "The webhook secret must be text: a str, or bytes in UTF-8." if secrets else "There is no webhook secret."
-        )
-        raise ConfigurationError(f"{problem} The secret is shown in the dashboard of pyannoteAI.")
-    return checked
+def _check_secrets(secrets: list[Secret | None]) -> list[Secret]:
+    valid = [secret for secret in secrets if secret is not None]
+    if not valid or len(valid) < len(secrets):
+        problem = "The webhook secret must be a str, or bytes in UTF-8." if secrets else "There is no webhook secret."
+        raise ConfigurationError(f"{problem} Copy the secret from the dashboard of pyannoteAI.")
+    return valid
 
 
 def _secret_text(secret: object) -> Secret | None:
-    """Return a secret without the white space and the byte order mark that files add, or None if it is not text."""
+    """Return a secret without the white space and byte order mark of the file it came from, or None if not text."""
     if secret is None:
         return Secret()
     try:
@@ -150,35 +152,35 @@ def _secret_text(secret: object) -> Secret | None:
         return None
     if not isinstance(text, str) or _LONE_SURROGATE.search(text):
         return None
-    # `[:]` returns the value of a `Secret`.
+    # `[:]` returns the value of a `Secret`; its other methods would keep it hidden.
     return Secret(text[:].strip().removeprefix("\ufeff").strip())
 
 
-def _raw(body: object) -> memoryview | None:
-    """Return the bytes of a body, or None if it has none. `repr()` of a memoryview does not show its content."""
+def _read_body(body: object) -> memoryview | None:
+    """Return the bytes of a body as a memoryview, whose `repr()` hides them, or None for another type."""
     if isinstance(body, str):
-        # A lone surrogate gives bytes that nobody signed, instead of a UnicodeEncodeError.
+        # A lone surrogate must lead to a wrong signature, not to a UnicodeEncodeError.
         return memoryview(body.encode("utf-8", "surrogatepass"))
     return memoryview(bytes(body)) if isinstance(body, bytes | bytearray | memoryview) else None
 
 
-def _known(headers: Headers) -> dict[str, str]:
-    """Return the headers that matter as text under lower-case names, whatever form they have.
+def _read_headers(headers: Headers) -> dict[str, str]:
+    """Return the headers of the API as text, with names in lower case. The first of several values counts.
 
-    The first of several values of a name counts.
+    Headers of any other type are ignored, so that a delivery without valid headers has no signature.
     """
     items = getattr(headers, "items", None)
     pairs = items() if callable(items) else headers
-    known: dict[str, str] = {}
+    found: dict[str, str] = {}
     for pair in pairs if isinstance(pairs, Iterable) else ():
         if isinstance(pair, tuple | list) and len(pair) == 2:  # noqa: PLR2004 - a name and its value
             name = _header_text(pair[0])
             if name.startswith("HTTP_"):
-                # The name in a WSGI environ (PEP 3333).
+                # A WSGI environ (PEP 3333).
                 name = name.removeprefix("HTTP_").replace("_", "-")
             if (name := name.lower()) in _HEADERS:
-                known.setdefault(name, _header_text(pair[1]).strip())
-    return known
+                found.setdefault(name, _header_text(pair[1]).strip())
+    return found
 
 
 def _header_text(value: Any) -> str:
@@ -192,7 +194,7 @@ def _header_text(value: Any) -> str:
         case [first, *_]:
             return _header_text(first)
         case {"value": inner}:
-            # CloudFront's form: {"x-signature": [{"key": "X-Signature", "value": "…"}]}
+            # The form of CloudFront is {"x-signature": [{"key": "X-Signature", "value": "…"}]}.
             return _header_text(inner)
         case _:
             return ""
@@ -204,45 +206,45 @@ def _check_signature(body: memoryview, timestamp: str, signature: str, secrets: 
             "The header X-Signature is missing, or the header X-Request-Timestamp is missing or malformed. Pass the "
             "headers of the request as received."
         )
-    given = _forms(signature)
-    right = False
+    digests = _decode_signature(signature)
+    is_valid = False
     for secret in secrets:
         expected = hmac.new(secret.encode(), b"v0:" + timestamp.encode() + b":", hashlib.sha256)
         expected.update(body)
-        for form in given:
-            right |= hmac.compare_digest(form, expected.digest())
-    if not right:
+        for digest in digests:
+            is_valid |= hmac.compare_digest(digest, expected.digest())
+    if not is_valid:
         raise InvalidSignatureError(
-            "The signature was not made with this secret, or not of this body. Pass the body exactly as received, and "
-            "while the secret is rotated the old and the new secret."
+            "The signature was made with another secret or for another body. Pass the body exactly as received, and "
+            "during a rotation the old and the new secret."
         )
 
 
-def _forms(signature: str) -> list[bytes]:
-    """Give every digest that the text can mean: hex, with or without `v0=`, and base64."""
-    forms = []
+def _decode_signature(signature: str) -> list[bytes]:
+    """Return every digest that the text can encode: in hex, with or without `v0=`, and in base64."""
+    digests = []
     with suppress(ValueError):
-        forms.append(bytes.fromhex(signature.removeprefix("v0=")))
+        digests.append(bytes.fromhex(signature.removeprefix("v0=")))
     with suppress(ValueError):
-        forms.append(base64.b64decode(signature, validate=True))
-    return forms
+        digests.append(base64.b64decode(signature, validate=True))
+    return digests
 
 
 def _check_freshness(timestamp: int, tolerance: float, now: float) -> None:
     age = now - timestamp
-    # `not … <=` rather than `>`: what is no number is never fresh.
+    # `not … <=` also rejects NaN, which `>` does not.
     if not abs(age) <= tolerance:
         when = f"{age:.0f} s old" if age > 0 else f"{-age:.0f} s in the future"
-        raise StaleWebhookError(f"The delivery is {when}. Check the clocks, or take it for a replay.")
+        raise StaleWebhookError(f"The delivery is {when}. It is a replay, or the clock of this machine is wrong.")
 
 
-def _event(body: memoryview, headers: Mapping[str, str], timestamp: int) -> WebhookEvent:
+def _parse_event(body: memoryview, headers: Mapping[str, str], timestamp: int) -> WebhookEvent:
     try:
         job, problem = codec.decode(VoiceprintJob, body), ""
     except ValueError as error:
         job, problem = None, str(error)
     if job is None:
-        # Outside of the `except`: the context of this error would show the body.
+        # Raised outside of the `except`, because the error in `__context__` would show the body.
         raise WebhookError(f"The delivery is signed, but {problem}.")
     retry = headers.get("x-retry-num", "")
     return WebhookEvent(

@@ -1,21 +1,28 @@
-"""What a run of enrollment needs in a test, and what is asked of it afterwards."""
+"""What a test needs to run an enrollment and to check its events and its ledger."""
 
+import json
 import sqlite3
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
+from aiohttp import web
 from fake_clock import FakeClock
 
 from pyannote_voiceprint_async import AsyncVoiceprintClient
 from pyannote_voiceprint_async.enrollment import Finished, Report, Row, enroll
 from pyannote_voiceprint_async.enrollment.ledger import checksums
-from pyannote_voiceprint_async.sandbox import Sandbox
+from pyannote_voiceprint_async.sandbox import Sandbox, voiceprint_of
+from pyannote_voiceprint_async.sandbox.clock import http_date
+
+Handler: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+Handle: TypeAlias = Callable[[web.BaseRequest, Handler], Awaitable[web.StreamResponse]]
 
 
 @attrs.define
 class World:
-    """Everything that a run needs."""
+    """A clock, a sandbox, a client and the path of a ledger: everything that a run needs."""
 
     clock: FakeClock
     sandbox: Sandbox
@@ -24,7 +31,7 @@ class World:
     events: list = attrs.field(factory=list)
 
     async def enroll(self, rows=None, ledger=None, **options) -> Report:
-        """Run to the end; the events are kept."""
+        """Run to the end, keep the events, and return the report."""
         self.events = []
         rows = people(5) if rows is None else rows
         async with self.clock.running(self.client), enroll(self.client, rows, ledger or self.path, **options) as run:
@@ -35,11 +42,11 @@ class World:
         return run.report
 
     def of(self, kind) -> list:
-        """The events of a kind."""
+        """Return the events of one class."""
         return [event for event in self.events if isinstance(event, kind)]
 
     def ask(self, statement: str, *values: Any) -> list[tuple]:
-        """Look into the ledger."""
+        """Execute a statement on the ledger and return the rows."""
         with sqlite3.connect(self.path) as connection:
             checksums.register(connection)
             found = connection.execute(statement, values).fetchall()
@@ -47,24 +54,47 @@ class World:
         return found
 
     def states(self) -> dict[str, str]:
-        """State by label."""
+        """Return the states by label."""
         return dict(self.ask("SELECT label, state FROM labels JOIN recordings ON id = recording_id"))
 
     def voiceprints(self) -> dict[str, str]:
-        """Voiceprint by label."""
+        """Return the voiceprints by label."""
         return dict(self.ask("SELECT label, voiceprint FROM labels JOIN recordings ON id = recording_id"))
+
+    def intercept(self, handle: Handle) -> None:
+        """Replace the sandbox's handler; `handle(request, forward)` may respond itself or await `forward(request)`."""
+        server = self.sandbox._runner.server
+        forward = server.request_handler
+
+        async def handler(request: web.BaseRequest) -> web.StreamResponse:
+            return await handle(request, forward)
+
+        server.request_handler = handler
+
+    def json_response(self, body: Any, status: int = 200) -> web.Response:
+        """Return a JSON response that is dated by the test's clock."""
+        return web.Response(
+            status=status, body=json.dumps(body).encode(), headers={"Date": http_date(self.clock.wall())}
+        )
 
 
 def url(number: int) -> str:
+    """Return the URL of a recording."""
     return f"https://example.com/voices/{number}.wav"
 
 
 def people(many: int, first: int = 0) -> list[Row]:
+    """Return rows with different labels and recordings."""
     return [Row(f"person {number}", url(number)) for number in range(first, first + many)]
 
 
+def expected_voiceprints(rows: Iterable[Row]) -> dict[str, str]:
+    """Return the voiceprints that the sandbox makes of the rows' sources, by label."""
+    return {row.label: voiceprint_of(row.source) for row in rows}
+
+
 def make_first_version(connection: sqlite3.Connection) -> None:
-    """Undo what the later steps of the schema did to a ledger."""
+    """Change a ledger back to the first version of its schema."""
     for (trigger,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall():
         connection.execute(f"DROP TRIGGER {trigger}")
     for table in ("meta", "recordings", "labels", "jobs", "lost_intents", "forgotten"):
@@ -77,12 +107,12 @@ def make_first_version(connection: sqlite3.Connection) -> None:
 
 
 def flip_bit_in(path: Path, table: str, column: str, number: int) -> None:
-    """Flip the lowest bit of the last byte of a value, past the triggers that would notice.
+    """Flip the lowest bit of the last byte of a value, with the triggers disabled that update its checksum.
 
     Args:
-        path: the ledger; no run has it.
+        path: the ledger, which no run has open.
         table: the table.
-        column: the column of a text.
+        column: a column of type text.
         number: the row, from 1.
     """
     with sqlite3.connect(path) as connection:

@@ -1,4 +1,4 @@
-"""A server that plays scripted bytes, remembers what it was asked, and obeys no rule of HTTP."""
+"""A server that sends scripted bytes, records its requests, and may violate HTTP."""
 
 import asyncio
 import socket
@@ -19,7 +19,7 @@ CLOSE = {"Connection": "close"}
 
 @attrs.define(eq=False)
 class Asked:
-    """One request, as far as it was read."""
+    """One request, as far as the server has read it."""
 
     connection: int
     method: str
@@ -30,15 +30,15 @@ class Asked:
 
 
 @attrs.define(eq=False)
-class HttpClient:
-    """The server's end of one connection, while one request is answered."""
+class ServerConnection:
+    """The server's end of one connection, during one request."""
 
     asked: Asked
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
     async def body(self) -> bytes:
-        """Read the body, as long as its `Content-Length` says."""
+        """Read the body, whose length is its `Content-Length`."""
         wanted = int(self.asked.headers.get("Content-Length", 0))
         while len(self.asked.body) < wanted and (
             piece := await self.reader.read(min(65536, wanted - len(self.asked.body)))
@@ -47,10 +47,10 @@ class HttpClient:
         return self.asked.body
 
     async def skip(self) -> int:
-        """Read the body without keeping it; give how long it was."""
+        """Read and drop the body, and return its length."""
         left = wanted = int(self.asked.headers.get("Content-Length", 0))
-        while left and (piece := await self.reader.read(min(65536, left))):
-            left -= len(piece)
+        while left and (chunk := await self.reader.read(min(65536, left))):
+            left -= len(chunk)
         return wanted - left
 
     async def send(self, data: bytes) -> None:
@@ -58,29 +58,29 @@ class HttpClient:
         await self.writer.drain()
 
     def close(self) -> None:
-        """Say goodbye (FIN)."""
+        """Close the connection (FIN)."""
         self.writer.close()
 
     def reset(self) -> None:
-        """Slam the door (RST)."""
+        """Reset the connection (RST)."""
         linger = struct.pack("ii", 1, 0)
         self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self.writer.transport.abort()
 
 
-Play = bytes | Callable[[HttpClient], Awaitable[None]]
-"""What answers one request: bytes are sent when it is read, and the connection stays open."""
+Play = bytes | Callable[[ServerConnection], Awaitable[None]]
+"""The response to one request. Bytes are sent when the request is read, and the connection stays open."""
 
 
 def answer(body: bytes = JOB, status: int | str = "200 OK", **headers: str) -> bytes:
-    """Give a whole answer; `Content_Type="…"` is a header, `Content_Length=""` leaves that one out."""
+    """Return a whole response. `Content_Type="…"` adds a header, and `Content_Length=""` removes it."""
     named = {"Content-Length": str(len(body))} | {name.replace("_", "-"): value for name, value in headers.items()}
     lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in named.items() if value)]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 def then_close(data: bytes) -> Play:
-    async def play(wire: HttpClient) -> None:
+    async def play(wire: ServerConnection) -> None:
         await wire.body()
         await wire.send(data)
         wire.close()
@@ -89,9 +89,9 @@ def then_close(data: bytes) -> Play:
 
 
 def drip(head: bytes, seconds: float = 0.1) -> Play:
-    """Send the head, then one byte after the other, without end."""
+    """Send the head, then one byte at a time without end."""
 
-    async def play(wire: HttpClient) -> None:
+    async def play(wire: ServerConnection) -> None:
         await wire.body()
         await wire.send(head)
         while True:
@@ -102,9 +102,9 @@ def drip(head: bytes, seconds: float = 0.1) -> Play:
 
 
 def endless(head: bytes, piece: bytes, times: int) -> Play:
-    """Send a piece over and over, never faster than it is read."""
+    """Send a chunk again and again, as fast as the client reads."""
 
-    async def play(wire: HttpClient) -> None:
+    async def play(wire: ServerConnection) -> None:
         await wire.body()
         await wire.send(head)
         for _ in range(times):
@@ -113,38 +113,38 @@ def endless(head: bytes, piece: bytes, times: int) -> Play:
     return play
 
 
-async def silence(wire: HttpClient) -> None:
+async def silence(wire: ServerConnection) -> None:
     await wire.body()
     await asyncio.Event().wait()
 
 
-async def hang_up(wire: HttpClient) -> None:
-    """Close when the whole request is read."""
+async def hang_up(wire: ServerConnection) -> None:
+    """Close the connection when the whole request is read."""
     await wire.body()
     wire.close()
 
 
-async def hang_up_early(wire: HttpClient) -> None:
-    """Close when its head is read."""
+async def hang_up_early(wire: ServerConnection) -> None:
+    """Close the connection when the head of the request is read."""
     wire.close()
 
 
-async def reset(wire: HttpClient) -> None:
+async def reset(wire: ServerConnection) -> None:
     await wire.body()
     wire.reset()
 
 
-async def reset_early(wire: HttpClient) -> None:
+async def reset_early(wire: ServerConnection) -> None:
     wire.reset()
 
 
 class HostileServer:
-    """Answers each request with the next play; the last one goes on for ever.
+    """Responds to each request with the next play, and to all later ones with the last play.
 
     Args:
-        plays: what answers.
-        tls: an `ssl.SSLContext`, for a server that speaks TLS.
-        greeting: bytes sent to whoever connects, before anything is read.
+        plays: the plays.
+        tls: an `ssl.SSLContext` for a TLS server.
+        greeting: bytes to send on every new connection before reading.
     """
 
     def __init__(self, *plays: Play, tls: SSLContext | None = None, greeting: bytes = b"") -> None:
@@ -177,7 +177,7 @@ class HostileServer:
         assert task is not None
         self._tasks.add(task)
         self.connections += 1
-        # Whatever the client does to the connection is the client's business; being stopped is the end.
+        # The client may close or reset the connection at any time, and `__aexit__` cancels this task.
         with suppress(asyncio.CancelledError, OSError, asyncio.IncompleteReadError):
             await self._converse(self.connections, reader, writer)
         writer.transport.abort()
@@ -193,7 +193,7 @@ class HostileServer:
             method, target, _ = first.split(" ", 2)
             pairs = (line.partition(":") for line in lines)
             headers = CIMultiDict((name, value.strip()) for name, _, value in pairs)
-            wire = HttpClient(Asked(connection, method, target, headers, head), reader, writer)
+            wire = ServerConnection(Asked(connection, method, target, headers, head), reader, writer)
             self.asked.append(wire.asked)
             play = self.plays.pop(0) if len(self.plays) > 1 else self.plays[0]
             if isinstance(play, bytes):
@@ -201,26 +201,26 @@ class HostileServer:
                 await wire.send(play)
             else:
                 await play(wire)
-        # Closed politely: what was sent must arrive before the door is shut.
+        # The bytes sent before `close()` must arrive before the connection is aborted.
         await writer.wait_closed()
 
 
 def unused_port() -> int:
-    """Give a port where nobody listens."""
+    """Return a port without a listener."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
 def open_files() -> int | None:
-    """Sockets and files of this process, where the system tells (Linux)."""
+    """Return the number of open sockets and files of this process (Linux only)."""
     folder = Path("/proc/self/fd")
     return len(list(folder.iterdir())) if folder.exists() else None
 
 
 @asynccontextmanager
 async def nothing_left_behind() -> AsyncIterator[None]:
-    """Fail where a task or a socket outlives the block; what was told to close is given a moment."""
+    """Fail if a task or a socket outlives the block. Closing connections get a moment to finish."""
 
     def others() -> set[asyncio.Task]:
         return asyncio.all_tasks() - {asyncio.current_task()}
@@ -235,7 +235,7 @@ async def nothing_left_behind() -> AsyncIterator[None]:
 
 
 def shown_of(error: BaseException) -> str:
-    """Give all that a log or a debugger would show of an error; nothing of a lower library may hang on it."""
+    """Return all text that a log shows of an error, and check that it chains no exception of another library."""
     found: list[BaseException] = []
     waiting: list[BaseException | None] = [error]
     while waiting:
@@ -249,5 +249,5 @@ def shown_of(error: BaseException) -> str:
 
 
 def found_in(text: str, *secrets: str) -> list[str]:
-    """Give the secrets that a text shows, in whatever case."""
+    """Return the secrets that a text shows, ignoring case."""
     return [secret for secret in secrets if secret.lower() in text.lower()]

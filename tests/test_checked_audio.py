@@ -1,4 +1,4 @@
-"""Local audio is checked before it is uploaded, where the extra `[audio]` is installed."""
+"""The check of local audio before the upload, with the extra `[audio]`."""
 
 import asyncio
 import io
@@ -41,25 +41,25 @@ def source(request, tmp_path):
     ],
     ids=["a meeting", "silence", "joined", "truncated", "text"],
 )
-async def test_audio_that_would_be_refused_is_not_uploaded(client, source, data, reason):
+async def test_unsuitable_audio_is_not_uploaded(client, source, data, reason):
     with pytest.raises(MediaError, match=rf"^({reason}).* Nothing was sent; check=False sends the audio unchecked\.$"):
         await client.voiceprint(source(data))
     assert client.stats.requests == 0
 
 
-async def test_check_false_uploads_it(client, source):
-    """The API is to judge: it refuses what is too long, and that costs an upload and a job."""
+async def test_check_false_uploads_unsuitable_audio(client, source):
+    """The API then decides, which costs an upload and a job."""
     with pytest.raises(JobFailedError):
         await client.voiceprint(source(MEETING), check=False)
     assert (await client.voiceprint(source(SILENT), check=False)).value == voiceprint_of(SILENT)
 
 
-async def test_good_audio_is_uploaded_as_it_is(client, source):
+async def test_suitable_audio_is_uploaded_unchanged(client, source):
     voiceprint = await client.voiceprint(source(SPEECH))
     assert (voiceprint.value, voiceprint.warnings) == (voiceprint_of(SPEECH), ())
 
 
-async def test_smaller_findings_are_warnings_of_the_result(client):
+async def test_smaller_findings_become_warnings_of_the_result(client):
     stereo = encoded(np.stack([speechlike()] * 2, axis=1))
     warnings = (await client.voiceprint(stereo)).warnings
     assert warnings == ("has 2 channels, which are mixed down to one; see that they have the same speaker",)
@@ -68,7 +68,7 @@ async def test_smaller_findings_are_warnings_of_the_result(client):
     assert warnings == ("is MP4/M4A, which cannot be checked here; it is uploaded unchecked",)
 
 
-async def test_one_bad_file_of_many_stops_no_other(client, tmp_path):
+async def test_one_unsuitable_file_stops_no_other(client, tmp_path):
     (tmp_path / "meeting.wav").write_bytes(MEETING)
     sources = [SPEECH, tmp_path / "meeting.wav", io.BytesIO(SPEECH)]
     async with client.voiceprint_many(sources) as results:
@@ -78,12 +78,12 @@ async def test_one_bad_file_of_many_stops_no_other(client, tmp_path):
         assert [result.error async for result in results] == [None]
 
 
-async def test_upload_alone_checks_nothing(client):
-    """Identification accepts a day of audio."""
+async def test_upload_does_not_check_audio(client):
+    """Uploads are for identification too, which accepts 24 hours of audio."""
     assert (await client.upload(MEETING)).startswith("media://")
 
 
-async def test_a_waveform_is_not_checked_either_with_check_false(client):
+async def test_check_false_does_not_check_waveforms_either(client):
     silence = {"waveform": np.zeros(RATE, np.int16), "sample_rate": RATE}
     with pytest.raises(MediaError, match="is silent"):
         await client.voiceprint(silence)
@@ -98,8 +98,8 @@ async def test_without_the_extra_files_are_uploaded_unchecked(client, monkeypatc
     assert (await client.voiceprint(SILENT)).value == voiceprint_of(SILENT)
 
 
-class PolledJob(io.BytesIO):
-    """A file that notes which threads read it, and can be made to wait."""
+class ObservedFile(io.BytesIO):
+    """A file that records which threads read it, and whose reads can be blocked."""
 
     def __init__(self, data):
         super().__init__(data)
@@ -116,16 +116,16 @@ class PolledJob(io.BytesIO):
         return super().read(count)
 
 
-async def test_audio_is_read_on_worker_threads_only(client):
-    file = PolledJob(SILENT)
+async def test_audio_is_read_only_on_worker_threads(client):
+    file = ObservedFile(SILENT)
     with pytest.raises(MediaError, match="is silent"):
         await client.voiceprint(file)
     assert file.threads
     assert threading.current_thread() not in file.threads
 
 
-async def test_a_canceled_check_reads_no_further(client):
-    file = PolledJob(SPEECH)
+async def test_a_cancelled_check_stops_reading(client):
+    file = ObservedFile(SPEECH)
     file.may_go_on.clear()
     task = asyncio.create_task(client.voiceprint(file))
     await asyncio.to_thread(file.reading.wait)
@@ -134,7 +134,7 @@ async def test_a_canceled_check_reads_no_further(client):
         await task
     workers = list(file.threads)
     file.may_go_on.set()
-    # The thread that read has time for another read when it has done something else.
+    # Joins the worker threads, so that any read after the cancellation is counted below.
     await asyncio.get_running_loop().shutdown_default_executor()
     assert not any(worker.is_alive() for worker in workers)
     assert file.reads == 1

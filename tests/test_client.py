@@ -1,4 +1,4 @@
-"""The client against the sandbox: each method as a person uses it."""
+"""The client against the sandbox: each method as a program uses it."""
 
 import asyncio
 import io
@@ -25,6 +25,7 @@ from pyannote_voiceprint_async import (
     NotFoundError,
     PermissionDeniedError,
     Polling,
+    QueueTooLongError,
     RateLimits,
     RetryPolicy,
     SubscriptionRequiredError,
@@ -48,8 +49,8 @@ async def connect(start, sandbox, **settings):
 # voiceprint
 
 
-async def test_a_file_becomes_a_voiceprint(client, sandbox, speech):
-    """The whole way: upload, submit, wait."""
+async def test_the_voiceprint_of_a_file(client, sandbox, speech):
+    """All steps: upload, submit, wait."""
     path = speech / "allison-en.wav"
     voiceprint = await client.voiceprint(path)
     job = sandbox.accepted[0]
@@ -75,20 +76,20 @@ async def test_every_kind_of_source(client, speech, kind):
     assert voiceprint.value == voiceprint_of(URL if kind in {"URL", "request"} else audio)
 
 
-async def test_the_id_is_handed_over_before_the_wait(start):
+async def test_on_submitted_gets_the_job_before_the_wait(start):
     sandbox = await start(Sandbox(window="none", job_seconds=1000.0))
     client = await connect(start, sandbox)
-    handed = []
+    received = []
 
     async def on_submitted(job):
-        handed.append(job)
+        received.append(job)
 
     with pytest.raises(JobTimeoutError) as late:
         await client.voiceprint(URL, timeout=0.05, on_submitted=on_submitted)
-    assert [job.job_id for job in handed] == [late.value.job_id]
+    assert [job.job_id for job in received] == [late.value.job_id]
 
 
-async def test_an_error_of_on_submitted_leaves_the_job_with_the_client(client, sandbox):
+async def test_an_error_of_on_submitted_abandons_the_job(client, sandbox):
     def on_submitted(job):
         raise OSError("disk full")
 
@@ -98,7 +99,7 @@ async def test_an_error_of_on_submitted_leaves_the_job_with_the_client(client, s
     assert sandbox.accepted[0].id in caught.value.__notes__[0]
 
 
-async def test_a_caller_canceled_while_it_waits_leaves_the_job_with_the_client(start):
+async def test_cancelling_a_wait_abandons_the_job(start):
     sandbox = await start(Sandbox(window="none", job_seconds=1000.0))
     client = await connect(start, sandbox)
     submitted = asyncio.Event()
@@ -119,7 +120,7 @@ async def test_a_timeout_ends_an_upload_and_submits_nothing(start, speech):
     assert (late.value.outcome_unknown, list(sandbox.accepted)) == (False, [])
 
 
-async def test_audio_that_no_voiceprint_takes_is_refused_before_anything_is_sent(client, sandbox, tmp_path):
+async def test_audio_that_is_too_large_is_refused_before_anything_is_sent(client, sandbox, tmp_path):
     path = tmp_path / "long.wav"
     with path.open("wb") as file:
         file.truncate(100 * 2**20 + 1)
@@ -144,19 +145,19 @@ async def test_every_field_of_a_request_is_sent(client, sandbox):
     )
 
 
-async def test_the_clients_webhook_is_asked_for_unless_another_is_named(start, sandbox):
+async def test_the_webhook_of_the_client_is_the_default(start, sandbox):
     client = await connect(start, sandbox, webhook="https://example.com/all")
     await client.submit(URL)
     await client.submit(URL, webhook="https://example.com/one")
     assert [job.webhook for job in sandbox.accepted] == ["https://example.com/all", "https://example.com/one"]
 
 
-async def test_other_models_are_passed_on(client, sandbox):
+async def test_another_model_is_sent(client, sandbox):
     await client.submit(URL, model="precision-3")
     assert sandbox.accepted[0].model == "precision-3"
 
 
-async def test_the_servers_reasons_are_in_the_error(client):
+async def test_the_error_has_the_reasons_of_the_server(client):
     with pytest.raises(InvalidRequestError) as refused:
         await client.submit(URL, model="no-such-model")
     assert [error.field for error in refused.value.errors] == ["model"]
@@ -166,16 +167,46 @@ async def test_the_servers_reasons_are_in_the_error(client):
 @pytest.mark.parametrize(
     "source", ["voice.wav", "/etc/passwd", "s3://bucket/voice.wav", "data:audio/wav;base64,AA", ""]
 )
-async def test_a_str_that_is_no_url_is_refused_with_a_hint(client, source):
+async def test_a_str_that_is_not_a_url_is_refused_with_a_hint(client, source):
     with pytest.raises(InvalidRequestError, match=re.escape("pathlib.Path")):
         await client.voiceprint(source)
+    assert client.stats.requests == 0
+
+
+async def test_submit_many_sends_its_model_and_webhook_with_urls_only(client, sandbox):
+    """A request has its own."""
+    items = [URL, VoiceprintRequest(URL, "precision-2")]
+    async with client.submit_many(items, model="precision-3", webhook="https://example.com/hook") as submissions:
+        indexes = {submission.job.job_id: submission.index async for submission in submissions}
+    sent = {indexes[job.id]: (job.model, job.webhook) for job in sandbox.accepted}
+    assert sent == {0: ("precision-3", "https://example.com/hook"), 1: ("precision-2", None)}
+
+
+async def test_submit_refuses_to_queue_longer_than_its_own_max_queue_wait(start, clock):
+    """The limit of one call replaces the client's, in both directions."""
+    sandbox = await start(Sandbox(rate_limit=(1, 60.0), now=clock.wall, sleep=clock.sleep))
+    client = await connect(start, sandbox, clock=clock, max_queue_wait=5.0)
+    await client.submit(URL)
+    for limit in (None, 30.0):
+        with pytest.raises(QueueTooLongError):
+            await client.submit(URL, max_queue_wait=limit)
+    async with clock.running(client):
+        await client.submit(URL, max_queue_wait=90.0)
+    assert (len(sandbox.accepted), clock.time()) == (2, pytest.approx(60.0, abs=1.0))
+
+
+@pytest.mark.parametrize("limit", [-1, float("nan"), "5"])
+@pytest.mark.parametrize("call", ["submit", "voiceprint"])
+async def test_an_invalid_max_queue_wait_is_refused_before_anything_is_sent(client, call, limit):
+    with pytest.raises(ConfigurationError, match="max_queue_wait"):
+        await getattr(client, call)(URL, max_queue_wait=limit)
     assert client.stats.requests == 0
 
 
 # wait, get_job, list_jobs, check_key
 
 
-async def test_a_job_of_another_program_can_be_waited_for(start, client, sandbox):
+async def test_wait_for_a_job_of_another_program(start, client, sandbox):
     job = await client.submit(URL)
     other = await connect(start, sandbox)
     assert (await other.wait(job.job_id)).voiceprint == voiceprint_of(URL)
@@ -196,7 +227,7 @@ async def test_a_job_that_ends_without_a_voiceprint(client, sandbox, url, error)
 
 
 @pytest.mark.parametrize(("shape", "reason"), [("error", "Could not load audio"), ("null", None), ("missing", None)])
-async def test_a_failed_job_in_every_shape(start, shape, reason):
+async def test_a_failed_job_in_every_form(start, shape, reason):
     sandbox = await start(Sandbox(window="none", job_seconds=0.0, failed_output=shape))
     client = await connect(start, sandbox)
     with pytest.raises(JobFailedError) as failed:
@@ -204,7 +235,7 @@ async def test_a_failed_job_in_every_shape(start, shape, reason):
     assert failed.value.message == reason
 
 
-async def test_an_output_that_is_deleted_is_told_apart(start, clock):
+async def test_a_deleted_output_raises_an_error_of_its_own(start, clock):
     sandbox = await start(Sandbox(window="none", job_seconds=0.0, now=clock.wall, sleep=clock.sleep))
     client = await connect(start, sandbox, clock=clock)
     job = await client.submit(URL)
@@ -221,14 +252,14 @@ async def test_a_job_that_does_not_exist(client):
 
 
 @pytest.mark.parametrize("job_id", ["", "..", "a\nb", None, 7])
-async def test_what_is_no_job_id_is_refused_before_anything_is_sent(client, job_id):
+async def test_an_invalid_job_id_is_refused_before_anything_is_sent(client, job_id):
     with pytest.raises(InvalidRequestError):
         await client.get_job(job_id)
     assert client.stats.requests == 0
 
 
 @pytest.mark.parametrize("fault", ["server-error", "bad-gateway", "unavailable", "drop-before-read"])
-async def test_a_failed_look_is_not_the_end_of_a_paid_job(start, fault):
+async def test_a_failed_poll_does_not_end_the_wait_for_a_paid_job(start, fault):
     sandbox = await start(Sandbox(window="none", job_seconds=0.05))
     client = await connect(start, sandbox, retry=RetryPolicy(max_tries=1))
     job = await client.submit(URL)
@@ -237,7 +268,7 @@ async def test_a_failed_look_is_not_the_end_of_a_paid_job(start, fault):
 
 
 async def test_all_jobs_are_listed_newest_first(client):
-    """Over more than one page of 100."""
+    """On more than one page of 100."""
     jobs = [(await client.submit(URL)).job_id for _ in range(205)]
     listed = [summary async for summary in client.list_jobs()]
     assert [summary.job_id for summary in listed] == jobs[::-1]
@@ -257,13 +288,13 @@ async def test_the_key_is_checked(client):
 # The account
 
 
-async def test_a_wrong_key_is_told(start, sandbox):
+async def test_a_wrong_key_raises_an_error(start, sandbox):
     client = await start(AsyncVoiceprintClient("wrong", base_url=sandbox.url))
     with pytest.raises(AuthenticationError, match="PYANNOTEAI_API_KEY"):
         await client.check_key()
 
 
-async def test_a_credit_that_is_used_up_is_told(start):
+async def test_an_exhausted_credit_raises_an_error(start):
     sandbox = await start(Sandbox(window="none", credit=1))
     client = await connect(start, sandbox)
     await client.submit(URL)
@@ -277,12 +308,12 @@ async def test_a_credit_that_is_used_up_is_told(start):
 
 
 @pytest.mark.parametrize("key", ["", "a key", "key\n", "ключ", "a\tb"])
-def test_a_key_that_cannot_be_one_says_where_keys_come_from(key):
+def test_the_error_for_an_invalid_key_names_the_source_of_keys(key):
     with pytest.raises(ConfigurationError, match="PYANNOTEAI_API_KEY"):
         AsyncVoiceprintClient(key)
 
 
-def test_no_key_says_where_keys_come_from():
+def test_the_error_for_a_missing_key_names_the_source_of_keys():
     with pytest.raises(ConfigurationError, match="dashboard"):
         AsyncVoiceprintClient()
 
@@ -307,7 +338,7 @@ async def test_the_key_comes_from_the_environment(start, sandbox, monkeypatch, v
         {"base_url": "https://example.com?key=1"},
     ],
 )
-def test_a_setting_that_cannot_work_is_refused(settings):
+def test_an_invalid_setting_is_refused(settings):
     with pytest.raises(ConfigurationError):
         AsyncVoiceprintClient("key", **settings)
 
@@ -317,7 +348,7 @@ def test_an_unknown_keyword_is_a_type_error():
         AsyncVoiceprintClient("key", max_concurency=3)
 
 
-def test_the_defaults_are_those_of_the_documents():
+def test_the_defaults_are_the_documented_ones():
     assert (RateLimits().submissions, RetryPolicy().max_tries, Timeouts().total, Polling().longest) == (
         None,
         5,
@@ -352,20 +383,20 @@ def test_every_public_name_exists_and_is_sorted():
     assert all(hasattr(pyannote_voiceprint_async, name) for name in names)
 
 
-def test_a_permission_that_is_missing_is_an_error_of_the_account():
+def test_a_missing_permission_is_an_account_error():
     assert issubclass(PermissionDeniedError, pyannote_voiceprint_async.AccountError)
 
 
 @pytest.mark.parametrize("job_id", ["../v2/jobs", "a/b", "a?b#c", "a b", "a%2Fb"])
-async def test_a_strange_job_id_asks_for_nothing_else(client, job_id):
-    """It is quoted: an id that the API gave must be waited for, whatever it looks like."""
+async def test_an_unusual_job_id_is_quoted(client, job_id):
+    """It must reach no other endpoint, but be accepted: the API may return ids of any form."""
     with pytest.raises(NotFoundError) as missing:
         await client.get_job(job_id)
     assert missing.value.job_id == job_id
 
 
-async def test_waiting_goes_on_at_once_where_a_wait_has_just_ended(start, clock):
-    """The watcher of the first wait is ending while the second begins."""
+async def test_a_wait_may_begin_at_the_moment_at_which_another_ends(start, clock):
+    """The task of the poller is ending while the second wait begins."""
     sandbox = await start(Sandbox(job_seconds=5.0, now=clock.wall, sleep=clock.sleep))
     client = await connect(start, sandbox, clock=clock, polling=Polling())
     async with clock.running(client):
@@ -379,7 +410,7 @@ async def test_waiting_goes_on_at_once_where_a_wait_has_just_ended(start, clock)
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), "60", True])
 @pytest.mark.parametrize("call", ["voiceprint", "voiceprint_many", "wait"])
-async def test_a_timeout_that_is_none_is_refused_before_anything_is_sent(client, sandbox, call, timeout):
+async def test_an_invalid_timeout_is_refused_before_anything_is_sent(client, sandbox, call, timeout):
     with pytest.raises(ConfigurationError, match="timeout"):
         if call == "voiceprint_many":
             client.voiceprint_many([URL], timeout=timeout)
@@ -388,7 +419,7 @@ async def test_a_timeout_that_is_none_is_refused_before_anything_is_sent(client,
     assert (client.stats.requests, list(sandbox.accepted)) == (0, [])
 
 
-async def test_an_on_submitted_that_cannot_be_called_is_refused_before_anything_is_sent(client):
+async def test_an_on_submitted_that_is_not_callable_is_refused_before_anything_is_sent(client):
     with pytest.raises(TypeError, match="on_submitted"):
         await client.voiceprint(URL, on_submitted="print")
     with pytest.raises(TypeError, match="on_submitted"):
@@ -397,24 +428,24 @@ async def test_an_on_submitted_that_cannot_be_called_is_refused_before_anything_
 
 
 @pytest.mark.parametrize("items", [URL, URL.encode()])
-async def test_a_single_source_is_not_taken_for_many(client, items):
-    """It would be read letter by letter."""
+async def test_a_single_source_is_not_accepted_as_a_batch(client, items):
+    """It would be read character by character."""
     for many in (client.submit_many, client.voiceprint_many):
         with pytest.raises(TypeError, match="list"):
             many(items)
 
 
 @pytest.mark.parametrize("name", ["retry", "timeouts", "polling", "rate_limits"])
-def test_none_is_no_setting(name):
+def test_none_is_not_a_valid_setting(name):
     with pytest.raises(ConfigurationError, match=name):
         AsyncVoiceprintClient("key", **{name: None})
 
 
-async def test_the_ids_of_many_are_handed_over_before_the_wait(client, sandbox):
-    handed = {}
+async def test_on_submitted_of_a_batch_gets_each_job_before_the_wait(client, sandbox):
+    received = {}
 
     def on_submitted(index, job):
-        handed[index] = job.job_id
+        received[index] = job.job_id
         if index == 2:
             raise OSError("disk full")
 
@@ -422,6 +453,6 @@ async def test_the_ids_of_many_are_handed_over_before_the_wait(client, sandbox):
     async with client.voiceprint_many(urls, on_submitted=on_submitted) as results:
         errors = {result.index: result.error async for result in results}
     accepted = {job.url: job.id for job in sandbox.accepted}
-    assert handed == {index: accepted[url] for index, url in enumerate(urls)}
+    assert received == {index: accepted[url] for index, url in enumerate(urls)}
     assert [type(errors[index]) for index in range(5)] == [type(None), type(None), OSError, type(None), type(None)]
-    assert [job.job_id for job in client.abandoned] == [handed[2]]
+    assert [job.job_id for job in client.abandoned] == [received[2]]

@@ -1,4 +1,4 @@
-"""No error keeps its traceback, a response or a request alive: all of it goes without the garbage collector."""
+"""No error keeps its traceback, a response or a request alive through a reference cycle."""
 
 import asyncio
 import gc
@@ -32,8 +32,8 @@ CALLS = {
 PACKAGE = "/pyannote_voiceprint_async/"
 
 
-def is_ours(one: object) -> bool:
-    """Whether it is an error, a response, or a frame or coroutine of the package; the server runs here too."""
+def is_of_the_client(one: object) -> bool:
+    """Return whether an object belongs to the client, not to the server, which runs in the same process."""
     code = getattr(one, "f_code", None) or getattr(one, "cr_code", None)
     return isinstance(one, VoiceprintError | aiohttp.ClientError | aiohttp.ClientResponse) or (
         code is not None and PACKAGE in code.co_filename
@@ -42,7 +42,7 @@ def is_ours(one: object) -> bool:
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 @pytest.mark.parametrize("play", PLAYS.values(), ids=PLAYS)
-async def test_an_error_keeps_nothing_alive(play, call):
+async def test_error_is_freed_without_the_garbage_collector(play, call):
     policy, timeouts = RetryPolicy(max_tries=2, base=0.001), Timeouts(total=0.2)
     async with (
         HostileServer(play) as server,
@@ -57,7 +57,7 @@ async def test_an_error_keeps_nothing_alive(play, call):
             assert kept() is None
             gc.set_debug(gc.DEBUG_SAVEALL)
             gc.collect()
-            found = [repr(one) for one in gc.garbage if is_ours(one)]
+            found = [repr(one) for one in gc.garbage if is_of_the_client(one)]
         finally:
             gc.set_debug(0)
             gc.garbage.clear()

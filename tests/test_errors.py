@@ -1,4 +1,4 @@
-"""One tree, drawn in its module's docstring, whose errors travel between processes."""
+"""The tree of errors is as its docstring draws it, and every error pickles."""
 
 import copy
 import inspect
@@ -20,12 +20,12 @@ from pyannote_voiceprint_async.errors import (
     ServerError,
     SubscriptionRequiredError,
     VoiceprintError,
-    status_error,
+    status_error_class,
 )
 
 CLASSES = [kind for kind in vars(errors).values() if inspect.isclass(kind) and issubclass(kind, VoiceprintError)]
 
-KNOWN = {
+DETAILS = {
     "retryable": True,
     "outcome_unknown": True,
     "status": 418,
@@ -35,7 +35,7 @@ KNOWN = {
     "retry_after": 1.5,
     "headers": {"date": "now"},
 }
-NOTHING = {
+DEFAULTS = {
     "retryable": False,
     "outcome_unknown": False,
     "status": None,
@@ -47,8 +47,8 @@ NOTHING = {
 }
 
 
-def drawn() -> dict[str, str | None]:
-    """The tree of the docstring, as child and parent."""
+def drawn_tree() -> dict[str, str | None]:
+    """Return the tree of the docstring as child and parent."""
     parents: list[str] = []
     found: dict[str, str | None] = {}
     for line in errors.__doc__.split("```")[1].strip().splitlines():
@@ -60,9 +60,9 @@ def drawn() -> dict[str, str | None]:
     return found
 
 
-def test_the_tree_is_as_it_is_drawn():
+def test_docstring_draws_the_tree():
     actual = {kind.__name__: kind.__base__.__name__ if kind is not VoiceprintError else None for kind in CLASSES}
-    assert actual == drawn()
+    assert actual == drawn_tree()
 
 
 def test_every_error_is_public():
@@ -72,19 +72,19 @@ def test_every_error_is_public():
     assert {kind.__name__ for kind in CLASSES} <= set(errors.__all__)
 
 
-def full(kind):
+def make_full(kind):
     if kind is QueueTooLongError:
         return kind("It is long.", expected_wait=7.5)
     if issubclass(kind, InvalidRequestError):
-        return kind("It is wrong.", errors=[FieldError("url", "is wrong")], **KNOWN)
-    return kind("It happened.", **KNOWN)
+        return kind("It is wrong.", errors=[FieldError("url", "is wrong")], **DETAILS)
+    return kind("It happened.", **DETAILS)
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 @pytest.mark.parametrize("kind", CLASSES)
 def test_every_error_pickles(kind, protocol):
-    """With all that is known, and with what others have noted on it."""
-    error = full(kind)
+    """With all details and notes."""
+    error = make_full(kind)
     error.add_note("The job is job-1.")
     again = pickle.loads(pickle.dumps(error, protocol))  # noqa: S301
     assert (type(again), str(again), vars(again)) == (kind, str(error), vars(error))
@@ -94,37 +94,37 @@ def test_every_error_pickles(kind, protocol):
 @pytest.mark.parametrize("copying", [copy.copy, copy.deepcopy])
 @pytest.mark.parametrize("kind", CLASSES)
 def test_every_error_can_be_copied(kind, copying):
-    error = full(kind)
+    error = make_full(kind)
     again = copying(error)
     assert again is not error
     assert (type(again), str(again), vars(again)) == (kind, str(error), vars(error))
 
 
 @pytest.mark.parametrize("kind", [kind for kind in CLASSES if kind is not QueueTooLongError])
-def test_every_error_keeps_what_is_known(kind):
-    error = full(kind)
-    assert {name: getattr(error, name) for name in KNOWN} == KNOWN
+def test_every_error_keeps_its_details(kind):
+    error = make_full(kind)
+    assert {name: getattr(error, name) for name in DETAILS} == DETAILS
 
 
 @pytest.mark.parametrize("kind", [kind for kind in CLASSES if kind is not QueueTooLongError])
-def test_every_error_knows_nothing_by_default(kind):
-    """In doubt it is neither to be repeated nor unknown."""
+def test_details_are_empty_by_default(kind):
+    """Both flags are False unless they are set."""
     error = kind()
-    assert {name: getattr(error, name) for name in NOTHING} == NOTHING
+    assert {name: getattr(error, name) for name in DEFAULTS} == DEFAULTS
     assert str(error) == ""
 
 
-def test_a_queue_that_is_too_long():
+def test_queue_too_long_error():
     error = QueueTooLongError("Too long.", expected_wait=7.5)
     assert (error.expected_wait, error.retry_after, error.retryable, error.outcome_unknown) == (7.5, 7.5, True, False)
 
 
-def test_a_wrong_request_says_what_is_wrong():
+def test_invalid_request_error_lists_its_errors():
     assert InvalidRequestError("Wrong.").errors == ()
     assert InvalidRequestError(errors=[FieldError("url", "x")]).errors == (FieldError("url", "x"),)
 
 
-def test_headers_are_a_copy():
+def test_headers_are_copied():
     headers = {"date": "now"}
     error = VoiceprintError(headers=headers)
     headers.clear()
@@ -132,7 +132,7 @@ def test_headers_are_a_copy():
 
 
 @pytest.mark.parametrize("kind", CLASSES)
-def test_what_is_not_known_of_errors_is_a_mistake(kind):
+def test_unknown_argument_is_a_type_error(kind):
     with pytest.raises(TypeError):
         kind("x", unknown=1)
     with pytest.raises(TypeError):
@@ -157,9 +157,9 @@ def test_what_is_not_known_of_errors_is_a_mistake(kind):
         (599, ServerError),
     ],
 )
-def test_each_status_has_its_class(status, kind):
-    assert status_error(status) is kind
+def test_error_class_of_a_status(status, kind):
+    assert status_error_class(status) is kind
 
 
-def test_every_class_for_a_status_can_carry_one():
-    assert {issubclass(status_error(status), ApiStatusError) for status in range(400, 600)} == {True}
+def test_every_status_maps_to_an_api_status_error():
+    assert {issubclass(status_error_class(status), ApiStatusError) for status in range(400, 600)} == {True}

@@ -1,4 +1,4 @@
-"""Models: open where the API grows, closed where something would show."""
+"""Models keep unknown values of the API, never show secrets, and cannot be changed."""
 
 import copy
 import json
@@ -42,7 +42,7 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
         ("cancelled", JobStatus.CANCELED, True),
     ],
 )
-def test_statuses(value, expected, terminal):
+def test_known_statuses(value, expected, terminal):
     assert JobStatus(value) is expected
     assert JobStatus(value).is_terminal is terminal
     assert str(JobStatus("cancelled")) == "canceled"
@@ -51,7 +51,7 @@ def test_statuses(value, expected, terminal):
 @pytest.mark.parametrize("kind", [JobStatus, Model])
 @settings(max_examples=50)
 @given(value=st.text(min_size=1).filter(lambda text: text != "cancelled"))
-def test_an_open_enumeration_keeps_what_it_does_not_know(kind, value):
+def test_open_enumeration_keeps_an_unknown_value(kind, value):
     member = kind(value)
     assert (member, str(member), member.value, f"{member}") == (value, value, value, value)
     assert hash(member) == hash(value)
@@ -61,8 +61,8 @@ def test_an_open_enumeration_keeps_what_it_does_not_know(kind, value):
     assert json.dumps([member]) == json.dumps([value])
 
 
-def test_what_is_not_known_is_not_terminal_and_not_remembered():
-    """A server could fill the memory with statuses otherwise."""
+def test_unknown_status_is_not_terminal_and_not_cached():
+    """A server that sends random statuses must not fill the memory."""
     assert JobStatus("SUCCEEDED").is_terminal is False
     assert [status.value for status in JobStatus] == [
         "pending",
@@ -77,7 +77,7 @@ def test_what_is_not_known_is_not_terminal_and_not_remembered():
 
 @pytest.mark.parametrize("value", [None, 5, b"created", ["created"]])
 @pytest.mark.parametrize("kind", [JobStatus, Model])
-def test_an_open_enumeration_is_of_text(kind, value):
+def test_open_enumeration_accepts_text_only(kind, value):
     with pytest.raises(ValueError, match="valid"):
         kind(value)
 
@@ -101,38 +101,38 @@ MODELS = [
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__)
-def test_models_show_no_secret(model):
-    """Neither a voiceprint nor the query of an URL; what is unknown is hidden too."""
+def test_models_never_show_a_secret(model):
+    """Voiceprints, queries of URLs and unknown fields are hidden."""
     assert SECRET not in repr(model) + str(model) + f"{model}"
 
 
-SAID = f"Could not load {SIGNED}"
+MESSAGE = f"Could not load {SIGNED}"
 
 
 @pytest.mark.parametrize(
     "model",
     [
-        JobCreated("job-1", warning=SAID),
-        VoiceprintOutput(warning=SAID),
-        VoiceprintOutput(error=SAID),
-        KeyStatus("OK", SAID),
-        Voiceprint("v", "precision-2", "job-1", warnings=(SAID,)),
+        JobCreated("job-1", warning=MESSAGE),
+        VoiceprintOutput(warning=MESSAGE),
+        VoiceprintOutput(error=MESSAGE),
+        KeyStatus("OK", MESSAGE),
+        Voiceprint("v", "precision-2", "job-1", warnings=(MESSAGE,)),
     ],
     ids=["JobCreated.warning", "output.warning", "output.error", "KeyStatus.message", "Voiceprint.warnings"],
 )
-def test_models_show_no_secret_of_what_the_server_said(model):
+def test_models_redact_messages_of_the_server(model):
     assert SECRET not in repr(model)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__)
-def test_models_pickle_and_copy_and_do_not_change(model):
+def test_models_pickle_and_copy_and_are_frozen(model):
     assert pickle.loads(pickle.dumps(model)) == model  # noqa: S301
     assert copy.deepcopy(model) == model
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         setattr(model, attrs.fields(type(model))[0].name, "x")
 
 
-def test_a_voiceprint_says_where_its_value_is():
+def test_repr_of_a_voiceprint_names_its_value_attribute():
     assert repr(Voiceprint("v", "precision-2", "job-1")) == str(Voiceprint("v", "precision-2", "job-1"))
     assert ".value" in repr(Voiceprint("v", "precision-2", "job-1"))
 
@@ -146,7 +146,7 @@ def test_a_voiceprint_says_where_its_value_is():
         lambda job_id: JobSummary(job_id, JobStatus.CREATED),
     ],
 )
-def test_a_job_without_an_id_is_none(make, job_id):
+def test_job_needs_a_non_empty_id(make, job_id):
     with pytest.raises(ValueError, match="job_id"):
         make(job_id)
 
@@ -155,7 +155,7 @@ def test_a_job_without_an_id_is_none(make, job_id):
     ("output", "expected"),
     [(None, None), (VoiceprintOutput(), None), (VoiceprintOutput("v"), "v"), (VoiceprintOutput(error="bad"), None)],
 )
-def test_the_voiceprint_of_a_job(output, expected):
+def test_voiceprint_of_a_job(output, expected):
     assert VoiceprintJob("job-1", JobStatus.SUCCEEDED, output=output).voiceprint == expected
 
 
@@ -171,22 +171,22 @@ VOICEPRINTS = st.builds(
 
 
 @given(VOICEPRINTS)
-def test_a_stored_voiceprint_is_the_same(voiceprint):
-    """Through JSON, as it will be stored."""
+def test_stored_voiceprint_survives_a_round_trip(voiceprint):
+    """Through JSON, with unknown fields ignored."""
     stored = json.loads(json.dumps(voiceprint.to_dict()))
     assert Voiceprint.from_dict(stored) == voiceprint
     assert Voiceprint.from_dict(stored | {"later": 1}) == voiceprint
 
 
 @pytest.mark.parametrize("missing", ["value", "model", "job_id"])
-def test_a_stored_voiceprint_that_lacks_something_is_none(missing):
+def test_stored_voiceprint_without_a_required_field_is_a_key_error(missing):
     stored = Voiceprint("v", "precision-2", "job-1").to_dict()
     del stored[missing]
     with pytest.raises(KeyError, match=missing):
         Voiceprint.from_dict(stored)
 
 
-def test_a_stored_voiceprint_may_lack_what_is_not_needed():
+def test_stored_voiceprint_without_optional_fields():
     stored = {"value": "v", "model": "precision-2", "job_id": "job-1"}
     assert Voiceprint.from_dict(stored) == Voiceprint("v", "precision-2", "job-1")
     assert Voiceprint.from_dict(stored | {"created_at": None, "warnings": []}) == Voiceprint(

@@ -1,4 +1,4 @@
-"""`repr()` works for every public object at every moment: tracebacks and debuggers show objects that are half built."""
+"""`repr()` never raises, also for half-constructed objects, which tracebacks and debuggers show."""
 
 import inspect
 import traceback
@@ -19,12 +19,12 @@ from pyannote_voiceprint_async.sandbox import Sandbox
 
 SECRET = "5ec7e7-THIS-IS-A-SECRET"
 PUBLIC = [getattr(package, name) for name in package.__all__]
-# An enumeration's members exist as a whole or not at all.
+# Members of an enumeration are never half-constructed.
 CLASSES = [kind for kind in PUBLIC if inspect.isclass(kind) and not hasattr(kind, "__members__")]
 
 
 @pytest.mark.parametrize("kind", [*CLASSES, Enrollment, Ledger, Manifest, Sandbox])
-def test_an_object_without_attributes_has_a_repr(kind):
+def test_object_without_attributes_has_a_repr(kind):
     assert kind.__name__ in repr(kind.__new__(kind))
 
 
@@ -42,7 +42,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_a_client_whose_constructor_failed_is_shown_in_its_traceback(wrong):
+def test_traceback_shows_a_client_whose_constructor_failed(wrong):
     with pytest.raises(ConfigurationError) as caught:
         AsyncVoiceprintClient(**{"api_key": "sk-1"} | WRONG[wrong])
     shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
@@ -50,19 +50,19 @@ def test_a_client_whose_constructor_failed_is_shown_in_its_traceback(wrong):
     assert selves == ["<AsyncVoiceprintClient, not constructed>"]
 
 
-def test_a_throttle_whose_constructor_failed_is_shown_in_its_traceback():
+def test_traceback_shows_a_rate_limiter_whose_constructor_failed():
     with pytest.raises(ConfigurationError) as caught:
         RateLimiter(0)
     assert traceback.TracebackException.from_exception(caught.value, capture_locals=True)
 
 
-async def test_the_client_shows_where_the_api_is_and_what_it_does(client, sandbox):
+async def test_repr_of_a_client_shows_base_url_and_counts(client, sandbox):
     assert repr(client) == f"<AsyncVoiceprintClient {sandbox.url} in_flight=0 queued=0>"
     await client.aclose()
     assert repr(client) == f"<AsyncVoiceprintClient {sandbox.url} in_flight=0 queued=0 closed>"
 
 
-async def test_the_client_never_shows_its_key_webhook_or_proxy(start):
+async def test_repr_of_a_client_never_shows_key_webhook_or_proxy(start):
     client = await start(
         AsyncVoiceprintClient(
             SECRET, webhook=f"https://example.com/?token={SECRET}", proxy=f"http://user:{SECRET}@127.0.0.1:9"
@@ -71,28 +71,30 @@ async def test_the_client_never_shows_its_key_webhook_or_proxy(start):
     assert SECRET not in repr(client)
 
 
-SAID = f"see https://h.example/a b.wav?code={SECRET} and token%3D{SECRET}"
-SHOWN = [
-    package.JobCreated("job-1", warning=SAID),
-    package.KeyStatus("OK", SAID),
-    package.VoiceprintOutput(SECRET, SAID, SAID),
-    package.VoiceprintJob("job-1", "failed", output=package.VoiceprintOutput(SECRET, SAID, SAID), extra={"a": SECRET}),
-    package.Voiceprint(SECRET, "precision-2", "job-1", warnings=(SAID,)),
+MESSAGE = f"see https://h.example/a b.wav?code={SECRET} and token%3D{SECRET}"
+OBJECTS = [
+    package.JobCreated("job-1", warning=MESSAGE),
+    package.KeyStatus("OK", MESSAGE),
+    package.VoiceprintOutput(SECRET, MESSAGE, MESSAGE),
+    package.VoiceprintJob(
+        "job-1", "failed", output=package.VoiceprintOutput(SECRET, MESSAGE, MESSAGE), extra={"a": SECRET}
+    ),
+    package.Voiceprint(SECRET, "precision-2", "job-1", warnings=(MESSAGE,)),
     VoiceprintRequest(f"https://h.example/a.wav?code={SECRET}", webhook=f"https://me:{SECRET}@h.example/?a={SECRET}"),
-    WebhookEvent("job-1", "failed", package.VoiceprintOutput(None, SAID, SAID), retry_reason=SAID),
+    WebhookEvent("job-1", "failed", package.VoiceprintOutput(None, MESSAGE, MESSAGE), retry_reason=MESSAGE),
     package.Submission(0, f"https://h.example/a.wav?code={SECRET}"),
     package.VoiceprintResult(0, f"https://h.example/a.wav?code={SECRET}", package.Voiceprint(SECRET, "m", "job-1")),
     package.VoiceprintResult(0, SECRET.encode()),
 ]
 
 
-@pytest.mark.parametrize("shown", SHOWN, ids=lambda shown: type(shown).__name__)
+@pytest.mark.parametrize("shown", OBJECTS, ids=lambda shown: type(shown).__name__)
 def test_no_public_object_shows_a_secret(shown):
     assert SECRET not in repr(shown)
     assert SECRET not in str(shown)
 
 
-def test_a_repr_that_works_is_left_alone():
+def test_safe_repr_keeps_a_working_repr():
     @safe_repr
     class Fine:
         def __repr__(self) -> str:

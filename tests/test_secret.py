@@ -1,4 +1,4 @@
-"""No traceback shows a secret: neither the local variables of this package's frames, nor any chained exception."""
+"""No traceback shows a secret: not in local variables of frames of this package, not in chained exceptions."""
 
 import asyncio
 import base64
@@ -26,9 +26,9 @@ from pyannote_voiceprint_async import (
     Timeouts,
     VoiceprintError,
     VoiceprintRequest,
-    verify,
+    verify_webhook,
 )
-from pyannote_voiceprint_async.secret import Secret, hidden
+from pyannote_voiceprint_async.secret import Secret, hide
 
 KEY = "sk_KEY-SECRET-1"
 SIGNED = "https://bucket.example/a.wav?X-Amz-Signature=URL-SECRET-2"
@@ -41,8 +41,8 @@ SECRETS = ("KEY-SECRET-1", "URL-SECRET-2", "WEBHOOK-SECRET-3", VOICEPRINT, PUT_S
 HERE = Path(__file__).name
 
 
-def chain(error: BaseException) -> list[BaseException]:
-    """The error and all exceptions that hang on it, however they do."""
+def exception_chain(error: BaseException) -> list[BaseException]:
+    """Return the error and every exception that it refers to."""
     found: list[BaseException] = []
     waiting: list[BaseException | None] = [error]
     while waiting:
@@ -53,10 +53,10 @@ def chain(error: BaseException) -> list[BaseException]:
     return found
 
 
-def shown(error: BaseException) -> list[str]:
-    """Where a secret is shown: in a local variable of any frame but the test's own, or in an exception's text."""
+def find_secrets(error: BaseException) -> list[str]:
+    """Return where a secret is visible: in a local variable of a frame outside this file, or in an exception."""
     places = []
-    for one in chain(error):
+    for one in exception_chain(error):
         for frame, line in traceback.walk_tb(one.__traceback__):
             if Path(frame.f_code.co_filename).name == HERE:
                 continue
@@ -74,7 +74,7 @@ async def raised(call) -> BaseException:
 
 
 async def of_many(results) -> BaseException:
-    """The error that an item ends with, or the iteration."""
+    """Return the error of the first failed item, or of the iteration."""
     async with results:
         async for result in results:
             if result.error is not None:
@@ -112,14 +112,14 @@ def open_client(url, **options):
 
 
 def echo(status):
-    """A refusal that repeats everything."""
-    said = {"message": f"No {KEY} for {SIGNED} to {HOOK}", "errors": [{"field": "url", "message": SIGNED}]}
-    return answer(json.dumps(said).encode(), f"{status} No")
+    """Return a refusal that repeats every secret of the request."""
+    body = {"message": f"No {KEY} for {SIGNED} to {HOOK}", "errors": [{"field": "url", "message": SIGNED}]}
+    return answer(json.dumps(body).encode(), f"{status} No")
 
 
 ANSWERS = {
     **{f"status {status}": echo(status) for status in (302, 400, 401, 402, 403, 404, 407, 408, 422, 500, 503)},
-    "a long pause": answer(b"{}", "429 No", Retry_After="100000"),
+    "a long pause": answer(b"{}", "429 No", Retry_After="80000"),
     "a page": answer(f"<title>{KEY}</title>".encode(), "403 No"),
     "no JSON": answer(f'{{"voiceprint":"{VOICEPRINT}'.encode()),
     "half a voiceprint": then_close(answer(f'{{"voiceprint":"{VOICEPRINT}'.encode(), Content_Length="1000")),
@@ -133,7 +133,7 @@ ANSWERS = {
 @pytest.mark.parametrize("call", CALLS)
 async def test_no_error_of_a_request_shows_a_secret(call, play):
     async with HostileServer(ANSWERS[play]) as server, open_client(server.url) as client:
-        assert shown(await CALLS[call](client)) == []
+        assert find_secrets(await CALLS[call](client)) == []
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -150,7 +150,7 @@ async def test_no_error_of_a_connection_shows_a_secret(call, monkeypatch):
             ("http://api.example.invalid", {"proxy": f"{proxy}{refusing.port}"}),
         ):
             async with open_client(url, **options) as client:
-                assert shown(await CALLS[call](client)) == []
+                assert find_secrets(await CALLS[call](client)) == []
         for value in (
             f"user:{PASSWORD}@127.0.0.1:9",
             f"socks5://user:{PASSWORD}@127.0.0.1:9",
@@ -158,25 +158,25 @@ async def test_no_error_of_a_connection_shows_a_secret(call, monkeypatch):
         ):
             monkeypatch.setenv("HTTPS_PROXY", value)
             async with open_client("https://api.example.invalid") as client:
-                assert shown(await CALLS[call](client)) == []
+                assert find_secrets(await CALLS[call](client)) == []
 
 
 @pytest.mark.parametrize("call", CALLS)
 async def test_no_error_of_a_closed_client_shows_a_secret(call):
     client = open_client("http://127.0.0.1:9")
     await client.aclose()
-    assert shown(await CALLS[call](client)) == []
+    assert find_secrets(await CALLS[call](client)) == []
 
 
 @pytest.mark.parametrize("call", ["submit", "voiceprint of a URL", "wait"])
-async def test_no_error_of_a_call_that_closing_ends_shows_a_secret(call):
+async def test_no_error_of_a_call_interrupted_by_closing_shows_a_secret(call):
     async with HostileServer(answer(b'{"jobId":"job-1","status":"created"}')) as server:
         client = open_client(server.url, rate_limits=RateLimits(submissions=RateLimit(1)))
         await client.submit(SIGNED)
         calling = asyncio.create_task(CALLS[call](client))
         await asyncio.sleep(0)
         await client.aclose()
-        assert shown(await calling) == []
+        assert find_secrets(await calling) == []
 
 
 PUTS = {
@@ -188,28 +188,28 @@ PUTS = {
 
 @pytest.mark.parametrize("call", ["upload", "voiceprint of bytes"])
 @pytest.mark.parametrize("play", PUTS)
-async def test_no_error_of_an_upload_shows_where_it_goes(play, call):
+async def test_no_error_of_an_upload_shows_its_presigned_url(play, call):
     async with HostileServer(PUTS[play]) as storage:
         where = f'{{"url":"{storage.url}/key?X-Amz-Signature={PUT_SIGNATURE}"}}'
         async with HostileServer(answer(where.encode())) as server, open_client(server.url) as client:
-            assert shown(await CALLS[call](client)) == []
+            assert find_secrets(await CALLS[call](client)) == []
 
 
-async def test_an_upload_that_ends_with_the_callers_patience_shows_nothing():
+async def test_upload_that_exceeds_the_timeout_shows_no_secret():
     async with HostileServer(silence) as storage:
         where = f'{{"url":"{storage.url}/key?X-Amz-Signature={PUT_SIGNATURE}"}}'
         async with (
             HostileServer(answer(where.encode())) as server,
             open_client(server.url, timeouts=Timeouts(upload_stall=30)) as client,
         ):
-            assert shown(await raised(client.voiceprint(b"RIFF", timeout=0.2))) == []
+            assert find_secrets(await raised(client.voiceprint(b"RIFF", timeout=0.2))) == []
 
 
 @pytest.mark.parametrize("url", ["ftp://h.example/?", "https:///?", "http://[/?", "nonsense?"])
-async def test_an_upload_url_that_is_none_is_not_shown(url):
+async def test_invalid_upload_url_is_not_shown(url):
     where = json.dumps({"url": f"{url}{PUT_SIGNATURE}"}).encode()
     async with HostileServer(answer(where)) as server, open_client(server.url) as client:
-        assert shown(await raised(client.upload(b"RIFF"))) == []
+        assert find_secrets(await raised(client.upload(b"RIFF"))) == []
 
 
 JOBS = {
@@ -225,12 +225,12 @@ JOBS = {
 async def test_no_error_of_a_job_shows_its_voiceprint(job):
     body = json.dumps({"jobId": "job-1"} | JOBS[job]).encode()
     async with HostileServer(answer(body)) as server, open_client(server.url) as client:
-        assert shown(await CALLS["wait"](client)) == []
+        assert find_secrets(await CALLS["wait"](client)) == []
         if job != "another":
-            assert shown(await raised(client.voiceprint(SIGNED, timeout=0.3))) == []
+            assert find_secrets(await raised(client.voiceprint(SIGNED, timeout=0.3))) == []
 
 
-async def test_a_hook_that_fails_shows_nothing():
+async def test_failing_hook_shows_no_secret():
     def fails(_):
         raise VoiceprintError("The disk is full.")
 
@@ -238,18 +238,18 @@ async def test_a_hook_that_fails_shows_nothing():
         HostileServer(answer(b'{"jobId":"job-1","status":"created"}')) as server,
         open_client(server.url) as client,
     ):
-        assert shown(await raised(client.voiceprint(SIGNED, webhook=HOOK, on_submitted=fails))) == []
+        assert find_secrets(await raised(client.voiceprint(SIGNED, webhook=HOOK, on_submitted=fails))) == []
 
 
-async def test_no_error_of_a_check_shows_a_secret():
+async def test_no_error_of_a_local_check_shows_a_secret():
     async with open_client("http://127.0.0.1:9") as client:
-        assert shown(await raised(client.submit(f"{SIGNED} x"))) == []
-        assert shown(await raised(client.submit(SIGNED, webhook=HOOK.replace("https", "http")))) == []
-        assert shown(await raised(client.voiceprint(f"s3{SIGNED}"))) == []
-        assert shown(await raised(client.voiceprint(SIGNED, timeout=-1))) == []
+        assert find_secrets(await raised(client.submit(f"{SIGNED} x"))) == []
+        assert find_secrets(await raised(client.submit(SIGNED, webhook=HOOK.replace("https", "http")))) == []
+        assert find_secrets(await raised(client.voiceprint(f"s3{SIGNED}"))) == []
+        assert find_secrets(await raised(client.voiceprint(SIGNED, timeout=-1))) == []
 
 
-def made(**options) -> BaseException:
+def construction_error(**options) -> BaseException:
     with pytest.raises(VoiceprintError) as caught:
         AsyncVoiceprintClient(**{"api_key": KEY, "webhook": HOOK} | options)
     return caught.value
@@ -269,20 +269,20 @@ def made(**options) -> BaseException:
     ],
 )
 def test_no_error_of_the_constructor_shows_a_secret(options):
-    assert shown(made(**options)) == []
+    assert find_secrets(construction_error(**options)) == []
 
 
-def test_a_key_of_the_environment_is_not_shown(monkeypatch):
+def test_key_from_the_environment_is_not_shown(monkeypatch):
     monkeypatch.setenv("PYANNOTEAI_API_KEY", f"{KEY} x")
-    assert shown(made(api_key=None)) == []
+    assert find_secrets(construction_error(api_key=None)) == []
 
 
-def refused(body, secret=WEBHOOK_SECRET, when=0.0, signed_with=WEBHOOK_SECRET) -> BaseException:
+def webhook_error(body, secret=WEBHOOK_SECRET, when=0.0, signed_with=WEBHOOK_SECRET) -> BaseException:
     stamp = str(int(time.time() + when))
     raw = body if isinstance(body, bytes) else b""
     mac = hmac.new(signed_with.encode(), f"v0:{stamp}:".encode() + raw, hashlib.sha256).hexdigest()
     with pytest.raises(VoiceprintError) as caught:
-        verify(body, {"X-Signature": mac, "X-Request-Timestamp": stamp}, secret)
+        verify_webhook(body, {"X-Signature": mac, "X-Request-Timestamp": stamp}, secret)
     return caught.value
 
 
@@ -305,11 +305,11 @@ BODY = json.dumps({"jobId": "job-1", "status": "succeeded", "output": {"voicepri
     ids=range(9),
 )
 def test_no_error_of_a_webhook_shows_secret_or_voiceprint(arguments):
-    assert shown(refused(**arguments)) == []
+    assert find_secrets(webhook_error(**arguments)) == []
 
 
-def test_what_is_searched_would_be_found():
-    """The proof that these tests can fail."""
+def test_find_secrets_finds_a_secret():
+    """The other tests of this file can fail."""
 
     def fails(key):
         raise VoiceprintError(key)
@@ -318,13 +318,13 @@ def test_what_is_searched_would_be_found():
     exec(compile("def outer(key):\n    fails(key)", "elsewhere.py", "exec"), namespace)  # noqa: S102 - another file's frame
     with pytest.raises(VoiceprintError) as caught:
         namespace["outer"](KEY)
-    assert len(shown(caught.value)) == 3
+    assert len(find_secrets(caught.value)) == 3
 
 
-# The type
+# The class `Secret`
 
 
-def test_a_secret_is_a_str_that_hides():
+def test_secret_is_a_str_that_hides_its_value():
     secret = Secret(KEY)
     assert isinstance(secret, str)
     assert (secret, hash(secret), len(secret), secret.encode()) == (KEY, hash(KEY), len(KEY), KEY.encode())
@@ -335,24 +335,24 @@ def test_a_secret_is_a_str_that_hides():
 
 
 @pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda secret: pickle.loads(pickle.dumps(secret))])  # noqa: S301
-def test_a_copy_of_a_secret_is_a_secret(again):
+def test_copy_of_a_secret_is_a_secret(again):
     assert (type(again(Secret(KEY))), again(Secret(KEY))) == (Secret, KEY)
 
 
-def test_what_is_hidden_keeps_its_value():
-    assert hidden(KEY) == KEY
-    assert bytes(hidden(KEY.encode())) == KEY.encode()
-    assert "SECRET" not in repr([hidden(KEY), hidden(KEY.encode())])
-    assert (hidden(None), hidden(5)) == (None, 5)
+def test_hide_keeps_the_value():
+    assert hide(KEY) == KEY
+    assert bytes(hide(KEY.encode())) == KEY.encode()
+    assert "SECRET" not in repr([hide(KEY), hide(KEY.encode())])
+    assert (hide(None), hide(5)) == (None, 5)
 
 
-def test_a_secret_of_a_secret_keeps_its_value():
-    assert Secret(Secret(KEY)).reveal() == hidden(hidden(KEY)).reveal() == KEY
+def test_secret_of_a_secret_keeps_its_value():
+    assert Secret(Secret(KEY)).reveal() == hide(hide(KEY)).reveal() == KEY
     assert Secret() == ""
 
 
-async def test_what_is_hidden_arrives_as_it_is():
-    """A key or a URL that is formatted where it must be revealed would arrive as `<hidden>`."""
+async def test_hidden_values_are_sent_in_clear_text():
+    """A key or a URL that is formatted without `reveal()` would be sent as `<hidden>`."""
     async with (
         HostileServer(answer(b'{"jobId":"job-1","status":"created"}')) as server,
         open_client(server.url) as client,
@@ -363,7 +363,7 @@ async def test_what_is_hidden_arrives_as_it_is():
     assert json.loads(asked.body) == {"url": SIGNED, "model": "precision-2", "webhook": HOOK}
 
 
-async def test_a_presigned_url_is_used_as_it_is():
+async def test_presigned_url_is_used_in_clear_text():
     async with HostileServer(answer(b"")) as storage:
         where = f'{{"url":"{storage.url}/key?X-Amz-Signature={PUT_SIGNATURE}"}}'
         async with HostileServer(answer(where.encode())) as server, open_client(server.url) as client:
@@ -371,7 +371,7 @@ async def test_a_presigned_url_is_used_as_it_is():
     assert [asked.target for asked in storage.asked] == [f"/key?X-Amz-Signature={PUT_SIGNATURE}"]
 
 
-async def test_a_password_of_a_proxy_is_sent():
+async def test_password_of_a_proxy_is_sent():
     async with HostileServer(answer(b'{"jobId":"job-1"}')) as proxy:
         url = proxy.url.replace("//", f"//user:{PASSWORD}@")
         async with open_client("http://api.example.invalid", proxy=url) as client:

@@ -1,4 +1,4 @@
-"""Values that cannot work are refused where they are given."""
+"""Invalid settings are refused by the constructor."""
 
 import math
 import pickle
@@ -26,31 +26,30 @@ NUMBERS = [
 ]
 
 
-def made(kind, **values):
+def make(kind, **values):
     return kind(**({"limit": 5} if kind is RateLimit else {}) | values)
 
 
 @pytest.mark.parametrize(("kind", "name"), NUMBERS)
 @pytest.mark.parametrize("value", BAD, ids=repr)
-def test_a_number_that_cannot_be_is_refused(kind, name, value):
-    """NaN too, which is neither above zero nor below, and True, which Python takes for 1."""
+def test_invalid_number_is_refused(kind, name, value):
+    """Also NaN, which no comparison rejects by itself, and True, which is an int in Python."""
     with pytest.raises(ConfigurationError, match=name) as caught:
-        made(kind, **{name: value})
+        make(kind, **{name: value})
     assert repr(value) in str(caught.value)
 
 
 @pytest.mark.parametrize(("kind", "name"), NUMBERS)
 @pytest.mark.parametrize("value", [1, 2, 10**6])
-def test_a_number_that_can_be_is_kept(kind, name, value):
-    assert getattr(made(kind, **{name: value}), name) == value
+def test_valid_number_is_kept(kind, name, value):
+    assert getattr(make(kind, **{name: value}), name) == value
 
 
 @pytest.mark.parametrize(("kind", "name"), [(RateLimit, "limit"), (RetryPolicy, "max_tries")])
 @pytest.mark.parametrize("value", [1.5, 2.5])
-def test_what_is_counted_is_a_whole_number(kind, name, value):
-    """With 1.5 tries the last one would never come."""
+def test_counts_are_whole_numbers(kind, name, value):
     with pytest.raises(ConfigurationError, match=name):
-        made(kind, **{name: value})
+        make(kind, **{name: value})
 
 
 @pytest.mark.parametrize(
@@ -74,13 +73,13 @@ def test_what_is_counted_is_a_whole_number(kind, name, value):
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_the_defaults_are_the_documented_ones(settings, expected):
+def test_defaults_are_the_documented_ones(settings, expected):
     assert attrs.asdict(settings) == expected
 
 
 @pytest.mark.parametrize("settings", [RateLimit(5), RateLimits(), RetryPolicy(), Timeouts(), Polling()])
-def test_settings_are_values(settings):
-    """They can be compared, hashed, pickled and not changed."""
+def test_settings_compare_hash_and_pickle(settings):
+    """They are frozen, and reject unknown fields."""
     assert pickle.loads(pickle.dumps(settings)) == settings  # noqa: S301
     assert hash(settings) == hash(attrs.evolve(settings))
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
@@ -91,7 +90,7 @@ def test_settings_are_values(settings):
 
 @pytest.mark.parametrize("name", ["max_concurrency", "max_uploads"])
 @pytest.mark.parametrize("value", [0, -1, 1.5, math.nan, math.inf, True, None, "64"], ids=repr)
-def test_a_count_of_the_client_that_cannot_be_is_refused(name, value):
+def test_invalid_count_of_the_client_is_refused(name, value):
     with pytest.raises(ConfigurationError, match=name):
         AsyncVoiceprintClient("sk-1", **{name: value})
 
@@ -110,23 +109,23 @@ def test_a_count_of_the_client_that_cannot_be_is_refused(name, value):
         ("session", "session"),
         ("webhook", "http://example.com/hook"),
         ("webhook", 5),
-        ("throttle", 5),
+        ("rate_limiter", 5),
     ],
     ids=lambda value: repr(value)[:40],
 )
-def test_a_value_of_the_client_that_cannot_work_is_refused_at_once(name, value):
-    """Not at the first request, and not as an AttributeError."""
+def test_invalid_argument_of_the_client_is_refused(name, value):
+    """At construction, not at the first request."""
     with pytest.raises(ConfigurationError, match=name):
         AsyncVoiceprintClient("sk-1", **{name: value})
 
 
-def test_an_unknown_keyword_is_a_type_error():
+def test_unknown_keyword_is_a_type_error():
     with pytest.raises(TypeError):
         AsyncVoiceprintClient("sk-1", timeout=5)
 
 
 @pytest.mark.parametrize("concurrency", [0, -1, math.nan])
-def test_a_throttle_that_lets_nobody_through_is_refused(concurrency):
-    """Given to a client, it would keep everybody waiting for ever."""
+def test_rate_limiter_without_concurrency_is_refused(concurrency):
+    """Every request would wait forever."""
     with pytest.raises(ConfigurationError):
         RateLimiter(concurrency)

@@ -1,8 +1,8 @@
-"""Which encoding a text file has."""
+"""Detect the encoding of a text file."""
 
 import pytest
 
-from pyannote_voiceprint_async.text_encoding import encoding_of
+from pyannote_voiceprint_async.text_encoding import detect_encoding
 
 
 @pytest.mark.parametrize(
@@ -15,16 +15,16 @@ from pyannote_voiceprint_async.text_encoding import encoding_of
         ("utf-16-be", "utf-16-be"),
     ],
 )
-def test_the_first_bytes_show_the_encoding(encoding, found):
+def test_first_bytes_show_the_encoding(encoding, found):
     text = "label,source\nZoë,https://e.com/zoë.wav\n"
-    assert encoding_of(text.encode(encoding)[:4]) == found
+    assert detect_encoding(text.encode(encoding)[:4]) == found
     assert text.encode(encoding).decode(found) == text
 
 
-def test_a_mark_of_the_other_byte_order_counts_too():
-    assert b"\xfe\xff\0a".decode(encoding_of(b"\xfe\xff\0a")) == "a"
+def test_byte_order_mark_of_the_other_byte_order():
+    assert b"\xfe\xff\0a".decode(detect_encoding(b"\xfe\xff\0a")) == "a"
 
 
 @pytest.mark.parametrize("begin", [b"", b"a", b"\0", b"a\0", b"\0\0\0\0", b"a\0\0\0", b"ab\0\0"])
-def test_what_is_short_or_full_of_zeros_is_no_utf_16(begin):
-    assert encoding_of(begin) == "utf-8-sig"
+def test_short_files_and_other_zero_bytes_are_not_utf_16(begin):
+    assert detect_encoding(begin) == "utf-8-sig"

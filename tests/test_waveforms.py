@@ -1,4 +1,4 @@
-"""Samples in memory on their way to voiceprints: encoded as FLAC in a worker thread, without a file."""
+"""Waveforms as sources: encoded as FLAC on a worker thread, without a file."""
 
 import asyncio
 import subprocess
@@ -18,7 +18,7 @@ SAMPLES = speechlike()
 
 
 class Tensor:
-    """What is no array, and can give one, as tensors do."""
+    """An object that can be converted to an array, as a tensor can."""
 
     def numpy(self):
         return SAMPLES
@@ -33,12 +33,12 @@ def waveform(samples=SAMPLES, rate=RATE):
     [SAMPLES, SAMPLES / 2**15, (SAMPLES / 2**15).astype(np.float32), SAMPLES[None], np.stack([SAMPLES] * 2), Tensor()],
     ids=["int16", "float64", "float32", "one channel", "two channels", "tensor"],
 )
-async def test_every_kind_of_samples_is_the_same_voice(client, samples):
+async def test_every_kind_of_array_gives_the_same_voiceprint(client, samples):
     voiceprint = await client.voiceprint(waveform(samples))
     assert voiceprint.value == voiceprint_of(as_clip(SAMPLES, RATE).audio)
 
 
-async def test_many_of_them_and_other_sources_beside_them(client, speech):
+async def test_a_batch_of_waveforms_and_other_sources(client, speech):
     path, short = speech / "june-fr.wav", speechlike(1.5)
     async with client.voiceprint_many([waveform(), path, waveform(short)]) as results:
         found = {result.index: result.voiceprint.value async for result in results}
@@ -47,8 +47,8 @@ async def test_many_of_them_and_other_sources_beside_them(client, speech):
 
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["generator", "async generator"])
-async def test_a_recorder_may_fill_the_same_array_again_and_again(client, is_async):
-    """Each voice is sent as it was when it was given, not as the array is when its turn has come."""
+async def test_a_generator_may_fill_the_same_array_again(client, is_async):
+    """The samples that were yielded are sent, not the later content of the array."""
     voices = [speechlike(1.0, loud=0.1 * number) for number in range(1, 6)]
     source = waveform(np.zeros_like(voices[0]))
 
@@ -59,22 +59,22 @@ async def test_a_recorder_may_fill_the_same_array_again_and_again(client, is_asy
         source["waveform"][:] = 0
 
     async def recorded():
-        for given in record():
-            yield given
+        for filled in record():
+            yield filled
 
     async with client.voiceprint_many(recorded() if is_async else record()) as results:
         found = {result.index: result.voiceprint.value async for result in results}
     assert found == {index: voiceprint_of(as_clip(voice, RATE).audio) for index, voice in enumerate(voices)}
 
 
-async def test_leaving_while_a_waveform_is_encoded_loses_none(client, monkeypatch):
+async def test_closing_while_a_waveform_is_encoded_loses_no_item(client, monkeypatch):
     began, may_end = threading.Event(), threading.Event()
     cut_segments = clips.cut_segments
 
-    def slow(*given, **more):
+    def slow(*arguments, **options):
         began.set()
         assert may_end.wait(20)
-        return cut_segments(*given, **more)
+        return cut_segments(*arguments, **options)
 
     monkeypatch.setattr(clips, "cut_segments", slow)
     async with client.voiceprint_many([waveform(), waveform()]) as results:
@@ -87,21 +87,21 @@ async def test_leaving_while_a_waveform_is_encoded_loses_none(client, monkeypatc
         await leaving
         left = await reading
     assert (left.index, results.unfinished) == (0, [])
-    assert "It was not sent" in str(left.error)
+    assert "The item was not sent" in str(left.error)
 
 
-async def test_one_waveform_is_no_list_of_them(client):
-    with pytest.raises(TypeError, match="a single one goes into a list too"):
+async def test_a_single_waveform_is_not_accepted_as_a_batch(client):
+    with pytest.raises(TypeError, match="put a single source into a list"):
         client.voiceprint_many(waveform())
 
 
-async def test_what_is_uploaded_is_a_flac_file(client):
+async def test_a_waveform_is_uploaded_as_flac(client):
     url = await client.upload(waveform())
     assert url.endswith(".flac")
     assert (await client.voiceprint(url)).value == voiceprint_of(as_clip(SAMPLES, RATE).audio)
 
 
-WRONG = [
+INVALID = [
     (waveform(speechlike(30.5)), "the limit is 30 s"),
     (waveform(np.zeros(2 * RATE)), r"The waveform is silent \(-120 dBFS\)"),
     (waveform(np.stack([SAMPLES, -SAMPLES])), "because they cancel each other out; send one channel alone"),
@@ -115,37 +115,37 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("source", "sentence"), WRONG)
-async def test_what_is_wrong_with_it_is_said_and_nothing_is_sent(client, sandbox, source, sentence):
+@pytest.mark.parametrize(("source", "sentence"), INVALID)
+async def test_an_invalid_waveform_is_refused_before_anything_is_sent(client, sandbox, source, sentence):
     with pytest.raises(MediaError, match=sentence):
         await client.voiceprint(source)
     assert sandbox.state.total.requests == 0
 
 
-async def test_a_wrong_one_does_not_stop_the_others(client):
+async def test_an_invalid_waveform_does_not_stop_the_others(client):
     async with client.voiceprint_many([waveform(rate=-1), waveform()]) as results:
         found = {result.index: result.error async for result in results}
     assert isinstance(found[0], MediaError)
     assert found[1] is None
 
 
-async def test_what_is_only_uploaded_may_be_longer_than_a_voiceprint_takes(client, sandbox):
+async def test_upload_accepts_a_waveform_too_long_for_a_voiceprint(client, sandbox):
     await client.upload(waveform(speechlike(31.0)))
     assert sandbox.state.operations["media"].requests == 1
 
 
-async def test_what_is_only_uploaded_may_be_silent(client):
+async def test_upload_accepts_a_silent_waveform(client):
     assert (await client.upload(waveform(np.zeros(100)))).startswith("media://")
 
 
-async def test_the_event_loop_goes_on_while_it_is_encoded(client, monkeypatch):
+async def test_encoding_does_not_block_the_event_loop(client, monkeypatch):
     began, may_end = threading.Event(), threading.Event()
     cut_segments = clips.cut_segments
 
-    def slow(*given, **more):
+    def slow(*arguments, **options):
         began.set()
         assert may_end.wait(20)
-        return cut_segments(*given, **more)
+        return cut_segments(*arguments, **options)
 
     monkeypatch.setattr(clips, "cut_segments", slow)
     upload = asyncio.create_task(client.upload(waveform()))
@@ -172,12 +172,12 @@ asyncio.run(main())
 """
 
 
-def test_without_the_extra_it_says_what_to_install():
+def test_without_the_extra_the_error_says_what_to_install():
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, check=True, text=True)
     assert done.stdout.count("pip install 'pyannote-voiceprint-async[audio]'") == 2
 
 
 @pytest.mark.parametrize("source", [SAMPLES, (SAMPLES, RATE)], ids=["array", "array and rate"])
-async def test_an_array_alone_is_told_how_it_is_given(client, source):
+async def test_the_error_for_a_bare_array_shows_the_expected_form(client, source):
     with pytest.raises(InvalidRequestError, match='"waveform": array, "sample_rate": hertz'):
         await client.voiceprint(source)

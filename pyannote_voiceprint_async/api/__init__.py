@@ -1,1 +1,1 @@
-"""The API as data and pure functions."""
+"""The API as data and pure functions: operations, models to JSON and back, responses, local checks."""

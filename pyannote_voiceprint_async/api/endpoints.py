@@ -1,4 +1,4 @@
-"""The API as one table. To add an operation, add a row (and its answer to `models.py`)."""
+"""The operations of the API as one table. To add an operation, add a row here and its model to `models.py`."""
 
 from typing import Generic, NamedTuple, TypeVar
 
@@ -8,10 +8,10 @@ __all__ = [
     "DEFAULT_BASE_URL",
     "DEFAULT_LIMITS",
     "GET_JOB",
-    "LARGEST_VOICEPRINT_AUDIO",
     "LIST_JOBS",
-    "LONGEST_PAGE",
-    "LONGEST_VOICEPRINT_SECONDS",
+    "MAX_PAGE_SIZE",
+    "MAX_VOICEPRINT_BYTES",
+    "MAX_VOICEPRINT_SECONDS",
     "MEDIA_INPUT",
     "OUTPUT_LIFETIME",
     "TEST_KEY",
@@ -19,52 +19,52 @@ __all__ = [
     "Endpoint",
 ]
 
-DEFAULT_BASE_URL = "https://api.pyannote.ai"
-
-A = TypeVar("A")
+M = TypeVar("M")
 
 
-class Endpoint(NamedTuple, Generic[A]):
+class Endpoint(NamedTuple, Generic[M]):
     """One operation of the API."""
 
     method: str
+    """The HTTP method."""
     path: str
-    """Below the base URL; `{job_id}` is filled in."""
-    budget: str
-    """The field of `RateLimits` that it draws on."""
+    """The path below the base URL, with `{job_id}` as a placeholder."""
+    rate_limit: str
+    """The field of `RateLimits` that bounds the operation."""
     repeatable: bool
-    """Whether sending it twice does no harm. A submission is a bill, and has no idempotency key."""
-    answer: type[A]
-    """What a 2xx is read into."""
-    longest_answer: int = 1024 * 1024
-    """Bytes, after decompression; more is no answer of this API."""
+    """Whether sending the request twice does no harm. Each submission is billed, and there is no idempotency key."""
+    model: type[M]
+    """The model of a 2xx response."""
+    max_response_bytes: int = 1024 * 1024
+    """The limit of a response body after decompression; every real response is smaller."""
 
 
 # fmt: off
-#                     method  path                 budget         repeatable  answer
+#                      method  path                 rate_limit     repeatable  model
 TEST_KEY    = Endpoint("GET",  "/v1/test",          "key_test",    True,       KeyStatus)
 MEDIA_INPUT = Endpoint("POST", "/v1/media/input",   "media",       True,       MediaUpload)
 VOICEPRINT  = Endpoint("POST", "/v1/voiceprint",    "submissions", False,      JobCreated)
 GET_JOB     = Endpoint("GET",  "/v1/jobs/{job_id}", "job_reads",   True,       VoiceprintJob)
 LIST_JOBS   = Endpoint("GET",  "/v2/jobs",          "job_lists",   True,       JobPage)
-# fmt: on
-
-LONGEST_PAGE = 100
-"""Jobs in one page of `GET /v2/jobs`, at most."""
-OUTPUT_LIFETIME = 24 * 3600.0
-"""Seconds after completion at which the output of a job is deleted."""
-LARGEST_VOICEPRINT_AUDIO = 100 * 1024 * 1024
-"""Bytes that the audio of a voiceprint may have."""
-
-LONGEST_VOICEPRINT_SECONDS = 30.0
-"""Seconds that it may last (docs.pyannote.ai: one speaker, at most 30 seconds, at most 100 MiB)."""
 
 # Requests in 60 seconds for a team without Enterprise, by the field of `RateLimits`.
 DEFAULT_LIMITS = {
     "submissions": 100,
-    "identify": 100,
-    "media": 100,
-    "job_reads": 300,
-    "job_lists": 300,
-    "key_test": 100,
+    "identify":    100,
+    "media":       100,
+    "job_reads":   300,
+    "job_lists":   300,
+    "key_test":    100,
 }
+# fmt: on
+
+DEFAULT_BASE_URL = "https://api.pyannote.ai"
+"""Where the API is."""
+MAX_PAGE_SIZE = 100
+"""Jobs in one page of `GET /v2/jobs`, at most."""
+OUTPUT_LIFETIME = 24 * 3600.0
+"""Seconds after the end of a job at which the API deletes its output."""
+MAX_VOICEPRINT_BYTES = 100 * 1024 * 1024
+"""Bytes of the audio for a voiceprint, at most (docs.pyannote.ai)."""
+MAX_VOICEPRINT_SECONDS = 30.0
+"""Seconds of the audio for a voiceprint, at most; one speaker (docs.pyannote.ai)."""

@@ -1,4 +1,4 @@
-"""What can be known to be wrong before a request leaves: a 400 costs a place and a round trip."""
+"""Check settings and requests locally, before a request is sent: a 400 costs a permit and a round trip."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pyannote_voiceprint_async.errors import ConfigurationError, FieldError, InvalidRequestError
 from pyannote_voiceprint_async.models import Model, VoiceprintRequest
-from pyannote_voiceprint_async.secret import Secret, hidden
+from pyannote_voiceprint_async.secret import Secret, hide
 
 __all__ = [
     "check_api_key",
@@ -24,15 +24,15 @@ __all__ = [
     "proxy_problem",
 ]
 
-# Lone surrogates are no text: they cannot be written as UTF-8.
+# Lone surrogates cannot be encoded as UTF-8.
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\x9f\ud800-\udfff]|\s")
-# Nearly every URL, at a tenth of the price of taking it apart.
+# Matches nearly every URL, in a tenth of the time of `urlsplit`.
 _PLAIN = re.compile(r"https?://[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?:/[!-~]*)?", re.ASCII)
-_HOST_NEEDED = {"http", "https"}
-# `media.input` in the vendor's OpenAPI.
+_WEB_SCHEMES = {"http", "https"}
+# The schema of `media.input` in the OpenAPI of the vendor.
 _MEDIA_URL = re.compile(r"media://[A-Za-z0-9\-_./]+", re.ASCII)
-_LONGEST_MEDIA_URL = 255
-# Whatever the API gave is a job id; it is quoted where it stands in a path.
+_MAX_MEDIA_URL = 255
+# The API may choose any text as a job id. It is percent-encoded in a path.
 _JOB_ID = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,1000}")
 
 
@@ -40,7 +40,7 @@ def check_request(request: VoiceprintRequest) -> None:
     """Check the body of a submission.
 
     Raises:
-        InvalidRequestError: with the same `errors` that the API would send.
+        InvalidRequestError: a field is invalid; `errors` is the list that the API would return.
     """
     url, model = _source_problem(request.url), _model_problem(request.model)
     webhook = None if request.webhook is None else _webhook_problem(request.webhook)
@@ -50,20 +50,20 @@ def check_request(request: VoiceprintRequest) -> None:
 
 
 def check_webhook(webhook: object) -> None:
-    """Check the webhook of a client.
+    """Check the webhook URL of a client.
 
     Raises:
-        ConfigurationError: the API would refuse it.
+        ConfigurationError: the API would refuse the URL.
     """
     if webhook is not None and (problem := _webhook_problem(webhook)) is not None:
         raise ConfigurationError(f"webhook {problem}.")
 
 
 def check_media_key(media_key: str) -> str:
-    """Give the `media://` URL of a key, with or without its scheme.
+    """Return the `media://` URL of a media key, which may already have the scheme.
 
     Raises:
-        InvalidRequestError: it has characters or a length that the API refuses.
+        InvalidRequestError: the key has characters or a length that the API refuses.
     """
     problem: str | None = f"must be a str, not {type(media_key).__name__}"
     url = ""
@@ -75,74 +75,76 @@ def check_media_key(media_key: str) -> str:
 
 
 def check_job_id(job_id: object) -> str:
-    """Give a job id that can stand in a path.
+    """Return the job id if it can be part of a path.
 
     Raises:
-        InvalidRequestError: it cannot.
+        InvalidRequestError: it is not a job id.
     """
     if not isinstance(job_id, str) or not _JOB_ID.fullmatch(job_id) or set(job_id) == {"."}:
-        _raise([FieldError("jobId", f"must be the id of a job, as submit() gave it, not {str(job_id)[:50]!r}")])
+        _raise([FieldError("jobId", f"must be the id of a job, as returned by submit(), not {str(job_id)[:50]!r}")])
     return str(job_id)
 
 
 def check_api_key(key: str | None) -> Secret:
-    """Return a key that can stand in a header.
+    """Return the API key if it can be sent in a header.
 
     Raises:
-        ConfigurationError: there is none, or it cannot; says where keys come from.
+        ConfigurationError: there is no key, or it is invalid. The message says where keys come from.
     """
-    key = hidden(key)
-    where = "Keys are made in the dashboard of pyannoteAI; put one into the environment as PYANNOTEAI_API_KEY."
+    key = hide(key)
+    hint = "Create a key in the dashboard of pyannoteAI, and set the environment variable PYANNOTEAI_API_KEY."
     if not key:
-        raise ConfigurationError(f"There is no API key. {where}")
+        raise ConfigurationError(f"There is no API key. {hint}")
     if not isinstance(key, str) or not key.isascii() or _FORBIDDEN.search(key):
-        raise ConfigurationError(f"The API key has a line break, a space or another character that no key has. {where}")
+        raise ConfigurationError(
+            f"The API key has a line break, a space or another character that is not allowed in keys. {hint}"
+        )
     return Secret(key)
 
 
 def check_base_url(base_url: str) -> str:
-    """Return a base URL that requests can be sent to, without a slash at its end.
+    """Return the base URL of the API without a trailing slash.
 
     Raises:
-        ConfigurationError: it is none.
+        ConfigurationError: the URL is invalid.
     """
-    problem = "must be a string" if not isinstance(base_url, str) else _web_problem(base_url)
+    problem = "must be a str" if not isinstance(base_url, str) else _web_problem(base_url)
     if not problem and ({"?", "#", "@"} & set(base_url)):
         problem = "must have no query, fragment, user or password"
     if problem:
         raise ConfigurationError(f"base_url {_without_hint(problem)}. The API is at https://api.pyannote.ai.")
-    # With and without the slash it is the same API: a ledger must not be refused for it.
+    # A ledger belongs to one base URL, and must not be refused because of a trailing slash.
     return base_url.rstrip("/")
 
 
 def check_count(name: str, count: object) -> int:
-    """Give a whole number from 1 on.
+    """Return the count if it is a whole number above zero.
 
     Raises:
-        ConfigurationError: it is none.
+        ConfigurationError: it is not.
     """
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise ConfigurationError(f"{name} must be a whole number from 1 on, not {count!r}.")
+        raise ConfigurationError(f"{name} must be a whole number above zero, not {count!r}.")
     return count
 
 
 def check_proxy(proxy: object) -> None:
-    """Check an HTTP proxy.
+    """Check the URL of an HTTP proxy.
 
     Raises:
-        ConfigurationError: it is none. Only HTTP proxies are known; a SOCKS proxy needs a session of your own.
+        ConfigurationError: it is not the URL of an HTTP proxy. Other proxies need a session of the user.
     """
     if proxy is not None and (problem := proxy_problem(proxy)) is not None:
         raise ConfigurationError(
-            f"The argument `proxy` {problem}. It must be the URL of an HTTP proxy (http://host:port). For any other "
-            "kind give a session of your own, whose connector knows it."
+            f"The argument `proxy` {problem}. It must be the URL of an HTTP proxy (http://host:port). For another "
+            "kind of proxy, pass your own `session` with a connector for it."
         )
 
 
 def proxy_problem(proxy: object) -> str | None:
-    """Return why this cannot be the URL of an HTTP proxy, or None if it can."""
+    """Return what is wrong with the URL of an HTTP proxy, or None."""
     if not isinstance(proxy, str):
-        return f"is no URL but {type(proxy).__name__}"
+        return f"must be a str, not {type(proxy).__name__}"
     scheme, separator, _ = proxy.partition("://")
     if not separator:
         return "has no scheme"
@@ -170,8 +172,8 @@ def _source_problem(url: object) -> str | None:
 
 
 def _media_problem(url: str) -> str | None:
-    if len(url) > _LONGEST_MEDIA_URL:
-        return f"must be at most {_LONGEST_MEDIA_URL} characters long"
+    if len(url) > _MAX_MEDIA_URL:
+        return f"must be at most {_MAX_MEDIA_URL} characters long"
     if not _MEDIA_URL.fullmatch(url):
         return "must be media:// and a key of letters, digits, '-', '_', '.' and '/'"
     return None
@@ -185,10 +187,10 @@ def _web_problem(url: str) -> str | None:
         host, _ = parts.hostname, parts.port
     except ValueError:
         return "is not a valid URL"
-    if parts.scheme.lower() not in _HOST_NEEDED:
+    if parts.scheme.lower() not in _WEB_SCHEMES:
         return (
-            "must begin with http://, https:// or media://; a str is always a URL, so give a file of this machine "
-            "as pathlib.Path, and a bucket's object by a presigned URL"
+            "must begin with http://, https:// or media://; a str is always a URL, so pass a local file as "
+            "pathlib.Path, and an object in a bucket as a presigned URL"
         )
     if _FORBIDDEN.search(url):
         return "must have no spaces or control characters"
@@ -207,12 +209,12 @@ def _webhook_problem(url: object) -> str | None:
 
 
 def _without_hint(problem: str) -> str:
-    """Leave out what is only said of sources."""
+    """Remove the parts of a message that are about sources only."""
     return problem.split(";", maxsplit=1)[0].replace(", https:// or media://", " or https://")
 
 
 def is_loopback(host: str) -> bool:
-    """Whether the host is this machine."""
+    """Return whether the host is this machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -222,5 +224,5 @@ def is_loopback(host: str) -> bool:
 def _raise(errors: Iterable[FieldError]) -> None:
     found = tuple(errors)
     if found:
-        said = "; ".join(f"{error.field} {error.message}" for error in found)
-        raise InvalidRequestError(f"Nothing was sent: {said}.", errors=found)
+        sentences = "; ".join(f"{error.field} {error.message}" for error in found)
+        raise InvalidRequestError(f"Nothing was sent: {sentences}.", errors=found)

@@ -1,4 +1,4 @@
-"""What an answer means: pure decisions from (operation, status, headers, body) to a model or an error."""
+"""Parse an HTTP response into a model or an error: pure functions of operation, status, headers and body."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from enum import Enum
 from http import HTTPStatus
-from typing import Any, TypedDict, TypeVar
+from typing import Any, TypeVar
 
 import attrs
 
@@ -17,51 +17,52 @@ from pyannote_voiceprint_async.errors import (
     ProxyError,
     UnexpectedResponseError,
     VoiceprintError,
-    status_error,
+    status_error_class,
 )
 from pyannote_voiceprint_async.models import JobCreated
 from pyannote_voiceprint_async.redaction import redact_text
 
 from . import codec, rate_limit_headers
 from .endpoints import Endpoint
+from .outcomes import RequestOutcome, error_flags, next_step, outcome_of_status
+from .refusals import Refusal, format_field_error, parse_refusal
 
-__all__ = [
-    "ApiResponse",
-    "BodyFlaw",
-    "RequestOutcome",
-    "advice",
-    "error_flags",
-    "failed",
-    "outcome_of_status",
-    "read",
-    "rescue",
-]
+__all__ = ["ApiResponse", "BodyFlaw", "error_after_response", "parse_response", "rescue_response"]
 
-A = TypeVar("A")
+M = TypeVar("M")
 
-_WORDS = ("message", "warning", "error")
-
-
-class RequestOutcome(Enum):
-    """What became of a request, as far as repeating it is concerned."""
-
-    NEVER_SENT = "no byte of it left this machine"
-    TOLD_TO_RETURN = "the server refused it for now"
-    UNKNOWN = "the server may have acted on it"
-    REFUSED = "the server refused it for good"
+# Fields of models that hold a sentence of the server.
+_TEXT_FIELDS = ("message", "warning", "error")
+# Statuses that blame the API key. A web page with such a status was sent by a gateway, not by the API.
+_KEY_STATUSES = {401, 403}
+# Headers in which gateways name themselves.
+_GATEWAY_HEADERS = ("Server", "Via")
+# A 2xx response, also behind interim (1xx) responses.
+_RAW_SUCCESS = re.compile(rb"(?:\A|\r\n\r\n)HTTP/1\.[01] (?P<status>2\d\d)[ \r].*?\r\n\r\n(?P<body>.*)", re.DOTALL)
+# What the user can do about a refusal.
+_NEXT_STEPS = {
+    400: "Nothing was accepted. Correct the request.",
+    401: "The API key is not accepted: check PYANNOTEAI_API_KEY.",
+    402: "The team has no subscription or no credit left: see the dashboard of pyannoteAI.",
+    403: "The API key lacks the permission: check its team and its rights in the dashboard of pyannoteAI.",
+    404: "It does not exist, belongs to another team, or was deleted. If every request fails, check base_url.",
+    422: "Nothing was accepted. Correct the request.",
+    429: "The rate limit of the team is used up: try again later, and share one RateLimiter between your clients.",
+    503: "The API is overloaded: try again later.",
+}
 
 
 class BodyFlaw(Enum):
-    """Why the body of an answer is not whole."""
+    """Why the body of a response is not complete."""
 
-    BROKE_OFF = "broke off in the middle"
-    STALLED = "did not end in time"
-    TOO_LONG = "is longer than any real one"
-    BROKEN_HEADERS = "has headers that cannot be read"
+    BROKE_OFF = "ended before the body was complete"
+    STALLED = "was not complete in time"
+    TOO_LONG = "is larger than any response of the API"
+    BROKEN_HEADERS = "has headers that cannot be parsed"
 
 
 class ApiResponse:
-    """One HTTP answer, read up to the operation's bound."""
+    """One HTTP response, with its body up to the limit of the operation."""
 
     __slots__ = ("body", "flaw", "headers", "status")
 
@@ -72,243 +73,188 @@ class ApiResponse:
         self.flaw = flaw
 
 
-class Verdict(TypedDict):
-    """The two questions that every error answers."""
+def parse_response(endpoint: Endpoint[M], response: ApiResponse, *, wall: float, key: str) -> M:
+    """Return the model in a response.
 
-    retryable: bool
-    outcome_unknown: bool
-
-
-def error_flags(fate: RequestOutcome, *, repeatable: bool) -> Verdict:
-    """Answer an error's two questions. This is the table of the README's "Limits and money"."""
-    unknown = fate is RequestOutcome.UNKNOWN
-    return {
-        "retryable": fate in {RequestOutcome.NEVER_SENT, RequestOutcome.TOLD_TO_RETURN} or (unknown and repeatable),
-        "outcome_unknown": unknown and not repeatable,
-    }
-
-
-def advice(fate: RequestOutcome, *, repeatable: bool) -> str:
-    """Say what a fate means to the caller, as a sentence."""
-    if fate is RequestOutcome.NEVER_SENT:
-        return "Nothing was sent; it may be repeated."
-    if repeatable:
-        return "It may be repeated without harm."
-    return (
-        "It is unknown whether the job was accepted, so it was not sent again: it might be paid twice. "
-        "Look at list_jobs() before you repeat it."
-    )
-
-
-def outcome_of_status(status: int, headers: Mapping[str, str]) -> RequestOutcome:
-    """Say what a status means for repeating. Statuses that are none (999) leave the outcome unknown."""
-    match status:
-        case 429:
-            return RequestOutcome.TOLD_TO_RETURN
-        case 503 if rate_limit_headers.says_when_to_return(headers):
-            return RequestOutcome.TOLD_TO_RETURN
-        case 408:
-            return RequestOutcome.UNKNOWN
-        case _ if 300 <= status <= 499:  # noqa: PLR2004 - redirects and refusals, as RFC 9110 numbers them
-            return RequestOutcome.REFUSED
-        case _:
-            return RequestOutcome.UNKNOWN
-
-
-def read(endpoint: Endpoint[A], answer: ApiResponse, *, wall: float, key: str) -> A:
-    """Give the model that an answer holds.
-
-    A 2xx to a submission that holds a job id is a success, whatever else is wrong with it.
+    A 2xx to a submission that holds a complete job id is a success, whatever else is wrong with the response.
 
     Args:
-        endpoint: what was asked.
-        answer: what came.
-        wall: UTC epoch seconds of this machine.
-        key: the API key, which no quoted text may show.
+        endpoint: the operation.
+        response: the response.
+        wall: the clock of this machine, in UTC epoch seconds.
+        key: the API key, which is redacted in quoted texts.
 
     Raises:
-        ApiStatusError: the server said no.
-        UnexpectedResponseError: the answer cannot be understood.
-        ApiTimeoutError: it did not end in time.
+        ApiStatusError: the server refused the request.
+        UnexpectedResponseError: the response cannot be understood.
+        ApiTimeoutError: the response was not complete in time.
     """
-    if 200 <= answer.status <= 299:  # noqa: PLR2004 - any 2xx is a success
-        return _without_key(_read_success(endpoint, answer), key)
-    if 400 <= answer.status <= 599:  # noqa: PLR2004 - what RFC 9110 defines as errors
-        raise _refusal(endpoint, answer, wall, key)
-    raise _strange_status(endpoint, answer)
+    if 200 <= response.status <= 299:  # noqa: PLR2004 - any 2xx is a success
+        return _redact_key(_parse_success(endpoint, response), key)
+    if 400 <= response.status <= 599:  # noqa: PLR2004 - the errors of RFC 9110
+        raise _refusal_error(endpoint, response, wall, key)
+    raise _unexpected_status_error(endpoint, response)
 
 
-def failed(endpoint: Endpoint[A], answer: ApiResponse, exc: Exception) -> VoiceprintError:
-    """Return the error for a submission whose response was received, when something else failed after that.
+def error_after_response(endpoint: Endpoint[M], response: ApiResponse, exc: Exception) -> VoiceprintError:
+    """Return the error for a submission whose response arrived, when other code failed afterwards.
 
     Args:
         endpoint: the submission.
-        answer: the response.
-        exc: what failed.
+        response: the response.
+        exc: the exception, from a trace hook for example.
     """
-    job_id = codec.find_job_id(answer.body)
-    known = (
-        f"Job {job_id} was accepted: wait() picks it up."
-        if job_id
-        else advice(RequestOutcome.UNKNOWN, repeatable=False)
-    )
+    job_id = codec.find_job_id(response.body)
+    unknown = next_step(RequestOutcome.UNKNOWN, repeatable=False)
+    advice = f"Job {job_id} was accepted: wait({job_id!r}) resumes it." if job_id else unknown
     return UnexpectedResponseError(
-        f"{_name(endpoint)} was answered with {answer.status}, but {type(exc).__name__} was raised when the response "
-        f"was taken in. {known}",
-        status=answer.status,
-        headers=_plain(answer.headers),
+        f"{_name(endpoint)} returned status {response.status}, but {type(exc).__name__} was raised while the response "
+        f"was processed. {advice}",
+        status=response.status,
+        headers=_lower_names(response.headers),
         job_id=job_id,
         outcome_unknown=True,
     )
 
 
-def rescue(received: bytes) -> ApiResponse | None:
-    """Return the response in these raw bytes, if it is a 2xx with a job id: aiohttp could not read its headers.
+def rescue_response(received: bytes) -> ApiResponse | None:
+    """Return the response in the raw bytes of a submission, if it is a 2xx with a job id.
 
-    Args:
-        received: what arrived for a submission.
+    aiohttp rejects responses with broken headers; the job in the body is accepted nevertheless.
     """
-    found = _SUCCESS.search(received)
+    found = _RAW_SUCCESS.search(received)
     if found is None or codec.find_job_id(found["body"]) is None:
         return None
     return ApiResponse(int(found["status"]), {}, found["body"], BodyFlaw.BROKEN_HEADERS)
 
 
-def _read_success(endpoint: Endpoint[A], answer: ApiResponse) -> A:
-    problem = answer.flaw.value if answer.flaw else ""
+def _parse_success(endpoint: Endpoint[M], response: ApiResponse) -> M:
+    problem = response.flaw.value if response.flaw else ""
     if not problem:
         try:
-            return codec.decode(endpoint.answer, answer.body)
-        except Exception:  # noqa: BLE001 - whatever is wrong with it, a job id in it is paid for
-            problem = "cannot be read"
-    if endpoint.answer is JobCreated and (job_id := codec.find_job_id(answer.body)):
-        return JobCreated(job_id)  # type: ignore[return-value]  # it is endpoint.answer
-    raise _unreadable(endpoint, answer, problem)
+            return codec.decode(endpoint.model, response.body)
+        except Exception:  # noqa: BLE001 - whatever is wrong with the body, a job id in it is billed
+            problem = "cannot be parsed"
+    if endpoint.model is JobCreated and (job_id := codec.find_job_id(response.body)):
+        return JobCreated(job_id)  # type: ignore[return-value]  # it is endpoint.model
+    raise _unreadable_error(endpoint, response, problem)
 
 
-def _without_key(model: A, key: str) -> A:
-    """Redact the key in what the API says in words (`Key … is valid`), so that neither `repr()` nor a log shows it."""
+def _redact_key(model: M, key: str) -> M:
+    """Redact the key in sentences of the server (`Key … is valid`), so that neither `repr()` nor a log shows it."""
     output = getattr(model, "output", None)
-    changed: dict[str, Any] = {} if output is None else {"output": _without_key(output, key)}
-    for name in _WORDS:
+    changes: dict[str, Any] = {} if output is None else {"output": _redact_key(output, key)}
+    for name in _TEXT_FIELDS:
         text = getattr(model, name, None)
         if text and key in text:
-            changed[name] = redact_text(text, key)
-    return attrs.evolve(model, **changed) if changed else model  # type: ignore[misc]  # all models are attrs classes
+            changes[name] = redact_text(text, key)
+    return attrs.evolve(model, **changes) if changes else model  # type: ignore[misc]  # all models are attrs classes
 
 
-def _unreadable(endpoint: Endpoint[A], answer: ApiResponse, problem: str) -> VoiceprintError:
-    error = ApiTimeoutError if answer.flaw is BodyFlaw.STALLED else UnexpectedResponseError
-    return error(
-        f"The API's answer to {_name(endpoint)} (status {answer.status}) {problem}. "
-        f"{advice(RequestOutcome.UNKNOWN, repeatable=endpoint.repeatable)}",
-        status=answer.status,
-        headers=_plain(answer.headers),
+def _unreadable_error(endpoint: Endpoint[M], response: ApiResponse, problem: str) -> VoiceprintError:
+    error_class = ApiTimeoutError if response.flaw is BodyFlaw.STALLED else UnexpectedResponseError
+    return error_class(
+        f"The response to {_name(endpoint)} (status {response.status}) {problem}. "
+        f"{next_step(RequestOutcome.UNKNOWN, repeatable=endpoint.repeatable)}",
+        status=response.status,
+        headers=_lower_names(response.headers),
         **error_flags(RequestOutcome.UNKNOWN, repeatable=endpoint.repeatable),
     )
 
 
-def _strange_status(endpoint: Endpoint[A], answer: ApiResponse) -> VoiceprintError:
-    fate = outcome_of_status(answer.status, answer.headers)
-    if fate is RequestOutcome.REFUSED:
-        meaning = "It was not followed, because the key must not travel. Check the base URL."
+def _unexpected_status_error(endpoint: Endpoint[M], response: ApiResponse) -> VoiceprintError:
+    outcome = outcome_of_status(response.status, response.headers)
+    if outcome is RequestOutcome.REFUSED:
+        meaning = "a redirect. It was not followed, because it would send the API key to another host. Check base_url."
     else:
-        meaning = f"That is no status of this API. {advice(RequestOutcome.UNKNOWN, repeatable=endpoint.repeatable)}"
-    what = "a redirect" if fate is RequestOutcome.REFUSED else "an answer"
+        meaning = (
+            f"which is not a status of this API. {next_step(RequestOutcome.UNKNOWN, repeatable=endpoint.repeatable)}"
+        )
     return UnexpectedResponseError(
-        f"{_name(endpoint)} got {what} with status {answer.status}. {meaning}",
-        status=answer.status,
-        headers=_plain(answer.headers),
-        **error_flags(fate, repeatable=endpoint.repeatable),
+        f"{_name(endpoint)} returned status {response.status}, {meaning}",
+        status=response.status,
+        headers=_lower_names(response.headers),
+        **error_flags(outcome, repeatable=endpoint.repeatable),
     )
 
 
-def _refusal(endpoint: Endpoint[A], answer: ApiResponse, wall: float, key: str) -> VoiceprintError:
-    refusal = codec.decode_refusal(answer.body)
-    message = None if refusal.message is None else redact_text(refusal.message, key)
-    if refusal.is_page and answer.status in _GATEWAY_STATUSES:
-        return _gateway_refusal(endpoint, answer, message, key)
-    if answer.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-        return _proxy_refusal(endpoint, answer, message)
-    fate = outcome_of_status(answer.status, answer.headers)
-    error = status_error(answer.status)
-    errors = tuple(
-        FieldError(redact_text(wrong.field, key), redact_text(wrong.message, key)) for wrong in refusal.errors
-    )
-    details = [text for text in map(codec.said, errors) if text and text not in (message or "")]
-    reason = "; ".join([message or "no reason given", *details])
-    next_step = (
-        advice(fate, repeatable=endpoint.repeatable)
-        if fate is RequestOutcome.UNKNOWN
-        else _NEXT_STEP.get(answer.status, "")
-    )
-    return error(
-        f"{_name(endpoint)} was answered with {answer.status} ({reason}). {next_step}".rstrip(),
-        status=answer.status,
-        message=message,
-        request_id=None if refusal.request_id is None else redact_text(refusal.request_id, key),
-        retry_after=rate_limit_headers.retry_after(answer.headers, wall),
-        headers=_plain(answer.headers),
-        **error_flags(fate, repeatable=endpoint.repeatable),
-        **({"errors": errors} if issubclass(error, InvalidRequestError) else {}),  # type: ignore[arg-type]
+def _refusal_error(endpoint: Endpoint[M], response: ApiResponse, wall: float, key: str) -> VoiceprintError:
+    refusal = _redact_refusal(parse_refusal(response.body), key)
+    if refusal.is_page and response.status in _KEY_STATUSES:
+        return _gateway_error(endpoint, response, refusal.message, key)
+    if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        return _proxy_error(endpoint, response, refusal.message)
+    outcome = outcome_of_status(response.status, response.headers)
+    if outcome is RequestOutcome.UNKNOWN:
+        advice = next_step(outcome, repeatable=endpoint.repeatable)
+    else:
+        advice = _NEXT_STEPS.get(response.status, "")
+    error_class = status_error_class(response.status)
+    return error_class(
+        f"{_name(endpoint)} returned status {response.status} ({_reason(refusal)}). {advice}".rstrip(),
+        status=response.status,
+        message=refusal.message,
+        request_id=refusal.request_id,
+        retry_after=rate_limit_headers.retry_after(response.headers, wall),
+        headers=_lower_names(response.headers),
+        **error_flags(outcome, repeatable=endpoint.repeatable),
+        **({"errors": refusal.errors} if issubclass(error_class, InvalidRequestError) else {}),  # type: ignore[arg-type]
     )
 
 
-def _proxy_refusal(endpoint: Endpoint[A], answer: ApiResponse, message: str | None) -> ProxyError:
-    """Build the error for a 407 to a request by plain HTTP; with TLS the proxy refuses the CONNECT before it."""
+def _redact_refusal(refusal: Refusal, key: str) -> Refusal:
+    return refusal._replace(
+        message=refusal.message and redact_text(refusal.message, key),
+        request_id=refusal.request_id and redact_text(refusal.request_id, key),
+        errors=tuple(
+            FieldError(redact_text(error.field, key), redact_text(error.message, key)) for error in refusal.errors
+        ),
+    )
+
+
+def _reason(refusal: Refusal) -> str:
+    """Return the message and the field errors that the message does not repeat."""
+    message = refusal.message or ""
+    details = [text for text in map(format_field_error, refusal.errors) if text and text not in message]
+    return "; ".join([message or "no reason given", *details])
+
+
+def _proxy_error(endpoint: Endpoint[M], response: ApiResponse, message: str | None) -> ProxyError:
+    """Return the error for a 407 to a request over plain HTTP. With TLS the proxy refuses the CONNECT before it."""
     return ProxyError(
-        f"{_name(endpoint)}: the proxy refused with 407, because the user or the password is missing or wrong. Nothing "
-        "was accepted. Correct the environment variable HTTP_PROXY, or the argument `proxy` of the client if it has "
-        "one: http://user:password@host:port, with special characters percent-encoded.",
-        status=answer.status,
+        f"{_name(endpoint)}: the proxy returned status 407, because the user or the password is missing or wrong. "
+        "Nothing was accepted. Correct the environment variable HTTP_PROXY, or the argument `proxy` of the client if "
+        "it has one: http://user:password@host:port, with special characters percent-encoded.",
+        status=response.status,
         message=message,
-        headers=_plain(answer.headers),
+        headers=_lower_names(response.headers),
         **error_flags(RequestOutcome.REFUSED, repeatable=endpoint.repeatable),
     )
 
 
-def _gateway_refusal(
-    endpoint: Endpoint[A], answer: ApiResponse, message: str | None, key: str
+def _gateway_error(
+    endpoint: Endpoint[M], response: ApiResponse, message: str | None, key: str
 ) -> UnexpectedResponseError:
-    """Build the error for a page where the API would have sent JSON: it says nothing about the key."""
-    named = [
-        f"{name}: {redact_text(text, key)[:100]}" for name in _NAMES_OF_GATEWAYS if (text := answer.headers.get(name))
+    """Return the error for a page where the API sends JSON: the page says nothing about the API key."""
+    names = [
+        f"{name}: {redact_text(text, key)[:100]}" for name in _GATEWAY_HEADERS if (text := response.headers.get(name))
     ]
-    gateway = f" ({'; '.join(named)})" if named else ", which does not name itself"
-    quoted = f' It says: "{message}".' if message else ""
+    gateway = f" ({'; '.join(names)})" if names else ", which does not name itself"
+    quoted = f' The page says: "{message}".' if message else ""
     return UnexpectedResponseError(
-        f"{_name(endpoint)} was refused with {answer.status} by a gateway between this machine and the API{gateway}: "
-        f"the response is a web page or text, and the API sends JSON.{quoted} Nothing was accepted, and the API key "
-        "was not checked. Check the proxy, firewall or VPN of this network, and base_url.",
-        status=answer.status,
+        f"{_name(endpoint)} was refused with status {response.status} by a gateway between this machine and the API"
+        f"{gateway}: the response is a web page or text, and the API sends JSON.{quoted} Nothing was accepted, and the "
+        "API key was not checked. Check the proxy, firewall or VPN of this network, and base_url.",
+        status=response.status,
         message=message,
-        headers=_plain(answer.headers),
-        **error_flags(outcome_of_status(answer.status, answer.headers), repeatable=endpoint.repeatable),
+        headers=_lower_names(response.headers),
+        **error_flags(outcome_of_status(response.status, response.headers), repeatable=endpoint.repeatable),
     )
 
 
-# The statuses by which the API speaks about the key.
-_GATEWAY_STATUSES = {401, 403}
-_NAMES_OF_GATEWAYS = ("Server", "Via")
-
-# After interim responses, if there are any.
-_SUCCESS = re.compile(rb"(?:\A|\r\n\r\n)HTTP/1\.[01] (?P<status>2\d\d)[ \r].*?\r\n\r\n(?P<body>.*)", re.DOTALL)
-
-_NEXT_STEP = {
-    400: "Nothing was accepted. Correct the request.",
-    401: "The key is not accepted: check PYANNOTEAI_API_KEY.",
-    402: "The team has no subscription or no credit left: see the dashboard of pyannoteAI.",
-    403: "The key may not do this: check its team and its rights.",
-    404: "It does not exist, belongs to another team, or was deleted. If everything is missing, check the base URL.",
-    422: "Nothing was accepted. Correct the request.",
-    429: "The team's rate limit is used up: try again later, or share one throttle between your programs.",
-    503: "The API is busy: try again later.",
-}
-
-
-def _name(endpoint: Endpoint[A]) -> str:
+def _name(endpoint: Endpoint[M]) -> str:
     return f"{endpoint.method} {endpoint.path}"
 
 
-def _plain(headers: Mapping[str, str]) -> dict[str, str]:
+def _lower_names(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, TypeAlias
 
 from pyannote_voiceprint_async.errors import MediaError
-from pyannote_voiceprint_async.text_encoding import encoding_of
+from pyannote_voiceprint_async.text_encoding import detect_encoding
 
 from .source import reject_str
 
@@ -100,7 +100,7 @@ def _decoded_lines(file: Any) -> Iterator[str]:
     start = file.tell()
     head = file.read(4)
     file.seek(start)
-    text = io.TextIOWrapper(file, encoding=encoding_of(head))
+    text = io.TextIOWrapper(file, encoding=detect_encoding(head))
     try:
         # The limit keeps a file of another kind, without line breaks, from filling the memory.
         while line := text.readline(_LONGEST_LINE):

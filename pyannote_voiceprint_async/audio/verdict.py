@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import attrs
 
-from pyannote_voiceprint_async.api.endpoints import LONGEST_VOICEPRINT_SECONDS
+from pyannote_voiceprint_async.api.endpoints import MAX_VOICEPRINT_SECONDS
 
 from .facts import AudioFacts
 
@@ -20,7 +20,7 @@ __all__ = [
     "too_long",
 ]
 
-LONGEST_SECONDS = LONGEST_VOICEPRINT_SECONDS
+LONGEST_SECONDS = MAX_VOICEPRINT_SECONDS
 """The longest audio that the API accepts for a voiceprint."""
 
 REPAIRABLE = frozenset({"WAV", "WAVEX", "RF64"})

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from pyannote_voiceprint_async.enrollment.manifest.sources import LeftOut
+from pyannote_voiceprint_async.enrollment.manifest.skipped_files import SkippedFiles
 from pyannote_voiceprint_async.enrollment.run.dry_run import DryRun
 from pyannote_voiceprint_async.settings import RateLimit
 
@@ -12,7 +12,7 @@ from .report_text import skipped_file_lines
 __all__ = ["dry_run_lines"]
 
 
-def dry_run_lines(dry_run: DryRun, limit: RateLimit, *, is_sandbox: bool, skipped_files: LeftOut) -> Iterator[str]:
+def dry_run_lines(dry_run: DryRun, limit: RateLimit, *, is_sandbox: bool, skipped_files: SkippedFiles) -> Iterator[str]:
     """Yield what a run would do.
 
     Args:

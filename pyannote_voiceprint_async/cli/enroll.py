@@ -16,7 +16,8 @@ from pyannote_voiceprint_async.enrollment import Ledger, Manifest, Report
 from pyannote_voiceprint_async.enrollment import enroll as enroll_rows
 from pyannote_voiceprint_async.enrollment.ledger.export import export
 from pyannote_voiceprint_async.enrollment.ledger.maintenance import count_voiceprints
-from pyannote_voiceprint_async.enrollment.manifest.sources import LeftOut, Sources
+from pyannote_voiceprint_async.enrollment.manifest.skipped_files import SkippedFiles
+from pyannote_voiceprint_async.enrollment.manifest.sources import SourceRows
 from pyannote_voiceprint_async.enrollment.options import OnUnknown, Options
 from pyannote_voiceprint_async.enrollment.run.dry_run import DryRun, dry_run
 from pyannote_voiceprint_async.errors import ConfigurationError, LedgerError, VoiceprintError
@@ -39,7 +40,7 @@ from .report_text import (
     skipped_row,
 )
 from .run_command import run_without_client
-from .run_reporter import RunReporter
+from .run_display import RunDisplay
 from .signals import sigterm_as_interrupt
 
 __all__ = ["enroll"]
@@ -155,11 +156,11 @@ def _enroll(arguments: EnrollArguments, repeat: RepeatCommand) -> None:
             open_client(arguments.common, output, arguments.sandbox_store) as client,
             enroll_rows(client, rows, ledger, **attrs.asdict(arguments.options, recurse=False)) as run,
         ):
-            reporter = RunReporter(run, client, output, reports_rows=arguments.common.verbose > 0)
+            display = RunDisplay(run, client, output, reports_rows=arguments.common.verbose > 0)
             try:
-                await reporter.report_run()
+                await display.show_until_finished()
             finally:
-                report = reporter.report
+                report = display.report
 
     ended_by: BaseException | None = None
     try:
@@ -181,7 +182,9 @@ def _enroll(arguments: EnrollArguments, repeat: RepeatCommand) -> None:
     sys.exit(ExitCode.SUCCESS if report.is_complete else ExitCode.SOME_FAILED)
 
 
-def _finish(arguments: EnrollArguments, rows: Manifest | Sources, report: Report, repeat: RepeatCommand) -> str | None:
+def _finish(
+    arguments: EnrollArguments, rows: Manifest | SourceRows, report: Report, repeat: RepeatCommand
+) -> str | None:
     """Write the files and the summary of a run, and return why files could not be written."""
     with sigterm_as_interrupt(), open_output(None) as output:
         for job_id, label in report.unsaved_jobs.items():
@@ -229,7 +232,7 @@ def _write_report(arguments: EnrollArguments, report: Report | DryRun) -> Iterab
 
 def _summary(
     arguments: EnrollArguments,
-    rows: Manifest | Sources,
+    rows: Manifest | SourceRows,
     report: Report,
     repeat: RepeatCommand,
     export_lines: Iterable[str],
@@ -242,8 +245,8 @@ def _summary(
     yield from next_steps(report, repeat)
 
 
-def _skipped_files(rows: Manifest | Sources) -> LeftOut:
-    return rows.left_out if isinstance(rows, Sources) else LeftOut()
+def _skipped_files(rows: Manifest | SourceRows) -> SkippedFiles:
+    return rows.skipped_files if isinstance(rows, SourceRows) else SkippedFiles()
 
 
 def _dry_run(arguments: EnrollArguments) -> None:
@@ -255,7 +258,7 @@ def _dry_run(arguments: EnrollArguments) -> None:
         result = await dry_run(client, rows, arguments.ledger, options, limit)
         for problem in result.problems:
             output.print_status(skipped_row(problem))
-        for warning in result.notes:
+        for warning in result.warnings:
             output.print_status(f"{warning.label}: {warning.message}")
         is_sandbox, skipped_files = arguments.common.sandbox, _skipped_files(rows)
         for line in dry_run_lines(result, limit, is_sandbox=is_sandbox, skipped_files=skipped_files):

@@ -7,10 +7,12 @@ import click
 
 from pyannote_voiceprint_async.api.endpoints import DEFAULT_LIMITS
 from pyannote_voiceprint_async.enrollment import Manifest, rows_from_sources
-from pyannote_voiceprint_async.enrollment.ledger.export import Format, check_out, format_of, ledger_files
-from pyannote_voiceprint_async.enrollment.ledger.output_file import OutFile
-from pyannote_voiceprint_async.enrollment.manifest.names import existing
-from pyannote_voiceprint_async.enrollment.manifest.sources import Sources, is_manifest
+from pyannote_voiceprint_async.enrollment.ledger.export import check_export, format_of, ledger_files
+from pyannote_voiceprint_async.enrollment.ledger.export_formats import ExportFormat
+from pyannote_voiceprint_async.enrollment.ledger.output_file import OutputFile
+from pyannote_voiceprint_async.enrollment.manifest.names import find_existing
+from pyannote_voiceprint_async.enrollment.manifest.source_kinds import is_manifest
+from pyannote_voiceprint_async.enrollment.manifest.sources import SourceRows
 from pyannote_voiceprint_async.enrollment.options import Options
 from pyannote_voiceprint_async.errors import ConfigurationError
 from pyannote_voiceprint_async.settings import RateLimit
@@ -41,13 +43,13 @@ class EnrollArguments:
     @property
     def manifest(self) -> Path | None:
         """The path of the list of speakers; None if the sources are recordings."""
-        return existing(Path(self.sources[0])) if is_manifest(self.sources[0]) else None
+        return find_existing(Path(self.sources[0])) if is_manifest(self.sources[0]) else None
 
     @property
     def ledger(self) -> Path:
         """The path of the ledger. The sandbox has its own, so that made-up and real voiceprints are never mixed."""
         if self.ledger_option is not None:
-            return existing(self.ledger_option)
+            return find_existing(self.ledger_option)
         return (self.manifest or Path("voiceprints")).with_suffix(
             ".sandbox.ledger" if self.common.sandbox else ".ledger"
         )
@@ -58,17 +60,17 @@ class EnrollArguments:
         return self.ledger.with_name(f"{self.ledger.name}.server")
 
     @property
-    def out_format(self) -> Format | None:
+    def out_format(self) -> ExportFormat | None:
         """The format of `--out`; None if there is no `--out`, or its suffix is unknown."""
         if self.out is None:
             return None
         # Devices and pipes have no suffix.
-        return format_of(self.out) or ("jsonl" if OutFile(self.out, "jsonl").is_stream else None)
+        return format_of(self.out) or ("jsonl" if OutputFile(self.out, "jsonl").is_stream else None)
 
     @property
-    def report_file(self) -> OutFile | None:
+    def report_file(self) -> OutputFile | None:
         """The file for the summary; None if there is no `--report`."""
-        return None if self.report is None else OutFile(self.report, "report", self.force)
+        return None if self.report is None else OutputFile(self.report, "report", self.force)
 
     @property
     def submission_limit(self) -> RateLimit:
@@ -77,7 +79,7 @@ class EnrollArguments:
         requested = self.common.rate_limit or documented
         return min(requested, documented, key=lambda limit: limit.limit / limit.per)
 
-    def rows(self) -> Manifest | Sources:
+    def rows(self) -> Manifest | SourceRows:
         """Return the rows to enroll."""
         if self.manifest is None:
             return rows_from_sources(self.sources)
@@ -95,7 +97,7 @@ class EnrollArguments:
             if self.out_format is None:
                 raise click.UsageError(f"--out must end in .jsonl, .csv or .json, not {self.out.name!r}.")
             others = filter(None, (self.manifest, self.report))
-            check_out(self.out, self.out_format, self.ledger, *others, force=self.force)
+            check_export(self.out, self.out_format, self.ledger, *others, force=self.force)
         if self.report_file is not None:
             try:
                 self.report_file.check(*ledger_files(self.ledger), *filter(None, [self.manifest]))

@@ -5,8 +5,9 @@ from typing import get_args
 
 import click
 
-from pyannote_voiceprint_async.enrollment.ledger.export import Exported, Format, check_out, format_of
+from pyannote_voiceprint_async.enrollment.ledger.export import Exported, check_export, format_of
 from pyannote_voiceprint_async.enrollment.ledger.export import export as export_ledger
+from pyannote_voiceprint_async.enrollment.ledger.export_formats import ExportFormat
 
 from .exit_codes import Failure
 from .formatting import format_count
@@ -23,7 +24,7 @@ __all__ = ["export"]
 @click.option(
     "--format",
     "form",
-    type=click.Choice(get_args(Format)),
+    type=click.Choice(get_args(ExportFormat)),
     help="jsonl: one object per line; csv: a table; json: {label: voiceprint} [default: suffix of --out, else jsonl]",
 )
 @click.option(
@@ -34,7 +35,7 @@ __all__ = ["export"]
 )
 @click.option("--model", help="Export only voiceprints of this model.")
 @force_option
-def export(ledger: Path, form: Format | None, out: Path | None, model: str | None, *, force: bool) -> None:
+def export(ledger: Path, form: ExportFormat | None, out: Path | None, model: str | None, *, force: bool) -> None:
     """Write the voiceprints of a ledger into a private file.
 
     This command also works while a run uses the ledger. jsonl and csv contain all rows: label, source (a URL without
@@ -45,7 +46,7 @@ def export(ledger: Path, form: Format | None, out: Path | None, model: str | Non
     form = form or (None if out is None else format_of(out)) or "jsonl"
     # `speakers.csv` would overwrite the list of speakers.
     out = out or ledger.with_suffix(f".voiceprints.{form}")
-    check_out(out, form, ledger, force=force)
+    check_export(out, form, ledger, force=force)
     try:
         with sigterm_as_interrupt():
             exported = export_ledger(ledger, out, form, model=model, force=force)
@@ -58,7 +59,7 @@ def export(ledger: Path, form: Format | None, out: Path | None, model: str | Non
         print_status(warning)
 
 
-def _success_message(exported: Exported, out: Path, form: Format) -> str:
+def _success_message(exported: Exported, out: Path, form: ExportFormat) -> str:
     labels = "" if form == "json" else f" of {format_count(exported.labels, 'label')}"
     purged = f" {exported.purged} more were purged earlier." if exported.purged else ""
     return f"{format_count(exported.voiceprints, 'voiceprint')}{labels} in {out}, which only you may read.{purged}"

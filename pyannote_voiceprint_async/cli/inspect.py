@@ -9,7 +9,8 @@ import click
 
 from pyannote_voiceprint_async.audio import Finding, check_audio
 from pyannote_voiceprint_async.enrollment import Problem
-from pyannote_voiceprint_async.enrollment.manifest.sources import LeftOut, expand
+from pyannote_voiceprint_async.enrollment.manifest.skipped_files import SkippedFiles
+from pyannote_voiceprint_async.enrollment.manifest.source_expansion import expand_source
 from pyannote_voiceprint_async.errors import MediaError
 
 from .exit_codes import ExitCode
@@ -32,25 +33,25 @@ def inspect(files: tuple[str, ...]) -> None:
     `findings`, each with code, message and is_fatal. A summary for people is written to stderr. The exit code is 1 if
     any finding is fatal, which means that `enroll` would refuse the file. This command needs the extra `[audio]`.
     """
-    left_out = LeftOut()
-    paths = _found(files, left_out)
+    skipped = SkippedFiles()
+    paths = _found(files, skipped)
     is_well = True
     for path in paths:
         record = _record(path)
         is_well &= not any(finding["is_fatal"] for finding in record["findings"])
         click.echo(json_line(record))
         print_status(_summary(record))
-    if left_out.count:
-        print_status(f"Left out: {left_out}. To inspect such a file, name it explicitly.")
+    if skipped.count:
+        print_status(f"Skipped: {skipped}. To inspect a file, pass its own name.")
     sys.exit(ExitCode.SUCCESS if is_well else ExitCode.SOME_FAILED)
 
 
-def _found(files: tuple[str, ...], left_out: LeftOut) -> list[Path]:
-    found = [one for file in files for one in expand(file, left_out)]
+def _found(files: tuple[str, ...], skipped: SkippedFiles) -> list[Path]:
+    found = [one for file in files for one in expand_source(file, skipped)]
     problems = [str(one) for one in found if isinstance(one, Problem)]
     problems += [f"{one}: is a URL; download it first" for one in found if isinstance(one, str)]
     reject_problems(problems)
-    return list(dict.fromkeys(one for one in found if isinstance(one, Path)))
+    return list(dict.fromkeys(path for path in found if isinstance(path, Path)))
 
 
 def _record(path: Path) -> dict[str, Any]:

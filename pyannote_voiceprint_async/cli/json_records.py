@@ -44,7 +44,7 @@ def success_record(source: LabeledSource, voiceprint: Voiceprint) -> dict[str, A
         "job_id": voiceprint.job_id,
         "model": voiceprint.model,
         "voiceprint": voiceprint.value,
-        "warnings": [*source.notes, *voiceprint.warnings],
+        "warnings": [*source.warnings, *voiceprint.warnings],
         "error": None,
     }
 
@@ -58,7 +58,7 @@ def failure_record(source: LabeledSource, job: JobCreated | None, error: Voicepr
         "job_id": job.job_id if job else error.job_id,
         "model": model,
         "voiceprint": None,
-        "warnings": [*source.notes, *([job.warning] if job and job.warning else [])],
+        "warnings": [*source.warnings, *([job.warning] if job and job.warning else [])],
         "error": str(error),
     }
 

@@ -21,7 +21,7 @@ from .signals import sigterm_as_interrupt
 __all__ = ["ledger"]
 
 # Fields of a `Report` that only a run can fill.
-_RUN_FIELDS = ("forgotten", "replaced", "jobs", "unsaved_jobs", "notes", "problems", "interrupted", "stopped_by")
+_RUN_FIELDS = ("forgotten", "replaced", "jobs", "unsaved_jobs", "warnings", "problems", "interrupted", "stopped_by")
 
 
 @click.group()
@@ -61,7 +61,7 @@ def failed(path: Path) -> None:
     Print one line of JSON for each row: label, status, error. The status is failed, uncertain (the submission may have
     been accepted) or expired (billed, and not fetched in time). This command also works while a run uses the ledger.
     """
-    for row in maintenance.troubles(path):
+    for row in maintenance.failed_rows(path):
         click.echo(json_line(row._asdict()))
 
 
@@ -79,7 +79,7 @@ def forget(path: Path, labels: tuple[str, ...]) -> None:
         print_status(f"{label}: the ledger has no such label.")
     if forgotten.labels:
         erased = f"{format_count(len(forgotten.labels), 'label')} and {format_count(forgotten.recordings, 'recording')}"
-        print_status(f"Erased: {erased}, with everything that the ledger had about them. {maintenance.OUT_OF_REACH}")
+        print_status(f"Erased: {erased}, with everything that the ledger had about them. {maintenance.FORGET_LIMITS}")
     sys.exit(ExitCode.SOME_FAILED if forgotten.unknown else ExitCode.SUCCESS)
 
 

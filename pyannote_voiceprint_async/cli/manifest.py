@@ -1,4 +1,4 @@
-"""`pyannote-voiceprint manifest`: lists of speakers, made of what people have."""
+"""`pyannote-voiceprint manifest`: make lists of speakers from the output of diarization."""
 
 import csv
 import os
@@ -11,10 +11,10 @@ from typing import TextIO
 import click
 
 from pyannote_voiceprint_async.enrollment import Problem, Row, rows_from_rttm
-from pyannote_voiceprint_async.enrollment.ledger.output_file import OutFile
-from pyannote_voiceprint_async.enrollment.manifest.names import existing, normal_name
-from pyannote_voiceprint_async.enrollment.manifest.segments import listed
-from pyannote_voiceprint_async.enrollment.manifest.sources import is_url
+from pyannote_voiceprint_async.enrollment.ledger.output_file import OutputFile
+from pyannote_voiceprint_async.enrollment.manifest.names import find_existing, normalize_name
+from pyannote_voiceprint_async.enrollment.manifest.segments import format_segments
+from pyannote_voiceprint_async.enrollment.manifest.source_kinds import is_url
 from pyannote_voiceprint_async.errors import ConfigurationError, MediaError
 
 from .exit_codes import ExitCode, WrongUsage
@@ -34,12 +34,12 @@ def manifest() -> None:
 
 @manifest.command("from-rttm")
 @click.argument("rttm", type=_FILE, metavar="FILE.rttm")
-@click.option("--audio", type=_FILE, required=True, metavar="FILE", help="The recording that the RTTM tells of.")
-@click.option("--out", type=_FILE, metavar="FILE.csv", help="Write the list here; else to stdout.")
-@click.option("--force", is_flag=True, help="Write over a file that is there.")
-@click.option("--label", "labels", multiple=True, metavar="OLD=NEW", help="Call a speaker so; may be given repeatedly.")
-@click.option("--file-id", metavar="NAME", help="The recording's name in an RTTM of several; else that of the audio.")
-def from_rttm(  # noqa: PLR0913 - what a person may say
+@click.option("--audio", type=_FILE, required=True, metavar="FILE", help="The recording that the RTTM describes.")
+@click.option("--out", type=_FILE, metavar="FILE.csv", help="File to write [default: stdout].")
+@click.option("--force", is_flag=True, help="Replace an existing file.")
+@click.option("--label", "labels", multiple=True, metavar="OLD=NEW", help="Label for a speaker; repeatable.")
+@click.option("--file-id", metavar="NAME", help="The recording's name in the RTTM [default: that of the audio].")
+def from_rttm(  # noqa: PLR0913 - the options of the command
     rttm: Path,
     audio: Path,
     *,
@@ -48,97 +48,99 @@ def from_rttm(  # noqa: PLR0913 - what a person may say
     labels: Sequence[str],
     file_id: str | None,
 ) -> None:
-    """Make a list of the speakers of a recording whose turns are known, as diarization writes them.
+    """Make a list of the speakers of a recording from its RTTM, which diarization writes.
 
-    Of each speaker the longest turns are taken that overlap nobody, up to 30 seconds together. `start` and `end` are
-    their seconds in the recording; `enroll` cuts them out. The exit code is 1 if somebody cannot be heard alone, and 2
-    if something is wrong, so that there is no list.
+    For each speaker, the list has the longest turns that overlap no other speaker, at most 30 seconds in total. `start`
+    and `end` are seconds in the recording; `enroll` cuts the segments out. The exit code is 1 if a speaker is never
+    alone or cannot be listed, and 2 if no list was written.
 
-    Identification takes no label that begins with `speaker_`: SPEAKER_00 of meeting.wav is called `meeting SPEAKER_00`,
-    unless --label has a better name. It needs the extra `[audio]`.
+    Identification rejects labels that begin with `speaker_`: SPEAKER_00 of meeting.wav is listed as `meeting
+    SPEAKER_00`, unless --label gives another label. This command needs the extra `[audio]`.
     """
-    given = _renamings(labels)
-    rttm, audio = existing(rttm), existing(audio)
-    _check(rttm, audio, out, force=force)
+    label_of = _parse_labels(labels)
+    rttm, audio = find_existing(rttm), find_existing(audio)
+    _check_files(rttm, audio, out, force=force)
     try:
-        found = rows_from_rttm(rttm, audio, labels=given, file_id=file_id)
+        found = rows_from_rttm(rttm, audio, labels=label_of, file_id=file_id)
     except MediaError as error:
         raise WrongUsage(str(error)) from None
-    rows = [one for one in found if isinstance(one, Row)]
-    problems = [one for one in found if isinstance(one, Problem)]
+    rows = [row for row in found if isinstance(row, Row)]
+    problems = [problem for problem in found if isinstance(problem, Problem)]
     for problem in problems:
         print_status(f"Left out: {problem.label} {problem.message}.")
-    for note in dict.fromkeys(note for row in rows for note in row.notes):
-        print_status(f"Note: {note}, and say so with --file-id.")
+    for warning in dict.fromkeys(warning for row in rows for warning in row.warnings):
+        print_status(f"Warning: {warning}, and confirm it with --file-id.")
     if not rows:
-        raise WrongUsage("There is nobody to be listed: nothing was written.")
-    _write_to(out, rows, force=force)
-    _tell_names(rows, given)
+        raise WrongUsage("No speaker can be listed: nothing was written.")
+    _write_list(out, rows, force=force)
+    _report_default_labels(rows, label_of)
     sys.exit(ExitCode.SOME_FAILED if problems else ExitCode.SUCCESS)
 
 
-def _check(rttm: Path, audio: Path, out: Path | None, *, force: bool) -> None:
+def _check_files(rttm: Path, audio: Path, out: Path | None, *, force: bool) -> None:
     if out is not None:
         try:
-            OutFile(out, "list", force).check(rttm, audio)
+            OutputFile(out, "list", force).check(rttm, audio)
         except ConfigurationError as error:
             raise ConfigurationError(f"--out {error}") from None
     if not _is_utf8(audio):
-        raise ConfigurationError(f"--audio {_shown(audio)}: its name is no UTF-8, and no list can hold it; rename it.")
+        raise ConfigurationError(f"--audio {_printable(audio)}: the file name is not UTF-8; rename the file.")
 
 
-def _tell_names(rows: Iterable[Row], given: Mapping[str, str]) -> None:
+def _report_default_labels(rows: Iterable[Row], label_of: Mapping[str, str]) -> None:
     for row in rows:
         speaker = row.extra["speaker"]
-        if speaker not in given and row.label != speaker:
+        if speaker not in label_of and row.label != speaker:
             print_status(
-                f"{speaker} is called {row.label!r}, because identification takes no label that begins with speaker_. "
-                f"To give a better one: --label {shlex.quote(f'{speaker}=NAME')}"
+                f"{speaker} is listed as {row.label!r}, because identification rejects labels that begin with "
+                f"speaker_. To give another label: --label {shlex.quote(f'{speaker}=NAME')}"
             )
 
 
-def _renamings(texts: Iterable[str]) -> dict[str, str]:
-    given: dict[str, str] = {}
-    for old, new in map(_renaming, texts):
-        if given.setdefault(old, new) != new:
-            raise click.UsageError(f"--label gives {old} two names, {given[old]!r} and {new!r}; give one of them.")
-    return given
+def _parse_labels(texts: Iterable[str]) -> dict[str, str]:
+    label_of: dict[str, str] = {}
+    for speaker, label in map(_parse_label, texts):
+        if (other := label_of.setdefault(speaker, label)) != label:
+            raise click.UsageError(f"--label gives {speaker} two labels, {other!r} and {label!r}; give one of them.")
+    return label_of
 
 
-def _renaming(text: str) -> tuple[str, str]:
-    old, mark, new = text.partition("=")
-    if not (mark and old.strip() and new.strip()):
-        raise click.UsageError(f"--label {text!r} is none: write OLD=NEW, such as SPEAKER_00=Anna.")
-    return normal_name(old.strip()), normal_name(new.strip())
+def _parse_label(text: str) -> tuple[str, str]:
+    old, separator, new = text.partition("=")
+    if not (separator and old.strip() and new.strip()):
+        raise click.UsageError(f"--label {text!r} is not valid: write OLD=NEW, such as SPEAKER_00=Anna.")
+    return normalize_name(old.strip()), normalize_name(new.strip())
 
 
-def _write_to(out: Path | None, rows: Sequence[Row], *, force: bool) -> None:
+def _write_list(out: Path | None, rows: Sequence[Row], *, force: bool) -> None:
     if out is None:
-        _write(sys.stdout, rows, Path.cwd())
+        _write_table(sys.stdout, rows, Path.cwd())
         sys.stdout.flush()
         return
     try:
-        with OutFile(out, "list", force).write() as file:
-            _write(file, rows, out.absolute().parent)
+        with OutputFile(out, "list", force).write() as file:
+            _write_table(file, rows, out.absolute().parent)
     except OSError as exc:
         raise ConfigurationError(f"--out {out} cannot be written ({exc.strerror or exc}).") from None
     print_status(f"{format_count(len(rows), 'speaker')} in {out}.")
 
 
-def _write(file: TextIO, rows: Iterable[Row], folder: Path) -> None:
+def _write_table(file: TextIO, rows: Iterable[Row], folder: Path) -> None:
     table = csv.writer(file, lineterminator="\n")
     table.writerow(_COLUMNS)
     for row in rows:
-        # Seconds only tell people how much there is: `enroll` passes them through.
-        seconds = sum(end - start for start, end in row.pieces if end is not None)
-        table.writerow([row.label, _from_folder(Path(row.source), folder), *listed(row.pieces), f"{seconds:.2f}"])
+        # For people who read the list; `enroll` only copies this column.
+        seconds = sum(end - start for start, end in row.segments if end is not None)
+        table.writerow(
+            [row.label, _relative_path(Path(row.source), folder), *format_segments(row.segments), f"{seconds:.2f}"]
+        )
 
 
-def _from_folder(audio: Path, folder: Path) -> str:
-    """Give the way from the list to the recording. Links are followed first: `..` behind one leads elsewhere."""
-    place = os.path.relpath(audio.parent.resolve() / audio.name, folder.resolve())
-    # A list takes white space from around its cells, and what looks like a URL for one.
-    return os.path.join(os.curdir, place) if is_url(place) or place != place.strip() else place  # noqa: PTH118
+def _relative_path(audio: Path, folder: Path) -> str:
+    """Return the path relative to the list. Links are resolved first, because `..` after a link leads elsewhere."""
+    path = os.path.relpath(audio.parent.resolve() / audio.name, folder.resolve())
+    # `Manifest` strips white space around cells, and reads text that looks like a URL as one.
+    return os.path.join(os.curdir, path) if is_url(path) or path != path.strip() else path  # noqa: PTH118
 
 
 def _is_utf8(path: Path) -> bool:
@@ -149,5 +151,5 @@ def _is_utf8(path: Path) -> bool:
     return True
 
 
-def _shown(path: Path) -> str:
+def _printable(path: Path) -> str:
     return os.fsencode(path).decode(errors="replace")

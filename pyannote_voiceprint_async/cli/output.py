@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import click
 
-from pyannote_voiceprint_async.enrollment.ledger.output_file import OutFile
+from pyannote_voiceprint_async.enrollment.ledger.output_file import OutputFile
 from pyannote_voiceprint_async.redaction import printable
 
 from .exit_codes import Failure
@@ -96,7 +96,7 @@ class Output:
 
 
 @contextmanager
-def open_output(out: OutFile | None) -> Iterator[Output]:
+def open_output(out: OutputFile | None) -> Iterator[Output]:
     """Yield the output of a command, and close it.
 
     Args:

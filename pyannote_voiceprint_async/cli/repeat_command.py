@@ -7,7 +7,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from pyannote_voiceprint_async.enrollment.manifest.sources import is_url
+from pyannote_voiceprint_async.enrollment.manifest.source_kinds import is_url
 from pyannote_voiceprint_async.redaction import redact_url
 from pyannote_voiceprint_async.settings import RateLimit
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pyannote_voiceprint_async.enrollment import Problem, Report
 from pyannote_voiceprint_async.enrollment.ledger.export import Exported
-from pyannote_voiceprint_async.enrollment.manifest.sources import LeftOut
+from pyannote_voiceprint_async.enrollment.manifest.skipped_files import SkippedFiles
 
 from .formatting import format_cost, format_count
 
@@ -22,13 +22,13 @@ __all__ = [
 
 _MAX_REASONS = 20
 _MAX_LABELS = 3
-_NO_FILES = LeftOut()
+_NO_FILES = SkippedFiles()
 
 RepeatCommand = Callable[..., str]
 """Returns the current command line again, with more arguments appended."""
 
 
-def row_counts(report: Report, *, skipped_files: LeftOut = _NO_FILES) -> Iterator[str]:
+def row_counts(report: Report, *, skipped_files: SkippedFiles = _NO_FILES) -> Iterator[str]:
     """Yield how many rows are in which state.
 
     Args:
@@ -70,7 +70,7 @@ def formula_warnings(exported: Exported) -> Iterator[str]:
     )
 
 
-def skipped_file_lines(files: LeftOut) -> Iterator[str]:
+def skipped_file_lines(files: SkippedFiles) -> Iterator[str]:
     """Yield a line if files of directories are not enrolled."""
     if files.count:
         yield f"Skipped, because their names are not those of recordings: {files}. To include a file, name it itself."
@@ -133,7 +133,7 @@ def next_steps(report: Report, repeat: RepeatCommand) -> Iterator[str]:
         yield f"To send the skipped rows when the list is corrected: {repeat()}"
 
 
-def _headline(report: Report, skipped_files: LeftOut) -> str:
+def _headline(report: Report, skipped_files: SkippedFiles) -> str:
     if report.interrupted:
         return "Interrupted: "
     return "All well: " if report.is_complete and not skipped_files.count else ""

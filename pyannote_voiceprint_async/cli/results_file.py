@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
-from pyannote_voiceprint_async.enrollment.ledger.output_file import OutFile
+from pyannote_voiceprint_async.enrollment.ledger.output_file import OutputFile
 from pyannote_voiceprint_async.errors import ConfigurationError
 
 from .exit_codes import WrongUsage
@@ -14,7 +14,7 @@ __all__ = ["open_results_file", "os_error_reason"]
 _OWNER_ONLY = 0o600
 
 
-def open_results_file(out: OutFile) -> BinaryIO:
+def open_results_file(out: OutputFile) -> BinaryIO:
     """Open a file to append results, or a device or a pipe to write them.
 
     Raises:
@@ -48,7 +48,7 @@ def os_error_reason(exc: OSError) -> str:
     return (exc.strerror or type(exc).__name__).lower()
 
 
-def _prepare(out: OutFile, descriptor: int) -> None:
+def _prepare(out: OutputFile, descriptor: int) -> None:
     """Empty a file that is to be replaced; end a line that a killed run left incomplete."""
     if out.replaces:
         os.ftruncate(descriptor, 0)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
-from pyannote_voiceprint_async.enrollment.ledger.output_file import OutFile
+from pyannote_voiceprint_async.enrollment.ledger.output_file import OutputFile
 
 from .clients import open_client
 from .exit_codes import WrongUsage
@@ -24,7 +24,7 @@ _LOG_LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 
 
 def run(
-    common: CommonOptions, main: Callable[[AsyncVoiceprintClient, Output], Awaitable[T]], out: OutFile | None = None
+    common: CommonOptions, main: Callable[[AsyncVoiceprintClient, Output], Awaitable[T]], out: OutputFile | None = None
 ) -> T:
     """Run the body of a command that needs a client, and return its result.
 
@@ -50,7 +50,7 @@ def run(
 
 
 def run_without_client(
-    common: CommonOptions, main: Callable[[Output], Coroutine[Any, Any, T]], out: OutFile | None = None
+    common: CommonOptions, main: Callable[[Output], Coroutine[Any, Any, T]], out: OutputFile | None = None
 ) -> T:
     """Run the body of a command that opens a client itself or needs none, and return its result.
 

@@ -1,4 +1,4 @@
-"""SOURCE… on the command line: files, directories, patterns and URLs, all checked before anything is sent."""
+"""SOURCE… arguments: files, directories, patterns and URLs. All are checked before anything is submitted."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -7,17 +7,15 @@ from pathlib import Path
 import attrs
 import click
 
-from pyannote_voiceprint_async.api.endpoints import LARGEST_VOICEPRINT_AUDIO
-from pyannote_voiceprint_async.enrollment.manifest.preflight import BLIND, Preflight
-from pyannote_voiceprint_async.enrollment.manifest.row_checks import file_problem, heard_of, url_problem
+from pyannote_voiceprint_async.api.endpoints import MAX_VOICEPRINT_BYTES
+from pyannote_voiceprint_async.enrollment.manifest.preflight import PREFLIGHT_UNAVAILABLE, Preflight
+from pyannote_voiceprint_async.enrollment.manifest.row_checks import check_audio_file
 from pyannote_voiceprint_async.enrollment.manifest.rows import Problem
-from pyannote_voiceprint_async.enrollment.manifest.sources import (
-    LeftOut,
-    distinct_labels,
-    expand,
-    is_url,
-    same_source,
-)
+from pyannote_voiceprint_async.enrollment.manifest.skipped_files import SkippedFiles
+from pyannote_voiceprint_async.enrollment.manifest.source_checks import file_problem, url_problem
+from pyannote_voiceprint_async.enrollment.manifest.source_expansion import expand_source, source_key
+from pyannote_voiceprint_async.enrollment.manifest.source_kinds import is_url
+from pyannote_voiceprint_async.enrollment.manifest.source_labels import distinct_labels
 from pyannote_voiceprint_async.redaction import printable, redact_url
 
 __all__ = ["LabeledSource", "file_problem", "find_recordings", "is_url", "reject_problems", "url_problem"]
@@ -25,83 +23,84 @@ __all__ = ["LabeledSource", "file_problem", "find_recordings", "is_url", "reject
 
 @attrs.frozen
 class LabeledSource:
-    """One thing to make a voiceprint of, and what to call it."""
+    """One recording of the command."""
 
     label: str
-    """Short, and different from all others of the command."""
+    """A short name, unique within the command."""
     source: Path | str
     """A file, or a URL."""
-    notes: tuple[str, ...] = ()
-    """What is to be told of it, and is no reason not to send it."""
+    warnings: tuple[str, ...] = ()
+    """Warnings to report; none of them prevents the submission."""
 
     @property
     def shown(self) -> str:
-        """The source as it may be shown: a URL's query is a password."""
+        """The source as it can be shown: the query of a URL is left out, because it may hold a secret."""
         return _shown(self.source)
 
 
 def find_recordings(arguments: Iterable[str], preflight: Preflight | None = None) -> list[LabeledSource]:
-    """Give what the arguments stand for, in their order; what is named twice is there once.
+    """Return the recordings that the arguments stand for, in their order and each only once.
 
     Args:
         arguments: files, directories, patterns and URLs.
-        preflight: how files are looked at; None is not at all.
+        preflight: how files are checked; None checks only that they can be uploaded.
 
     Raises:
-        click.UsageError: something cannot be sent; it says all that is wrong at once.
+        click.UsageError: some sources cannot be submitted; the error lists all of them.
     """
     sources: dict[str, Path | str] = {}
     problems: list[str] = []
-    left_out = LeftOut()
+    skipped = SkippedFiles()
     for argument in arguments:
-        for found in expand(argument, left_out):
+        for found in expand_source(argument, skipped):
             if problem := _problem(found):
                 problems.append(problem)
             elif not isinstance(found, Problem):
-                sources.setdefault(same_source(found), found)
-    found_ones = list(sources.values())
-    notes = [_notes(source, preflight, problems) for source in found_ones]
+                sources.setdefault(source_key(found), found)
+    found_sources = list(sources.values())
+    warnings = [_check_audio(source, preflight, problems) for source in found_sources]
     reject_problems(problems)
-    if left_out.count and notes:
-        notes[0] = (left_out.note, *notes[0])
-    labels = distinct_labels(found_ones, _shown)
-    return _with_blindness_told(map(LabeledSource, labels, found_ones, notes), preflight)
+    if skipped.count and warnings:
+        warnings[0] = (skipped.warning, *warnings[0])
+    recordings = list(map(LabeledSource, distinct_labels(found_sources, _shown), found_sources, warnings))
+    is_unchecked = preflight is not None and preflight.is_unavailable
+    return _warn_of_missing_extra(recordings) if is_unchecked else recordings
 
 
 def reject_problems(problems: Sequence[str]) -> None:
-    """Make sure that nothing is wrong.
+    """Raise an error that lists the problems, one per line, if there are any.
 
     Raises:
-        click.UsageError: something is; one line each.
+        click.UsageError: there are problems.
     """
     if problems:
         raise click.UsageError("Nothing was sent:\n" + "\n".join(f"  {printable(problem)}" for problem in problems))
 
 
-def _notes(source: Path | str, preflight: Preflight | None, problems: list[str]) -> tuple[str, ...]:
-    """Look at a file as `enroll` does."""
-    if preflight is None or not preflight.looks or isinstance(source, str):
+def _check_audio(source: Path | str, preflight: Preflight | None, problems: list[str]) -> tuple[str, ...]:
+    """Check a file as `enroll` does; return its warnings, or append its problem."""
+    if preflight is None or not preflight.is_enabled or isinstance(source, str):
         return ()
-    heard = heard_of(source, source.stat(), (), preflight.listen)
-    if isinstance(heard, str):
-        problems.append(f"{_shown(source)}: {heard}")
+    audio = check_audio_file(source, source.stat(), (), preflight.check_file)
+    if isinstance(audio, str):
+        problems.append(f"{_shown(source)}: {audio}")
         return ()
-    return heard.notes or ()
+    return audio.warnings or ()
 
 
-def _with_blindness_told(recordings: Iterable[LabeledSource], preflight: Preflight | None) -> list[LabeledSource]:
-    """Tell once that files are not looked at, where that was wanted."""
-    found = list(recordings)
-    first = next((at for at, recording in enumerate(found) if isinstance(recording.source, Path)), None)
-    if preflight is not None and preflight.is_blind and first is not None:
-        found[first] = attrs.evolve(found[first], notes=(*found[first].notes, BLIND))
-    return found
+def _warn_of_missing_extra(recordings: list[LabeledSource]) -> list[LabeledSource]:
+    """Add the warning that files are not checked to the first file only."""
+    first = next((index for index, recording in enumerate(recordings) if isinstance(recording.source, Path)), None)
+    if first is not None:
+        warnings = (*recordings[first].warnings, PREFLIGHT_UNAVAILABLE)
+        recordings[first] = attrs.evolve(recordings[first], warnings=warnings)
+    return recordings
 
 
 def _problem(found: Path | str | Problem) -> str | None:
     if isinstance(found, Problem):
         return str(found)
-    problem = url_problem(found) if isinstance(found, str) else file_problem(found, largest=LARGEST_VOICEPRINT_AUDIO)
+    problem = url_problem(found) if isinstance(found, str) else file_problem(found, max_size=MAX_VOICEPRINT_BYTES)
     return f"{_shown(found)}: {problem}" if problem else None
 
 

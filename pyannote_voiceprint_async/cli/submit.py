@@ -9,7 +9,7 @@ import click
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.errors import AccountError, VoiceprintError
-from pyannote_voiceprint_async.jobs.batch import Results
+from pyannote_voiceprint_async.jobs.batch_results import Results
 from pyannote_voiceprint_async.models import JobCreated, VoiceprintRequest
 from pyannote_voiceprint_async.redaction import redact_url
 from pyannote_voiceprint_async.results import Submission

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
-from pyannote_voiceprint_async.enrollment.ledger.output_file import OutFile
+from pyannote_voiceprint_async.enrollment.ledger.output_file import OutputFile
 from pyannote_voiceprint_async.enrollment.manifest.preflight import Preflight
 
 from .exit_codes import ExitCode
@@ -63,11 +63,11 @@ def voiceprint(  # noqa: PLR0913 - the options of the command
     warnings, error. The status is succeeded, failed, canceled, submitted (the job continues: fetch it with
     `pyannote-voiceprint job ID`), or unknown (a job may exist: look with `pyannote-voiceprint jobs`).
     """
-    labeled = find_recordings(sources, Preflight.of(is_wanted=preflight, trims=False))
+    labeled = find_recordings(sources, Preflight.create(is_wanted=preflight, trim=False))
     for source in labeled:
-        for warning in source.notes:
+        for warning in source.warnings:
             print_status(f"{source.label}: {warning}")
-    results = None if out is None else OutFile(out, "results", force)
+    results = None if out is None else OutputFile(out, "results", force)
     sys.exit(run(common, partial(_voiceprint, sources=labeled, model=model, timeout=timeout), results))
 
 

@@ -1,1 +1,1 @@
-"""The clock, waiters and tasks that every layer uses."""
+"""The clock, the waiters and the tasks that all layers use."""

@@ -1,4 +1,4 @@
-"""Time, as the client sees it: the one seam for tests that should not take as long as what they test."""
+"""The client's clock: tests replace it, so that they do not take as long as what they test."""
 
 from __future__ import annotations
 
@@ -8,55 +8,57 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Protocol
 
-__all__ = ["Clock", "LoopClock", "Timer", "deadline"]
+__all__ = ["Clock", "LoopClock", "Timer", "timeout_at"]
 
 
 class Timer(Protocol):
-    """Something that will be called later, unless it is canceled."""
+    """A scheduled callback that can be cancelled."""
 
     def cancel(self) -> None:
-        """Do not call. Harmless after the call, and when repeated."""
+        """Cancel the callback. Does nothing after the callback has run, or when repeated."""
 
 
 class Clock(Protocol):
-    """What the client asks of time. Give your own as `AsyncVoiceprintClient(clock=…)` to move time in tests.
+    """The source of time of a client. Pass your own as `AsyncVoiceprintClient(clock=…)` to control time in tests.
 
-    Network timeouts (`Timeouts`) stay on the event loop's own clock: they measure real connections.
+    Network timeouts (`Timeouts`) always use the event loop's own clock, because they measure real connections.
     """
 
     def time(self) -> float:
-        """Seconds of a clock that never goes back."""
+        """Return the seconds of a clock that never goes back."""
 
     def wall(self) -> float:
-        """UTC seconds since 1970, to measure a server's dates where it sends no `Date` of its own."""
+        """Return the seconds since 1970 (UTC). They stand in for the `Date` header where a response has none."""
 
     def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
-        """Call back as soon as `time()` has reached `when`."""
+        """Call `callback` when `time()` reaches `when`."""
 
 
 class LoopClock:
-    """The machine's monotonic clock, with the timers of the running event loop: the default."""
+    """The default clock: the machine's monotonic clock, with the timers of the running event loop."""
 
     time = staticmethod(_time.monotonic)
     wall = staticmethod(_time.time)
 
     def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
-        """Call back as soon as `time()` has reached `when`."""
+        """Call `callback` when `time()` reaches `when`."""
         return asyncio.get_running_loop().call_later(when - self.time(), callback)
 
 
 @asynccontextmanager
-async def deadline(clock: Clock, when: float | None) -> AsyncIterator[None]:
-    """Raise `TimeoutError` out of the block when the clock reaches `when`; None is never.
+async def timeout_at(clock: Clock, deadline: float | None) -> AsyncIterator[None]:
+    """Raise `TimeoutError` out of the block when the clock reaches the deadline, as `asyncio.timeout_at` does.
 
-    This is `asyncio.timeout`, but on our clock.
+    Args:
+        clock: the clock of the deadline.
+        deadline: a time on that clock; None is never.
     """
     async with asyncio.timeout(None) as scope:
-        if when is None:
+        if deadline is None:
             yield
             return
         long_ago = asyncio.get_running_loop().time()
-        timer = clock.call_at(when, lambda: scope.reschedule(long_ago))
+        timer = clock.call_at(deadline, lambda: scope.reschedule(long_ago))
         try:
             yield
         finally:

@@ -1,4 +1,4 @@
-"""The event loop that a call runs in: asyncio's, or a clear error."""
+"""The running event loop."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ __all__ = ["running_loop"]
 
 
 def running_loop() -> asyncio.AbstractEventLoop:
-    """Return the running event loop of asyncio.
+    """Return the running asyncio event loop.
 
     Raises:
-        ConfigurationError: there is none, as under trio.
+        ConfigurationError: no asyncio event loop is running, for example under trio.
     """
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
-        pass
+        pass  # raised below, so that asyncio's own error is not shown as the context
     raise ConfigurationError(
-        "No asyncio event loop is running here, and this client needs one: nothing was sent. Call it inside "
-        'asyncio.run(main()). It does not run under trio; with anyio, choose anyio.run(main, backend="asyncio").'
+        "No asyncio event loop is running, and this client needs one: nothing was sent. Call the client inside "
+        'asyncio.run(main()). It does not run under trio; with anyio, use anyio.run(main, backend="asyncio").'
     )

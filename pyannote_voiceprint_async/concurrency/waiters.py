@@ -1,4 +1,4 @@
-"""Everything of one client that merely waits, so that closing the client can end it with a clear error."""
+"""The waits of one client, so that closing the client can end them with a clear error."""
 
 from __future__ import annotations
 
@@ -14,53 +14,57 @@ __all__ = ["Waiters", "wake"]
 
 
 class Waiters:
-    """The futures that the callers of one client wait for."""
+    """The futures that the callers of one client wait for.
+
+    Args:
+        clock: the clock that `sleep` uses.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._open: set[asyncio.Future[None]] = set()
-        self._ended: VoiceprintError | None = None
+        self._futures: set[asyncio.Future[None]] = set()
+        self._error: VoiceprintError | None = None
 
     def __len__(self) -> int:
-        return len(self._open)
+        return len(self._futures)
 
-    def future(self) -> asyncio.Future[None]:
-        """Give a future that somebody will set, unless the client is closed before.
+    def create_future(self) -> asyncio.Future[None]:
+        """Return a new future that `fail_all` fails.
 
         Raises:
-            ClientClosedError: it is closed already.
+            VoiceprintError: the error of `fail_all`, if it was called already.
         """
-        if self._ended is not None:
-            raise copy.copy(self._ended)
+        if self._error is not None:
+            raise copy.copy(self._error)
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._open.add(future)
-        future.add_done_callback(self._open.discard)
+        self._futures.add(future)
+        future.add_done_callback(self._futures.discard)
         return future
 
     async def sleep(self, seconds: float) -> None:
-        """Come back after so many seconds.
+        """Sleep on the clock.
 
         Raises:
-            ClientClosedError: the client was closed meanwhile.
+            VoiceprintError: the error of `fail_all`, if it is called meanwhile.
         """
-        future = self.future()
+        future = self.create_future()
         timer = self._clock.call_at(self._clock.time() + seconds, partial(wake, future))
         try:
             await future
         finally:
             timer.cancel()
-            del future  # else an error and this frame keep each other alive
+            del future  # breaks the reference cycle of its error and this frame
 
-    def end(self, error: VoiceprintError) -> None:
-        """End all of them with this error, and whoever comes later too."""
-        self._ended = error
-        for future in list(self._open):
-            # A copy for each: one exception raised in many tasks would collect all their tracebacks.
+    def fail_all(self, error: VoiceprintError) -> None:
+        """Fail all waits with this error, and every later one too."""
+        self._error = error
+        for future in list(self._futures):
+            # One exception raised in many tasks would collect the tracebacks of all of them.
             wake(future, copy.copy(error))
 
 
 def wake(future: asyncio.Future[None] | None, error: VoiceprintError | None = None) -> None:
-    """Let the one who waits go on, or fail; harmless where nobody waits any more."""
+    """Resolve a future, or fail it with an error. Does nothing if the future is None or done."""
     if future is None or future.done():
         return
     if error is None:

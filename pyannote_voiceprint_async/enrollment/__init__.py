@@ -1,11 +1,13 @@
-"""Bulk enrollment: a list of speakers goes in, voiceprints come out, and it may be killed at any instant."""
+"""Bulk enrollment: turns a list of speakers into voiceprints, and can be killed and resumed at any instant."""
 
+from pyannote_voiceprint_async.enrollment.ledger.export import Exported
 from pyannote_voiceprint_async.enrollment.ledger.ledger import Ledger
+from pyannote_voiceprint_async.enrollment.ledger.maintenance import FailedRow, Forgotten, Purged
 from pyannote_voiceprint_async.enrollment.manifest.manifest import Manifest
 from pyannote_voiceprint_async.enrollment.manifest.rows import Problem, Row, State
 from pyannote_voiceprint_async.enrollment.manifest.rttm_rows import rows_from_rttm
 from pyannote_voiceprint_async.enrollment.manifest.sources import rows_from_sources
-from pyannote_voiceprint_async.enrollment.run.runner import Enrollment
+from pyannote_voiceprint_async.enrollment.run.enrollment import Enrollment
 
 from .enroll import enroll
 from .events import (
@@ -28,12 +30,16 @@ from .events import (
 __all__ = [
     "Enrollment",
     "Event",
+    "Exported",
+    "FailedRow",
     "Finished",
+    "Forgotten",
     "Ledger",
     "Manifest",
     "Paused",
     "Problem",
     "Progress",
+    "Purged",
     "Report",
     "Resumed",
     "Row",

@@ -1,4 +1,4 @@
-"""The way in."""
+"""The function that starts a bulk enrollment."""
 
 import os
 from collections.abc import AsyncIterable, Iterable
@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, Iterable
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.enrollment.ledger.ledger import Ledger
 from pyannote_voiceprint_async.enrollment.manifest.rows import Problem, Row
-from pyannote_voiceprint_async.enrollment.run.runner import Enrollment
+from pyannote_voiceprint_async.enrollment.run.enrollment import Enrollment
 from pyannote_voiceprint_async.errors import ConfigurationError
 from pyannote_voiceprint_async.models import Model
 
@@ -15,7 +15,7 @@ from .options import OnUnknown, Options, Resolve
 __all__ = ["enroll"]
 
 
-def enroll(  # noqa: PLR0913 - what a person may want; all but the first three by keyword
+def enroll(  # noqa: PLR0913 - the options of a run, by keyword
     client: AsyncVoiceprintClient,
     rows: Iterable[Row | Problem] | AsyncIterable[Row | Problem],
     ledger: Ledger | str | os.PathLike[str],
@@ -34,47 +34,53 @@ def enroll(  # noqa: PLR0913 - what a person may want; all but the first three b
     preflight: bool = True,
     trim: bool = False,
 ) -> Enrollment:
-    """Turn a list of speakers into voiceprints, through a ledger that remembers everything. Use it with `async with`.
+    """Enroll a list of speakers: submit each recording once, wait for its voiceprint, and keep it in a ledger.
 
-    Gives events as they happen, `Finished` with the report as the last one. It may be killed at any instant, and begun
-    again with the same ledger: done rows cost nothing, submitted ones are waited for, the others are sent.
+    Returns an async iterator over events; the last event is `Finished` with the report. Use it with `async with`. A run
+    may be killed at any instant and started again with the same ledger: rows that are done cost nothing, submitted rows
+    are waited for, and all others are submitted.
 
     Args:
-        client: the way to the API.
-        rows: the list, such as a `Manifest`; read as a stream. A plain iterable is read in a worker thread.
-        ledger: the ledger, or its path. An opened one stays open.
-        model: of rows that name none.
-        resolve: gives the URL of a row just before it is submitted, to presign it then; a row's `source` may be
-            anything that it understands.
-        on_unknown: what is done with a row that may have been accepted, when an unknown job was made at its time:
-            `hold` it, `resubmit` it once (it may be paid twice), or `adopt` the job, which states that nothing else
-            uses the key, no other list either.
-        retry_failed: rows that failed with this in their text are tried again; an empty text is all of them.
-        retry_expired: rows that were paid, and whose output was deleted unread, are paid again.
-        allow_shared_audio: the same audio may have several labels; it is submitted once for all of them.
-        skip_invalid: go on without the rows that are wrong.
-        replace: submit rows whose label is already paid and whose URL differs from the paid one only in its query; they
-            are paid again. Without it, such a row is wrong: its URL was probably signed anew in an unknown way.
-        max_jobs: submit no more jobs than this.
-        new_key: the client's key is another one of the same team than the ledger was made with.
-        origin: what the ledger knows the API by; else the client's base URL.
-        preflight: look at files before anything is sent, where the extra `[audio]` is installed: what is too long,
-            silent or damaged is refused with the list, and what is only worth a look is told as `RowWarning`.
-        trim: take the best 30 seconds of files that are longer, and tell so.
+        client: the client.
+        rows: the list, such as a `Manifest`; read piece by piece. A plain iterable is read in a worker thread.
+        ledger: the ledger or its path. A ledger that is open already stays open.
+        model: the model of rows that name none.
+        resolve: a sync or async function that returns the URL of a row just before it is submitted, so that it can be
+            presigned then. A row's `source` may be any text that the function understands.
+        on_unknown: what to do with rows whose submission may have been accepted, when an unknown job was created at
+            that time: `"hold"` keeps them for a person to decide, `"resubmit"` submits them once more (they may be
+            billed twice), `"adopt"` takes the unknown job for the row's. Adopt only if no other program uses the key.
+        retry_failed: submit rows again that failed with this text in their error; an empty text means all failed rows.
+        retry_expired: resubmit rows whose result expired before it was fetched (billed again).
+        allow_shared_audio: allow several labels for the same audio, which is submitted once for all of them.
+        skip_invalid: leave out invalid rows. By default they end the run before anything is sent.
+        replace: submit rows whose label is paid already and whose URL differs from the paid one only in its query
+            (billed again). By default such a row is invalid: its URL was probably signed anew in an unknown way.
+        max_jobs: the highest number of jobs to submit.
+        new_key: accept that the client's key is not the one that the ledger was created with. Both must belong to the
+            same team.
+        origin: the name of the API in the ledger. By default the client's base URL.
+        preflight: check audio files before anything is sent, if the extra `[audio]` is installed. Files that are too
+            long, silent or damaged are invalid rows; smaller findings are reported as `RowWarning`.
+        trim: submit the best 30 seconds of files that are too long, and report this as `RowWarning`.
 
     Raises:
-        ConfigurationError: an option cannot work; out of the iteration: the extra `[audio]` is missing, and needed.
-        ManifestError: out of the iteration: the list is wrong; nothing was sent.
-        LedgerError: out of the iteration: the ledger cannot be used, or written any more.
-        AccountError: out of the iteration, after `Finished`: the account stopped it.
-        VoiceprintError: out of the iteration, after `Finished`: nothing can be sent until somebody looks after it.
+        TypeError: `rows` is a path or text.
+        ConfigurationError: an option cannot work; raised from the iteration if the extra `[audio]` is missing.
+        ManifestError: raised from the iteration: the list is invalid; nothing was sent.
+        LedgerError: raised from the iteration: the ledger cannot be used, or can no longer be written.
+        AccountError: raised from the iteration after `Finished`: the API refuses the account or the key.
+        VoiceprintError: raised from the iteration after `Finished`: no row can be submitted until a person acts.
     """
     if isinstance(rows, str | bytes | os.PathLike):
-        raise TypeError("Give rows: Manifest(path) reads a list, rows_from_sources([path]) a folder.")
-    if client._transport.retry.replay_unknown:
+        raise TypeError(
+            "rows must be an iterable of rows, not a path: Manifest(path) reads a list, rows_from_sources([path]) a "
+            "directory."
+        )
+    if client.engine.retry_policy.replay_unknown:
         raise ConfigurationError(
-            "RetryPolicy(replay_unknown=True) may pay twice without the ledger's knowing. Leave it out, and say "
-            "on_unknown='resubmit': it counts what may be paid twice."
+            "RetryPolicy(replay_unknown=True) may be billed twice without a record in the ledger. Remove it, and use "
+            "on_unknown='resubmit', which counts the submissions that may be billed twice."
         )
     options = Options(
         model=model,
@@ -92,4 +98,4 @@ def enroll(  # noqa: PLR0913 - what a person may want; all but the first three b
         trim=trim,
     )
     opened = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
-    return Enrollment(client, rows, opened, options, owns_ledger=not opened.is_open)
+    return Enrollment(client, rows, opened.store, options, owns_ledger=not opened.is_open)

@@ -1,4 +1,4 @@
-"""What a run tells as it goes on, and at its end."""
+"""The events of a run, its progress, and its report."""
 
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -28,48 +28,51 @@ __all__ = [
 
 @attrs.frozen
 class RowWarning:
-    """A row's recording is worth a look, and no reason not to enroll it.
+    """The check of a recording found something that does not prevent its enrollment, such as low volume.
 
-    It is told once, after the list is read; of a long list, the first thousand.
+    Emitted once for each row, after the list is read; for the first thousand rows of a long list.
     """
 
     label: str
     """The row."""
     message: str
-    """What it is, and what to do. It begins in lower case: it goes on after the label."""
+    """What was found and what to do. It begins in lower case, to be printed after the label."""
 
 
 @attrs.frozen
 class RowSkipped:
-    """A row is wrong, and is left out (`skip_invalid`). It is told once, as `RowWarning` is."""
+    """A row is invalid and is left out.
+
+    Emitted with `skip_invalid` only, once for each row, after the list is read; for the first thousand rows.
+    """
 
     problem: Problem
-    """What is wrong, whose row it is, and its line."""
+    """What is wrong, with the label and the line of the row."""
 
 
 @attrs.frozen
 class RowSubmitted:
-    """A job was accepted, and its id is in the ledger."""
+    """A job was accepted for a row. Emitted when the job id is in the ledger."""
 
     label: str
     """The row."""
     job_id: str
-    """Its job."""
+    """The job."""
 
 
 @attrs.frozen
 class RowSucceeded:
-    """A voiceprint is in the ledger."""
+    """A row has its voiceprint. Emitted when the voiceprint is in the ledger."""
 
     label: str
     """The row."""
     voiceprint: Voiceprint
-    """What it was all for; `.value` is to be kept private."""
+    """The voiceprint. Keep its `.value` private."""
 
 
 @attrs.frozen
 class RowFailed:
-    """A row has no voiceprint, for a reason of its own. It costs nothing."""
+    """A row has no voiceprint, and the row is at fault. Emitted when the failure is in the ledger; it is not billed."""
 
     label: str
     """The row."""
@@ -79,7 +82,7 @@ class RowFailed:
 
 @attrs.frozen
 class RowUncertain:
-    """A job of this row may exist whose id nobody knows: it was not sent again."""
+    """A row may have a job whose id is unknown. Emitted when its outcome cannot be resolved; it is not sent again."""
 
     label: str
     """The row."""
@@ -87,7 +90,7 @@ class RowUncertain:
 
 @attrs.frozen
 class RowExpired:
-    """A row was paid, and its output was deleted before it was read."""
+    """A row was paid, and its result expired before it was fetched. Emitted when this is in the ledger."""
 
     label: str
     """The row."""
@@ -97,73 +100,73 @@ class RowExpired:
 
 @attrs.frozen
 class Paused:
-    """Nothing new is sent for now, for a reason that is not a row's own."""
+    """The run sends nothing new for a while. Emitted when a pause begins: the API fails, or the run must wait."""
 
     reason: str
     """Why, as a sentence."""
     seconds: float
-    """When it is tried again."""
+    """Seconds until the run tries again; 0 if this is unknown."""
 
 
 @attrs.frozen
 class Resumed:
-    """It goes on after a pause."""
+    """The run sends again. Emitted when a pause ends."""
 
 
 @attrs.frozen
 class Stopping:
-    """Nothing new is sent any more, because of an error that ends the run. What is under way is finished first."""
+    """An error ends the run. Emitted when the error occurs; submissions in flight are finished afterwards."""
 
     reason: str
-    """The error, as a sentence. It is raised out of the iteration after `Finished`."""
+    """The error, as a sentence. It is raised from the iteration after `Finished`."""
 
 
 @attrs.frozen
 class Report:
-    """How the rows of a list stand. What is counted is rows, but where it says jobs."""
+    """How the rows of a list stand at the end of a run. Counts are rows, unless they are called jobs."""
 
     rows: int = 0
-    """All rows of this run's list, but for those that are left out."""
+    """All rows of this run's list, without those that are left out."""
     succeeded: int = 0
-    """With a voiceprint, of this run or an earlier one."""
+    """Rows with a voiceprint, from this run or an earlier one."""
     failed: int = 0
-    """Without, for a reason of their own; they cost nothing."""
+    """Rows without a voiceprint that are at fault themselves; they are not billed."""
     uncertain: int = 0
-    """A job of theirs may exist whose id nobody knows."""
+    """Rows that may have a job whose id is unknown."""
     expired: int = 0
-    """Paid, and the output was deleted before it was read."""
+    """Rows that were paid, and whose result expired before it was fetched."""
     submitted: int = 0
-    """Accepted and not done: the next run waits for them."""
+    """Rows with an accepted job that is not finished: the next run waits for it."""
     unanswered: int = 0
-    """Sent, and no answer is known: the next run finds out."""
+    """Rows that were sent and whose outcome is unknown: the next run resolves it."""
     pending: int = 0
-    """Not sent, or refused for now: the next run sends them."""
+    """Rows that were not sent, or were refused for now: the next run submits them."""
     invalid: int = 0
-    """Wrong, and left out (`skip_invalid`)."""
+    """Invalid rows that were left out (`skip_invalid`)."""
     forgotten: int = 0
-    """Left out because somebody had them erased."""
+    """Rows that were left out because they were erased (`forget`)."""
     replaced: int = 0
-    """Rows that have another recording than in an earlier list; the voiceprint of that is no longer theirs."""
+    """Rows with another recording than in an earlier list; the earlier voiceprint no longer belongs to them."""
     jobs: int = 0
-    """Jobs accepted by this run. Those that succeed are paid."""
+    """Jobs that were accepted in this run. Each that succeeds is billed."""
     jobs_ever: int = 0
-    """Jobs accepted by all runs on this ledger."""
+    """Jobs that were accepted in all runs on this ledger."""
     possibly_paid_twice: int = 0
-    """Submissions that were repeated although the first may have been accepted, in all runs."""
+    """Submissions of all runs that were repeated although the first one may have been accepted."""
     unknown_jobs: int = 0
-    """Jobs of the team that nobody here made, at the time of a submission whose outcome is not known; in all runs."""
+    """Jobs that are not ours, created at the time of a submission of unknown outcome; in all runs."""
     unsaved_jobs: Mapping[str, str] = attrs.field(factory=dict)
-    """Labels by the ids of jobs that could not be written into the ledger: the disk was full. Keep them."""
+    """Labels by job id, for job ids that could not be written to the ledger, for example on a full disk. Keep them."""
     failures: Mapping[str, int] = attrs.field(factory=dict)
-    """How many rows failed with which text; the most frequent first."""
-    notes: tuple[RowWarning, ...] = ()
-    """What this run told of recordings."""
+    """Numbers of failed rows by error text, the most frequent first."""
+    warnings: tuple[RowWarning, ...] = ()
+    """The warnings about recordings that this run emitted."""
     problems: tuple[Problem, ...] = ()
-    """What is wrong with the rows that this run left out; the first thousand."""
+    """The problems of the rows that this run left out; the first thousand."""
     interrupted: bool = False
-    """It was stopped before its end."""
+    """Whether the run was stopped before its end."""
     stopped_by: str | None = None
-    """The error that ended it, as a sentence."""
+    """The error that ended the run, as a sentence."""
 
     @property
     def is_complete(self) -> bool:
@@ -171,13 +174,13 @@ class Report:
         return self.succeeded == self.rows and not self.invalid
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain JSON types."""
+        """Return plain JSON types."""
         return attrs.asdict(self)
 
 
 @attrs.frozen
 class Finished:
-    """The last event."""
+    """The run is over. Emitted as the last event."""
 
     report: Report
     """How the rows stand."""
@@ -185,26 +188,26 @@ class Finished:
 
 @attrs.define
 class Progress:
-    """How far a run is, at any moment."""
+    """How far a run is, at any time."""
 
     read: int = 0
     """Rows of the list that were read so far."""
     listening_to: str | None = None
-    """Which file is being looked at, by its name: hours of audio take their time."""
+    """The name of the audio file that is being checked, which may take a while for hours of audio."""
     total: int = 0
     """Rows of the list, once it is read."""
     succeeded: int = 0
-    """With a voiceprint."""
+    """Rows with a voiceprint."""
     failed: int = 0
-    """Without one: failed, uncertain or expired."""
+    """Rows without one: failed, uncertain or expired."""
     waiting: int = 0
-    """Accepted, and waited for."""
+    """Accepted jobs that are not finished."""
     sending: int = 0
-    """Uploaded, queued for the rate limit, or on the wire."""
+    """Recordings that are uploaded, queue for the rate limit, or are in flight."""
     finished_now: int = 0
-    """Done by this run."""
+    """Rows that this run has finished."""
     paused_for: str | None = None
-    """Why nothing new is sent."""
+    """Why the run sends nothing new, as a sentence; None while it sends."""
 
 
 Event: TypeAlias = (

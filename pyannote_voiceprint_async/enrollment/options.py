@@ -1,4 +1,4 @@
-"""What a run may be told."""
+"""The options of a run."""
 
 from collections.abc import Awaitable, Callable
 from typing import Literal, TypeAlias, get_args
@@ -12,15 +12,18 @@ from pyannote_voiceprint_async.models import Model
 __all__ = ["OnUnknown", "Options", "Resolve"]
 
 OnUnknown: TypeAlias = Literal["hold", "resubmit", "adopt"]
-"""What is done with a row that may have been accepted, and may not."""
+"""What to do with rows whose submission may have been accepted."""
 
-Resolve: TypeAlias = Callable[[Row], Awaitable[str]]
-"""Gives the URL of a row just before it is submitted: it may presign it."""
+Resolve: TypeAlias = Callable[[Row], Awaitable[str] | str]
+"""A sync or async function that returns the URL of a row just before it is submitted, for example a presigned one.
+
+A sync function runs in the event loop, so it must not block. Signing is fine, a request is not.
+"""
 
 
 @attrs.frozen(kw_only=True)
 class Options:
-    """Everything that `enroll` may be told beside the client, the rows and the ledger; it says what each means."""
+    """The options of `enroll`, which documents each of them."""
 
     model: str = Model.PRECISION_2
     resolve: Resolve | None = None
@@ -40,8 +43,8 @@ class Options:
         if not isinstance(self.model, str) or not self.model.strip():
             raise ConfigurationError(f"model must be the name of a voiceprint model, not {self.model!r}.")
         if self.on_unknown not in get_args(OnUnknown):
-            raise ConfigurationError(f"on_unknown must be hold, resubmit or adopt, not {self.on_unknown!r}.")
+            raise ConfigurationError(f"on_unknown must be 'hold', 'resubmit' or 'adopt', not {self.on_unknown!r}.")
         if self.trim and not self.preflight:
-            raise ConfigurationError("trim needs preflight: what is too long is known only by looking at it.")
+            raise ConfigurationError("trim needs preflight: only the check of a file shows whether it is too long.")
         if self.max_jobs is not None and (isinstance(self.max_jobs, bool) or self.max_jobs < 0):
-            raise ConfigurationError(f"max_jobs must be a number of jobs from 0 on, or None, not {self.max_jobs!r}.")
+            raise ConfigurationError(f"max_jobs must be 0 or a higher number of jobs, or None, not {self.max_jobs!r}.")

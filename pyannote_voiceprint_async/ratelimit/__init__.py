@@ -1,1 +1,1 @@
-"""Decide who may send now: pure state machines that are fed with the time."""
+"""Decide when a request may be sent: pure state machines that get the time as an argument."""

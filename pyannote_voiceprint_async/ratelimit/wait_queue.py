@@ -1,82 +1,62 @@
-"""A line of those who wait: first come, first served, and leaving it costs nothing."""
+"""A first-come-first-served queue whose entries can leave at no cost."""
 
 from __future__ import annotations
 
 import heapq
-from enum import Enum
-from typing import Any, Generic, Protocol, TypeVar
 
-__all__ = ["PermitState", "WaitQueue"]
+from .permit_request import PermitRequest, PermitState
 
-# Those who left stay in the heap until they are so many more than those who wait.
-_MOST_GONE = 1000
+__all__ = ["WaitQueue"]
 
-
-class PermitState(Enum):
-    """How far a request has come."""
-
-    WAITS_FOR_PLACE = "in its budget's queue"
-    WAITS_FOR_SLOT = "has a place"
-    GRANTED = "has a place and a slot: it may be sent"
-    OVER = "has given back what it had"
+# Requests that left stay in the heap until they outnumber the waiting ones by this many.
+_MAX_STALE = 1000
 
 
-class Waiting(Protocol):
-    """What can stand in a line."""
-
-    stage: PermitState
-
-    def __lt__(self, other: Any, /) -> bool: ...
-
-
-T = TypeVar("T", bound=Waiting)
-
-
-class WaitQueue(Generic[T]):
-    """Turns of one stage, by their number. `len` counts those who wait.
+class WaitQueue:
+    """The requests of one state, in the order of their numbers. `len()` counts those that still wait.
 
     Args:
-        stage: what a turn's stage is while it stands here; one of another stage has left.
+        state: the state of a waiting request. A request in any other state has left the queue.
     """
 
-    def __init__(self, stage: PermitState) -> None:
-        self._stage = stage
-        self._heap: list[T] = []
+    def __init__(self, state: PermitState) -> None:
+        self._state = state
+        self._heap: list[PermitRequest] = []
         self._length = 0
 
     def __len__(self) -> int:
         return self._length
 
-    def join(self, turn: T) -> None:
-        """Stand in line, at the place of its number."""
-        turn.stage = self._stage
-        heapq.heappush(self._heap, turn)
+    def push(self, request: PermitRequest) -> None:
+        """Add a request at the position of its number."""
+        request.state = self._state
+        heapq.heappush(self._heap, request)
         self._length += 1
 
-    def pop(self) -> T:
-        """Give the first who waits; there must be one."""
-        turn = heapq.heappop(self._heap)
-        while turn.stage is not self._stage:
-            turn = heapq.heappop(self._heap)
+    def pop(self) -> PermitRequest:
+        """Remove and return the first waiting request; the queue must not be empty."""
+        request = heapq.heappop(self._heap)
+        while request.state is not self._state:
+            request = heapq.heappop(self._heap)
         self._length -= 1
-        return turn
+        return request
 
-    def leave(self) -> None:
-        """Count one less: a turn has changed its stage."""
+    def note_removed(self) -> None:
+        """Record that one request has left the queue by changing its state."""
         self._length -= 1
-        if len(self._heap) > 2 * self._length + _MOST_GONE:
-            self._heap = self._who_wait()
+        if len(self._heap) > 2 * self._length + _MAX_STALE:
+            self._heap = self._waiting()
 
-    def in_order(self) -> list[T]:
-        """Return all who wait, the first first."""
-        self._heap = self._who_wait()
+    def in_order(self) -> list[PermitRequest]:
+        """Return the waiting requests, the first one first."""
+        self._heap = self._waiting()
         return list(self._heap)
 
-    def clear(self) -> list[T]:
-        """Give all who wait, in order, and leave nobody."""
-        waiting, self._heap, self._length = self._who_wait(), [], 0
+    def pop_all(self) -> list[PermitRequest]:
+        """Remove and return all waiting requests, the first one first."""
+        waiting, self._heap, self._length = self._waiting(), [], 0
         return waiting
 
-    def _who_wait(self) -> list[T]:
-        # A sorted list is a heap.
-        return sorted(turn for turn in self._heap if turn.stage is self._stage)
+    def _waiting(self) -> list[PermitRequest]:
+        # A sorted list is a valid heap.
+        return sorted(request for request in self._heap if request.state is self._state)

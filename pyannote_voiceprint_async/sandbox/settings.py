@@ -74,9 +74,9 @@ class Settings:
         headers: Whether responses have `X-RateLimit-*` headers. A 429 always has `Retry-After`.
         media_keys: Valid media keys: `any` allows slashes and underscores, `flat` does not.
         chunked_put: Whether uploads without `Content-Length` are accepted.
-        failed_output: Output of a failed job: an error, null or a missing field.
+        failed_output: Output of a failed job: an `error`, `null`, or `missing` (no field).
         webhook_secret: Secret with which webhooks are signed.
-        webhook_signature: Encoding of the signature: `hex`, `base64` or `v0` (`v0=` before the hex).
+        webhook_signature: Encoding of the signature: `hex`, `base64` or `v0` (hex after `v0=`).
         webhook_timeout: Seconds to wait for the response of a webhook's receiver, on the event loop's clock, not `now`.
         webhook_retry_delays: Seconds from a failed attempt to the next, one number per retry.
         webhook_time_scale: Factor of the retry delays, so that a test need not wait for minutes.

@@ -1,1 +1,1 @@
-"""One request, repeated only where that is safe."""
+"""Send one API request, wait for its permit, and retry it where that is safe."""

@@ -1,4 +1,4 @@
-"""What a submission does with its connection, by names that asyncio documents."""
+"""What a submission does with its connection. Uses only documented names of asyncio."""
 
 from __future__ import annotations
 
@@ -8,27 +8,32 @@ import struct
 
 __all__ = ["RecordedConnection", "reset"]
 
-# Bytes of a response that are kept until it is read: enough for headers that are too large, and a job.
-_KEPT = 256 * 1024
+# Bytes of a response to keep until it is parsed: enough for oversized headers and a job.
+_MAX_RECORDED = 256 * 1024
 _LINGER_FOR_0_SECONDS = struct.pack("ii", 1, 0)
 
 
 class RecordedConnection(asyncio.Protocol):
-    """Stands between a connection and aiohttp's protocol while the connection lasts, and records what arrives.
+    """A protocol between a transport and aiohttp's protocol that records the received bytes.
 
-    aiohttp drops a response whose headers it cannot parse, and a job id in it is paid for.
+    aiohttp drops a response whose headers it cannot parse. The recorded bytes save the job id in such a response,
+    because the job is paid for.
+
+    Args:
+        transport: the transport of the connection.
+        protocol: aiohttp's protocol; it gets every call.
     """
 
     def __init__(self, transport: asyncio.WriteTransport, protocol: asyncio.Protocol) -> None:
         self._transport = transport
         self._protocol = protocol
         self._user: object = None
-        self._pieces: list[bytes] = []
-        self._room = 0
+        self._chunks: list[bytes] = []
+        self._bytes_left = 0
 
     @classmethod
     def of(cls, transport: asyncio.WriteTransport) -> RecordedConnection:
-        """Return what records this connection."""
+        """Return the recorder of this connection; the first call installs it."""
         protocol = transport.get_protocol()
         if isinstance(protocol, cls):
             return protocol
@@ -37,49 +42,49 @@ class RecordedConnection(asyncio.Protocol):
         return recorded
 
     def begin(self, user: object) -> None:
-        """Record for this user: the first byte of its request is about to leave."""
-        self._user, self._pieces, self._room = user, [], _KEPT
+        """Start recording for this user, before the first byte of its request is sent."""
+        self._user, self._chunks, self._bytes_left = user, [], _MAX_RECORDED
 
     def received(self, user: object) -> bytes:
-        """Return what has arrived for this user, as far as it is kept."""
-        return b"".join(self._pieces) if self._user is user else b""
+        """Return the recorded bytes, if the recording is still this user's."""
+        return b"".join(self._chunks) if self._user is user else b""
 
     def end(self, user: object) -> None:
-        """Stop recording: the response is read. By then the connection may have its next user already."""
+        """Stop recording, unless the connection has its next user already."""
         if self._user is user:
-            self._user, self._pieces, self._room = None, [], 0
+            self._user, self._chunks, self._bytes_left = None, [], 0
 
     def reset(self, user: object) -> None:
-        """Abort the connection: nothing more of the request may reach the server."""
+        """Abort the connection, unless it has its next user already."""
         if self._user is user:
             reset(self._transport)
 
     def data_received(self, data: bytes) -> None:
-        """Called by asyncio."""
-        if self._room > 0:
-            self._pieces.append(data)
-            self._room -= len(data)
+        """Record the data and pass it on; called by asyncio."""
+        if self._bytes_left > 0:
+            self._chunks.append(data)
+            self._bytes_left -= len(data)
         self._protocol.data_received(data)
 
     def eof_received(self) -> bool | None:
-        """Called by asyncio."""
+        """Pass the call on; called by asyncio."""
         return self._protocol.eof_received()
 
     def pause_writing(self) -> None:
-        """Called by asyncio."""
+        """Pass the call on; called by asyncio."""
         self._protocol.pause_writing()
 
     def resume_writing(self) -> None:
-        """Called by asyncio."""
+        """Pass the call on; called by asyncio."""
         self._protocol.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Called by asyncio."""
+        """Pass the call on; called by asyncio."""
         self._protocol.connection_lost(exc)
 
 
 def reset(transport: asyncio.WriteTransport) -> None:
-    """Abort a connection, so that the kernel delivers nothing of it any more."""
+    """Abort a connection, and discard its unsent bytes in the kernel, so that they never reach the server."""
     connected = transport.get_extra_info("socket")
     if connected is not None and connected.fileno() >= 0:
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_FOR_0_SECONDS)

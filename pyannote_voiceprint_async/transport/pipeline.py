@@ -1,15 +1,14 @@
-"""The send ladder. Each rung adds one thing.
+"""Send API requests: `send` → `with_retries` → `_send_with_permit` → `_send_once`.
 
-`send` opens the way → `repeat` repeats what may be repeated → `_send_throttled` waits for a place and a slot →
-`_submit` gives a submission a task of its own → `_exchange` makes one exchange of it over the wire, and settles its
-turn whatever happens.
+- `with_retries` retries what may be sent again;
+- `_send_with_permit` waits for a permit and a slot of the rate limiter, again after each 429;
+- `_send_once` makes one HTTP request; a submission runs in a task of its own, which outlives a cancelled caller.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -18,458 +17,212 @@ from urllib.parse import quote
 
 from yarl import URL
 
-from pyannote_voiceprint_async.api import rate_limit_headers, responses
+from pyannote_voiceprint_async.api import responses
 from pyannote_voiceprint_async.api.endpoints import GET_JOB, Endpoint
 from pyannote_voiceprint_async.api.responses import ApiResponse
-from pyannote_voiceprint_async.concurrency.clock import Clock, Timer, deadline
+from pyannote_voiceprint_async.concurrency.clock import Clock
 from pyannote_voiceprint_async.concurrency.event_loop import running_loop
-from pyannote_voiceprint_async.concurrency.protected_task import ProtectedTask, finished
 from pyannote_voiceprint_async.concurrency.waiters import Waiters
-from pyannote_voiceprint_async.errors import (
-    ApiTimeoutError,
-    ClientClosedError,
-    QueueTooLongError,
-    RateLimitError,
-    UnexpectedResponseError,
-    VoiceprintError,
-)
+from pyannote_voiceprint_async.errors import ClientClosedError, RateLimitError, UnexpectedResponseError, VoiceprintError
 from pyannote_voiceprint_async.models import JobCreated, VoiceprintJob
-from pyannote_voiceprint_async.ratelimit.limiter import PermitRequest, RateLimiter
-from pyannote_voiceprint_async.ratelimit.wait_queue import PermitState
+from pyannote_voiceprint_async.ratelimit.limiter import RateLimiter
+from pyannote_voiceprint_async.ratelimit.permit_request import PermitRequest, PermitState
 from pyannote_voiceprint_async.settings import RetryPolicy, Timeouts
 
-from . import retry as retry_rules
+from . import retry
 from .http import HttpClient
-from .request import ApiRequest
-from .retry import Attempted, exponential
+from .permits import Permits, queue_too_long
+from .request import ApiRequest, SubmissionHooks
+from .retry import RetriedRequest
+from .server_clock import ServerClock
+from .submissions import Submissions
 
 __all__ = ["Pipeline"]
 
 log = logging.getLogger("pyannote_voiceprint_async")
 
 A = TypeVar("A")
-C = TypeVar("C", bound=Attempted)
+C = TypeVar("C", bound=RetriedRequest)
 R = TypeVar("R")
-
-_REFUSED = 429
-# `Date` has whole seconds.
-_DATE_STEP = 1.0
-_REMEMBERED = 1000
 
 
 class Pipeline:
-    """Everything between a method of the client and the wire.
+    """Sends the API requests of one client.
 
     Args:
-        wire: makes one exchange.
-        key: the API key, to keep it out of messages.
-        base_url: where the API is.
-        throttle: who may send now; clients of one key may share it.
-        retry: what is repeated, and how.
-        timeouts: how long one request may take.
-        clock: time.
-        waits: everything that merely waits.
+        http: makes one request.
+        key: the API key, which no error may show.
+        base_url: the base URL of the API.
+        rate_limiter: decides when a request may be sent; clients of one key may share it.
+        retry_policy: the limits of retries.
+        timeouts: the timeouts of one request.
+        clock: the client's clock.
+        waiters: the waits that end when the client is closed.
     """
 
-    def __init__(  # noqa: PLR0913 - put together in one place, by keyword
+    def __init__(  # noqa: PLR0913 - constructed in one place, by keyword
         self,
         *,
-        wire: HttpClient,
+        http: HttpClient,
         key: str,
         base_url: str,
-        throttle: RateLimiter,
-        retry: RetryPolicy,
+        rate_limiter: RateLimiter,
+        retry_policy: RetryPolicy,
         timeouts: Timeouts,
         clock: Clock,
-        waits: Waiters,
+        waiters: Waiters,
     ) -> None:
-        self.retries = self.rate_limited = 0
-        self.abandoned: deque[JobCreated] = deque(maxlen=_REMEMBERED)
-        self.throttle = throttle
-        self.wire = wire
-        self.key = key
+        self.http = http
+        self.rate_limiter = rate_limiter
+        self.retries = 0
+        """The number of retries so far."""
+        self._key = key
         self._base_url = base_url.rstrip("/")
-        self.retry = retry
-        self.timeouts = timeouts
+        self._retry_policy = retry_policy
         self._clock = clock
-        self._waits = waits
+        self._waiters = waiters
         self._urls: dict[str, URL] = {}
-        self._heard: tuple[Mapping[str, str], float, float] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._timer: Timer | None = None
-        self._submissions: set[asyncio.Task[None]] = set()
-        retry_rules.prepare()
+        self._server_clock = ServerClock(clock)
+        self._submissions = Submissions()
+        self._permits = Permits(
+            rate_limiter.scheduler,
+            retry_policy=retry_policy,
+            response_timeout=timeouts.total,
+            clock=clock,
+            waiters=waiters,
+        )
+        retry.load_backoff()
 
-    @property
-    def closed(self) -> bool:
-        """Whether it was closed."""
-        return self.wire.closed is not None
+    # Requests
 
-    async def send(  # noqa: PLR0913 - the one door of the ladder
+    async def send(  # noqa: PLR0913 - all options of a request, by keyword
         self,
         endpoint: Endpoint[A],
         *,
         path: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
         body: bytes | memoryview | None = None,
-        before_send: Callable[[], Awaitable[None]] | None = None,
-        refused: Callable[[], None] | None = None,
+        hooks: SubmissionHooks | None = None,
         max_queue_wait: float | None = None,
         deadline: float | None = None,
         once: bool = False,
         job_id: str | None = None,
     ) -> A:
-        """Make a call: wait for its turn, send it, repeat it where that does no harm, read its answer.
+        """Send a request when the rate limiter permits it, retry it where that is safe, and parse its response.
 
         Args:
-            endpoint: what is asked.
-            path: what is filled into the path; it is quoted here.
-            query: what is asked for in the query.
-            body: the JSON to be sent.
-            before_send: awaited when place and slot are there, before the first byte of each try.
-            refused: called when a try was refused for now, so that nothing of it is on the wire.
-            max_queue_wait: seconds; a longer queue is refused at once.
-            deadline: on the client's clock; a request that has not begun by then is not sent any more. One
-                that has begun is never interrupted by it.
-            once: do not repeat it; a 429 is waited for all the same.
-            job_id: the job that the response must be about.
+            endpoint: the operation.
+            path: the values of the path's fields; they are quoted here.
+            query: the query of the URL.
+            body: the JSON body.
+            hooks: called around each try of a submission.
+            max_queue_wait: seconds; a request that would wait longer for its permit is refused.
+            deadline: a time on the client's clock. A request that is not sent by then is not sent any more; one that
+                was sent is never interrupted.
+            once: do not retry; a 429 is still waited for.
+            job_id: the id that the job in the response must have.
 
         Raises:
-            VoiceprintError: any of the tree but `JobError`, `MediaError` and `WebhookError`.
+            VoiceprintError: any error except `JobError`, `MediaError` and `WebhookError`.
         """
-        self.enter()
+        self.check_usable()
         if max_queue_wait is not None:
-            self._refuse_long_queue(endpoint, max_queue_wait)
-        call = ApiRequest(endpoint, self._url(endpoint, path, query), body, before_send, refused, deadline, job_id)
-        call.max_queue_wait = max_queue_wait
+            self._permits.refuse_long_queue(endpoint, max_queue_wait)
+        url = self._url(endpoint, path, query)
+        request = ApiRequest(endpoint, url, body, hooks, deadline, job_id, max_queue_wait)
         try:
             if once:
-                return await self._send_throttled(call)  # type: ignore[no-any-return]  # the table says which it is
-            return await self.repeat(self._send_throttled, call)
+                return await self._send_with_permit(request)  # type: ignore[no-any-return]  # of the endpoint's model
+            return await self.with_retries(self._send_with_permit, request)
         finally:
-            self.retries += call.retries
+            self.retries += request.retries
 
     async def read_job(self, job_id: str) -> VoiceprintJob:
-        """Read a job, and make sure that it is this one."""
+        """Read a job, and check that the response is about this job."""
         try:
             return await self.send(GET_JOB, path={"job_id": job_id}, job_id=job_id)
         except VoiceprintError as error:
             error.job_id = job_id
             raise
 
-    def server_time(self) -> tuple[float, float]:
-        """Give the time of the server as UTC epoch seconds: no earlier than the first, no later than the second.
-
-        It is measured from the `Date` of the last answer, by both of our clocks: one stands still while a laptop
-        sleeps, the other jumps when it is set. Before any answer it is this machine's clock.
-        """
-        told = self._told_date()
-        if self._heard is None or told is None:
-            return (self._clock.wall(), self._clock.wall())
-        _, time, wall = self._heard
-        passed = self._clock.time() - time, self._clock.wall() - wall
-        return told + min(passed), told + max(passed) + _DATE_STEP
-
-    def wall(self) -> float:
-        """Return UTC epoch seconds of this machine, by the client's clock."""
-        return self._clock.wall()
-
-    @property
-    def knows_server_time(self) -> bool:
-        """Whether the last answer said what time it is."""
-        return self._told_date() is not None
-
-    async def repeat(self, send: Callable[[C], Awaitable[R]], call: C) -> R:
-        """Send a call, and repeat what may be repeated, by the client's policy and clock."""
-        return await retry_rules.repeat(send, call, policy=self.retry, clock=self._clock, sleep=self._waits.sleep)
-
-    def enter(self) -> None:
-        """Make sure that the client may be used here and now.
-
-        Raises:
-            ClientClosedError: it is closed, or belongs to another event loop.
-        """
-        if self.closed:
-            raise ClientClosedError(
-                "This client is closed. Make a new one, or close it later: in a service, when the service shuts "
-                "down (FastAPI: in its lifespan)."
-            )
-        loop = running_loop()
-        if self._loop is None:
-            self._loop = loop
-            self.throttle.sharers.add(self._arm_timer)
-        elif self._loop is not loop:
-            raise ClientClosedError(
-                "This client belongs to another event loop. Make one client inside each asyncio.run(), or one in "
-                "the lifespan of a service; in a notebook, make it in a cell and await it in the cells after it."
-            )
-
-    @property
-    def has_lost_its_loop(self) -> bool:
-        """Whether the event loop that it was used in is closed: nothing of it can run any more."""
-        return self._loop is not None and self._loop.is_closed()
-
-    async def forget(self) -> None:
-        """Close what is left of a client whose event loop is closed, and report what was on the wire."""
-        if self._submissions:
-            log.warning(
-                "The event loop was closed while %d submission(s) were on the wire. They may have been accepted: look "
-                "at list_jobs() before you repeat them. Close a client before its event loop ends.",
-                len(self._submissions),
-            )
-            self._submissions.clear()
-        self.wire.closed = ClientClosedError("The event loop of this client is closed. Make a new client.")
-        with suppress(RuntimeError):  # its connections belong to the loop; the system closes them
-            await self.wire.aclose()
-
-    def close(self) -> None:
-        """Let nothing new begin, and end what merely waits."""
-        if not self.closed:
-            self.wire.closed = ClientClosedError(
-                "The client was closed while this call was waiting. A job that was accepted goes on: wait() on another "
-                "client picks it up."
-            )
-            self._waits.end(self.wire.closed)
-
-    async def aclose(self) -> None:
-        """Let submissions that were sent finish, and close our own connections."""
-        self.close()
-        while self._submissions:
-            await finished(*self._submissions)
-        if self._timer is not None:
-            self._timer.cancel()
-        # The timer may have been what others of this throttle waited for.
-        self.throttle.sharers.discard(self._arm_timer)
-        for arm_timer in list(self.throttle.sharers):
-            arm_timer()
-        await self.wire.aclose()
-
-    # The ladder
-
-    async def _send_throttled(self, call: ApiRequest) -> Any:
-        """Wait for a place and a slot. The wait of a 429 belongs here too: the turn keeps its number."""
-        exchange = self._exchange if call.endpoint.repeatable else self._submit
-        turn = self.throttle.ask(
-            call.endpoint.budget,
-            self._clock.time(),
-            call.notify,
-            max_queue_wait=math.inf if call.max_queue_wait is None else call.max_queue_wait,
-            max_elapsed=self.retry.max_elapsed,
+    def with_retries(self, send: Callable[[C], Awaitable[R]], request: C) -> Awaitable[R]:
+        """Send a request, and retry it as the client's policy allows."""
+        return retry.with_retries(
+            send, request, policy=self._retry_policy, clock=self._clock, sleep=self._waiters.sleep
         )
+
+    async def _send_with_permit(self, request: ApiRequest) -> Any:
+        """Wait for a permit and a slot, then send. After a 429 the request waits again, at its old position."""
+        send = self._send_once if request.endpoint.repeatable else self._send_submission
+        permit = self._permits.request(request)
         while True:
-            if turn.stage is not PermitState.GRANTED:
-                await self._until_granted(call, turn)
-            if call.deadline is not None and self._clock.time() >= call.deadline:
-                self._leave(turn)
-                raise _too_late(call.endpoint)
+            if permit.state is not PermitState.GRANTED:
+                await self._permits.wait(request, permit)
+            self._permits.check_deadline(request, permit)
             try:
-                return await exchange(call, turn)
+                return await send(request, permit)
             except VoiceprintError as error:
-                if error.retryable and call.refused is not None:
-                    call.refused()
-                if turn.expected_wait is not None:
-                    raise _queue_too_long(call.endpoint, turn.expected_wait) from None
-                if turn.stage is PermitState.OVER or not isinstance(error, RateLimitError):
+                if error.retryable and request.hooks is not None:
+                    request.hooks.on_refused()
+                if permit.expected_wait is not None:
+                    raise queue_too_long(request.endpoint, permit.expected_wait) from None
+                if permit.state is PermitState.FINISHED or not isinstance(error, RateLimitError):
                     raise
 
-    async def _until_granted(self, call: ApiRequest, turn: PermitRequest) -> None:
-        try:
-            self._refuse_long_pause(call.endpoint)
-            call.future = self._waits.future()
-            self._arm_timer()
-            async with deadline(self._clock, call.deadline):
-                await call.future
-        except TimeoutError:
-            self._leave(turn)
-            raise _too_late(call.endpoint) from None
-        except BaseException:
-            self._leave(turn)
-            raise
-        finally:
-            call.future = None
+    def _send_submission(self, request: ApiRequest, permit: PermitRequest) -> Awaitable[Any]:
+        """Send a submission in a task of its own, which outlives a cancelled caller."""
+        return self._submissions.run(
+            request,
+            send=lambda: self._send_once(request, permit),
+            release=lambda: self._permits.cancel(permit),
+        )
 
-    async def _submit(self, call: ApiRequest, turn: PermitRequest) -> Any:
-        """Make a submission in a task of its own, which goes on when the caller leaves: a job may have been accepted.
-
-        The caller waits for a future, so that cancelling the caller cancels nothing else.
-        """
-        outcome = call.outcome = asyncio.get_running_loop().create_future()
-        task = ProtectedTask(self._run_submission(call, turn), call.withdraw)
-        if not task.done():
-            self._submissions.add(task)
-            task.add_done_callback(self._submissions.discard)
-        try:
-            return await outcome
-        except asyncio.CancelledError:
-            call.outcome = None
-            if call.withdraw():
-                # Nothing was sent: leave when everything that was begun for it has been undone.
-                task.cancel()
-                await finished(task)
-                self._leave(turn)  # also when the task was cancelled before its first step
-            elif outcome.done() and not outcome.cancelled():
-                # The caller was cancelled in the moment in which the outcome came.
-                error = outcome.exception()
-                self._keep_outcome(turn, error, None if error else outcome.result())
-            raise
-        finally:
-            # Errors hold their frames, and must not be held by them.
-            call.outcome = error = None
-            del outcome
-
-    async def _run_submission(self, call: ApiRequest, turn: PermitRequest) -> None:
-        try:
-            job = await self._exchange(call, turn)
-        except asyncio.CancelledError:
-            if call.outcome is not None:
-                call.outcome.cancel()
-        except Exception as error:  # noqa: BLE001 - it is the caller's
-            if call.outcome is None or call.outcome.done():
-                self._keep_outcome(turn, error, None)
-            else:
-                call.outcome.set_exception(error)
-        except BaseException:
-            if call.outcome is not None:
-                call.outcome.cancel()
-            raise
-        else:
-            if call.outcome is None or call.outcome.done():
-                self._keep_outcome(turn, None, job)
-            else:
-                call.outcome.set_result(job)
-
-    def _keep_outcome(self, turn: PermitRequest, error: BaseException | None, job: JobCreated | None) -> None:
-        """Keep what came of a submission whose caller has left."""
-        self._leave(turn)
-        if job is not None:
-            self.abandon(job)
-        elif getattr(error, "outcome_unknown", False):
-            log.warning("A submission whose caller had gone ended without an answer. %s", error)
-
-    def abandon(self, job: JobCreated) -> None:
-        """Keep a job whose caller has gone: it is paid for."""
-        self.abandoned.append(job)
-        log.warning("Job %s was accepted, but its caller went or failed. It is kept in client.abandoned.", job.job_id)
-
-    async def _exchange(self, call: ApiRequest, turn: PermitRequest) -> Any:
-        """Make one request, read one answer, and settle the turn whatever happens."""
-        call.prepare()
-        answer: ApiResponse | None = None
+    async def _send_once(self, request: ApiRequest, permit: PermitRequest) -> Any:
+        """Make one HTTP request, parse its response, and return the permit whatever happens."""
+        request.prepare()
+        response: ApiResponse | None = None
         problem: VoiceprintError | None = None
         try:
-            if call.before_send is not None:
-                await call.before_send()
-            answer = await self.wire.exchange(call)
-            return self._settle(call, turn, answer)
+            if request.hooks is not None:
+                await request.hooks.before_send()
+            response = await self.http.request(request)
+            return self._parse(request, permit, response)
         except BaseException as error:
-            if answer is None:
-                self._settle_without_answer(call, turn)
+            if response is None:
+                self._permits.record_no_response(request, permit)
                 raise
             if isinstance(error, UnexpectedResponseError):
-                await self.wire.distrust()
-            if isinstance(error, VoiceprintError) or not isinstance(error, Exception) or not call.may_be_billed:
+                await self.http.discard_connections()
+            if isinstance(error, VoiceprintError) or not isinstance(error, Exception) or not request.may_be_billed:
                 raise
-            # A defect, or a log handler of the program.
-            problem = responses.failed(call.endpoint, answer, error)
+            # A log handler of the program failed, or this package has a bug.
+            problem = responses.error_after_response(request.endpoint, response, error)
         try:
             raise problem
         finally:
-            del problem  # else the error and this frame keep each other alive
+            del problem  # breaks the reference cycle of the error and this frame
 
-    def _settle(self, call: ApiRequest, turn: PermitRequest, answer: ApiResponse) -> Any:
-        limit = rate_limit_headers.limit(answer.headers)
+    def _parse(self, request: ApiRequest, permit: PermitRequest, response: ApiResponse) -> Any:
+        """Record a response with the rate limiter and the server clock, and return its model."""
         now, wall = self._clock.time(), self._clock.wall()
-        self._heard = (answer.headers, now, wall)
-        if answer.status != _REFUSED:
-            left = rate_limit_headers.remaining(answer.headers)
-            if self.throttle.answered(turn, now, limit, left):
-                self._refuse_overdue(call.endpoint, now)
-            if self.throttle.queued:
-                self._arm_timer()
+        self._server_clock.record(response.headers, now, wall)
+        self._permits.record_response(request, permit, response, now)
         try:
-            model = responses.read(call.endpoint, answer, wall=wall, key=self.key)
+            model = responses.parse_response(request.endpoint, response, wall=wall, key=self._key)
         except RateLimitError as error:
-            self._settle_refused(call, turn, error, limit)
+            self._permits.record_refusal(request, permit, response, error)
             raise
         if isinstance(model, JobCreated):
             log.info("Job %s was accepted.", model.job_id)
-        elif call.job_id is not None and model.job_id != call.job_id:
-            # A voiceprint of somebody else is worse than none.
+        elif request.job_id is not None and model.job_id != request.job_id:
+            # Without this check, a caller could get the voiceprint of another person.
             raise UnexpectedResponseError(
-                f"Asked for job {call.job_id}, the API answered with job {model.job_id}. It may be repeated without "
-                "harm.",
+                f"The API returned job {model.job_id} instead of job {request.job_id}. The request can be repeated "
+                "without harm.",
                 retryable=True,
             )
         return model
-
-    def _settle_refused(self, call: ApiRequest, turn: PermitRequest, error: RateLimitError, limit: int | None) -> None:
-        self.rate_limited += 1
-        now, budget = self._clock.time(), call.endpoint.budget
-        wait = error.retry_after
-        if wait is None:
-            wait = exponential(self.retry, self.throttle.refusals(budget) + 1)
-        if self.throttle.refused(turn, now, wait, limit):
-            log.warning("The API asks for a pause of %.0f s in %s.", wait, budget)
-        if wait > self.retry.max_retry_after:
-            self.throttle.leave(turn, now)
-            self.throttle.dismiss(budget, error)
-        else:
-            self._refuse_overdue(call.endpoint, now)
-        self._arm_timer()
-
-    def _refuse_overdue(self, endpoint: Endpoint[Any], now: float) -> None:
-        """Refuse at once those in line that would now wait longer than they may."""
-        for turn in self.throttle.overdue(endpoint.budget, now):
-            if turn.expected_wait is not None:
-                turn.notify(_queue_too_long(endpoint, turn.expected_wait))
-            else:
-                turn.notify(_refused_too_long(endpoint, self.throttle.pause_left(endpoint.budget, now)))
-
-    def _settle_without_answer(self, call: ApiRequest, turn: PermitRequest) -> None:
-        now = self._clock.time()
-        if call.began_at is None:
-            self.throttle.leave(turn, now)
-        else:
-            # The server may still see it for as long as we would have waited for its answer.
-            self.throttle.lost(turn, now, call.began_at + self.timeouts.total)
-        self._arm_timer()
-
-    def _told_date(self) -> float | None:
-        return None if self._heard is None else rate_limit_headers.date(self._heard[0])
-
-    def _leave(self, turn: PermitRequest) -> None:
-        self.throttle.leave(turn, self._clock.time())
-        self._arm_timer()
-
-    def _refuse_long_pause(self, endpoint: Endpoint[Any]) -> None:
-        left = self.throttle.pause_left(endpoint.budget, self._clock.time())
-        if left > min(self.retry.max_retry_after, self.retry.max_elapsed):
-            raise RateLimitError(
-                f"{endpoint.method} {endpoint.path} was not sent: the API wants no such request for another "
-                f"{left:.0f} s. Try again then.",
-                status=429,
-                retryable=True,
-                retry_after=left,
-            )
-
-    def _refuse_long_queue(self, endpoint: Endpoint[Any], max_queue_wait: float) -> None:
-        wait = self.throttle.expected_wait(endpoint.budget, self._clock.time())
-        if wait > max_queue_wait:
-            raise _queue_too_long(endpoint, wait)
-
-    def _arm_timer(self) -> None:
-        """Let one timer wake all who wait, at the first moment at which anybody may go."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        when = self.throttle.next_at(self._clock.time())
-        if when is not None and not self.closed:
-            self._timer = self._clock.call_at(when, self._on_time)
-
-    def _on_time(self) -> None:
-        self._timer = None
-        self.throttle.advance(self._clock.time())
-        self._arm_timer()
 
     def _url(self, endpoint: Endpoint[Any], path: Mapping[str, str] | None, query: Mapping[str, str] | None) -> URL:
         if path is None and query is None:
@@ -479,28 +232,87 @@ class Pipeline:
         quoted = {name: quote(value, safe="") for name, value in (path or {}).items()}
         return URL(f"{self._base_url}{endpoint.path.format_map(quoted)}", encoded=True).with_query(query)
 
+    # State
 
-def _queue_too_long(endpoint: Endpoint[Any], wait: float) -> QueueTooLongError:
-    return QueueTooLongError(
-        f"{endpoint.method} {endpoint.path} was not sent: it would wait about {wait:.0f} s for its turn in the rate "
-        "limit, longer than max_queue_wait allows. Try again later.",
-        expected_wait=wait,
-    )
+    @property
+    def rate_limited(self) -> int:
+        """The number of responses with status 429."""
+        return self._permits.rate_limited
 
+    @property
+    def abandoned(self) -> deque[JobCreated]:
+        """The last accepted jobs whose caller has gone."""
+        return self._submissions.abandoned
 
-def _refused_too_long(endpoint: Endpoint[Any], pause: float) -> RateLimitError:
-    return RateLimitError(
-        f"{endpoint.method} {endpoint.path} was not sent: the API has refused such requests (429) for about as long as "
-        "RetryPolicy.max_elapsed allows, and asks for a longer wait. Try again later.",
-        status=_REFUSED,
-        retryable=True,
-        retry_after=pause,
-    )
+    def keep_abandoned(self, job: JobCreated) -> None:
+        """Keep a job whose caller has gone, because the job is paid for."""
+        self._submissions.keep_abandoned(job)
 
+    @property
+    def has_server_time(self) -> bool:
+        """Whether the last response had a valid `Date` header."""
+        return self._server_clock.is_known
 
-def _too_late(endpoint: Endpoint[Any]) -> ApiTimeoutError:
-    return ApiTimeoutError(
-        f"{endpoint.method} {endpoint.path} was not sent: its time was over while it still waited for its turn "
-        "in the rate limit. Allow more time, or ask for less at once.",
-        retryable=True,
-    )
+    def server_time(self) -> tuple[float, float]:
+        """Return the earliest and the latest UTC epoch seconds that the server's clock can show now."""
+        return self._server_clock.now()
+
+    def wall(self) -> float:
+        """Return the UTC epoch seconds of this machine, from the client's clock."""
+        return self._clock.wall()
+
+    # Opening and closing
+
+    @property
+    def closed(self) -> bool:
+        """Whether the client was closed."""
+        return self.http.closed is not None
+
+    @property
+    def is_loop_closed(self) -> bool:
+        """Whether the event loop of this client is closed, so that nothing can be awaited any more."""
+        return self._loop is not None and self._loop.is_closed()
+
+    def check_usable(self) -> None:
+        """Bind the client to the running event loop, or check that it is bound to this one.
+
+        Raises:
+            ClientClosedError: the client is closed, or belongs to another event loop.
+        """
+        if self.closed:
+            raise ClientClosedError(
+                "This client is closed. Create a new one, or close it later: in a service, when the service shuts "
+                "down (FastAPI: in its lifespan)."
+            )
+        loop = running_loop()
+        if self._loop is None:
+            self._loop = loop
+            self._permits.open()
+        elif self._loop is not loop:
+            raise ClientClosedError(
+                "This client belongs to another event loop. Create one client inside each asyncio.run(), or one in "
+                "the lifespan of a service; in a notebook, create it in a cell and await it in later cells."
+            )
+
+    def close(self) -> None:
+        """Refuse new requests, and fail all waits. Submissions in flight continue."""
+        if not self.closed:
+            self.http.closed = ClientClosedError(
+                "The client was closed while this call was waiting. A job that was accepted continues: to get its "
+                "result, call wait() of another client."
+            )
+            self._waiters.fail_all(self.http.closed)
+
+    async def aclose(self) -> None:
+        """Finish the submissions in flight, and close the connections of this client."""
+        self.close()
+        await self._submissions.finish()
+        self._permits.close()
+        await self.http.aclose()
+
+    async def discard(self) -> None:
+        """Drop the state of a client whose event loop is closed, and log the submissions that were in flight."""
+        self._submissions.forget()
+        self.http.closed = ClientClosedError("The event loop of this client is closed. Create a new client.")
+        with suppress(RuntimeError):  # the connections belong to the closed event loop
+            await self.http.aclose()

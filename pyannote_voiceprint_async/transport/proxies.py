@@ -1,4 +1,4 @@
-"""The proxy for a URL: the client's, else that of the environment, checked before a request goes to it."""
+"""The proxy for a URL: the client's own, else the one that the environment names."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def proxy_for(url: URL, given: str | None) -> str | None:
     """Return the URL of the proxy for a request, or None. `.netrc` is never read.
 
     Args:
-        url: where the request goes.
-        given: the client's own proxy, which was checked.
+        url: the URL of the request.
+        given: the client's own proxy, which is validated already.
 
     Raises:
-        ProxyError: the environment names a proxy that cannot be used.
+        ProxyError: the environment names an unusable proxy.
     """
     if given is not None:
         return given[:]  # the value of a `Secret`
@@ -33,7 +33,7 @@ def proxy_for(url: URL, given: str | None) -> str | None:
     problem = proxy_problem(proxy)
     if problem is None:
         return proxy
-    # It may hold a password: tracebacks are shown with local variables.
+    # The URL may hold a password, and some tracebacks show local variables.
     del proxy
     raise ProxyError(
         f"The proxy in {proxy_source(url, None)} cannot be used: it {problem}. Nothing was sent. Set it to the URL of "
@@ -42,10 +42,10 @@ def proxy_for(url: URL, given: str | None) -> str | None:
 
 
 def proxy_source(url: URL, given: str | None) -> str:
-    """Return where the proxy for a URL comes from, as a person would look it up."""
+    """Return where the proxy for a URL is configured, in words for an error message."""
     if given is not None:
         return "the argument `proxy` of the client"
     name = f"{url.scheme}_proxy"
-    # Names in lower case go first, as for urllib.
+    # As in urllib, a name in lower case has priority.
     found = sorted((known for known in os.environ if known.lower() == name), key=lambda known: known != name)
     return f"the environment variable {found[0]}" if found else "the proxy settings of this system"

@@ -1,11 +1,11 @@
-"""One call on its way through the pipeline."""
+"""One API request on its way through the pipeline."""
 
 from __future__ import annotations
 
 import asyncio
 import copy
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 from yarl import URL
@@ -16,166 +16,172 @@ from pyannote_voiceprint_async.errors import VoiceprintError
 
 from .connection import RecordedConnection
 
-__all__ = ["ApiRequest"]
+__all__ = ["ApiRequest", "SubmissionHooks"]
+
+
+class SubmissionHooks(NamedTuple):
+    """The functions that a caller runs around each try of a submission."""
+
+    before_send: Callable[[], Awaitable[None]]
+    """Awaited when permit and slot are granted, before the first byte is sent."""
+    on_refused: Callable[[], None]
+    """Called when a try failed with a retryable error: it was not accepted, and is not in flight any more."""
 
 
 class ApiRequest:
-    """What is requested, and how far it has come.
+    """A request and its progress.
 
     Args:
         endpoint: the operation.
-        url: where.
-        body: the JSON to be sent.
-        before_send: awaited when place and slot are there, before the first byte of each try.
-        refused: called when a try was refused for now.
-        deadline: on the client's clock; it is not sent any more after that.
-        job_id: the job that the response must be about, if it must.
+        url: the URL.
+        body: the JSON body.
+        hooks: the caller's hooks of a submission.
+        deadline: the time on the client's clock after which it is not sent any more.
+        job_id: the id that the job in the response must have.
+        max_queue_wait: seconds that it may wait for its permit; None is without a limit.
     """
 
     __slots__ = (
         "_connection",
-        "before_send",
-        "began_at",
         "body",
+        "chunks",
         "deadline",
         "endpoint",
-        "first_byte_at",
-        "future",
-        "is_whole",
+        "first_sent_at",
+        "hooks",
+        "is_complete",
+        "is_withdrawn",
         "job_id",
+        "last_received_at",
         "max_queue_wait",
-        "moved_at",
-        "outcome",
         "overdue",
-        "pieces",
-        "refused",
+        "permit_waiter",
         "response",
+        "result_waiter",
         "retries",
         "scope",
+        "sent_at",
         "started_at",
         "url",
-        "withdrawn",
     )
 
-    def __init__(  # noqa: PLR0913, PLR0917 - made in one place, `Pipeline.send`
+    def __init__(  # noqa: PLR0913, PLR0917 - constructed in one place, `Pipeline.send`
         self,
         endpoint: Endpoint[Any],
         url: URL,
         body: bytes | memoryview | None = None,
-        before_send: Callable[[], Awaitable[None]] | None = None,
-        refused: Callable[[], None] | None = None,
+        hooks: SubmissionHooks | None = None,
         deadline: float | None = None,
         job_id: str | None = None,
+        max_queue_wait: float | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.url = url
         self.body = body
-        self.before_send = before_send
-        self.refused = refused
+        self.hooks = hooks
         self.deadline = deadline
         self.job_id = job_id
-        self.first_byte_at: float | None = None
-        """When the first byte of all tries left."""
+        self.max_queue_wait = max_queue_wait
+        self.first_sent_at: float | None = None
+        """When the first byte of the first try was sent, on the client's clock."""
         self.retries = 0
-        self.max_queue_wait: float | None = None
-        """Seconds that it may wait in line for its turn; None is without a bound."""
-        self.future: asyncio.Future[None] | None = None
-        """What its caller waits for, while it waits for its turn."""
-        self.outcome: asyncio.Future[Any] | None = None
-        """What its caller waits for, while a submission is made; None when the caller has left."""
+        self.permit_waiter: asyncio.Future[None] | None = None
+        """What the caller awaits while the request waits for its permit."""
+        self.result_waiter: asyncio.Future[Any] | None = None
+        """What the caller of a submission awaits while it is in flight; None when the caller has gone."""
 
     def prepare(self) -> None:
-        """Begin a try: nothing of it has been sent or received."""
-        self.began_at: float | None = None
-        """When the first byte of this try left, on the client's clock; None: the server has not seen it."""
-        self.withdrawn = False
-        """Its caller left before the first byte: it must not begin any more."""
-        self.started_at = self.moved_at = 0.0
+        """Start a new try, of which nothing is sent or received yet."""
+        self.sent_at: float | None = None
+        """When the first byte of this try was sent, on the client's clock; None: the server has not seen it."""
+        self.is_withdrawn = False
+        """The caller has gone before the first byte was sent: the try must not be sent any more."""
+        self.started_at = self.last_received_at = 0.0
         self.overdue = False
         self.scope: asyncio.Timeout | None = None
-        """What ends a request that has no body, and therefore no connection that is known here."""
+        """The timeout scope that ends a try without a body, because its connection is unknown."""
         self.response: aiohttp.ClientResponse | None = None
-        """The response, when its headers are read."""
-        self.pieces: list[bytes] = []
+        """The response, once its headers are read."""
+        self.chunks: list[bytes] = []
         """The body of the response, as far as it is read."""
-        self.is_whole = False
-        """Whether all of the body is read."""
+        self.is_complete = False
+        """Whether the body of the response is read to its end."""
         self._connection: RecordedConnection | None = None
 
     def __str__(self) -> str:
         return f"{self.endpoint.method} {self.endpoint.path}"
 
     @property
-    def has_begun(self) -> bool:
-        """Whether the first byte of this try has left: the server may have seen it."""
-        return self.began_at is not None
+    def is_sent(self) -> bool:
+        """Whether the first byte of this try was sent: the server may have seen it."""
+        return self.sent_at is not None
 
     @property
     def may_be_billed(self) -> bool:
-        """Whether the server may have accepted a submission: it must be finished, and must not be repeated."""
-        return self.began_at is not None and not self.endpoint.repeatable
+        """Whether the server may have accepted this submission: it must be finished, and must not be sent again."""
+        return self.sent_at is not None and not self.endpoint.repeatable
 
     @property
     def is_timed(self) -> bool:
-        """Whether its timeouts count: connecting has a timeout of its own."""
-        return self.began_at is not None
+        """Whether the request timeouts count already; the time before the first byte has its own timeout."""
+        return self.sent_at is not None
 
     @property
     def received(self) -> bytes:
-        """The raw bytes of a response that is not read yet."""
+        """The raw bytes of a response that aiohttp has not parsed."""
         return b"" if self._connection is None else self._connection.received(self)
 
-    def begin(self, now: float, transport: asyncio.WriteTransport | None = None) -> None:
-        """Note that the first byte leaves.
+    def mark_sent(self, now: float, transport: asyncio.WriteTransport | None = None) -> None:
+        """Record that the first byte is sent now.
 
         Args:
-            now: on the client's clock.
+            now: the time on the client's clock.
             transport: the connection, for a request with a body.
 
         Raises:
-            CancelledError: it was withdrawn. aiohttp writes in a task of its own, which may begin after ours
-                was cancelled.
-            RuntimeError: it has begun before: a session that repeats requests would pay twice.
+            CancelledError: the request was withdrawn. aiohttp writes in a task of its own, which may start after the
+                caller was cancelled.
+            RuntimeError: this try was sent before. A session that repeats a submission would pay for it twice.
         """
-        if self.withdrawn:
+        if self.is_withdrawn:
             raise asyncio.CancelledError
-        if self.began_at is not None:
-            raise RuntimeError("A request is sent once. Repeating it is left to the client's own retries.")
+        if self.sent_at is not None:
+            raise RuntimeError("A request is sent once. Only the client's own retries may repeat it.")
         if transport is not None:
             self._connection = RecordedConnection.of(transport)
             self._connection.begin(self)
-        self.began_at = now
-        if self.first_byte_at is None:
-            self.first_byte_at = now
+        self.sent_at = now
+        if self.first_sent_at is None:
+            self.first_sent_at = now
 
     def withdraw(self) -> bool:
-        """Make sure that it is not sent any more. Return False for a submission on the wire: it must be finished."""
+        """Prevent the request from being sent. Return False for a submission in flight, which must be finished."""
         if self.may_be_billed:
             return False
-        self.withdrawn = True
+        self.is_withdrawn = True
         return True
 
-    def end(self) -> None:
-        """End its request: it is overdue."""
+    def abort(self) -> None:
+        """End an overdue request: reset its connection, or end its timeout scope."""
         if self._connection is not None:
             self._connection.reset(self)
         elif self.scope is not None:
             self.scope.reschedule(0.0)
 
     def release(self) -> None:
-        """Let go of its response, and of its connection, which is reset if the response was not read whole."""
+        """Drop the response and the connection. An incomplete response resets the connection."""
         connection, self._connection, self.scope = self._connection, None, None
-        response, self.response, self.pieces = self.response, None, []
+        response, self.response, self.chunks = self.response, None, []
         if connection is not None:
-            if self.is_whole:
+            if self.is_complete:
                 connection.end(self)
             else:
                 connection.reset(self)
-        # A connection whose response was read whole has been given back to the pool already.
+        # The connection of a complete response is in the pool again.
         if response is not None and response.connection is not None:
             response.close()
 
     def notify(self, error: VoiceprintError | None) -> None:
-        """Wake the caller: its turn has come, or will not come."""
-        # A copy for each: one exception raised in many tasks would collect all their tracebacks.
-        wake(self.future, copy.copy(error))
+        """Wake the caller: the permit is granted, or refused with an error."""
+        # One exception raised in many tasks would collect the tracebacks of all of them.
+        wake(self.permit_waiter, copy.copy(error))

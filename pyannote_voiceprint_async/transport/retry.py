@@ -1,14 +1,14 @@
-"""When a request is sent once more, and after what pause. The only place that knows backoff.
+"""Decide whether and when a request is retried. The only module that uses backoff.
 
 | what happened | a repeatable operation | a submission |
 | --- | --- | --- |
-| never sent | repeat | repeat |
-| 503 with `Retry-After` | repeat after it | repeat after it |
-| other 5xx, 408, no answer, unreadable 2xx | repeat | raise, unless `replay_unknown` |
+| never sent | retry | retry |
+| 503 with `Retry-After` | retry after it | retry after it |
+| other 5xx, 408, no response, unreadable 2xx | retry | raise, unless `replay_unknown` |
 | other 4xx, 3xx | raise | raise |
 
-A 429 never comes here: its wait belongs to the throttle, because it concerns everyone. What comes here as
-`RateLimitError` was told to wait longer than `max_retry_after`, or was refused for longer than `max_elapsed`.
+The rate limiter handles a 429, because its pause concerns all requests of the operation. A `RateLimitError` reaches
+this module only when the server requested a wait above `max_retry_after`, or has refused for longer than `max_elapsed`.
 """
 
 from __future__ import annotations
@@ -23,95 +23,93 @@ from pyannote_voiceprint_async.concurrency.clock import Clock
 from pyannote_voiceprint_async.errors import QueueTooLongError, RateLimitError, VoiceprintError
 from pyannote_voiceprint_async.settings import RetryPolicy
 
-__all__ = ["Attempted", "exponential", "is_final", "pause_after", "prepare", "repeat"]
+__all__ = ["RetriedRequest", "exponential_wait", "is_final", "load_backoff", "retry_wait", "with_retries"]
 
 log = logging.getLogger("pyannote_voiceprint_async")
 
-C = TypeVar("C", bound="Attempted")
+C = TypeVar("C", bound="RetriedRequest")
 R = TypeVar("R")
 
 # Doublings after which every policy has reached its cap.
-_ENOUGH = 100
+_MAX_DOUBLINGS = 100
 
 
-class Attempted(Protocol):
-    """One call on its way down the ladder, as far as repeating it is concerned."""
+class RetriedRequest(Protocol):
+    """What the retry loop needs to know about a request."""
 
-    first_byte_at: float | None
-    """When its first byte left, on the client's clock; None while nothing was sent."""
+    first_sent_at: float | None
+    """When its first byte was sent, on the client's clock; None while nothing is sent."""
     deadline: float | None
-    """When it may not be sent any more, on the client's clock."""
+    """The time on the client's clock after which it must not be sent any more."""
     retries: int
-    """How often it was repeated."""
+    """How often it was retried."""
 
 
-def prepare() -> None:
-    """Load backoff when the first client is made, not with the package: that costs a tenth of importing it."""
+def load_backoff() -> None:
+    """Import backoff for the first client instead of with the package, whose import it makes a tenth slower."""
     import backoff  # noqa: F401, PLC0415
 
 
-def exponential(policy: RetryPolicy, tries: int) -> float:
-    """Return a pause in seconds with full jitter, after so many tries (from 1)."""
-    import backoff  # noqa: PLC0415 - see `prepare`
+def exponential_wait(policy: RetryPolicy, tries: int) -> float:
+    """Return an exponential wait in seconds with full jitter, after this number of tries (from 1)."""
+    import backoff  # noqa: PLC0415 - see `load_backoff`
 
-    pauses = backoff.expo(factor=policy.base, max_value=policy.cap)
-    # The first value only starts the generator.
-    longest = next(islice(pauses, min(tries, _ENOUGH), None))
+    waits = backoff.expo(factor=policy.base, max_value=policy.cap)
+    # The generator's first value is not a wait; it only starts the generator.
+    longest = next(islice(waits, min(tries, _MAX_DOUBLINGS), None))
     return backoff.full_jitter(longest)
 
 
-def pause_after(error: VoiceprintError, tries: int, policy: RetryPolicy) -> float:
-    """Give the final pause in seconds: the server's word where there is one, else the exponential."""
-    told = error.retry_after
-    return told if told is not None and 0.0 < told < math.inf else exponential(policy, tries)
+def retry_wait(error: VoiceprintError, tries: int, policy: RetryPolicy) -> float:
+    """Return the seconds to wait before the next try: those that the server requested, else the exponential wait."""
+    requested = error.retry_after
+    return requested if requested is not None and 0.0 < requested < math.inf else exponential_wait(policy, tries)
 
 
 def is_final(error: VoiceprintError, policy: RetryPolicy) -> bool:
-    """Say whether the error is raised at once, whatever tries and time are left."""
+    """Return whether the error is raised at once, even if tries and time are left."""
     if isinstance(error, RateLimitError | QueueTooLongError) or (error.retry_after or 0.0) > policy.max_retry_after:
         return True
     return not error.retryable and not (error.outcome_unknown and policy.replay_unknown)
 
 
-async def repeat(
+async def with_retries(
     send: Callable[[C], Awaitable[R]],
-    call: C,
+    request: C,
     *,
     policy: RetryPolicy,
     clock: Clock,
     sleep: Callable[[float], Awaitable[None]],
 ) -> R:
-    """Send a call, and repeat what may be repeated.
+    """Send a request, and retry it as the policy allows.
 
     Args:
         send: makes one try.
-        call: what is sent.
-        policy: what is repeated, and how.
-        clock: time.
-        sleep: waits for so many seconds of it.
+        request: the request; its `retries` is updated.
+        policy: the limits of the retries.
+        clock: the client's clock.
+        sleep: sleeps on that clock.
 
     Raises:
-        VoiceprintError: of the last try.
+        VoiceprintError: the error of the last try.
     """
     tries = 0
     while True:
         tries += 1
         try:
-            return await send(call)
+            return await send(request)
         except VoiceprintError as error:
-            seconds = pause_after(error, tries, policy)
-            if tries >= policy.max_tries or is_final(error, policy) or not _fits(seconds, call, policy, clock):
+            seconds = retry_wait(error, tries, policy)
+            if tries >= policy.max_tries or is_final(error, policy) or not _has_time(seconds, request, policy, clock):
                 raise
-            log.debug(
-                "Try %d of %d failed; the next one follows in %.1f s. %s", tries, policy.max_tries, seconds, error
-            )
-        call.retries += 1
+            log.debug("Try %d of %d failed; retrying in %.1f s. %s", tries, policy.max_tries, seconds, error)
+        request.retries += 1
         await sleep(seconds)
 
 
-def _fits(seconds: float, call: Attempted, policy: RetryPolicy, clock: Clock) -> bool:
-    """Return whether a call may still be sent after such a pause."""
-    again_at = clock.time() + seconds
-    if call.deadline is not None and again_at >= call.deadline:
+def _has_time(wait: float, request: RetriedRequest, policy: RetryPolicy, clock: Clock) -> bool:
+    """Return whether the request may still be sent after waiting for this number of seconds."""
+    next_try_at = clock.time() + wait
+    if request.deadline is not None and next_try_at >= request.deadline:
         return False
-    return call.first_byte_at is None or again_at - call.first_byte_at <= policy.max_elapsed
+    return request.first_sent_at is None or next_try_at - request.first_sent_at <= policy.max_elapsed

@@ -1,4 +1,4 @@
-"""What an answer's headers say about the rate limit, in every form that the sources know."""
+"""Parse the headers about the rate limit, in every format that servers use."""
 
 import math
 import time
@@ -9,9 +9,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from pyannote_voiceprint_async.api.rate_limit_headers import date, limit, remaining, retry_after, says_when_to_return
+from pyannote_voiceprint_async.api.rate_limit_headers import has_retry_after, limit, remaining, retry_after, server_date
 
-# The server's clock, in all its spellings; this machine's is an hour wrong.
+# The clock of the server. The clock of this machine is an hour ahead.
 SERVER_NOW = 784111777.0
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
 WALL = SERVER_NOW + 3600.0
@@ -20,7 +20,7 @@ NOW_DATE = "Fri, 15 Jan 2027 08:00:00 GMT"
 
 
 @pytest.mark.parametrize(
-    ("said", "seconds"),
+    ("value", "seconds"),
     [
         ("1", 1.0),
         ("120", 120.0),
@@ -28,13 +28,13 @@ NOW_DATE = "Fri, 15 Jan 2027 08:00:00 GMT"
         ("007", 7.0),
         ("1.5", 1.5),
         ("0.25", 0.25),
-        # The three date formats of RFC 9110, all 30 s after the answer's own `Date`.
+        # The date formats of RFC 9110, 30 s after the `Date` of the response.
         ("Sun, 06 Nov 1994 08:50:07 GMT", 30.0),
         ("Sunday, 06-Nov-94 08:50:07 GMT", 30.0),
         ("Sun Nov  6 08:50:07 1994", 30.0),
         ("Sun, 06 Nov 1994 09:50:07 +0100", 30.0),
         ("Mon, 07 Nov 1994 08:49:37 GMT", 86400.0),
-        # The first value of a joined list.
+        # Joined lists: the first value counts.
         ("5, 10", 5.0),
         ("5,10", 5.0),
         ("1.5 , 60", 1.5),
@@ -42,13 +42,13 @@ NOW_DATE = "Fri, 15 Jan 2027 08:00:00 GMT"
         ("5, soon", 5.0),
         ("Sun, 06 Nov 1994 08:50:07 GMT, Sun, 06 Nov 1994 08:59:37 GMT", 30.0),
         ("Sun, 06 Nov 1994 08:50:07 GMT, 10", 30.0),
-        # Seconds up to a day; above that milliseconds, then microseconds.
+        # Seconds up to a day, then milliseconds, then microseconds.
         ("86400", 86400.0),
         ("90000", 90.0),
         ("3600000", 3600.0),
         ("30000000", 30.0),
         ("999999999", 999.999999),
-        # Now, the past, and garbage.
+        # Zero, the past and garbage.
         ("soon, 5", None),
         (", 5", None),
         ("-1, 5", None),
@@ -90,13 +90,13 @@ NOW_DATE = "Fri, 15 Jan 2027 08:00:00 GMT"
         ("Sun, 06 Nov 1994 08:50:07 +999999", None),
     ],
 )
-def test_retry_after(said, seconds):
-    """Seconds, fractions and dates are a word; zero, the past and garbage are none."""
-    assert retry_after(CIMultiDict({"Retry-After": said, "Date": DATE}), WALL) == seconds
+def test_retry_after(value, seconds):
+    """Seconds, fractions and dates are valid; zero, the past and garbage are ignored."""
+    assert retry_after(CIMultiDict({"Retry-After": value, "Date": DATE}), WALL) == seconds
 
 
 @pytest.mark.parametrize(
-    ("said", "seconds"),
+    ("value", "seconds"),
     [
         ("30", 30.0),
         ("0.5", 0.5),
@@ -122,18 +122,18 @@ def test_retry_after(said, seconds):
     ],
 )
 @pytest.mark.parametrize("name", ["X-RateLimit-Reset", "Retry-After"])
-def test_epoch_and_delta_are_told_apart_by_size(name, said, seconds):
-    """A time since 1970 or a wait, each in seconds down to microseconds; measured against the answer's own `Date`."""
-    assert retry_after(CIMultiDict({name: said, "Date": NOW_DATE}), NOW_EPOCH + 3600.0) == seconds
+def test_size_of_a_number_tells_epoch_from_delta_and_its_unit(name, value, seconds):
+    """Epoch times are compared with the `Date` of the response."""
+    assert retry_after(CIMultiDict({name: value, "Date": NOW_DATE}), NOW_EPOCH + 3600.0) == seconds
 
 
 @pytest.mark.parametrize(
-    ("said", "seconds"),
+    ("value", "seconds"),
     [("3600", 3600.0), ("3601", 3.601), ("30000", 30.0), ("60000", 60.0), ("3600000", 3600.0), ("30000000", 30.0)],
 )
-def test_a_reset_above_an_hour_is_in_a_smaller_unit(said, seconds):
-    """A window is a minute; a `Retry-After` of the same size may be a closed day."""
-    assert retry_after(CIMultiDict({"X-RateLimit-Reset": said, "Date": NOW_DATE}), WALL) == seconds
+def test_reset_above_an_hour_is_in_a_smaller_unit(value, seconds):
+    """A rate-limit window lasts a minute, while a `Retry-After` may be up to a day."""
+    assert retry_after(CIMultiDict({"X-RateLimit-Reset": value, "Date": NOW_DATE}), WALL) == seconds
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_a_reset_above_an_hour_is_in_a_smaller_unit(said, seconds):
         ({"X-RateLimit-Limit": "100", "X-RateLimit-Remaining": "0"}, None),
     ],
 )
-def test_retry_after_goes_before_reset_and_names_have_no_case(headers, seconds):
+def test_retry_after_has_priority_over_reset_and_names_ignore_case(headers, seconds):
     assert retry_after(CIMultiDict(headers), WALL) == seconds
 
 
@@ -160,39 +160,38 @@ def test_retry_after_goes_before_reset_and_names_have_no_case(headers, seconds):
         (NOW_DATE, 30.0),
         ("Friday, 15-Jan-27 08:00:00 GMT", 30.0),
         ("Fri Jan 15 08:00:00 2027", 30.0),
-        # Without a `Date` that can be read, this machine's clock is all there is; here it is 10 s ahead.
+        # Without a valid `Date`, the clock of this machine counts, which is 10 s ahead here.
         (None, 20.0),
         ("", 20.0),
         ("today", 20.0),
         ("-1", 20.0),
     ],
 )
-@pytest.mark.parametrize("said", ["Fri, 15 Jan 2027 08:00:30 GMT", "1800000030", "1800000030000"])
-def test_dates_are_measured_against_the_answers_own_date(date, said, seconds):
-    """Local clocks are wrong."""
-    headers = CIMultiDict({"Retry-After": said} | ({} if date is None else {"Date": date}))
+@pytest.mark.parametrize("value", ["Fri, 15 Jan 2027 08:00:30 GMT", "1800000030", "1800000030000"])
+def test_times_are_compared_with_the_date_of_the_response(date, value, seconds):
+    headers = CIMultiDict({"Retry-After": value} | ({} if date is None else {"Date": date}))
     assert retry_after(headers, NOW_EPOCH + 10.0) == seconds
 
 
 @pytest.fixture
-def _elsewhere(monkeypatch):
-    """This machine stands five hours west of Greenwich."""
-    with monkeypatch.context() as there:
-        there.setenv("TZ", "EST5")
+def _other_time_zone(monkeypatch):
+    """Set the local time zone to UTC-5."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "EST5")
         time.tzset()
         yield
     time.tzset()
 
 
-@pytest.mark.usefixtures("_elsewhere")
-def test_dates_without_a_zone_are_utc_wherever_this_machine_is():
-    """The format of `asctime` names no zone."""
+@pytest.mark.usefixtures("_other_time_zone")
+def test_dates_without_a_zone_are_utc():
+    """The `asctime` format has no zone."""
     headers = CIMultiDict({"Retry-After": "Fri Jan 15 08:00:30 2027", "Date": NOW_DATE})
     assert retry_after(headers, NOW_EPOCH) == 30.0
 
 
 @pytest.mark.parametrize(
-    ("said", "readable"),
+    ("value", "readable"),
     [
         ("5", True),
         ("0.5", True),
@@ -207,18 +206,18 @@ def test_dates_without_a_zone_are_utc_wherever_this_machine_is():
         ("1e400", False),
     ],
 )
-def test_a_server_that_says_when_to_return_is_believed_even_if_it_says_now(said, readable):
-    headers = CIMultiDict({} if said is None else {"retry-after": said})
-    assert says_when_to_return(headers) is readable
+def test_has_retry_after_accepts_any_valid_value_even_zero(value, readable):
+    headers = CIMultiDict({} if value is None else {"retry-after": value})
+    assert has_retry_after(headers) is readable
 
 
-def test_only_retry_after_says_when_to_return():
-    """`X-RateLimit-Reset` may be on every answer; it makes no promise that nothing was accepted."""
-    assert says_when_to_return(CIMultiDict({"X-RateLimit-Reset": "30"})) is False
+def test_has_retry_after_ignores_the_reset_header():
+    """`X-RateLimit-Reset` is on every response, so it does not prove that nothing was accepted."""
+    assert has_retry_after(CIMultiDict({"X-RateLimit-Reset": "30"})) is False
 
 
 @pytest.mark.parametrize(
-    ("said", "count"),
+    ("value", "count"),
     [
         ("100", 100),
         ("500", 500),
@@ -247,21 +246,21 @@ def test_only_retry_after_says_when_to_return():
         ("9" * 5000, None),
     ],
 )
-def test_limit_and_remaining(said, count):
-    """A whole number, alone or first in the list form of the IETF drafts; a limit of zero is no limit."""
-    headers = CIMultiDict({"x-ratelimit-limit": said, "X-RATELIMIT-REMAINING": said})
+def test_limit_and_remaining(value, count):
+    """A number, alone or first in the list form of the IETF drafts. A limit of zero is ignored."""
+    headers = CIMultiDict({"x-ratelimit-limit": value, "X-RATELIMIT-REMAINING": value})
     assert (limit(headers), remaining(headers)) == (count or None, count)
 
 
-def test_headers_that_say_nothing():
-    """No header is no word, and neither header stands in for the other."""
+def test_missing_headers():
+    """Neither header replaces the other."""
     assert (limit(CIMultiDict()), remaining(CIMultiDict())) == (None, None)
     assert limit(CIMultiDict({"X-RateLimit-Remaining": "5"})) is None
     assert remaining(CIMultiDict({"X-RateLimit-Limit": "5"})) is None
 
 
-# Anything that a header's bytes can be decoded to, and things that are nearly right.
-NEARLY = st.one_of(
+# Random texts, and texts that are nearly valid.
+HEADER_VALUES = st.one_of(
     st.text(st.characters(codec=None), max_size=60),
     st.text("0123456789.,;:-+eE_ \tinfaxGMTSuNov", max_size=40),
     st.floats().map(str),
@@ -285,39 +284,39 @@ NAMES = st.sampled_from(["Retry-After", "X-RateLimit-Reset", "X-RateLimit-Limit"
 
 @settings(deadline=None, max_examples=600)
 @given(
-    headers=st.lists(st.tuples(NAMES, NEARLY), max_size=6).map(CIMultiDict),
+    headers=st.lists(st.tuples(NAMES, HEADER_VALUES), max_size=6).map(CIMultiDict),
     wall=st.floats(0.0, 4e9),
 )
 @example(headers=CIMultiDict({"Retry-After": "999999999999999999"}), wall=0.0)
 @example(headers=CIMultiDict({"Retry-After": "Mon, 01 Jan 0001 00:00:00 +2359"}), wall=0.0)
 @example(headers=CIMultiDict({"Date": "Fri, 31 Dec 9999 23:59:59 -2359", "Retry-After": "5"}), wall=0.0)
-def test_headers_of_any_kind_break_nothing(headers, wall):
-    """There is no word, or a wait that is finite and above zero; counts are whole and not negative."""
+def test_any_headers_give_valid_results(headers, wall):
+    """A wait is finite and above zero, and counts are not negative."""
     wait = retry_after(headers, wall)
     assert wait is None or (math.isfinite(wait) and wait > 0)
     assert limit(headers) is None or limit(headers) > 0
     assert remaining(headers) is None or remaining(headers) >= 0
-    assert says_when_to_return(headers) in {True, False}
-    assert date(headers) is None or math.isfinite(date(headers))
+    assert has_retry_after(headers) in {True, False}
+    assert server_date(headers) is None or math.isfinite(server_date(headers))
 
 
 @settings(deadline=None)
-@given(word=NEARLY, wall=st.floats(0.0, 4e9))
-def test_a_wait_that_a_retry_after_gives_is_one_that_it_says(word, wall):
-    """A 503 is believed to have refused a submission for such a word only: the two must not disagree."""
-    headers = CIMultiDict({"Retry-After": word})
-    assert says_when_to_return(headers) or retry_after(headers, wall) is None
+@given(value=HEADER_VALUES, wall=st.floats(0.0, 4e9))
+def test_retry_after_is_none_unless_has_retry_after(value, wall):
+    """The two functions must agree, because a 503 with a valid `Retry-After` means that a submission was refused."""
+    headers = CIMultiDict({"Retry-After": value})
+    assert has_retry_after(headers) or retry_after(headers, wall) is None
 
 
 @given(st.integers(0, 10**9 - 1), st.sampled_from(["{}", " {} ", "{}, {};w=60", "{};w=60"]))
-def test_counts_are_read_as_they_are_written(count, form):
+def test_counts_survive_a_round_trip(count, form):
     headers = CIMultiDict({name: form.format(count, count) for name in ("X-RateLimit-Limit", "X-RateLimit-Remaining")})
     assert (limit(headers), remaining(headers)) == (count or None, count)
 
 
 @given(st.integers(1, 86_400), st.integers(0, 2 * 10**9))
-def test_seconds_and_dates_are_read_as_they_are_written(seconds, wall):
-    """Seconds, and a date so many seconds after the answer's own, are the same wait, whatever the clock here says."""
+def test_seconds_and_dates_survive_a_round_trip(seconds, wall):
+    """The wait is the same as seconds and as a date, whatever the clock of this machine shows."""
     then, now = (formatdate(SERVER_NOW + offset, usegmt=True) for offset in (seconds, 0))
     assert retry_after(CIMultiDict({"Retry-After": str(seconds)}), wall) == seconds
     assert retry_after(CIMultiDict({"Retry-After": then, "Date": now}), wall) == seconds

@@ -1,4 +1,4 @@
-"""What is refused before it leaves this machine, and the hint that comes with it."""
+"""Local checks: which values are refused before a request is sent, and the hint in the error."""
 
 import pytest
 from hostile_server import found_in, shown_of
@@ -21,9 +21,9 @@ from pyannote_voiceprint_async.api.request_checks import (
     check_request,
 )
 
-FINE = "https://example.com/voice.wav"
+VALID_URL = "https://example.com/voice.wav"
 PATHLIB, PRESIGNED = "pathlib.Path", "presigned URL"
-NOT_UTF8 = "\udc80"  # what Python makes of a file name's bytes that are no UTF-8
+NOT_UTF8 = "\udc80"  # how Python decodes a byte of a file name that is not UTF-8
 
 
 def refused(check, *arguments) -> tuple[FieldError, ...]:
@@ -38,7 +38,7 @@ def refused(check, *arguments) -> tuple[FieldError, ...]:
 @pytest.mark.parametrize(
     "url",
     [
-        FINE,
+        VALID_URL,
         "http://example.com/voice.wav",
         "HTTPS://EXAMPLE.COM/VOICE.WAV",
         "https://example.com",
@@ -112,18 +112,18 @@ def test_sources_that_are_accepted(url):
     ],
 )
 def test_sources_that_are_refused(url, hint):
-    """A str is never a file of this machine, and whoever meant one is told how to say so."""
+    """A str is never a local file; the error says how to pass one."""
     (problem,) = refused(check_request, VoiceprintRequest(url))
     assert problem.field == "url"
     assert hint is None or hint in problem.message
 
 
 @pytest.mark.parametrize("field", ["url", "webhook"])
-def test_a_refusal_does_not_show_the_url(field):
-    """It may be signed, or be somebody's audio."""
+def test_error_does_not_show_the_url(field):
+    """The URL may be presigned."""
     url = "https://example.com/a b?X-Amz-Signature=THIS-IS-A-SECRET"
     with pytest.raises(InvalidRequestError) as caught:
-        check_request(VoiceprintRequest(**{"url": FINE, field: url}))
+        check_request(VoiceprintRequest(**{"url": VALID_URL, field: url}))
     assert found_in(shown_of(caught.value), "THIS-IS-A-SECRET") == []
 
 
@@ -143,8 +143,8 @@ def test_a_refusal_does_not_show_the_url(field):
     ],
 )
 def test_webhooks_that_are_accepted(webhook):
-    """Plain http only where it does not leave the machine."""
-    check_request(VoiceprintRequest(FINE, webhook=webhook))
+    """Plain http is allowed only to a loopback host."""
+    check_request(VoiceprintRequest(VALID_URL, webhook=webhook))
 
 
 @pytest.mark.parametrize(
@@ -168,19 +168,19 @@ def test_webhooks_that_are_accepted(webhook):
     ],
 )
 def test_webhooks_that_are_refused(webhook, hint):
-    (problem,) = refused(check_request, VoiceprintRequest(FINE, webhook=webhook))
+    (problem,) = refused(check_request, VoiceprintRequest(VALID_URL, webhook=webhook))
     assert problem.field == "webhook"
     assert hint in problem.message
     assert "media://" not in problem.message
 
 
 @pytest.mark.parametrize("model", ["", None, 2, ["precision-2"]])
-def test_models_that_are_none(model):
-    (problem,) = refused(check_request, VoiceprintRequest(FINE, model=model))
+def test_models_that_are_refused(model):
+    (problem,) = refused(check_request, VoiceprintRequest(VALID_URL, model=model))
     assert problem.field == "model"
 
 
-def test_all_that_is_wrong_is_said_at_once():
+def test_error_lists_every_invalid_field():
     problems = refused(check_request, VoiceprintRequest("voice.wav", model="", webhook="http://example.com"))
     assert [problem.field for problem in problems] == ["url", "model", "webhook"]
 
@@ -221,7 +221,7 @@ def test_job_ids_that_are_accepted(job_id):
     ["", ".", "..", "a\n", "\x00", "a" * 1001, None, 5, b"job-1", ["job-1"]],
 )
 def test_job_ids_that_are_refused(job_id):
-    """They would ask for something else, or for nothing."""
+    """Such ids would change the path of the request."""
     (problem,) = refused(check_job_id, job_id)
     assert problem.field == "jobId"
 
@@ -251,7 +251,7 @@ def test_api_keys_that_are_accepted(key):
     ],
 )
 def test_api_keys_that_are_refused(key):
-    """The error says where keys come from, and does not show this one."""
+    """The error says where keys come from, and does not show the key."""
     with pytest.raises(ConfigurationError, match="PYANNOTEAI_API_KEY") as caught:
         check_api_key(key)
     assert not key or found_in(str(caught.value), str(key)) == []
@@ -262,7 +262,7 @@ def test_api_keys_that_are_refused(key):
     ["https://api.pyannote.ai", "https://api.pyannote.ai/", "http://127.0.0.1:8000", "http://[::1]:8000/below//"],
 )
 def test_base_urls_that_are_accepted(base_url):
-    """With a slash at the end each is the same API as without."""
+    """A trailing slash is removed."""
     assert check_base_url(base_url) == base_url.rstrip("/")
 
 
@@ -286,25 +286,25 @@ def test_base_urls_that_are_accepted(base_url):
     ],
 )
 def test_base_urls_that_are_refused(base_url):
-    """Also those whose path would be swallowed by a query or a fragment."""
+    """A query or a fragment would swallow the path of each request."""
     with pytest.raises(ConfigurationError, match="base_url") as caught:
         check_base_url(base_url)
     assert found_in(str(caught.value), "THIS-IS-A-SECRET") == []
 
 
 @given(st.text())
-def test_any_text_is_a_source_or_refused(url):
-    """And what is accepted holds nothing that could end a header or a line."""
+def test_any_text_is_a_valid_source_or_refused(url):
+    """An accepted URL contains no character that ends a line or a header."""
     try:
         check_request(VoiceprintRequest(url))
     except InvalidRequestError:
         return
     assert url.lower().startswith(("http://", "https://", "media://"))
-    assert not any(sign.isspace() or ord(sign) < 0x20 for sign in url)
+    assert not any(character.isspace() or ord(character) < 0x20 for character in url)
 
 
 @given(st.text(max_size=300))
-def test_any_text_is_a_job_id_or_refused(job_id):
+def test_any_text_is_a_valid_job_id_or_refused(job_id):
     try:
         checked = check_job_id(job_id)
     except InvalidRequestError:
@@ -317,16 +317,16 @@ def test_any_text_is_a_job_id_or_refused(job_id):
     "call",
     [
         lambda client: client.submit(f"https://example.com/{NOT_UTF8}.wav"),
-        lambda client: client.submit(VoiceprintRequest(FINE, webhook=f"https://example.com/{NOT_UTF8}")),
-        lambda client: client.submit(FINE, model=NOT_UTF8),
+        lambda client: client.submit(VoiceprintRequest(VALID_URL, webhook=f"https://example.com/{NOT_UTF8}")),
+        lambda client: client.submit(VALID_URL, model=NOT_UTF8),
         lambda client: client.get_job(NOT_UTF8),
         lambda client: client.wait(NOT_UTF8, timeout=0.01),
         lambda client: client.upload(b"x", media_key=NOT_UTF8),
     ],
     ids=["url", "webhook", "model", "get_job", "wait", "media_key"],
 )
-async def test_text_that_is_no_utf8_is_refused_in_our_words(call):
-    """Python reads such names from disks and command lines; neither orjson nor urllib may be the one to complain."""
+async def test_text_that_cannot_be_encoded_is_an_invalid_request_error(call):
+    """Python reads such text from file names and command lines. orjson and urllib would raise their own errors."""
     async with AsyncVoiceprintClient("sk-1", base_url="http://127.0.0.1:9") as client:
         with pytest.raises(VoiceprintError) as caught:
             await call(client)

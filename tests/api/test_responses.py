@@ -1,4 +1,4 @@
-"""What an answer means: from (operation, status, headers, body, flaw) to a model or an error."""
+"""Parse responses: from (operation, status, headers, body, flaw) to a model or an error."""
 
 import json
 import math
@@ -31,15 +31,7 @@ from pyannote_voiceprint_async import (
     VoiceprintError,
 )
 from pyannote_voiceprint_async.api.endpoints import GET_JOB, LIST_JOBS, MEDIA_INPUT, TEST_KEY, VOICEPRINT, Endpoint
-from pyannote_voiceprint_async.api.responses import (
-    ApiResponse,
-    BodyFlaw,
-    RequestOutcome,
-    advice,
-    error_flags,
-    outcome_of_status,
-    read,
-)
+from pyannote_voiceprint_async.api.responses import ApiResponse, BodyFlaw, parse_response
 from pyannote_voiceprint_async.models import JobCreated, JobPage, MediaUpload, VoiceprintJob
 
 KEY = "sk-1234567890abcdef"
@@ -48,7 +40,7 @@ ENDPOINTS = [TEST_KEY, MEDIA_INPUT, VOICEPRINT, GET_JOB, LIST_JOBS]
 REPEATABLE = [TEST_KEY, MEDIA_INPUT, GET_JOB, LIST_JOBS]
 
 
-def reading(
+def parse(
     endpoint: Endpoint,
     status: int,
     body: object = b"",
@@ -56,10 +48,10 @@ def reading(
     flaw: BodyFlaw | None = None,
     key: str = KEY,
 ) -> object:
-    """Read an answer; give its model or its error. A body that is no bytes is sent as JSON."""
+    """Return the model or the error of a response. A body that is not bytes is encoded as JSON."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     try:
-        return read(endpoint, ApiResponse(status, CIMultiDict(headers or {}), raw, flaw), wall=WALL, key=key)
+        return parse_response(endpoint, ApiResponse(status, CIMultiDict(headers or {}), raw, flaw), wall=WALL, key=key)
     except VoiceprintError as error:
         return error
 
@@ -68,7 +60,7 @@ def flags(error: VoiceprintError) -> tuple[bool, bool]:
     return error.retryable, error.outcome_unknown
 
 
-# What every status means
+# Statuses
 
 NEITHER = (False, False)
 RETRYABLE = (True, False)
@@ -116,18 +108,17 @@ STATUSES = [
 
 
 @pytest.mark.parametrize(("status", "headers", "error", "repeatable", "submission"), STATUSES)
-def test_the_table_of_statuses(status, headers, error, repeatable, submission):
-    """Each status has one class of the tree, and answers its two questions for each kind of operation."""
+def test_error_class_and_flags_of_each_status(status, headers, error, repeatable, submission):
     for endpoint in ENDPOINTS:
-        result = reading(endpoint, status, {"message": "no", "jobId": "job-1"}, headers)
+        result = parse(endpoint, status, {"message": "no", "jobId": "job-1"}, headers)
         assert type(result) is error
         assert flags(result) == (repeatable if endpoint.repeatable else submission)
         assert result.status == status
 
 
-def test_account_errors_can_be_caught_as_one():
-    """They end a bulk run; a wrong request does not."""
-    assert [isinstance(reading(VOICEPRINT, status), AccountError) for status in (401, 402, 403, 400, 404, 429)] == [
+def test_account_errors_share_a_base_class():
+    """An account error ends a bulk run, an invalid request does not."""
+    assert [isinstance(parse(VOICEPRINT, status), AccountError) for status in (401, 402, 403, 400, 404, 429)] == [
         True,
         True,
         True,
@@ -137,44 +128,21 @@ def test_account_errors_can_be_caught_as_one():
     ]
 
 
-@pytest.mark.parametrize(
-    ("fate", "repeatable", "submission"),
-    [
-        (RequestOutcome.NEVER_SENT, RETRYABLE, RETRYABLE),
-        (RequestOutcome.TOLD_TO_RETURN, RETRYABLE, RETRYABLE),
-        (RequestOutcome.UNKNOWN, RETRYABLE, UNKNOWN),
-        (RequestOutcome.REFUSED, NEITHER, NEITHER),
-    ],
-)
-def test_the_table_of_fates(fate, repeatable, submission):
-    """Retryable, and outcome unknown, for each thing that can become of a request."""
-    assert tuple(error_flags(fate, repeatable=True).values()) == repeatable
-    assert tuple(error_flags(fate, repeatable=False).values()) == submission
-    assert list(error_flags(fate, repeatable=False)) == ["retryable", "outcome_unknown"]
+def test_only_a_submission_with_unknown_outcome_warns_of_double_payment():
+    assert "paid twice" in str(parse(VOICEPRINT, 502))
+    assert "paid twice" not in str(parse(GET_JOB, 502)) + str(parse(VOICEPRINT, 400))
 
 
-def test_the_sentence_warns_of_paying_twice_where_that_can_happen_only():
-    """It is what a person reads before they press the button again."""
-    warned = {
-        (fate, repeatable): "paid twice" in advice(fate, repeatable=repeatable)
-        for fate in (RequestOutcome.NEVER_SENT, RequestOutcome.UNKNOWN)
-        for repeatable in (True, False)
-    }
-    assert [which for which, warns in warned.items() if warns] == [(RequestOutcome.UNKNOWN, False)]
-    assert "paid twice" in str(reading(VOICEPRINT, 502))
-    assert "paid twice" not in str(reading(GET_JOB, 502)) + str(reading(VOICEPRINT, 400))
+# Refusals
 
 
-# What the body of a refusal says
-
-
-def test_everything_that_is_known_of_a_refusal_is_in_its_error():
+def test_error_holds_every_detail_of_a_refusal():
     body = {
         "message": "The request is wrong",
         "requestId": "req-1",
         "errors": [{"field": "url", "message": "is missing"}, {"field": "webhook", "message": "must be https"}],
     }
-    error = reading(VOICEPRINT, 400, body, {"Retry-After": "7", "X-Request-Id": "r"})
+    error = parse(VOICEPRINT, 400, body, {"Retry-After": "7", "X-Request-Id": "r"})
     assert error.message == "The request is wrong"
     assert error.request_id == "req-1"
     assert error.errors == (FieldError("url", "is missing"), FieldError("webhook", "must be https"))
@@ -216,9 +184,8 @@ def test_everything_that_is_known_of_a_refusal_is_in_its_error():
     ],
 )
 @pytest.mark.parametrize("status", [400, 422, 500])
-def test_a_refusals_body_of_any_shape_is_read_as_far_as_it_goes(status, body, message, errors):
-    """The status stands, whatever the body is."""
-    result = reading(VOICEPRINT, status, body)
+def test_status_decides_whatever_the_body_of_a_refusal_is(status, body, message, errors):
+    result = parse(VOICEPRINT, status, body)
     assert result.status == status
     assert result.message == message
     if status == 500:
@@ -229,9 +196,9 @@ def test_a_refusals_body_of_any_shape_is_read_as_far_as_it_goes(status, body, me
         assert result.errors == errors
 
 
-def test_no_reason_is_given_twice():
-    """A list without a sentence of its own is both the message and the errors."""
-    error = reading(VOICEPRINT, 422, {"detail": [{"loc": ["body", "url"], "msg": "is bad"}]})
+def test_message_does_not_repeat_field_errors():
+    """A list without a sentence becomes both the message and the errors."""
+    error = parse(VOICEPRINT, 422, {"detail": [{"loc": ["body", "url"], "msg": "is bad"}]})
     assert (error.message, error.errors) == ("url: is bad", (FieldError("url", "is bad"),))
     assert "(url: is bad)" in str(error)
 
@@ -242,10 +209,10 @@ PAGE = b"<html><head><title>Access denied</title></head></html>"
 @pytest.mark.parametrize("endpoint", [VOICEPRINT, GET_JOB])
 @pytest.mark.parametrize("status", [401, 403])
 @pytest.mark.parametrize("body", [PAGE, b"Access denied"])
-def test_a_page_instead_of_json_came_from_a_gateway(endpoint, status, body):
-    """The key was not checked, so nobody should replace it; and the person must know which program refused."""
+def test_page_with_401_or_403_is_from_a_gateway(endpoint, status, body):
+    """The error must not blame the API key, and must name the gateway."""
     headers = {"Server": "squid/5.7", "Via": "1.1 proxy.corp.example", "Content-Type": "text/html"}
-    error = reading(endpoint, status, body, headers)
+    error = parse(endpoint, status, body, headers)
     assert type(error) is UnexpectedResponseError
     assert flags(error) == NEITHER
     assert (error.status, error.message) == (status, "Access denied")
@@ -255,43 +222,43 @@ def test_a_page_instead_of_json_came_from_a_gateway(endpoint, status, body):
     assert "PYANNOTEAI_API_KEY" not in str(error)
 
 
-def test_a_gateway_that_does_not_name_itself():
-    error = reading(VOICEPRINT, 403, b"<html></html>")
+def test_gateway_without_a_name():
+    error = parse(VOICEPRINT, 403, b"<html></html>")
     assert "does not name itself" in str(error)
     assert error.message is None
 
 
-def test_a_gateway_shows_neither_the_key_nor_a_signature():
+def test_gateway_error_redacts_key_and_signature():
     via = f"1.1 {KEY} https://proxy.example/?{SIGNATURE}"
     page = f"<title>No {KEY} at https://host.example/?{SIGNATURE}</title>".encode()
-    error = reading(VOICEPRINT, 401, page, {"Via": via})
+    error = parse(VOICEPRINT, 401, page, {"Via": via})
     assert KEY not in shown(error)
     assert SIGNATURE not in shown(error)
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"mess', b"[", b"null", b"\x00", {"message": "No"}, {"error": "No"}])
 @pytest.mark.parametrize(("status", "kind"), [(401, AuthenticationError), (403, PermissionDeniedError)])
-def test_json_even_half_of_it_and_nothing_are_the_word_of_the_api(status, kind, body):
-    assert type(reading(VOICEPRINT, status, body, {"Server": "nginx", "Content-Type": "text/html"})) is kind
+def test_json_incomplete_json_and_an_empty_body_are_from_the_api(status, kind, body):
+    assert type(parse(VOICEPRINT, status, body, {"Server": "nginx", "Content-Type": "text/html"})) is kind
 
 
 @pytest.mark.parametrize("status", [400, 402, 404, 422, 429, 500, 502, 503])
-def test_a_page_with_another_status_keeps_its_class(status):
-    assert type(reading(VOICEPRINT, status, PAGE)) is type(reading(VOICEPRINT, status))
-    assert "Access denied" in str(reading(VOICEPRINT, status, PAGE))
+def test_page_with_another_status_keeps_its_error_class(status):
+    assert type(parse(VOICEPRINT, status, PAGE)) is type(parse(VOICEPRINT, status))
+    assert "Access denied" in str(parse(VOICEPRINT, status, PAGE))
 
 
 @pytest.mark.parametrize("flaw", BodyFlaw)
 @pytest.mark.parametrize("status", [400, 401, 404, 429, 500])
-def test_a_refusal_whose_body_is_not_whole_is_still_a_refusal(status, flaw):
-    """The status came first, and says enough."""
-    whole, broken = reading(VOICEPRINT, status), reading(VOICEPRINT, status, b'{"message": "n', flaw=flaw)
+def test_refusal_with_an_incomplete_body_is_still_a_refusal(status, flaw):
+    """The status arrived before the body."""
+    whole, broken = parse(VOICEPRINT, status), parse(VOICEPRINT, status, b'{"message": "n', flaw=flaw)
     assert type(broken) is type(whole)
     assert flags(broken) == flags(whole)
 
 
 @pytest.mark.parametrize(
-    ("headers", "told"),
+    ("headers", "wait"),
     [
         ({}, None),
         ({"Retry-After": "5"}, 5.0),
@@ -303,11 +270,11 @@ def test_a_refusal_whose_body_is_not_whole_is_still_a_refusal(status, flaw):
     ],
 )
 @pytest.mark.parametrize("status", [429, 503])
-def test_the_told_wait_is_in_the_error(status, headers, told):
-    assert reading(TEST_KEY, status, headers=headers).retry_after == told
+def test_error_holds_the_wait_that_the_server_requested(status, headers, wait):
+    assert parse(TEST_KEY, status, headers=headers).retry_after == wait
 
 
-# What a success says
+# Successes
 
 JOB = {"jobId": "job-1", "status": "created"}
 
@@ -327,15 +294,15 @@ JOB = {"jobId": "job-1", "status": "created"}
     ],
 )
 def test_any_2xx_is_a_success(endpoint, status, body, model):
-    """And the content type is nobody's business."""
+    """The content type does not matter."""
     for headers in ({}, {"Content-Type": "application/json"}, {"Content-Type": "text/html"}):
-        assert reading(endpoint, status, body, headers) == model
+        assert parse(endpoint, status, body, headers) == model
 
 
 @pytest.mark.parametrize(
     "body",
     [
-        # the fields beside it
+        # other fields
         b'{"jobId": "job-1"}',
         b'{"jobId": "job-1", "status": null, "warning": null}',
         b'{"jobId": "job-1", "status": 5, "warning": {"text": "short"}}',
@@ -354,7 +321,7 @@ def test_any_2xx_is_a_success(endpoint, status, body, model):
         b'{"jobId": "job-1", "warning": ' + b"[" * 100_000,
         b'{"jobId": "job-1", "n": ' + b"9" * 10_000 + b"}",
         b")]}'\n" + b'{"jobId": "job-1"}',
-        # the wrong shape around it
+        # an unexpected shape
         b'[{"jobId": "job-1"}]',
         b'{"data": {"jobId": "job-1"}}',
         b'{"jobId": null, "job": {"jobId": "job-1"}}',
@@ -363,7 +330,7 @@ def test_any_2xx_is_a_success(endpoint, status, body, model):
         b'{"jobId": "job-1", "jobId": null}',
         b'{"jobId": null, "jobId": "job-1"}',
         b'{"jobId": "", "jobId": "job-1"}',
-        # bytes that are no UTF-8, or more than that
+        # invalid UTF-8, and bytes around the JSON
         b'{"jobId": "job-1", "warning": "\xe9t\xe9"}',
         b'\xef\xbb\xbf{"jobId": "job-1"}',
         b'\x00\x00{"jobId": "job-1"}\x00',
@@ -372,9 +339,9 @@ def test_any_2xx_is_a_success(endpoint, status, body, model):
     ],
 )
 @pytest.mark.parametrize("flaw", [None, *BodyFlaw])
-def test_a_submission_that_tells_a_job_id_is_a_success_whatever_else_is_wrong(body, flaw):
-    """The job is accepted and will be billed: its id is what must not be lost."""
-    result = reading(VOICEPRINT, 200, body, flaw=flaw)
+def test_submission_with_a_job_id_is_a_success_whatever_else_is_wrong(body, flaw):
+    """The job is accepted and will be billed, so its id must not be lost."""
+    result = parse(VOICEPRINT, 200, body, flaw=flaw)
     assert type(result) is JobCreated
     assert result.job_id == "job-1"
 
@@ -383,17 +350,16 @@ def test_a_submission_that_tells_a_job_id_is_a_success_whatever_else_is_wrong(bo
     "job_id",
     ["0b9a6a2e-54b5-4a8c-9b2b-2f6a2e1f3c4d", "65f1c0ffee", "a_b.c:d", "job 1", "работа-1", 'a"b', "a/b", "a\\b"],
 )
-def test_any_string_that_is_not_empty_is_a_job_id(job_id):
-    """It is the API's to choose."""
-    assert reading(VOICEPRINT, 200, {"jobId": job_id}) == JobCreated(job_id)
-    assert reading(VOICEPRINT, 200, json.dumps({"jobId": job_id}, ensure_ascii=False).encode()) == JobCreated(job_id)
+def test_any_non_empty_string_is_a_job_id(job_id):
+    assert parse(VOICEPRINT, 200, {"jobId": job_id}) == JobCreated(job_id)
+    assert parse(VOICEPRINT, 200, json.dumps({"jobId": job_id}, ensure_ascii=False).encode()) == JobCreated(job_id)
 
 
 @pytest.mark.parametrize("job_id", ["a/b", "a+b==", "job 1", "работа-1", "{x}", 'a"b', "j" * 300])
-def test_any_job_id_is_found_in_a_broken_answer(job_id):
-    """An id that the API may choose in a whole answer, it may choose in a broken one."""
-    told = json.dumps({"jobId": job_id}, ensure_ascii=False)[:-1].encode()
-    assert reading(VOICEPRINT, 200, told + b', "warning": NaN}') == JobCreated(job_id)
+def test_any_job_id_is_found_in_a_broken_response(job_id):
+    """The same ids are valid in a broken response as in a complete one."""
+    broken = json.dumps({"jobId": job_id}, ensure_ascii=False)[:-1].encode()
+    assert parse(VOICEPRINT, 200, broken + b', "warning": NaN}') == JobCreated(job_id)
 
 
 @pytest.mark.parametrize(
@@ -412,18 +378,18 @@ def test_any_job_id_is_found_in_a_broken_answer(job_id):
         b'{"jobId": {"id": "job-1"}}',
         b'{"jobId": true}',
         b'{"status": "created"}',
-        b'{"jobId": "job-',  # half an id is none
+        b'{"jobId": "job-',  # an incomplete id
         b'{"jobId": "job-1',
         b'{"jobId"',
-        b'{"message": "\\"jobId\\": \\"job-1\\""}',  # words about an id
+        b'{"message": "\\"jobId\\": \\"job-1\\""}',  # a sentence about an id
         b"\xff\xfe",
         b"[" * 100_000,
     ],
 )
 @pytest.mark.parametrize("flaw", [None, *BodyFlaw])
-def test_a_submission_without_a_job_id_may_have_been_accepted(body, flaw):
-    """Nobody knows: it is neither a success nor to be sent again."""
-    result = reading(VOICEPRINT, 200, body, {"X-Request-Id": "r"}, flaw=flaw)
+def test_submission_without_a_job_id_has_an_unknown_outcome(body, flaw):
+    """It is neither a success nor safe to repeat."""
+    result = parse(VOICEPRINT, 200, body, {"X-Request-Id": "r"}, flaw=flaw)
     assert type(result) is (ApiTimeoutError if flaw is BodyFlaw.STALLED else UnexpectedResponseError)
     assert flags(result) == UNKNOWN
     assert (result.status, result.headers) == (200, {"x-request-id": "r"})
@@ -435,22 +401,22 @@ def test_a_submission_without_a_job_id_may_have_been_accepted(body, flaw):
     "body", [b"", b"null", b"[1]", b"<html></html>", b'{"jobId": "job-1", "status": "run', b"\xff"]
 )
 @pytest.mark.parametrize("flaw", [None, *BodyFlaw])
-def test_anything_else_that_cannot_be_read_may_be_asked_for_again(endpoint, body, flaw):
-    result = reading(endpoint, 200, body, flaw=flaw)
+def test_unreadable_response_to_another_operation_is_retryable(endpoint, body, flaw):
+    result = parse(endpoint, 200, body, flaw=flaw)
     assert type(result) is (ApiTimeoutError if flaw is BodyFlaw.STALLED else UnexpectedResponseError)
     assert flags(result) == RETRYABLE
 
 
-def test_a_body_that_is_not_whole_is_not_read_as_one():
-    """What broke off and happens to be JSON is asked for again: it is not known what it would have said."""
+def test_incomplete_body_is_never_parsed():
+    """A body that breaks off may be valid JSON by chance."""
     for flaw in BodyFlaw:
-        result = reading(GET_JOB, 200, {"jobId": "job-1", "status": "succeeded"}, flaw=flaw)
+        result = parse(GET_JOB, 200, {"jobId": "job-1", "status": "succeeded"}, flaw=flaw)
         assert isinstance(result, ApiConnectionError if flaw is BodyFlaw.STALLED else UnexpectedResponseError)
 
 
 # Secrets
 
-SIGNATURE = "code=5ec7e7"  # of no name by which it could be known
+SIGNATURE = "code=5ec7e7"  # a parameter whose name does not show that it is secret
 PASSWORD = "pa55word"
 SIGNED = f"https://bucket.s3.example/a.wav?{SIGNATURE}&x=1"
 PLACES = {
@@ -466,17 +432,17 @@ PLACES = {
 
 
 def shown(error: VoiceprintError) -> str:
-    """Everything that a log may show of an error."""
+    """Return everything that a log can show of an error."""
     return "\n".join([str(error), repr(error), *traceback.format_exception(error)])
 
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("status", [100, 200, 307, 400, 404, 500])
-def test_no_error_shows_the_key_or_the_query_of_an_url(status, place):
-    """Wherever the server repeats it, for a body that can be read as well as for one that cannot."""
-    said = f"Could not fetch {SIGNED} with Bearer {KEY} (user: https://me:{KEY}@host.example/#{SIGNATURE})."
+def test_no_error_shows_the_key_or_the_query_of_a_url(status, place):
+    """Neither in a body that can be parsed nor in one that cannot."""
+    sentence = f"Could not fetch {SIGNED} with Bearer {KEY} (user: https://me:{KEY}@host.example/#{SIGNATURE})."
     headers = {"Location": SIGNED, "X-Key": KEY}
-    error = reading(VOICEPRINT, status, PLACES[place](said), headers)
+    error = parse(VOICEPRINT, status, PLACES[place](sentence), headers)
     assert KEY not in shown(error)
     assert SIGNATURE not in shown(error)
     assert error.__context__ is None
@@ -497,9 +463,9 @@ def test_no_error_shows_the_key_or_the_query_of_an_url(status, place):
         f"https://me:{PASSWORD}@h.example/a?{SIGNATURE}",
     ],
 )
-def test_the_servers_message_is_quoted_without_the_queries_of_its_urls(url, around):
-    """The rest of the sentence stays, for the person who must act on it."""
-    error = reading(VOICEPRINT, 400, {"message": f"Could not fetch {around.format(url)}"})
+def test_message_is_quoted_without_the_queries_of_its_urls(url, around):
+    """The rest of the sentence is kept for the user."""
+    error = parse(VOICEPRINT, 400, {"message": f"Could not fetch {around.format(url)}"})
     assert error.message.startswith("Could not fetch")
     assert "h.example" in error.message or "bucket.s3.example" in error.message or "media://key" in error.message
     assert SIGNATURE not in error.message + shown(error)
@@ -515,45 +481,44 @@ def test_the_servers_message_is_quoted_without_the_queries_of_its_urls(url, arou
         (GET_JOB, {"jobId": "job-1", "status": "failed", "output": {"error": f"Refused with Bearer {KEY}"}}),
     ],
 )
-def test_no_model_shows_the_key_that_the_api_repeats(endpoint, body):
-    """Neither as a whole nor in the text that a program logs."""
-    model = reading(endpoint, 200, body)
-    assert type(model) is endpoint.answer
+def test_no_model_shows_a_key_that_the_api_repeats(endpoint, body):
+    """The key is redacted in `repr()` and in each text field."""
+    model = parse(endpoint, 200, body)
+    assert type(model) is endpoint.model
     shown_texts = [str(value) for value in attrs.asdict(model).values()]
     assert [text for text in [repr(model), *shown_texts] if KEY in text] == []
 
 
-def test_a_voiceprint_and_ids_are_kept_as_they_are_even_with_the_key_in_them():
-    """They are paid for. No real key is so short."""
+def test_voiceprint_and_ids_are_never_redacted():
+    """They are paid for. A real key is never so short that they could contain it."""
     body = {"jobId": "job-k", "status": "succeeded", "output": {"voiceprint": "k"}}
-    job = reading(GET_JOB, 200, body, key="k")
+    job = parse(GET_JOB, 200, body, key="k")
     assert (job.job_id, job.status, job.voiceprint) == ("job-k", "succeeded", "k")
 
 
-def test_an_apostrophe_does_not_end_an_url():
-    """It may stand in a query as it is (RFC 3986), so it is no quotation mark that ends one."""
-    error = reading(VOICEPRINT, 400, {"message": f"Could not fetch https://h.example/a?name=it's&{SIGNATURE}"})
+def test_apostrophe_does_not_end_a_url():
+    """RFC 3986 allows an apostrophe in a query."""
+    error = parse(VOICEPRINT, 400, {"message": f"Could not fetch https://h.example/a?name=it's&{SIGNATURE}"})
     assert SIGNATURE not in error.message + shown(error)
 
 
 def test_no_part_of_the_key_is_left_where_a_message_is_cut():
-    """Wherever that is: queries, which are long, are taken out of it as well."""
+    """Redacted queries shift the position of the cut."""
     for length in range(4100):
-        error = reading(VOICEPRINT, 400, {"message": f"https://h.example/?{'q' * length} {KEY}"})
+        error = parse(VOICEPRINT, 400, {"message": f"https://h.example/?{'q' * length} {KEY}"})
         assert KEY[:8] not in str(error)
 
 
-def test_a_message_of_any_length_is_quoted_in_part():
-    """A megabyte of words is no sentence; and what is cut away is cut after the secrets are taken out."""
-    error = reading(VOICEPRINT, 400, {"message": "word " * 200_000})
+def test_long_message_is_cut_after_redaction():
+    error = parse(VOICEPRINT, 400, {"message": "word " * 200_000})
     assert len(str(error)) < 2000
     straddling = "x" * 490 + " " + KEY + SIGNED
     for start in range(30):
-        error = reading(VOICEPRINT, 400, {"message": straddling[start:]})
+        error = parse(VOICEPRINT, 400, {"message": straddling[start:]})
         assert KEY[:8] not in shown(error)
 
 
-# Whatever comes
+# Any response
 
 WORDS = st.sampled_from(
     [
@@ -588,7 +553,7 @@ VALUES = st.recursive(
 
 @st.composite
 def bodies(draw: st.DrawFn) -> bytes:
-    """Bytes; JSON that speaks of the API's things; such JSON cut off or with a few bytes changed."""
+    """Draw random bytes, or JSON with names of the API, complete, cut off or with a few changed bytes."""
     if draw(st.booleans()):
         return draw(st.binary(max_size=60))
     raw = bytearray(json.dumps(draw(VALUES)).encode("utf-8", "surrogatepass"))
@@ -618,11 +583,11 @@ HEADERS = st.dictionaries(
     flaw=st.one_of(st.none(), st.sampled_from(BodyFlaw)),
 )
 @example(endpoint=VOICEPRINT, status=503, body=b"", headers={"Retry-After": "-1"}, flaw=None)
-def test_an_answer_of_any_kind_is_a_model_or_an_error_that_is_whole(endpoint, status, body, headers, flaw):
-    """Nothing else is raised; the two flags agree with each other; and the error survives a pickle."""
-    result = reading(endpoint, status, body, headers, flaw)
+def test_any_response_is_a_model_or_an_error_with_consistent_flags(endpoint, status, body, headers, flaw):
+    """Nothing else is raised, and every error survives pickling."""
+    result = parse(endpoint, status, body, headers, flaw)
     if not isinstance(result, VoiceprintError):
-        assert type(result) is endpoint.answer
+        assert type(result) is endpoint.model
         assert 200 <= status <= 299
         return
     assert not (result.retryable and result.outcome_unknown)
@@ -630,7 +595,7 @@ def test_an_answer_of_any_kind_is_a_model_or_an_error_that_is_whole(endpoint, st
     assert result.status == status
     if status == 407:
         assert type(result) is ProxyError
-    elif status not in {401, 403}:  # a page with one of these came from a gateway
+    elif status not in {401, 403}:  # a page with such a status is from a gateway
         assert isinstance(result, ApiStatusError) is (400 <= status <= 599)
     assert result.retry_after is None or (math.isfinite(result.retry_after) and result.retry_after > 0)
     assert result.__context__ is None
@@ -645,39 +610,27 @@ def test_an_answer_of_any_kind_is_a_model_or_an_error_that_is_whole(endpoint, st
     after=st.binary(max_size=40).filter(lambda raw: b"jobId" not in raw),
     flaw=st.one_of(st.none(), st.sampled_from(BodyFlaw)),
 )
-def test_a_submission_cut_or_broken_after_its_job_id_keeps_the_id(job_id, before, after, flaw):
-    """Whatever stands before it, and however the rest came."""
+def test_submission_that_breaks_off_after_its_job_id_keeps_the_id(job_id, before, after, flaw):
     before.pop("jobId", None)
     whole = json.dumps(before | {"jobId": job_id}).encode()
-    result = reading(VOICEPRINT, 200, whole[:-1] + after, flaw=flaw)
+    result = parse(VOICEPRINT, 200, whole[:-1] + after, flaw=flaw)
     assert result.job_id == job_id
 
 
 @pytest.mark.parametrize(
     "error",
     [
-        reading(VOICEPRINT, 400, {"message": "no", "requestId": "r", "errors": [{"field": "url", "message": "m"}]}),
-        reading(GET_JOB, 429, {"message": "slow down"}, {"Retry-After": "5"}),
-        reading(VOICEPRINT, 200, b"", flaw=BodyFlaw.STALLED),
-        reading(VOICEPRINT, 307, b"", {"Location": "/"}),
+        parse(VOICEPRINT, 400, {"message": "no", "requestId": "r", "errors": [{"field": "url", "message": "m"}]}),
+        parse(GET_JOB, 429, {"message": "slow down"}, {"Retry-After": "5"}),
+        parse(VOICEPRINT, 200, b"", flaw=BodyFlaw.STALLED),
+        parse(VOICEPRINT, 307, b"", {"Location": "/"}),
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_errors_pickle_with_everything_that_is_known(error):
-    """Worker processes send them home."""
+def test_errors_pickle_with_all_details(error):
+    """Worker processes return errors by pickle."""
     again = pickle.loads(pickle.dumps(error))  # noqa: S301 - just made
     assert type(again) is type(error)
     assert str(again) == str(error)
     assert vars(again) == vars(error)
     assert again.status == error.status is not None
-
-
-def test_a_fate_is_given_to_every_status():
-    """No status is left undecided, and nothing but a refusal for good is safe to call one."""
-    fates = {status: outcome_of_status(status, {}) for status in range(-1, 1000)}
-    assert {status for status, fate in fates.items() if fate is RequestOutcome.REFUSED} == set(range(300, 500)) - {
-        408,
-        429,
-    }
-    assert {status for status, fate in fates.items() if fate is RequestOutcome.TOLD_TO_RETURN} == {429}
-    assert {fate for status, fate in fates.items() if not 300 <= status <= 499} == {RequestOutcome.UNKNOWN}

@@ -265,7 +265,7 @@ def test_rows_that_were_not_sent_are_exit_code_1(command, quick_sandbox, speaker
         (["list.csv", "--report", "list.csv"], "--report list.csv is read by this command"),
         (["list.csv", "--report", "gone/r.json"], "--report gone/r.json cannot be written"),
         (["list.csv", "--ledger", "gone/x.ledger"], "There is no folder"),
-        (["list.csv", "--ledger", "list.csv"], "list.csv is no ledger"),
+        (["list.csv", "--ledger", "list.csv"], "list.csv is not a ledger"),
         (["list.csv", "--on-unknown", "guess"], "'guess' is not one of"),
         (["list.csv", "--max-jobs", "-1"], "-1 is not in the range"),
         (["list.csv", "--retry-failed", "text"], "give it alone"),
@@ -292,7 +292,7 @@ def test_the_sandbox_refuses_a_ledger_of_the_real_api(command, quick_sandbox, fe
     assert command("enroll", few, "--ledger", ledger, environment=quick_sandbox.environment).returncode == 0
     result = command("enroll", few, "--ledger", ledger, "--sandbox")
     assert result.returncode == 2
-    assert "This ledger was made with the API at" in result.stderr
+    assert "This ledger belongs to the API at" in result.stderr
 
 
 # Ends and begins again
@@ -373,7 +373,7 @@ def test_of_two_runs_at_once_the_second_is_refused(command, spawn, start_sandbox
     until(process, lambda: server.state()["jobs"] == 3)
     result = command("enroll", few, environment=server.environment)
     assert (result.returncode, result.stdout) == (2, "")
-    assert f"Another run has this ledger (process {process.pid})" in result.stderr
+    assert f"Another run has this ledger open (process {process.pid})" in result.stderr
     status = command("ledger", "status", tmp_path / "speakers.ledger")
     assert (status.returncode, status.stdout.splitlines()[0]) == (
         0,

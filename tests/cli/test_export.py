@@ -48,7 +48,7 @@ def test_a_json_export_is_ready_for_identification(command, ledger, tmp_path):
     ("arguments", "message"),
     [
         (["gone.ledger"], "There is no ledger gone.ledger."),
-        (["speakers.csv"], "speakers.csv is no ledger"),
+        (["speakers.csv"], "speakers.csv is not a ledger"),
         (["speakers.ledger", "--out", "speakers.csv"], "holds something else than voiceprints"),
         (["speakers.ledger", "--out", "speakers.ledger"], "is read by this command"),
         (["speakers.ledger", "--out", "."], "is a directory"),

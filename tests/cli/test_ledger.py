@@ -58,7 +58,7 @@ def test_forget_erases_a_label_and_names_what_remains_elsewhere(command, quick_s
     result = command("ledger", "forget", ledger, "Ada")
     assert (result.returncode, result.stdout) == (0, "")
     assert "Erased: 1 label and 1 recording" in result.stderr
-    assert "This cannot reach: the recording itself" in result.stderr
+    assert "This command does not erase: the recording itself" in result.stderr
     assert voiceprint_of(_URL).encode() not in ledger.read_bytes()
     again = command("enroll", ledger.with_suffix(".csv"), environment=quick_sandbox.environment)
     assert "Skipped because they were erased (`ledger forget`): 1 row." in again.stderr
@@ -83,7 +83,7 @@ def test_purge_deletes_exported_voiceprints(command, ledger, tmp_path):
 @pytest.mark.parametrize("arguments", [["status"], ["status", "--json"], ["failed"], ["purge"], ["forget", "Ada"]])
 def test_which_commands_work_during_a_run(invoke, ledger, arguments):
     name, *more = arguments
-    lock = FileLock.of(ledger)
+    lock = FileLock(ledger)
     result = invoke("ledger", name, ledger, *more)
     lock.release()
     is_looking = name in ("status", "failed")

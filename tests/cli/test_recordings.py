@@ -90,7 +90,7 @@ def test_a_list_of_the_speakers_of_a_recording(invoke, meeting):
     result = from_rttm(invoke, "--out", "lists/speakers.csv")
     assert (result.exit_code, result.stdout) == (0, "")
     assert "2 speakers in lists/speakers.csv." in result.stderr
-    assert "SPEAKER_00 is called 'meeting SPEAKER_00', because identification takes no label" in result.stderr
+    assert "SPEAKER_00 is listed as 'meeting SPEAKER_00', because identification rejects labels" in result.stderr
     assert "--label SPEAKER_00=NAME" in result.stderr
     assert (meeting / "lists" / "speakers.csv").read_text().splitlines() == [
         "label,source,start,end,seconds",
@@ -98,7 +98,7 @@ def test_a_list_of_the_speakers_of_a_recording(invoke, meeting):
         "meeting SPEAKER_01,../audio/meeting.wav,4.5,7.5,3.00",
     ]
     rows = list(Manifest(meeting / "lists" / "speakers.csv"))
-    assert [row.pieces for row in rows] == [((0.0, 4.0), (8.0, 10.5)), ((4.5, 7.5),)]
+    assert [row.segments for row in rows] == [((0.0, 4.0), (8.0, 10.5)), ((4.5, 7.5),)]
 
 
 def test_speakers_are_called_as_they_are_told_to_be(invoke, meeting):
@@ -122,14 +122,14 @@ def test_files_of_a_folder_that_are_not_inspected_are_named(invoke, meeting):
     result = invoke("inspect", "audio")
     assert result.exit_code == 0
     assert result.stderr.splitlines()[1:] == [
-        "Left out: 1 file (audio/notes.txt). To inspect such a file, name it explicitly."
+        "Skipped: 1 file (audio/notes.txt). To inspect a file, pass its own name."
     ]
 
 
 def test_an_rttm_of_another_recording_is_told_once_and_can_be_confirmed(invoke, meeting):
     (meeting / "meeting.rttm").write_text(RTTM.replace(" meeting ", " board-2023 "))
     result = from_rttm(invoke, "--out", "s.csv")
-    note = "Note: the RTTM names the recording 'board-2023', and the audio is 'meeting.wav'; check"
+    note = "Warning: the RTTM names the recording 'board-2023', and the audio is 'meeting.wav'; check that"
     assert (result.exit_code, result.stderr.count(note)) == (0, 1)
     assert note not in from_rttm(invoke, "--out", "t.csv", "--file-id", "board-2023").stderr
 
@@ -167,7 +167,7 @@ def test_a_file_whose_name_is_no_text_cannot_be_listed(invoke, meeting):
     (meeting / "audio" / "meeting.wav").rename(meeting / name)
     result = invoke("manifest", "from-rttm", "meeting.rttm", "--audio", name, "--out", "s.csv")
     assert result.exit_code == 2
-    assert "m\N{REPLACEMENT CHARACTER}.wav: its name is no UTF-8, and no list can hold it; rename it." in result.stderr
+    assert "m\N{REPLACEMENT CHARACTER}.wav: the file name is not UTF-8; rename the file." in result.stderr
     assert not (meeting / "s.csv").exists()
 
 
@@ -175,10 +175,8 @@ def test_a_name_that_identification_does_not_take_is_told_and_the_others_are_lis
     (meeting / "meeting.rttm").write_text(RTTM.replace("SPEAKER_01", "x" * 101))
     result = from_rttm(invoke)
     assert result.exit_code == 1
-    assert (
-        "cannot be listed: the label has 101 characters; identification takes at most 100; --label OLD=NEW"
-        in result.stderr
-    )
+    assert "cannot be listed: the label has 101 characters; identification takes at most 100; pass" in result.stderr
+    assert "another label with --label OLD=NEW" in result.stderr
     assert [row["label"] for row in table(result.stdout)] == ["meeting SPEAKER_00"]
 
 
@@ -190,24 +188,29 @@ WRONG = [
     (
         RTTM,
         ("--label", "SPEAKER_00=Anna", "--label", "SPEAKER_01=Anna"),
-        "SPEAKER_00 and SPEAKER_01 would both be called 'Anna'. Give each a name of their own",
+        "SPEAKER_00 and SPEAKER_01 would both get the label 'Anna'. Give each speaker a different label",
         2,
     ),
     (
         RTTM,
         ("--label", "SPEAKER_00=Speaker_A"),
-        "SPEAKER_00 cannot be called 'Speaker_A': the label begins with 'speaker_'",
+        "SPEAKER_00 cannot get the label 'Speaker_A': the label begins with 'speaker_'",
         2,
     ),
     (RTTM.replace("SPEAKER_01 <NA> <NA>", "Bo Li"), (), "Line 2 of the RTTM has 'Li' after the name", 2),
     (RTTM, ("--file-id", "other"), "The RTTM has no turns of 'other'", 2),
     (RTTM, ("--audio", "gone.wav"), "The audio file cannot be opened (no such file or directory): gone.wav", 2),
     (RTTM, ("--audio", "meeting.rttm"), "meeting.rttm: The file is in none of the audio formats", 2),
-    (RTTM.replace(" 4.0 ", " 0.4 ").replace(" 3.0 ", " 0.3 ").replace(" 2.5 ", " 0.2 "), (), "nobody to be listed", 2),
+    (
+        RTTM.replace(" 4.0 ", " 0.4 ").replace(" 3.0 ", " 0.3 ").replace(" 2.5 ", " 0.2 "),
+        (),
+        "No speaker can be listed",
+        2,
+    ),
     (
         RTTM,
         ("--label", "SPEAKER_00=Anna", "--label", "SPEAKER_00=Bo"),
-        "--label gives SPEAKER_00 two names, 'Anna' and 'Bo'; give one of them.",
+        "--label gives SPEAKER_00 two labels, 'Anna' and 'Bo'; give one of them.",
         2,
     ),
     (RTTM, ("--out", "gone/speakers.csv"), "--out gone/speakers.csv cannot be written", 2),
@@ -228,7 +231,7 @@ def test_a_list_that_is_there_is_written_over_only_when_that_is_said(invoke, mee
     (meeting / "s.csv").write_text("corrected by hand")
     refused = from_rttm(invoke, "--out", "s.csv")
     assert refused.exit_code == 2
-    assert "--out s.csv is there already, and may have been corrected by hand." in refused.stderr
+    assert "--out s.csv exists already, and may have been corrected by hand." in refused.stderr
     assert (meeting / "s.csv").read_text() == "corrected by hand"
     assert from_rttm(invoke, "--out", "s.csv", "--force").exit_code == 0
     assert (meeting / "s.csv").read_text() == made
@@ -254,7 +257,7 @@ def test_from_a_recording_to_voiceprints(command, meeting):
     enrolled = command("enroll", "--sandbox", "s.csv", "--out", "out.json", cwd=meeting)
     assert enrolled.returncode == 0, enrolled.stderr
     rows = Manifest(meeting / "s.csv")
-    expected = {row.label: voiceprint_of(cut_segments(row.source, row.pieces).audio) for row in rows}
+    expected = {row.label: voiceprint_of(cut_segments(row.source, row.segments).audio) for row in rows}
     assert json.loads((meeting / "out.json").read_text()) == expected
 
 
@@ -265,8 +268,8 @@ def test_what_was_told_stands_in_the_report(command, meeting):
     for more in (("--dry-run",), ()):
         assert command("enroll", "--sandbox", "s.csv", *options, *more, cwd=meeting).returncode == 1
         report = json.loads((meeting / "r.json").read_text())
-        assert [note["label"] for note in report["notes"]] == ["Anna"]
-        assert report["notes"][0]["message"].endswith("see that only one person speaks there")
+        assert [note["label"] for note in report["warnings"]] == ["Anna"]
+        assert report["warnings"][0]["message"].endswith("check that only one person speaks there")
         assert [(problem["label"], problem["line"]) for problem in report["problems"]] == [("Bo", 3)]
 
 

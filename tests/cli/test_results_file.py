@@ -8,7 +8,7 @@ import pytest
 
 from pyannote_voiceprint_async.cli.exit_codes import WrongUsage
 from pyannote_voiceprint_async.cli.output import json_line, open_output
-from pyannote_voiceprint_async.enrollment.ledger.output_file import RESULT_FIELDS, OutFile
+from pyannote_voiceprint_async.enrollment.ledger.output_file import RESULT_FIELDS, OutputFile
 
 _BILLED = json_line(dict.fromkeys(RESULT_FIELDS))
 
@@ -17,7 +17,7 @@ _BILLED = json_line(dict.fromkeys(RESULT_FIELDS))
 async def opened(path):
     """Open an output file before the event loop runs."""
     with ExitStack() as stack:
-        yield await asyncio.to_thread(stack.enter_context, open_output(OutFile(path, "results")))
+        yield await asyncio.to_thread(stack.enter_context, open_output(OutputFile(path, "results")))
 
 
 def mode(path):
@@ -56,7 +56,7 @@ def test_a_file_that_contains_something_else_is_not_changed(tmp_path):
     path = tmp_path / "voice.wav"
     path.write_bytes(b"RIFF....WAVE")
     path.chmod(0o644)
-    with pytest.raises(WrongUsage, match="something else than results"), open_output(OutFile(path, "results")):
+    with pytest.raises(WrongUsage, match="something else than results"), open_output(OutputFile(path, "results")):
         pass
     assert (path.read_bytes(), mode(path)) == (b"RIFF....WAVE", 0o644)
 
@@ -65,6 +65,6 @@ def test_a_file_that_contains_something_else_is_not_changed(tmp_path):
 def test_a_file_that_cannot_be_opened_is_wrong_usage(tmp_path, where):
     with (
         pytest.raises(WrongUsage, match=r"^Nothing was sent: .* Give another file\.$"),
-        open_output(OutFile(tmp_path / where, "results")),
+        open_output(OutputFile(tmp_path / where, "results")),
     ):
         pass

@@ -6,12 +6,12 @@ import pytest
 from audio_files import speechlike, wav
 
 from pyannote_voiceprint_async.cli.sources import find_recordings
-from pyannote_voiceprint_async.enrollment.manifest.preflight import BLIND, Preflight
+from pyannote_voiceprint_async.enrollment.manifest.preflight import PREFLIGHT_UNAVAILABLE, Preflight
 
 
 @pytest.fixture
 def audio(tmp_path, monkeypatch):
-    """Make files with something in them, in the folder that is the current one."""
+    """Return a function that writes non-empty files into the current folder."""
     monkeypatch.chdir(tmp_path)
 
     def make(*paths):
@@ -40,16 +40,16 @@ def labels(*arguments):
         ("media://team/maria.wav", "maria"),
     ],
 )
-def test_a_url_is_called_after_its_last_part_else_its_host(argument, label):
+def test_the_label_of_a_url_is_its_last_part_or_its_host(argument, label):
     assert labels(argument) == [label]
 
 
-def test_a_file_is_called_by_its_stem_and_may_have_any_suffix(audio):
+def test_the_label_of_a_file_is_its_stem(audio):
     audio("a/maria.v2.wav", "notes.txt")
     assert labels("a/maria.v2.wav", "notes.txt") == ["maria.v2", "notes"]
 
 
-def test_names_that_meet_become_whole_paths_and_masked_urls(audio):
+def test_equal_names_become_whole_paths_and_redacted_urls(audio):
     audio("a/x.wav", "b/x.wav", "y.wav")
     assert labels("a/x.wav", "b/x.wav", "y.wav", "https://e.com/x.mp3?s=1") == [
         "a/x.wav",
@@ -59,26 +59,26 @@ def test_names_that_meet_become_whole_paths_and_masked_urls(audio):
     ]
 
 
-def test_urls_that_differ_in_nothing_that_may_be_shown_are_numbered():
+def test_urls_that_differ_only_in_their_query_are_numbered():
     assert labels("https://e.com/get?id=1", "https://e.com/get?id=2") == [
         "https://e.com/get?…",
         "https://e.com/get?… (2)",
     ]
 
 
-def test_a_directory_gives_its_audio_at_any_depth_sorted_and_nothing_hidden(audio):
+def test_a_directory_is_searched_at_any_depth_without_hidden_files(audio):
     audio("d/b.WAV", "d/a/z.flac", "d/a.txt", "d/._b.wav", "d/.cache/c.wav", "d/noise")
     assert [recording.shown for recording in find_recordings(["d"])] == ["d/a/z.flac", "d/b.WAV"]
 
 
-def test_what_is_named_twice_is_there_once(audio):
+def test_a_recording_that_occurs_twice_is_found_once(audio):
     audio("d/a.wav", "b.wav")
     Path("also-b.wav").symlink_to("b.wav")
     found = find_recordings(["d", "b.wav", "d/a.wav", "./b.wav", "also-b.wav", "media://k", "media://k"])
     assert [recording.shown for recording in found] == ["d/a.wav", "b.wav", "media://k"]
 
 
-def test_all_problems_are_said_at_once_and_queries_are_hidden(audio):
+def test_one_error_lists_all_problems_and_hides_queries(audio):
     audio("good.wav")
     Path("empty.wav").touch()
     Path("quiet").mkdir()
@@ -106,7 +106,7 @@ def test_an_empty_file_in_a_directory_is_a_problem(audio):
 
 
 def test_an_unreadable_directory_is_a_problem_and_not_an_empty_one(audio, monkeypatch):
-    """Root may read everything, so the refusal is played."""
+    """os.walk is replaced, because root can read every directory."""
     audio("d/a.wav")
 
     def refuse(directory, onerror):
@@ -119,7 +119,7 @@ def test_an_unreadable_directory_is_a_problem_and_not_an_empty_one(audio, monkey
     assert str(raised.value) == "Nothing was sent:\n  d/locked: permission denied; change its permissions"
 
 
-def test_a_pattern_that_the_shell_left_alone_is_expanded(audio):
+def test_a_pattern_is_expanded(audio):
     audio("d/a.wav", "d/b.wav", "d/c.txt")
     assert labels("d/*.wav") == ["a", "b"]
 
@@ -130,15 +130,15 @@ def test_an_empty_argument_is_a_problem_and_not_the_current_folder(audio):
         find_recordings([""])
 
 
-def test_that_files_cannot_be_looked_at_is_told_once(tmp_path):
+def test_a_missing_audio_extra_is_a_warning_of_the_first_file(tmp_path):
     for name in "ab":
         (tmp_path / f"{name}.wav").write_bytes(wav(speechlike(2)))
-    found = find_recordings(["media://k", str(tmp_path)], Preflight(looks=False, is_blind=True))
-    assert [recording.notes for recording in found] == [(), (BLIND,), ()]
+    found = find_recordings(["media://k", str(tmp_path)], Preflight(is_enabled=False, is_unavailable=True))
+    assert [recording.warnings for recording in found] == [(), (PREFLIGHT_UNAVAILABLE,), ()]
 
 
-def test_files_that_are_left_out_are_told_with_the_first_recording(audio):
+def test_skipped_files_are_a_warning_of_the_first_recording(audio):
     audio("d/a.wav", "d/b.wav", "d/c.txt")
     first, second = find_recordings(["d"])
-    assert "1 file (d/c.txt)" in first.notes[0]
-    assert second.notes == ()
+    assert "1 file (d/c.txt)" in first.warnings[0]
+    assert second.warnings == ()

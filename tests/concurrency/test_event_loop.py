@@ -1,4 +1,4 @@
-"""A client without an event loop of asyncio: each way in raises one clear error, and leaves no coroutine behind."""
+"""Without an asyncio event loop, each operation raises one clear error and leaves no coroutine behind."""
 
 import asyncio
 import copy
@@ -40,7 +40,7 @@ async def enrolled(ledger):
             pass
 
 
-WAYS_IN = {
+OPERATIONS = {
     "async with": entered,
     "submit": lambda: client().submit(URL),
     "submit_many": lambda: all_of(client().submit_many([URL])),
@@ -55,27 +55,27 @@ WAYS_IN = {
 }
 
 
-def by_hand(way_in):
-    """Run a coroutine that never waits, with no event loop at all."""
-    way_in().send(None)
+def by_hand(operation):
+    """Run a coroutine that never waits, without an event loop."""
+    operation().send(None)
 
 
-def under_trio(way_in):
+def under_trio(operation):
     trio = pytest.importorskip("trio")
-    trio.run(way_in)
+    trio.run(operation)
 
 
 @pytest.mark.parametrize("run", [by_hand, under_trio])
-@pytest.mark.parametrize("way_in", WAYS_IN)
-def test_without_asyncio_each_way_in_says_what_to_do(way_in, run):
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_without_asyncio_each_operation_raises_a_helpful_error(operation, run):
     with pytest.raises(ConfigurationError, match="asyncio") as caught:
-        run(WAYS_IN[way_in])
+        run(OPERATIONS[operation])
     assert (caught.value.retryable, caught.value.outcome_unknown) == (False, False)
     assert caught.value.__context__ is None
 
 
 @pytest.mark.parametrize("run", [by_hand, under_trio])
-def test_without_asyncio_a_run_says_what_to_do(tmp_path, run):
+def test_without_asyncio_an_enrollment_raises_a_helpful_error(tmp_path, run):
     with pytest.raises(ConfigurationError, match="asyncio"):
         run(lambda: enrolled(tmp_path / "x.ledger"))
     assert list(tmp_path.iterdir()) == []
@@ -94,11 +94,11 @@ async def test_the_running_loop_is_returned():
     ],
 )
 def test_a_client_cannot_be_pickled_or_copied(duplicate):
-    with pytest.raises(TypeError, match="one in each process") as caught:
+    with pytest.raises(TypeError, match="in each process") as caught:
         duplicate(client())
     assert "sk-1" not in str(caught.value)
 
 
-async def test_nor_can_one_that_is_in_use(client):
-    with pytest.raises(TypeError, match="one in each process"):
+async def test_a_client_in_use_cannot_be_pickled(client):
+    with pytest.raises(TypeError, match="in each process"):
         pickle.dumps({"client": client})

@@ -1,11 +1,11 @@
-"""Tasks that finish although somebody cancels them, and waiting for them although one is cancelled."""
+"""Protected tasks, and waiting for tasks while the caller is cancelled."""
 
 import asyncio
 
 import pytest
 from fake_clock import settle
 
-from pyannote_voiceprint_async.concurrency.protected_task import ProtectedTask, finished
+from pyannote_voiceprint_async.concurrency.protected_task import ProtectedTask, wait_until_done
 
 
 async def done_when(event: asyncio.Event) -> str:
@@ -13,7 +13,7 @@ async def done_when(event: asyncio.Event) -> str:
     return "done"
 
 
-async def test_a_task_is_cancelled_only_when_it_allows_that():
+async def test_a_task_is_cancelled_only_if_may_cancel_allows_it():
     event, may_cancel = asyncio.Event(), False
     task = ProtectedTask(done_when(event), lambda: may_cancel)
     await settle(1)
@@ -26,7 +26,7 @@ async def test_a_task_is_cancelled_only_when_it_allows_that():
         await task
 
 
-async def test_a_task_that_was_cancelled_in_vain_gives_its_result():
+async def test_a_task_that_ignored_a_cancellation_returns_its_result():
     event = asyncio.Event()
     task = ProtectedTask(done_when(event), lambda: False)
     for _ in range(3):
@@ -37,11 +37,11 @@ async def test_a_task_that_was_cancelled_in_vain_gives_its_result():
 
 
 @pytest.mark.parametrize("times", [0, 1, 2, 5])
-async def test_waiting_outlasts_every_cancellation_and_raises_the_last(times):
-    """anyio tells its own cancellations by their message."""
+async def test_waiting_ignores_cancellation_until_the_end_and_raises_the_last_one(times):
+    """anyio recognizes its own cancellations by their message."""
     event = asyncio.Event()
     task = ProtectedTask(done_when(event), lambda: False)
-    waiting = asyncio.create_task(finished(task))
+    waiting = asyncio.create_task(wait_until_done(task))
     await settle(2)
     for number in range(times):
         waiting.cancel(f"cancellation {number}")
@@ -56,5 +56,5 @@ async def test_waiting_outlasts_every_cancellation_and_raises_the_last(times):
     assert task.result() == "done"
 
 
-async def test_waiting_for_nothing_ends_at_once():
-    await finished()
+async def test_waiting_for_no_task_returns_at_once():
+    await wait_until_done()

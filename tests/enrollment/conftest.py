@@ -1,4 +1,4 @@
-"""A sandbox, a client on it and a ledger, all on a clock that tests move."""
+"""Fixtures with a sandbox, its client and a ledger, all on the fake clock."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack

@@ -1,4 +1,4 @@
-"""What is called while a fault is on. Each call has a URL of its own, by which the server's side knows it."""
+"""The calls that meet a fault. Each call has its own URL, by which the server identifies it."""
 
 import asyncio
 import errno
@@ -9,66 +9,66 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from faults.stage import PermitState
+from faults.stage import Stage
 
 from pyannote_voiceprint_async import AsyncVoiceprintClient
 
-ApiRequest = Callable[[PermitState, str], Awaitable[Any]]
-"""Makes one call with this URL, and gives or raises what its caller gets."""
+Call = Callable[[Stage, str], Awaitable[Any]]
+"""Makes one call with this URL, and returns or raises the result of the call."""
 
-# Turns of the event loop in which calls begin, and after which they are left at the latest.
+# The maximum number of loop iterations before a call starts, and before it is cancelled.
 _BEGIN, _LEAVE = 200, 20
 _RANDOM = random.Random(1)
 
 
-async def submit(stage: PermitState, url: str) -> Any:
+async def submit(stage: Stage, url: str) -> Any:
     return await stage.client.submit(url)
 
 
-async def submit_alone(stage: PermitState, url: str) -> Any:
-    """Submit with a client of its own, so that no other call tells it anything."""
+async def submit_alone(stage: Stage, url: str) -> Any:
+    """Submit with a separate client, so that no other call affects its rate limiter."""
     return await (await stage.open()).submit(url)
 
 
-async def read(stage: PermitState, url: str) -> Any:
+async def read(stage: Stage, url: str) -> Any:
     return await stage.client.get_job(urlsplit(url).path.rpartition("/")[2])
 
 
-async def voiceprint(stage: PermitState, url: str) -> Any:
+async def voiceprint(stage: Stage, url: str) -> Any:
     return await stage.client.voiceprint(url, timeout=None)
 
 
-async def voiceprint_in_no_time(stage: PermitState, url: str) -> Any:
+async def voiceprint_in_no_time(stage: Stage, url: str) -> Any:
     return await stage.client.voiceprint(url, timeout=500.0)
 
 
-# Callers that leave
+# Callers that are cancelled
 
 
-async def cancel_before_the_first_byte(stage: PermitState, url: str) -> Any:
+async def cancel_before_the_first_byte(stage: Stage, url: str) -> Any:
     task = asyncio.create_task(stage.client.submit(url))
     await asyncio.sleep(0)
     task.cancel()
     return await task
 
 
-async def cancel_on_the_wire(stage: PermitState, url: str) -> Any:
+async def cancel_in_flight(stage: Stage, url: str) -> Any:
     task = asyncio.create_task(stage.client.submit(url))
     await _until_seen(stage, url)
     task.cancel()
     return await task
 
 
-async def cancel_at_any_moment(stage: PermitState, url: str) -> Any:
-    await _turns(_RANDOM.randrange(_BEGIN))
+async def cancel_at_any_moment(stage: Stage, url: str) -> Any:
+    await _iterate(_RANDOM.randrange(_BEGIN))
     task = asyncio.create_task(stage.client.submit(url))
-    await _turns(_RANDOM.randrange(_LEAVE))
+    await _iterate(_RANDOM.randrange(_LEAVE))
     task.cancel()
     return await task
 
 
-async def cancel_twice(stage: PermitState, url: str) -> Any:
-    """Cancel it again in the turn of the event loop in which it ends."""
+async def cancel_twice(stage: Stage, url: str) -> Any:
+    """Cancel again in the loop iteration in which the first cancellation ends the call."""
     task = asyncio.create_task(stage.client.submit(url))
     await _until_seen(stage, url)
     task.cancel()
@@ -77,27 +77,27 @@ async def cancel_twice(stage: PermitState, url: str) -> Any:
     return await task
 
 
-async def run_out_of_time(stage: PermitState, url: str) -> Any:
-    """Leave by a scope of the caller's own."""
+async def run_out_of_time(stage: Stage, url: str) -> Any:
+    """End the call with a timeout of the caller."""
     task = asyncio.create_task(stage.client.submit(url))
     await _until_seen(stage, url)
     return await asyncio.wait_for(task, 0.0)
 
 
-async def cancel_the_wait(stage: PermitState, url: str) -> Any:
+async def cancel_the_wait(stage: Stage, url: str) -> Any:
     task = await _until_submitted(stage.client, url)
     task.cancel()
     return await task
 
 
-async def cancel_reading(stage: PermitState, url: str) -> Any:
+async def cancel_reading(stage: Stage, url: str) -> Any:
     task = asyncio.create_task(read(stage, url))
     await _until_seen(stage, urlsplit(url).path.rpartition("/")[2])
     task.cancel()
     return await task
 
 
-async def close_on_the_wire(stage: PermitState, url: str) -> Any:
+async def close_in_flight(stage: Stage, url: str) -> Any:
     client = await stage.open()
     task = asyncio.create_task(client.submit(url))
     await _until_seen(stage, url)
@@ -105,25 +105,25 @@ async def close_on_the_wire(stage: PermitState, url: str) -> Any:
     return await task
 
 
-async def close_in_the_wait(stage: PermitState, url: str) -> Any:
+async def close_in_the_wait(stage: Stage, url: str) -> Any:
     client = await stage.open()
     task = await _until_submitted(client, url)
     await client.aclose()
     return await task
 
 
-async def _turns(many: int) -> None:
+async def _iterate(many: int) -> None:
     for _ in range(many):
         await asyncio.sleep(0)
 
 
-async def _until_seen(stage: PermitState, asked_for: str) -> None:
+async def _until_seen(stage: Stage, asked_for: str) -> None:
     while not stage.scene.seen[asked_for]:
         await asyncio.sleep(0.001)
 
 
 async def _until_submitted(client: AsyncVoiceprintClient, url: str) -> asyncio.Task[Any]:
-    """Begin, and come back when the job is waited for."""
+    """Start a call, and return its task when it waits for its job."""
     submitted = asyncio.Event()
     task = asyncio.create_task(client.voiceprint(url, timeout=None, on_submitted=lambda _: submitted.set()))
     await submitted.wait()
@@ -133,27 +133,27 @@ async def _until_submitted(client: AsyncVoiceprintClient, url: str) -> asyncio.T
 # Files that cannot be read
 
 
-async def enroll_nothing(stage: PermitState, url: str) -> Any:
+async def enroll_nothing(stage: Stage, url: str) -> Any:
     return await stage.client.voiceprint(Path("/nowhere") / Path(urlsplit(url).path).name, timeout=None)
 
 
-async def enroll_a_folder(stage: PermitState, url: str) -> Any:
+async def enroll_a_folder(stage: Stage, url: str) -> Any:
     return await stage.client.voiceprint(Path(__file__).parent, timeout=None)
 
 
-async def enroll_an_empty_file(stage: PermitState, url: str) -> Any:
+async def enroll_an_empty_file(stage: Stage, url: str) -> Any:
     return await stage.client.voiceprint(b"", timeout=None)
 
 
-async def enroll_a_bad_sector(stage: PermitState, url: str) -> Any:
+async def enroll_a_bad_sector(stage: Stage, url: str) -> Any:
     return await stage.client.voiceprint(_BadSector(bytes(1000)), timeout=None, check=False)
 
 
-async def enroll_a_file_that_shrinks(stage: PermitState, url: str) -> Any:
+async def enroll_a_file_that_shrinks(stage: Stage, url: str) -> Any:
     return await stage.client.voiceprint(_Shrinking(bytes(1000)), timeout=None, check=False)
 
 
-async def enroll_a_file_that_grows(stage: PermitState, url: str) -> Any:
+async def enroll_a_file_that_grows(stage: Stage, url: str) -> Any:
     return await stage.client.voiceprint(_Growing(bytes(1000)), timeout=None, check=False)
 
 

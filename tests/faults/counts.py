@@ -1,4 +1,4 @@
-"""What is counted while one fault is on, and at its end."""
+"""The counts of one fault."""
 
 import asyncio
 from collections import Counter
@@ -9,34 +9,34 @@ from typing import Any, Self
 import attrs
 
 _FILES = Path("/proc/self/fd")
-# What was told to close is given a moment: so many looks, and seconds between two of them.
+# Closing connections get a moment to finish: the number of checks, and the seconds between two of them.
 _LOOKS, _PAUSE = 400, 0.005
 
 
 @attrs.define
 class Counts:
-    """What became of some calls."""
+    """The results of some calls."""
 
     calls: int = 0
     requests: int = 0
-    """That met the fault."""
+    """Requests that met the fault."""
     tries: int = 0
-    """That were made, the ones after the fault among them."""
+    """All requests, including those after the fault."""
     happened: Counter[str] = attrs.field(factory=Counter)
-    """How calls ended."""
+    """The number of calls for each outcome."""
     duplicates: int = 0
-    """Submissions that the server accepted although it had accepted one of the same call."""
+    """Submissions that the server accepted after it had accepted another one of the same call."""
     losses: int = 0
-    """Jobs that were accepted, whose id nobody has, and of which no error says that they may exist."""
+    """Accepted jobs whose id is lost, and whose call raised no error with `outcome_unknown`."""
     leaks: Counter[str] = attrs.field(factory=Counter)
-    """Tasks, sockets and files that are left at the end."""
+    """Tasks, sockets and files that are still open at the end."""
 
     def __add__(self, other: Self) -> "Counts":
         fields = (field.name for field in attrs.fields(Counts))
         return Counts(*(getattr(self, name) + getattr(other, name) for name in fields))
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain JSON types."""
+        """Return the counts as plain JSON types."""
         return {
             "calls": self.calls,
             "requests": self.requests,
@@ -48,12 +48,12 @@ class Counts:
 
 
 def audit(accepted: Mapping[str, list[str]], known: Mapping[str, set[str]], announced: set[str]) -> tuple[int, int]:
-    """Give duplicates and losses.
+    """Return the number of duplicates and of losses.
 
     Args:
-        accepted: ids of the jobs that the server has accepted, by the call's URL.
-        known: ids that the client's side has, by the same; what belongs to no call in particular is under "".
-        announced: calls whose error says that a job may have been accepted.
+        accepted: the ids of the jobs that the server has accepted, by the URL of the call.
+        known: the ids that the client has, by the URL of the call; ids without a call are under "".
+        announced: the URLs of calls whose error says that a job may have been accepted.
     """
     duplicates = sum(len(job_ids) - 1 for job_ids in accepted.values())
     lost = [
@@ -66,18 +66,18 @@ def audit(accepted: Mapping[str, list[str]], known: Mapping[str, set[str]], anno
 
 
 def census() -> Counter[str]:
-    """Count the tasks of this event loop but this one, and the sockets and files of this process, where Linux tells."""
+    """Count the other tasks of this event loop, and (on Linux) the open sockets and files of this process."""
     found = Counter(tasks=len(asyncio.all_tasks()) - 1)
     for link in _FILES.iterdir() if _FILES.exists() else ():
         try:
             found["sockets" if str(link.readlink()).startswith("socket:") else "files"] += 1
         except OSError:
-            continue  # the one with which the folder is read
+            continue  # the descriptor that reads the folder itself
     return found
 
 
 async def left_since(before: Counter[str]) -> Counter[str]:
-    """Count what has come since then and does not go."""
+    """Count the tasks, sockets and files that were opened since then and stay open."""
     for _ in range(_LOOKS):
         if not (more := census() - before):
             break

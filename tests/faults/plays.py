@@ -1,4 +1,4 @@
-"""What a hostile server plays, sorted by what becomes of a call."""
+"""The plays of a hostile server, grouped by the outcome of the call."""
 
 import asyncio
 import gzip
@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from hostile_server import (
     CLOSE,
     JOB,
-    HttpClient,
     Play,
+    ServerConnection,
     answer,
     drip,
     endless,
@@ -23,21 +23,21 @@ from hostile_server import (
 )
 
 Told = Callable[[bytes], Play]
-"""Makes a play out of the JSON that tells of the job."""
+"""Makes a play from the JSON of the job."""
 
 OK = b"HTTP/1.1 200 OK\r\n"
 MIB = 2**20
 
 
 def bomb(mebibytes: int) -> tuple[bytes, bytes]:
-    """The beginning of a gzip stream, and a piece of it that unpacks to so much and may be repeated without end."""
+    """Return the start of a gzip stream, and a chunk that unpacks to this size and may be repeated without end."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     packer.compress(b"")
     start = packer.compress(bytes(MIB)) + packer.flush(zlib.Z_FULL_FLUSH)
     return start, packer.compress(bytes(mebibytes * MIB)) + packer.flush(zlib.Z_FULL_FLUSH)
 
 
-# Garbage in whole HTTP messages: whether a job was accepted cannot be known.
+# Complete HTTP messages with an unusable body: it is unknown whether a job was accepted.
 GARBAGE: Mapping[str, Play] = {
     "empty": answer(b""),
     "no content": answer(b"", "204 No Content", Content_Length=""),
@@ -58,7 +58,7 @@ GARBAGE: Mapping[str, Play] = {
     "HTML": answer(b"<html>It works!</html>", Content_Type="text/html"),
 }  # fmt: skip
 
-# Whole, but no HTTP that this API speaks.
+# Complete messages that this API never sends.
 STRANGE: Mapping[str, Play] = {
     "unknown compression": answer(b"\x00\x01\x02", Content_Encoding="sdch"),
     "status 999": answer(b"{}", "999 What"),
@@ -67,7 +67,7 @@ STRANGE: Mapping[str, Play] = {
     "status 0": answer(b"{}", "000 What"),
 }
 
-# HTTP that is broken, or ends in the middle.
+# Invalid or incomplete HTTP.
 BROKEN: Mapping[str, Play] = {
     "a body that breaks off": then_close(answer(b'{"job', Content_Length="36")),
     "gzip that is none": answer(b"this is not gzip", Content_Encoding="gzip"),
@@ -84,7 +84,7 @@ BROKEN: Mapping[str, Play] = {
     "bytes of any kind": then_close(random.Random(1).randbytes(1000)),
 }  # fmt: skip
 
-# The same of headers, and the id is there all the same.
+# Invalid headers before a body with a job id.
 BROKEN_HEADERS_WITH_ID: Mapping[str, Told] = {
     "two lengths": lambda job: answer(job, X="1\r\nContent-Length: 1"),
     "a length and chunks": lambda job: answer(job, Transfer_Encoding="chunked"),
@@ -108,7 +108,7 @@ BROKEN_HEADERS: Mapping[str, Play] = {
     "a header with NUL": OK + b"X: a\0b\r\nContent-Length: 0\r\n\r\n",
 }
 
-# Too much of it.
+# Too large.
 LARGE_HEADS: Mapping[str, Play] = {
     "a header of 1 MB": answer(JOB, X="a" * 1_000_000),
     "100,000 headers": OK + b"".join(b"X-%d: 1\r\n" % i for i in range(100_000)) + b"\r\n",
@@ -125,7 +125,7 @@ ENDLESS: Mapping[str, Play] = {
     "a deflate bomb": answer(zlib.compress(bytes(64 * MIB), 9), Content_Encoding="deflate"),
 }  # fmt: skip
 
-# Never at an end, however busy the server makes itself look.
+# Responses that never end.
 LATE: Mapping[str, Play] = {
     "one byte after the other": drip(answer(b"", Content_Length="1000")),
     "a head byte by byte": drip(OK + b"X: "),
@@ -134,13 +134,13 @@ LATE: Mapping[str, Play] = {
     "a head, then silence": answer(JOB[:5], Content_Length="1000"),
     "gzip, then silence": answer(gzip.compress(JOB)[:8], Content_Encoding="gzip", Content_Length="1000"),
 }  # fmt: skip
-# The same, and each call keeps a processor busy meanwhile.
+# Responses that never end, and keep a processor busy.
 LATE_AND_BUSY: Mapping[str, Play] = {
     "100 Continue for ever": endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n", 10**9),
     "early hints for ever": endless(b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", 10**9),
 }
 
-# The connection goes.
+# Lost connections.
 GONE: Mapping[str, Play] = {
     "closed when it was read": hang_up,
     "reset when it was read": reset,
@@ -152,7 +152,7 @@ GONE_EARLY: Mapping[str, Play] = {
     "reset when its head was read": reset_early,
 }
 
-# Something is wrong, and the id is there all the same: the job is paid for.
+# An invalid body with a job id: the job is paid for.
 BROKEN_AFTER_THE_ID: Mapping[str, Told] = {
     "breaks off": lambda job: then_close(answer(job[:-1], Content_Length="1000")),
     "breaks off after the id": lambda job: then_close(answer(job.partition(b",")[0], Content_Length="1000")),
@@ -186,9 +186,9 @@ def an_id_and_no_end(job: bytes) -> Play:
 
 
 def slow(job: bytes) -> Play:
-    """Leave the caller some time to go."""
+    """Respond after a short time, in which the caller can be cancelled."""
 
-    async def play(wire: HttpClient) -> None:
+    async def play(wire: ServerConnection) -> None:
         await asyncio.sleep(0.01)
         await wire.send(answer(job))
 
@@ -196,16 +196,16 @@ def slow(job: bytes) -> Play:
 
 
 def answer_and_leave(job: bytes) -> Play:
-    """Say keep-alive, and close all the same."""
+    """Respond without `Connection: close`, and close the connection."""
 
-    async def play(wire: HttpClient) -> None:
+    async def play(wire: ServerConnection) -> None:
         await wire.send(answer(job))
         wire.close()
 
     return play
 
 
-# Headers about the rate limit that cannot be.
+# Rate-limit headers with impossible values.
 ODD_LIMITS: Mapping[str, Mapping[str, str]] = {
     "a limit of 0": {"X_RateLimit_Limit": "0", "X_RateLimit_Remaining": "0"},
     "a limit below 0": {"X_RateLimit_Limit": "-5", "X_RateLimit_Remaining": "-5"},
@@ -214,18 +214,18 @@ ODD_LIMITS: Mapping[str, Mapping[str, str]] = {
     "a limit of a billion": {"X_RateLimit_Limit": "999999999", "X_RateLimit_Remaining": "999999999"},
     "more left than there is": {"X_RateLimit_Limit": "100", "X_RateLimit_Remaining": "999999999"},
 }
-# A `Retry-After` that says when, and one that says nothing.
-WORDS = {
-    "a list": "1, 1",
+# Valid and invalid values of `Retry-After`.
+VALID_RETRY_AFTER = {
     "a fraction": "0.01",
     "0": "0",
     "a date that has passed": "Thu, 01 Jan 1970 00:00:00 GMT",
+    "a list": "1,1",
 }
-NONSENSE = {
+INVALID_RETRY_AFTER = {
     "1e400": "1e400", "nan": "nan", "inf": "inf", "below 0": "-1", "a word": "soon", "400 digits": "9" * 400,
     "a date that cannot be": "Thu, 99 Foo 9999", "not ASCII": "\xff",
 }  # fmt: skip
-TOO_LONG = {
+LONG_PAUSES = {
     "30 years": {"Retry_After": "999999999"},
     "until 9999": {"Retry_After": "Fri, 31 Dec 9999 23:59:59 GMT"},
     "a reset in 5 minutes": {"X_RateLimit_Reset": "300"},

@@ -1,4 +1,4 @@
-"""Where a fault happens: a server, a proxy or nothing at all, and what it saw."""
+"""The surroundings of a fault: a server, a proxy or nothing at all, and the requests that it received."""
 
 import asyncio
 import json
@@ -14,65 +14,65 @@ import attrs
 import trustme
 from enrollment.torture.scaled_clock import ScaledClock
 from faults.plays import Told
-from hostile_server import Asked, HostileServer, HttpClient, Play, answer, unused_port
+from hostile_server import Asked, HostileServer, Play, ServerConnection, answer, unused_port
 
 from pyannote_voiceprint_async.sandbox import Sandbox
 
 KEY = "sk-THIS-IS-THE-KEY"
-# Nobody waits for a pause that a server asks for: a second of it is a millisecond.
+# The clock runs a thousand times faster, so that the tests do not wait for pauses that a server requests.
 _SCALE = 1000.0
 _NOWHERE = "https://api.example.invalid"
 
 
 @attrs.define
 class Scene:
-    """What calls meet."""
+    """What the calls meet."""
 
     url: str
     options: Mapping[str, Any] = attrs.field(factory=dict)
-    """Of the client."""
+    """Options of the client."""
     key: str = KEY
     clock: ScaledClock = attrs.field(factory=lambda: ScaledClock(time.monotonic(), _SCALE))
     accepted: dict[str, list[str]] = attrs.field(factory=lambda: defaultdict(list))
-    """Ids of accepted jobs, by the URL that was submitted."""
+    """The ids of accepted jobs, by the submitted URL."""
     seen: Counter[str] = attrs.field(factory=Counter)
-    """Requests by URL, or by the id of the job that they ask about."""
+    """The number of requests by submitted URL, or by requested job id."""
     met: int | None = 0
-    """Requests that met the fault; None for all that were made."""
+    """The number of requests that met the fault; None for all requests."""
 
 
 Provoke = Callable[[], AbstractAsyncContextManager[Scene]]
 
 
 def hostile(play: Play, *, accepts: bool = True, reads: bool = True, once: bool = False, **options: Any) -> Provoke:
-    """Let a server play this.
+    """Return a scene with a server that responds with this play.
 
     Args:
-        play: what it plays.
-        accepts: whether it has accepted a submission before.
-        reads: whether it has read it before.
-        once: whether the second request of a call is answered as it should be.
-        options: of the client.
+        play: the play.
+        accepts: whether the server accepts a submission before it plays.
+        reads: whether the server reads the request before it plays.
+        once: whether the second request of a call gets a normal response.
+        options: options of the client.
     """
     return telling(lambda _: play, accepts=accepts, reads=reads, once=once, **options)
 
 
 def telling(told: Told, *, accepts: bool = True, reads: bool = True, once: bool = False, **options: Any) -> Provoke:
-    """Let a server play what is made of the JSON that tells of the job; the rest is as for `hostile`."""
+    """Return a scene with a server whose play contains the JSON of the job. For the arguments, see `hostile`."""
 
     @asynccontextmanager
     async def provoke() -> AsyncIterator[Scene]:
         scene = Scene("", options)
-        till = _Till(scene, told, accepts=accepts, reads=reads, once=once)
-        async with HostileServer(till.serve) as server:
+        accepting = _Accepting(scene, told, accepts=accepts, reads=reads, once=once)
+        async with HostileServer(accepting.serve) as server:
             scene.url = server.url
             yield scene
 
     return provoke
 
 
-class _Till:
-    """Accepts submissions and notes what it has accepted, before it plays."""
+class _Accepting:
+    """Accepts submissions and records them, before it plays."""
 
     def __init__(self, scene: Scene, told: Told, *, accepts: bool, reads: bool, once: bool) -> None:
         self._scene = scene
@@ -81,7 +81,7 @@ class _Till:
         self._reads = reads
         self._once = once
 
-    async def serve(self, wire: HttpClient) -> None:
+    async def serve(self, wire: ServerConnection) -> None:
         is_healthy, job = False, b""
         if self._reads:
             await wire.body()
@@ -107,14 +107,14 @@ def _asked_for(asked: Asked) -> str:
 
 def in_sandbox(*faults: str, share: float = 1.0, first: int = 0, settings: Mapping[str, Any] | None = None,
                **options: Any) -> Provoke:  # fmt: skip
-    """Let the sandbox do what it can do.
+    """Return a scene with the sandbox and its faults.
 
     Args:
-        faults: of the sandbox, by name.
-        share: of the requests that meet one of them.
-        first: submissions that meet them instead, before all goes well.
-        settings: of the sandbox.
-        options: of the client.
+        faults: the names of the sandbox's faults.
+        share: the share of requests that meet a fault.
+        first: the number of first submissions that meet the faults, instead of a share.
+        settings: settings of the sandbox.
+        options: options of the client.
     """
 
     @asynccontextmanager
@@ -131,7 +131,7 @@ def in_sandbox(*faults: str, share: float = 1.0, first: int = 0, settings: Mappi
         async with sandbox:
             scene.url, scene.key = sandbox.url, sandbox.api_key
             yield scene
-            while sandbox._tasks:  # what is accepted late has to come
+            while sandbox._tasks:  # wait for the submissions that are accepted late
                 await asyncio.sleep(0.001)
         for job in sandbox.accepted:
             scene.accepted[job.url].append(job.id)
@@ -151,7 +151,7 @@ def _count_met(sandbox: Sandbox, scene: Scene) -> None:
 
 
 def calm(*, job_seconds: float = 0.0, latency: float = 0.0, **options: Any) -> Provoke:
-    """Let nothing happen on the wire: what goes wrong is on this side of it."""
+    """Return a scene with a sandbox without faults, for faults of this machine."""
     settings = {"job_seconds": job_seconds, "latency": latency}
 
     @asynccontextmanager
@@ -163,8 +163,8 @@ def calm(*, job_seconds: float = 0.0, latency: float = 0.0, **options: Any) -> P
     return provoke
 
 
-def nobody(scheme: str = "http", **options: Any) -> Provoke:
-    """Let nobody listen there."""
+def no_server(scheme: str = "http", **options: Any) -> Provoke:
+    """Return a scene without a server."""
 
     @asynccontextmanager
     async def provoke() -> AsyncIterator[Scene]:
@@ -174,7 +174,7 @@ def nobody(scheme: str = "http", **options: Any) -> Provoke:
 
 
 def no_proxy(play: Play | None = None) -> Provoke:
-    """Let a proxy answer this to every CONNECT, or let there be none."""
+    """Return a scene with a proxy that responds to every CONNECT with this play, or without a proxy."""
 
     @asynccontextmanager
     async def provoke() -> AsyncIterator[Scene]:
@@ -188,13 +188,13 @@ def no_proxy(play: Play | None = None) -> Provoke:
 
 
 def no_tls(scheme: str, *, tls: bool, greeting: bytes = b"", **options: Any) -> Provoke:
-    """Let client and server not agree on TLS.
+    """Return a scene in which the TLS handshake of client and server fails.
 
     Args:
-        scheme: of the client.
-        tls: whether the server speaks it; nobody vouches for its certificate.
-        greeting: what the server says to whoever connects.
-        options: of the client.
+        scheme: the scheme of the client's base URL.
+        tls: whether the server uses TLS, with an untrusted certificate.
+        greeting: bytes that the server sends on every new connection.
+        options: options of the client.
     """
 
     @asynccontextmanager

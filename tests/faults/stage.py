@@ -1,4 +1,4 @@
-"""A scene with clients in it."""
+"""The clients of a scene."""
 
 from contextlib import AsyncExitStack
 from typing import Any, Self
@@ -12,8 +12,8 @@ _TWICE = RetryPolicy(max_tries=2, max_elapsed=1e9)
 _IN_FLIGHT = 32
 
 
-class PermitState:
-    """Clients of a scene, which end with it."""
+class Stage:
+    """The clients of a scene; they are closed with it."""
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
@@ -29,27 +29,27 @@ class PermitState:
 
     @property
     def requests(self) -> int:
-        """How many were made."""
+        """The number of requests."""
         return sum(client.stats.requests for client in self._clients)
 
     @property
     def in_flight(self) -> int:
-        """How many are on their way."""
+        """The number of requests in flight."""
         return sum(client.stats.in_flight for client in self._clients)
 
     @property
     def abandoned(self) -> set[str]:
-        """Ids of jobs whose callers had gone."""
+        """The ids of the abandoned jobs."""
         return {job.job_id for client in self._clients for job in client.abandoned}
 
     async def open(self) -> AsyncVoiceprintClient:
-        """Give a client of its own to who wants one."""
+        """Return a new client."""
         scene = self.scene
-        # Those of a real program have a far longer breath; what they do with a fault is the same.
+        # A real program retries more often; two tries show the same behaviour in less time.
         options: dict[str, Any] = {
             "retry": _TWICE,
             "polling": Polling(first=1.0, longest=10.0),
-            "throttle": _experienced(scene.options.get("max_concurrency", _IN_FLIGHT)),
+            "rate_limiter": _rate_limiter(scene.options.get("max_concurrency", _IN_FLIGHT)),
             **scene.options,
         }
         client = AsyncVoiceprintClient(scene.key, base_url=scene.url, clock=scene.clock, **options)
@@ -57,9 +57,10 @@ class PermitState:
         return client
 
 
-def _experienced(max_concurrency: int) -> RateLimiter:
-    """Make a throttle that has had an answer: before its first one, requests go one by one."""
-    throttle = RateLimiter(max_concurrency, _UNLIMITED)
-    for budget in ("submissions", "job_reads"):
-        throttle.answered(throttle.ask(budget, 0.0, lambda _: None), 0.0)
-    return throttle
+def _rate_limiter(max_concurrency: int) -> RateLimiter:
+    """Return a rate limiter that has recorded a response: before the first one, requests go one by one."""
+    rate_limiter = RateLimiter(max_concurrency, _UNLIMITED)
+    for operation in ("submissions", "job_reads"):
+        permit = rate_limiter.scheduler.request(operation, 0.0, lambda _: None)
+        rate_limiter.scheduler.record_response(permit, 0.0)
+    return rate_limiter

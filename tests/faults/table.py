@@ -1,4 +1,4 @@
-"""Every fault that is tried: its family, its name, where it happens, and how calls end. Read from top to bottom."""
+"""The table of faults: the family, name and scene of each fault, and the outcomes of its calls."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,23 +16,23 @@ from faults.plays import (
     GARBAGE,
     GONE,
     GONE_EARLY,
+    INVALID_RETRY_AFTER,
     LARGE_HEADS,
     LARGE_HEADS_THAT_ARE_READ,
     LATE,
     LATE_AND_BUSY,
-    NONSENSE,
+    LONG_PAUSES,
     ODD_BUT_WHOLE,
     ODD_LIMITS,
     OLD_BUT_WHOLE,
     STRANGE,
-    TOO_LONG,
-    WORDS,
+    VALID_RETRY_AFTER,
     an_id_and_no_end,
     an_id_and_too_much,
     answer_and_leave,
     slow,
 )
-from faults.scenes import Provoke, calm, hostile, in_sandbox, no_proxy, no_tls, nobody, telling
+from faults.scenes import Provoke, calm, hostile, in_sandbox, no_proxy, no_server, no_tls, telling
 from hostile_server import answer, silence, then_close
 
 from pyannote_voiceprint_async import (
@@ -53,7 +53,7 @@ from pyannote_voiceprint_async import (
     UnexpectedResponseError,
 )
 
-# Calls where each costs half a second or a megabyte, and where it keeps a processor busy that long.
+# The number of calls where each takes half a second or a megabyte, and where each keeps a processor busy that long.
 SOME, FEW = 16, 1
 SHORT = Timeouts(total=1.0)
 
@@ -67,16 +67,16 @@ def statuses(*numbers: int, body: bytes = b"<html>", **headers: str) -> dict[str
 
 
 def refused(number: int, kind: type[ApiStatusError], body: bytes = b"<html>") -> tuple[Fault, ...]:
-    """Give a status by which nothing was accepted."""
+    """Return the faults of a status that accepts nothing."""
     scenes = each(statuses(number, body=body), accepts=False)
     return tuple(faults("HTTP", scenes, submits(final(kind)), reads(final(kind))))
 
 
 FAULTS: tuple[Fault, ...] = (
-    # The way there, or back
+    # The network
     *faults("network", {
-        "nobody listens": nobody(),
-        "nobody listens with TLS": nobody("https"),
+        "no listener": no_server(),
+        "no listener, with TLS": no_server("https"),
         "a server that speaks no TLS": no_tls("https", tls=False, greeting=answer(b"", 400)),
         "no proxy": no_proxy(),
         "a proxy that says 200, and no more": no_proxy(then_close(answer(b"", "200 Proxy", Content_Length=""))),
@@ -84,13 +84,13 @@ FAULTS: tuple[Fault, ...] = (
         "a proxy that says 502": no_proxy(then_close(answer(b"", "502 Proxy", Content_Length=""))),
     }, submits(repeated(ApiConnectionError), times=20), reads(repeated(ApiConnectionError))),
     *faults("network", {
-        "a certificate that nobody vouches for": no_tls("https", tls=True),
+        "an untrusted certificate": no_tls("https", tls=True),
     }, submits(final(ApiConnectionError)), reads(final(ApiConnectionError))),
     *faults("network", {
         "a proxy that says 407": no_proxy(then_close(answer(b"", "407 Proxy", Content_Length=""))),
     }, submits(final(ProxyError)), reads(final(ProxyError))),
     *faults("network", {
-        "TLS is never agreed on": no_tls("https", tls=False, timeouts=Timeouts(connect=0.5)),
+        "a TLS handshake that never ends": no_tls("https", tls=False, timeouts=Timeouts(connect=0.5)),
     }, submits(repeated(ApiTimeoutError)), reads(repeated(ApiTimeoutError))),
     *faults("network", each(GONE) | each(GONE_EARLY, reads=False) | {
         "plain HTTP to TLS": no_tls("http", tls=True),
@@ -104,7 +104,7 @@ FAULTS: tuple[Fault, ...] = (
         "connections that die when they are idle": telling(answer_and_leave, max_concurrency=4),
     }, submits(by_chance(ACCEPTED), by_chance(unknown(ApiConnectionError)), times=100)),
 
-    # What a status says
+    # The status
     *faults("HTTP", each(statuses(301, 302, 303, 307, 308, Location="/elsewhere"), accepts=False),
             submits(final(UnexpectedResponseError)), reads(final(UnexpectedResponseError))),
     *refused(400, InvalidRequestError),
@@ -132,7 +132,7 @@ FAULTS: tuple[Fault, ...] = (
         "the sandbox's rate-limited": in_sandbox("rate-limited", first=100),
     }, submits(later(ACCEPTED), times=100)),
 
-    # What an answer says
+    # The body
     *faults("JSON", each(GARBAGE),
             submits(unknown(UnexpectedResponseError)), reads(repeated(UnexpectedResponseError))),
     *faults("JSON", {
@@ -146,7 +146,7 @@ FAULTS: tuple[Fault, ...] = (
     *faults("JSON", {"another job": hostile(answer(b'{"jobId":"job-of-somebody","status":"created"}'))},
             reads(repeated(UnexpectedResponseError), times=60)),
 
-    # What its headers say
+    # The headers
     *faults("headers", each(BROKEN_HEADERS),
             submits(unknown(UnexpectedResponseError)), reads(repeated(UnexpectedResponseError))),
     *faults("headers", each(BROKEN_HEADERS_WITH_ID, telling),
@@ -158,27 +158,27 @@ FAULTS: tuple[Fault, ...] = (
     }, submits(ACCEPTED), reads(READ)),
     *faults("headers", {
         f"503, and Retry-After is {name}": hostile(answer(b"", 503, Retry_After=word), accepts=False, once=True)
-        for name, word in WORDS.items()
+        for name, word in VALID_RETRY_AFTER.items()
     }, submits(later(ACCEPTED)), reads(later(READ))),
     *faults("headers", {
         f"503, and Retry-After is {name}": hostile(answer(b"", 503, Retry_After=word))
-        for name, word in NONSENSE.items()
+        for name, word in INVALID_RETRY_AFTER.items()
     }, submits(unknown(ServerError)), reads(repeated(ServerError))),
     *faults("headers", {
         f"429, and Retry-After is {name}": hostile(answer(b"", 429, Retry_After=word), accepts=False, once=True)
-        for name, word in {**WORDS, **NONSENSE}.items()
+        for name, word in {**VALID_RETRY_AFTER, **INVALID_RETRY_AFTER}.items()
     }, submits(later(ACCEPTED), times=SOME), reads(later(READ), times=SOME)),
     *faults("headers", {
         f"429, and a pause of {name}": hostile(answer(b"", 429, **headers), accepts=False)
-        for name, headers in TOO_LONG.items()
+        for name, headers in LONG_PAUSES.items()
     }, made(calls.submit_alone, Outcome("RateLimitError", retryable=True), times=SOME)),
 
-    # Too much
+    # The size
     *faults("sizes", each(LARGE_HEADS) | each(ENDLESS),
             submits(unknown(UnexpectedResponseError), times=SOME), reads(repeated(UnexpectedResponseError), times=4)),
     *faults("sizes", {"300 MB after the id": telling(an_id_and_too_much)}, submits(ACCEPTED, times=SOME)),
 
-    # Too late
+    # The time
     *faults("time", each(LATE, timeouts=SHORT),
             submits(unknown(ApiTimeoutError), times=SOME), reads(repeated(ApiTimeoutError), times=SOME)),
     *faults("time", each(LATE_AND_BUSY, timeouts=Timeouts(total=0.5)),
@@ -200,13 +200,13 @@ FAULTS: tuple[Fault, ...] = (
     *faults("disk", {"a file that grows": calm()}, made(calls.enroll_a_file_that_grows, final(MediaError))),
     in_a_run("disk", "full, under the ledger", full_disk(), "LedgerError"),
 
-    # Callers that leave
+    # Callers that are cancelled
     *faults("cancel", {"before the first byte": calm()},
             made(calls.cancel_before_the_first_byte, by_chance(CANCELLED))),
     *faults("cancel", {"in the queue": calm(latency=5.0, max_concurrency=1)},
             made(calls.cancel_before_the_first_byte, by_chance(CANCELLED))),
-    *faults("cancel", {"on the wire": telling(slow)}, made(calls.cancel_on_the_wire, CANCELLED, times=200)),
-    *faults("cancel", {"on the wire, twice": telling(slow)}, made(calls.cancel_twice, CANCELLED, times=200)),
+    *faults("cancel", {"in flight": telling(slow)}, made(calls.cancel_in_flight, CANCELLED, times=200)),
+    *faults("cancel", {"in flight, twice": telling(slow)}, made(calls.cancel_twice, CANCELLED, times=200)),
     *faults("cancel", {"by a timeout of the caller's": telling(slow)},
             made(calls.run_out_of_time, Outcome("TimeoutError"), times=200)),
     *faults("cancel", {"at any moment": telling(answer)},
@@ -214,7 +214,7 @@ FAULTS: tuple[Fault, ...] = (
     *faults("cancel", {"while reading": hostile(silence)}, made(calls.cancel_reading, CANCELLED, times=100)),
     *faults("cancel", {"while waiting for the job": calm(job_seconds=1e6)},
             made(calls.cancel_the_wait, by_chance(CANCELLED))),
-    *faults("cancel", {"the client is closed, on the wire": telling(slow)}, made(calls.close_on_the_wire, ACCEPTED)),
+    *faults("cancel", {"the client is closed, in flight": telling(slow)}, made(calls.close_in_flight, ACCEPTED)),
     *faults("cancel", {"the client is closed, while waiting": calm(job_seconds=1e6)},
             made(calls.close_in_the_wait, by_chance(final(ClientClosedError)))),
 
@@ -223,7 +223,7 @@ FAULTS: tuple[Fault, ...] = (
         "intent-written-no-byte-sent", "answered-id-unwritten", "id-written", "voiceprint-unwritten", "answer",
     )),
 
-    # All of it at once
+    # All faults of the sandbox at once
     *faults("storm", {
         "everything that the sandbox can do": in_sandbox(
             "drop-before-read", "drop-after-accept", "accept-late", "server-error", "bad-gateway", "unavailable",

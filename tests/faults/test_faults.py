@@ -1,4 +1,4 @@
-"""Each fault of the table happens, and costs nobody a job, a second bill, or a socket."""
+"""No fault of the table loses a job, pays for it twice, or leaks a task, socket or file."""
 
 import asyncio
 import logging
@@ -27,7 +27,7 @@ def _nothing_secret_is_logged(caplog):
 
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 async def test_a_fault(fault, record_property):
-    counts = await fault.happen()
+    counts = await fault.run()
     record_property("fault", {"family": fault.family, "fault": fault.name, **counts.to_dict()})
     assert (counts.duplicates, counts.losses, +counts.leaks) == (0, 0, Counter())
     assert counts.happened.keys() <= fault.expected
@@ -35,22 +35,22 @@ async def test_a_fault(fault, record_property):
         assert (counts.tries, counts.requests) == (fault.tries, fault.least_met)
 
 
-def test_there_are_enough_of_them():
-    """A fault is rare; what it may do is rarer."""
+def test_the_table_is_large_enough():
+    """Rare defects need many requests."""
     assert sum(fault.least_met for fault in FAULTS) >= 10_000
     assert len({str(fault) for fault in FAULTS}) == len(FAULTS)
 
 
-# What the table says must be able to be false
+# The audit must be able to fail
 
 
-async def test_a_client_that_sends_again_is_found():
+async def test_a_client_that_submits_twice_is_found():
     again = RetryPolicy(max_tries=2, max_elapsed=1e9, replay_unknown=True)
     counts = await run(in_sandbox("drop-after-accept", retry=again), made(submit, times=10))
     assert (counts.duplicates, counts.losses, counts.tries) == (10, 0, 20)
 
 
-async def test_a_client_that_forgets_an_id_is_found():
+async def test_a_client_that_loses_an_id_is_found():
     async def forget(stage, url):
         await submit(stage, url)
 
@@ -58,7 +58,7 @@ async def test_a_client_that_forgets_an_id_is_found():
     assert (counts.duplicates, counts.losses) == (0, 10)
 
 
-async def test_a_client_that_leaves_something_behind_is_found():
+async def test_a_client_that_leaks_is_found():
     left = []
 
     async def leave(stage, url):
@@ -86,5 +86,5 @@ async def test_a_client_that_leaves_something_behind_is_found():
     ],
 )
 def test_what_counts_as_a_duplicate_and_as_a_loss(accepted, known, announced, expected):
-    """The id of another call's job is none."""
+    """The job id of another call does not count."""
     assert audit(accepted, known, announced) == expected

@@ -1,4 +1,4 @@
-"""The watcher: properties against a model of the API in made-up time, then every fault over real sockets."""
+"""The job poller: properties against a model of the API in simulated time, then every fault over real sockets."""
 
 import asyncio
 import logging
@@ -11,7 +11,7 @@ from aiohttp import web
 from fake_clock import START, settle
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from watcher_model import ENDS, idle, most_in_a_minute, run, world
+from job_poller_model import ENDS, idle, most_in_a_minute, run, world
 
 from pyannote_voiceprint_async import (
     ApiConnectionError,
@@ -59,7 +59,7 @@ FAULTS = [
 
 # Properties
 
-# How often each fault may come is bounded by the list: a server that never answers well again ends no wait.
+# A finite list bounds the number of faults: with a server that fails for ever, no wait would end.
 faults = st.lists(st.sampled_from([None, None, *FAULTS]), max_size=30)
 latencies = st.lists(st.sampled_from([0.0, 0.0, 0.1, 2.0, 30.0]), max_size=30)
 durations = st.sampled_from([0.0, 0.5, 3.0, 20.0, 240.0]) | st.floats(0.0, 600.0)
@@ -72,39 +72,39 @@ jobs = st.fixed_dictionaries(
         "output_after": st.sampled_from([0.0, 0.0, 4.0]),
         "foreign": st.sampled_from([0, 0, 0, 1, 120, 350]),
         "waits": st.integers(1, 2),
-        "grace": st.sampled_from([0.0, 0.0, 60.0]),
+        "has_webhook": st.sampled_from([False, False, True]),
     }
 )
 
 
-async def tell(made, plan, timeout=86_400.0):
-    """Let the jobs of a plan come at their time, and wait for each."""
+async def add_jobs_and_wait(made, plan, timeout=86_400.0):
+    """Add each job of a plan at its time, and wait for it."""
     waits = []
     for number, how in sorted(enumerate(plan), key=lambda one: one[1]["at"]):
-        await made.pass_by(how["at"])
+        await made.advance(how["at"])
         job = made.api.add(
             f"job-{number}", how["seconds"], end=how["end"], before=how["before"], output_after=how["output_after"]
         )
         made.api.add_foreign(how["foreign"])
-        waits += [(job, made.wait(job.job_id, timeout, grace=how["grace"])) for _ in range(how["waits"])]
+        waits += [(job, made.wait(job.job_id, timeout, has_webhook=how["has_webhook"])) for _ in range(how["waits"])]
     return waits
 
 
 @settings(deadline=None, max_examples=150)
 @given(plan=st.lists(jobs, max_size=12), faults=faults, latencies=latencies, has_pages=st.booleans())
 def test_every_wait_ends_with_the_outcome_of_its_job(plan, faults, latencies, has_pages):
-    """Whatever the team does, in whatever order answers come, whichever looks fail."""
+    """Whatever other jobs the team has, in whatever order responses arrive, whichever polls fail."""
 
     async def scene():
         async with world(
             faults=chain(faults, repeat(None)), latencies=chain(latencies, repeat(0.0)), has_pages=has_pages
         ) as made:
-            waits = await tell(made, plan)
+            waits = await add_jobs_and_wait(made, plan)
             ended = await made.finish(*(task for _, task in waits))
             for (job, _), outcome in zip(waits, ended, strict=True):
                 assert (type(outcome), outcome.job_id) == (OUTCOMES[job.end], job.job_id)
             if not faults:
-                # Not even where two wait for it.
+                # Also where two callers wait for the same job.
                 assert set(made.api.useful.values()) <= {1}
 
     run(scene())
@@ -118,8 +118,8 @@ def test_every_wait_ends_with_the_outcome_of_its_job(plan, faults, latencies, ha
     latencies=latencies,
     faults=faults,
 )
-def test_waits_that_are_left_at_any_moment_leave_nothing(plan, patience, leave, latencies, faults):
-    """Neither tasks, timers nor futures: `world` looks when it is left. Each timeout comes at its time."""
+def test_waits_that_are_cancelled_at_any_moment_leave_nothing_behind(plan, patience, leave, latencies, faults):
+    """No tasks, timers or futures, which `world` checks at its end. Each timeout comes at its time."""
 
     async def scene():
         async with world(latencies=chain(latencies, repeat(0.1)), faults=chain(faults, repeat(None))) as made:
@@ -128,14 +128,14 @@ def test_waits_that_are_left_at_any_moment_leave_nothing(plan, patience, leave, 
             async def wait(job, seconds):
                 until = made.clock.time() + seconds
                 try:
-                    await made.watcher.wait(job.job_id, until)
+                    await made.poller.wait(job.job_id, until)
                 except JobTimeoutError as error:
                     ends[job.job_id] = (error.job_id, made.clock.time() - until)
                 except VoiceprintError:
                     pass
 
             tasks = []
-            # The plan comes first: it is what ends.
+            # `plan` comes first because it is the finite one.
             for number, (how, seconds, gone) in enumerate(zip(plan, cycle(patience), cycle(leave), strict=False)):
                 job = made.api.add(f"job-{number}", how["seconds"], end=how["end"])
                 task = asyncio.create_task(wait(job, seconds))
@@ -143,7 +143,7 @@ def test_waits_that_are_left_at_any_moment_leave_nothing(plan, patience, leave, 
                 if gone is not None:
                     made.clock.call_at(gone, task.cancel)
             await made.finish(*tasks)
-            made.clock.jump(made.clock.time() + 1000.0)  # past the calls that cancel
+            made.clock.jump(made.clock.time() + 1000.0)  # past the timers that cancel the tasks
             assert ends == {job_id: (job_id, 0.0) for job_id in ends}
 
     run(scene())
@@ -152,8 +152,8 @@ def test_waits_that_are_left_at_any_moment_leave_nothing(plan, patience, leave, 
 @settings(deadline=None, max_examples=60)
 @given(offsets=st.lists(st.floats(0.0, 40.0), min_size=1, max_size=20), busy=st.integers(0, 3))
 @example(offsets=[0.0], busy=1)
-def test_a_new_wait_is_looked_at_soon(offsets, busy):
-    """Within `first` where few wait, and never later than `longest`, however long others have been waiting."""
+def test_a_new_job_is_polled_soon(offsets, busy):
+    """Within `first` where few jobs are awaited, always within `longest`, however long other jobs have been running."""
 
     async def scene():
         async with world() as made:
@@ -161,15 +161,15 @@ def test_a_new_wait_is_looked_at_soon(offsets, busy):
             for number in range(busy):
                 made.api.add(f"long-{number}", 400.0)
                 tasks.append(made.wait(f"long-{number}"))
-            await made.pass_by(200.0)
+            await made.advance(200.0)
             for number, offset in enumerate(sorted(offsets)):
-                await made.pass_by(200.0 + offset)
+                await made.advance(200.0 + offset)
                 made.api.add(f"job-{number}", 0.0)
                 tasks.append(made.wait(f"job-{number}"))
-            await made.pass_by(200.0 + max(offsets) + 10.0)
+            await made.advance(200.0 + max(offsets) + 10.0)
             seen = {job_id: at for at, job_id in reversed(made.api.reads)}
             late = [seen[f"job-{number}"] - 200.0 - offset for number, offset in enumerate(sorted(offsets))]
-            # From three on it may take the two seconds that a page is to be rested from.
+            # With three jobs or more, the rest of two seconds after a page may come first.
             assert max(late) <= (3.0 if len(offsets) + busy > 2 else 1.0) + 1e-9
             await made.finish(*tasks)
 
@@ -180,38 +180,38 @@ def test_a_new_wait_is_looked_at_soon(offsets, busy):
 
 
 @pytest.mark.parametrize(
-    # Where jobs are so short that one or two are there at a time, each is read up to twice, and no list is needed.
+    # Where jobs are so short that only one or two run at a time, each is read up to twice, and no page is needed.
     ("minutes", "most"),
     [(0.01, 1000), (0.02, 2000), (0.03, 2000), (0.05, 1500), (0.1, 1500), (1.0, 1500), (4.0, 1500)],
 )
 @pytest.mark.parametrize("latency", [0.0, 0.3])
 async def test_a_steady_flow_costs_at_most_one_and_a_half_requests_a_job(minutes, most, latency):
-    """1,000 jobs, 100 a minute, however long each takes; the budgets are those of the documents."""
-    async with world(budget=300, latencies=repeat(latency)) as made:
+    """1,000 jobs, 100 a minute, however long each takes, within the documented rate limits."""
+    async with world(rate_limit=300, latencies=repeat(latency)) as made:
         tasks, delays = [], []
 
         async def wait(job):
-            await made.watcher.wait(job.job_id, made.clock.time() + 900.0)
+            await made.poller.wait(job.job_id, made.clock.time() + 900.0)
             delays.append(made.clock.time() - job.ends_at)
 
         for number in range(1000):
-            await made.pass_by(number * 0.6)
+            await made.advance(number * 0.6)
             job = made.api.add(f"job-{number}", minutes * 60.0)
             tasks.append(asyncio.create_task(wait(job)))
         await made.finish(*tasks)
         assert (len(delays), set(made.api.useful.values())) == (1000, {1})
         assert len(made.api.lists) + len(made.api.reads) <= most
         assert most_in_a_minute(made.api.lists) <= 60
-        # Four minutes of jobs are five pages, which are looked through every ten seconds.
+        # The jobs of four minutes fill five pages, which are fetched every ten seconds.
         assert max(delays) <= 13.0
 
 
 @pytest.mark.parametrize(
     ("foreign", "seconds", "most_lists"), [(0, 0.0, 5), (0, 300.0, 60), (2000, 300.0, 200), (100_000, 0.0, 300)]
 )
-async def test_500_waits_stay_inside_the_budgets(foreign, seconds, most_lists):
-    """Those of the documents are 300 lists and 300 reads a minute; below 200 there is room for others."""
-    async with world(budget=300) as made:
+async def test_500_waits_stay_within_the_rate_limits(foreign, seconds, most_lists):
+    """The documented ones are 300 lists and 300 reads a minute; fewer than 200 leave room for other programs."""
+    async with world(rate_limit=300) as made:
         for number in range(500):
             made.api.add(f"job-{number}", seconds)
         made.api.add_foreign(foreign)
@@ -223,8 +223,8 @@ async def test_500_waits_stay_inside_the_budgets(foreign, seconds, most_lists):
         assert made.clock.time() <= seconds + 200.0
 
 
-async def test_without_pages_nobody_is_passed_over():
-    """However many are waited for longer: all are read within ten looks."""
+async def test_without_pages_every_job_gets_its_turn():
+    """However many other jobs are awaited: all are read within ten polls."""
     async with world(has_pages=False) as made:
         for number in range(400):
             made.api.add(f"job-{number}", 0.0 if number > 390 else 1000.0)
@@ -235,7 +235,7 @@ async def test_without_pages_nobody_is_passed_over():
 
 
 async def test_without_pages_500_jobs_are_read_in_turn():
-    async with world(budget=300, has_pages=False) as made:
+    async with world(rate_limit=300, has_pages=False) as made:
         for number in range(500):
             made.api.add(f"job-{number}", 120.0)
         await made.finish(*(made.wait(f"job-{number}") for number in range(500)))
@@ -244,10 +244,10 @@ async def test_without_pages_500_jobs_are_read_in_turn():
         assert made.clock.time() <= 120.0 + 100.0
 
 
-# When it looks
+# When jobs are polled
 
 
-async def test_the_pause_grows_by_half_up_to_the_longest():
+async def test_the_interval_grows_by_half_up_to_the_longest():
     async with world() as made:
         made.api.add("job", 60.0)
         await made.finish(made.wait("job"))
@@ -256,8 +256,8 @@ async def test_the_pause_grows_by_half_up_to_the_longest():
         assert pauses == pytest.approx([1.0, 1.5, 2.25, 3.375, 5.0625, 7.59375, 10.0, 10.0, 10.0, 10.0])
 
 
-async def test_the_pause_falls_back_when_something_finished():
-    """Also after more jobs than whose durations are remembered."""
+async def test_the_interval_falls_back_when_a_job_finished():
+    """Also after more finished jobs than the poller remembers durations of."""
     async with world() as made:
         for number in range(154):
             made.api.add(f"job-{number}", 5.0 if number < 150 else 100.0 if number == 150 else 300.0)
@@ -266,22 +266,22 @@ async def test_the_pause_falls_back_when_something_finished():
         at = next(at for at, job_id in made.api.reads if job_id == "job-150")
         pauses = [after - before for before, after in pairwise(made.api.lists)]
         found = made.api.lists.index(at)
-        # Two seconds are the rest after a page; behind it the pause begins at one again.
+        # The rest after a page is two seconds; after it, the interval starts at one second again.
         assert pauses[found - 1 : found + 3] == pytest.approx([10.0, 2.0, 2.0, 2.25])
 
 
-async def test_the_pause_of_a_long_job_does_not_slow_down_a_short_one():
+async def test_the_interval_of_a_long_job_does_not_delay_a_short_one():
     async with world() as made:
         made.api.add("long", 1000.0)
         long = made.wait("long")
-        await made.pass_by(500.0)
+        await made.advance(500.0)
         made.api.add("short", 2.0)
         await made.finish(made.wait("short"))
         assert made.clock.time() <= 504.0
         await made.finish(long)
 
 
-async def test_up_to_two_are_read_one_by_one_and_three_by_list():
+async def test_two_jobs_are_read_one_by_one_and_three_by_page():
     for waits, expected in ((2, (0, 2)), (3, (1, 3))):
         async with world() as made:
             for number in range(waits):
@@ -290,50 +290,50 @@ async def test_up_to_two_are_read_one_by_one_and_three_by_list():
             assert (len(made.api.lists), len(made.api.reads)) == expected
 
 
-async def test_jobs_left_to_their_webhooks_are_not_looked_at_before():
+async def test_jobs_with_an_expected_webhook_are_not_polled_during_the_grace_period():
     async with world() as made:
         for number in range(5):
             made.api.add(f"job-{number}", 1.0)
-        tasks = [made.wait(f"job-{number}", grace=60.0) for number in range(5)]
-        await made.pass_by(59.9)
+        tasks = [made.wait(f"job-{number}", has_webhook=True) for number in range(5)]
+        await made.advance(59.9)
         assert (made.api.lists, made.api.reads) == ([], [])
         await made.finish(*tasks)
         assert (len(made.api.lists), len(made.api.reads)) == (1, 5)
 
 
-# Who waits
+# Waits
 
 
-async def test_waits_one_after_the_other():
-    """The end of one wait ends the watcher's task, in the very moment in which the next one begins."""
+async def test_consecutive_waits():
+    """The end of one wait cancels the task of the poller at the moment at which the next wait begins."""
     async with world(latencies=repeat(0.2)) as made:
 
         async def wait_for_all():
             for number in range(5):
                 made.api.add(f"job-{number}", 0.0)
                 with pytest.raises(JobTimeoutError):
-                    await made.watcher.wait(f"job-{number}", made.clock.time() + 0.5)
-                await made.watcher.wait(f"job-{number}", made.clock.time() + 10.0)
+                    await made.poller.wait(f"job-{number}", made.clock.time() + 0.5)
+                await made.poller.wait(f"job-{number}", made.clock.time() + 10.0)
 
         assert await made.finish(asyncio.create_task(wait_for_all())) == [None]
         assert made.clock.time() == pytest.approx(5 * 1.7)
 
 
-async def test_two_that_wait_for_the_same_job_again_and_again():
-    """The end of the second wait must not take along the first one's next."""
+async def test_two_callers_wait_for_the_same_job_repeatedly():
+    """The end of the second caller's wait must not end the next wait of the first caller."""
     async with world() as made:
         made.api.add("job", 0.0)
 
         async def wait_again():
-            return [await made.watcher.wait("job", made.clock.time() + 5.0) for _ in range(3)]
+            return [await made.poller.wait("job", made.clock.time() + 5.0) for _ in range(3)]
 
         ended = await made.finish(*(asyncio.create_task(wait_again()) for _ in range(2)))
         assert [job.voiceprint for jobs in ended for job in jobs] == ["voice"] * 6
         assert (made.clock.time(), len(made.api.reads)) == (3.0, 3)
 
 
-async def test_a_wait_that_begins_anew_while_the_job_is_read():
-    """What the first wait's read brings must not make the second one forgotten."""
+async def test_a_second_wait_begins_while_the_read_of_the_first_is_in_progress():
+    """The result of the first wait's read must not remove the second wait."""
     async with world(latencies=repeat(4.0)) as made:
         made.api.add("other", 100.0)
         other = made.wait("other")
@@ -345,40 +345,40 @@ async def test_a_wait_that_begins_anew_while_the_job_is_read():
         await made.finish(other)
 
 
-async def test_a_job_that_nobody_waits_for_any_more_is_not_read():
-    """Not even where its read has been waiting for its turn."""
-    async with world(budget=300) as made:
+async def test_a_job_without_a_wait_is_not_read():
+    """Also where its read was queued already."""
+    async with world(rate_limit=300) as made:
         for number in range(400):
             made.api.add(f"job-{number}", 0.0)
         tasks = [made.wait(f"job-{number}") for number in range(400)]
-        await made.pass_by(30.0)
+        await made.advance(30.0)
         for task in tasks[:-1]:
             task.cancel()
         await made.finish(tasks[-1])
         assert len(made.api.reads) == 301
 
 
-async def test_a_persons_own_read_has_not_to_wait_for_those_of_all_waits():
-    async with world(budget=300) as made:
+async def test_a_get_job_of_the_caller_does_not_queue_behind_the_reads_of_all_waits():
+    async with world(rate_limit=300) as made:
         for number in range(1000):
             made.api.add(f"job-{number}", 0.0)
         for number in range(3):
             made.api.add(f"long-{number}", 1000.0)
         tasks = [made.wait(job_id) for job_id in made.api.jobs]
-        await made.pass_by(30.0)
+        await made.advance(30.0)
         await made.finish(asyncio.create_task(made.api.read_job("job-0")))
         assert made.clock.time() <= 61.0
-        await made.pass_by(150.0)
-        # As many as it takes to see 1,003 jobs: while reads are behind, nothing more is asked.
+        await made.advance(150.0)
+        # As many pages as show 1,003 jobs: while reads are behind, no further page is fetched.
         assert len(made.api.lists) == 11
         await made.finish(*tasks)
 
 
-async def test_one_task_watches_for_all_and_ends_with_the_last():
+async def test_one_task_polls_all_jobs_and_ends_with_the_last_wait():
     async with world() as made:
         made.api.add("job", 100.0)
         tasks = [made.wait("job") for _ in range(50)]
-        await made.pass_by(10.5)
+        await made.advance(10.5)
         assert len(asyncio.all_tasks()) == 1 + 50 + 1
         for task in tasks[:-1]:
             task.cancel()
@@ -389,7 +389,7 @@ async def test_one_task_watches_for_all_and_ends_with_the_last():
         assert len(asyncio.all_tasks()) == 1
 
 
-async def test_a_read_that_takes_long_holds_up_nobody_else():
+async def test_a_slow_read_does_not_delay_other_jobs():
     """Each request for one of the jobs takes five minutes."""
 
     def slow_for_the_first():
@@ -407,7 +407,7 @@ async def test_a_read_that_takes_long_holds_up_nobody_else():
         assert (len(made.api.lists), len(made.api.reads)) == asked
 
 
-async def test_jobs_that_are_being_read_are_not_asked_for():
+async def test_jobs_whose_read_is_in_progress_are_not_polled():
     async with world(latencies=chain([0.0], repeat(50.0))) as made:
         for number in range(4):
             made.api.add(f"job-{number}", 0.0)
@@ -415,13 +415,13 @@ async def test_jobs_that_are_being_read_are_not_asked_for():
         assert (len(made.api.lists), len(made.api.reads)) == (1, 4)
 
 
-async def test_a_list_that_takes_long_does_not_hold_up_a_webhook():
+async def test_a_slow_page_does_not_delay_a_webhook():
     async with world(latencies=chain([100.0], repeat(0.0))) as made:
         for number in range(3):
             made.api.add(f"job-{number}", 5.0)
         tasks = [made.wait(f"job-{number}") for number in range(3)]
-        await made.pass_by(10.0)
-        made.watcher.deliver(event("job-1"))
+        await made.advance(10.0)
+        made.poller.deliver(event("job-1"))
         await made.finish(tasks[1])
         assert made.clock.time() == 10.0
         await made.finish(*tasks)
@@ -430,21 +430,21 @@ async def test_a_list_that_takes_long_does_not_hold_up_a_webhook():
 # Logging and webhooks
 
 
-@pytest.mark.parametrize("stragglers", [1, 3])
-async def test_a_job_far_beyond_the_others_is_logged_once(caplog, stragglers):
-    """Where it is read, and where it is seen in lists."""
+@pytest.mark.parametrize("slow_jobs", [1, 3])
+async def test_a_slow_job_is_logged_once(caplog, slow_jobs):
+    """Whether the job is read alone or seen in pages."""
     caplog.set_level(logging.WARNING, "pyannote_voiceprint_async")
     async with world() as made:
         for number in range(10):
             made.api.add(f"job-{number}", 4.0)
-        for number in range(stragglers):
+        for number in range(slow_jobs):
             made.api.add(f"straggler-{number}", 600.0)
         await made.finish(*(made.wait(job_id) for job_id in list(made.api.jobs)))
-    assert [record.args[0] for record in caplog.records] == [f"straggler-{number}" for number in range(stragglers)]
+    assert [record.args[0] for record in caplog.records] == [f"straggler-{number}" for number in range(slow_jobs)]
 
 
-async def test_jobs_that_are_seen_to_have_finished_are_no_stragglers(caplog):
-    """They ended in the very moment in which they would have become some."""
+async def test_jobs_seen_as_finished_are_not_logged_as_slow(caplog):
+    """They finished at the moment at which they would have become slow."""
     caplog.set_level(logging.WARNING, "pyannote_voiceprint_async")
     async with world(latencies=cycle([0.0, 0.1])) as made:
         for number in range(13):
@@ -454,9 +454,9 @@ async def test_jobs_that_are_seen_to_have_finished_are_no_stragglers(caplog):
     assert caplog.records == []
 
 
-async def test_jobs_that_only_wait_to_be_read_are_no_stragglers(caplog):
+async def test_jobs_that_wait_for_their_read_are_not_logged_as_slow(caplog):
     caplog.set_level(logging.WARNING, "pyannote_voiceprint_async")
-    async with world(budget=300) as made:
+    async with world(rate_limit=300) as made:
         for number in range(1000):
             made.api.add(f"job-{number}", 0.0)
         await made.finish(*(made.wait(f"job-{number}") for number in range(1000)))
@@ -469,59 +469,59 @@ def event(job_id, status=JobStatus.SUCCEEDED, output=None):
 
 
 @pytest.mark.parametrize("early", [False, True])
-async def test_a_webhook_with_an_output_is_the_answer(early):
+async def test_a_webhook_with_an_output_is_the_result(early):
     async with world() as made:
         made.api.add("job", 0.0)
         told = event("job", output=VoiceprintOutput("told"))
         if early:
-            made.watcher.deliver(told)
-        task = made.wait("job", grace=60.0)
+            made.poller.deliver(told)
+        task = made.wait("job", has_webhook=True)
         await idle()
-        made.watcher.deliver(told)
+        made.poller.deliver(told)
         (job,) = await made.finish(task)
         assert (job.voiceprint, made.clock.time(), made.api.reads) == ("told", 0.0, [])
 
 
-async def test_a_webhook_without_output_has_the_job_read_at_once_until_that_works():
-    """Though the job was left to its webhook for a minute."""
+async def test_after_a_webhook_without_output_the_job_is_read_at_once_until_a_read_succeeds():
+    """Although the grace period of the webhook is a minute."""
     async with world(faults=chain([FAULTS[0], FAULTS[2]], repeat(None))) as made:
         made.api.add("job", 5.0)
-        task = made.wait("job", grace=60.0)
-        await made.pass_by(5.0)
-        made.watcher.deliver(event("job"))
+        task = made.wait("job", has_webhook=True)
+        await made.advance(5.0)
+        made.poller.deliver(event("job"))
         await made.finish(task)
         assert [at for at, _ in made.api.reads] == [5.0, 6.0, 7.5]
 
 
-async def test_a_webhook_that_is_ahead_of_the_api_is_not_insisted_on():
+async def test_a_webhook_that_is_ahead_of_the_api_causes_one_extra_read():
     async with world() as made:
         made.api.add("job", 20.0)
-        task = made.wait("job", grace=60.0)
-        await made.pass_by(5.0)
-        made.watcher.deliver(event("job"))
+        task = made.wait("job", has_webhook=True)
+        await made.advance(5.0)
+        made.poller.deliver(event("job"))
         await made.finish(task)
         assert len(made.api.reads) <= 7
 
 
-async def test_a_webhook_that_comes_while_the_job_is_read_has_it_read_again():
-    """The read may have been answered before the job ended."""
+async def test_a_webhook_during_a_read_causes_another_read():
+    """The server may have answered the read before the job finished."""
     async with world(latencies=repeat(1.0)) as made:
         made.api.add("job", 1.6)
         task = made.wait("job")
-        await made.pass_by(1.7)  # it was seen at 1.5, its answer is on the way
-        made.watcher.deliver(event("job"))
+        await made.advance(1.7)  # a page showed it at 1.5 s, and the response to its read is on its way
+        made.poller.deliver(event("job"))
         await made.finish(task)
         assert made.clock.time() == 3.0
 
 
-# Ends
+# Outcomes
 
 
-async def test_a_job_that_the_api_does_not_know_at_first():
-    """A 404 is believed the second time."""
+async def test_a_job_that_the_api_does_not_know_yet():
+    """The second 404 in a row ends the wait."""
     async with world() as made:
         task = made.wait("job")
-        await made.pass_by(1.5)
+        await made.advance(1.5)
         made.api.add("job", 0.0)
         (job,) = await made.finish(task)
         assert (job.voiceprint, len(made.api.reads)) == ("voice", 2)
@@ -529,7 +529,7 @@ async def test_a_job_that_the_api_does_not_know_at_first():
         assert (type(gone), gone.job_id) == (JobExpiredError, "other")
 
 
-async def test_a_404_now_and_then_is_not_believed():
+async def test_an_occasional_404_does_not_end_a_wait():
     missing = NotFoundError("404", status=404)
     async with world(faults=cycle([missing, None])) as made:
         made.api.add("job", 30.0)
@@ -538,7 +538,7 @@ async def test_a_404_now_and_then_is_not_believed():
 
 
 @pytest.mark.parametrize("others", [0, 4])
-async def test_a_job_that_vanishes_while_it_is_waited_for(others):
+async def test_a_job_that_disappears_during_its_wait(others):
     async with world() as made:
         made.api.add("job", 1000.0, vanishes_at=20.0)
         tasks = [made.wait("job")]
@@ -554,7 +554,7 @@ async def test_a_job_that_vanishes_while_it_is_waited_for(others):
     "error", [AuthenticationError("401"), SubscriptionRequiredError("402"), PermissionDeniedError("403")]
 )
 @pytest.mark.parametrize("waits", [1, 30])
-async def test_an_error_of_the_account_ends_the_waits_with_their_job_ids(error, waits):
+async def test_an_account_error_ends_all_waits_with_their_job_ids(error, waits):
     async with world(faults=repeat(error)) as made:
         for number in range(waits):
             made.api.add(f"job-{number}", 5.0)
@@ -632,7 +632,7 @@ async def test_a_job_of_any_kind_ends_its_wait(start, clock, output, waits):
     assert clock.time() <= (2.0 if output else 75.0)
 
 
-async def test_a_voiceprint_is_never_made_of_another_kind_of_output(start, clock):
+async def test_another_kind_of_output_is_never_returned_as_a_voiceprint(start, clock):
     async def submitted(_request):
         return web.json_response({"jobId": "job-1", "status": "created"})
 
@@ -647,7 +647,7 @@ async def test_a_voiceprint_is_never_made_of_another_kind_of_output(start, clock
     assert (type(caught.value), caught.value.job_id) == (JobError, "job-1")
 
 
-async def test_a_defect_of_ours_leaves_nobody_waiting(caplog):
+async def test_a_bug_in_this_package_ends_all_waits(caplog):
     async with world(faults=chain([ZeroDivisionError()], repeat(None))) as made:
         made.api.add("job", 0.0)
         (error,) = await made.finish(made.wait("job"))
@@ -661,14 +661,14 @@ async def test_a_defect_of_ours_leaves_nobody_waiting(caplog):
 
 
 async def connect(start, base_url, **how):
-    """A client that repeats nothing by itself: what a wait survives is then the watcher's doing."""
+    """A client without retries: only the poller can make a wait survive a failure."""
     return await start(
         AsyncVoiceprintClient("sandbox-key", base_url=base_url, **({"retry": RetryPolicy(max_tries=1)} | how))
     )
 
 
 async def serve(start, clock, **how):
-    """A sandbox without limits, unless they are given, and a client, both on the clock."""
+    """A sandbox, by default without rate limits, and a client, both on the fake clock."""
     sandbox = await start(Sandbox(**({"window": "none", "now": clock.wall, "sleep": clock.sleep} | how)))
     return sandbox, await connect(start, sandbox.url, clock=clock)
 
@@ -679,7 +679,7 @@ async def submit(client, number, source=URL):
 
 @asynccontextmanager
 async def passing(clock):
-    """Let time pass while requests are on the wire: latencies of the sandbox are part of it."""
+    """Advance the clock while requests are in flight, so that the sandbox's latencies end."""
 
     async def run():
         while True:
@@ -696,7 +696,7 @@ async def passing(clock):
 @pytest.mark.parametrize("waits", [1, 30])
 @pytest.mark.parametrize("operation", ["job", "jobs"])
 @pytest.mark.parametrize("fault", ["drop-before-read", "server-error", "bad-gateway", "unavailable", "rate-limited"])
-async def test_no_failed_look_ends_a_wait(start, clock, waits, operation, fault):
+async def test_no_failed_poll_ends_a_wait(start, clock, waits, operation, fault):
     sandbox, client = await serve(start, clock, job_seconds=20.0)
     job_ids = await submit(client, waits)
     sandbox.fail_next([fault] * 8, operation=operation)
@@ -706,8 +706,8 @@ async def test_no_failed_look_ends_a_wait(start, clock, waits, operation, fault)
     assert {job.voiceprint for job in jobs} == {voiceprint_of(URL)}
 
 
-async def test_a_rough_network_is_waited_through(start, clock):
-    """Latencies, and one in four requests fails in one way or another."""
+async def test_waits_survive_an_unreliable_network(start, clock):
+    """With latencies, and a fault in one of four requests."""
     _, client = await serve(
         start,
         clock,
@@ -724,8 +724,8 @@ async def test_a_rough_network_is_waited_through(start, clock):
     assert [job.job_id for job in jobs] == job_ids
 
 
-async def test_the_reads_of_many_waits_stay_inside_the_servers_limit(start, clock):
-    """500 finished jobs at 300 reads a minute: not one 429."""
+async def test_the_reads_of_many_waits_stay_within_the_rate_limit_of_the_server(start, clock):
+    """500 finished jobs at 300 reads a minute draw no 429."""
     sandbox, client = await serve(start, clock, window="sliding", rate_limit=(1_000_000, 60.0), job_seconds=5.0)
     job_ids = await submit(client, 500)
     async with clock.running(client):
@@ -736,8 +736,8 @@ async def test_the_reads_of_many_waits_stay_inside_the_servers_limit(start, cloc
     assert operations["jobs"].requests <= 20
 
 
-async def test_jobs_beneath_those_of_other_programs_are_found(start, clock):
-    """Older than the first pages, finished long ago."""
+async def test_jobs_older_than_many_jobs_of_other_programs_are_found(start, clock):
+    """The first pages do not show them."""
     sandbox, client = await serve(start, clock, window="sliding", rate_limit=(1_000_000, 60.0), job_seconds=1.0)
     job_ids = await submit(client, 20)
     other = await connect(start, sandbox.url, clock=clock)
@@ -759,7 +759,9 @@ async def test_jobs_beneath_those_of_other_programs_are_found(start, clock):
     ],
 )
 @pytest.mark.parametrize("waits", [1, 4])
-async def test_jobs_that_end_badly_say_so_with_their_id(start, clock, waits, source, failed_output, error, message):
+async def test_failed_and_canceled_jobs_raise_errors_with_their_id(
+    start, clock, waits, source, failed_output, error, message
+):
     _, client = await serve(start, clock, job_seconds=5.0, failed_output=failed_output)
     job_ids = await submit(client, waits, source)
     async with clock.running(client):
@@ -768,7 +770,7 @@ async def test_jobs_that_end_badly_say_so_with_their_id(start, clock, waits, sou
 
 
 @pytest.mark.parametrize("waits", [1, 4])
-async def test_outputs_that_are_deleted_are_told_apart_from_jobs_that_take_long(start, clock, waits):
+async def test_a_deleted_output_is_not_reported_as_a_timeout(start, clock, waits):
     _, client = await serve(start, clock, job_seconds=5.0)
     job_ids = await submit(client, waits)
     await clock.advance(24 * 3600.0 + 5.0)
@@ -778,7 +780,7 @@ async def test_outputs_that_are_deleted_are_told_apart_from_jobs_that_take_long(
 
 
 @pytest.mark.parametrize("waits", [1, 4])
-async def test_a_wait_that_was_too_short_is_picked_up_by_another_program(start, clock, waits):
+async def test_another_program_continues_a_wait_that_timed_out(start, clock, waits):
     sandbox, client = await serve(start, clock, job_seconds=100.0)
     job_ids = await submit(client, waits)
     async with clock.running(client):
@@ -792,18 +794,18 @@ async def test_a_wait_that_was_too_short_is_picked_up_by_another_program(start, 
 
 
 @pytest.mark.parametrize("waits", [1, 4])
-@pytest.mark.parametrize("looking", [False, True])
-async def test_closing_the_client_ends_its_waits_with_their_job_ids(start, clock, waits, looking):
-    """While it rests, and while a request is on the wire."""
+@pytest.mark.parametrize("polling", [False, True])
+async def test_closing_the_client_ends_its_waits_with_their_job_ids(start, clock, waits, polling):
+    """While the poller sleeps, and while a request is in flight."""
     _, client = await serve(start, clock, job_seconds=100.0)
     job_ids = await submit(client, waits)
-    if looking:
+    if polling:
         _, client = await serve(start, clock, latency=50.0)
     tasks = [asyncio.create_task(client.wait(job_id)) for job_id in job_ids]
     await settle()
     await clock.advance(1.0)
-    while client.stats.in_flight != looking:
-        await asyncio.sleep(0.001)  # the request, if there is one, is on its way over a real socket
+    while client.stats.in_flight != polling:
+        await asyncio.sleep(0.001)  # the request, if there is one, travels over a real socket
     await client.aclose()
     assert [task for task in asyncio.all_tasks() if "JobPoller" in repr(task) and task not in tasks] == []
     ended = await asyncio.gather(*tasks, return_exceptions=True)
@@ -813,12 +815,12 @@ async def test_closing_the_client_ends_its_waits_with_their_job_ids(start, clock
     assert closed.value.job_id == job_ids[0]
 
 
-async def test_a_wait_in_another_event_loop_says_what_to_do(client):
+async def test_a_wait_in_another_event_loop_raises_an_error_with_advice(client):
     (job_id,) = await submit(client, 1)
 
     def wait_elsewhere():
         with pytest.raises(ClientClosedError, match="another event loop") as refused:
-            asyncio.run(client.wait(job_id, timeout=0.001))  # sooner than any request would tell
+            asyncio.run(client.wait(job_id, timeout=0.001))  # shorter than a request takes
         return refused.value.job_id
 
     assert await asyncio.to_thread(wait_elsewhere) == job_id
@@ -826,7 +828,7 @@ async def test_a_wait_in_another_event_loop_says_what_to_do(client):
 
 @asynccontextmanager
 async def older_api(clock, jobs):
-    """An API without lists, whose jobs have statuses that nobody knows until they end as they are told to."""
+    """An API without `GET /v2/jobs`, whose jobs have an unknown status until their end."""
     asked = []
 
     async def answer(request):
@@ -850,7 +852,7 @@ async def older_api(clock, jobs):
 
 
 async def test_an_api_without_lists_and_with_its_own_spelling(start, clock):
-    """It is asked for a list once."""
+    """`GET /v2/jobs` is tried once."""
     ends = {
         "done": (5.0, {"status": "succeeded", "output": {"voiceprint": "voice"}}),
         "british": (20.0, {"status": "cancelled"}),

@@ -1,4 +1,4 @@
-"""Local audio on its way to a storage that means no good."""
+"""Uploads of local audio, against a storage that fails in every way."""
 
 import asyncio
 import io
@@ -15,8 +15,8 @@ import aiohttp
 import pytest
 from hostile_server import (
     HostileServer,
-    HttpClient,
     Play,
+    ServerConnection,
     answer,
     found_in,
     nothing_left_behind,
@@ -60,7 +60,7 @@ def _nothing_secret_is_logged(caplog):
 
 
 class Storage(HostileServer):
-    """The API's `POST /v1/media/input`, which gives a fresh URL each time, and a storage that plays."""
+    """The API's `POST /v1/media/input`, which returns a fresh URL each time, and a storage that plays a script."""
 
     def __init__(self, *puts: Play) -> None:
         super().__init__(self._play)
@@ -68,16 +68,16 @@ class Storage(HostileServer):
 
     @property
     def uploads(self) -> list:
-        return [asked for asked in self.asked if asked.method == "PUT"]
+        return [request for request in self.asked if request.method == "PUT"]
 
-    async def _play(self, wire: HttpClient) -> None:
+    async def _play(self, wire: ServerConnection) -> None:
         if wire.asked.method != "PUT":
             await wire.body()
         if wire.asked.method == "GET":
             await wire.send(answer())
             return
         if wire.asked.method == "POST":
-            # Escapes in odd spellings: a client that rewrites the URL breaks its signature.
+            # Unusual escapes: a client that normalizes the URL breaks its signature.
             url = f"{self.url}/bucket/a%2fb+c%20d?X-Amz-Signature={SECRET}&n={len(self.asked)}&k=%2F%2f'~"
             await wire.send(answer(json.dumps({"url": url}).encode(), 201))
             return
@@ -95,7 +95,7 @@ def open_client(server: HostileServer, **options) -> AsyncVoiceprintClient:
 
 
 async def fails(call: Awaitable, kind: type[VoiceprintError]) -> VoiceprintError:
-    """The error that the upload ends with; it shows neither the key nor the signature of the storage's URL."""
+    """Return the error of the upload, which must show neither the key nor the signature of the presigned URL."""
     with pytest.raises(VoiceprintError) as caught:
         await call
     assert type(caught.value) is kind
@@ -112,7 +112,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def sparse(tmp_path):
-    """Make a file of so many zeros that take no room."""
+    """Make a sparse file of this size."""
 
     def make(size: int):
         file = tmp_path / "long.wav"
@@ -123,10 +123,10 @@ def sparse(tmp_path):
     return make
 
 
-# What can be uploaded
+# Sources
 
 
-def at(file, position: int):
+def positioned(file, position: int):
     file.seek(position)
     return file
 
@@ -144,31 +144,31 @@ def entry(path):
         (lambda path: AUDIO, AUDIO),
         (lambda path: b"x", b"x"),
         (lambda path: io.BytesIO(AUDIO), AUDIO),
-        (lambda path: at(io.BytesIO(AUDIO), 1000), AUDIO[1000:]),
+        (lambda path: positioned(io.BytesIO(AUDIO), 1000), AUDIO[1000:]),
         (lambda path: path.open("rb"), AUDIO),
         (lambda path: path.open("rb", buffering=0), AUDIO),
         (lambda path: path.open("r+b"), AUDIO),
-        (lambda path: at(path.open("rb"), 1000), AUDIO[1000:]),
-        (lambda path: at(path.open("rb"), len(AUDIO) - 1), AUDIO[-1:]),
+        (lambda path: positioned(path.open("rb"), 1000), AUDIO[1000:]),
+        (lambda path: positioned(path.open("rb"), len(AUDIO) - 1), AUDIO[-1:]),
     ],
     ids=["path", "entry of a folder", "bytes", "one byte", "BytesIO", "BytesIO from 1000", "file", "raw file",
          "file to be written too", "file from 1000", "last byte of a file"],
 )  # fmt: skip
-async def test_what_is_uploaded(path, source, expected):
-    """From where a file stands to its end, and the file stays open: it is the caller's."""
-    given = source(path)
+async def test_every_kind_of_source_is_uploaded(path, source, expected):
+    """An open file is uploaded from its position to its end, and stays open: it belongs to the caller."""
+    audio_source = source(path)
     async with Storage(STORED) as storage, open_client(storage) as client:
-        url = await client.upload(given)
+        url = await client.upload(audio_source)
         assert client.stats.in_flight == 0
     assert [put.body for put in storage.uploads] == [expected]
     assert json.loads(storage.asked[0].body) == {"url": url}
-    if hasattr(given, "close"):
-        assert not given.closed
-        given.close()
+    if hasattr(audio_source, "close"):
+        assert not audio_source.closed
+        audio_source.close()
 
 
-class Unnamed(io.RawIOBase):
-    """A file that can be read, and nothing else."""
+class RawFile(io.RawIOBase):
+    """A raw file that cannot be rewound."""
 
     def readable(self) -> bool:
         return True
@@ -199,21 +199,21 @@ def pipe():
     [
         (lambda path: b"", "empty"),
         (lambda path: io.BytesIO(), "empty"),
-        (lambda path: at(io.BytesIO(AUDIO), len(AUDIO)), "empty"),
-        (lambda path: at(io.BytesIO(AUDIO), len(AUDIO) + 5), "empty"),
+        (lambda path: positioned(io.BytesIO(AUDIO), len(AUDIO)), "empty"),
+        (lambda path: positioned(io.BytesIO(AUDIO), len(AUDIO) + 5), "empty"),
         (lambda path: path.with_name("nowhere.wav"), "cannot be opened"),
         (lambda path: path / "below-a-file.wav", "cannot be opened"),
         (lambda path: path.with_name("a" * 300), "cannot be opened"),
         (lambda path: path.with_name("nul\0.wav"), "cannot be opened"),
         (lambda path: path.parent, "is a directory"),
-        (lambda path: path.__class__("/dev/null"), "no audio file"),
-        (lambda path: path.__class__("/dev/zero"), "no audio file"),
+        (lambda path: path.__class__("/dev/null"), "not a regular file"),
+        (lambda path: path.__class__("/dev/zero"), "not a regular file"),
         (lambda path: io.StringIO("text"), "binary"),
         (lambda path: path.open(encoding="latin-1"), "binary"),
         (lambda path: closed(path.open("rb")), "closed"),
         (lambda path: closed(io.BytesIO(AUDIO)), "closed"),
         (lambda path: pipe(), "rewound"),
-        (lambda path: Unnamed(), "rewound"),
+        (lambda path: RawFile(), "rewound"),
         (lambda path: OnlyReads(), "rewound"),
         (str, "pathlib.Path"),
         (lambda path: "https://example.com/voice.wav", "pathlib.Path"),
@@ -225,15 +225,15 @@ def pipe():
          "directory", "null device", "endless device", "StringIO", "text file", "closed file", "closed BytesIO",
          "pipe", "raw", "no file", "path as str", "URL", "None", "number", "bytearray"],
 )  # fmt: skip
-async def test_what_is_refused(path, source, hint):
-    """Before the storage is asked for anything, and with a hint of what to give instead."""
-    given = source(path)
+async def test_an_unusable_source_is_refused(path, source, hint):
+    """Before anything is sent to the storage, and with a hint of what to pass instead."""
+    audio_source = source(path)
     async with Storage(STORED) as storage, open_client(storage) as client:
         try:
-            error = await fails(client.upload(given), MediaError)
+            error = await fails(client.upload(audio_source), MediaError)
         finally:
-            if hasattr(given, "close"):
-                given.close()
+            if hasattr(audio_source, "close"):
+                audio_source.close()
     assert storage.uploads == []
     assert hint in str(error)
     assert not error.retryable
@@ -255,14 +255,14 @@ async def test_an_empty_file_is_refused(sparse, size):
     assert len(storage.uploads) == size
 
 
-async def test_a_named_pipe_is_refused_at_once(tmp_path):
-    """Opening one waits for somebody who writes: for ever, in a thread that nothing can end."""
+async def test_a_named_pipe_is_refused_without_opening_it(tmp_path):
+    """Opening it would block a thread until another process writes to the pipe, perhaps for ever."""
     fifo = tmp_path / "voice.wav"
     os.mkfifo(fifo)
     async with Storage(STORED) as storage, open_client(storage) as client:
         upload = asyncio.create_task(client.upload(fifo))
         done, _ = await asyncio.wait({upload}, timeout=2.0)
-        # Let the thread go, if there is one.
+        # Unblocks the thread that opened the pipe, if there is one.
         with suppress(OSError):
             os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
         with suppress(VoiceprintError):
@@ -281,11 +281,11 @@ async def test_audio_for_a_voiceprint_is_measured_before_it_is_sent(sparse, size
     assert [one.target for one in server.asked] == ["/v1/media/input"] * asked
 
 
-# What the storage sees
+# Requests to the storage
 
 
-async def test_the_storage_sees_the_audio_and_no_secret(path, start):
-    """A length, no chunks, the signed URL as it is; nothing of the key and nothing of a foreign session."""
+async def test_the_storage_receives_the_audio_and_no_secret(path, start):
+    """A `Content-Length`, the presigned URL unchanged, no chunked encoding, no key, no header of the user's session."""
     jar = aiohttp.CookieJar(unsafe=True)
     session = await start(
         aiohttp.ClientSession(headers={"X-Team": "voices", "Cookie": "a=1"}, cookies={"b": "2"}, cookie_jar=jar)
@@ -302,7 +302,7 @@ async def test_the_storage_sees_the_audio_and_no_secret(path, start):
 @pytest.mark.parametrize(
     "name", ["voice_of_Meyer.WAV", "voice", ".voice", "voice.tar.gz", "voice.wäv", "voice.morethaneight", "voice.w v"]
 )
-async def test_a_key_is_flat_unique_and_says_nothing(tmp_path, name):
+async def test_a_generated_key_is_flat_unique_and_without_the_file_name(tmp_path, name):
     (tmp_path / name).write_bytes(b"x")
     async with Storage(STORED) as storage, open_client(storage) as client:
         urls = [await client.upload(tmp_path / name) for _ in range(3)]
@@ -314,14 +314,14 @@ async def test_a_key_is_flat_unique_and_says_nothing(tmp_path, name):
 
 
 @pytest.mark.parametrize("media_key", ["team/voice_1.wav", "media://team/voice_1.wav"])
-async def test_a_key_that_is_given_is_used(media_key):
+async def test_a_media_key_of_the_caller_is_used(media_key):
     async with Storage(STORED) as storage, open_client(storage) as client:
         assert await client.upload(b"x", media_key=media_key) == "media://team/voice_1.wav"
     assert json.loads(storage.asked[0].body) == {"url": "media://team/voice_1.wav"}
 
 
 @pytest.mark.parametrize("media_key", ["", "media://", "a b", "ä", "a\n", "a" * 248, "media:/a", 5])
-async def test_a_key_that_the_api_would_refuse_is_refused_here(media_key):
+async def test_an_invalid_media_key_is_refused_before_anything_is_sent(media_key):
     async with Storage(STORED) as storage, open_client(storage) as client:
         await fails(client.upload(b"x", media_key=media_key), InvalidRequestError)
     assert storage.asked == []
@@ -341,62 +341,62 @@ async def test_progress_grows_to_the_total(sparse, size):
     assert sent[-1] == size
 
 
-async def test_progress_begins_anew_with_each_try():
+async def test_progress_starts_again_with_each_try():
     told = []
     async with Storage(answer(b"", 500), answer(b"", 500), STORED) as storage, open_client(storage) as client:
         await client.upload(b"abc", on_progress=lambda sent, total: told.append((sent, total)))
     assert told == [(3, 3)] * 3
 
 
-class MineError(Exception):
+class OwnError(Exception):
     pass
 
 
-@pytest.mark.parametrize("mine", [MineError, ValueError, OSError, ConnectionResetError, TimeoutError, MediaError])
-async def test_an_error_of_on_progress_is_the_callers_own(sparse, mine):
-    """It ends the upload, comes out as it is, and is no reason to try again."""
-    raised = mine("mine")
+@pytest.mark.parametrize("own_error", [OwnError, ValueError, OSError, ConnectionResetError, TimeoutError, MediaError])
+async def test_an_error_of_on_progress_reaches_the_caller_unchanged(sparse, own_error):
+    """It ends the upload and is not retried."""
+    raised = own_error("own_error")
 
     def on_progress(sent: int, total: int) -> None:
         raise raised
 
     async with Storage(STORED) as storage, open_client(storage) as client:
-        with pytest.raises(mine) as caught:
+        with pytest.raises(own_error) as caught:
             await client.upload(sparse(8 * MIB), on_progress=on_progress)
     assert caught.value is raised
     assert len(storage.uploads) == 1
 
 
-# A storage that fails
+# Failures of the storage
 
 
-async def cut_off(wire: HttpClient) -> None:
-    """Close in the middle of the body."""
+async def close_mid_body(wire: ServerConnection) -> None:
+    """Close the connection in the middle of the body."""
     await wire.reader.read(1000)
     wire.close()
 
 
-async def cut_off_hard(wire: HttpClient) -> None:
+async def reset_mid_body(wire: ServerConnection) -> None:
     await wire.reader.read(1000)
     wire.reset()
 
 
-async def refuse_early(wire: HttpClient) -> None:
-    """Answer before the body was read, and close."""
+async def refuse_before_body(wire: ServerConnection) -> None:
+    """Send a response before the body is read, and close the connection."""
     await wire.send(answer(b"<Error><Code>AccessDenied</Code></Error>", 403, Connection="close"))
     wire.close()
 
 
-async def cut_off_late(wire: HttpClient) -> None:
-    """Close when there is room for more: the next piece is written into a connection that is gone."""
+async def close_before_next_write(wire: ServerConnection) -> None:
+    """Close when the client may send more: it writes the next chunk to a closed connection."""
     for _ in range(20):
         await wire.reader.read(65536)
         await asyncio.sleep(0.001)
     wire.reset()
 
 
-async def swallow(wire: HttpClient) -> None:
-    """Read everything, and close without a word."""
+async def close_without_response(wire: ServerConnection) -> None:
+    """Read the whole body, and close the connection without a response."""
     await wire.skip()
     wire.close()
 
@@ -409,16 +409,16 @@ async def swallow(wire: HttpClient) -> None:
         answer(b"<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>", 403),
         answer(b"", 408),
         answer(b"", 429),
-        cut_off,
-        cut_off_hard,
-        cut_off_late,
-        refuse_early,
-        swallow,
+        close_mid_body,
+        reset_mid_body,
+        close_before_next_write,
+        refuse_before_body,
+        close_without_response,
     ],
     ids=["500", "503", "expired", "408", "429", "cut off", "reset", "reset late", "refused early", "no answer"],
 )
-async def test_a_failed_upload_is_repeated_with_a_fresh_url(sparse, failure):
-    """The old URL may be what failed; and audio is sent as often as we say, not as the library below wants."""
+async def test_a_failed_upload_is_retried_with_a_fresh_url(sparse, failure):
+    """The old URL may be the cause, and only this package decides how often audio is sent, not aiohttp."""
     async with Storage(failure, failure, skip_and_store) as storage, open_client(storage) as client:
         assert (await client.upload(sparse(4 * MIB))).startswith("media://")
         assert client.stats.in_flight == 0
@@ -429,16 +429,16 @@ async def test_a_failed_upload_is_repeated_with_a_fresh_url(sparse, failure):
     }
 
 
-async def skip_and_store(wire: HttpClient) -> None:
+async def skip_and_store(wire: ServerConnection) -> None:
     await wire.skip()
     await wire.send(STORED)
 
 
 @pytest.mark.parametrize(
     ("failure", "kind"),
-    [(answer(b"", 500), ServerError), (answer(b"", 403), MediaError), (cut_off, ApiConnectionError)],
+    [(answer(b"", 500), ServerError), (answer(b"", 403), MediaError), (close_mid_body, ApiConnectionError)],
 )
-async def test_an_upload_that_keeps_failing_ends(sparse, failure, kind):
+async def test_retries_of_an_upload_are_bounded(sparse, failure, kind):
     async with Storage(failure) as storage, open_client(storage) as client:
         error = await fails(client.upload(sparse(4 * MIB)), kind)
     assert (error.retryable, error.outcome_unknown) == (True, False)
@@ -446,8 +446,8 @@ async def test_an_upload_that_keeps_failing_ends(sparse, failure, kind):
 
 
 @pytest.mark.parametrize("status", [300, 301, 307, 400, 401, 404, 405, 411, 413, 418])
-async def test_an_upload_that_is_refused_is_not_repeated(status):
-    """A redirect is not followed either: nobody knows who is there."""
+async def test_a_refused_upload_is_not_retried(status):
+    """Redirects are not followed: their target is unknown."""
     async with HostileServer(STORED) as elsewhere:
         refusal = answer(b"<Error><Code>EntityTooLarge</Code></Error>", status, Location=elsewhere.url)
         async with Storage(refusal) as storage, open_client(storage) as client:
@@ -458,13 +458,13 @@ async def test_an_upload_that_is_refused_is_not_repeated(status):
 
 
 @pytest.mark.parametrize("status", ["999 What", "600 What", "099 What", "101 Switching"])
-async def test_a_status_that_is_none_is_no_success(status):
+async def test_an_invalid_status_is_an_error(status):
     async with Storage(answer(b"", status)) as storage, open_client(storage) as client:
         await fails(client.upload(AUDIO), UnexpectedResponseError)
 
 
 @pytest.mark.parametrize("body", [b"\xff" * 100, b"<Code>" * 10_000, b"<Error>" + b"A" * 10 * MIB])
-async def test_a_refusal_may_say_anything(body):
+async def test_a_refusal_may_have_any_body(body):
     async with Storage(answer(body, 400)) as storage, open_client(storage) as client:
         error = await fails(client.upload(AUDIO), MediaError)
     assert len(str(error)) < 300
@@ -475,15 +475,15 @@ async def test_a_refusal_may_say_anything(body):
     ["", "nonsense", "/relative", "media://voice.wav", "file:///etc/passwd", "ftp://127.0.0.1/", "http://",
      "http://[::1", "http://127.0.0.1:99999/", "http://127.0.0.1:x/", 5, None, []],
 )  # fmt: skip
-async def test_a_signed_url_that_is_none_is_an_answer_that_cannot_be_understood(url):
-    """The server is at fault, not the program that called."""
+async def test_an_invalid_presigned_url_is_an_unexpected_response(url):
+    """The server is at fault, not the caller."""
     ask = answer(json.dumps({"url": url}).encode(), 201)
     async with HostileServer(ask) as server, open_client(server) as client:
         error = await fails(client.upload(b"x"), UnexpectedResponseError)
     assert error.outcome_unknown is False
 
 
-async def test_a_signed_url_cannot_smuggle_headers():
+async def test_a_presigned_url_cannot_inject_headers():
     async with Storage(STORED) as storage:
         ask = answer(json.dumps({"url": f"{storage.url}/a HTTP/1.1\r\nX-Injected: 1\r\n?k=1"}).encode(), 201)
         async with HostileServer(ask) as server, open_client(server) as client:
@@ -492,7 +492,7 @@ async def test_a_signed_url_cannot_smuggle_headers():
     assert [put for put in storage.uploads if "X-Injected" in put.headers] == []
 
 
-async def test_a_storage_that_is_not_there():
+async def test_an_unreachable_storage():
     ask = answer(json.dumps({"url": f"http://127.0.0.1:{unused_port()}/?{SECRET}"}).encode(), 201)
     async with HostileServer(ask) as server, open_client(server) as client:
         await fails(client.upload(b"x"), ApiConnectionError)
@@ -500,23 +500,23 @@ async def test_a_storage_that_is_not_there():
 
 
 @pytest.mark.parametrize("status", [500, 401, 429])
-async def test_no_audio_is_sent_without_a_signed_url(path, status):
+async def test_no_audio_is_sent_without_a_presigned_url(path, status):
     headers = {"Retry_After": "0.001"} if status == 429 else {}
     policy = RetryPolicy(max_tries=2, base=0.001, max_retry_after=0.0001)
     async with HostileServer(answer(b"", status, **headers)) as server, open_client(server, retry=policy) as client:
         with pytest.raises(VoiceprintError):
             await client.upload(path)
-    assert {asked.method for asked in server.asked} == {"POST"}
+    assert {request.method for request in server.asked} == {"POST"}
 
 
-# Time
+# Timeouts
 
 
-async def stop_reading(wire: HttpClient) -> None:
+async def stop_reading(wire: ServerConnection) -> None:
     await asyncio.Event().wait()
 
 
-async def refuse_and_stop_reading(wire: HttpClient) -> None:
+async def refuse_and_stop_reading(wire: ServerConnection) -> None:
     await wire.send(answer(b"", 500))
     await asyncio.Event().wait()
 
@@ -531,15 +531,15 @@ async def refuse_and_stop_reading(wire: HttpClient) -> None:
     ids=["nothing moves", "no answer", "answered, nothing moves"],
 )
 async def test_an_upload_that_stalls_fails(sparse, play, size, kind):
-    """`Timeouts.upload_stall` bounds it: an upload has no total."""
+    """`Timeouts.upload_stall` bounds it: an upload has no total timeout."""
     options = {"timeouts": Timeouts(upload_stall=0.2), "retry": RetryPolicy(max_tries=1)}
     async with Storage(play) as storage, open_client(storage, **options) as client:
         error = await fails(client.upload(sparse(size)), kind)
     assert (error.retryable, error.outcome_unknown) == (True, False)
 
 
-async def test_an_upload_that_is_slow_but_moves_does_not_fail(sparse):
-    async def read_slowly(wire: HttpClient) -> None:
+async def test_a_slow_upload_that_makes_progress_does_not_fail(sparse):
+    async def read_slowly(wire: ServerConnection) -> None:
         for _ in range(20):
             await asyncio.sleep(0.05)
             with suppress(asyncio.IncompleteReadError):
@@ -552,11 +552,11 @@ async def test_an_upload_that_is_slow_but_moves_does_not_fail(sparse):
     assert len(storage.uploads) == 1
 
 
-# Files that change while they are sent
+# Files that change during the upload
 
 
 class Changing(io.BytesIO):
-    """A file whose reading ends in something else, after so many bytes."""
+    """A file whose reads behave differently after a number of bytes."""
 
     def __init__(self, size: int, then: Callable[[int], object], *, after: int) -> None:
         super().__init__(bytes(size))
@@ -582,12 +582,12 @@ def broken_disk(size: int):
     ],
     ids=["shorter", "broken disk", "text", "nothing yet"],
 )
-async def test_audio_that_breaks_while_it_is_sent_is_a_media_error(then, hint, wrapped):
-    """Once: reading it again would not help; and the storage never has as many bytes as were promised, or more."""
+async def test_a_read_error_during_the_upload_is_a_media_error(then, hint, wrapped):
+    """It is not retried, and the storage never receives the complete announced length."""
     size = 3 * MIB
     file = Changing(size, then, after=MIB)
     if wrapped:
-        file = Delegate(file)
+        file = FileWrapper(file)
     async with Storage(silence) as storage, open_client(storage, timeouts=Timeouts(upload_stall=5.0)) as client:
         error = await fails(client.upload(file), MediaError)
     assert hint in str(error)
@@ -595,8 +595,8 @@ async def test_audio_that_breaks_while_it_is_sent_is_a_media_error(then, hint, w
     assert len(storage.uploads[0].body) < size
 
 
-class Delegate:
-    """A file that is no BytesIO; notes the threads that read it."""
+class FileWrapper:
+    """A file that is not a `BytesIO`, and records the threads that read it."""
 
     def __init__(self, file: io.BytesIO) -> None:
         self._file = file
@@ -611,7 +611,7 @@ class Delegate:
 
 
 async def test_files_are_read_in_other_threads():
-    file = Delegate(io.BytesIO(AUDIO))
+    file = FileWrapper(io.BytesIO(AUDIO))
     async with Storage(STORED) as storage, open_client(storage) as client:
         await client.upload(file)
     assert storage.uploads[0].body == AUDIO
@@ -619,7 +619,7 @@ async def test_files_are_read_in_other_threads():
 
 
 @pytest.mark.parametrize(("change", "hint"), [(-1, "shorter"), (1, "longer")])
-async def test_a_file_that_changes_while_it_is_sent_is_a_media_error(path, change, hint):
+async def test_a_file_that_changes_during_the_upload_is_a_media_error(path, change, hint):
     def on_progress(sent: int, total: int) -> None:
         os.truncate(path, total + change)
 
@@ -628,20 +628,20 @@ async def test_a_file_that_changes_while_it_is_sent_is_a_media_error(path, chang
     assert hint in str(error)
 
 
-async def test_a_storage_that_is_content_too_early_does_not_hide_that_audio_broke():
-    """Its 200 came before the audio: what it has is not what was meant."""
+async def test_an_early_success_of_the_storage_does_not_hide_a_read_error():
+    """The storage answered 200 before it had the audio."""
 
-    async def store_early(wire: HttpClient) -> None:
+    async def store_early(wire: ServerConnection) -> None:
         await wire.send(STORED)
         await wire.skip()
 
     slow = Changing(3 * MIB, broken_disk, after=MIB)
     async with Storage(store_early) as storage, open_client(storage) as client:
-        await fails(client.upload(Delegate(slow)), UnexpectedResponseError)
+        await fails(client.upload(FileWrapper(slow)), UnexpectedResponseError)
 
 
-class SecondTime(io.BytesIO):
-    """A file that can be rewound once: to its beginning, for the first try."""
+class RewindsOnce(io.BytesIO):
+    """A file that can be rewound only for the first try."""
 
     rewinds = 0
 
@@ -653,16 +653,16 @@ class SecondTime(io.BytesIO):
         return super().seek(position, whence)
 
 
-async def test_audio_that_cannot_be_read_a_second_time_is_a_media_error():
+async def test_audio_that_cannot_be_rewound_for_a_retry_is_a_media_error():
     async with Storage(answer(b"", 500), STORED) as storage, open_client(storage) as client:
-        error = await fails(client.upload(SecondTime(AUDIO)), MediaError)
+        error = await fails(client.upload(RewindsOnce(AUDIO)), MediaError)
     assert "rewound" in str(error)
 
 
-# Lanes, memory, leaving
+# Slots, memory, cancellation
 
 
-async def test_memory_is_bounded_while_a_long_file_is_sent(sparse):
+async def test_memory_is_bounded_during_the_upload_of_a_long_file(sparse):
     async with Storage(skip_and_store) as storage, open_client(storage) as client:
         file = sparse(256 * MIB)
         tracemalloc.start()
@@ -674,8 +674,8 @@ async def test_memory_is_bounded_while_a_long_file_is_sent(sparse):
     assert peak < 8 * MIB
 
 
-async def turns() -> None:
-    """Let everything go on that waits for nothing."""
+async def run_ready_tasks() -> None:
+    """Run the event loop until only blocked tasks are left."""
     for _ in range(10):
         await asyncio.sleep(0)
 
@@ -685,11 +685,11 @@ async def until(condition: Callable[[], object]) -> None:
         await asyncio.sleep(0.001)
 
 
-async def test_uploads_have_lanes_of_their_own(path):
-    """One on the wire holds no slot of the API; the next one waits for its lane, not for a slot."""
+async def test_uploads_hold_no_api_slot(path):
+    """An upload in flight holds no API slot; the next upload waits for an upload slot."""
     gate = asyncio.Event()
 
-    async def store_later(wire: HttpClient) -> None:
+    async def store_later(wire: ServerConnection) -> None:
         await wire.body()
         await gate.wait()
         await wire.send(STORED)
@@ -706,8 +706,8 @@ async def test_uploads_have_lanes_of_their_own(path):
 
 
 @pytest.mark.parametrize("play", [stop_reading, silence])
-async def test_a_cancelled_upload_leaves_nothing(sparse, play):
-    """Neither its file nor its connection: the fixture counts them."""
+async def test_a_cancelled_upload_leaves_nothing_behind(sparse, play):
+    """No open file and no connection: a fixture counts them."""
     async with Storage(play) as storage, open_client(storage) as client:
         sent = []
         upload = asyncio.create_task(client.upload(sparse(64 * MIB), on_progress=lambda done, _: sent.append(done)))
@@ -732,7 +732,7 @@ async def test_a_cancelled_upload_leaves_the_callers_file_open(path):
 
 
 class SlowToOpen(os.PathLike):
-    """A path on a disk that must be woken first."""
+    """A path on a slow disk."""
 
     def __init__(self, path) -> None:
         self._path = path
@@ -745,23 +745,23 @@ class SlowToOpen(os.PathLike):
         return str(self._path)
 
 
-async def test_an_upload_that_is_cancelled_while_its_file_is_opened_closes_it(path):
-    """The thread that opens it cannot be cancelled: somebody must wait for what it brings."""
+async def test_an_upload_cancelled_while_its_file_is_opened_closes_the_file(path):
+    """The thread that opens the file cannot be cancelled."""
     slow = SlowToOpen(path)
     async with Storage(STORED) as storage, open_client(storage) as client:
         upload = asyncio.create_task(client.upload(slow))
         await until(slow.asked.is_set)
         upload.cancel()
-        await turns()
+        await run_ready_tasks()
         slow.awake.set()
         with pytest.raises(asyncio.CancelledError):
             await upload
-        await turns()
+        await run_ready_tasks()
     assert storage.asked == []
 
 
 @pytest.mark.parametrize("play", [stop_reading, silence])
-async def test_closing_ends_an_upload_with_a_clear_error(sparse, play):
+async def test_closing_the_client_ends_an_upload_with_a_clear_error(sparse, play):
     async with Storage(play) as storage, open_client(storage) as client:
         upload = asyncio.create_task(client.upload(sparse(64 * MIB)))
         await until(lambda: storage.uploads)

@@ -1,4 +1,4 @@
-"""What a client does when the API refuses for its rate limit (429): whom it lets wait, how long, and what it logs."""
+"""The client's behaviour after a 429: which requests wait, how long, and what is logged."""
 
 import asyncio
 import itertools
@@ -19,14 +19,14 @@ URL = "https://example.com/voice.wav"
 
 
 class OddServer:
-    """Accepts submissions, or refuses them with the headers that a test wants."""
+    """Accepts submissions, or refuses them with the headers of a test."""
 
     def __init__(self):
         self.requests = 0
         self.refuses = False
         self.refusal = {}
         self._numbers = itertools.count()
-        self._runner = web.ServerRunner(web.Server(self._answer))
+        self._runner = web.ServerRunner(web.Server(self._respond))
 
     async def __aenter__(self):
         await self._runner.setup()
@@ -40,7 +40,7 @@ class OddServer:
     def url(self):
         return "http://127.0.0.1:{1}".format(*self._runner.addresses[0])
 
-    async def _answer(self, request):
+    async def _respond(self, request):
         await request.read()
         self.requests += 1
         if self.refuses:
@@ -57,15 +57,15 @@ def warnings(caplog):
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
-async def nobody_waits(client):
+async def assert_nothing_waits(client):
     await settle()
-    assert (client.stats.in_flight, client.stats.queued, len(client._waits)) == (0, 0, 0)
+    assert (client.stats.in_flight, client.stats.queued, len(client.engine._waiters)) == (0, 0, 0)
 
 
-@pytest.mark.parametrize("told", ["Fri, 31 Dec 9999 23:59:59 GMT", "86400", str(int(4e9)), str(int(4e15))])
-async def test_no_header_stops_a_client_for_ever(start, clock, odd_server, told):
-    """Everybody in line gets the error at once; after ten minutes one request tries again."""
-    odd_server.refusal = {"Retry-After": told}
+@pytest.mark.parametrize("retry_after", ["Fri, 31 Dec 9999 23:59:59 GMT", "86400", str(int(4e9)), str(int(4e15))])
+async def test_no_header_stops_a_client_for_ever(start, clock, odd_server, retry_after):
+    """All waiting requests get the error at once; after ten minutes one probe is sent."""
+    odd_server.refusal = {"Retry-After": retry_after}
     client = await start(AsyncVoiceprintClient("key", base_url=odd_server.url, clock=clock))
     await client.submit(URL)
     odd_server.refuses = True
@@ -81,12 +81,12 @@ async def test_no_header_stops_a_client_for_ever(start, clock, odd_server, told)
     async with clock.running(client):
         jobs = await asyncio.gather(*(client.submit(URL) for _ in range(3)))
     assert (len(jobs), odd_server.requests, clock.time()) == (3, seen + 3, 600.0)
-    await nobody_waits(client)
+    await assert_nothing_waits(client)
 
 
 @pytest.mark.parametrize("headers", [{"Retry-After": "100"}, {"Retry-After": "1"}, {}])
-async def test_a_call_is_refused_no_longer_than_max_elapsed(start, clock, odd_server, headers):
-    """From the first 429 in a row on; who was never sent gets the error too."""
+async def test_a_request_is_refused_no_longer_than_max_elapsed(start, clock, odd_server, headers):
+    """`max_elapsed` starts at the first 429 in a row, also for requests that were never sent."""
     odd_server.refuses, odd_server.refusal = True, headers
     client = await start(AsyncVoiceprintClient("key", base_url=odd_server.url, clock=clock))
     async with clock.running(client):
@@ -94,10 +94,10 @@ async def test_a_call_is_refused_no_longer_than_max_elapsed(start, clock, odd_se
     assert [type(error) for error in errors] == [RateLimitError] * 3
     assert [(error.retryable, error.outcome_unknown) for error in errors] == [(True, False)] * 3
     assert 300.0 - 100.0 <= clock.time() <= 300.0
-    await nobody_waits(client)
+    await assert_nothing_waits(client)
 
 
-async def test_a_pause_longer_than_max_elapsed_refuses_who_comes_during_it(start, clock, odd_server):
+async def test_a_pause_longer_than_max_elapsed_refuses_new_requests(start, clock, odd_server):
     odd_server.refuses, odd_server.refusal = True, {"Retry-After": "100"}
     retry = RetryPolicy(max_elapsed=50.0)
     client = await start(AsyncVoiceprintClient("key", base_url=odd_server.url, clock=clock, retry=retry))
@@ -114,8 +114,8 @@ async def test_a_pause_longer_than_max_elapsed_refuses_who_comes_during_it(start
     assert clock.time() == 100.0
 
 
-async def test_after_a_429_whoever_would_wait_too_long_is_refused_at_once(start, clock, odd_server, caplog):
-    """The one that was refused, and all behind it; the others wait. One pause is one warning."""
+async def test_after_a_429_requests_that_would_wait_too_long_are_refused_at_once(start, clock, odd_server, caplog):
+    """This includes the refused request; patient requests wait. One pause logs one warning."""
     odd_server.refuses, odd_server.refusal = True, {"Retry-After": "40"}
     client = await start(AsyncVoiceprintClient("key", base_url=odd_server.url, clock=clock, max_queue_wait=5.0))
     impatient = [asyncio.create_task(client.submit(URL)) for _ in range(5)]
@@ -126,14 +126,14 @@ async def test_after_a_429_whoever_would_wait_too_long_is_refused_at_once(start,
     assert (clock.time(), client.stats.queued, odd_server.requests) == (0.0, 2, 1)
     with pytest.raises(QueueTooLongError):
         await client.submit(URL)
-    assert warnings(caplog) == ["The API asks for a pause of 40 s in submissions."]
+    assert warnings(caplog) == ["The API requests a pause of 40 s for submissions."]
     for task in patient:
         task.cancel()
     await asyncio.gather(*patient, return_exceptions=True)
-    await nobody_waits(client)
+    await assert_nothing_waits(client)
 
 
-async def test_a_burst_of_429s_is_one_warning(start, clock, odd_server, caplog):
+async def test_a_burst_of_429s_logs_one_warning(start, clock, odd_server, caplog):
     client = await start(AsyncVoiceprintClient("key", base_url=odd_server.url, clock=clock, max_queue_wait=5.0))
     await client.submit(URL)
     odd_server.refuses, odd_server.refusal = True, {"Retry-After": "40"}

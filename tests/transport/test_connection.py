@@ -13,7 +13,7 @@ URL = "https://example.com/voice.wav"
 
 
 class Received(asyncio.Protocol):
-    """A protocol that remembers what it was called for."""
+    """A protocol that records its calls."""
 
     def __init__(self) -> None:
         self.data = b""
@@ -40,7 +40,7 @@ class Received(asyncio.Protocol):
 
 @pytest.fixture
 async def connected():
-    """A transport with the protocol behind it, and the other end as a plain socket."""
+    """A transport, its protocol, and the other end of the connection as a plain socket."""
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     transport, protocol = await asyncio.get_running_loop().create_connection(Received, sock=ours)
@@ -55,13 +55,13 @@ async def until(condition) -> None:
         await asyncio.sleep(0)
 
 
-async def test_a_connection_is_recorded_by_one_object_while_it_lasts(connected):
+async def test_a_connection_has_one_recorder(connected):
     transport, _, _ = connected
     recorded = RecordedConnection.of(transport)
     assert RecordedConnection.of(transport) is recorded
 
 
-async def test_it_keeps_what_arrives_for_its_user_and_passes_all_of_it_on(connected):
+async def test_it_records_the_bytes_for_its_user_and_passes_every_byte_on(connected):
     transport, protocol, theirs = connected
     recorded = RecordedConnection.of(transport)
     theirs.send(b"before ")
@@ -74,8 +74,8 @@ async def test_it_keeps_what_arrives_for_its_user_and_passes_all_of_it_on(connec
     assert recorded.received("first") == b""
 
 
-async def test_the_next_user_is_not_disturbed_by_the_one_before(connected):
-    """aiohttp gives a connection back when a response is complete, which may be before its reader notices."""
+async def test_the_previous_user_does_not_affect_the_next_one(connected):
+    """aiohttp returns a connection to the pool when its response is complete, maybe before the reader has finished."""
     transport, protocol, theirs = connected
     recorded = RecordedConnection.of(transport)
     recorded.begin("first")
@@ -87,7 +87,7 @@ async def test_the_next_user_is_not_disturbed_by_the_one_before(connected):
     assert (recorded.received("second"), transport.is_closing()) == (b"for the second", False)
 
 
-async def test_what_it_keeps_is_bounded(connected):
+async def test_the_recorded_bytes_are_bounded(connected):
     transport, protocol, theirs = connected
     recorded = RecordedConnection.of(transport)
     recorded.begin("first")
@@ -98,7 +98,7 @@ async def test_what_it_keeps_is_bounded(connected):
     assert len(recorded.received("first")) < 2**20
 
 
-async def test_aiohttps_protocol_hears_of_everything(connected):
+async def test_the_protocol_of_aiohttp_gets_every_call(connected):
     transport, protocol, theirs = connected
     recorded = RecordedConnection.of(transport)
     recorded.pause_writing()
@@ -108,8 +108,8 @@ async def test_aiohttps_protocol_hears_of_everything(connected):
     assert protocol.calls == ["pause_writing", "resume_writing", "eof_received", "connection_lost"]
 
 
-async def test_the_connection_of_a_submission_that_was_given_up_is_reset():
-    """The kernel would go on delivering over one that is merely closed."""
+async def test_the_connection_of_a_timed_out_submission_is_reset():
+    """The kernel would still deliver the bytes of a connection that is only closed."""
     loop = asyncio.get_running_loop()
     with socket.create_server(("127.0.0.1", unused_port())) as listening:
         listening.setblocking(False)

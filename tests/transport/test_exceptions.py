@@ -1,4 +1,4 @@
-"""No exception of aiohttp reaches a caller: each class of it has a place in our tree."""
+"""Every exception class of aiohttp is translated into an error of this package."""
 
 import itertools
 import socket
@@ -18,26 +18,26 @@ from pyannote_voiceprint_async import (
     UnexpectedResponseError,
     VoiceprintError,
 )
-from pyannote_voiceprint_async.api.responses import RequestOutcome
+from pyannote_voiceprint_async.api.outcomes import RequestOutcome
 from pyannote_voiceprint_async.transport.exceptions import NEVER_CONNECTED, translate
 
 
 def translated(
-    exc: Exception, fate: RequestOutcome = RequestOutcome.UNKNOWN, *, repeatable: bool = False
+    exc: Exception, outcome: RequestOutcome = RequestOutcome.UNKNOWN, *, repeatable: bool = False
 ) -> VoiceprintError:
-    return translate(exc, name="POST /v1/voiceprint", host="api.example.com", fate=fate, repeatable=repeatable)
+    return translate(exc, name="POST /v1/voiceprint", host="api.example.com", outcome=outcome, repeatable=repeatable)
 
 
 @pytest.mark.parametrize("repeatable", [True, False])
-@pytest.mark.parametrize("fate", [RequestOutcome.NEVER_SENT, RequestOutcome.UNKNOWN])
+@pytest.mark.parametrize("outcome", [RequestOutcome.NEVER_SENT, RequestOutcome.UNKNOWN])
 @pytest.mark.parametrize("kind", CLASSES)
-def test_every_class_has_a_place_in_the_tree(kind, fate, repeatable):
-    """And what it shows of the request (the key, a signed query, a proxy's password) stays behind."""
-    error = translated(made(kind), fate, repeatable=repeatable)
-    unknown = fate is RequestOutcome.UNKNOWN and not repeatable
+def test_every_exception_class_is_translated(kind, outcome, repeatable):
+    """The error shows no secret of the request: not the key, a signed query or the password of a proxy."""
+    error = translated(made(kind), outcome, repeatable=repeatable)
+    unknown = outcome is RequestOutcome.UNKNOWN and not repeatable
     certificate = issubclass(kind, aiohttp.ClientConnectorCertificateError) and not unknown
     settings_are_wrong = isinstance(error, ConfigurationError) or certificate
-    assert not (isinstance(error, ConfigurationError) and fate is RequestOutcome.UNKNOWN)
+    assert not (isinstance(error, ConfigurationError) and outcome is RequestOutcome.UNKNOWN)
     assert isinstance(error, ApiConnectionError | UnexpectedResponseError | ConfigurationError)
     assert (error.retryable, error.outcome_unknown) == (
         (False, False) if settings_are_wrong else (not unknown, unknown)
@@ -50,25 +50,25 @@ def test_every_class_has_a_place_in_the_tree(kind, fate, repeatable):
 @pytest.mark.parametrize(
     ("kind", "expected", "reason"),
     [
-        (aiohttp.ClientConnectorDNSError, ApiConnectionError, "its name was not found"),
+        (aiohttp.ClientConnectorDNSError, ApiConnectionError, "its name cannot be resolved"),
         (aiohttp.ClientConnectorCertificateError, ApiConnectionError, "certificate"),
         (aiohttp.ClientConnectorSSLError, ApiConnectionError, "TLS"),
         (aiohttp.ServerFingerprintMismatch, ApiConnectionError, "certificate"),
-        (aiohttp.ClientProxyConnectionError, ApiConnectionError, "proxy could not be reached"),
+        (aiohttp.ClientProxyConnectionError, ApiConnectionError, "proxy cannot be reached"),
         (aiohttp.ClientHttpProxyError, ApiConnectionError, "proxy refused"),
         (aiohttp.ClientConnectorError, ApiConnectionError, "no route to host"),
-        (aiohttp.ServerDisconnectedError, ApiConnectionError, "closed before the answer"),
-        (aiohttp.ClientPayloadError, ApiConnectionError, "no answer"),
-        (aiohttp.ConnectionTimeoutError, ApiTimeoutError, "no connection was made in time"),
-        (aiohttp.SocketTimeoutError, ApiTimeoutError, "no answer came in time"),
-        (aiohttp.ServerTimeoutError, ApiTimeoutError, "no answer came in time"),
-        (aiohttp.ClientResponseError, UnexpectedResponseError, "broken HTTP message"),
-        (aiohttp.TooManyRedirects, UnexpectedResponseError, "broken HTTP message"),
+        (aiohttp.ServerDisconnectedError, ApiConnectionError, "closed before the response"),
+        (aiohttp.ClientPayloadError, ApiConnectionError, "no response"),
+        (aiohttp.ConnectionTimeoutError, ApiTimeoutError, "connecting timed out"),
+        (aiohttp.SocketTimeoutError, ApiTimeoutError, "did not respond in time"),
+        (aiohttp.ServerTimeoutError, ApiTimeoutError, "did not respond in time"),
+        (aiohttp.ClientResponseError, UnexpectedResponseError, "invalid HTTP message"),
+        (aiohttp.TooManyRedirects, UnexpectedResponseError, "invalid HTTP message"),
         (aiohttp.InvalidURL, ApiConnectionError, "invalidurl"),
         (aiohttp.NonHttpUrlClientError, ApiConnectionError, "nonhttpurlclienterror"),
     ],
 )
-def test_each_class_says_what_happened(kind, expected, reason):
+def test_the_message_names_the_reason(kind, expected, reason):
     error = translated(made(kind))
     assert type(error) is expected
     assert reason in str(error)
@@ -85,11 +85,11 @@ def test_each_class_says_what_happened(kind, expected, reason):
         (OSError(), ApiConnectionError, "oserror"),
         (aiohttp.ClientOSError(104, "Connection reset by peer"), ApiConnectionError, "reset"),
         (aiohttp.ClientOSError(), ApiConnectionError, "clientoserror"),
-        (aiohttp.ClientOSError(None, f"Can not write request body for {INFO.url}"), ApiConnectionError, "no answer"),
-        (aiohttp.ClientOSError(32, f"Can not write request body for {INFO.url}"), ApiConnectionError, "no answer"),
-        (aiohttp.ClientConnectorError(SITE, OSError(None, SAID)), ApiConnectionError, "no answer"),
-        (ssl.SSLError(1, "WRONG_VERSION_NUMBER"), ApiConnectionError, "TLS could not"),
-        (socket.gaierror(-2, "Name or service not known"), ApiConnectionError, "name was not found"),
+        (aiohttp.ClientOSError(None, f"Can not write request body for {INFO.url}"), ApiConnectionError, "no response"),
+        (aiohttp.ClientOSError(32, f"Can not write request body for {INFO.url}"), ApiConnectionError, "no response"),
+        (aiohttp.ClientConnectorError(SITE, OSError(None, SAID)), ApiConnectionError, "no response"),
+        (ssl.SSLError(1, "WRONG_VERSION_NUMBER"), ApiConnectionError, "TLS handshake failed"),
+        (socket.gaierror(-2, "Name or service not known"), ApiConnectionError, "name cannot be resolved"),
         (ValueError(SAID), ApiConnectionError, "ValueError was raised"),
         (RuntimeError(SAID), ApiConnectionError, "RuntimeError was raised"),
         (UnicodeError(SAID), ApiConnectionError, "UnicodeError was raised"),
@@ -97,7 +97,7 @@ def test_each_class_says_what_happened(kind, expected, reason):
         (Exception(SAID), ApiConnectionError, "Exception was raised"),
     ],
 )
-def test_exceptions_of_python_too(exc, expected, reason):
+def test_the_exceptions_of_python_are_translated_too(exc, expected, reason):
     error = translated(exc)
     assert type(error) is expected
     assert reason in str(error)
@@ -112,14 +112,14 @@ def test_exceptions_of_python_too(exc, expected, reason):
         (ProxyError("As it is."), ProxyError, ("As it is.",)),
     ],
 )
-def test_what_only_a_person_can_change_is_not_repeated(exc, kind, said):
-    for fate, repeatable in (
+def test_a_cause_that_only_a_person_can_change_is_not_retryable(exc, kind, said):
+    for outcome, repeatable in (
         (RequestOutcome.NEVER_SENT, True),
         (RequestOutcome.NEVER_SENT, False),
         (RequestOutcome.UNKNOWN, True),
     ):
         error = translate(
-            exc, name="POST /v1/voiceprint", host="h.example", fate=fate, repeatable=repeatable, proxy="VARIABLE"
+            exc, name="POST /v1/voiceprint", host="h.example", outcome=outcome, repeatable=repeatable, proxy="VARIABLE"
         )
         assert (type(error), error.retryable, error.outcome_unknown) == (kind, False, False)
         assert [text for text in said if text not in str(error)] == []
@@ -128,8 +128,8 @@ def test_what_only_a_person_can_change_is_not_repeated(exc, kind, said):
 @pytest.mark.parametrize(
     "exc", [aiohttp.ClientHttpProxyError(INFO, (), status=407), made(aiohttp.ClientConnectorCertificateError)]
 )
-def test_a_submission_that_was_sent_stays_unknown_whatever_is_raised(exc):
-    """A trace hook may raise anything: how far the request got decides, never the class."""
+def test_a_submission_that_was_sent_keeps_its_unknown_outcome(exc):
+    """A trace hook may raise any class: the progress of the request decides."""
     error = translated(exc, RequestOutcome.UNKNOWN, repeatable=False)
     assert (error.retryable, error.outcome_unknown) == (False, True)
 
@@ -144,27 +144,27 @@ def test_a_submission_that_was_sent_stays_unknown_whatever_is_raised(exc):
         (aiohttp.NonHttpUrlClientError, "base_url"),
     ],
 )
-def test_what_cannot_be_sent_is_a_mistake_of_the_program(kind, reason):
+def test_a_request_that_cannot_be_sent_is_a_configuration_error(kind, reason):
     error = translated(made(kind), RequestOutcome.NEVER_SENT)
     assert type(error) is ConfigurationError
     assert reason in str(error)
     assert found_in(str(error), KEY, SECRET) == []
 
 
-@pytest.mark.parametrize(("fate", "repeatable"), list(itertools.product(RequestOutcome, [True, False])))
-def test_a_timeout_is_repeated_when_it_was_never_sent_or_does_no_harm(fate, repeatable):
-    error = translated(TimeoutError(), fate, repeatable=repeatable)
+@pytest.mark.parametrize(("outcome", "repeatable"), list(itertools.product(RequestOutcome, [True, False])))
+def test_a_timeout_is_retryable_if_the_request_was_never_sent_or_is_repeatable(outcome, repeatable):
+    error = translated(TimeoutError(), outcome, repeatable=repeatable)
     expected = {
         RequestOutcome.NEVER_SENT: (True, False),
-        RequestOutcome.TOLD_TO_RETURN: (True, False),
+        RequestOutcome.RETRY_LATER: (True, False),
         RequestOutcome.UNKNOWN: (repeatable, not repeatable),
         RequestOutcome.REFUSED: (False, False),
-    }[fate]
+    }[outcome]
     assert (error.retryable, error.outcome_unknown) == expected
 
 
-def test_what_never_connected_is_known_by_its_class():
-    """For a request without a body this is all that tells; a class that may come later must not be among them."""
+def test_never_connected_holds_only_classes_of_connecting():
+    """The classes decide about a request without a body, so none of them may be raised after connecting."""
     later = {
         aiohttp.ServerDisconnectedError,
         aiohttp.ClientOSError,
@@ -179,8 +179,8 @@ def test_what_never_connected_is_known_by_its_class():
     assert [kind for kind in connecting if not issubclass(kind, NEVER_CONNECTED)] == []
 
 
-def test_a_translated_error_raised_from_an_aiohttp_one_would_show_the_key():
-    """The reason for all this, and the proof that the tests of it can fail."""
+def test_an_error_with_an_aiohttp_exception_as_its_context_would_show_the_key():
+    """This is the reason for dropping the context, and shows that the tests of secrets can fail."""
     exc = made(aiohttp.ClientResponseError)
     error = translated(exc)
     error.__context__ = exc

@@ -1,4 +1,4 @@
-"""The send ladder: what is sent, when, how often, and what a canceled caller leaves behind."""
+"""The pipeline: what is sent, when, how often, and what a cancelled caller leaves behind."""
 
 import asyncio
 import gc
@@ -26,6 +26,7 @@ from pyannote_voiceprint_async import (
     VoiceprintError,
 )
 from pyannote_voiceprint_async.sandbox import Sandbox
+from pyannote_voiceprint_async.transport.request import SubmissionHooks
 
 URL = "https://example.com/voice.wav"
 QUICK = RetryPolicy(base=0.001, cap=0.002)
@@ -38,16 +39,16 @@ async def limited(start, clock):
 
 
 def submissions(sandbox: Sandbox) -> int:
-    """How many submissions the sandbox has seen, whatever became of them."""
+    """Return the number of submissions that the sandbox has received."""
     return sandbox.state.operations["voiceprint"].requests
 
 
-async def everything_at_rest(client: AsyncVoiceprintClient) -> None:
-    """Let what goes on in the background end, and find nothing held."""
-    while client._transport._submissions:
+async def assert_idle(client: AsyncVoiceprintClient) -> None:
+    """Wait for the submissions in the background, and check that nothing is in flight or waiting."""
+    while client.engine._pipeline._submissions.tasks:
         await asyncio.sleep(0)
     await settle()
-    assert (client.stats.in_flight, client.stats.queued, len(client._waits)) == (0, 0, 0)
+    assert (client.stats.in_flight, client.stats.queued, len(client.engine._waiters)) == (0, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,7 @@ async def everything_at_rest(client: AsyncVoiceprintClient) -> None:
         ("accept-late", ApiConnectionError, 0, True),
     ],
 )
-async def test_a_submission_is_only_repeated_when_the_server_told_to_come_back(
+async def test_a_submission_is_only_retried_when_the_server_requested_that(
     start, sandbox, clock, fault, error, retries, unknown
 ):
     client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, clock=clock, retry=QUICK))
@@ -79,7 +80,7 @@ async def test_a_submission_is_only_repeated_when_the_server_told_to_come_back(
 
 
 @pytest.mark.parametrize("fault", ["server-error", "bad-gateway", "drop-before-read", "unavailable"])
-async def test_a_read_is_repeated_after_every_fault(start, sandbox, clock, fault):
+async def test_a_read_is_retried_after_every_fault(start, sandbox, clock, fault):
     client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, clock=clock, retry=QUICK))
     job = await client.submit(URL)
     sandbox.fail_next(fault, operation="job")
@@ -87,14 +88,14 @@ async def test_a_read_is_repeated_after_every_fault(start, sandbox, clock, fault
         assert (await client.get_job(job.job_id)).job_id == job.job_id
 
 
-async def test_an_answer_cut_within_the_job_id_leaves_the_outcome_unknown(client, sandbox):
+async def test_a_response_cut_within_the_job_id_leaves_the_outcome_unknown(client, sandbox):
     sandbox.fail_next("truncated-json", operation="voiceprint")
     with pytest.raises(UnexpectedResponseError) as cut:
         await client.submit(URL)
     assert (cut.value.outcome_unknown, len(sandbox.accepted), submissions(sandbox)) == (True, 1, 1)
 
 
-async def test_an_unknown_outcome_is_replayed_only_when_the_caller_said_so(start, sandbox):
+async def test_an_unknown_outcome_is_replayed_only_with_replay_unknown(start, sandbox):
     client = await start(
         AsyncVoiceprintClient(
             sandbox.api_key, base_url=sandbox.url, retry=RetryPolicy(base=0.001, cap=0.002, replay_unknown=True)
@@ -105,8 +106,8 @@ async def test_an_unknown_outcome_is_replayed_only_when_the_caller_said_so(start
     assert len(sandbox.accepted) == 2
 
 
-async def test_the_wait_of_a_429_is_no_try_and_the_request_goes_again(start, clock, limited):
-    """Another program has used up the limit; ours waits as long as it takes."""
+async def test_a_429_does_not_count_as_a_try(start, clock, limited):
+    """Another program has used up the limit, and this client waits for the next window."""
     other = await start(AsyncVoiceprintClient(limited.api_key, base_url=limited.url, clock=clock))
     client = await start(
         AsyncVoiceprintClient(limited.api_key, base_url=limited.url, clock=clock, retry=RetryPolicy(max_tries=1))
@@ -118,15 +119,15 @@ async def test_the_wait_of_a_429_is_no_try_and_the_request_goes_again(start, clo
     assert (client.stats.rate_limited, client.stats.retries, len(limited.accepted)) == (1, 0, 4)
 
 
-async def test_a_client_alone_draws_no_429(start, clock, limited):
+async def test_a_client_alone_on_its_key_gets_no_429(start, clock, limited):
     client = await start(AsyncVoiceprintClient(limited.api_key, base_url=limited.url, clock=clock))
     async with clock.running(client):
         await asyncio.gather(*(client.submit(URL) for _ in range(10)))
     assert (client.stats.rate_limited, len(limited.accepted)) == (0, 10)
 
 
-async def test_a_restarted_program_does_not_overdraw(start, clock, limited):
-    """The first answer tells what the program before it has used."""
+async def test_a_restarted_program_does_not_exceed_the_limit(start, clock, limited):
+    """The first response shows how many requests the previous program has made."""
     before = await start(AsyncVoiceprintClient(limited.api_key, base_url=limited.url, clock=clock))
     await asyncio.gather(before.submit(URL), before.submit(URL))
     after = await start(AsyncVoiceprintClient(limited.api_key, base_url=limited.url, clock=clock))
@@ -135,12 +136,9 @@ async def test_a_restarted_program_does_not_overdraw(start, clock, limited):
     assert (after.stats.rate_limited, len(limited.accepted)) == (0, 7)
 
 
-async def test_clients_of_one_key_can_share_a_throttle(start, clock, limited):
-    throttle = RateLimiter(max_concurrency=2)
-    clients = [
-        await start(AsyncVoiceprintClient(limited.api_key, base_url=limited.url, clock=clock, throttle=throttle))
-        for _ in range(2)
-    ]
+async def test_clients_of_one_key_can_share_a_rate_limiter(start, clock, limited):
+    settings = {"base_url": limited.url, "clock": clock, "rate_limiter": RateLimiter(max_concurrency=2)}
+    clients = [await start(AsyncVoiceprintClient(limited.api_key, **settings)) for _ in range(2)]
     async with clock.running(*clients):
         await asyncio.gather(*(clients[i % 2].submit(URL) for i in range(10)))
     assert [client.stats.rate_limited for client in clients] == [0, 0]
@@ -162,7 +160,7 @@ async def test_a_wait_above_max_retry_after_is_raised_to_the_whole_queue(start, 
         await client.submit(URL)
     assert later.value.retry_after == pytest.approx(60.0, abs=1.0)
     assert submissions(limited) == 4
-    await everything_at_rest(client)
+    await assert_idle(client)
 
 
 async def test_a_queue_that_is_too_long_is_refused_at_once(start, clock, limited):
@@ -178,7 +176,7 @@ async def test_a_queue_that_is_too_long_is_refused_at_once(start, clock, limited
     assert len(limited.accepted) == 4
 
 
-async def test_a_deadline_ends_the_wait_for_a_place_but_never_a_submission(start, clock, limited):
+async def test_a_deadline_ends_the_wait_for_a_permit_but_never_a_submission(start, clock, limited):
     client = await start(AsyncVoiceprintClient(limited.api_key, base_url=limited.url, clock=clock))
     for _ in range(3):
         await client.submit(URL)
@@ -187,10 +185,10 @@ async def test_a_deadline_ends_the_wait_for_a_place_but_never_a_submission(start
             await client.voiceprint(URL, timeout=10.0)
     assert (late.value.retryable, late.value.outcome_unknown) == (True, False)
     assert len(limited.accepted) == 3
-    await everything_at_rest(client)
+    await assert_idle(client)
 
 
-async def test_before_send_is_awaited_before_the_first_byte_and_only_with_place_and_slot(start, clock, limited):
+async def test_before_send_is_awaited_with_permit_and_slot_before_the_first_byte(start, clock, limited):
     client = await start(AsyncVoiceprintClient(limited.api_key, base_url=limited.url, clock=clock))
     seen = []
 
@@ -198,7 +196,7 @@ async def test_before_send_is_awaited_before_the_first_byte_and_only_with_place_
         seen.append((submissions(limited), client.stats.in_flight))
 
     for _ in range(2):
-        await client._submit(_request(), before_send=before_send)
+        await client.engine.submit(_request(), hooks=SubmissionHooks(before_send, lambda: None))
     assert seen == [(0, 1), (1, 1)]
 
 
@@ -210,18 +208,18 @@ async def test_an_error_of_before_send_sends_nothing_and_leaks_nothing(start, cl
 
     for _ in range(5):
         with pytest.raises(OSError, match="disk full"):
-            await client._submit(_request(), before_send=before_send)
+            await client.engine.submit(_request(), hooks=SubmissionHooks(before_send, lambda: None))
     assert submissions(limited) == 0
-    await everything_at_rest(client)
+    await assert_idle(client)
     await client.submit(URL)
 
 
-# Cancellation. A caller may go at any moment; a job whose id nobody has must not be.
+# Cancellation: a caller may be cancelled at any moment, and no job id may be lost.
 
 
 @pytest.mark.parametrize("latency", [0.0, 0.02])
-async def test_a_caller_canceled_at_any_turn_of_the_loop_loses_no_job(start, latency):
-    """Cancel after 0, 1, 2 … turns of the event loop: every accepted job is returned or kept in `abandoned`."""
+async def test_a_caller_cancelled_in_any_loop_iteration_loses_no_job(start, latency):
+    """Cancel after 0, 1, 2 … loop iterations: every accepted job is returned, or kept in `abandoned`."""
     sandbox = await start(Sandbox(window="none", latency=latency))
     kept = Counter()
     for turns in range(40):
@@ -231,7 +229,7 @@ async def test_a_caller_canceled_at_any_turn_of_the_loop_loses_no_job(start, lat
             await settle(turns)
             task.cancel()
             returned = (await asyncio.gather(task, return_exceptions=True))[0]
-            await everything_at_rest(client)
+            await assert_idle(client)
             known = [job.job_id for job in client.abandoned]
             if not isinstance(returned, BaseException):
                 known.append(returned.job_id)
@@ -242,7 +240,7 @@ async def test_a_caller_canceled_at_any_turn_of_the_loop_loses_no_job(start, lat
     assert kept[1] or latency == 0.0
 
 
-async def test_cancellation_rises_at_once_while_the_answer_is_awaited(start, clock):
+async def test_cancellation_is_raised_at_once_during_a_submission(start, clock):
     sandbox = await start(Sandbox(window="none", latency=3.0, now=clock.wall, sleep=clock.sleep))
     client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, clock=clock))
     task = asyncio.create_task(client.submit(URL))
@@ -253,11 +251,11 @@ async def test_cancellation_rises_at_once_while_the_answer_is_awaited(start, clo
         await task
     assert client.abandoned == ()
     async with clock.running():
-        await everything_at_rest(client)
+        await assert_idle(client)
     assert [job.job_id for job in client.abandoned] == [job.id for job in sandbox.accepted]
 
 
-async def test_a_caller_canceled_in_the_queue_costs_no_place(start, clock, limited):
+async def test_a_caller_cancelled_in_the_wait_queue_uses_no_permit(start, clock, limited):
     client = await start(AsyncVoiceprintClient(limited.api_key, base_url=limited.url, clock=clock))
     for _ in range(3):
         await client.submit(URL)
@@ -271,7 +269,7 @@ async def test_a_caller_canceled_in_the_queue_costs_no_place(start, clock, limit
     assert clock.time() < 61.0
 
 
-async def test_a_caller_canceled_with_a_place_but_without_a_slot_gives_the_place_back(start, clock):
+async def test_a_caller_cancelled_with_a_permit_but_no_slot_returns_the_permit(start, clock):
     sandbox = await start(Sandbox(rate_limit=(3, 60.0), latency=1.0, now=clock.wall, sleep=clock.sleep))
     client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, clock=clock, max_concurrency=1))
     async with clock.running():
@@ -287,23 +285,23 @@ async def test_a_caller_canceled_with_a_place_but_without_a_slot_gives_the_place
     assert placed.cancelled()
 
 
-async def test_a_caller_canceled_while_its_intent_is_written_sends_nothing(client, sandbox):
+async def test_a_caller_cancelled_in_before_send_sends_nothing(client, sandbox):
     writing = asyncio.Event()
 
     async def before_send():
         writing.set()
         await asyncio.Event().wait()
 
-    task = asyncio.create_task(client._submit(_request(), before_send=before_send))
+    task = asyncio.create_task(client.engine.submit(_request(), hooks=SubmissionHooks(before_send, lambda: None)))
     await writing.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await everything_at_rest(client)
+    await assert_idle(client)
     assert submissions(sandbox) == 0
 
 
-async def test_a_caller_canceled_before_a_429_arrives_leaves_no_one_in_line(start, clock):
+async def test_a_caller_cancelled_before_a_429_arrives_leaves_the_wait_queue_empty(start, clock):
     sandbox = await start(Sandbox(rate_limit=(1, 60.0), latency=1.0, now=clock.wall, sleep=clock.sleep))
     other = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, clock=clock))
     async with clock.running():
@@ -316,11 +314,11 @@ async def test_a_caller_canceled_before_a_429_arrives_leaves_no_one_in_line(star
     with pytest.raises(asyncio.CancelledError):
         await task
     async with clock.running():
-        await everything_at_rest(client)
+        await assert_idle(client)
     assert client.stats.rate_limited == 1
 
 
-async def test_an_abandoned_job_is_logged_so_that_a_person_looks(start, caplog):
+async def test_an_abandoned_job_is_logged_as_a_warning(start, caplog):
     sandbox = await start(Sandbox(window="none", latency=0.05))
     client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url))
     task = asyncio.create_task(client.submit(URL))
@@ -328,7 +326,7 @@ async def test_an_abandoned_job_is_logged_so_that_a_person_looks(start, caplog):
         await asyncio.sleep(0)
     task.cancel()
     with caplog.at_level(logging.INFO, "pyannote_voiceprint_async"):
-        await everything_at_rest(client)
+        await assert_idle(client)
     job_id = sandbox.accepted[0].id
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert [job_id in warning for warning in warnings] == [True]
@@ -337,7 +335,7 @@ async def test_an_abandoned_job_is_logged_so_that_a_person_looks(start, caplog):
 # Closing
 
 
-async def test_closing_lets_a_submission_on_the_wire_finish(start):
+async def test_closing_finishes_a_submission_in_flight(start):
     sandbox = await start(Sandbox(window="none", latency=0.05))
     client = AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url)
     task = asyncio.create_task(client.submit(URL))
@@ -347,7 +345,7 @@ async def test_closing_lets_a_submission_on_the_wire_finish(start):
     assert (await task).job_id == sandbox.accepted[0].id
 
 
-async def test_closing_ends_what_waits_with_a_clear_error(start, clock, limited):
+async def test_closing_fails_all_waits_with_a_clear_error(start, clock, limited):
     client = AsyncVoiceprintClient(limited.api_key, base_url=limited.url, clock=clock)
     job, *_ = [await client.submit(URL) for _ in range(3)]
     queued = asyncio.create_task(client.submit(URL))
@@ -360,7 +358,7 @@ async def test_closing_ends_what_waits_with_a_clear_error(start, clock, limited)
     await client.aclose()
 
 
-async def test_a_pause_between_two_tries_ends_with_closing(start, clock, sandbox):
+async def test_closing_ends_the_wait_before_a_retry(start, clock, sandbox):
     client = AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, clock=clock)
     sandbox.fail_next("server-error", operation="test")
     task = asyncio.create_task(client.check_key())
@@ -372,13 +370,13 @@ async def test_a_pause_between_two_tries_ends_with_closing(start, clock, sandbox
         await task
 
 
-async def test_use_after_closing_says_what_to_do(client):
+async def test_use_after_closing_raises_a_helpful_error(client):
     await client.aclose()
     with pytest.raises(ClientClosedError, match="lifespan"):
         await client.submit(URL)
 
 
-def test_use_from_another_event_loop_says_what_to_do():
+def test_use_from_another_event_loop_raises_a_helpful_error():
     client = AsyncVoiceprintClient("key", base_url="http://127.0.0.1:9", retry=RetryPolicy(max_tries=1))
 
     async def use():
@@ -388,17 +386,17 @@ def test_use_from_another_event_loop_says_what_to_do():
         asyncio.run(use())
     with pytest.raises(ClientClosedError, match="notebook"):
         asyncio.run(use())
-    asyncio.run(client._transport.wire._own_sessions.pop().close())
+    asyncio.run(client.engine._pipeline.http._sessions._own.pop().close())
 
 
 async def test_a_client_that_is_not_closed_warns(sandbox):
     client = AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url)
     await client.check_key()
-    session = client._transport.wire._own_sessions[0]
+    session = client.engine._pipeline.http._sessions._own[0]
     with pytest.warns(ResourceWarning, match="aclose"):
         client.__del__()
     await session.close()
-    client._transport.wire._own_sessions.clear()
+    client.engine._pipeline.http._sessions._own.clear()
 
 
 async def test_the_constructor_touches_neither_network_nor_loop():
@@ -415,8 +413,8 @@ async def test_requests_in_flight_stay_below_max_concurrency(start):
     assert sandbox.state.operations["voiceprint"].highest_in_flight == 3
 
 
-async def test_shared_budgets_of_a_server_are_respected(start, clock):
-    """One of the sources has one budget for all operations; then reads use up what submissions need."""
+async def test_a_rate_limit_shared_by_all_operations_is_respected(start, clock):
+    """A server may count all operations together; then reads use up the limit of submissions."""
     sandbox = await start(Sandbox(rate_limit=(10, 60.0), shared_budgets=True, now=clock.wall, sleep=clock.sleep))
     client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, clock=clock))
     async with clock.running(client):
@@ -441,7 +439,7 @@ async def test_a_limit_that_the_user_sets_is_a_ceiling(start, clock):
     assert clock.time() >= 20.0
 
 
-async def test_a_timeout_of_a_read_is_repeated_and_then_raised(start):
+async def test_a_timeout_of_a_read_is_retried_and_then_raised(start):
     sandbox = await start(Sandbox(window="none", latency=5.0))
     client = await start(
         AsyncVoiceprintClient(
@@ -462,7 +460,7 @@ def _request():
     return VoiceprintRequest(URL)
 
 
-async def test_a_deadline_that_ends_in_the_pause_of_a_429_sends_nothing_more(start, clock):
+async def test_a_deadline_within_the_pause_of_a_429_sends_nothing_more(start, clock):
     sandbox = await start(Sandbox(rate_limit=(100, 60.0), now=clock.wall, sleep=clock.sleep))
     client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, clock=clock))
     sandbox.fail_next("rate-limited", operation="voiceprint")
@@ -473,7 +471,7 @@ async def test_a_deadline_that_ends_in_the_pause_of_a_429_sends_nothing_more(sta
     assert (list(sandbox.accepted), submissions(sandbox), clock.time() < 40.0) == ([], 1, True)
 
 
-async def test_a_pause_that_would_outlast_the_deadline_is_not_made(start, clock, sandbox):
+async def test_a_wait_that_would_end_after_the_deadline_is_not_started(start, clock, sandbox):
     client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, clock=clock))
     sandbox.fail_next("unavailable", operation="voiceprint")
     with pytest.raises(ServerError):
@@ -481,11 +479,13 @@ async def test_a_pause_that_would_outlast_the_deadline_is_not_made(start, clock,
     assert (clock.time(), submissions(sandbox)) == (0.0, 1)
 
 
-async def test_closing_one_client_does_not_leave_others_of_its_throttle_waiting(start, clock, limited):
-    """The timer of the one that closes may have been what the other waited for."""
-    throttle = RateLimiter()
-    leaving = AsyncVoiceprintClient(limited.api_key, base_url=limited.url, clock=clock, throttle=throttle)
-    staying = await start(AsyncVoiceprintClient(limited.api_key, base_url=limited.url, clock=clock, throttle=throttle))
+async def test_closing_one_client_wakes_the_others_of_its_rate_limiter(start, clock, limited):
+    """The other client may have relied on the timer of the closed client."""
+    rate_limiter = RateLimiter()
+    leaving = AsyncVoiceprintClient(limited.api_key, base_url=limited.url, clock=clock, rate_limiter=rate_limiter)
+    staying = await start(
+        AsyncVoiceprintClient(limited.api_key, base_url=limited.url, clock=clock, rate_limiter=rate_limiter)
+    )
     await staying.check_key()
     first = asyncio.create_task(leaving.submit(URL))
     await asyncio.sleep(0)
@@ -501,8 +501,8 @@ async def test_closing_one_client_does_not_leave_others_of_its_throttle_waiting(
 
 
 @pytest.mark.parametrize("turns", range(4))
-async def test_cancelling_all_tasks_does_not_end_a_submission_on_the_wire(start, turns):
-    """As `asyncio.run()` does at its end; then it waits for all of them."""
+async def test_cancelling_all_tasks_does_not_end_a_submission_in_flight(start, turns):
+    """`asyncio.run()` cancels all tasks when it ends, and waits for them."""
     sandbox = await start(Sandbox(window="none", latency=0.2))
     client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url))
     caller = asyncio.create_task(client.submit(URL))
@@ -510,14 +510,14 @@ async def test_cancelling_all_tasks_does_not_end_a_submission_on_the_wire(start,
         await asyncio.sleep(0)
     caller.cancel()
     await settle(turns)
-    for task in client._transport._submissions:
+    for task in client.engine._pipeline._submissions.tasks:
         assert not task.cancel()
-    await everything_at_rest(client)
+    await assert_idle(client)
     assert [job.job_id for job in client.abandoned] == [job.id for job in sandbox.accepted]
 
 
-async def test_a_program_that_is_canceled_as_a_whole_keeps_the_answers_of_what_was_on_the_wire(start):
-    """Closing the client waits for them, also when the program's own tasks are canceled."""
+async def test_cancelling_the_whole_program_keeps_the_jobs_in_flight(start):
+    """Closing the client waits for the submissions although the program's tasks are cancelled."""
     sandbox = await start(Sandbox(window="none", latency=0.2))
 
     async def program():
@@ -539,26 +539,26 @@ async def test_a_program_that_is_canceled_as_a_whole_keeps_the_answers_of_what_w
     assert {job.job_id for job in clients[0].abandoned} == {job.id for job in sandbox.accepted[1:]}
 
 
-async def test_a_submission_that_closing_broke_off_may_have_been_accepted(start):
-    """Whoever closed the connection, the bill may be there."""
+async def test_a_submission_whose_connection_was_closed_by_the_client_has_an_unknown_outcome(start):
+    """The server may have accepted the submission before the client closed the connection."""
     sandbox = await start(Sandbox(window="none", latency=5.0))
     client = AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, retry=RetryPolicy(max_tries=1))
     task = asyncio.create_task(client.submit(URL))
     while not submissions(sandbox):
         await asyncio.sleep(0)
-    client._transport.close()
-    await client._transport.wire.aclose()
+    client.engine._pipeline.close()
+    await client.engine._pipeline.http.aclose()
     with pytest.raises(ApiConnectionError) as broken:
         await task
     assert broken.value.outcome_unknown
     await client.aclose()
 
 
-# Leaving and closing, however often somebody cancels
+# Cancelling and closing, with repeated cancellation
 
 
-async def on_the_wire(client: AsyncVoiceprintClient, sandbox: Sandbox, many: int) -> list[asyncio.Task]:
-    """Submit as many, and come back when the server has all of them."""
+async def submit_in_flight(client: AsyncVoiceprintClient, sandbox: Sandbox, many: int) -> list[asyncio.Task]:
+    """Start this number of submissions, and return their tasks when the server has received all requests."""
     before = submissions(sandbox)
     tasks = [asyncio.create_task(client.submit(URL)) for _ in range(many)]
     while submissions(sandbox) < before + many:
@@ -567,10 +567,10 @@ async def on_the_wire(client: AsyncVoiceprintClient, sandbox: Sandbox, many: int
 
 
 @pytest.mark.parametrize("times", [1, 2, 5])
-async def test_closing_that_is_cancelled_closes_all_the_same(start, times):
+async def test_a_cancelled_close_still_closes_the_client(start, times):
     sandbox = await start(Sandbox(window="none", latency=0.1))
     client = AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url)
-    (caller,) = await on_the_wire(client, sandbox, 1)
+    (caller,) = await submit_in_flight(client, sandbox, 1)
     caller.cancel()
     closing = asyncio.create_task(client.aclose())
     for _ in range(times):
@@ -579,19 +579,19 @@ async def test_closing_that_is_cancelled_closes_all_the_same(start, times):
     with pytest.raises(asyncio.CancelledError):
         await closing
     assert [job.job_id for job in client.abandoned] == [job.id for job in sandbox.accepted]
-    assert (client.stats.in_flight, client._transport.wire.opened) == (0, False)
+    assert (client.stats.in_flight, client.engine._pipeline.http.has_open_sessions) == (0, False)
 
 
-async def test_closing_twice_at_once_waits_for_the_same(start):
+async def test_two_concurrent_closes_both_wait_for_the_submissions(start):
     sandbox = await start(Sandbox(window="none", latency=0.05))
     client = AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url)
-    (caller,) = await on_the_wire(client, sandbox, 1)
+    (caller,) = await submit_in_flight(client, sandbox, 1)
     await asyncio.gather(client.aclose(), client.aclose())
     assert (await caller).job_id == sandbox.accepted[0].id
 
 
-async def test_nested_timeouts_leave_every_job_with_somebody(start):
-    """The outer one ends while the inner one's clean-up still waits."""
+async def test_nested_timeouts_lose_no_job(start):
+    """The outer timeout ends during the clean-up of the inner one."""
     sandbox = await start(Sandbox(window="none", latency=0.3))
     client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url))
     await client.submit(URL)
@@ -606,32 +606,32 @@ async def test_nested_timeouts_leave_every_job_with_somebody(start):
 
 
 async def test_a_client_in_a_cancelled_scope_of_anyio_closes_and_keeps_its_job(start):
-    """anyio cancels whatever is awaited in such a scope, again and again."""
+    """anyio cancels every await in a cancelled scope, again and again."""
     anyio = pytest.importorskip("anyio")
     sandbox = await start(Sandbox(window="none", latency=0.2))
     with anyio.move_on_after(0.1):
         async with AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url) as client:
             await client.voiceprint(URL)
     assert [job.job_id for job in client.abandoned] == [job.id for job in sandbox.accepted]
-    assert (len(client.abandoned), client._transport.wire.opened) == (1, False)
+    assert (len(client.abandoned), client.engine._pipeline.http.has_open_sessions) == (1, False)
 
 
-async def test_an_outcome_that_comes_as_its_caller_is_cancelled_is_kept(start):
-    """The caller is cancelled in the turn of the event loop in which it would have gone on."""
+async def test_a_result_that_arrives_with_the_cancellation_is_kept(start):
+    """The caller is cancelled in the loop iteration in which it would get its result."""
     sandbox = await start(Sandbox(window="none", latency=0.05))
     client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url))
-    (caller,) = await on_the_wire(client, sandbox, 1)
-    (task,) = client._transport._submissions
+    (caller,) = await submit_in_flight(client, sandbox, 1)
+    (task,) = client.engine._pipeline._submissions.tasks
     task.add_done_callback(lambda _: caller.cancel())
     (ended,) = await asyncio.gather(caller, return_exceptions=True)
     known = [job.job_id for job in client.abandoned] + [getattr(ended, "job_id", None)]
     assert sandbox.accepted[0].id in known
-    await everything_at_rest(client)
+    await assert_idle(client)
 
 
 @pytest.fixture
 def sandbox_elsewhere():
-    """A sandbox in a thread with an event loop of its own, which goes on when the test's loop ends."""
+    """A sandbox in a thread with its own event loop, which keeps running when the loop of the test ends."""
     ready, stop = threading.Event(), threading.Event()
     found: list[Sandbox] = []
 
@@ -647,18 +647,18 @@ def sandbox_elsewhere():
     yield found[0]
     stop.set()
     thread.join()
-    # What a loop that has ended left open must not be reported in another test.
+    # Without this, the transports of the closed event loop would be reported in a later test.
     gc.collect()
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_jobs_are_kept_when_the_loop_ends_while_they_are_submitted(sandbox_elsewhere):
-    """`asyncio.run()` ends by cancelling every task, and waits for those on the wire."""
+    """`asyncio.run()` cancels every task when it ends, and waits for the submissions in flight."""
 
     async def main() -> tuple[AsyncVoiceprintClient, list[asyncio.Task]]:
         client = AsyncVoiceprintClient(sandbox_elsewhere.api_key, base_url=sandbox_elsewhere.url)
         await client.submit(URL)
-        return client, await on_the_wire(client, sandbox_elsewhere, 5)
+        return client, await submit_in_flight(client, sandbox_elsewhere, 5)
 
     client, callers = asyncio.run(main())
     assert [task.cancelled() for task in callers] == [True] * 5
@@ -667,14 +667,14 @@ def test_jobs_are_kept_when_the_loop_ends_while_they_are_submitted(sandbox_elsew
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-def test_closing_after_the_loop_was_closed_reports_what_was_on_the_wire(sandbox_elsewhere, caplog):
-    """A loop that is closed lets nothing run any more: the sentence says that a job may exist."""
+def test_closing_after_the_event_loop_was_closed_reports_the_submissions_in_flight(sandbox_elsewhere, caplog):
+    """Nothing can run in a closed event loop, so the warning says that a job may exist."""
     loop = asyncio.new_event_loop()
 
     async def begin() -> AsyncVoiceprintClient:
         client = AsyncVoiceprintClient(sandbox_elsewhere.api_key, base_url=sandbox_elsewhere.url)
-        left.extend(await on_the_wire(client, sandbox_elsewhere, 1))
-        left.extend(client._transport._submissions)
+        left.extend(await submit_in_flight(client, sandbox_elsewhere, 1))
+        left.extend(client.engine._pipeline._submissions.tasks)
         return client
 
     left: list[asyncio.Task] = []
@@ -682,7 +682,7 @@ def test_closing_after_the_loop_was_closed_reports_what_was_on_the_wire(sandbox_
     loop.close()
     asyncio.run(client.aclose())
     for task in left:
-        task._log_destroy_pending = False  # else asyncio reports them too
+        task._log_destroy_pending = False  # else asyncio reports the task too
     assert "1 submission(s)" in caplog.text
     assert "list_jobs()" in caplog.text
     with pytest.raises(ClientClosedError):

@@ -1,4 +1,4 @@
-"""Which proxy a URL has, and what is said of one that cannot be used."""
+"""The proxy for a URL, and the error for an unusable one."""
 
 import pytest
 from yarl import URL
@@ -11,7 +11,7 @@ PROXY = "http://proxy.example:3128"
 
 
 @pytest.fixture(autouse=True)
-def _nothing_set(monkeypatch):
+def _no_proxy_variables(monkeypatch):
     for name in ("http_proxy", "https_proxy", "no_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
@@ -30,7 +30,7 @@ def test_the_proxy_of_the_environment(monkeypatch, value):
     assert proxy_for(URL("http://api.example.com/"), None) is None
 
 
-def test_the_clients_own_proxy_goes_first(monkeypatch):
+def test_the_proxy_of_the_client_has_priority(monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", "socks5://127.0.0.1:9")
     assert proxy_for(API, PROXY) == PROXY
 
@@ -38,12 +38,12 @@ def test_the_clients_own_proxy_goes_first(monkeypatch):
 @pytest.mark.parametrize(
     "url", ["https://localhost/", "https://127.0.0.1:8000/", "https://[::1]/", "https://a.localhost/"]
 )
-def test_this_machine_needs_no_proxy(monkeypatch, url):
+def test_a_loopback_host_has_no_proxy(monkeypatch, url):
     monkeypatch.setenv("HTTPS_PROXY", "no scheme")
     assert proxy_for(URL(url), None) is None
 
 
-def test_a_host_in_no_proxy_needs_none(monkeypatch):
+def test_a_host_in_no_proxy_has_no_proxy(monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", "no scheme")
     monkeypatch.setenv("NO_PROXY", "example.com")
     assert proxy_for(API, None) is None
@@ -67,7 +67,7 @@ def test_an_error_shows_no_password(monkeypatch):
         (["HTTP_PROXY"], "the proxy settings of this system"),
     ],
 )
-def test_where_a_proxy_is_set(monkeypatch, names, expected):
+def test_the_source_of_a_proxy_is_named(monkeypatch, names, expected):
     for name in names:
         monkeypatch.setenv(name, PROXY)
     assert proxy_source(API, None) == expected

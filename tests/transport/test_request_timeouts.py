@@ -1,4 +1,4 @@
-"""Timeouts of requests in flight, and time in which the loop did not run."""
+"""The timeouts of requests in flight, and time in which the event loop did not run."""
 
 import asyncio
 import time
@@ -16,68 +16,68 @@ TIMEOUTS = Timeouts(connect=10.0, read=20.0, total=40.0)
 
 
 class Request:
-    """A request whose timeouts count when it is told so."""
+    """A request whose test decides whether its timeouts count."""
 
     def __init__(self, *, is_timed: bool = True) -> None:
-        self.started_at = self.moved_at = 0.0
+        self.started_at = self.last_received_at = 0.0
         self.overdue = False
         self.is_timed = is_timed
-        self.ends = 0
+        self.aborts = 0
 
-    def end(self) -> None:
-        self.ends += 1
+    def abort(self) -> None:
+        self.aborts += 1
 
 
 class Time:
-    """Moves the time of a watchdog, tick by tick."""
+    """Advances the time of `RequestTimeouts`, tick by tick."""
 
-    def __init__(self, dog: RequestTimeouts, clock: SimpleNamespace) -> None:
-        self.dog = dog
+    def __init__(self, timeouts: RequestTimeouts, clock: SimpleNamespace) -> None:
+        self.timeouts = timeouts
         self.clock = clock
 
     def run(self, seconds: float, step: float = 0.5) -> None:
         for _ in range(round(seconds / step)):
-            self.stand_still(step)
+            self.suspend(step)
 
-    def stand_still(self, seconds: float) -> None:
+    def suspend(self, seconds: float) -> None:
         self.clock.now += seconds
-        self.dog._tick()
+        self.timeouts._tick()
 
 
 @pytest.fixture
 async def moving(monkeypatch):
     clock = SimpleNamespace(now=1000.0)
     monkeypatch.setattr(request_timeouts, "time", SimpleNamespace(monotonic=lambda: clock.now))
-    dog = RequestTimeouts(TIMEOUTS)
-    yield Time(dog, clock)
-    dog._requests.clear()
-    dog.close()
+    timeouts = RequestTimeouts(TIMEOUTS)
+    yield Time(timeouts, clock)
+    timeouts._requests.clear()
+    timeouts.close()
 
 
-async def test_a_request_without_a_response_is_ended_once_after_read(moving):
+async def test_a_request_without_a_response_is_aborted_once_after_the_read_timeout(moving):
     request = Request()
-    moving.dog.watch(request)
+    moving.timeouts.start(request)
     moving.run(20.0)
-    assert (request.overdue, request.ends) == (False, 0)
+    assert (request.overdue, request.aborts) == (False, 0)
     moving.run(5.0)
-    assert (request.overdue, request.ends) == (True, 1)
+    assert (request.overdue, request.aborts) == (True, 1)
 
 
-async def test_a_response_that_moves_is_ended_after_total(moving):
+async def test_a_slow_response_is_aborted_after_the_total_timeout(moving):
     request = Request()
-    moving.dog.watch(request)
+    moving.timeouts.start(request)
     for _ in range(40):
         moving.run(1.0)
-        request.moved_at = moving.dog.now
+        request.last_received_at = moving.timeouts.now
     assert not request.overdue
     moving.run(1.0)
     assert request.overdue
 
 
-async def test_timeouts_count_from_when_they_may(moving):
-    """Connecting has a timeout of its own, an upload only a stall until its body is complete."""
+async def test_timeouts_count_only_while_the_request_is_timed(moving):
+    """Connecting has its own timeout, and an upload only a stall timeout until its body is complete."""
     request = Request(is_timed=False)
-    moving.dog.watch(request)
+    moving.timeouts.start(request)
     moving.run(500.0)
     request.is_timed = True
     moving.run(20.0)
@@ -86,38 +86,38 @@ async def test_timeouts_count_from_when_they_may(moving):
     assert request.overdue
 
 
-async def test_time_in_which_the_loop_did_not_run_does_not_count(moving):
+async def test_time_in_which_the_event_loop_did_not_run_does_not_count(moving):
     request = Request()
-    moving.dog.watch(request)
-    since = moving.dog.moment()
+    moving.timeouts.start(request)
+    since = moving.timeouts.reading()
     moving.run(10.0)
-    assert not moving.dog.was_suspended(since)
-    moving.stand_still(3600.0)
-    assert (request.overdue, moving.dog.was_suspended(since)) == (False, True)
+    assert not moving.timeouts.was_suspended(since)
+    moving.suspend(3600.0)
+    assert (request.overdue, moving.timeouts.was_suspended(since)) == (False, True)
     moving.run(9.0)
     assert not request.overdue
     moving.run(2.0)
     assert request.overdue
 
 
-async def test_a_loop_that_is_always_late_still_ends_requests(moving):
+async def test_an_event_loop_that_is_always_late_still_aborts_requests(moving):
     request = Request()
-    moving.dog.watch(request)
+    moving.timeouts.start(request)
     for _ in range(25):
-        moving.stand_still(5.0)
+        moving.suspend(5.0)
     assert request.overdue
 
 
-async def test_a_request_that_is_not_watched_any_more_is_left_alone(moving):
+async def test_a_request_whose_timeouts_were_stopped_is_not_aborted(moving):
     request = Request()
-    moving.dog.watch(request)
-    moving.dog.unwatch(request)
+    moving.timeouts.start(request)
+    moving.timeouts.stop(request)
     moving.run(100.0)
-    assert request.ends == 0
+    assert request.aborts == 0
 
 
 @pytest.mark.parametrize("how", ["submit", "read"])
-async def test_a_response_that_came_while_the_process_stood_still_is_read(start, how):
+async def test_a_response_that_arrived_while_the_process_was_suspended_is_read(start, how):
     sandbox = await start(Sandbox(window="none"))
     timeouts = Timeouts(connect=0.3, read=0.3, total=0.3)
     client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, timeouts=timeouts))

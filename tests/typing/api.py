@@ -51,6 +51,7 @@ from pyannote_voiceprint_async import (
     RateLimiter,
     RateLimitError,
     RateLimits,
+    Results,
     RetryPolicy,
     ServerError,
     Source,
@@ -85,7 +86,7 @@ from pyannote_voiceprint_async.enrollment import (
     rows_from_sources,
 )
 from pyannote_voiceprint_async.sandbox import Sandbox
-from pyannote_voiceprint_async.webhooks import aiohttp_webhook_handler, verify
+from pyannote_voiceprint_async.webhooks import aiohttp_webhook_handler, verify_webhook
 
 URL = "https://example.com/voices/ada.wav"
 
@@ -93,12 +94,12 @@ URL = "https://example.com/voices/ada.wav"
 # Settings
 
 
-def settings(throttle: RateLimiter, session: aiohttp.ClientSession, clock: Clock) -> AsyncVoiceprintClient:
+def settings(rate_limiter: RateLimiter, session: aiohttp.ClientSession, clock: Clock) -> AsyncVoiceprintClient:
     AsyncVoiceprintClient()
     AsyncVoiceprintClient(None)
-    AsyncVoiceprintClient("key", throttle=throttle, webhook=None, proxy=None, session=None)
+    AsyncVoiceprintClient("key", rate_limiter=rate_limiter, webhook=None, proxy=None, session=None)
     AsyncVoiceprintClient("key", unknown=True)  # type: ignore[call-arg]
-    AsyncVoiceprintClient("key", "https://api.example.com")  # type: ignore[call-arg]  # all else by keyword
+    AsyncVoiceprintClient("key", "https://api.example.com")  # type: ignore[call-arg]  # keyword-only
     return AsyncVoiceprintClient(
         api_key="key",
         base_url="https://api.example.com",
@@ -123,15 +124,15 @@ def settings(throttle: RateLimiter, session: aiohttp.ClientSession, clock: Clock
     )
 
 
-def shared_throttle() -> None:
-    throttle = RateLimiter(32, RateLimits(submissions=RateLimit(500)))
-    assert_type(throttle.in_flight, int)
-    assert_type(throttle.queued, int)
-    assert_type(throttle.limit("submissions"), int)
+def shared_rate_limiter() -> None:
+    rate_limiter = RateLimiter(32, RateLimits(submissions=RateLimit(500)))
+    assert_type(rate_limiter.in_flight, int)
+    assert_type(rate_limiter.queued, int)
+    assert_type(rate_limiter.limit("submissions"), int)
 
 
 class FrozenClock:
-    """A clock of the user's own needs no base class."""
+    """A clock needs no base class."""
 
     def time(self) -> float:
         return 0.0
@@ -154,7 +155,9 @@ def own_clock() -> None:
 # One voice
 
 
-async def one(client: AsyncVoiceprintClient, path: Path, file: BinaryIO, samples: NDArray[np.float32]) -> None:
+async def one_voiceprint(
+    client: AsyncVoiceprintClient, path: Path, file: BinaryIO, samples: NDArray[np.float32]
+) -> None:
     voiceprint = assert_type(await client.voiceprint(URL), Voiceprint)
     await client.voiceprint(path)
     await client.voiceprint(path.read_bytes())
@@ -221,7 +224,7 @@ async def upload(client: AsyncVoiceprintClient, path: Path, audio: LocalAudio) -
     await client.upload(audio, media_key="ada.wav", on_progress=show)
     await client.upload({"waveform": [0.0], "sample_rate": 8000})
     await client.upload("ada.wav")  # type: ignore[arg-type]  # a str is never local
-    await client.submit(url)
+    await client.submit(url, max_queue_wait=5.0)
 
 
 def show(sent_bytes: int, total_bytes: int) -> None: ...
@@ -250,6 +253,8 @@ async def submit_many(client: AsyncVoiceprintClient) -> None:
 
     async with client.submit_many([URL, URL]) as results, client.submit_many(presigned()):
         await results.aclose()
+    assert_type(results, Results[Submission])
+    client.submit_many(urls(), model="precision-3", webhook="https://example.com/hook")
     client.submit_many([7])  # type: ignore[list-item]
 
 
@@ -286,7 +291,7 @@ async def account(client: AsyncVoiceprintClient) -> None:
     print(newest, __version__)  # noqa: T201
 
 
-async def life() -> None:
+async def lifespan() -> None:
     async with AsyncVoiceprintClient() as client:
         assert_type(client, AsyncVoiceprintClient)
         assert_type(client.abandoned, tuple[JobCreated, ...])
@@ -309,13 +314,13 @@ async def in_a_test() -> None:
 
 
 def deliver(client: AsyncVoiceprintClient, body: bytes, headers: dict[str, str]) -> None:
-    event = assert_type(verify(body, headers, "secret"), WebhookEvent)
-    verify(body, headers, ["new secret", "old secret"], tolerance=60, now=1_753_000_000.0)
-    verify("text", headers, b"secret")
-    verify(bytearray(body), list(headers.items()), [b"new", "old"])
-    verify(memoryview(body), [(b"x-signature", b"1")], "secret")
-    verify(body, {name: [value] for name, value in headers.items()}, headers["secrets"].split(","))
-    verify({"jobId": "1"}, headers, "secret")  # type: ignore[arg-type]  # the raw body
+    event = assert_type(verify_webhook(body, headers, "secret"), WebhookEvent)
+    verify_webhook(body, headers, ["new secret", "old secret"], tolerance=60, now=1_753_000_000.0)
+    verify_webhook("text", headers, b"secret")
+    verify_webhook(bytearray(body), list(headers.items()), [b"new", "old"])
+    verify_webhook(memoryview(body), [(b"x-signature", b"1")], "secret")
+    verify_webhook(body, {name: [value] for name, value in headers.items()}, headers["secrets"].split(","))
+    verify_webhook({"jobId": "1"}, headers, "secret")  # type: ignore[arg-type]  # the raw body
     client.deliver(event)
     assert_type(event.job_id, str)
     assert_type(event.status, JobStatus)
@@ -326,7 +331,7 @@ def deliver(client: AsyncVoiceprintClient, body: bytes, headers: dict[str, str])
 
 
 def receive(client: AsyncVoiceprintClient, app: web.Application) -> None:
-    app.router.add_post("/webhooks/pyannote", aiohttp_webhook_handler(client, "secret", tolerance=60))
+    app.router.add_post("/webhooks/pyannote", aiohttp_webhook_handler(client.deliver, "secret", tolerance=60))
 
 
 # Enrollment
@@ -335,6 +340,10 @@ def receive(client: AsyncVoiceprintClient, app: web.Application) -> None:
 async def presign(row: Row) -> str:
     assert_type(row.label, str)
     assert_type(row.source, str | Path)
+    return f"https://bucket.example.com/{row.source}"
+
+
+def presign_locally(row: Row) -> str:
     return f"https://bucket.example.com/{row.source}"
 
 
@@ -358,14 +367,15 @@ async def enroll_all(client: AsyncVoiceprintClient) -> None:
                     run.stop()
     assert_type(run.report, Report)
     enroll(client, [Row("Ada", Path("ada.wav"))], Path("x.ledger"), resolve=presign)
+    enroll(client, [Row("Ada", "s3://bucket/ada.wav")], Path("x.ledger"), resolve=presign_locally)
     enroll(client, rows_from_sources(["voices"]), Ledger("x.ledger"), preflight=True, trim=True, replace=True)
-    enroll(client, [Row("Ada", Path("long.wav"), pieces=((12.5, 20), (31.0, None)))], "x.ledger")
+    enroll(client, [Row("Ada", Path("long.wav"), segments=((12.5, 20), (31.0, None)))], "x.ledger")
     enroll(client, rows_from_rttm(Path("a.rttm"), Path("a.wav"), labels={"SPEAKER_00": "Ada"}), "x.ledger")
     enroll(client, [], "x.ledger", on_unknown="guess")  # type: ignore[arg-type]  # hold, resubmit or adopt
     enroll(client, "speakers.csv", "x.ledger")  # type: ignore[arg-type]  # Manifest("speakers.csv")
 
 
-def what_is_wrong(error: ManifestError) -> None:
+def manifest_problems(error: ManifestError) -> None:
     assert_type(error.problems, tuple[Problem, ...])
     assert_type(error.problems[0].line, int | None)
 
@@ -373,7 +383,7 @@ def what_is_wrong(error: ManifestError) -> None:
 # Errors
 
 
-async def what_was_wrong(call: Awaitable[Voiceprint]) -> None:
+async def error_classes(call: Awaitable[Voiceprint]) -> None:
     try:
         await call
     except InvalidRequestError as error:
@@ -396,14 +406,14 @@ async def what_was_wrong(call: Awaitable[Voiceprint]) -> None:
 
 
 async def wait_longer(client: AsyncVoiceprintClient) -> None:
-    """Two of the README's lines, as they stand there."""
+    """Resume waits as the README shows."""
     try:
         await client.voiceprint(URL, timeout=60)
     except JobTimeoutError as error:
         assert_type(await client.wait(error.job_id), VoiceprintJob)
 
 
-# Whoever catches the class on the left catches those on the right.
+# `except` with the class on the left catches the classes on the right.
 configuration: list[ConfigurationError] = [ClientClosedError()]
 connection: list[ApiConnectionError] = [ApiTimeoutError(), ProxyError()]
 account_errors: list[AccountError] = [AuthenticationError(), SubscriptionRequiredError(), PermissionDeniedError()]
@@ -429,3 +439,15 @@ every: list[VoiceprintError] = [
     MediaError(),
     *enrollment,
 ]
+
+
+async def maintain_a_ledger() -> tuple[int, int, int, int]:
+    async with Ledger(Path("speakers.ledger")) as ledger:
+        models: list[str] = [voiceprint.model async for _, voiceprint in ledger.voiceprints()]
+        errors: list[str | None] = [row.error async for row in ledger.failed_rows()]
+        await ledger.accept("Ada", "job-id")
+        await ledger.export("voiceprints.jsonl", "jsonl", model=models[0])
+        forgotten = await ledger.forget(["Ada"])
+        purged = await ledger.purge()
+        await ledger.export("voiceprints.xml", "xml")  # type: ignore[arg-type]  # jsonl, csv or json
+        return (await ledger.status()).succeeded, len(errors), forgotten.recordings, purged.dropped

@@ -1,1 +1,4 @@
-"""The ledger file: its SQL, its lock and its checksums."""
+"""The ledger: an SQLite file that records every step of an enrollment before the next one depends on it.
+
+All SQL of a ledger is in this folder. `ledger.Ledger` is the public object, `store.LedgerStore` what a run uses.
+"""

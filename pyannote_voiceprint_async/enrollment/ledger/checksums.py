@@ -1,19 +1,29 @@
-"""A checksum in each row of the ledger: a single flipped bit is detected before anything is sent or exported.
+"""A checksum in each row of the ledger: one flipped bit is detected before anything is sent or exported.
 
-Triggers write the checksum, so no statement can forget it. An update first compares the old row with its checksum:
-damage is never written on under a new one.
+Triggers write the checksum, so no statement can forget it. An update first compares the old row with its checksum, so
+that damaged data never gets a valid checksum.
 """
 
 import hashlib
 import sqlite3
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-__all__ = ["CHECKSUMS", "COVERED", "covered", "is_damage", "register", "verify", "whole"]
+from .sqlite_errors import DAMAGED_ROW, damage_error
+
+__all__ = [
+    "CHECKSUM_SCHEMA",
+    "COVERED_COLUMNS",
+    "check_integrity",
+    "find_damage",
+    "intact",
+    "intact_if_covered",
+    "register",
+]
 
 _COLUMN, _FUNCTION = "checksum", "row_checksum"
-_DAMAGED = "damaged row"
 
-# The columns that identify a row, and all that the checksum covers.
+# The columns that identify a row, and all columns that the checksum covers.
 _TABLES: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
     "meta": (("name",), ("name", "value")),
     "recordings": (
@@ -33,32 +43,49 @@ _TABLES: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
 
 
 def register(connection: sqlite3.Connection) -> None:
-    """Define the SQL function that the triggers and the checks use."""
+    """Define the SQL function that the triggers and the checks call."""
     connection.create_function(_FUNCTION, -1, _checksum, deterministic=True)
 
 
-def whole(table: str, alias: str | None = None) -> str:
-    """Return the SQL condition that a row is as it was written.
+def intact(table: str, alias: str | None = None) -> str:
+    """Return the SQL condition that a row matches its checksum.
 
     Args:
         table: the table.
-        alias: its name in the statement, where that is another one.
+        alias: its name in the statement, where that differs.
     """
     name = alias or table
-    return f"{name}.{_COLUMN} IS {_of(table, name)}"
+    return f"{name}.{_COLUMN} IS {_call(table, name)}"
 
 
-def verify(connection: sqlite3.Connection) -> str | None:
-    """Compare all rows with their checksums, and return what is wrong.
+def intact_if_covered(connection: sqlite3.Connection, table: str) -> str:
+    """Return `intact(table)`, or a condition that always holds where an earlier version made the table."""
+    return intact(table) if _is_covered(connection, table) else "1"
 
-    A ledger of an earlier version has no checksums, and passes.
+
+def check_integrity(connection: sqlite3.Connection, path: Path) -> None:
+    """Check that no bit of a ledger has changed since it was written.
+
+    Raises:
+        LedgerError: the ledger is damaged.
+    """
+    # A damaged index can hide a paid row although its table is intact.
+    found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if found != "ok" or (found := find_damage(connection)) is not None:
+        raise damage_error(found, str(path))
+
+
+def find_damage(connection: sqlite3.Connection) -> str | None:
+    """Compare all rows with their checksums, and describe the first damage.
+
+    A ledger of an earlier version has no checksums and passes.
     """
     try:
         for table in _TABLES:
             if not _is_covered(connection, table):
                 continue
-            ask = f"SELECT count(*) FROM {table} WHERE NOT ({whole(table)})"  # noqa: S608 - names of our own schema
-            (damaged,) = connection.execute(ask).fetchone()
+            query = f"SELECT count(*) FROM {table} WHERE NOT ({intact(table)})"  # noqa: S608 - names of our own schema
+            (damaged,) = connection.execute(query).fetchone()
             if damaged:
                 rows = "one row" if damaged == 1 else f"{damaged} rows"
                 return f"{rows} of its table {table}"
@@ -69,49 +96,39 @@ def verify(connection: sqlite3.Connection) -> str | None:
     return None
 
 
-def covered(connection: sqlite3.Connection, table: str) -> str:
-    """Return `whole(table)` where the table has checksums, else a condition that holds."""
-    return whole(table) if _is_covered(connection, table) else "1"
-
-
-def is_damage(exc: Exception) -> bool:
-    """Whether a trigger found a row that is not as it was written."""
-    return isinstance(exc, sqlite3.IntegrityError) and _DAMAGED in str(exc)
-
-
 def _is_covered(connection: sqlite3.Connection, table: str) -> bool:
-    ask = "SELECT 1 FROM pragma_table_info(?) WHERE name = ?"
-    return connection.execute(ask, (table, _COLUMN)).fetchone() is not None
+    query = "SELECT 1 FROM pragma_table_info(?) WHERE name = ?"
+    return connection.execute(query, (table, _COLUMN)).fetchone() is not None
 
 
 def _checksum(*values: object) -> bytes:
-    # Not `repr`: which characters it escapes differs between versions of Python.
+    # `repr` escapes different characters in different versions of Python.
     return hashlib.blake2b(ascii(values).encode(), digest_size=8).digest()
 
 
-def _of(table: str, name: str) -> str:
+def _call(table: str, name: str) -> str:
     return f"{_FUNCTION}({', '.join(f'{name}.{column}' for column in _TABLES[table][1])})"
 
 
 def _script(table: str) -> str:
     keys, columns = _TABLES[table]
-    is_it = " AND ".join(f"{table}.{key} IS NEW.{key}" for key in keys)
-    write = f"UPDATE {table} SET {_COLUMN} = {_of(table, table)}"  # noqa: S608 - names of our own schema
+    is_new_row = " AND ".join(f"{table}.{key} IS NEW.{key}" for key in keys)
+    write = f"UPDATE {table} SET {_COLUMN} = {_call(table, table)}"  # noqa: S608 - names of our own schema
     return f"""
         ALTER TABLE {table} ADD COLUMN {_COLUMN} BLOB;
         {write};
         CREATE TRIGGER {table}_inserted AFTER INSERT ON {table} BEGIN
-            {write} WHERE {is_it};
+            {write} WHERE {is_new_row};
         END;
         CREATE TRIGGER {table}_updated AFTER UPDATE OF {", ".join(columns)} ON {table} BEGIN
-            SELECT RAISE(ABORT, '{_DAMAGED}') WHERE OLD.{_COLUMN} IS NOT {_of(table, "OLD")};
-            {write} WHERE {is_it};
+            SELECT RAISE(ABORT, '{DAMAGED_ROW}') WHERE OLD.{_COLUMN} IS NOT {_call(table, "OLD")};
+            {write} WHERE {is_new_row};
         END
     """
 
 
-COVERED: Mapping[str, set[str]] = {table: set(columns) for table, (_, columns) in _TABLES.items()}
+COVERED_COLUMNS: Mapping[str, set[str]] = {table: set(columns) for table, (_, columns) in _TABLES.items()}
 """The columns that a checksum covers, by table."""
 
-CHECKSUMS = ";".join(_script(table) for table in _TABLES)
-"""The step of the schema that adds them, and computes those of the rows that are there."""
+CHECKSUM_SCHEMA = ";".join(_script(table) for table in _TABLES)
+"""The schema step that adds the checksums and computes those of existing rows."""

@@ -1,19 +1,18 @@
-"""A lock on a file's own inode: one run per ledger, whatever the file is called and wherever it is mounted.
+"""A lock on a file's inode: one run per ledger, whatever the path by which the file is opened.
 
-The lock is one byte far behind the end of the file, so that it meets none of SQLite's own locks, on network file
-systems and macOS neither. On Linux it belongs to the open file (OFD lock). Elsewhere it belongs to the process, and
-may end early when SQLite closes a descriptor of the file; there the owner token inside the ledger is what stops one of
-two runs (`ownership`).
+The lock covers one byte far behind the end of the file, so that it conflicts with none of SQLite's own locks, not even
+on network file systems and macOS. On Linux it belongs to the open file (OFD lock). Elsewhere it belongs to the process,
+and may end early when SQLite closes a descriptor of the file; there the owner token inside the ledger stops one of two
+runs (`ownership`).
 
-Closing any descriptor of a file ends all POSIX locks that the process has on it, those of SQLite included. Therefore a
-file is opened here only if no `FileLock` of this process has it, and closed after SQLite has closed it.
+Closing any descriptor of a file releases all POSIX locks that the process has on it, those of SQLite included.
+Therefore a file is opened here only if no `FileLock` of this process has it, and closed after SQLite has closed it.
 """
 
 import os
 import struct
 import threading
 from pathlib import Path
-from typing import Self
 
 from pyannote_voiceprint_async.errors import LedgerInUseError
 
@@ -22,71 +21,67 @@ try:
 except ImportError:  # Windows has no such lock: there only the owner token stops a second run
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["FileLock", "in_use"]
+__all__ = ["FileLock", "in_use_error"]
 
-# Beyond what a file can hold, and beyond the lock bytes of SQLite (2**30 to 2**30 + 511).
-_BYTE = 2**62
+# Beyond the size of any file, and beyond the lock bytes of SQLite (2**30 to 2**30 + 511).
+_LOCK_BYTE = 2**62
 
-# POSIX locks are of the process, and so is the knowledge which files it has locked.
+# POSIX locks belong to the process, so the process keeps one list of its locked files.
 _guard = threading.Lock()
 _held: dict[tuple[int, int], "FileLock"] = {}
 
 
 class FileLock:
-    """An exclusive lock that ends with the process however it ends. A forked child does not have it.
+    """An exclusive lock that ends with the process. A forked child does not have it.
 
     Args:
-        path: an existing file.
+        path: an existing file; links are followed.
 
     Raises:
-        LedgerInUseError: another process, or another run of this one, has it.
+        LedgerInUseError: another process, or another run of this process, has the lock.
         OSError: the file cannot be opened.
     """
 
-    @classmethod
-    def of(cls, path: Path) -> Self:
-        """Lock a file by whatever name it is called."""
-        return cls(Path(os.path.realpath(path)))
-
     def __init__(self, path: Path) -> None:
+        path = Path(os.path.realpath(path))
         with _guard:
             found = path.stat()
-            self._identity = found.st_dev, found.st_ino
-            if self._identity in _held:
-                raise in_use(os.getpid())
-            self.descriptor = os.open(path, os.O_RDWR)  # closed on exec, as all files of Python
+            self._file_id = found.st_dev, found.st_ino
+            if self._file_id in _held:
+                raise in_use_error(os.getpid())
+            self.descriptor = os.open(path, os.O_RDWR)  # Python closes it on exec
             try:
                 if os.path.samestat(found, os.fstat(self.descriptor)):
                     _lock(self.descriptor)
                 else:
-                    raise BlockingIOError  # replaced in this moment: somebody is at work on it
+                    raise BlockingIOError  # another process replaced the file between `stat` and `open`
             except OSError as exc:
                 os.close(self.descriptor)
-                if isinstance(exc, BlockingIOError | PermissionError):  # as POSIX allows for a lock that is taken
-                    raise in_use(None) from None
+                if isinstance(exc, BlockingIOError | PermissionError):  # POSIX allows both for a lock that is held
+                    raise in_use_error(None) from None
                 raise  # a file system without locks
-            _held[self._identity] = self
+            _held[self._file_id] = self
 
     def release(self) -> None:
-        """Release it. SQLite must have closed the file before."""
+        """Release the lock. SQLite must have closed the file before."""
         with _guard:
-            if _held.get(self._identity) is not self:
-                return  # released, or inherited by a fork
-            del _held[self._identity]
-            _unlock(self.descriptor)  # a child that was forked in the same moment must not keep it
+            if _held.get(self._file_id) is not self:
+                return  # released already, or inherited by a fork
+            del _held[self._file_id]
+            _unlock(self.descriptor)  # a child that is forked at this moment must not keep the lock
             os.close(self.descriptor)
 
 
-def in_use(process: int | None) -> LedgerInUseError:
-    """Return the error for a ledger that another run has.
+def in_use_error(process: int | None) -> LedgerInUseError:
+    """Return the error for a ledger that another run has open.
 
     Args:
-        process: the id of its process, if it is known.
+        process: the id of the other run's process, if it is known.
     """
     holder = "" if process is None else f" (process {process})"
     return LedgerInUseError(
-        f"Another run has this ledger{holder}. Let it finish, or end it first; `pyannote-voiceprint ledger status` "
-        "shows how far it is."
+        f"Another run has this ledger open{holder}. Wait until it finishes, or end it first; `pyannote-voiceprint "
+        "ledger status` shows its progress."
     )
 
 
@@ -94,24 +89,24 @@ def _lock(file: int) -> None:
     if hasattr(fcntl, "F_OFD_SETLK"):
         fcntl.fcntl(file, fcntl.F_OFD_SETLK, _flock(fcntl.F_WRLCK))
     elif hasattr(fcntl, "lockf"):
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _BYTE)
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _LOCK_BYTE)
 
 
 def _unlock(file: int) -> None:
     if hasattr(fcntl, "F_OFD_SETLK"):
         fcntl.fcntl(file, fcntl.F_OFD_SETLK, _flock(fcntl.F_UNLCK))
     elif hasattr(fcntl, "lockf"):
-        fcntl.lockf(file, fcntl.LOCK_UN, 1, _BYTE)
+        fcntl.lockf(file, fcntl.LOCK_UN, 1, _LOCK_BYTE)
 
 
 def _flock(kind: int) -> bytes:
     """Pack a `struct flock` of Linux: type, whence, start, length, process (0 for OFD locks)."""
-    return struct.pack("hhqqi4x", kind, os.SEEK_SET, _BYTE, 1, 0)
+    return struct.pack("hhqqi4x", kind, os.SEEK_SET, _LOCK_BYTE, 1, 0)
 
 
-def _drop_inherited() -> None:
-    """Close what a forked child has inherited: an OFD lock lasts until its last descriptor is closed."""
-    global _guard  # noqa: PLW0603 - another thread of the parent may have held it
+def _close_inherited() -> None:
+    """Close the inherited descriptors in a forked child: an OFD lock lasts until its last descriptor is closed."""
+    global _guard  # noqa: PLW0603 - another thread of the parent may have held it during the fork
     _guard = threading.Lock()
     for lock in _held.values():
         os.close(lock.descriptor)
@@ -119,4 +114,4 @@ def _drop_inherited() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_drop_inherited)
+    os.register_at_fork(after_in_child=_close_inherited)

@@ -1,11 +1,11 @@
-"""The mark of an open run, inside the ledger itself: who writes it, and whether the last run closed it.
+"""The owner mark inside the ledger: which process has it open, and whether the last run closed it.
 
-Each write compares the owner token in its own transaction, so that a run whose ledger was taken over, by whatever way
-around the lock, stops before it sends anything.
+Each write compares the owner token in its own transaction. A run whose ledger was taken over by another run, even on a
+file system without locks, therefore stops before it sends anything.
 
-A mark that is still there when the next run opens the file means that the last run was killed, or that the file is a
-copy made during a run. SQLite's rollback journal stays beside the file as long as the mark is in it: a missing journal
-means that a transaction may be half in the file, with nothing left that could take it back.
+A mark that is left when the next run opens the file means that the last run was killed, or that the file is a copy
+made during a run. SQLite's rollback journal stays beside the file as long as the mark is set: if the journal is
+missing, a transaction may be half written and cannot be rolled back.
 """
 
 import os
@@ -17,10 +17,16 @@ from typing import NamedTuple
 
 from pyannote_voiceprint_async.errors import LedgerError, LedgerInUseError
 
-__all__ = ["OWNER", "Owner", "inode_of", "journal_of", "keep_journal", "owner_of", "refuse_copy", "refuse_lost_journal"]
+from .checksums import check_integrity
+from .journal import RECOVER_HINT
+from .reserve import fill_reserve
+from .sqlite_errors import unusable_file_error
+from .transaction import atomic
 
-OWNER = """
-    -- The run that has the ledger open, and the inode of its file: a copy has another one.
+__all__ = ["OWNER_SCHEMA", "Owner", "check_not_copied", "mark_closed", "mark_open", "read_owner"]
+
+OWNER_SCHEMA = """
+    -- The run that has the ledger open, and the inode of its file: a copy of the file has another inode.
     CREATE TABLE owner (
         id INTEGER PRIMARY KEY CHECK (id = 1),
         token TEXT NOT NULL,
@@ -30,94 +36,106 @@ OWNER = """
     -- Room that is freed for job ids when the disk is full.
     CREATE TABLE reserve (id INTEGER PRIMARY KEY, room BLOB NOT NULL)
 """
-"""The step of the schema that has the mark and the reserve."""
+"""The schema step that adds the owner mark and the reserve."""
 
-_RECOVER = "`pyannote-voiceprint ledger recover {path}` checks this file and opens it for the next run"
+# Milliseconds that closing a ledger waits for another program.
+_CLOSE_TIMEOUT = 1000
 
 
 class Owner(NamedTuple):
-    """Who has a ledger open."""
+    """The process that has a ledger open."""
 
     token: str
     inode: int
     process: int
 
     @classmethod
-    def new(cls, path: Path) -> "Owner":
-        """Make the mark of this process for a file."""
-        return cls(secrets.token_hex(16), inode_of(path), os.getpid())
+    def create(cls, path: Path) -> "Owner":
+        """Return a new mark of this process for a file."""
+        return cls(secrets.token_hex(16), _inode(path), os.getpid())
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Write the mark, within a transaction of the caller."""
         connection.execute("INSERT OR REPLACE INTO owner VALUES (1, ?, ?, ?)", self)
 
     def erase(self, connection: sqlite3.Connection) -> None:
-        """Erase the mark if it is still this one."""
+        """Erase the mark if no other run has replaced it, within a transaction of the caller."""
         connection.execute("DELETE FROM owner WHERE token = ?", (self.token,))
 
     def check(self, connection: sqlite3.Connection) -> None:
-        """Make sure, within the transaction of a write, that nobody else has taken the ledger.
+        """Check, within the transaction of a write, that no other run has taken over the ledger.
 
         Raises:
-            LedgerInUseError: another run has.
+            LedgerInUseError: another run has taken it over.
         """
-        found = owner_of(connection)
+        found = read_owner(connection)
         if found is None or found.token != self.token:
             raise LedgerInUseError(
-                "Another run took this ledger while this one had it. Nothing more is sent by this run; the other one "
-                "goes on."
+                "Another run took over this ledger while this run had it open. This run sends nothing more; the other "
+                "run continues."
             )
 
 
-def owner_of(connection: sqlite3.Connection) -> Owner | None:
-    """Return the mark in a ledger, if it has one."""
+def read_owner(connection: sqlite3.Connection) -> Owner | None:
+    """Return the owner mark of a ledger, or None if no run has it open."""
     if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'owner'").fetchone():
         return None  # a ledger of an earlier version
     found = connection.execute("SELECT token, inode, process FROM owner").fetchone()
     return None if found is None else Owner(*found)
 
 
-def inode_of(path: Path) -> int:
-    """Return the inode of a file, as far as an INTEGER of SQLite can hold it.
-
-    The device is left out: its number may be another one after a restart of the machine.
-    """
-    return path.stat().st_ino & (2**63 - 1)
-
-
-def journal_of(path: Path) -> Path:
-    """Return the path of SQLite's rollback journal, which stays beside the file while a run has it."""
-    return path.with_name(f"{path.name}-journal")
-
-
-def keep_journal(path: Path) -> None:
-    """Make the journal of an open ledger again where SQLite deleted it after it had rolled back with it."""
-    with suppress(OSError):  # also where it is there
-        os.close(os.open(journal_of(path), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-
-
-def refuse_copy(owner: Owner, path: Path) -> None:
-    """Refuse a copy that was made while a run was open: that run may have paid for rows that the copy calls pending.
+def mark_open(connection: sqlite3.Connection, path: Path) -> Owner:
+    """Check the whole ledger and mark it as open. The caller holds its file lock.
 
     Raises:
-        LedgerError: it is one.
+        LedgerError: it is a copy that was made during a run, is damaged, or cannot be written.
     """
-    if owner.inode != inode_of(path):
+    try:
+        if (last := read_owner(connection)) is not None:
+            check_not_copied(last, path)
+        check_integrity(connection, path)
+        owner = Owner.create(path)
+        with atomic(connection):
+            owner.write(connection)
+        with suppress(sqlite3.Error):  # a run can start on a full disk, without a reserve
+            fill_reserve(connection)
+    except (sqlite3.Error, OSError) as exc:
+        raise unusable_file_error(path, exc) from None
+    return owner
+
+
+def mark_closed(connection: sqlite3.Connection, path: Path, owner: Owner) -> None:
+    """Erase the owner mark of a ledger, and delete the journal beside it.
+
+    A failure is ignored: the next run then checks the ledger as it does after a kill.
+    """
+    with suppress(sqlite3.Error, OSError):
+        if _inode(path) != owner.inode:
+            return  # another file has this path now, and the journal belongs to that file
+        connection.execute(f"PRAGMA busy_timeout = {_CLOSE_TIMEOUT}")
+        with atomic(connection):
+            owner.erase(connection)
+        if read_owner(connection) is None:
+            connection.execute("PRAGMA journal_mode = DELETE")
+
+
+def check_not_copied(owner: Owner, path: Path) -> None:
+    """Refuse a copy that was made during a run: the run may have paid for rows that are pending in the copy.
+
+    Raises:
+        LedgerError: the file is such a copy.
+    """
+    if owner.inode != _inode(path):
         raise LedgerError(
             f"{path} is a copy of a ledger that was made while a run had it open: jobs that the run submitted later "
-            f"are missing. Nothing was sent. Use the original. If that is lost, {_RECOVER.format(path=path)}; rows "
-            "that the copy does not know as submitted are then paid again."
+            f"are missing. Nothing was sent. Use the original. If that is lost, {RECOVER_HINT.format(path=path)}; rows "
+            "that are not recorded as submitted in the copy are then paid again."
         )
 
 
-def refuse_lost_journal(path: Path) -> None:
-    """Refuse a ledger of a killed run whose journal is missing.
+def _inode(path: Path) -> int:
+    """Return the inode of a file, reduced to an INTEGER of SQLite.
 
-    Raises:
-        LedgerError: always.
+    The device number is left out: it may change when the machine restarts.
     """
-    raise LedgerError(
-        f"The last run of the ledger {path} was killed, and the file {journal_of(path).name} that belongs beside it is "
-        "missing: what was being written may be half there. Nothing was sent. Put that file back, or open the ledger "
-        f"by the path that the run used. If that is not possible, {_RECOVER.format(path=path)}."
-    )
+    return path.stat().st_ino & (2**63 - 1)

@@ -1,4 +1,4 @@
-"""A file that only its owner may read, and that is there whole or not at all."""
+"""A file that only its owner may read, and that is written completely or not at all."""
 
 import os
 import tempfile
@@ -12,12 +12,12 @@ __all__ = ["check_folder", "is_same", "private_file"]
 
 @contextmanager
 def private_file(path: Path) -> Iterator[TextIO]:
-    """Write a file anew. It takes its name when all of it is on the disk; a failure leaves what was there before.
+    """Write a new file, and rename it to `path` when its data is on the disk. A failure leaves the old file.
 
     Raises:
         OSError: it cannot be written.
     """
-    # Beside it, because a file can take a name only on its own disk; private from its first byte on.
+    # In the same folder, because a rename works only within one disk. `mkstemp` creates a private file.
     descriptor, name = tempfile.mkstemp(prefix=".voiceprints.", suffix=".part", dir=path.parent)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
@@ -33,22 +33,22 @@ def private_file(path: Path) -> Iterator[TextIO]:
 
 
 def check_folder(folder: Path) -> None:
-    """Make sure that a file can be written in a folder, by beginning one.
+    """Check that a file can be created in a folder.
 
     Raises:
-        OSError: it cannot.
+        OSError: it cannot be created.
     """
     with tempfile.TemporaryFile(dir=folder):
         pass
 
 
 def is_same(one: Path, other: Path) -> bool:
-    """Whether two names are those of one file, be it there or not."""
+    """Return whether two paths lead to the same file, which need not exist."""
     return os.path.realpath(one) == os.path.realpath(other)
 
 
 def _sync_folder(folder: Path) -> None:
-    # The name is there already; that it survives a power cut is more than some file systems promise.
+    # Makes the rename survive a power cut. Some file systems cannot sync a folder.
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

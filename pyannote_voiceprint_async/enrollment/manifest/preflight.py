@@ -1,6 +1,6 @@
-"""A look at the files of a list before a cent is spent: which recording each is, and whether it is worth a voiceprint.
+"""The preflight: check local audio before anything is submitted, and identify it by its content.
 
-All of it blocks: it belongs on a worker thread.
+The checks block: run them in a worker thread.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from typing import IO, Self, cast
 
 import attrs
 
-from pyannote_voiceprint_async.api.endpoints import LARGEST_VOICEPRINT_AUDIO
+from pyannote_voiceprint_async.api.endpoints import MAX_VOICEPRINT_BYTES
 from pyannote_voiceprint_async.audio import (
     CancelableFile,
     Finding,
@@ -24,162 +24,177 @@ from pyannote_voiceprint_async.audio import (
     fatal_message,
 )
 from pyannote_voiceprint_async.errors import ConfigurationError, MediaError
+from pyannote_voiceprint_async.redaction import redact_url
 
-from .segments import Segments, overlap, to_json
+from .segments import Segments, has_overlap, segments_to_json
 
-__all__ = ["BLIND", "Heard", "Preflight", "changed_at", "clip_identity", "file_digest"]
+__all__ = ["PREFLIGHT_UNAVAILABLE", "CheckedAudio", "Preflight", "change_time_ns", "clip_identity", "file_digest"]
 
-BLIND = (
-    "was not looked at before it is sent, nor is any other file; that needs an extra: "
-    "pip install 'pyannote-voiceprint-async[audio]'"
+PREFLIGHT_UNAVAILABLE = (
+    "audio files are not checked before upload; to check them: pip install 'pyannote-voiceprint-async[audio]'"
 )
-"""What is told of the first file where nothing can be looked at."""
+"""The warning for the first file of a list if the extra `[audio]` is missing."""
 
 
 @attrs.frozen
-class Heard:
-    """What is known of a file, or of a part of it."""
+class CheckedAudio:
+    """What is known of a recording: its identity, what is cut out of it, and warnings."""
 
-    identity: str
-    """What is equal for the same audio: `sha256:…` of a file's bytes, or `samples:…` of what was cut out."""
-    pieces: Segments = ()
-    """What is cut out of it before it is sent."""
-    notes: tuple[str, ...] | None = ()
-    """What is to be told of it, and is no reason not to enroll it; None where an earlier run found and told it."""
+    identity: str = attrs.field(repr=redact_url)
+    """Equal for the same audio: `url:…` without its signature, `sha256:…` of the bytes of a file, `samples:…` of the
+    segments that are cut out, or `id:…` for a source that only `resolve` accepts."""
+    segments: Segments = ()
+    """The segments that are cut out before the upload; none for the whole file."""
+    warnings: tuple[str, ...] | None = ()
+    """Findings that do not prevent the enrollment; None if an earlier run has already reported them."""
+    size: int | None = None
+    """The size of the file in bytes."""
+    modified_ns: int | None = None
+    """When the file was last changed, see `change_time_ns`."""
+    expires_at: float | None = None
+    """When a presigned URL expires, in UTC epoch seconds."""
 
 
 @attrs.frozen
 class Preflight:
-    """How files are looked at."""
+    """How files are checked."""
 
-    looks: bool
-    """Whether it is said what is wrong with them."""
-    trims: bool = False
-    """Whether the best 30 seconds are taken of what is too long."""
-    is_blind: bool = False
-    """Whether they should be looked at, and cannot be: the extra `[audio]` is missing."""
-    is_over: Callable[[], bool] = lambda: False
-    """Whether nobody wants to know any more: hours of audio must not hold up who leaves."""
+    is_enabled: bool
+    """Whether the audio is measured and judged; otherwise a file is only identified."""
+    trim: bool = False
+    """Whether the best 30 seconds of a longer recording are used."""
+    is_unavailable: bool = False
+    """Whether a check was requested, but the extra `[audio]` is missing."""
+    is_canceled: Callable[[], bool] = lambda: False
+    """Whether the run has ended: it must not wait until hours of audio are read."""
 
     @classmethod
-    def of(cls, *, is_wanted: bool, trims: bool, is_over: Callable[[], bool] = lambda: False) -> Self:
-        """Look at files where that is possible.
+    def create(cls, *, is_wanted: bool, trim: bool, is_canceled: Callable[[], bool] = lambda: False) -> Self:
+        """Return a preflight that is enabled if it is wanted and the extra `[audio]` is installed.
 
         Raises:
-            ConfigurationError: something is to be trimmed, and the extra `[audio]` is missing.
+            ConfigurationError: `trim` is set, but the audio cannot be read.
         """
-        looks = is_wanted and find_spec("soundfile") is not None
-        if trims and not looks:
+        is_enabled = is_wanted and find_spec("soundfile") is not None
+        if trim and not is_enabled:
             raise ConfigurationError(
-                "Nothing can be trimmed without looking into it, which needs an extra: "
+                "Recordings cannot be trimmed without the extra 'audio'. Install it: "
                 "pip install 'pyannote-voiceprint-async[audio]'"
             )
-        return cls(looks, trims, is_wanted and not looks, is_over)
+        return cls(is_enabled, trim, is_wanted and not is_enabled, is_canceled)
 
-    def asked(self, pieces: Segments) -> str:
-        """Give what is equal where a file was, or would be, looked at in the same way."""
-        words = ("look" if self.looks else "", "trim" if self.trims and not pieces else "", to_json(pieces) or "")
+    def settings_key(self, segments: Segments) -> str:
+        """Return a text that is equal for files that are checked in the same way.
+
+        The ledger stores it beside the result: "look" and "trim" must not change.
+        """
+        words = (
+            "look" if self.is_enabled else "",
+            "trim" if self.trim and not segments else "",
+            segments_to_json(segments) or "",
+        )
         return " ".join(filter(None, words))
 
-    def listen(self, path: Path, found: os.stat_result, pieces: Segments) -> Heard:
-        """Look at a file.
+    def check_file(self, path: Path, status: os.stat_result, segments: Segments) -> CheckedAudio:
+        """Check a file and identify its audio.
 
         Args:
             path: the file.
-            found: what `path.stat()` said of it.
-            pieces: what is to be cut out of it; nothing is all of it.
+            status: the result of `path.stat()`.
+            segments: the segments to cut out; none for the whole file.
 
         Raises:
-            OSError: it cannot be read.
-            MediaError: it must not be enrolled, or is no longer what was found.
-            ConfigurationError: something is to be cut out, and the extra `[audio]` is missing.
+            OSError: the file cannot be read.
+            MediaError: the audio cannot be enrolled, or the file has changed since `status`.
+            ConfigurationError: segments are to be cut out, but the extra `[audio]` is missing.
         """
         with path.open("rb") as file:
-            audio = cast("IO[bytes]", CancelableFile(file, self.is_over))
-            heard = self._clip(audio, pieces) if pieces else self._whole(audio, path, found)
-        if _is_changed(path.stat(), found):
-            raise _changed()
-        return heard
+            audio = cast("IO[bytes]", CancelableFile(file, self.is_canceled))
+            checked = self._check_clip(audio, segments) if segments else self._check_whole(audio, path, status)
+        if _has_changed(path.stat(), status):
+            raise _changed_error()
+        return checked
 
-    def _whole(self, audio: IO[bytes], path: Path, found: os.stat_result) -> Heard:
-        if not self.looks:
-            return _unheard(path, found)
-        found_in_it = check_audio(audio, will_trim=self.trims)
-        notes = _notes(found_in_it.findings)
-        if found_in_it.facts is None and self.trims:
-            notes = (f"is {found_in_it.format}, which cannot be trimmed here; it is uploaded as it is",)
-        if any(finding.code == "trimmed" for finding in found_in_it.findings):
-            return _trimmed(audio)
-        return attrs.evolve(_unheard(path, found), notes=notes)
+    def _check_whole(self, audio: IO[bytes], path: Path, status: os.stat_result) -> CheckedAudio:
+        if not self.is_enabled:
+            return _identify_file(path, status)
+        report = check_audio(audio, will_trim=self.trim)
+        warnings = _warnings(report.findings)
+        if any(finding.code == "trimmed" for finding in report.findings):
+            return _trim(audio)
+        if report.facts is None and self.trim:
+            warnings = (f"is {report.format}, which cannot be trimmed here; it is uploaded unchanged",)
+        return attrs.evolve(_identify_file(path, status), warnings=warnings)
 
-    def _clip(self, audio: IO[bytes], pieces: Segments) -> Heard:
-        clip = cut_segments(audio, pieces)
-        notes = _notes(assess(clip.facts)) if self.looks else ()
-        twice = ("has parts that overlap, so that the same words are heard twice",) if overlap(pieces) else ()
-        return Heard(clip_identity(clip.digest), pieces, (*twice, *notes))
-
-
-def _trimmed(audio: IO[bytes]) -> Heard:
-    start, end = best_segment(audio)
-    clip = cut(audio, start, end)
-    told = f"is too long; only {start:.1f} to {end:.1f} s are used; see that only one person speaks there"
-    return Heard(clip_identity(clip.digest), ((start, end),), (told, *_notes(assess(clip.facts))))
+    def _check_clip(self, audio: IO[bytes], segments: Segments) -> CheckedAudio:
+        clip = cut_segments(audio, segments)
+        warnings = _warnings(assess(clip.facts)) if self.is_enabled else ()
+        if has_overlap(segments):
+            warnings = ("has overlapping segments, so that the same speech is used twice", *warnings)
+        return CheckedAudio(clip_identity(clip.digest), segments, warnings)
 
 
 def clip_identity(digest: str) -> str:
-    """Give the identity of a clip with this digest."""
+    """Return the identity of a clip with this digest of its samples."""
     return f"samples:{digest}"
 
 
-def changed_at(found: os.stat_result) -> int:
-    """Give when a file was changed last, in nanoseconds of the epoch.
+def change_time_ns(status: os.stat_result) -> int:
+    """Return when a file was last changed, in nanoseconds since the epoch.
 
-    Its own time of change can be set by anybody (`cp -p`, `tar`, `rsync -t`); when its entry was changed cannot.
+    Programs can set the modification time (`cp -p`, `tar`, `rsync -t`), but not the change time of the inode.
     """
-    return max(found.st_mtime_ns, found.st_ctime_ns)
+    return max(status.st_mtime_ns, status.st_ctime_ns)
 
 
-def file_digest(path: Path, found: os.stat_result) -> str:
-    """Give the SHA-256 of a file in hexadecimal digits.
+def file_digest(path: Path, status: os.stat_result) -> str:
+    """Return the SHA-256 of a file in hexadecimal digits.
 
     Args:
         path: the file.
-        found: what `path.stat()` said of it.
+        status: the result of `path.stat()`.
 
     Raises:
-        OSError: it cannot be read.
-        MediaError: it is no longer what was found.
+        OSError: the file cannot be read.
+        MediaError: the file has changed since `status`.
     """
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         now = os.fstat(file.fileno())
-    if _is_changed(now, found):
-        raise _changed()
+    if _has_changed(now, status):
+        raise _changed_error()
     return digest
 
 
-def _unheard(path: Path, found: os.stat_result) -> Heard:
-    # What is cut may come out of any file; a whole one is uploaded as it is.
-    if found.st_size > LARGEST_VOICEPRINT_AUDIO:
-        largest = LARGEST_VOICEPRINT_AUDIO / 2**20
-        raise MediaError(f"has {found.st_size / 2**20:.0f} MiB; a voiceprint takes at most {largest:.0f} MiB")
-    return Heard(f"sha256:{file_digest(path, found)}")
+def _identify_file(path: Path, status: os.stat_result) -> CheckedAudio:
+    # Segments may be cut out of a file of any size, but a whole file is uploaded as it is.
+    if status.st_size > MAX_VOICEPRINT_BYTES:
+        largest = MAX_VOICEPRINT_BYTES / 2**20
+        raise MediaError(f"has {status.st_size / 2**20:.0f} MiB; a voiceprint takes at most {largest:.0f} MiB")
+    return CheckedAudio(f"sha256:{file_digest(path, status)}")
 
 
-def _notes(findings: tuple[Finding, ...]) -> tuple[str, ...]:
-    """Give what is to be told.
+def _trim(audio: IO[bytes]) -> CheckedAudio:
+    start, end = best_segment(audio)
+    clip = cut(audio, start, end)
+    warning = f"is too long; only {start:.1f} to {end:.1f} s are used; check that only one person speaks there"
+    return CheckedAudio(clip_identity(clip.digest), ((start, end),), (warning, *_warnings(assess(clip.facts))))
+
+
+def _warnings(findings: tuple[Finding, ...]) -> tuple[str, ...]:
+    """Return the messages of the findings.
 
     Raises:
-        MediaError: something is fatal; it says all that is.
+        MediaError: some findings are fatal; the error has the messages of all of them.
     """
     if fatal := fatal_message(findings):
         raise MediaError(fatal)
     return tuple(finding.message for finding in findings)
 
 
-def _is_changed(now: os.stat_result, found: os.stat_result) -> bool:
-    return (now.st_size, changed_at(now)) != (found.st_size, changed_at(found))
+def _has_changed(now: os.stat_result, before: os.stat_result) -> bool:
+    return (now.st_size, change_time_ns(now)) != (before.st_size, change_time_ns(before))
 
 
-def _changed() -> MediaError:
-    return MediaError("changed while it was read; enroll it when it is complete")
+def _changed_error() -> MediaError:
+    return MediaError("changed while it was read; enroll it after it is complete")

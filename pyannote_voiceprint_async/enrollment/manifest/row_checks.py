@@ -1,225 +1,134 @@
-"""What can be known to be wrong with a speaker before a cent is spent, and which recording it is.
+"""Check one row of a list before anything is submitted, and identify its recording.
 
-All of it blocks: it belongs on a worker thread.
+The checks block: run them in a worker thread.
 """
 
 import json
 import os
-import re
-import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
 import attrs
 
-from pyannote_voiceprint_async.api.endpoints import LARGEST_VOICEPRINT_AUDIO
-from pyannote_voiceprint_async.api.request_checks import check_request
-from pyannote_voiceprint_async.errors import InvalidRequestError, MediaError
-from pyannote_voiceprint_async.models import VoiceprintRequest
-from pyannote_voiceprint_async.redaction import redact_url
+from pyannote_voiceprint_async.api.endpoints import MAX_VOICEPRINT_BYTES
+from pyannote_voiceprint_async.errors import MediaError
 
-from .names import existing, normal_name
-from .preflight import Heard, changed_at
+from .label_checks import label_problem, printable_label
+from .names import find_existing, normalize_name
+from .preflight import CheckedAudio, change_time_ns
 from .rows import Problem, Row
-from .segments import Segments, is_whole, pieces_problem
-from .sources import is_url
-from .url_identity import identify
+from .segments import Segments, is_whole_file, segments_problem
+from .source_checks import check_source, model_problem, os_error_reason, printable_source
+from .source_kinds import is_url
+from .url_identity import identity_and_expiry
 
-__all__ = [
-    "LONGEST_LABEL",
-    "Examined",
-    "examine",
-    "file_problem",
-    "heard_of",
-    "is_reserved",
-    "label_problem",
-    "shown_label",
-    "url_problem",
-]
+__all__ = ["CheckFile", "CheckedRow", "check_audio_file", "check_row"]
 
-Listen: TypeAlias = Callable[[Path, os.stat_result, Segments], Heard]
-"""Looks at a file, of which pieces may be wanted."""
-
-LONGEST_LABEL = 100
-"""Characters of a label that identification takes."""
-
-_SCHEMES = ("http://", "https://", "media://")
-# Line separators too: a label stands in one line of a file. Lone surrogates cannot be written at all.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
-_RESERVED = "speaker_"
-# A model is checked beside a source that is known to be good.
-_GOOD_SOURCE = "media://voice"
-_LONGEST_SHOWN = 200
+CheckFile: TypeAlias = Callable[[Path, os.stat_result, Segments], CheckedAudio]
+"""Checks the audio of a file, of which some segments may be wanted. Raises what `Preflight.check_file` raises."""
 
 
 @attrs.frozen
-class Examined:
-    """A speaker of whom nothing is known to be wrong."""
+class CheckedRow:
+    """A row without a known problem."""
 
     row: Row
-    """As it came; only its label is in NFC without white space around it, all of a file has no pieces, and a file has
-    the Unicode form of its name on the disk."""
-    identity: str = attrs.field(repr=redact_url)
-    """What is equal for the same recording: `url:…`, `sha256:…` of a file's bytes, `samples:…` of a part of it, or
-    `id:…` for what only `resolve` understands."""
-    model: str
-    """Its own, else that of the run."""
-    source: str = attrs.field(repr=redact_url)
-    """The URL as it was given, or the file's absolute path."""
-    is_file: bool
-    """Whether the source is a file of this machine."""
-    size: int | None = None
-    """Bytes of the file."""
-    modified_ns: int | None = None
-    """When the file was changed last, see `changed_at`."""
-    pieces: Segments = ()
-    """What is cut out of the file before it is sent; nothing sends all of it."""
-    notes: tuple[str, ...] | None = ()
-    """What was found in its file; None where an earlier run found it, and told it."""
-    expires_at: float | None = None
-    """When a presigned URL dies: UTC epoch seconds."""
+    """The row, normalized: its label in NFC without surrounding white space, its model set, its file as an absolute
+    path in the Unicode form of the disk, and no segments if they select the whole file."""
+    audio: CheckedAudio
+    """What is known of its recording."""
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the source is a local file."""
+        return isinstance(self.row.source, Path)
 
 
-def examine(
+def check_row(
     row: object,
     *,
     model: str,
-    resolves: bool,
-    listen: Listen,
-    trims: bool = False,
-) -> Examined | Problem:
-    """Say all that is wrong with a row, or what it is.
+    has_resolver: bool,
+    check_file: CheckFile,
+    trim: bool = False,
+) -> CheckedRow | Problem:
+    """Return the checked row, or a problem that names everything that is wrong with it.
 
     Args:
-        row: a `Row`. It may come from anywhere: wrong types are problems, too.
-        model: that of the run, for rows without one.
-        resolves: whether the run has a `resolve`, which understands more than the API does.
-        listen: looks at a file, maybe from memory; raises what `Preflight.listen` does.
-        trims: whether a part is taken of what is too long, so that a file may have any size.
+        row: a `Row`; an object of another type, or with values of other types, is a problem.
+        model: the model of the run, for rows without one.
+        has_resolver: whether the run has a `resolve` function, which accepts sources that the API does not.
+        check_file: checks a file, or returns what an earlier run found.
+        trim: whether the best segment of a long recording is used, so that a file may have any size.
     """
     if not isinstance(row, Row):
-        return Problem(f"is no Row but {type(row).__name__}; give Row(label, source)")
-    if isinstance(row.source, Path):
-        row = _on_disk(row, row.source)
-    found = _look_at_source(row, resolves=resolves, trims=trims)
-    wrong_pieces = _pieces_problem(row)
-    judged = (label_problem(row.label), _model_problem(row.model), _extra_problem(row.extra), found, wrong_pieces)
-    if problems := [problem for problem in judged if isinstance(problem, str)]:
-        return Problem("; ".join(problems), shown_label(row.label), row.line)
-    tidy, used = _tidy(row), str(model if row.model is None else row.model)
-    if isinstance(found, os.stat_result):
-        return _examined_file(tidy, used, found, listen)
-    source = str(row.source)
-    if not is_url(source):
-        return Examined(tidy, f"id:{source}", used, source, is_file=False)
-    identity, expires_at = identify(source)
-    return Examined(tidy, f"url:{identity}", used, source, is_file=False, expires_at=expires_at)
+        return Problem(f"is not a Row but {type(row).__name__}; pass Row(label, source)")
+    row = _with_path_on_disk(row)
+    is_cut = trim or not is_whole_file(row.segments)
+    source = check_source(row.source, has_resolver=has_resolver, max_size=None if is_cut else MAX_VOICEPRINT_BYTES)
+    checks = (label_problem(row.label), model_problem(row.model), _extra_problem(row.extra), source, _cut_problem(row))
+    if problems := [problem for problem in checks if isinstance(problem, str)]:
+        return Problem("; ".join(problems), printable_label(row.label), row.line)
+    normalized = _normalize(row, model)
+    audio = _check_audio(normalized, source if isinstance(source, os.stat_result) else None, check_file)
+    if isinstance(audio, str):
+        return Problem(audio, normalized.label, normalized.line)
+    return CheckedRow(normalized, audio)
 
 
-def url_problem(url: str) -> str | None:
-    """Say what is wrong with a URL."""
-    if not url.lower().startswith(_SCHEMES):
-        return "must begin with http://, https:// or media://; give a bucket's object by a presigned URL"
-    return _request_problem(VoiceprintRequest(url))
-
-
-def file_problem(path: Path, *, largest: int | None = None) -> str | None:
-    """Say why a file cannot be uploaded.
+def check_audio_file(
+    path: Path, status: os.stat_result, segments: Segments, check_file: CheckFile
+) -> CheckedAudio | str:
+    """Return what is known of a file, or the problem with it.
 
     Args:
         path: the file.
-        largest: bytes; None is without end.
-    """
-    found = _look_at(path, largest)
-    return found if isinstance(found, str) else None
-
-
-def heard_of(path: Path, found: os.stat_result, pieces: Segments, listen: Listen) -> Heard | str:
-    """Look at a file, and say what is known of it, or what is wrong with it.
-
-    Args:
-        path: the file.
-        found: what `path.stat()` said of it.
-        pieces: what is to be cut out of it; nothing is all of it.
-        listen: looks at it; raises what `Preflight.listen` does.
+        status: the result of `path.stat()`.
+        segments: the segments to cut out; none for the whole file.
+        check_file: checks the file.
     """
     try:
-        return listen(path, found, pieces)
+        return check_file(path, status, segments)
     except OSError as exc:
-        return f"{_reason(exc)}; see that it stays readable"
+        return f"{os_error_reason(exc)}; make sure that the file stays readable"
     except MediaError as error:
-        return _continued(str(error))
+        sentence = str(error)
+        # The sentence follows the name of the file.
+        return sentence[:1].lower() + sentence[1:].removesuffix(".")
 
 
-def is_reserved(label: str) -> bool:
-    """Whether it begins as identification's own names do, so that it takes no such label."""
-    return label[: len(_RESERVED)].lower() == _RESERVED
-
-
-def shown_label(label: object) -> str | None:
-    """Give a label fit to be shown in a sentence, whatever was given as one."""
-    if not isinstance(label, str) or not label.strip():
-        return None
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", normal_name(label.strip()[:LONGEST_LABEL]))
-
-
-def _on_disk(row: Row, path: Path) -> Row:
+def _with_path_on_disk(row: Row) -> Row:
+    if not isinstance(row.source, Path):
+        return row
     try:
-        found = existing(path)
+        return attrs.evolve(row, source=find_existing(row.source))
     except (OSError, ValueError):
-        return row  # it can be no file's name: told where it is looked at
-    return row if found == path else attrs.evolve(row, source=found)
+        return row  # `check_source` reports a path that cannot exist
 
 
-def _examined_file(row: Row, model: str, found: os.stat_result, listen: Listen) -> Examined | Problem:
-    path = Path(row.source)
-    heard = heard_of(path, found, row.pieces, listen)
-    if isinstance(heard, str):
-        return Problem(f"{_shown(path)}: {heard}", row.label, row.line)
-    return Examined(
+def _normalize(row: Row, model: str) -> Row:
+    return attrs.evolve(
         row,
-        heard.identity,
-        model,
-        str(path.absolute()),
-        is_file=True,
-        size=found.st_size,
-        modified_ns=changed_at(found),
-        pieces=heard.pieces,
-        notes=heard.notes,
+        label=normalize_name(row.label.strip()),
+        source=row.source.absolute() if isinstance(row.source, Path) else str(row.source),
+        model=str(model if row.model is None else row.model),
+        segments=() if is_whole_file(row.segments) else row.segments,
     )
 
 
-def _tidy(row: Row) -> Row:
-    label, pieces = normal_name(row.label.strip()), () if is_whole(row.pieces) else row.pieces
-    return row if (label, pieces) == (row.label, row.pieces) else attrs.evolve(row, label=label, pieces=pieces)
-
-
-def label_problem(label: object) -> str | None:
-    """Say why identification takes no such label."""
-    if label is None or label == "":
-        return "has no label; every speaker needs one"
-    if not isinstance(label, str):
-        return f"the label must be text, not {type(label).__name__}"
-    return _label_text_problem(normal_name(label.strip()))
-
-
-def _label_text_problem(label: str) -> str | None:
-    if not label:
-        return "has no label; every speaker needs one"
-    if len(label) > LONGEST_LABEL:
-        return f"the label has {len(label)} characters; identification takes at most {LONGEST_LABEL}"
-    if is_reserved(label):
-        return f"the label begins with {_RESERVED!r}, which identification keeps for unknown voices; give another one"
-    if _CONTROL.search(label):
-        return "the label has a line break or another control character; give one in plain text"
-    return None
-
-
-def _model_problem(model: object) -> str | None:
-    # Its type is checked there, too.
-    return None if model is None else _request_problem(VoiceprintRequest(_GOOD_SOURCE, model), "the model ")  # type: ignore[arg-type]
+def _check_audio(row: Row, status: os.stat_result | None, check_file: CheckFile) -> CheckedAudio | str:
+    """Return what is known of the recording of a valid row; `status` is that of its file."""
+    if isinstance(row.source, Path) and status is not None:
+        audio = check_audio_file(row.source, status, row.segments, check_file)
+        if isinstance(audio, str):
+            return f"{printable_source(row.source)}: {audio}"
+        return attrs.evolve(audio, size=status.st_size, modified_ns=change_time_ns(status))
+    source = str(row.source)
+    if not is_url(source):
+        return CheckedAudio(f"id:{source}")
+    identity, expires_at = identity_and_expiry(source)
+    return CheckedAudio(f"url:{identity}", expires_at=expires_at)
 
 
 def _extra_problem(extra: object) -> str | None:
@@ -227,88 +136,15 @@ def _extra_problem(extra: object) -> str | None:
         return None
     try:
         if not isinstance(extra, Mapping) or not all(isinstance(name, str) for name in extra):
-            return "the further columns must be a mapping from names to JSON values"
+            return "extra must be a mapping from names to JSON values"
         json.dumps(dict(extra), ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError):
-        return "the further columns hold what cannot be written as JSON in UTF-8 (no number, half a character, …)"
+        return "extra has a value that cannot be written as JSON in UTF-8 (bytes, NaN, a lone surrogate, …)"
     return None
 
 
-def _pieces_problem(row: Row) -> str | None:
-    problem = pieces_problem(row.pieces)
-    if problem is None and not is_whole(row.pieces) and not isinstance(row.source, Path):
-        return "start and end cut a file of this machine, and the source is none; cut it before, or leave them empty"
+def _cut_problem(row: Row) -> str | None:
+    problem = segments_problem(row.segments)
+    if problem is None and not is_whole_file(row.segments) and not isinstance(row.source, Path):
+        return "start and end can only cut a local file; cut the recording yourself, or leave them empty"
     return problem
-
-
-def _look_at_source(row: Row, *, resolves: bool, trims: bool) -> os.stat_result | str | None:
-    if isinstance(row.source, Path):
-        return _file(row.source, is_cut=trims or not is_whole(row.pieces))
-    return _text_problem(row.source, resolves=resolves)
-
-
-def _text_problem(source: object, *, resolves: bool) -> str | None:
-    if source is None or source == "":
-        return "has no source; give a URL or a file"
-    if not isinstance(source, str):
-        return f"the source must be a URL as str or a file as pathlib.Path, not {type(source).__name__}"
-    if _SURROGATE.search(source):
-        return "the source has half a character, which cannot be written as UTF-8; give it anew"
-    if resolves:
-        return None
-    if not is_url(source):
-        return f"{_shown(source)}: is no URL; give a file of this machine as pathlib.Path"
-    problem = url_problem(source)
-    return problem and f"{_shown(source)}: {problem}"
-
-
-def _file(path: Path, *, is_cut: bool) -> os.stat_result | str:
-    if _SURROGATE.search(str(path)):
-        return f"{_shown(path)}: its name is no UTF-8; rename it"
-    found = _look_at(path, None if is_cut else LARGEST_VOICEPRINT_AUDIO)
-    return f"{_shown(path)}: {found}" if isinstance(found, str) else found
-
-
-def _look_at(path: Path, largest: int | None) -> os.stat_result | str:
-    """Give what the file is, or why it cannot be uploaded."""
-    try:
-        found = path.stat()
-    except OSError as exc:
-        return f"{_reason(exc)}; give a file that is there, or a URL"
-    except ValueError:
-        return "can be no file's name; give a file that is there, or a URL"
-    if not stat.S_ISREG(found.st_mode):
-        return "is no file; give a file"
-    if not found.st_size:
-        return "is empty; give a file with audio"
-    if largest is not None and found.st_size > largest:
-        return f"has {found.st_size / 2**20:.0f} MiB; a voiceprint takes at most {largest / 2**20:.0f} MiB"
-    return found if os.access(path, os.R_OK) else "may not be read; change its permissions"
-
-
-def _request_problem(request: VoiceprintRequest, subject: str = "") -> str | None:
-    try:
-        check_request(request)
-    except InvalidRequestError as error:
-        return f"{subject}{error.errors[0].message}"
-    return None
-
-
-def _continued(sentence: str) -> str:
-    """Give a sentence as it goes on after a file's name."""
-    return sentence[:1].lower() + sentence[1:].removesuffix(".")
-
-
-def _reason(exc: OSError) -> str:
-    return (exc.strerror or "cannot be read").lower()
-
-
-def _from_here(path: Path) -> str:
-    """Give a path as people write it: without detours, and without the folder that they are in."""
-    plain, here = Path(os.path.normpath(path)), Path.cwd()
-    return str(plain.relative_to(here) if plain.is_relative_to(here) else plain)
-
-
-def _shown(text: str | Path) -> str:
-    said = redact_url(text) if isinstance(text, str) else _from_here(text)
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", said[:_LONGEST_SHOWN])

@@ -1,4 +1,4 @@
-"""One line of a list of speakers: who, and where the recording is."""
+"""One row of a list of speakers, and the states that it passes through."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -15,46 +15,48 @@ from .segments import Segments
 __all__ = ["Problem", "Row", "State"]
 
 
-def _shown(source: object) -> str:
+def _redacted_repr(source: object) -> str:
     return repr(redact_url(source) if isinstance(source, str) else source)
 
 
 @attrs.frozen
 class Row:
-    """A speaker to be enrolled."""
+    """A speaker to enroll."""
 
     label: str
-    """What the speaker is called; different from all others. Identification takes at most 100 characters, and
-    nothing that begins with `speaker_`."""
-    source: str | Path = attrs.field(repr=_shown)
-    """A URL (`http(s)://`, `media://`, or whatever `resolve` understands), or a file of this machine as a `Path`."""
+    """The speaker's name, unique in the list. Identification accepts at most 100 characters, and no label that begins
+    with `speaker_`."""
+    source: str | Path = attrs.field(repr=_redacted_repr)
+    """A `str` is a URL (`http(s)://`, `media://`, or anything that `resolve` accepts); a `Path` is a local file."""
     model: str | None = None
-    """The voiceprint model; None is that of the run."""
+    """The voiceprint model; None uses the model of the run."""
     extra: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True)
-    """More columns; they are passed through to the output."""
-    pieces: Segments = attrs.field(default=(), kw_only=True)
-    """Parts of a longer recording, as starts and ends in seconds, which are cut out and joined: at most 30 seconds
-    together. An end that is None is the recording's. Only files of this machine are cut, with the extra `[audio]`."""
-    notes: tuple[str, ...] = attrs.field(default=(), kw_only=True, eq=False)
-    """What is to be told before it is enrolled, and is no reason not to; each begins in lower case."""
+    """Further columns, which are copied to the export."""
+    segments: Segments = attrs.field(default=(), kw_only=True)
+    """Segments of a longer recording as pairs of start and end in seconds: they are cut out and joined, and may have 30
+    seconds in total. An end of None is the end of the recording. Only local files can be cut, with the extra
+    `[audio]`."""
+    warnings: tuple[str, ...] = attrs.field(default=(), kw_only=True, eq=False)
+    """Warnings to report before the row is enrolled; none of them prevents that. Each begins in lower case, because it
+    follows the label."""
     line: int | None = attrs.field(default=None, kw_only=True, eq=False)
-    """Where it stands in its file, from 1."""
+    """The line of the row in its file, counted from 1."""
 
 
 class State(StrEnum):
-    """How far a row has come."""
+    """The state of a row in the ledger."""
 
     PENDING = "pending"
-    """Nothing of it was sent, or nothing of it was accepted."""
+    """Not submitted, or no submission was accepted."""
     SUBMITTING = "submitting"
-    """Its submission was about to leave; what became of it is not known yet."""
+    """A submission has begun; its outcome is not known yet."""
     SUBMITTED = "submitted"
-    """Its job is accepted: it is waited for."""
+    """A job was accepted; the run waits for its result."""
     SUCCEEDED = "succeeded"
-    """Its voiceprint is in the ledger."""
+    """The voiceprint is in the ledger."""
     FAILED = "failed"
-    """It has no voiceprint for a reason of its own, and costs nothing."""
+    """The row itself failed: it has no voiceprint, and is not billed."""
     UNCERTAIN = "uncertain"
-    """A job of it may exist whose id nobody knows."""
+    """The outcome of a submission is unknown: a job may exist, but its id is not known."""
     EXPIRED = "expired"
-    """Its job is done and paid, and its output was deleted before it was read."""
+    """The job succeeded and is billed, but its result was deleted before it was fetched."""

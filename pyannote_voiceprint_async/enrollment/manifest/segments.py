@@ -1,4 +1,4 @@
-"""Parts of a longer recording, in seconds: as lists write them, as a ledger keeps them, and what may be wrong."""
+"""Segments of a recording: as a list writes them, as the ledger stores them, and what may be wrong with them."""
 
 import json
 import math
@@ -8,28 +8,37 @@ from itertools import pairwise
 from numbers import Real
 from typing import TypeAlias
 
-from pyannote_voiceprint_async.api.endpoints import LONGEST_VOICEPRINT_SECONDS
+from pyannote_voiceprint_async.api.endpoints import MAX_VOICEPRINT_SECONDS
 
-__all__ = ["Segments", "from_json", "is_whole", "listed", "overlap", "pieces_of", "pieces_problem", "to_json"]
+__all__ = [
+    "Segments",
+    "format_segments",
+    "has_overlap",
+    "is_whole_file",
+    "parse_segments",
+    "segments_from_json",
+    "segments_problem",
+    "segments_to_json",
+]
 
 Segments: TypeAlias = tuple[tuple[float, float | None], ...]
-"""Starts and ends in seconds; an end that is None is that of the recording. No pieces are the whole file."""
+"""Pairs of start and end in seconds. An end of None is the end of the recording; no segments are the whole file."""
 
-# Python would read more than people mean: nan, 1_0, and digits of other scripts.
+# `float()` would also accept nan, 1_0 and digits of other scripts.
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)", re.ASCII)
-# What it may be longer through rounding: lists have hundredths of seconds.
-_SLACK = 0.01
-_MOST_SHOWN = 40
+# Lists have hundredths of seconds: rounding may lengthen each segment by so much.
+_ROUNDING_SECONDS = 0.01
+_MAX_LENGTH_SHOWN = 40
 
 
-def pieces_of(start: object, end: object) -> Segments | str:
-    """Read the `start` and `end` of a list, or say what is wrong with them.
+def parse_segments(start: object, end: object) -> Segments | str:
+    """Parse the `start` and `end` of a row; return the segments, or what is wrong.
 
     Args:
-        start: text with numbers between spaces, a number, a list of numbers, or nothing.
-        end: the same; nothing is the recording's end.
+        start: text with numbers separated by spaces, a number, a list of numbers, or None.
+        end: the same; if it is empty, the end of the recording.
     """
-    starts, ends = _numbers(start, "start"), _numbers(end, "end")
+    starts, ends = _parse_numbers(start, "start"), _parse_numbers(end, "end")
     if isinstance(starts, str) or isinstance(ends, str):
         return "; ".join(problem for problem in (starts, ends) if isinstance(problem, str))
     if not starts and not ends:
@@ -40,75 +49,82 @@ def pieces_of(start: object, end: object) -> Segments | str:
         return ((starts[0], None),)
     if len(starts) != len(ends):
         return (
-            f"start has {_count(starts)} and end has {_count(ends)}; the n-th start goes with the n-th end, and only a "
-            "single piece may leave one of them empty"
+            f"start has {_count(starts)} and end has {_count(ends)}; each start needs its end, and only a single "
+            "segment may leave one of them empty"
         )
     return tuple(zip(starts, ends, strict=True))
 
 
-def pieces_problem(pieces: object) -> str | None:
-    """Say what is wrong with the pieces of a row, as far as that is known without the recording."""
-    if not isinstance(pieces, Sequence) or isinstance(pieces, str):
-        return f"the pieces must be pairs of start and end in seconds, not {type(pieces).__name__}"
+def segments_problem(segments: object) -> str | None:
+    """Return what is wrong with the segments of a row, as far as that is known without the recording, or None."""
+    if not isinstance(segments, Sequence) or isinstance(segments, str):
+        return f"segments must be pairs of start and end in seconds, not {type(segments).__name__}"
     total = 0.0
-    for piece in pieces:
-        if not isinstance(piece, Sequence) or isinstance(piece, str) or len(piece) != 2:  # noqa: PLR2004 - a pair
-            return f"the pieces must be pairs of start and end in seconds, and {_shown(piece)} is none"
-        start, end = piece
-        if problem := _span_problem(start, end):
+    for segment in segments:
+        if not isinstance(segment, Sequence) or isinstance(segment, str) or len(segment) != 2:  # noqa: PLR2004 - a pair
+            return f"segments must be pairs of start and end in seconds, and {_shorten(segment)} is not a pair"
+        start, end = segment
+        if problem := _segment_problem(start, end):
             return problem
         total += 0.0 if end is None else end - start
-    if total > LONGEST_VOICEPRINT_SECONDS + _SLACK * len(pieces):
-        many = "the piece has" if len(pieces) == 1 else f"the {len(pieces)} pieces have together"
-        return f"{many} {total:.2f} s; a voiceprint takes at most {LONGEST_VOICEPRINT_SECONDS:g} s: give a shorter part"
+    if total > MAX_VOICEPRINT_SECONDS + _ROUNDING_SECONDS * len(segments):
+        subject = "the segment has" if len(segments) == 1 else f"the {len(segments)} segments have in total"
+        limit = f"a voiceprint takes at most {MAX_VOICEPRINT_SECONDS:g} s"
+        return f"{subject} {total:.2f} s; {limit}: select less"
     return None
 
 
-def is_whole(pieces: object) -> bool:
-    """Whether it is all of the file, in either way to say so: the same audio must be known as such."""
-    if not isinstance(pieces, tuple | list):
+def is_whole_file(segments: object) -> bool:
+    """Return whether segments select the whole file: there are none, or one from 0 to None.
+
+    Both must lead to the same identity, or the same audio would be billed twice.
+    """
+    if not isinstance(segments, tuple | list):
         return False
-    return not pieces or (len(pieces) == 1 and not pieces_problem(pieces) and tuple(pieces[0]) == (0, None))
+    return not segments or (len(segments) == 1 and not segments_problem(segments) and tuple(segments[0]) == (0, None))
 
 
-def overlap(pieces: Segments) -> bool:
-    """Whether something is in more than one of them."""
-    ordered = sorted((start, math.inf if end is None else end) for start, end in pieces)
+def has_overlap(segments: Segments) -> bool:
+    """Return whether any moment is in more than one segment."""
+    ordered = sorted((start, math.inf if end is None else end) for start, end in segments)
     return any(start < end for (_, end), (start, _) in pairwise(ordered))
 
 
-def listed(pieces: Segments) -> tuple[str, str]:
-    """Write the `start` and `end` of a list."""
-    ends = () if pieces and pieces[-1][1] is None else (end for _, end in pieces if end is not None)
-    return " ".join(_written(start) for start, _ in pieces), " ".join(map(_written, ends))
+def format_segments(segments: Segments) -> tuple[str, str]:
+    """Return the `start` and `end` cells of a list; `parse_segments` reads them."""
+    ends = () if segments and segments[-1][1] is None else (end for _, end in segments if end is not None)
+    return " ".join(_format_seconds(start) for start, _ in segments), " ".join(map(_format_seconds, ends))
 
 
-def to_json(pieces: Segments) -> str | None:
-    """Write them for the ledger: equal pieces are written equally."""
-    if not pieces:
+def segments_to_json(segments: Segments) -> str | None:
+    """Return the text that the ledger stores; equal segments have equal texts."""
+    if not segments:
         return None
-    return json.dumps([[float(start), None if end is None else float(end)] for start, end in pieces])
+    return json.dumps([[float(start), None if end is None else float(end)] for start, end in segments])
 
 
-def from_json(text: str | None) -> Segments:
-    """Read what the ledger has."""
+def segments_from_json(text: str | None) -> Segments:
+    """Parse the text that the ledger stores."""
     return () if text is None else tuple((start, end) for start, end in json.loads(text))
 
 
-def _numbers(given: object, name: str) -> list[float] | str:
-    if given is None:
+def _parse_numbers(cell: object, name: str) -> list[float] | str:
+    if cell is None:
         return []
-    values = given.split() if isinstance(given, str) else given if isinstance(given, list) else [given]
-    found = []
+    values = cell.split() if isinstance(cell, str) else cell if isinstance(cell, list) else [cell]
+    numbers = []
     for value in values:
-        number = _number(value)
+        number = _parse_number(value)
         if number is None:
-            return f"{name} must be seconds, such as 12.5 (of several pieces, between spaces), not {_shown(value)}"
-        found.append(number)
-    return found
+            return (
+                f"{name} must be seconds such as 12.5 (for several segments, numbers separated by spaces), not "
+                f"{_shorten(value)}"
+            )
+        numbers.append(number)
+    return numbers
 
 
-def _number(value: object) -> float | None:
+def _parse_number(value: object) -> float | None:
     if isinstance(value, str):
         return float(value) if _NUMBER.fullmatch(value) else None
     return float(value) if _is_number(value) else None  # type: ignore[arg-type]
@@ -119,16 +135,16 @@ def _is_number(value: object) -> bool:
         return False
     try:
         return math.isfinite(value)
-    except OverflowError:  # a whole number that no float can hold
+    except OverflowError:  # an integer that is too large for a float
         return False
 
 
-def _span_problem(start: object, end: object) -> str | None:
+def _segment_problem(start: object, end: object) -> str | None:
     for name, value in (("start", start), ("end", end)):
         if value is None and name == "end":
             continue
         if not _is_number(value):
-            return f"{name} must be a number of seconds, not {_shown(value)}"
+            return f"{name} must be a number of seconds, not {_shorten(value)}"
         if value < 0:  # type: ignore[operator]
             return f"{name} ({float(value):g} s) is before the beginning of the recording"  # type: ignore[arg-type]
     if end is not None and start >= end:  # type: ignore[operator]
@@ -140,10 +156,10 @@ def _count(numbers: Sequence[float]) -> str:
     return "1 number" if len(numbers) == 1 else f"{len(numbers)} numbers"
 
 
-def _written(seconds: float) -> str:
+def _format_seconds(seconds: float) -> str:
     return f"{seconds:.6f}".rstrip("0").rstrip(".")
 
 
-def _shown(value: object) -> str:
-    said = repr(value)
-    return said if len(said) <= _MOST_SHOWN else f"{said[:_MOST_SHOWN]}…"
+def _shorten(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _MAX_LENGTH_SHOWN else f"{text[:_MAX_LENGTH_SHOWN]}…"

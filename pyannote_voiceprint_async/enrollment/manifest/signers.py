@@ -1,338 +1,425 @@
-"""Who signs URLs, and how: one table.
+"""The known ways to sign URLs, as one table.
 
-A row of the table may match a URL only where the signature cannot select the recording. Names that other services
-use for something else (`token`, `st`, `s`) count only on the signer's own hosts and paths, or with a value that is
-nothing but a signature. What tells objects apart is in no row: `versionId`, `generation`, `snapshot`, `partNumber`,
-`x-oss-process`, `width`, … Overrides of response headers (`response-content-type`, …) select no object either, and
-a new signature often comes with a new file name for the download: they are left out beside a known signature.
+Rules for a row:
+
+- A row may match a URL only if the ignored parameters cannot select another recording. Generic names (`token`, `st`,
+  `s`) are matched only on the signer's own hosts and paths, or with a value that can only be a signature.
+- Parameters that select an object are in no row: `versionId`, `generation`, `snapshot`, `partNumber`, `x-oss-process`,
+  `width`, …
+- Parameters that override response headers select no object, and often change with each signature (the file name of a
+  download): they are ignored beside a known signature.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from .expiry import (
+    baidu_authorization,
+    cloudfront_policy,
+    earliest,
+    epoch,
+    hex_epoch,
+    iso_time,
+    json_token,
+    pattern,
+    start_and_duration,
+)
+from .signer import Signer
 
-import attrs
+__all__ = ["SIGNERS"]
 
-from .expiry import Expiry, baidu, earliest, epoch, hexadecimal, lifetime, moment, policy, token, written
-
-__all__ = ["SIGNERS", "Signer"]
-
+# Regular expressions for whole values.
 _ANY = ""
-_NUMBER = r"\d{9,16}"
+_EPOCH = r"\d{9,16}"
 _JWT = r"[\w-]+\.[\w-]+\.[\w-]*"
-_HMAC = r"(?=.*\bexp=\d)(?=.*\bhmac=[0-9a-f]).*"
-_TIMED_HASH = r"\d{9,10}-\w+-\w+-[0-9a-f]{32}"
+_EXP_AND_HMAC = r"(?=.*\bexp=\d)(?=.*\bhmac=[0-9a-f]).*"
+_TIME_AND_MD5 = r"\d{9,10}-\w+-\w+-[0-9a-f]{32}"
 
-_RESPONSE = (
+_RESPONSE_HEADERS = (
     "response-content-type response-content-language response-expires response-cache-control "
     "response-content-disposition response-content-encoding"
 )
+_B2_IGNORED = (
+    "authorization b2contentdisposition b2contentlanguage b2expires b2cachecontrol b2contentencoding b2contenttype"
+)
+_BUNNY_IGNORED = "token expires token_path token_countries token_countries_blocked token_ver limit"
+_AZURE_IGNORED = (
+    "saoid scid sdd se ses si sig sip skdutid ske skoid sks skt sktid skv sp spr sr srt ss st suoid sv "
+    "rscc rscd rsce rscl rsct"
+)
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
+def _version_2(name: str, docs: str | None, access_key: str, ignored: str) -> Signer:
+    """Return a signer in the style of S3 version 2: an access key, an expiry in epoch seconds and a signature."""
+    return Signer(
+        name,
+        docs=docs,
+        required={access_key: _ANY, "expires": _ANY, "signature": _ANY},
+        ignored=f"{access_key} expires signature {ignored} {_RESPONSE_HEADERS}",
+        expiry=epoch("expires"),
+    )
 
 
-def _expressions(values: Mapping[str, str]) -> Mapping[str, re.Pattern[str] | None]:
-    return {name: re.compile(value, re.ASCII) if value else None for name, value in values.items()}
+def _version_4(name: str, docs: str | None, prefix: str, ignored: str) -> Signer:
+    """Return a signer in the style of S3 version 4: six parameters with a prefix, among them date and lifetime."""
+    signing = ("algorithm", "credential", "date", "expires", "signedheaders", "signature")
+    return Signer(
+        name,
+        docs=docs,
+        required={f"{prefix}signature": _ANY},
+        ignored=" ".join([*(f"{prefix}{parameter}" for parameter in signing), ignored, _RESPONSE_HEADERS]),
+        expiry=start_and_duration(f"{prefix}date", f"{prefix}expires"),
+    )
 
 
-def _expression(text: str | None) -> re.Pattern[str] | None:
-    return None if text is None else re.compile(text, re.ASCII)
-
-
-@attrs.frozen
-class Signer:
-    """One way to sign a URL. Names of parameters are in lower case, values are decoded."""
-
-    name: str
-    """Who signs so."""
-    needs: Mapping[str, re.Pattern[str] | None] = attrs.field(converter=_expressions)
-    """The parameters that identify the signer, each with what its whole value must look like."""
-    signs: frozenset[str] = attrs.field(converter=_words)
-    """The parameters that are left out of a recording's identity."""
-    expiry: Expiry | None = None
-    """Reads the expiry, where the query has it."""
-    host: re.Pattern[str] | None = attrs.field(default=None, converter=_expression, kw_only=True)
-    """The whole host, where only its own hosts are safe to match."""
-    path: re.Pattern[str] | None = attrs.field(default=None, converter=_expression, kw_only=True)
-    """How the path begins, where only its own paths are safe to match."""
-    in_path: re.Pattern[str] | None = attrs.field(default=None, converter=_expression, kw_only=True)
-    """The signature inside the path, where it is there; named groups are read like parameters."""
-    names: frozenset[str] = attrs.field(init=False, default=attrs.Factory(lambda self: frozenset(self.needs), True))
-
-    def matches(self, host: str, path: str, query: Mapping[str, str]) -> bool:
-        """Whether this signer signed a URL of these parts."""
-        return (
-            self.names <= query.keys()
-            and (self.host is None or self.host.fullmatch(host) is not None)
-            and (self.path is None or self.path.match(path) is not None)
-            and (self.in_path is None or self.in_path.search(path) is not None)
-            and all(value is None or value.fullmatch(query[name]) for name, value in self.needs.items())
-        )
-
-
-SIGNERS = (
-    # Object storage. S3 is spoken by MinIO, Ceph, Wasabi, DigitalOcean, Cloudflare R2, Backblaze, Scaleway, Vercel, …
-    Signer(
+_OBJECT_STORAGE = (
+    # The S3 API is also that of MinIO, Ceph, Wasabi, DigitalOcean, Cloudflare R2, Backblaze, Scaleway, Vercel, …
+    _version_4(
         "Amazon S3, signature version 4",
-        {"x-amz-signature": _ANY},
-        "x-amz-algorithm x-amz-credential x-amz-date x-amz-expires x-amz-signedheaders x-amz-signature "
+        "docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html",
+        "x-amz-",
         "x-amz-security-token x-amz-content-sha256 x-amz-region-set x-amz-s3session-token x-amz-user-agent "
-        "x-amz-request-payer x-amz-expected-bucket-owner x-amz-checksum-mode x-amz-sdk-checksum-algorithm x-id "
-        f"{_RESPONSE}",
-        lifetime("x-amz-date", "x-amz-expires"),
+        "x-amz-request-payer x-amz-expected-bucket-owner x-amz-checksum-mode x-amz-sdk-checksum-algorithm x-id",
     ),
-    Signer(
+    _version_2(
         "Amazon S3, signature version 2",
-        {"awsaccesskeyid": _ANY, "expires": _ANY, "signature": _ANY},
-        f"awsaccesskeyid expires signature x-amz-security-token {_RESPONSE}",
-        epoch("expires"),
+        "docs.aws.amazon.com/AmazonS3/latest/userguide/RESTAuthentication.html",
+        "awsaccesskeyid",
+        "x-amz-security-token",
     ),
-    Signer(
+    _version_4(
         "Google Cloud Storage, version 4",
-        {"x-goog-signature": _ANY},
-        "x-goog-algorithm x-goog-credential x-goog-date x-goog-expires x-goog-signedheaders x-goog-signature "
-        f"x-goog-content-sha256 {_RESPONSE}",
-        lifetime("x-goog-date", "x-goog-expires"),
+        "cloud.google.com/storage/docs/access-control/signed-urls",
+        "x-goog-",
+        "x-goog-content-sha256",
     ),
-    Signer(
+    _version_2(
         "Google Cloud Storage, version 2",
-        {"googleaccessid": _ANY, "expires": _ANY, "signature": _ANY},
-        f"googleaccessid expires signature {_RESPONSE}",
-        epoch("expires"),
+        "cloud.google.com/storage/docs/access-control/signed-urls-v2",
+        "googleaccessid",
+        "",
     ),
     *(
         Signer(
             "Azure Storage, shared access signature",
-            {"sig": _ANY, **others},
-            "saoid scid sdd se ses si sig sip skdutid ske skoid sks skt sktid skv sp spr sr srt ss st suoid sv "
-            "rscc rscd rsce rscl rsct",
-            moment("se"),
+            docs="learn.microsoft.com/rest/api/storageservices/create-service-sas",
+            required={"sig": _ANY, **others},
+            ignored=_AZURE_IGNORED,
+            expiry=iso_time("se"),
         )
+        # `sig` is a common name: beside it stand the API version, the expiry, or a stored policy.
         for others in ({"sv": r"\d{4}-.+"}, {"se": r"\d{4}-.+"}, {"si": _ANY, "sr": _ANY})
     ),
-    Signer(
+    _version_2(
         "Alibaba Cloud OSS, version 1",
-        {"ossaccesskeyid": _ANY, "expires": _ANY, "signature": _ANY},
-        f"ossaccesskeyid expires signature security-token x-oss-traffic-limit {_RESPONSE}",
-        epoch("expires"),
+        "www.alibabacloud.com/help/en/oss/developer-reference/add-signatures-to-urls",
+        "ossaccesskeyid",
+        "security-token x-oss-traffic-limit",
     ),
     Signer(
         "Alibaba Cloud OSS, version 4",
-        {"x-oss-signature": _ANY},
-        "x-oss-signature-version x-oss-credential x-oss-date x-oss-expires x-oss-signature x-oss-additional-headers "
-        f"x-oss-security-token x-oss-traffic-limit x-oss-request-payer {_RESPONSE}",
-        lifetime("x-oss-date", "x-oss-expires"),
+        docs="www.alibabacloud.com/help/en/oss: Include a V4 signature in a URL",
+        required={"x-oss-signature": _ANY},
+        ignored="x-oss-signature-version x-oss-credential x-oss-date x-oss-expires x-oss-signature "
+        "x-oss-additional-headers x-oss-security-token x-oss-traffic-limit x-oss-request-payer "
+        f"{_RESPONSE_HEADERS}",
+        expiry=start_and_duration("x-oss-date", "x-oss-expires"),
     ),
     Signer(
         "Tencent Cloud COS",
-        {"q-signature": _ANY},
-        "q-sign-algorithm q-ak q-sign-time q-key-time q-header-list q-url-param-list q-signature "
-        f"x-cos-security-token x-cos-traffic-limit {_RESPONSE}",
-        earliest(written("q-key-time", r"^\d+;(\d{9,11})$"), written("q-sign-time", r"^\d+;(\d{9,11})$")),
+        docs="www.tencentcloud.com/document/product/436/7778",
+        required={"q-signature": _ANY},
+        ignored="q-sign-algorithm q-ak q-sign-time q-key-time q-header-list q-url-param-list q-signature "
+        f"x-cos-security-token x-cos-traffic-limit {_RESPONSE_HEADERS}",
+        expiry=earliest(pattern("q-key-time", r"^\d+;(\d{9,11})$"), pattern("q-sign-time", r"^\d+;(\d{9,11})$")),
     ),
     Signer(
         "Tencent Cloud COS, in one parameter",
-        {"sign": r"(?s).*q-signature=.*"},
-        f"sign x-cos-security-token {_RESPONSE}",
-        written("sign", r"q-key-time=\d+;(\d{9,11})\b"),
+        docs="www.tencentcloud.com/document/product/436/7778",
+        required={"sign": r"(?s).*q-signature=.*"},
+        ignored=f"sign x-cos-security-token {_RESPONSE_HEADERS}",
+        expiry=pattern("sign", r"q-key-time=\d+;(\d{9,11})\b"),
     ),
-    Signer(
+    _version_2(
         "Huawei Cloud OBS",
-        {"accesskeyid": _ANY, "expires": _ANY, "signature": _ANY},
-        f"accesskeyid expires signature x-obs-security-token x-obs-traffic-limit {_RESPONSE}",
-        epoch("expires"),
+        "support.huaweicloud.com/intl/en-us/api-obs: Authentication of Signature in a URL",
+        "accesskeyid",
+        "x-obs-security-token x-obs-traffic-limit",
     ),
-    Signer(
+    _version_4(
         "Volcano Engine TOS",
-        {"x-tos-signature": _ANY},
-        "x-tos-algorithm x-tos-credential x-tos-date x-tos-expires x-tos-signedheaders x-tos-signature "
-        f"x-tos-security-token x-tos-policy {_RESPONSE}",
-        lifetime("x-tos-date", "x-tos-expires"),
+        "docs.byteplus.com/en/docs/tos/reference-including-a-signature-in-the-url",
+        "x-tos-",
+        "x-tos-security-token x-tos-policy",
     ),
-    Signer(
-        "Kingsoft KS3",
-        {"kssaccesskeyid": _ANY, "expires": _ANY, "signature": _ANY},
-        f"kssaccesskeyid expires signature {_RESPONSE}",
-        epoch("expires"),
-    ),
+    _version_2("Kingsoft KS3", None, "kssaccesskeyid", ""),
     Signer(
         "Baidu Cloud BOS",
-        {"authorization": r"bce-auth-v\d/.+"},
-        "authorization x-bce-security-token responsecontenttype responsecontentdisposition",
-        baidu("authorization"),
+        docs=None,
+        required={"authorization": r"bce-auth-v\d/.+"},
+        ignored="authorization x-bce-security-token responsecontenttype responsecontentdisposition",
+        expiry=baidu_authorization("authorization"),
     ),
     Signer(
         "Backblaze B2",
-        {"authorization": _ANY},
-        "authorization b2contentdisposition b2contentlanguage b2expires b2cachecontrol b2contentencoding b2contenttype",
-        written("authorization", r"_(\d{14})_\d+_dnld"),
+        docs="www.backblaze.com/apidocs/b2-get-download-authorization",
+        required={"authorization": _ANY},
+        ignored=_B2_IGNORED,
+        expiry=pattern("authorization", r"_(\d{14})_\d+_dnld"),
         host=r"(?:.+\.)?backblazeb2\.com",
     ),
     Signer(
         "Backblaze B2, on another host",
-        {"authorization": r"[\w=-]+_dnld"},
-        "authorization b2contentdisposition b2contentlanguage b2expires b2cachecontrol b2contentencoding b2contenttype",
-        written("authorization", r"_(\d{14})_\d+_dnld"),
+        docs="www.backblaze.com/apidocs/b2-get-download-authorization",
+        required={"authorization": r"[\w=-]+_dnld"},
+        ignored=_B2_IGNORED,
+        expiry=pattern("authorization", r"_(\d{14})_\d+_dnld"),
     ),
     Signer(
         "OpenStack Swift",
-        {"temp_url_sig": _ANY, "temp_url_expires": _ANY},
-        "temp_url_sig temp_url_expires temp_url_prefix temp_url_ip_range filename inline",
-        earliest(epoch("temp_url_expires"), moment("temp_url_expires")),
+        docs="docs.openstack.org/swift/latest/api/temporary_url_middleware.html",
+        required={"temp_url_sig": _ANY, "temp_url_expires": _ANY},
+        ignored="temp_url_sig temp_url_expires temp_url_prefix temp_url_ip_range filename inline",
+        expiry=earliest(epoch("temp_url_expires"), iso_time("temp_url_expires")),
     ),
     Signer(
         "Oracle Cloud, pre-authenticated request",
-        {},
-        "",
+        docs="docs.oracle.com/iaas/Content/Object/Tasks/usingpreauthenticatedrequests.htm",
         host=r"(?:.+\.)?(?:oraclecloud\.com|oci\.customer-oci\.com)",
         in_path=r"^/p/[^/]+(?=/n/)",
     ),
     Signer(
         "Qiniu",
-        {"e": _NUMBER, "token": r"[\w-]{16,}:[\w=-]{20,}"},
-        "e token attname",
-        epoch("e"),
+        docs="developer.qiniu.com/kodo/1202/download-token",
+        required={"e": _EPOCH, "token": r"[\w-]{16,}:[\w=-]{20,}"},
+        ignored="e token attname",
+        expiry=epoch("e"),
     ),
-    # Platforms with a storage of their own.
+)
+
+_PLATFORMS = (
     Signer(
         "Supabase",
-        {"token": _ANY},
-        "token download",
-        token("token"),
+        docs="supabase.com/docs/guides/storage/serving/downloads",
+        required={"token": _ANY},
+        ignored="token download",
+        expiry=json_token("token"),
         path=r".*/storage/v1/(?:object|render/image)/sign/",
     ),
-    Signer("Firebase", {"token": _ANY}, "token", path=r"/v0/b/[^/]+/o/"),
+    Signer(
+        "Firebase",
+        docs="firebase.google.com/docs/storage/web/download-files",
+        required={"token": _ANY},
+        ignored="token",
+        path=r"/v0/b/[^/]+/o/",
+    ),
     Signer(
         "Pinata",
-        {"x-algorithm": r"PINATA\d*", "x-date": _ANY, "x-expires": _ANY, "x-signature": _ANY},
-        "x-algorithm x-date x-expires x-method x-signature",
-        lifetime("x-date", "x-expires"),
+        docs=None,
+        required={"x-algorithm": r"PINATA\d*", "x-date": _ANY, "x-expires": _ANY, "x-signature": _ANY},
+        ignored="x-algorithm x-date x-expires x-method x-signature",
+        expiry=start_and_duration("x-date", "x-expires"),
     ),
     Signer(
         "Laravel",
-        {"signature": r"[0-9a-f]{64}", "expires": _NUMBER},
-        "signature expires",
-        epoch("expires"),
+        docs="laravel.com/docs/urls#signed-urls",
+        required={"signature": r"[0-9a-f]{64}", "expires": _EPOCH},
+        ignored="signature expires",
+        expiry=epoch("expires"),
     ),
-    # Content delivery networks.
+)
+
+_CONTENT_DELIVERY_NETWORKS = (
     Signer(
         "Amazon CloudFront",
-        {"key-pair-id": _ANY, "signature": _ANY},
-        "expires hash-algorithm key-pair-id policy signature",
-        earliest(epoch("expires"), policy("policy")),
+        docs="docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-signed-urls.html",
+        required={"key-pair-id": _ANY, "signature": _ANY},
+        ignored="expires hash-algorithm key-pair-id policy signature",
+        expiry=earliest(epoch("expires"), cloudfront_policy("policy")),
     ),
     Signer(
         "Google Cloud CDN and Media CDN",
-        {"expires": _ANY, "keyname": _ANY, "signature": _ANY},
-        "urlprefix expires keyname signature fullpath pathglobs starts",
-        epoch("expires"),
+        docs="cloud.google.com/cdn/docs/using-signed-urls",
+        required={"expires": _ANY, "keyname": _ANY, "signature": _ANY},
+        ignored="urlprefix expires keyname signature fullpath pathglobs starts",
+        expiry=epoch("expires"),
     ),
     Signer(
         "Google Media CDN, in one parameter",
-        {"edge-cache-token": r".*Expires=\d+.*"},
-        "edge-cache-token",
-        written("edge-cache-token", r"Expires=(\d{9,16})"),
+        docs="cloud.google.com/media-cdn/docs/signed-requests",
+        required={"edge-cache-token": r".*Expires=\d+.*"},
+        ignored="edge-cache-token",
+        expiry=pattern("edge-cache-token", r"Expires=(\d{9,16})"),
     ),
     Signer(
         "Bunny",
-        {"token": _ANY, "expires": _NUMBER},
-        "token expires token_path token_countries token_countries_blocked token_ver limit",
-        epoch("expires"),
+        docs="docs.bunny.net/docs/cdn-token-authentication",
+        required={"token": _ANY, "expires": _EPOCH},
+        ignored=_BUNNY_IGNORED,
+        expiry=epoch("expires"),
         host=r"(?:.+\.)?b-cdn\.net",
     ),
     Signer(
         "Bunny, on another host",
-        {"token": r"(?:HS256-)?[\w-]{22,}", "expires": _NUMBER, "token_path": _ANY},
-        "token expires token_path token_countries token_countries_blocked token_ver limit",
-        epoch("expires"),
+        docs="docs.bunny.net/docs/cdn-token-authentication",
+        required={"token": r"(?:HS256-)?[\w-]{22,}", "expires": _EPOCH, "token_path": _ANY},
+        ignored=_BUNNY_IGNORED,
+        expiry=epoch("expires"),
     ),
     Signer(
         "Bunny, in the path",
-        {},
-        "",
-        epoch("expires"),
+        docs="docs.bunny.net/docs/cdn-token-authentication",
+        expiry=epoch("expires"),
         in_path=r"^/bcdn_token=[^/&]+(?:&(?:expires=(?P<expires>\d+)|token_\w+=[^/&]*))*(?=/)",
     ),
     *(
         Signer(
-            "Akamai and those who took over its token",
-            {name: _HMAC},
-            name,
-            written(name, r"(?:^|~)exp=(\d{9,16})(?:~|$)"),
+            "Akamai, and services that use its token format",
+            docs="github.com/akamai/EdgeAuth-Token-Python",
+            required={name: _EXP_AND_HMAC},
+            ignored=name,
+            expiry=pattern(name, r"(?:^|~)exp=(\d{9,16})(?:~|$)"),
         )
         for name in ("__token__", "__cld_token__", "hdnea", "hdntl", "hdnts", "hdnst", "token", "acl_token")
     ),
     Signer(
         "Akamai, in the path",
-        {},
-        "",
-        epoch("exp"),
+        docs="github.com/akamai/EdgeAuth-Token-Python",
+        expiry=epoch("exp"),
         in_path=r"^/(?:\w+=)?(?:st=\d+~)?exp=(?P<exp>\d+)~[^/]*hmac=[0-9a-f]+(?=/)",
     ),
     Signer(
         "Fastly",
-        {"token": r"(?:\d{10}|0x[0-9a-f]{8}|[0-9a-f]{8})_(?:0x)?(?:[0-9a-f]{40}|[0-9a-f]{64})"},
-        "token",
-        earliest(written("token", r"^(\d{10})_")),
+        docs="github.com/fastly/token-functions",
+        required={"token": r"(?:\d{10}|0x[0-9a-f]{8}|[0-9a-f]{8})_(?:0x)?(?:[0-9a-f]{40}|[0-9a-f]{64})"},
+        ignored="token",
+        expiry=pattern("token", r"^(\d{10})_"),
     ),
-    Signer("Cloudflare", {"verify": r"\d{10}-[\w+/=-]{43,}"}, "verify"),
-    Signer("Alibaba Cloud CDN", {"auth_key": _TIMED_HASH}, "auth_key"),
-    Signer("Tencent Cloud CDN", {"sign": _TIMED_HASH}, "sign"),
-    Signer("Upyun", {"_upt": r"[0-9a-f]{8}\d{10}"}, "_upt", written("_upt", r"(\d{10})$")),
-    Signer("imgix", {"s": r"[0-9a-f]{32}"}, "s expires", epoch("expires"), host=r".+\.imgix\.(?:net|video)"),
-    Signer("ImageKit", {"ik-s": _ANY}, "ik-s ik-t", epoch("ik-t")),
+    Signer(
+        "Cloudflare",
+        docs="developers.cloudflare.com/waf/custom-rules/use-cases/configure-token-authentication/",
+        required={"verify": r"\d{10}-[\w+/=-]{43,}"},
+        ignored="verify",
+    ),
+    Signer(
+        "Alibaba Cloud CDN",
+        docs="www.alibabacloud.com/help/en/cdn/user-guide/type-a-signing",
+        required={"auth_key": _TIME_AND_MD5},
+        ignored="auth_key",
+    ),
+    Signer("Tencent Cloud CDN", docs=None, required={"sign": _TIME_AND_MD5}, ignored="sign"),
+    Signer(
+        "Upyun",
+        docs=None,
+        required={"_upt": r"[0-9a-f]{8}\d{10}"},
+        ignored="_upt",
+        expiry=pattern("_upt", r"(\d{10})$"),
+    ),
+    Signer(
+        "imgix",
+        docs="docs.imgix.com: Securing assets",
+        required={"s": r"[0-9a-f]{32}"},
+        ignored="s expires",
+        expiry=epoch("expires"),
+        host=r".+\.imgix\.(?:net|video)",
+    ),
+    Signer(
+        "ImageKit",
+        docs="imagekit.io/docs/media-delivery-basic-security",
+        required={"ik-s": _ANY},
+        ignored="ik-s ik-t",
+        expiry=epoch("ik-t"),
+    ),
     Signer(
         "Cloudinary, download",
-        {"api_key": _ANY, "public_id": _ANY, "signature": _ANY, "timestamp": _ANY},
-        "api_key expires_at signature timestamp attachment",
-        epoch("expires_at"),
+        docs="cloudinary.com/documentation/control_access_to_media",
+        required={"api_key": _ANY, "public_id": _ANY, "signature": _ANY, "timestamp": _ANY},
+        ignored="api_key expires_at signature timestamp attachment",
+        expiry=epoch("expires_at"),
         host=r"api(?:-\w+)?\.cloudinary\.com",
     ),
-    Signer("Mux", {"token": _JWT}, "token", token("token"), host=r"(?:stream|image)\.mux\.com"),
-    # Messengers, drives and meetings.
+    Signer(
+        "Mux",
+        docs="www.mux.com/docs/guides/secure-video-playback",
+        required={"token": _JWT},
+        ignored="token",
+        expiry=json_token("token"),
+        host=r"(?:stream|image)\.mux\.com",
+    ),
+)
+
+_MESSENGERS_AND_DRIVES = (
     Signer(
         "Discord",
-        {"ex": _ANY, "is": _ANY, "hm": _ANY},
-        "ex is hm",
-        hexadecimal("ex"),
+        docs="discord.com/developers/docs/reference#signed-attachment-cdn-urls",
+        required={"ex": _ANY, "is": _ANY, "hm": _ANY},
+        ignored="ex is hm",
+        expiry=hex_epoch("ex"),
         host=r"(?:cdn|media)\.discordapp\.(?:com|net)",
     ),
     Signer(
         "Dropbox",
-        {},
-        "rlkey st e raw dl oref",
+        docs=None,
+        ignored="rlkey st e raw dl oref",
         host=r"(?:.+\.)?dropbox(?:usercontent)?\.com",
         path=r"/(?:scl|sh?)/",
     ),
-    Signer("SharePoint and OneDrive", {"tempauth": _ANY}, "tempauth", token("tempauth")),
-    Signer("OneDrive", {"authkey": _ANY}, "authkey", host=r"(?:.+\.)?(?:onedrive\.live\.com|1drv\.ms)"),
-    Signer("Slack", {}, "t pub_secret", host=r"files(?:-\w+)?\.slack\.com"),
+    Signer(
+        "SharePoint and OneDrive",
+        docs=None,
+        required={"tempauth": _ANY},
+        ignored="tempauth",
+        expiry=json_token("tempauth"),
+    ),
+    Signer(
+        "OneDrive",
+        docs=None,
+        required={"authkey": _ANY},
+        ignored="authkey",
+        host=r"(?:.+\.)?(?:onedrive\.live\.com|1drv\.ms)",
+    ),
+    Signer("Slack", docs=None, ignored="t pub_secret", host=r"files(?:-\w+)?\.slack\.com"),
     Signer(
         "Zoom and Google Drive",
-        {"access_token": _ANY},
-        "access_token",
-        token("access_token"),
+        docs=None,
+        required={"access_token": _ANY},
+        ignored="access_token",
+        expiry=json_token("access_token"),
         host=r"(?:.+\.)?(?:zoom\.us|googleapis\.com)",
     ),
     Signer(
         "WhatsApp",
-        {"mid": _ANY, "ext": _NUMBER, "hash": _ANY},
-        "ext hash",
-        epoch("ext"),
+        docs="developers.facebook.com/docs/whatsapp/cloud-api/reference/media",
+        required={"mid": _ANY, "ext": _EPOCH, "hash": _ANY},
+        ignored="ext hash",
+        expiry=epoch("ext"),
         host=r"lookaside\.fbsbx\.com",
     ),
     Signer(
         "Facebook and Instagram",
-        {"oh": _ANY, "oe": _ANY},
-        "oh oe",
-        hexadecimal("oe"),
+        docs=None,
+        required={"oh": _ANY, "oe": _ANY},
+        ignored="oh oe",
+        expiry=hex_epoch("oe"),
         host=r".+\.(?:fbcdn\.net|cdninstagram\.com|fbsbx\.com)",
     ),
-    Signer("GitHub", {"token": _ANY}, "token", host=r"raw\.githubusercontent\.com"),
-    # Unknown signers whose expiry is plain. Nothing of theirs is left out.
-    Signer("another with a signature", {"signature": _ANY, "expires": _ANY}, "", epoch("expires")),
+    Signer(
+        "GitHub",
+        docs=None,
+        required={"token": _ANY},
+        ignored="token",
+        host=r"raw\.githubusercontent\.com",
+    ),
 )
-"""All known signers. Several may match one URL: each leaves out its own parameters."""
+
+# An unknown signer whose expiry is readable. Nothing is ignored, because these names may select an object.
+_UNKNOWN_SIGNERS = (
+    Signer(
+        "unknown signer with an expiry",
+        docs=None,
+        required={"signature": _ANY, "expires": _ANY},
+        expiry=epoch("expires"),
+    ),
+)
+
+SIGNERS = (*_OBJECT_STORAGE, *_PLATFORMS, *_CONTENT_DELIVERY_NETWORKS, *_MESSENGERS_AND_DRIVES, *_UNKNOWN_SIGNERS)
+"""All known signers. Several may match one URL; the parameters of all of them are ignored."""

@@ -1,45 +1,58 @@
-"""Where a run pauses: while the API is in trouble, nobody passes but one who tries."""
+"""A circuit breaker: it stops sending after a failure of the API, and lets one probe go first after a pause."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from enum import Enum
 from typing import TypeVar
 
 from pyannote_voiceprint_async.errors import VoiceprintError
 
-__all__ = ["CircuitBreaker", "Probe"]
+__all__ = ["Attempt", "CircuitBreaker", "CircuitState"]
 
 T = TypeVar("T")
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
-# No server can stop a run for ever: whatever pause it asks for, one tries again after ten minutes.
-_LONGEST_TOLD = 600.0
+# No server can stop a run for ever: a probe is sent after ten minutes, whatever pause the server requested.
+_LONGEST_REQUESTED_PAUSE = 600.0
 
 
-class Probe:
-    """One who passed. It must say how it went; who says nothing leaves the gate as it was."""
+class CircuitState(Enum):
+    """The state of a circuit breaker."""
 
-    def __init__(self, gate: "CircuitBreaker", *, tries: bool) -> None:
-        self._gate = gate
-        self.tries = tries
-        """Whether it tries for all others."""
+    CLOSED = "closed"
+    """The API works: every attempt may start."""
+    OPEN = "open"
+    """The API fails: no attempt may start before the pause is over."""
+    HALF_OPEN = "half-open"
+    """The pause is over: one attempt, the probe, may start. Its result closes or opens the circuit."""
 
-    def well(self) -> None:
-        """The API is well: all may pass."""
-        self._gate.open()
 
-    def trouble(self, reason: str, seconds: float | None = None) -> None:
-        """Nobody may pass for a while: for so many seconds, or for longer with each time in a row."""
-        self._gate.shut(reason, seconds, tried=self.tries)
+class Attempt:
+    """One attempt that the circuit breaker allowed to start. Report its result once it is known."""
+
+    def __init__(self, breaker: "CircuitBreaker", *, is_probe: bool) -> None:
+        self._breaker = breaker
+        self.is_probe = is_probe
+        """Whether all other attempts wait for the result of this one."""
+
+    def record_success(self) -> None:
+        """Close the circuit."""
+        self._breaker.record_success()
+
+    def record_failure(self, reason: str, pause: float | None = None) -> None:
+        """Open the circuit; see `CircuitBreaker.record_failure`."""
+        self._breaker.record_failure(reason, pause, is_probe=self.is_probe)
 
 
 class CircuitBreaker:
-    """Open, or shut for a while that grows; then one goes first.
+    """The circuit breaker of one run.
 
     Args:
-        now: seconds of a clock that never goes back.
-        sleep: how to wait.
-        on_change: called with the reason and the seconds of a pause, and with None when it is over.
+        now: returns the seconds of a monotonic clock.
+        sleep: waits for a number of seconds on that clock.
+        on_change: called with the reason and the seconds of a pause when the circuit opens, and with None and 0 when it
+            closes.
     """
 
     def __init__(
@@ -51,76 +64,89 @@ class CircuitBreaker:
         self._now = now
         self._sleep = sleep
         self._on_change = on_change
-        self._troubles = 0
-        self._until: float | None = None
-        self._is_tried = False
-        self._news = asyncio.Event()
+        self._failures = 0
+        self._probe_at: float | None = None
+        self._has_probe = False
+        self._changed = asyncio.Event()
 
     def __repr__(self) -> str:
-        return f"<Gate {'open' if self._until is None else f'shut for {self._until - self._now():.0f} s'}>"
+        left = "" if self._probe_at is None else f", next probe in {max(0.0, self._probe_at - self._now()):.0f} s"
+        return f"<CircuitBreaker {self.state.value}{left}>"
 
     @property
-    def is_open(self) -> bool:
-        """Whether all may pass."""
-        return self._until is None
+    def state(self) -> CircuitState:
+        """Whether attempts may start."""
+        if self._probe_at is None:
+            return CircuitState.CLOSED
+        return CircuitState.OPEN if self._now() < self._probe_at else CircuitState.HALF_OPEN
 
     @asynccontextmanager
-    async def passage(self) -> AsyncIterator[Probe]:
-        """Pass, or wait until one may."""
-        while self._until is not None and self._is_tried:
-            await self._news.wait()
-        tries = self._until is not None
-        self._is_tried |= tries
+    async def attempt(self) -> AsyncIterator[Attempt]:
+        """Wait until an attempt may start. If a probe ends without a result, the next attempt becomes the probe."""
+        while self._probe_at is not None and self._has_probe:
+            await self._changed.wait()
+        is_probe = self._probe_at is not None
+        self._has_probe |= is_probe
         try:
-            while self._until is not None and (left := self._until - self._now()) > 0:
+            # A failure that is recorded during this sleep may have moved the end of the pause.
+            while self._probe_at is not None and (left := self._probe_at - self._now()) > 0:
                 await self._sleep(left)
-            yield Probe(self, tries=tries)
+            yield Attempt(self, is_probe=is_probe)
         finally:
-            if tries:
-                self._is_tried = False
-                self._tell()
+            if is_probe:
+                self._has_probe = False
+                self._wake_waiting()
 
-    async def insist(self, ask: Callable[[], Awaitable[T]], may_pass: Callable[[VoiceprintError], bool]) -> T:
-        """Ask until there is an answer, however long the API is in trouble.
+    async def call(self, function: Callable[[], Awaitable[T]], is_transient: Callable[[VoiceprintError], bool]) -> T:
+        """Call a function, and repeat the call until it succeeds.
 
         Args:
-            ask: what is repeated.
-            may_pass: whether asking again may help after this error.
+            function: what is called.
+            is_transient: returns whether a repeated call may succeed after this error.
 
         Raises:
-            VoiceprintError: asking again would not help.
+            VoiceprintError: the function raised an error that is not transient.
         """
         while True:
-            async with self.passage() as passage:
+            async with self.attempt() as attempt:
                 try:
-                    answer = await ask()
+                    result = await function()
                 except VoiceprintError as error:
-                    if not may_pass(error):
+                    if not is_transient(error):
                         raise
-                    passage.trouble(str(error), error.retry_after)
+                    attempt.record_failure(str(error), error.retry_after)
                     continue
-                passage.well()
-                return answer
+                attempt.record_success()
+                return result
 
-    def open(self) -> None:
-        """Let all pass."""
-        self._troubles = 0
-        if self._until is not None:
-            self._until = None
+    def record_success(self) -> None:
+        """Close the circuit: every attempt may start."""
+        self._failures = 0
+        if self._probe_at is not None:
+            self._probe_at = None
             self._on_change(None, 0.0)
-            self._tell()
+            self._wake_waiting()
 
-    def shut(self, reason: str, seconds: float | None = None, *, tried: bool = False) -> None:
-        """Let nobody pass for a while. Of many who were on their way only the first lengthens the pause."""
-        if self._until is not None and not tried:
-            self._until = max(self._until, self._now() + min(seconds or 0.0, _LONGEST_TOLD))
+    def record_failure(self, reason: str, pause: float | None = None, *, is_probe: bool = False) -> None:
+        """Open the circuit, or keep it open.
+
+        While the circuit is open, a failure of an attempt that started earlier only moves the end of the pause to the
+        latest time that the server requested: 64 failures in flight at once are one failure of the API.
+
+        Args:
+            reason: what happened, as a sentence.
+            pause: seconds that the server requested; None doubles the pause with each failed probe.
+            is_probe: whether the failed attempt was the probe.
+        """
+        if self._probe_at is not None and not is_probe:
+            self._probe_at = max(self._probe_at, self._now() + min(pause or 0.0, _LONGEST_REQUESTED_PAUSE))
             return
-        self._troubles += 1
-        growing = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(self._troubles - 1, 10))
-        pause = growing if seconds is None else min(max(seconds, _FIRST_PAUSE), _LONGEST_TOLD)
-        self._until = self._now() + pause
-        self._on_change(reason, pause)
+        self._failures += 1
+        growing = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(self._failures - 1, 10))
+        seconds = growing if pause is None else min(max(pause, _FIRST_PAUSE), _LONGEST_REQUESTED_PAUSE)
+        self._probe_at = self._now() + seconds
+        self._on_change(reason, seconds)
 
-    def _tell(self) -> None:
-        self._news.set()
-        self._news = asyncio.Event()
+    def _wake_waiting(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()

@@ -1,4 +1,4 @@
-"""Events on their way to whoever takes them: at their pace, bounded, and to nobody once they have left."""
+"""The bounded queue between a run, which puts its events, and the program that iterates over them."""
 
 import asyncio
 from collections import deque
@@ -7,47 +7,51 @@ from pyannote_voiceprint_async.enrollment.events import Event
 
 __all__ = ["EventQueue"]
 
-_MOST = 1000
+_MAX_SIZE = 1000
 
 
 class EventQueue:
-    """A queue of events that can be left and ended."""
+    """A bounded queue of events with one producer side, the run, and one consumer.
+
+    A consumer that stops reading holds up the run once the queue is full. A consumer that leaves no longer does: events
+    that are put afterwards are dropped.
+    """
 
     def __init__(self) -> None:
         self._events: deque[Event] = deque()
-        self._is_left = self._is_over = False
-        self._news, self._room = asyncio.Event(), asyncio.Event()
+        self._is_abandoned = self._is_ended = False
+        self._has_news, self._has_room = asyncio.Event(), asyncio.Event()
 
     async def put(self, *events: Event) -> None:
-        """Hand events over, when there is room for them."""
-        while len(self._events) >= _MOST and not self._is_left:
-            self._room.clear()
-            await self._room.wait()
+        """Add events, in order, as soon as the queue has room."""
+        while len(self._events) >= _MAX_SIZE and not self._is_abandoned:
+            self._has_room.clear()
+            await self._has_room.wait()
         for event in events:
-            self.put_now(event)
+            self.put_nowait(event)
 
-    def put_now(self, event: Event) -> None:
-        """Hand an event over that must not wait."""
-        if not self._is_left:
+    def put_nowait(self, event: Event) -> None:
+        """Add an event at once, even to a full queue."""
+        if not self._is_abandoned:
             self._events.append(event)
-            self._news.set()
+            self._has_news.set()
 
-    async def take(self) -> Event | None:
-        """Give the next event; None when there will be none any more."""
+    async def get(self) -> Event | None:
+        """Remove and return the next event, or return None when the queue is empty and has ended."""
         while not self._events:
-            if self._is_over:
+            if self._is_ended:
                 return None
-            self._news.clear()
-            await self._news.wait()
-        self._room.set()
+            self._has_news.clear()
+            await self._has_news.wait()
+        self._has_room.set()
         return self._events.popleft()
 
-    def leave(self) -> None:
-        """Nobody takes events any more: nobody waits for room."""
-        self._is_left = True
-        self._room.set()
+    def abandon(self) -> None:
+        """Record that the consumer has left: `put` returns at once from now on."""
+        self._is_abandoned = True
+        self._has_room.set()
 
     def end(self) -> None:
-        """There will be no more events."""
-        self._is_over = True
-        self._news.set()
+        """Record that no more events follow."""
+        self._is_ended = True
+        self._has_news.set()

@@ -1,93 +1,93 @@
-"""The team's list of jobs, read back to a moment, and sorted into ours and unknown ones."""
+"""The team's list of jobs, read back to a point in time and compared with the ledger."""
 
 from collections.abc import Sequence
 
 import attrs
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
-from pyannote_voiceprint_async.enrollment.ledger.ledger import Ledger
+from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
 from pyannote_voiceprint_async.errors import UnexpectedResponseError
 from pyannote_voiceprint_async.models import JobSummary
 
-from .outcome_matching import Offset, OwnJob, UnknownJob, measure
+from .outcome_matching import ClockOffset, OwnJob, UnknownJob, measure_offset
 
-__all__ = ["Listing", "UnbelievableError", "list_back_to"]
+__all__ = ["IncompleteListingError", "JobListing", "list_jobs_since"]
 
-_LOOKED_UP_AT_ONCE = 100
-# Of others, in the time of our own submissions: at the highest limit that would be a day and a half.
-_MOST_UNKNOWN = 1_000_000
+_LOOKUP_SIZE = 100
+# More unknown jobs than the highest known rate limit allows in a day and a half: the list has no end.
+_MAX_UNKNOWN = 1_000_000
 
 
-class UnbelievableError(Exception):
-    """A list of jobs that cannot be complete. Internal: caught by `OutcomeResolver`."""
+class IncompleteListingError(Exception):
+    """The list of jobs lacks a job that it must contain. Internal: caught by `OutcomeResolver`."""
 
 
 @attrs.define
-class Listing:
-    """What the list showed."""
+class JobListing:
+    """The listed jobs, ours and unknown ones."""
 
     total: float
-    """Seconds that one submission may take (`Timeouts.total`)."""
-    ours: list[OwnJob] = attrs.field(factory=list)
-    unknown: list[UnknownJob] = attrs.field(factory=list)
+    """The longest duration of one submission in seconds (`Timeouts.total`)."""
+    own_jobs: list[OwnJob] = attrs.field(factory=list)
+    unknown_jobs: list[UnknownJob] = attrs.field(factory=list)
     since: float | None = None
-    """When the oldest listed job was made; None where the list was read to its end."""
+    """Creation time of the oldest listed job; None if the list was read to its end."""
 
     @property
-    def offset(self) -> Offset:
-        """How far the clock of `createdAt` is ahead of this machine's."""
-        return measure(self.ours, self.total)
+    def offset(self) -> ClockOffset:
+        """How far the clock of `createdAt` is ahead of this machine's clock."""
+        return measure_offset(self.own_jobs, self.total)
 
-    def add(self, jobs: Sequence[JobSummary], known: dict[str, tuple[float | None, str | None]]) -> None:
-        """Sort a piece of the list in.
+    def add(self, jobs: Sequence[JobSummary], in_ledger: dict[str, tuple[float | None, str | None]]) -> None:
+        """Add a part of the list.
 
         Args:
-            jobs: the piece.
-            known: those of these jobs that are ours, each with when it was accepted and for which model.
+            jobs: the part.
+            in_ledger: the time of acceptance and the model of each of these jobs that the ledger contains, by job id.
         """
         for job in jobs:
             created_at = _created_at(job)
-            if job.job_id in known:
-                self.ours.append(OwnJob(created_at, *known[job.job_id], job.type, job.model))
+            if job.job_id in in_ledger:
+                self.own_jobs.append(OwnJob(created_at, *in_ledger[job.job_id], job.type, job.model))
             else:
-                self.unknown.append(UnknownJob(job.job_id, created_at, job.type, job.model))
+                self.unknown_jobs.append(UnknownJob(job.job_id, created_at, job.type, job.model))
 
 
-async def list_back_to(
-    client: AsyncVoiceprintClient, ledger: Ledger, moment: float, *, wanted: str | None, total: float
-) -> Listing:
-    """List jobs, newest first, until all are older than a moment.
+async def list_jobs_since(
+    client: AsyncVoiceprintClient, ledger: LedgerStore, since: float, *, required: str | None, total: float
+) -> JobListing:
+    """List jobs, newest first, until all following jobs are older than a point in time.
 
     Args:
-        client: the way to the API.
-        ledger: knows which jobs are ours.
-        moment: UTC epoch seconds of this machine; how the clock of `createdAt` differs from it is measured on the way.
-        wanted: a job of ours that the list must contain.
-        total: `Timeouts.total`.
+        client: the client that lists the jobs.
+        ledger: the ledger that contains our own jobs.
+        since: UTC epoch seconds of this machine's clock; the offset to the clock of `createdAt` is measured on the way.
+        required: id of a job of ours that the list must contain; None if there is none.
+        total: the longest duration of one submission in seconds (`Timeouts.total`).
 
     Raises:
-        UnbelievableError: the wanted job is not listed, so others may be missing too.
+        IncompleteListingError: the required job is not listed, so other jobs may be missing too.
         VoiceprintError: the jobs cannot be listed.
     """
-    listing, piece, has_wanted = Listing(total), list[JobSummary](), wanted is None
+    listing, part, has_required = JobListing(total), list[JobSummary](), required is None
     async for job in client.list_jobs():
-        has_wanted |= job.job_id == wanted
-        piece.append(job)
-        if len(piece) < _LOOKED_UP_AT_ONCE:
+        has_required |= job.job_id == required
+        part.append(job)
+        if len(part) < _LOOKUP_SIZE:
             continue
-        listing.add(piece, await ledger.known_jobs([one.job_id for one in piece]))
-        if len(listing.unknown) > _MOST_UNKNOWN:
-            raise UnexpectedResponseError("The API's list of jobs does not end, so nobody can know what is missing.")
-        # Newest first, but that is not documented to the second: only a whole piece of older jobs ends the listing.
-        times = [_created_at(one) for one in piece]
-        if all(time is not None and time < moment + listing.offset.earliest for time in times):
+        listing.add(part, await ledger.known_jobs([listed.job_id for listed in part]))
+        if len(listing.unknown_jobs) > _MAX_UNKNOWN:
+            raise UnexpectedResponseError("The API's list of jobs does not end, so it cannot be read completely.")
+        # The documentation does not promise an exact order, so only a whole part of older jobs ends the listing.
+        times = [_created_at(listed) for listed in part]
+        if all(time is not None and time < since + listing.offset.earliest for time in times):
             listing.since = times[-1]
             break
-        piece = []
+        part = []
     else:
-        listing.add(piece, await ledger.known_jobs([one.job_id for one in piece]))
-    if not has_wanted:
-        raise UnbelievableError
+        listing.add(part, await ledger.known_jobs([listed.job_id for listed in part]))
+    if not has_required:
+        raise IncompleteListingError
     return listing
 
 

@@ -1,12 +1,14 @@
-"""What became of submissions whose outcome nobody knows: a pure decision.
+"""Match submissions of unknown outcome with the team's list of jobs: a pure decision.
 
-A job does not say which URL it was made from, and the list of jobs has those of the whole team. So the only evidence is
-time: a job that the submission made was made in its window, which begins with its intent and ends when a request that
-was cut off cannot be inside the server any more. Where the window has no job but known ones, nothing was accepted.
+The list does not show which URL a job was made from, and it contains the jobs of the whole team, so the only evidence
+is time. The job of an accepted submission was created in the window of the submission. The window begins with the
+intent in the ledger, and ends when the server can no longer accept a request that was cut off. If the window contains
+no unknown job, the submission was not accepted.
 
-Jobs are dated by another clock than intents. Our own jobs in the list show how far the two are apart: we know when each
-was accepted. The windows are widened by that difference; where no job of ours shows it, by the largest one that is
-plausible, so that the submission is held. A job of another type or model than the submission's is not its.
+The server dates jobs by another clock than the one that dates intents. Our own jobs in the list show the difference,
+because the ledger has the time when each of them was accepted. The windows are widened by this difference. If the list
+has no job of ours, they are widened by the largest plausible difference, so that a submission is rather held than paid
+twice. A job of another type or model than the submission is never its job.
 """
 
 import re
@@ -16,164 +18,196 @@ from typing import NamedTuple, Self
 
 import attrs
 
-from pyannote_voiceprint_async.enrollment.ledger.ledger import UnresolvedSubmission
+from pyannote_voiceprint_async.enrollment.ledger.recordings import UnresolvedSubmission
 
-__all__ = ["SETTLING_SECONDS", "Offset", "OwnJob", "UnknownJob", "Verdict", "Window", "decide", "measure", "windows_of"]
+__all__ = [
+    "LATE_ACCEPTANCE_SECONDS",
+    "AcceptanceWindow",
+    "ClockOffset",
+    "MatchResult",
+    "OwnJob",
+    "UnknownJob",
+    "acceptance_windows",
+    "match_outcomes",
+    "measure_offset",
+]
 
-SETTLING_SECONDS = 30.0
-"""For so long after `Timeouts.total` a request that was cut off may still be inside the server."""
-_SLACK = 5.0
-"""An answer's `Date` is as old as its way; the server's own machines differ a little."""
+LATE_ACCEPTANCE_SECONDS = 30.0
+"""How long after `Timeouts.total` the server may still accept a request that was cut off."""
+_TOLERANCE = 5.0
+"""The `Date` of a response is older than its arrival, and the server's machines differ a little."""
 _LISTED_FOR = 24 * 3600.0
-"""Nobody promises that jobs are listed for longer than their outputs are kept."""
+"""Jobs are listed at least as long as their outputs are kept; nothing longer is documented."""
 _UNMEASURED = 15 * 3600.0
-"""How far clocks may be apart where nothing shows it: a time without its zone (up to 14 hours), and an hour of skew."""
+"""The largest plausible difference of the clocks: a time without its zone (up to 14 hours) and an hour of skew."""
 _OTHER_TYPES = frozenset({"diarize", "diarization", "identify", "identification"})
-"""Types of jobs that are not voiceprints, where no listed job of ours shows what the list calls those."""
+"""Job types that are not voiceprints, for a list that has no job of ours to compare with."""
 _MODEL = re.compile(r"precision-\d+")
-"""The API's own names of models: two different ones are two models."""
+"""The API's own model names: two different names of this form are two models."""
 
 
 class UnknownJob(NamedTuple):
-    """A job of the team that no ledger of ours knows."""
+    """A listed job of the team that is not in the ledger."""
 
     job_id: str
     created_at: float | None
-    """UTC epoch seconds; None could be any time."""
+    """UTC epoch seconds; None may be any time."""
     type: str | None = None
-    """Its type, where the list has it."""
+    """The listed type; None if the list has no types."""
     model: str | None = None
-    """Its model, where the list has it."""
+    """The listed model; None if the list has no models."""
 
 
 class OwnJob(NamedTuple):
-    """A job of ours, as the list shows it, and as we know it."""
+    """A listed job that is in the ledger, with the values of both."""
 
     created_at: float | None
-    """UTC epoch seconds, by the API's clock."""
+    """UTC epoch seconds by the API's clock, from the list."""
     accepted_at: float | None
-    """UTC epoch seconds, by this machine's clock."""
+    """UTC epoch seconds by this machine's clock, from the ledger."""
     submitted_model: str | None
-    """The model that we submitted it with."""
+    """The model of the submission, from the ledger."""
     type: str | None = None
-    """Its type in the list."""
+    """The listed type."""
     model: str | None = None
-    """Its model in the list."""
+    """The listed model."""
 
 
-class Offset(NamedTuple):
-    """How far the clock of `createdAt` may be ahead of the clocks that intents are written by, in seconds."""
+class ClockOffset(NamedTuple):
+    """How many seconds the clock of `createdAt` may be ahead of the clocks that date intents, from least to most."""
 
     earliest: float
     latest: float
     is_measured: bool = True
 
 
-_NO_OFFSET = Offset(0.0, 0.0)
+_NO_OFFSET = ClockOffset(0.0, 0.0)
 
 
-def measure(ours: Iterable[OwnJob], total: float) -> Offset:
-    """Measure the offset from our own jobs.
+def measure_offset(own_jobs: Iterable[OwnJob], total: float) -> ClockOffset:
+    """Return the clock offset that our own jobs show.
 
     Args:
-        ours: listed jobs of ours.
-        total: seconds for which one submission may be on its way (`Timeouts.total`): a job was made up to so long
-            before we knew of it.
+        own_jobs: the listed jobs that are in the ledger.
+        total: the longest duration of one submission in seconds (`Timeouts.total`): the server may have created a job
+            this long before we received its id.
     """
     ahead = [
-        job.created_at - job.accepted_at for job in ours if job.created_at is not None and job.accepted_at is not None
+        job.created_at - job.accepted_at
+        for job in own_jobs
+        if job.created_at is not None and job.accepted_at is not None
     ]
-    return Offset(min(ahead), max(ahead) + total) if ahead else Offset(-_UNMEASURED, _UNMEASURED, is_measured=False)
+    if not ahead:
+        return ClockOffset(-_UNMEASURED, _UNMEASURED, is_measured=False)
+    return ClockOffset(min(ahead), max(ahead) + total)
 
 
-class Window(NamedTuple):
-    """When a job that belongs to an intent was made, by the server's clock."""
+class AcceptanceWindow(NamedTuple):
+    """The time in which the server must have created the job of a submission, by the server's clock."""
 
     begins: float
     ends: float
 
-    def has(self, job: UnknownJob) -> bool:
-        """Whether this job may be the one."""
+    def contains(self, job: UnknownJob) -> bool:
+        """Return whether the job may have been created in the window."""
         return job.created_at is None or self.begins <= job.created_at <= self.ends
 
 
 @attrs.frozen
-class Verdict:
-    """What is known now."""
+class MatchResult:
+    """What the list of jobs shows about submissions of unknown outcome."""
 
-    unsent: Sequence[int]
-    """Nothing was accepted of these."""
-    held: Sequence[int]
-    """Something may have been accepted of these."""
+    not_accepted: Sequence[int]
+    """Ids of submissions that were certainly not accepted."""
+    possibly_accepted: Sequence[int]
+    """Ids of submissions that may have been accepted."""
     adoptable: Mapping[int, str]
-    """Those among them with exactly one unknown job in their window, which lies in no other window."""
-    unknown: Sequence[UnknownJob]
+    """Job ids by id of submission, where exactly one unknown job is in its window, and in no other window."""
+    unknown_jobs: Sequence[UnknownJob]
     """The unknown jobs in the windows."""
 
 
-def windows_of(intents: Iterable[tuple[float, float]], patience: float, offset: Offset = _NO_OFFSET) -> list[Window]:
-    """Return the windows of intents, each written between two moments.
+def acceptance_windows(
+    intents: Iterable[tuple[float, float]], request_lifetime: float, offset: ClockOffset = _NO_OFFSET
+) -> list[AcceptanceWindow]:
+    """Return the window of each intent.
 
     Args:
-        intents: earliest and latest moment of each.
-        patience: seconds for which a request may be inside the server (`Timeouts.total` and `SETTLING_SECONDS`).
-        offset: how far the clocks are apart. It widens the windows, and never moves them: which clock was right when
-            an intent was written is not known.
+        intents: earliest and latest time at which each intent was written.
+        request_lifetime: how long after its intent a request may be accepted, in seconds (`Timeouts.total` and
+            `LATE_ACCEPTANCE_SECONDS`).
+        offset: the clock offset. It only widens the windows and never shifts them, because we cannot tell which clock
+            was right when the intent was written.
     """
-    early, late = min(offset.earliest, 0.0), max(offset.latest, 0.0)
-    return [Window(earliest + early - _SLACK, latest + late + patience + _SLACK) for earliest, latest in intents]
+    return _windows(intents, request_lifetime, min(offset.earliest, 0.0), max(offset.latest, 0.0))
 
 
-def decide(  # noqa: PLR0913 - all that is known, by keyword where it could be mixed up
+def match_outcomes(  # noqa: PLR0913 - the whole evidence, by keyword where values could be mixed up
     unresolved: Sequence[UnresolvedSubmission],
-    given_up: Iterable[tuple[float, float]],
-    jobs: Sequence[UnknownJob],
+    abandoned_intents: Iterable[tuple[float, float]],
+    unknown_jobs: Sequence[UnknownJob],
     *,
-    patience: float,
+    request_lifetime: float,
     listed_since: float | None,
     now: float,
-    offset: Offset = _NO_OFFSET,
-    ours: Sequence[OwnJob] = (),
-) -> Verdict:
-    """Decide about submissions whose windows are over, while none is in flight.
+    offset: ClockOffset = _NO_OFFSET,
+    own_jobs: Sequence[OwnJob] = (),
+) -> MatchResult:
+    """Match submissions with jobs, when all their windows are over and no submission is in flight.
 
     Args:
         unresolved: the submissions.
-        given_up: intents whose outcome will never be known; a job in their windows may be theirs.
-        jobs: the unknown jobs of the team.
-        patience: see `windows_of`.
-        listed_since: when the oldest job of the list was made; None where the list went back to its end.
-        now: the time.
-        offset: see `windows_of`.
-        ours: our own jobs of the list: they show how it spells types and models.
+        abandoned_intents: intents whose outcome stays unknown for ever; an unknown job in their windows may be theirs.
+        unknown_jobs: the listed jobs that are not in the ledger.
+        request_lifetime: see `acceptance_windows`.
+        listed_since: creation time of the oldest listed job; None if the list was read to its end.
+        now: UTC epoch seconds.
+        offset: see `acceptance_windows`.
+        own_jobs: the listed jobs that are in the ledger: they show how the list writes types and models.
     """
-    intents = [(one.intended_from, one.intended_until) for one in unresolved]
-    windows = windows_of(intents, patience, offset)
-    others = windows_of(given_up, patience, offset)
-    spelling = _Spelling.of(ours)
+    intents = [(submission.intended_from, submission.intended_until) for submission in unresolved]
+    windows = acceptance_windows(intents, request_lifetime, offset)
+    narrow_windows = _narrow_windows(intents, request_lifetime, offset)
+    abandoned_windows = acceptance_windows(abandoned_intents, request_lifetime, offset)
+    spelling = _Spelling.of(own_jobs)
     candidates = {
-        one.id: [job for job in jobs if window.has(job) and spelling.may_be(job, one.model)]
-        for one, window in zip(unresolved, windows, strict=True)
+        submission.id: [job for job in unknown_jobs if window.contains(job) and spelling.may_be(job, submission.model)]
+        for submission, window in zip(unresolved, windows, strict=True)
     }
-    claims = Counter(job.job_id for inside in candidates.values() for job in inside)
-    unsent, held, adoptable = [], [], {}
-    for one, window, precise in zip(unresolved, windows, _precise(intents, patience, offset), strict=True):
-        inside = candidates[one.id]
-        if not inside and _is_seen(window, listed_since, now):
-            unsent.append(one.id)
+    claims = Counter(job.job_id for jobs in candidates.values() for job in jobs)
+    not_accepted, possibly_accepted, adoptable = [], [], {}
+    for submission, window, narrow in zip(unresolved, windows, narrow_windows, strict=True):
+        jobs = candidates[submission.id]
+        if not jobs and _is_listed(window, listed_since, now):
+            not_accepted.append(submission.id)
             continue
-        held.append(one.id)
-        match inside:
-            case [job] if precise.has(job) and claims[job.job_id] == 1 and not any(o.has(job) for o in others):
-                adoptable[one.id] = job.job_id
-    unknown = {job.job_id: job for inside in candidates.values() for job in inside}
-    return Verdict(unsent, held, adoptable, list(unknown.values()))
+        possibly_accepted.append(submission.id)
+        match jobs:
+            case [job] if (
+                narrow.contains(job)
+                and claims[job.job_id] == 1
+                and not any(abandoned.contains(job) for abandoned in abandoned_windows)
+            ):
+                adoptable[submission.id] = job.job_id
+    found = {job.job_id: job for jobs in candidates.values() for job in jobs}
+    return MatchResult(not_accepted, possibly_accepted, adoptable, list(found.values()))
 
 
-def _precise(intents: Iterable[tuple[float, float]], patience: float, offset: Offset) -> list[Window]:
-    """Return the windows that a job must be in to be adopted: moved by a measured offset, not widened by it."""
+def _narrow_windows(
+    intents: Iterable[tuple[float, float]], request_lifetime: float, offset: ClockOffset
+) -> list[AcceptanceWindow]:
+    """Return the windows for adopting a job: shifted by a measured offset instead of widened by it."""
     early, late = (offset.earliest, offset.latest) if offset.is_measured else (0.0, 0.0)
-    return [Window(earliest + early - _SLACK, latest + late + patience + _SLACK) for earliest, latest in intents]
+    return _windows(intents, request_lifetime, early, late)
+
+
+def _windows(
+    intents: Iterable[tuple[float, float]], request_lifetime: float, early: float, late: float
+) -> list[AcceptanceWindow]:
+    return [
+        AcceptanceWindow(earliest + early - _TOLERANCE, latest + late + request_lifetime + _TOLERANCE)
+        for earliest, latest in intents
+    ]
 
 
 @attrs.frozen
@@ -182,20 +216,21 @@ class _Spelling:
 
     types: frozenset[str]
     models: Mapping[str, frozenset[str]]
+    """Listed models by submitted model."""
 
     @classmethod
-    def of(cls, ours: Sequence[OwnJob]) -> Self:
+    def of(cls, own_jobs: Sequence[OwnJob]) -> Self:
         models: dict[str, set[str]] = {}
-        for job in ours:
+        for job in own_jobs:
             if job.submitted_model is not None and job.model is not None:
                 models.setdefault(job.submitted_model, set()).add(job.model)
         return cls(
-            frozenset(job.type for job in ours if job.type is not None),
+            frozenset(job.type for job in own_jobs if job.type is not None),
             {model: frozenset(listed) for model, listed in models.items()},
         )
 
     def may_be(self, job: UnknownJob, model: str) -> bool:
-        """Return whether a job may be a voiceprint by this model. What the list does not have excludes nothing."""
+        """Return whether a job may be a voiceprint by this model. A value that the list lacks excludes nothing."""
         return self._type_fits(job.type) and self._model_fits(job.model, model)
 
     def _type_fits(self, listed: str | None) -> bool:
@@ -211,8 +246,8 @@ class _Spelling:
         return listed == model or not (_MODEL.fullmatch(listed) and _MODEL.fullmatch(model))
 
 
-def _is_seen(window: Window, listed_since: float | None, now: float) -> bool:
-    """Whether the list shows all jobs of the window: it goes back beyond it, or is too young to have lost any."""
+def _is_listed(window: AcceptanceWindow, listed_since: float | None, now: float) -> bool:
+    """Return whether the list shows every job of the window: it reaches further back, or lost no job of it yet."""
     if listed_since is not None and listed_since < window.begins:
         return True
     return now - window.begins < _LISTED_FOR

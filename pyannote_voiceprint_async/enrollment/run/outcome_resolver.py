@@ -1,130 +1,144 @@
-"""Finding out what became of submissions whose outcome nobody knows: the list of jobs, and a decision."""
+"""Resolves submissions of unknown outcome: reads the team's list of jobs, matches, and records the result."""
 
 from collections.abc import Sequence
 
 import attrs
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
-from pyannote_voiceprint_async.enrollment.ledger.ledger import Ledger, UnresolvedSubmission
+from pyannote_voiceprint_async.enrollment.ledger.recordings import UnresolvedSubmission
+from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
 from pyannote_voiceprint_async.enrollment.options import OnUnknown
 from pyannote_voiceprint_async.errors import JobError, NotFoundError, UnexpectedResponseError
 from pyannote_voiceprint_async.models import Voiceprint
 
-from .job_listing import UnbelievableError, list_back_to
-from .outcome_matching import SETTLING_SECONDS, Verdict, decide
+from .job_listing import IncompleteListingError, list_jobs_since
+from .outcome_matching import LATE_ACCEPTANCE_SECONDS, MatchResult, match_outcomes
 from .timeline import Timeline
 
-__all__ = ["OutcomeResolver", "Settled"]
+__all__ = ["OutcomeResolver", "Resolution"]
 
-# If our newest job is no older than this, the list must contain it. It is read back to so many seconds before the
-# first moment of interest.
-_LISTED_FOR, _BEFORE = 24 * 3600.0, 60.0
-# How long an unknown job may take before it is left to whoever made it.
-_PATIENCE_TO_ADOPT = 900.0
+# If our newest job is under 24 h old, the listing must contain it.
+_LISTED_FOR = 24 * 3600.0
+# The list is read back to this many seconds before the first intent.
+_LISTING_MARGIN = 60.0
+# A job that is not finished by then is not adopted, but left to the program that may have made it.
+_ADOPTION_TIMEOUT = 900.0
 
 
 @attrs.frozen
-class Settled:
-    """What became known."""
+class Resolution:
+    """What is known about submissions of unknown outcome after they were resolved, by id of the recording."""
 
-    unsent: int = 0
-    """Rows of which nothing was accepted: they are sent, for free."""
+    not_accepted: int = 0
+    """How many were not accepted: they are sent again and billed once."""
     resubmitted: int = 0
-    """Rows that are sent once more, and may be paid twice."""
+    """How many are sent once more and may be billed twice."""
     adopted: Sequence[tuple[int, Voiceprint]] = ()
-    """Rows whose job was found, with its voiceprint."""
+    """Recordings whose job was found, with its voiceprint."""
     uncertain: Sequence[int] = ()
-    """Rows of which nobody can know."""
+    """Recordings whose outcome stays unknown."""
 
 
 class OutcomeResolver:
-    """Settles what is not known. It must run while none of our submissions is in flight.
+    """Resolves unknown outcomes. No submission of the run may be in flight meanwhile.
 
     Args:
-        client: the way to the API.
-        ledger: what is known.
-        on_unknown: what is done where a job may be ours.
-        timeline: the clocks by which intents are written.
+        client: the client that lists the jobs.
+        ledger: the ledger.
+        on_unknown: what to do with a submission that may have been accepted.
+        timeline: the clocks that date intents.
     """
 
     def __init__(
-        self, client: AsyncVoiceprintClient, ledger: Ledger, on_unknown: OnUnknown, timeline: Timeline
+        self, client: AsyncVoiceprintClient, ledger: LedgerStore, on_unknown: OnUnknown, timeline: Timeline
     ) -> None:
         self._client = client
         self._ledger = ledger
         self._on_unknown = on_unknown
         self._timeline = timeline
         self._resubmitted: set[int] = set()
-        self._total = client._transport.timeouts.total
-        self._patience = self._total + SETTLING_SECONDS
+        self._total = client.engine.timeouts.total
+        self._request_lifetime = self._total + LATE_ACCEPTANCE_SECONDS
 
-    async def unresolved(self, *, uncertain_too: bool) -> list[UnresolvedSubmission]:
-        """Give what is not known; with what earlier runs could not find out, if that is wanted."""
-        return [one for one in await self._ledger.unresolved() if uncertain_too or not one.is_uncertain]
+    async def unresolved(self, *, of_earlier_runs: bool) -> list[UnresolvedSubmission]:
+        """Return the submissions of unknown outcome.
+
+        Args:
+            of_earlier_runs: whether to include those that earlier runs could not resolve.
+        """
+        unresolved = await self._ledger.unresolved()
+        return [submission for submission in unresolved if of_earlier_runs or not submission.is_uncertain]
 
     def seconds_left(self, unresolved: Sequence[UnresolvedSubmission]) -> float:
-        """Return the seconds until none of these requests can be inside the server any more.
+        """Return the seconds until the server can no longer accept any of these requests.
 
-        All of them have left before now, so that no clock can make this longer than the patience for one request.
+        All of them were sent before now, so a wrong clock never makes this longer than the lifetime of one request.
         """
-        latest = max(one.intended_until for one in unresolved)
-        return min(latest - self._timeline.now().earliest, 0.0) + self._patience
+        latest = max(submission.intended_until for submission in unresolved)
+        return min(latest - self._timeline.now().earliest, 0.0) + self._request_lifetime
 
-    async def settle(self, unresolved: Sequence[UnresolvedSubmission]) -> Settled:
-        """Look at the team's jobs, and decide.
+    async def resolve(self, unresolved: Sequence[UnresolvedSubmission]) -> Resolution:
+        """Match the submissions with the team's jobs, and record the result in the ledger.
 
         Raises:
             VoiceprintError: the jobs cannot be listed.
         """
-        error_flags = await self._look(unresolved)
-        await self._ledger.keep_unknown((job.job_id, job.created_at) for job in error_flags.unknown)
-        await self._ledger.settle_unsent(error_flags.unsent)
-        adopted = await self._adopt(error_flags) if self._on_unknown == "adopt" else []
-        held = [number for number in error_flags.held if number not in {taken for taken, _ in adopted}]
-        again: list[int] = []
-        if self._on_unknown == "resubmit":
-            # Once in a run: what is cut off again and again would be paid again and again.
-            again = [number for number in held if number not in self._resubmitted]
-            self._resubmitted.update(again)
-            await self._ledger.settle_resubmit(again)
-        uncertain = [number for number in held if number not in set(again)]
-        await self._ledger.settle_uncertain(uncertain)
-        return Settled(len(error_flags.unsent), len(again), adopted, uncertain)
+        result = await self._match(unresolved)
+        await self._ledger.record_unknown_jobs((job.job_id, job.created_at) for job in result.unknown_jobs)
+        await self._ledger.resolve_unsent(result.not_accepted)
+        adopted = await self._adopt(result) if self._on_unknown == "adopt" else []
+        adopted_ids = {number for number, _ in adopted}
+        held = [number for number in result.possibly_accepted if number not in adopted_ids]
+        resubmitted = await self._resubmit(held) if self._on_unknown == "resubmit" else []
+        uncertain = [number for number in held if number not in resubmitted]
+        await self._ledger.resolve_uncertain(uncertain)
+        return Resolution(len(result.not_accepted), len(resubmitted), adopted, uncertain)
 
-    async def _look(self, unresolved: Sequence[UnresolvedSubmission]) -> Verdict:
-        nobody_knows = Verdict([], [one.id for one in unresolved], {}, [])
-        begins = min(one.intended_from for one in unresolved)
-        newest, wanted = await self._ledger.newest_job(), None
+    async def _match(self, unresolved: Sequence[UnresolvedSubmission]) -> MatchResult:
+        all_possible = MatchResult([], [submission.id for submission in unresolved], {}, [])
+        since = min(submission.intended_from for submission in unresolved)
+        newest, required = await self._ledger.newest_job(), None
         if newest is not None and newest[1] > self._timeline.now().latest - _LISTED_FOR:
-            wanted, begins = newest[0], min(begins, newest[1])
+            required, since = newest[0], min(since, newest[1])
         try:
-            listing = await list_back_to(self._client, self._ledger, begins - _BEFORE, wanted=wanted, total=self._total)
-        except (NotFoundError, UnexpectedResponseError, UnbelievableError):
-            return nobody_knows  # a gateway without the list, or something that is none
-        if not listing.offset.is_measured and not self._client._transport.knows_server_time:
-            return nobody_knows  # this machine's clock may be anything
-        return decide(
+            listing = await list_jobs_since(
+                self._client, self._ledger, since - _LISTING_MARGIN, required=required, total=self._total
+            )
+        except (NotFoundError, UnexpectedResponseError, IncompleteListingError):
+            return all_possible  # a gateway without the list, or with a list that shows too little
+        if not listing.offset.is_measured and not self._client.engine.has_server_time:
+            return all_possible  # nothing shows how wrong this machine's clock is
+        return match_outcomes(
             unresolved,
-            await self._ledger.lost_windows(),
-            listing.unknown,
-            patience=self._patience,
+            await self._ledger.abandoned_windows(),
+            listing.unknown_jobs,
+            request_lifetime=self._request_lifetime,
             listed_since=listing.since,
             now=self._timeline.at_least(),
             offset=listing.offset,
-            ours=listing.ours,
+            own_jobs=listing.own_jobs,
         )
 
-    async def _adopt(self, error_flags: Verdict) -> list[tuple[int, Voiceprint]]:
-        """Take over jobs that can be nobody else's, if the key is used by nobody else."""
+    async def _resubmit(self, held: Sequence[int]) -> list[int]:
+        """Make recordings pending again, each once in a run: a lost response that repeats would be billed each time."""
+        resubmitted = [number for number in held if number not in self._resubmitted]
+        self._resubmitted.update(resubmitted)
+        await self._ledger.resolve_resubmit(resubmitted)
+        return resubmitted
+
+    async def _adopt(self, result: MatchResult) -> list[tuple[int, Voiceprint]]:
+        """Adopt the jobs that belong to our submissions, provided that no other program uses the key."""
         adopted = []
-        for number, job_id in error_flags.adoptable.items():
-            task = await self._ledger.task(number)
+        for number, job_id in result.adoptable.items():
+            recording = await self._ledger.recording(number)
             try:
-                job = await self._client._wait_for_voiceprint(job_id, self._client._clock.time() + _PATIENCE_TO_ADOPT)
+                job = await self._client.engine.wait_for_voiceprint(
+                    job_id, self._client.engine.clock.time() + _ADOPTION_TIMEOUT
+                )
             except JobError:
-                continue  # no voiceprint: of another kind, or failed
-            if await self._ledger.accept(task, job_id, None):
-                voiceprint = Voiceprint.of(job, task.model)
-                await self._ledger.succeed(task, voiceprint, self._client._clock.wall())
+                continue  # the job has no voiceprint: it is of another kind, or it failed
+            if await self._ledger.record_job(recording, job_id, None):
+                voiceprint = Voiceprint.from_job(job, recording.model)
+                await self._ledger.record_voiceprint(recording, voiceprint, self._client.engine.clock.wall())
                 adopted.append((number, voiceprint))
         return adopted

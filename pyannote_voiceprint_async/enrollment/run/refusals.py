@@ -1,4 +1,8 @@
-"""Whose fault it is when a submission is refused: the row's, or the API's and the way to it. A pure decision."""
+"""What to do about refused submissions whose refusal names no fault of the row: a pure decision.
+
+A 404, 409, 413 or redirect may be the fault of one row, or of the API and the network on the way to it. The order of
+the refusals and acceptances of all rows shows which.
+"""
 
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
@@ -6,94 +10,98 @@ from enum import Enum
 
 import attrs
 
-__all__ = ["Blame", "Refusals"]
+__all__ = ["RefusalAction", "Refusals"]
 
-# A row that is refused so often is refused for a reason of its own, if others are accepted.
-_OWN_FAULT = 3
-# The same refusal of so many rows in a row is the fault of none of them.
-_SEVERAL = 5
-# For so long a run that had jobs accepted goes on trying while every submission is refused.
-_PATIENCE = 3600.0
+# After this many refusals of one row, while other rows are accepted, the row is at fault.
+_ROW_TRIES = 3
+# After this many refused rows in a row, none of them is at fault.
+_ROWS_IN_A_ROW = 5
+# How long a run with accepted jobs keeps trying while every submission is refused.
+_STOP_AFTER = 3600.0
 _LONGEST_DELAY = 60.0
 
 
-class Blame(Enum):
+class RefusalAction(Enum):
     """What to do after a refusal."""
 
-    OPEN = "try this row again later, and others meanwhile"
-    ROW = "the row is refused for a reason of its own: fail it"
-    PAUSE = "all rows are refused now: pause, then let another row try"
-    STOP = "all rows are refused, and nothing shows that any would be accepted: stop"
+    RETRY = "submit this row again later, and other rows meanwhile"
+    FAIL_ROW = "this row is at fault: fail it"
+    PAUSE = "every row is refused at present: pause, then submit another row"
+    STOP = "every row is refused, and nothing shows that any row would be accepted: stop the run"
 
 
 @attrs.define
-class _Row:
-    accepted: int
-    """Jobs that the run had when this row was first refused."""
+class _RefusedRow:
+    accepted_before: int
+    """Jobs that this run had accepted when the row was refused for the first time."""
     tries: int = 0
 
 
 class Refusals:
-    """Refusals that name no fault of the row (404, 409, 413, a redirect …), and what they mean together.
+    """The refusals of one run.
 
     Args:
-        now: seconds of a clock that never goes back.
+        now: returns the seconds of a monotonic clock.
     """
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.accepted = 0
         """Jobs accepted in this run."""
-        self.accepted_before = False
-        """Whether an earlier run had jobs accepted: base URL and key are right in principle."""
+        self.accepted_earlier = False
+        """Whether an earlier run had jobs accepted: then the base URL and the key are right in principle."""
         self._now = now
-        self._rows: dict[int, _Row] = {}
-        self._streak: dict[int, object] = {}
+        self._rows: dict[int, _RefusedRow] = {}
+        self._kinds_in_a_row: dict[int, object] = {}
+        """Kinds of the refusals since the last acceptance, by row."""
         self._since = 0.0
 
-    def accept(self, row: int) -> None:
-        """Note that a row was accepted."""
+    def record_acceptance(self, row: int) -> None:
+        """Record that a row was accepted."""
         self.accepted += 1
         self._rows.pop(row, None)
-        self._streak.clear()
+        self._kinds_in_a_row.clear()
 
-    def delay(self, row: int) -> float:
-        """Return the seconds for which a row is to be held back: none if it was never refused."""
-        known = self._rows.get(row)
-        return 0.0 if known is None else min(_LONGEST_DELAY, 2.0 ** (known.tries - 1))
+    def retry_delay(self, row: int) -> float:
+        """Return the seconds until a row may be submitted again; 0 for a row that was never refused."""
+        refused = self._rows.get(row)
+        return 0.0 if refused is None else min(_LONGEST_DELAY, 2.0 ** (refused.tries - 1))
 
-    def alike(self, kind: object) -> int:
-        """Return how many rows have had this refusal since the last acceptance."""
-        return sum(one == kind for one in self._streak.values())
+    def count_kind(self, kind: object) -> int:
+        """Return how many rows had a refusal of this kind since the last acceptance."""
+        return sum(other == kind for other in self._kinds_in_a_row.values())
 
-    def others(self, active: AbstractSet[int]) -> bool:
-        """Return whether any of the rows that are under way was not refused since the last acceptance."""
-        return not active <= self._streak.keys()
+    def has_others(self, active: AbstractSet[int]) -> bool:
+        """Return whether any active row was not refused since the last acceptance."""
+        return not active <= self._kinds_in_a_row.keys()
 
-    def refuse(self, row: int, kind: object, *, others: bool, is_final: bool = False) -> Blame:
-        """Decide about a refusal.
+    def record_refusal(self, row: int, kind: object, *, has_others: bool, is_final: bool = False) -> RefusalAction:
+        """Record that a row was refused, and return what to do.
 
         Args:
-            row: the row's number.
-            kind: what the refusals of one cause have in common, such as the status.
-            others: whether there are rows that were not tried since the last acceptance.
-            is_final: a refusal that waiting does not end.
+            row: the number of the row.
+            kind: a value that is equal for refusals of the same cause, such as the status.
+            has_others: whether there are rows that were not submitted since the last acceptance.
+            is_final: whether the refusal stays, however long the run waits.
         """
-        if not self._streak:
+        if not self._kinds_in_a_row:
             self._since = self._now()
-        self._streak[row] = kind
-        known = self._rows.setdefault(row, _Row(self.accepted))
-        known.tries += 1
-        is_known = known.tries >= _OWN_FAULT
-        blame = Blame.OPEN
-        if is_known and self.accepted > known.accepted:
-            blame = Blame.ROW
-        elif self.alike(kind) >= _SEVERAL and (not self.accepted or is_final):
-            blame = Blame.STOP
-        elif is_known and not others:
-            blame = Blame.ROW if self.accepted or self.accepted_before else Blame.STOP
-        elif len(self._streak) >= _SEVERAL:
-            blame = Blame.STOP if self._now() - self._since > _PATIENCE else Blame.PAUSE
-        if blame is Blame.ROW:
+        self._kinds_in_a_row[row] = kind
+        refused = self._rows.setdefault(row, _RefusedRow(self.accepted))
+        refused.tries += 1
+        action = self._action(refused, kind, has_others=has_others, is_final=is_final)
+        if action is RefusalAction.FAIL_ROW:
             del self._rows[row]
-            self._streak.pop(row)
-        return blame
+            self._kinds_in_a_row.pop(row)
+        return action
+
+    def _action(self, row: _RefusedRow, kind: object, *, has_others: bool, is_final: bool) -> RefusalAction:
+        was_tried_enough = row.tries >= _ROW_TRIES
+        if was_tried_enough and self.accepted > row.accepted_before:
+            return RefusalAction.FAIL_ROW
+        if self.count_kind(kind) >= _ROWS_IN_A_ROW and (not self.accepted or is_final):
+            return RefusalAction.STOP
+        if was_tried_enough and not has_others:
+            return RefusalAction.FAIL_ROW if self.accepted or self.accepted_earlier else RefusalAction.STOP
+        if len(self._kinds_in_a_row) >= _ROWS_IN_A_ROW:
+            return RefusalAction.STOP if self._now() - self._since > _STOP_AFTER else RefusalAction.PAUSE
+        return RefusalAction.RETRY

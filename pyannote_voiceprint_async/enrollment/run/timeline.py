@@ -1,7 +1,7 @@
-"""What time it may be, by every clock that a run has.
+"""The current time as a span that contains the time of every clock of a run.
 
-No clock can be trusted alone: this machine's may be wrong, set or suspended, and the server's `Date` may come from a
-cache, or from another machine than the one that dates the jobs. So a moment is noted as a span that all clocks are in.
+No single clock can be trusted. This machine's clock may be wrong, set or suspended. The server's `Date` may come from a
+cache, or from another machine than the one that dates the jobs.
 """
 
 from collections.abc import Callable
@@ -11,12 +11,12 @@ from pyannote_voiceprint_async.concurrency.clock import Clock
 
 __all__ = ["Span", "Timeline"]
 
-# A step of the wall clock widens the spans of so many seconds after it.
-_REMEMBERED = 3600.0
+# After the wall clock is set, both its old and its new time count for this many seconds.
+_ANCHOR_LIFETIME = 3600.0
 
 
 class Span(NamedTuple):
-    """A moment, as UTC epoch seconds: no clock says less than the first, none more than the second."""
+    """A point in time by several clocks, as UTC epoch seconds: the lowest and the highest value."""
 
     earliest: float
     latest: float
@@ -26,8 +26,9 @@ class Timeline:
     """The clocks of one run.
 
     Args:
-        clock: this machine's two clocks; one stands still while a laptop sleeps, the other jumps when it is set.
-        server_time: the server's clock, as `Pipeline.server_time` returns it.
+        clock: this machine's clocks; the monotonic clock stops while a laptop sleeps, the wall clock jumps when it is
+            set.
+        server_time: returns the span of the server's clock, as `Pipeline.server_time` does.
     """
 
     def __init__(self, clock: Clock, server_time: Callable[[], tuple[float, float]]) -> None:
@@ -36,21 +37,18 @@ class Timeline:
         self._anchor: tuple[float, float] | None = None
 
     def now(self) -> Span:
-        """Return what time it may be now."""
+        """Return the span that contains the current time of every clock."""
         server_time = self._server_time()
-        local = self._local()
+        local = self._local_times()
         return Span(min(*local, *server_time), max(*local, *server_time))
 
-    def wall(self) -> float:
-        """Return the time of this machine's wall clock."""
-        return self._clock.wall()
-
     def at_least(self) -> float:
-        """Return the latest of the times that a clock is sure to have reached: no clock that stands still counts."""
-        return max(min(self._local()), self._server_time()[0])
+        """Return a time that is certainly over. A clock that stands still does not hold it back."""
+        return max(min(self._local_times()), self._server_time()[0])
 
-    def _local(self) -> tuple[float, float]:
+    def _local_times(self) -> tuple[float, float]:
+        """Return the wall clock's time, and the time that it would show if it had not been set."""
         time, wall = self._clock.time(), self._clock.wall()
-        if self._anchor is None or time - self._anchor[0] > _REMEMBERED:
+        if self._anchor is None or time - self._anchor[0] > _ANCHOR_LIFETIME:
             self._anchor = (time, wall)
         return wall, self._anchor[1] + time - self._anchor[0]

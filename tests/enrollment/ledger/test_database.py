@@ -1,4 +1,4 @@
-"""What is said to be written is written; what is not, is not."""
+"""A reported write is on the disk, and a failed one leaves no trace."""
 
 import asyncio
 import contextlib
@@ -11,15 +11,22 @@ import sys
 import pytest
 
 from pyannote_voiceprint_async import LedgerError, LedgerInUseError
-from pyannote_voiceprint_async.enrollment.ledger import database as room
-from pyannote_voiceprint_async.enrollment.ledger.database import Database, Step, connect, connect_to_read
-from pyannote_voiceprint_async.enrollment.ledger.ownership import OWNER
+from pyannote_voiceprint_async.enrollment.ledger import database as database_module
+from pyannote_voiceprint_async.enrollment.ledger import rescue as rescue_module
+from pyannote_voiceprint_async.enrollment.ledger.connection import open_read_only, open_writable
+from pyannote_voiceprint_async.enrollment.ledger.database import Database
+from pyannote_voiceprint_async.enrollment.ledger.ownership import OWNER_SCHEMA
+from pyannote_voiceprint_async.enrollment.ledger.schema import SchemaStep
 
-STEPS = (Step("first", "CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT)"), Step("owner", OWNER))
+DAY = "2026-11-30"
+STEPS = (
+    SchemaStep("first", DAY, "CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT)"),
+    SchemaStep("owner", DAY, OWNER_SCHEMA),
+)
 
 
 def opened(path, steps=STEPS, **options):
-    return connect(path, application=7, steps=steps, **{"create": True, **options})
+    return open_writable(path, steps=steps, **{"create": True, **options})
 
 
 def made(path):
@@ -45,26 +52,26 @@ def numbers(path):
         connection.close()
 
 
-async def test_what_comes_back_is_on_the_disk_and_others_can_read_it(database, tmp_path):
+async def test_a_returned_write_is_on_the_disk_and_readable_by_others(database, tmp_path):
     assert await database.atomic(insert(1)) == 1
     assert await asyncio.to_thread(numbers, tmp_path / "x.ledger") == [1]
 
 
-async def test_writes_that_come_together_are_committed_together(database):
+async def test_concurrent_writes_share_one_commit(database):
     commits = []
     database._connection.set_trace_callback(lambda text: commits.append(text) if text == "COMMIT" else None)
     await asyncio.gather(*(database.atomic(insert(number)) for number in range(100)))
     assert len(commits) == 1
 
 
-async def test_one_that_fails_takes_no_other_along(database, tmp_path):
+async def test_a_failed_write_does_not_fail_others_of_its_batch(database, tmp_path):
     await database.atomic(insert(2))
     outcomes = await asyncio.gather(*(database.atomic(insert(n)) for n in range(4)), return_exceptions=True)
     assert [isinstance(outcome, LedgerError) for outcome in outcomes] == [False, False, True, False]
     assert await asyncio.to_thread(numbers, tmp_path / "x.ledger") == [0, 1, 2, 3]
 
 
-async def test_work_is_all_or_nothing(database, tmp_path):
+async def test_a_transaction_is_all_or_nothing(database, tmp_path):
     def half(connection):
         connection.execute("INSERT INTO t VALUES (5, 'x')")
         raise KeyError("half way")
@@ -74,7 +81,7 @@ async def test_work_is_all_or_nothing(database, tmp_path):
     assert await asyncio.to_thread(numbers, tmp_path / "x.ledger") == []
 
 
-async def test_a_caller_that_goes_leaves_its_work_behind(database, tmp_path):
+async def test_the_write_of_a_canceled_caller_is_committed(database, tmp_path):
     task = asyncio.create_task(database.atomic(insert(1)))
     await asyncio.sleep(0)
     task.cancel()
@@ -84,8 +91,8 @@ async def test_a_caller_that_goes_leaves_its_work_behind(database, tmp_path):
     assert await asyncio.to_thread(numbers, tmp_path / "x.ledger") == [1, 2]
 
 
-async def test_a_full_disk_is_an_error_and_room_mends_it(database, tmp_path):
-    """`max_page_count` makes SQLite say what it says on a full disk."""
+async def test_writing_works_again_after_a_full_disk_has_room(database, tmp_path):
+    """`max_page_count` makes SQLite raise the error of a full disk."""
     pages = database._connection.execute("PRAGMA page_count").fetchone()[0]
     database._connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(LedgerError, match=r"full.*Make room"):
@@ -95,14 +102,14 @@ async def test_a_full_disk_is_an_error_and_room_mends_it(database, tmp_path):
     assert await asyncio.to_thread(numbers, tmp_path / "x.ledger") == [2]
 
 
-async def test_closing_writes_what_was_handed_over(tmp_path):
+async def test_closing_commits_queued_writes(tmp_path):
     database = await asyncio.to_thread(made, tmp_path / "x.ledger")
-    database.write_soon(insert(1))
+    database.write_later(insert(1))
     await database.aclose()
     assert await asyncio.to_thread(numbers, tmp_path / "x.ledger") == [1]
 
 
-def test_it_is_private_durable_and_erases(tmp_path):
+def test_the_file_is_private_durable_and_overwrites_deleted_data(tmp_path):
     connection = opened(tmp_path / "x.ledger")
     connection.execute("INSERT INTO t VALUES (1, 'x')")
     names = ("journal_mode", "synchronous", "secure_delete")
@@ -114,9 +121,9 @@ def test_it_is_private_durable_and_erases(tmp_path):
     connection.close()
 
 
-def test_steps_are_taken_once_and_in_their_order(tmp_path):
+def test_schema_steps_are_applied_once_and_in_order(tmp_path):
     opened(tmp_path / "x.ledger").close()
-    more = (*STEPS, Step("second", "ALTER TABLE t ADD COLUMN c TEXT; CREATE TABLE u (a)"))
+    more = (*STEPS, SchemaStep("second", DAY, "ALTER TABLE t ADD COLUMN c TEXT; CREATE TABLE u (a)"))
     for _ in range(2):
         connection = opened(tmp_path / "x.ledger", more)
         assert connection.execute("PRAGMA user_version").fetchone() == (3,)
@@ -124,9 +131,9 @@ def test_steps_are_taken_once_and_in_their_order(tmp_path):
         connection.close()
 
 
-def test_a_step_that_breaks_off_leaves_nothing(tmp_path):
+def test_a_failed_schema_step_leaves_no_change(tmp_path):
     opened(tmp_path / "x.ledger").close()
-    broken = (*STEPS, Step("second", "CREATE TABLE u (a); CREATE TABLE t (a)"))
+    broken = (*STEPS, SchemaStep("second", DAY, "CREATE TABLE u (a); CREATE TABLE t (a)"))
     with pytest.raises(LedgerError):
         opened(tmp_path / "x.ledger", broken)
     connection = opened(tmp_path / "x.ledger")
@@ -145,21 +152,21 @@ def foreign(path):
 
 
 def later(path):
-    opened(path, (*STEPS, Step("second", "CREATE TABLE u (a)"))).close()
+    opened(path, (*STEPS, SchemaStep("second", DAY, "CREATE TABLE u (a)"))).close()
 
 
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (write(b"label,source\n" * 100), "is no ledger. Give another file"),
-        (foreign, "is an SQLite file, but no ledger"),
+        (write(b"label,source\n" * 100), "is not a ledger. Choose another file"),
+        (foreign, "is an SQLite file, but not a ledger"),
         (later, "was written by a later version"),
         (lambda path: path.mkdir(), "cannot be used"),
         (lambda path: None, "There is no ledger"),
     ],
     ids=["text", "foreign", "later", "directory", "missing"],
 )
-def test_what_is_no_ledger_is_refused_with_a_sentence(tmp_path, make, sentence):
+def test_a_file_that_is_not_a_ledger_is_refused_unchanged(tmp_path, make, sentence):
     make(tmp_path / "x.ledger")
     before = [path.read_bytes() for path in tmp_path.iterdir() if path.is_file()]
     with pytest.raises(LedgerError, match=sentence):
@@ -168,8 +175,8 @@ def test_what_is_no_ledger_is_refused_with_a_sentence(tmp_path, make, sentence):
 
 
 @pytest.mark.parametrize("how", ["deleted", "replaced"])
-async def test_a_file_that_is_taken_away_is_noticed_and_rescued(database, tmp_path, how):
-    """SQLite would write on into a file that nobody finds again."""
+async def test_a_deleted_or_replaced_file_is_rescued(database, tmp_path, how):
+    """SQLite would continue to write into a file without a name."""
     path = tmp_path / "x.ledger"
     await database.atomic(insert(1))
     if how == "deleted":
@@ -182,7 +189,7 @@ async def test_a_file_that_is_taken_away_is_noticed_and_rescued(database, tmp_pa
     assert (await asyncio.to_thread((tmp_path / "x.ledger.rescued").stat)).st_mode & 0o777 == 0o600
 
 
-async def test_a_second_rescue_replaces_no_earlier_one(tmp_path):
+async def test_a_second_rescue_keeps_the_first_one(tmp_path):
     path = tmp_path / "x.ledger"
     for number in (1, 2):
         database = await asyncio.to_thread(made, path)
@@ -200,17 +207,17 @@ async def test_a_second_rescue_replaces_no_earlier_one(tmp_path):
 def test_a_rescue_is_private_from_its_first_byte(tmp_path, monkeypatch):
     path, modes = tmp_path / "x.ledger", []
     database = made(path)
-    copy = room._copy
+    copy = rescue_module._copy
 
     def watched(descriptor, target):
         modes.append(target.stat().st_mode & 0o777)
         copy(descriptor, target)
 
-    monkeypatch.setattr(room, "_copy", watched)
+    monkeypatch.setattr(rescue_module, "_copy", watched)
     path.unlink()
     before = os.umask(0)
     try:
-        assert "x.ledger.rescued" in str(database._rescue())
+        assert "x.ledger.rescued" in str(rescue_module.rescue(database._descriptor, path))
     finally:
         os.umask(before)
         database.close()
@@ -229,11 +236,11 @@ async def test_a_rescued_ledger_can_be_used_at_once(tmp_path):
     await rescued.aclose()
 
 
-# Who has it
+# Ownership
 
 
 def reopened(path):
-    """Open it for a run, and close it again."""
+    """Open the ledger as a run does, and close it again."""
     connection = opened(path, create=False)
     try:
         Database(connection, path).close()
@@ -244,7 +251,7 @@ def reopened(path):
 
 KILLED = """
 import asyncio, os, pathlib, signal, sys
-from enrollment import test_database as tests
+from enrollment.ledger import test_database as tests
 
 async def main():
     database = await asyncio.to_thread(tests.made, pathlib.Path(sys.argv[1]))
@@ -264,7 +271,7 @@ def killed(tmp_path):
     return path
 
 
-def test_a_closed_ledger_leaves_nothing_beside_it(tmp_path):
+def test_a_closed_ledger_has_no_other_file_beside_it(tmp_path):
     made(tmp_path / "x.ledger").close()
     assert [path.name for path in tmp_path.iterdir()] == ["x.ledger"]
     copy = tmp_path / "copy.ledger"
@@ -272,13 +279,13 @@ def test_a_closed_ledger_leaves_nothing_beside_it(tmp_path):
     reopened(copy)
 
 
-def test_a_ledger_of_a_killed_run_goes_on(killed):
+def test_a_ledger_of_a_killed_run_can_be_opened(killed):
     reopened(killed)
     assert numbers(killed) == [1]
 
 
-def test_a_reader_keeps_what_the_next_run_looks_for(killed):
-    connect_to_read(killed, application=7, steps=STEPS).close()
+def test_a_reader_keeps_the_journal_that_the_next_run_needs(killed):
+    open_read_only(killed, steps=STEPS).close()
     reopened(killed)
 
 
@@ -300,12 +307,12 @@ async def test_a_copy_made_during_a_run_is_refused(database, tmp_path, with_jour
         await asyncio.to_thread(reopened, tmp_path / "copy.ledger")
 
 
-async def test_who_was_overtaken_writes_nothing_more(tmp_path):
-    """However the other run came around the lock, such as on a file system without locks."""
+async def test_a_run_whose_ledger_was_taken_over_writes_nothing_more(tmp_path):
+    """For example on a file system without locks."""
     database = await asyncio.to_thread(made, tmp_path / "x.ledger")
     await database.atomic(insert(1))
     other = await asyncio.to_thread(made, tmp_path / "x.ledger")
-    with pytest.raises(LedgerInUseError, match="Another run took this ledger"):
+    with pytest.raises(LedgerInUseError, match="Another run took over this ledger"):
         await database.atomic(insert(2))
     assert await other.atomic(insert(3)) == 3
     await database.aclose()
@@ -316,7 +323,7 @@ async def test_who_was_overtaken_writes_nothing_more(tmp_path):
 
 FORKED = """
 import asyncio, os, pathlib, sys
-from enrollment import test_database as tests
+from enrollment.ledger import test_database as tests
 from pyannote_voiceprint_async import LedgerInUseError
 
 def be_child(database):
@@ -347,8 +354,8 @@ asyncio.run(main())
 """
 
 
-def test_a_forked_child_neither_writes_nor_harms(tmp_path):
-    """Even where it closes what it inherited."""
+def test_a_forked_child_cannot_write_or_damage_the_ledger(tmp_path):
+    """Not even if it closes the inherited connection."""
     path = tmp_path / "x.ledger"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
@@ -359,21 +366,21 @@ def test_a_forked_child_neither_writes_nor_harms(tmp_path):
     reopened(path)
 
 
-# Others that lock it
+# Locks of other programs
 
 
 @pytest.fixture
 def locker(tmp_path):
-    """Another program with a change that is not saved."""
+    """Another program with an unsaved change."""
     connection = sqlite3.connect(tmp_path / "x.ledger", isolation_level=None, check_same_thread=False)
     with contextlib.closing(connection):
         yield connection
 
 
-async def test_a_locked_ledger_is_reported_and_waited_for(database, tmp_path, locker, monkeypatch):
-    monkeypatch.setattr(room, "_REPORTED_AFTER", 0.0)
+async def test_a_write_lock_is_reported_and_waited_for(database, tmp_path, locker, monkeypatch):
+    monkeypatch.setattr(database_module, "_REPORT_AFTER", 0.0)
     reported = asyncio.Queue()
-    database._on_waiting = reported.put_nowait
+    database._on_lock_wait = reported.put_nowait
     await asyncio.to_thread(locker.execute, "BEGIN IMMEDIATE")
     write = asyncio.create_task(database.atomic(insert(1)))
     assert await reported.get() is True
@@ -382,10 +389,10 @@ async def test_a_locked_ledger_is_reported_and_waited_for(database, tmp_path, lo
     assert (await write, await reported.get()) == (1, False)
 
 
-async def test_a_reader_that_stays_is_waited_for(database, tmp_path, locker, monkeypatch):
-    monkeypatch.setattr(room, "_REPORTED_AFTER", 0.0)
+async def test_a_read_lock_is_reported_and_waited_for(database, tmp_path, locker, monkeypatch):
+    monkeypatch.setattr(database_module, "_REPORT_AFTER", 0.0)
     reported = asyncio.Queue()
-    database._on_waiting = reported.put_nowait
+    database._on_lock_wait = reported.put_nowait
     await asyncio.to_thread(lambda: locker.execute("BEGIN").execute("SELECT * FROM t").fetchall())
     write = asyncio.create_task(database.atomic(insert(1)))
     assert await reported.get() is True
@@ -393,9 +400,9 @@ async def test_a_reader_that_stays_is_waited_for(database, tmp_path, locker, mon
     assert await write == 1
 
 
-async def test_one_wait_is_for_the_whole_batch(database, locker, monkeypatch):
-    monkeypatch.setattr(room, "_ATTEMPT", 0.0)
-    database._patience = 0.0
+async def test_a_lock_timeout_fails_the_whole_batch_at_once(database, locker, monkeypatch):
+    monkeypatch.setattr(database_module, "_ATTEMPT_TIMEOUT", 0.0)
+    database._lock_timeout = 0.0
     attempts = []
     database._connection.set_trace_callback(lambda text: attempts.append(text) if text.startswith("BEGIN") else None)
     await asyncio.to_thread(locker.execute, "BEGIN IMMEDIATE")
@@ -408,11 +415,11 @@ async def test_one_wait_is_for_the_whole_batch(database, locker, monkeypatch):
     assert await database.atomic(insert(1)) == 1
 
 
-async def test_a_run_that_ends_does_not_wait_for_others(database, locker):
+async def test_an_ending_run_does_not_wait_for_locks(database, locker):
     await asyncio.to_thread(locker.execute, "BEGIN IMMEDIATE")
     write = asyncio.create_task(database.atomic(insert(1)))
     await asyncio.sleep(0)
-    database.hurry()
+    database.shorten_lock_waits()
     with pytest.raises(LedgerError, match="kept the ledger locked"):
         await write
     await asyncio.to_thread(locker.execute, "ROLLBACK")
@@ -423,13 +430,13 @@ async def test_a_run_that_ends_does_not_wait_for_others(database, locker):
 
 @pytest.fixture
 def full_disk():
-    """Let no file of this process grow beyond the size that is given; the signal for that is ignored by Python."""
+    """Limit the size of every file of this process. Python ignores the signal that reports the limit."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-async def test_job_ids_have_room_on_a_full_disk(database, tmp_path, full_disk):
+async def test_job_ids_use_the_reserve_on_a_full_disk(database, tmp_path, full_disk):
     path = tmp_path / "x.ledger"
     full_disk(path.stat().st_size)
     with pytest.raises(LedgerError, match="Make room"):

@@ -1,4 +1,4 @@
-"""What leaves a ledger: all of it, streamed, private, and never in the place of something else."""
+"""An export is complete, streamed and private, and replaces no other file."""
 
 import csv
 import json
@@ -19,10 +19,9 @@ from hypothesis import strategies as st
 
 from pyannote_voiceprint_async import ConfigurationError, LedgerError
 from pyannote_voiceprint_async.enrollment import Row
-from pyannote_voiceprint_async.enrollment.ledger import checksums
-from pyannote_voiceprint_async.enrollment.ledger import export as room
-from pyannote_voiceprint_async.enrollment.ledger.export import check_out, export, format_of
-from pyannote_voiceprint_async.enrollment.ledger.ledger import open_connection, open_to_read
+from pyannote_voiceprint_async.enrollment.ledger import checksums, export_formats, export_rows
+from pyannote_voiceprint_async.enrollment.ledger.connection import open_read_only, open_writable
+from pyannote_voiceprint_async.enrollment.ledger.export import check_export, export, format_of
 from pyannote_voiceprint_async.enrollment.ledger.maintenance import purge
 from pyannote_voiceprint_async.sandbox import voiceprint_of
 
@@ -52,7 +51,7 @@ async def ledger(world, speech) -> Path:
 def large_ledger(tmp_path) -> Path:
     """Twenty thousand voiceprints of the usual size."""
     path = tmp_path / "large.ledger"
-    connection = open_connection(path, create=True)
+    connection = open_writable(path, create=True)
     connection.execute("BEGIN")
     for number in range(20_000):
         connection.execute(
@@ -69,7 +68,7 @@ def large_ledger(tmp_path) -> Path:
     return path
 
 
-def test_lines_have_every_row_with_all_that_is_known(ledger, tmp_path, speech):
+def test_jsonl_has_every_row_with_all_fields(ledger, tmp_path, speech):
     exported = export(ledger, tmp_path / "out.jsonl", "jsonl")
     ada, eve, june = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert (exported.labels, exported.voiceprints, exported.purged) == (3, 2, 0)
@@ -84,8 +83,8 @@ def test_lines_have_every_row_with_all_that_is_known(ledger, tmp_path, speech):
     assert "The job failed" in eve["error"]
 
 
-def test_a_table_has_the_columns_of_all_lists_behind_its_own(ledger, tmp_path):
-    """A column that is called like one of ours loses nothing."""
+def test_csv_appends_the_extra_columns_of_all_lists(ledger, tmp_path):
+    """A column with the name of an export field is kept."""
     export(ledger, tmp_path / "out.csv", "csv")
     with (tmp_path / "out.csv").open(newline="") as file:
         reader = csv.DictReader(file)
@@ -97,12 +96,12 @@ def test_a_table_has_the_columns_of_all_lists_behind_its_own(ledger, tmp_path):
     assert rows["Ada"]["voiceprint"] == voiceprint_of(_ADA)
 
 
-async def test_what_was_cut_out_and_what_was_noted_is_exported(world, tmp_path):
-    """Each row of one file has its own part, as the list had it; the look's notes are warnings, later runs or not."""
+async def test_segments_and_warnings_are_exported(world, tmp_path):
+    """Each row of a file has its own segments. Findings of the audio check are warnings, in later runs as well."""
     path = tmp_path / "talk.wav"
     await to_thread(path.write_bytes, wav(np.stack([speechlike(9)] * 2, axis=1), channels=2))
     pieces = {"Ada": ((0, 1.5), (4.25, 5)), "Bob": ((6.5, None),), "Cid": ()}
-    rows = [Row(label, path, pieces=spans) for label, spans in pieces.items()]
+    rows = [Row(label, path, segments=spans) for label, spans in pieces.items()]
     await spoken(world, *rows)
     await spoken(world, *rows)
     await to_thread(export, world.path, tmp_path / "out.jsonl", "jsonl")
@@ -117,7 +116,7 @@ async def test_what_was_cut_out_and_what_was_noted_is_exported(world, tmp_path):
     ]  # fmt: skip
 
 
-def test_a_ledger_of_an_earlier_version_is_exported_as_it_is(ledger, tmp_path):
+def test_a_ledger_of_an_earlier_version_is_exported_unchanged(ledger, tmp_path):
     with sqlite3.connect(ledger) as connection:
         make_first_version(connection)
     connection.close()
@@ -129,10 +128,10 @@ def test_a_ledger_of_an_earlier_version_is_exported_as_it_is(ledger, tmp_path):
 async def test_an_export_of_an_earlier_version_may_be_replaced(world, tmp_path):
     path, out = await spoken(world, *people(1)), tmp_path / "out.csv"
     await to_thread(out.write_text, ",".join(_FIELDS) + ",team\n")
-    await to_thread(check_out, out, "csv", path)
+    await to_thread(check_export, out, "csv", path)
 
 
-def test_an_object_is_ready_for_identification(ledger, tmp_path, speech):
+def test_json_maps_labels_to_voiceprints(ledger, tmp_path, speech):
     export(ledger, tmp_path / "out.json", "json")
     assert json.loads((tmp_path / "out.json").read_text()) == {
         "Ada": voiceprint_of(_ADA),
@@ -141,16 +140,16 @@ def test_an_object_is_ready_for_identification(ledger, tmp_path, speech):
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv", "json"])
-async def test_nothing_to_export_is_a_whole_file_too(world, tmp_path, form):
+async def test_an_empty_export_is_a_valid_file(world, tmp_path, form):
     path, out = await spoken(world), tmp_path / f"out.{form}"
     assert (await to_thread(export, path, out, form)).voiceprints == 0
-    await to_thread(check_out, out, form, path)
+    await to_thread(check_export, out, form, path)
     assert {"jsonl": str, "csv": lambda text: text == ",".join(_FIELDS + _LATER) + "\n", "json": json.loads}[form](
         out.read_text()
     ) in ("", True, {})
 
 
-async def test_an_object_never_mixes_models(world, tmp_path):
+async def test_json_never_mixes_models(world, tmp_path):
     rows = (Row("Ada", "https://e.com/1"), Row("Bob", "https://e.com/2"), Row("Cid", "https://e.com/3", "precision-3"))
     path, out = await spoken(world, *rows), tmp_path / "out.json"
     with pytest.raises(ConfigurationError, match=r"precision-2 \(2\), precision-3 \(1\).*--model"):
@@ -162,22 +161,22 @@ async def test_an_object_never_mixes_models(world, tmp_path):
         await to_thread(export, path, out, "json", model="x")
 
 
-async def test_what_was_purged_is_told_and_its_only_place_is_not_overwritten(world, tmp_path):
+async def test_purged_voiceprints_are_counted_and_their_export_is_not_overwritten(world, tmp_path):
     path, first = await spoken(world, *people(3)), tmp_path / "first.jsonl"
     await to_thread(export, path, first, "jsonl")
     kept = first.read_text()
     await to_thread(purge, path)
     with pytest.raises(ConfigurationError, match="3 voiceprints were purged"):
         await to_thread(export, path, tmp_path / "x.json", "json")
-    for work in (partial(export, path, first, "jsonl"), partial(check_out, first, "jsonl", path)):
-        with pytest.raises(ConfigurationError, match="may be the only place"):
+    for work in (partial(export, path, first, "jsonl"), partial(check_export, first, "jsonl", path)):
+        with pytest.raises(ConfigurationError, match="may be the only file"):
             await to_thread(work)
     assert first.read_text() == kept
     exported = await to_thread(export, path, tmp_path / "second.jsonl", "jsonl")
     assert (exported.labels, exported.voiceprints, exported.purged) == (3, 0, 3)
 
 
-def test_the_file_is_private_whatever_was_there_before(ledger, tmp_path):
+def test_the_export_is_private_even_if_the_old_file_was_not(ledger, tmp_path):
     out = tmp_path / "out.jsonl"
     out.touch(mode=0o644)
     export(ledger, out, "jsonl")
@@ -187,19 +186,19 @@ def test_the_file_is_private_whatever_was_there_before(ledger, tmp_path):
 @pytest.mark.parametrize("force", [False, True])
 @pytest.mark.parametrize("target", ["real.jsonl", "gone.jsonl"])
 def test_a_symbolic_link_is_refused(ledger, tmp_path, target, force):
-    """Somebody else may have put it there."""
+    """Another user may have created the link."""
     (tmp_path / "real.jsonl").touch()
     (tmp_path / "link.jsonl").symlink_to(tmp_path / target)
-    for work in (export, check_out):
+    for work in (export, check_export):
         arguments = (ledger, tmp_path / "link.jsonl", "jsonl")
-        with pytest.raises(ConfigurationError, match=rf"is a symbolic link\. Give the file itself: .*{target}"):
+        with pytest.raises(ConfigurationError, match=rf"is a symbolic link\. Name the file itself: .*{target}"):
             work(*(arguments if work is export else (arguments[1], arguments[2], arguments[0])), force=force)
     assert (tmp_path / "link.jsonl").is_symlink()
     assert (tmp_path / "real.jsonl").read_text() == ""
     assert not (tmp_path / "gone.jsonl").exists()
 
 
-async def test_a_failure_halfway_leaves_what_was_there(world, tmp_path):
+async def test_a_failed_export_leaves_the_old_file(world, tmp_path):
     folder = tmp_path / "exports"
     folder.mkdir()
     path, out = await spoken(world, *people(3)), folder / "out.jsonl"
@@ -213,7 +212,7 @@ async def test_a_failure_halfway_leaves_what_was_there(world, tmp_path):
 
 
 def test_rows_are_streamed(large_ledger, tmp_path):
-    """Twenty-eight megabytes of voiceprints pass through a few."""
+    """Exporting 28 MB of voiceprints needs a few megabytes of memory."""
     tracemalloc.start()
     try:
         for form in ("jsonl", "csv", "json"):
@@ -225,10 +224,10 @@ def test_rows_are_streamed(large_ledger, tmp_path):
     assert peak < 4 * 2**20
 
 
-async def test_a_long_export_holds_up_no_run(world, tmp_path, monkeypatch):
-    """Between two pages the ledger can be written at once; what is added meanwhile is not taken for exported."""
+async def test_a_long_export_does_not_block_a_run(world, tmp_path, monkeypatch):
+    """A run can write between two pages; rows added then do not count as exported."""
     path = await spoken(world, *people(3))
-    monkeypatch.setattr(room, "_PAGE", 1)
+    monkeypatch.setattr(export_rows, "_PAGE", 1)
 
     def export_slowly():
         dump = json.dumps
@@ -240,7 +239,7 @@ async def test_a_long_export_holds_up_no_run(world, tmp_path, monkeypatch):
             connection.close()
             return dump(*args, **options)
 
-        monkeypatch.setattr(room.json, "dumps", write_meanwhile)
+        monkeypatch.setattr(export_formats.json, "dumps", write_meanwhile)
         return export(path, tmp_path / "out.jsonl", "jsonl")
 
     exported = await to_thread(export_slowly)
@@ -253,7 +252,7 @@ async def test_a_long_export_holds_up_no_run(world, tmp_path, monkeypatch):
 @pytest.mark.parametrize("form", ["jsonl", "csv", "json"])
 @pytest.mark.parametrize("column", ["state", "job_id", "voiceprint", "identity", "model", "created_at"])
 async def test_a_flipped_bit_is_not_exported(world, tmp_path, form, column):
-    """What was there before stays."""
+    """The old file stays."""
     path, out = await spoken(world, *people(3)), tmp_path / f"out.{form}"
     await to_thread(export, path, out, form)
     before = out.read_bytes()
@@ -263,8 +262,8 @@ async def test_a_flipped_bit_is_not_exported(world, tmp_path, form, column):
     assert out.read_bytes() == before
 
 
-async def test_it_cannot_write_into_the_ledger_that_it_reads(world):
-    connection = await to_thread(open_to_read, await spoken(world, *people(1)))
+async def test_the_ledger_itself_is_not_overwritten(world):
+    connection = await to_thread(open_read_only, await spoken(world, *people(1)))
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
         connection.execute("DELETE FROM labels")
     connection.close()
@@ -274,12 +273,12 @@ async def test_it_cannot_write_into_the_ledger_that_it_reads(world):
     ("make", "said"),
     [
         (lambda path: None, "There is no ledger"),
-        (lambda path: path.write_bytes(b"label,source\n" * 100), "is no ledger"),
+        (lambda path: path.write_bytes(b"label,source\n" * 100), "is not a ledger"),
         (lambda path: path.touch(), "is empty"),
         (lambda path: path.mkdir(), "cannot be used"),
     ],
 )
-def test_what_is_no_ledger_is_said_and_nothing_is_made(tmp_path, make: Callable, said):
+def test_a_file_that_is_not_a_ledger_is_not_exported(tmp_path, make: Callable, said):
     make(tmp_path / "x.ledger")
     before = sorted(path.name for path in tmp_path.iterdir())
     with pytest.raises(LedgerError, match=said):
@@ -287,14 +286,14 @@ def test_what_is_no_ledger_is_said_and_nothing_is_made(tmp_path, make: Callable,
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
-async def test_what_went_into_a_device_is_not_remembered(world):
-    """`purge` would drop the only voiceprints that there are."""
+async def test_an_export_into_a_device_is_not_recorded(world):
+    """`purge` would drop the only copy of the voiceprints."""
     path = await spoken(world, Row("Ada", "https://e.com/1"))
     await to_thread(export, path, Path("/dev/null"), "jsonl")
     assert world.ask("SELECT value FROM meta WHERE name LIKE 'exported%'") == []
 
 
-async def test_labels_that_a_spreadsheet_would_run_are_reported_and_stay_as_they_are(world, tmp_path):
+async def test_formula_cells_are_reported_and_not_changed(world, tmp_path):
     labels = ["=1+1", "+49 30", "-x", "@SUM(A1)", "\uff1d1", "Ada", "a=b", "5", "note"]
     rows = [Row(label, f"https://e.com/{number}") for number, label in enumerate(labels)]
     rows[-1] = Row("note", "https://e.com/n", extra={"note": "=cmd", "age": "-3.5"})
@@ -307,7 +306,7 @@ async def test_labels_that_a_spreadsheet_would_run_are_reported_and_stay_as_they
         assert (await to_thread(export, path, tmp_path / f"out.{form}", form)).formulas == ()
 
 
-async def test_only_a_whole_export_is_remembered_as_one(world, tmp_path):
+async def test_only_a_complete_export_is_recorded(world, tmp_path):
     path = await spoken(world, Row("Ada", "https://e.com/1"), Row("Cid", "https://e.com/3", "precision-3"))
     remembered = "SELECT value FROM meta WHERE name LIKE 'exported%' ORDER BY name"
     await to_thread(export, path, tmp_path / "out.jsonl", "jsonl", model="precision-3")
@@ -321,7 +320,7 @@ async def test_only_a_whole_export_is_remembered_as_one(world, tmp_path):
     ("name", "form"),
     [("a.jsonl", "jsonl"), ("a.CSV", "csv"), ("a.b.json", "json"), ("a.txt", None), ("json", None), (".json", None)],
 )
-def test_the_format_of_a_file(name, form):
+def test_the_suffix_determines_the_format(name, form):
     assert format_of(Path(name)) == form
 
 
@@ -346,32 +345,32 @@ def test_the_format_of_a_file(name, form):
         ("json", "x" * 5_000_000, False),
     ],
 )
-def test_a_file_that_holds_something_else_is_not_overwritten(tmp_path, form, held, is_fine):
+def test_a_file_with_other_content_is_not_overwritten(tmp_path, form, held, is_fine):
     out = tmp_path / "out"
     if held is not None:
         out.write_text(held)
     if is_fine:
-        check_out(out, form, tmp_path / "x.ledger")
+        check_export(out, form, tmp_path / "x.ledger")
     else:
         with pytest.raises(ConfigurationError, match="holds something else"):
-            check_out(out, form, tmp_path / "x.ledger")
+            check_export(out, form, tmp_path / "x.ledger")
     assert [path.name for path in tmp_path.iterdir()] == ["out"] * (held is not None)
 
 
-def test_what_the_command_reads_and_what_cannot_be_written_is_refused(tmp_path):
+def test_inputs_and_unwritable_files_are_refused(tmp_path):
     (tmp_path / "list.csv").write_text("label,source\n")
     (tmp_path / "link.csv").symlink_to(tmp_path / "list.csv")
     with pytest.raises(ConfigurationError, match="is read by this command"):
-        check_out(tmp_path / "link.csv", "csv", tmp_path / "x.ledger", tmp_path / "list.csv")
+        check_export(tmp_path / "link.csv", "csv", tmp_path / "x.ledger", tmp_path / "list.csv")
     with pytest.raises(ConfigurationError, match="no such file or directory"):
-        check_out(tmp_path / "gone" / "out.csv", "csv", tmp_path / "x.ledger")
-    with pytest.raises(ConfigurationError, match="it is no file"):
-        check_out(tmp_path, "csv", tmp_path / "x.ledger")
+        check_export(tmp_path / "gone" / "out.csv", "csv", tmp_path / "x.ledger")
+    with pytest.raises(ConfigurationError, match="it is not a file"):
+        check_export(tmp_path, "csv", tmp_path / "x.ledger")
 
 
 @given(
     st.lists(st.text() | st.sampled_from(_FIELDS) | st.sampled_from(["extra.label", "extra.extra.label"]), unique=True)
 )
-def test_no_two_columns_share_a_name(extras):
-    names = [*_FIELDS, *room._column_names(extras)]
+def test_column_names_are_unique(extras):
+    names = [*_FIELDS, *export_formats._column_names(extras)]
     assert len(set(names)) == len(names) == len(_FIELDS) + len(extras)

@@ -1,4 +1,4 @@
-"""One lock for one file, whatever it is called, and only as long as its process lives."""
+"""A file has one lock under all its names, which ends with the process."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from pyannote_voiceprint_async.enrollment.ledger.file_lock import FileLock
 HOLDER = """
 import pathlib, sys, time
 from pyannote_voiceprint_async.enrollment.ledger.file_lock import FileLock
-lock = FileLock.of(pathlib.Path(sys.argv[1]))
+lock = FileLock(pathlib.Path(sys.argv[1]))
 print("held", flush=True)
 time.sleep(60)
 """
@@ -24,7 +24,7 @@ import pathlib, sys
 from pyannote_voiceprint_async import LedgerInUseError
 from pyannote_voiceprint_async.enrollment.ledger.file_lock import FileLock
 try:
-    FileLock.of(pathlib.Path(sys.argv[1]))
+    FileLock(pathlib.Path(sys.argv[1]))
 except LedgerInUseError:
     print("refused")
 else:
@@ -60,28 +60,28 @@ def called_otherwise(path):
 
 
 @pytest.mark.parametrize("rename", [lambda path: path, linked_hard, linked_softly, called_otherwise])
-def test_the_same_file_is_locked_by_every_name(file, rename):
-    """In another process and in this one."""
-    lock = FileLock.of(file)
+def test_a_file_is_locked_under_every_name(file, rename):
+    """In another process and in the same process."""
+    lock = FileLock(file)
     other = rename(file)
     assert other_process(other) == "refused"
     with pytest.raises(LedgerInUseError, match=f"process {os.getpid()}"):
-        FileLock.of(other)
+        FileLock(other)
     lock.release()
     assert other_process(other) == "locked"
-    FileLock.of(other).release()
+    FileLock(other).release()
 
 
-def test_files_beside_it_are_not_needed(file):
-    lock = FileLock.of(file)
+def test_the_lock_needs_no_file_beside_it(file):
+    lock = FileLock(file)
     assert [path.name for path in file.parent.iterdir()] == [file.name]
     lock.release()
 
 
-def test_releasing_twice_releases_no_lock_of_another(file):
-    first = FileLock.of(file)
+def test_releasing_twice_does_not_release_another_lock(file):
+    first = FileLock(file)
     first.release()
-    second = FileLock.of(file)
+    second = FileLock(file)
     first.release()
     assert other_process(file) == "refused"
     second.release()
@@ -91,21 +91,21 @@ def test_a_dead_process_keeps_no_lock(file):
     with subprocess.Popen([sys.executable, "-c", HOLDER, file], stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(LedgerInUseError):
-            FileLock.of(file)
+            FileLock(file)
         holder.send_signal(signal.SIGKILL)
         holder.wait()
-    FileLock.of(file).release()
+    FileLock(file).release()
 
 
-def test_a_refused_lock_takes_no_lock_of_sqlite_away(tmp_path):
-    """Closing any descriptor of a file would end the POSIX locks of this process on it."""
+def test_a_refused_lock_does_not_release_locks_of_sqlite(tmp_path):
+    """Closing any descriptor of a file releases all POSIX locks of the process on it."""
     path = tmp_path / "x.ledger"
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("CREATE TABLE t (a)")
-    lock = FileLock.of(path)
+    lock = FileLock(path)
     connection.execute("BEGIN IMMEDIATE")
     with pytest.raises(LedgerInUseError):
-        FileLock.of(path)
+        FileLock(path)
     insert = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('INSERT INTO t VALUES (1)')"
     other = subprocess.run([sys.executable, "-c", insert, path], capture_output=True, text=True, check=False)
     assert "database is locked" in other.stderr
@@ -116,7 +116,7 @@ def test_a_refused_lock_takes_no_lock_of_sqlite_away(tmp_path):
 FORKING = """
 import os, pathlib, sys
 from pyannote_voiceprint_async.enrollment.ledger.file_lock import FileLock
-lock = FileLock.of(pathlib.Path(sys.argv[1]))
+lock = FileLock(pathlib.Path(sys.argv[1]))
 if os.fork() == 0:
     os.close(1)
     sys.stdin.read()  # until the test closes it

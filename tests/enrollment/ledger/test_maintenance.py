@@ -1,4 +1,4 @@
-"""Between runs: people are really gone, exported voiceprints are dropped, and looking harms nothing."""
+"""Maintenance between runs: forget, purge, accept, recover, and read-only commands."""
 
 import contextlib
 from asyncio import to_thread
@@ -9,16 +9,16 @@ from enrollment_world import flip_bit_in, people, url
 
 from pyannote_voiceprint_async import LedgerError, LedgerInUseError, RateLimit
 from pyannote_voiceprint_async.enrollment import Ledger, Row
+from pyannote_voiceprint_async.enrollment.ledger.connection import open_read_only
 from pyannote_voiceprint_async.enrollment.ledger.export import export
-from pyannote_voiceprint_async.enrollment.ledger.ledger import open_to_read
 from pyannote_voiceprint_async.enrollment.ledger.maintenance import (
     accept,
     count_voiceprints,
+    failed_rows,
     forget,
     purge,
     recover,
     status,
-    troubles,
 )
 from pyannote_voiceprint_async.enrollment.options import Options
 from pyannote_voiceprint_async.enrollment.run.dry_run import dry_run
@@ -33,7 +33,7 @@ def everything(path: Path) -> bytes:
 # Forgetting
 
 
-async def test_no_byte_of_a_forgotten_person_is_left(world, speech, tmp_path):
+async def test_forget_erases_every_byte_of_a_person(world, speech, tmp_path):
     voice = tmp_path / "grace-hopper.wav"
     voice.write_bytes((speech / "june-fr.wav").read_bytes())
     await world.enroll([*people(30), Row("Grace Hopper", voice, extra={"badge": "navy-4711"})])
@@ -47,8 +47,8 @@ async def test_no_byte_of_a_forgotten_person_is_left(world, speech, tmp_path):
     assert len(world.voiceprints()) == 30
 
 
-async def test_a_later_run_enrolls_the_person_not_again(world, speech, tmp_path):
-    """Neither by the name nor by the recording under another name."""
+async def test_a_later_run_does_not_enroll_a_forgotten_person(world, speech, tmp_path):
+    """Neither under the same label nor with the same recording under another label."""
     voice = speech / "june-fr.wav"
     await world.enroll([Row("June", voice), *people(2)])
     await to_thread(forget, world.path, [" June "])
@@ -62,7 +62,7 @@ NFC, NFD = "Jos\u00e9", "Jose\u0301"
 
 
 @pytest.mark.parametrize(("listed", "forgotten", "again"), [(NFC, NFD, NFD), (NFD, NFC, NFC), (NFC, NFC, NFD)])
-async def test_a_name_is_forgotten_in_every_unicode_form(world, listed, forgotten, again):
+async def test_forget_covers_every_unicode_form_of_a_name(world, listed, forgotten, again):
     await world.enroll([Row(listed, url(1)), *people(1)])
     assert (await to_thread(forget, world.path, [forgotten])).labels == [NFC]
     report = await world.enroll([Row(again, url(2)), *people(1)])
@@ -70,7 +70,7 @@ async def test_a_name_is_forgotten_in_every_unicode_form(world, listed, forgotte
     assert (await to_thread(forget, world.path, [again])).unknown == []
 
 
-async def test_forms_that_an_earlier_version_kept_apart_are_forgotten_together(world):
+async def test_forget_covers_all_forms_that_an_earlier_version_stored(world):
     await world.enroll(people(3))
     for form, label in ((NFC, "person 0"), (NFD, "person 1")):
         world.ask("UPDATE labels SET label = ? WHERE label = ?", form, label)
@@ -79,13 +79,13 @@ async def test_forms_that_an_earlier_version_kept_apart_are_forgotten_together(w
     assert world.states().keys() == {"person 2"}
 
 
-async def test_job_ids_stay_without_a_person(world):
+async def test_forget_keeps_job_ids_without_their_recording(world):
     await world.enroll(people(2))
     await to_thread(forget, world.path, ["person 0"])
     assert [recording for (recording,) in world.ask("SELECT recording_id FROM jobs ORDER BY recording_id")] == [None, 2]
 
 
-async def test_a_recording_that_somebody_else_has_stays(world):
+async def test_forget_keeps_a_recording_that_another_label_shares(world):
     await world.enroll([Row("Ada", url(0)), Row("A. Lovelace", url(0))], allow_shared_audio=True)
     assert (await to_thread(forget, world.path, ["Ada"])).recordings == 0
     assert world.voiceprints() == {"A. Lovelace": voiceprint_of(url(0))}
@@ -93,7 +93,7 @@ async def test_a_recording_that_somebody_else_has_stays(world):
     assert (report.succeeded, report.forgotten, report.jobs) == (1, 0, 0)
 
 
-async def test_the_same_audio_under_another_model_is_not_blocked_for_who_stays(world):
+async def test_forget_does_not_block_the_same_audio_under_another_model(world):
     rows = [Row("Ada", url(0)), Row("A. Lovelace", url(0), "precision-3")]
     await world.enroll(rows, allow_shared_audio=True)
     assert (await to_thread(forget, world.path, ["Ada"])).recordings == 1
@@ -101,14 +101,14 @@ async def test_the_same_audio_under_another_model_is_not_blocked_for_who_stays(w
     assert (report.rows, report.succeeded, report.forgotten, report.jobs) == (1, 1, 1, 0)
 
 
-async def test_what_a_label_meant_earlier_goes_too(world):
+async def test_forget_erases_earlier_recordings_of_a_label(world):
     await world.enroll([Row("Ada", "https://e.com/wrong-ada.wav"), *people(1)])
     await world.enroll([Row("Ada", "https://e.com/right-ada.wav"), *people(1)])
     assert (await to_thread(forget, world.path, ["Ada"])).recordings == 2
     assert b"ada.wav" not in everything(world.path)
 
 
-async def test_an_open_intent_is_kept_for_those_who_look_for_unknown_jobs(world):
+async def test_forget_keeps_the_times_of_unresolved_intents(world):
     await world.enroll(people(2))
     world.ask("UPDATE recordings SET state = 'uncertain', intended_from = 5, intended_until = 7 WHERE id = 1")
     await to_thread(forget, world.path, ["person 0"])
@@ -116,7 +116,7 @@ async def test_an_open_intent_is_kept_for_those_who_look_for_unknown_jobs(world)
     assert (await to_thread(status, world.path)).possibly_paid_twice == 0
 
 
-async def test_unknown_labels_are_told_and_forgetting_twice_is_fine(world):
+async def test_forget_reports_unknown_labels_and_can_be_repeated(world):
     await world.enroll(people(2))
     first, second = (
         await to_thread(forget, world.path, ["person 0", "Nobody"]),
@@ -127,7 +127,7 @@ async def test_unknown_labels_are_told_and_forgetting_twice_is_fine(world):
 
 
 @pytest.mark.parametrize("work", [lambda path: forget(path, ["person 0"]), purge])
-async def test_it_waits_for_no_run_and_makes_no_ledger(world, tmp_path, work):
+async def test_a_ledger_in_use_or_missing_is_refused(world, tmp_path, work):
     await world.enroll(people(1))
     async with Ledger(world.path):
         with pytest.raises(LedgerInUseError):
@@ -138,10 +138,10 @@ async def test_it_waits_for_no_run_and_makes_no_ledger(world, tmp_path, work):
     assert sorted(tmp_path.iterdir()) == before
 
 
-async def test_forgetting_beside_a_reader_is_refused_and_can_be_repeated(world, monkeypatch):
+async def test_forget_is_refused_during_a_read_and_can_be_repeated(world, monkeypatch):
     await world.enroll(people(1))
-    monkeypatch.setattr("pyannote_voiceprint_async.enrollment.ledger.database._PATIENCE", 0.05)
-    with contextlib.closing(await to_thread(open_to_read, world.path)) as reader:
+    monkeypatch.setattr("pyannote_voiceprint_async.enrollment.ledger.connection.BUSY_TIMEOUT", 0.05)
+    with contextlib.closing(await to_thread(open_read_only, world.path)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM labels").fetchone()
         with pytest.raises(LedgerError, match="is locked by another program"):
@@ -153,7 +153,7 @@ async def test_forgetting_beside_a_reader_is_refused_and_can_be_repeated(world, 
 # Purging
 
 
-async def test_exported_voiceprints_are_dropped_and_never_paid_again(world, tmp_path):
+async def test_purged_voiceprints_are_never_paid_again(world, tmp_path):
     await world.enroll(people(3))
     await to_thread(export, world.path, tmp_path / "out.jsonl", "jsonl")
     await world.enroll(people(4))
@@ -168,15 +168,15 @@ async def test_exported_voiceprints_are_dropped_and_never_paid_again(world, tmp_
     assert await to_thread(count_voiceprints, world.path) == 1
 
 
-async def test_what_was_never_exported_stays(world):
+async def test_purge_without_an_export_is_refused(world):
     await world.enroll(people(2))
-    with pytest.raises(LedgerError, match="were not exported yet"):
+    with pytest.raises(LedgerError, match="have not been exported yet"):
         await to_thread(purge, world.path)
     assert await to_thread(count_voiceprints, world.path) == 2
 
 
-async def test_a_clock_that_went_back_drops_nothing(world, tmp_path):
-    """What was finished after the export, by a clock that says before, was not exported."""
+async def test_purge_drops_nothing_after_a_clock_was_set_back(world, tmp_path):
+    """A row that finished after the export, at an earlier time of the clock, was not exported."""
     await world.enroll(people(2))
     await to_thread(export, world.path, tmp_path / "out.jsonl", "jsonl")
     await world.enroll(people(3))
@@ -188,29 +188,30 @@ async def test_a_clock_that_went_back_drops_nothing(world, tmp_path):
     assert (await to_thread(purge, world.path)).dropped == 3
 
 
-# Looking
+# Reading
 
 
-async def test_how_it_stands_is_told_during_a_run(world):
+async def test_status_and_failed_rows_work_during_a_run(world):
     await world.enroll([*people(2), Row("Eve", "https://e.com/unreachable.wav")])
     async with Ledger(world.path):
         report = await to_thread(status, world.path)
-        found = await to_thread(lambda: list(troubles(world.path)))
+        found = await to_thread(lambda: list(failed_rows(world.path)))
     assert (report.rows, report.succeeded, report.failed, report.jobs_ever) == (3, 2, 1, 3)
     assert [(one.label, one.status) for one in found] == [("Eve", "failed")]
     assert report.failures == {found[0].error: 1}
 
 
-async def test_only_the_newest_list_is_told(world):
+async def test_status_reports_only_the_newest_list(world):
     await world.enroll([Row("Eve", "https://e.com/unreachable.wav")])
     await world.enroll(people(2))
-    assert ((await to_thread(status, world.path)).rows, await to_thread(lambda: list(troubles(world.path)))) == (2, [])
+    assert (await to_thread(status, world.path)).rows == 2
+    assert await to_thread(lambda: list(failed_rows(world.path))) == []
 
 
-# Jobs that a run could not save
+# Accepting jobs
 
 
-async def test_a_job_that_was_printed_is_fetched_by_the_next_run(world):
+async def test_an_accepted_job_is_fetched_by_the_next_run(world):
     await world.enroll(people(2))
     world.ask("DELETE FROM jobs WHERE recording_id = 1")
     (job_id,) = world.ask("SELECT job_id FROM recordings WHERE id = 1")[0]
@@ -230,13 +231,13 @@ async def test_a_job_that_was_printed_is_fetched_by_the_next_run(world):
     ("label", "job_id", "sentence"),
     [
         ("Nobody", "new", "no such label"),
-        ("person 0", "new", "has another job already: it is succeeded"),
+        ("person 0", "new", "has another job already, whose state is succeeded"),
         ("person 1", "", "job id is empty"),
-        ("person 1", "a\x1b[2J", "characters that no job id has"),
+        ("person 1", "a\x1b[2J", "has invalid characters"),
         ("person 1", "job of 0", "belongs to another label"),
     ],
 )
-async def test_a_job_that_cannot_be_recorded_changes_nothing(world, label, job_id, sentence):
+async def test_a_job_that_cannot_be_accepted_changes_nothing(world, label, job_id, sentence):
     await world.enroll(people(2))
     world.ask("UPDATE recordings SET state = 'uncertain', job_id = NULL WHERE id = 2")
     (known,) = world.ask("SELECT job_id FROM recordings WHERE id = 1")[0]
@@ -246,18 +247,18 @@ async def test_a_job_that_cannot_be_recorded_changes_nothing(world, label, job_i
     assert (world.ask("SELECT * FROM recordings"), world.ask("SELECT * FROM jobs")) == before
 
 
-async def test_no_job_is_recorded_during_a_run(world):
+async def test_no_job_is_accepted_during_a_run(world):
     await world.enroll(people(1))
     async with Ledger(world.path):
         with pytest.raises(LedgerInUseError):
             await to_thread(accept, world.path, "person 0", "new")
 
 
-# Ledgers that a run left open
+# Recovering
 
 
-async def test_a_copy_of_an_open_ledger_is_used_only_after_it_was_recovered(world, tmp_path):
-    """Neither a run nor a dry run takes it before."""
+async def test_a_copy_of_an_open_ledger_must_be_recovered_first(world, tmp_path):
+    """A run and a dry run both refuse it before."""
     await world.enroll(people(2))
     copy = tmp_path / "copy.ledger"
     async with Ledger(world.path):
@@ -274,7 +275,7 @@ async def test_a_copy_of_an_open_ledger_is_used_only_after_it_was_recovered(worl
     assert len(world.sandbox.accepted) == before + 1
 
 
-async def test_recovering_changes_nothing_of_a_damaged_ledger(world):
+async def test_recover_does_not_change_a_damaged_ledger(world):
     await world.enroll(people(2))
     await to_thread(flip_bit_in, world.path, "recordings", "job_id", 1)
     before = world.path.read_bytes()
@@ -283,17 +284,17 @@ async def test_recovering_changes_nothing_of_a_damaged_ledger(world):
     assert world.path.read_bytes() == before
 
 
-async def test_a_ledger_that_a_run_has_is_not_recovered(world):
+async def test_recover_is_refused_during_a_run(world):
     async with Ledger(world.path):
         with pytest.raises(LedgerInUseError):
             await to_thread(recover, world.path)
 
 
-async def test_rows_that_are_read_slowly_hold_up_no_run(world, monkeypatch):
-    """`ledger failed` into a pager, for example."""
+async def test_a_slow_reader_of_failed_rows_does_not_block_a_run(world, monkeypatch):
+    """For example the output of `ledger failed` in a pager."""
     monkeypatch.setattr("pyannote_voiceprint_async.enrollment.ledger.maintenance._PAGE", 2)
     await world.enroll([Row(f"Eve {n}", f"https://e.com/unreachable.{n}.wav") for n in range(5)])
-    rows = troubles(world.path)
+    rows = failed_rows(world.path)
     first = await to_thread(next, rows)
     world.ask("UPDATE recordings SET reason = 'changed meanwhile'")
     assert [one.label for one in [first, *await to_thread(list, rows)]] == [f"Eve {n}" for n in range(5)]

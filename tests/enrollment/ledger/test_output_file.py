@@ -1,4 +1,4 @@
-"""What a command may write over: empty files and its own earlier output, decided before and when it is written."""
+"""A command replaces only empty files and its own earlier output, checked before and while writing."""
 
 import json
 import os
@@ -10,7 +10,8 @@ import pytest
 
 from pyannote_voiceprint_async import ConfigurationError
 from pyannote_voiceprint_async.enrollment import Report
-from pyannote_voiceprint_async.enrollment.ledger.output_file import RESULT_FIELDS, OutFile
+from pyannote_voiceprint_async.enrollment.ledger.earlier_output import RESULT_FIELDS
+from pyannote_voiceprint_async.enrollment.ledger.output_file import OutputFile
 from pyannote_voiceprint_async.enrollment.run.dry_run import DryRun
 
 _REPORT = json.dumps(Report(rows=3, failures={"x": 1}).to_dict(), indent=2)
@@ -41,31 +42,31 @@ _RESULT = json.dumps(dict.fromkeys(RESULT_FIELDS)) + "\n"
         ("list", "", True),
     ],
 )
-def test_what_is_replaced(tmp_path, content, held, is_ours):
+def test_only_earlier_output_is_replaced(tmp_path, content, held, is_ours):
     path = tmp_path / "out"
     path.write_text(held)
     if not is_ours:
-        with pytest.raises(ConfigurationError, match=r"Give another file, or write over it \(--force\)"):
-            OutFile(path, content).check()
-        with pytest.raises(ConfigurationError, match="--force"), OutFile(path, content).write() as file:
+        with pytest.raises(ConfigurationError, match=r"Choose another file, or overwrite it \(--force\)"):
+            OutputFile(path, content).check()
+        with pytest.raises(ConfigurationError, match="--force"), OutputFile(path, content).write() as file:
             file.write("new")
         assert path.read_text() == held
-    OutFile(path, content, force=not is_ours).check()
-    with OutFile(path, content, force=not is_ours).write() as file:
+    OutputFile(path, content, force=not is_ours).check()
+    with OutputFile(path, content, force=not is_ours).write() as file:
         file.write("new")
     assert (path.read_text(), stat.S_IMODE(path.stat().st_mode)) == ("new", 0o600)
     assert [one.name for one in tmp_path.iterdir()] == ["out"]
 
 
-def test_bytes_that_are_no_text_are_not_ours(tmp_path):
+def test_a_binary_file_is_not_earlier_output(tmp_path):
     (tmp_path / "out").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigurationError, match="holds something else"):
-        OutFile(tmp_path / "out", "report").check()
+        OutputFile(tmp_path / "out", "report").check()
 
 
-def test_what_took_the_name_meanwhile_is_not_replaced(tmp_path):
-    """A run takes hours: what was not there when it began may be there at its end."""
-    out = OutFile(tmp_path / "out", "report")
+def test_a_file_that_appears_during_the_run_is_not_replaced(tmp_path):
+    """A run can take hours, and the file may be created during the run."""
+    out = OutputFile(tmp_path / "out", "report")
     out.check()
     with pytest.raises(ConfigurationError, match="holds something else"), out.write() as file:
         file.write("new")
@@ -82,23 +83,23 @@ def test_links_folders_and_inputs_are_refused(tmp_path, force):
     (tmp_path / "to folder").symlink_to(tmp_path)
     for name in ("link", "loop", "to folder"):
         with pytest.raises(ConfigurationError, match="is a symbolic link"):
-            OutFile(tmp_path / name, "report", force).check()
-    with pytest.raises(ConfigurationError, match="it is no file"):
-        OutFile(tmp_path, "report", force).check()
+            OutputFile(tmp_path / name, "report", force).check()
+    with pytest.raises(ConfigurationError, match="it is not a file"):
+        OutputFile(tmp_path, "report", force).check()
     with pytest.raises(ConfigurationError, match="is read by this command"):
-        OutFile(tmp_path / "link", "report", force).check(tmp_path / "file")
+        OutputFile(tmp_path / "link", "report", force).check(tmp_path / "file")
 
 
-def test_a_device_takes_everything():
-    out = OutFile(Path("/dev/null"), "report")
+def test_a_device_accepts_any_output():
+    out = OutputFile(Path("/dev/null"), "report")
     out.check()
     with out.write() as file:
         file.write("new")
 
 
-def test_a_pipe_gets_what_is_written(tmp_path):
+def test_a_pipe_is_written_directly(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    out, got = OutFile(tmp_path / "pipe", "report"), []
+    out, got = OutputFile(tmp_path / "pipe", "report"), []
     out.check()
     reader = threading.Thread(target=lambda: got.append((tmp_path / "pipe").read_text()))
     reader.start()
@@ -109,14 +110,14 @@ def test_a_pipe_gets_what_is_written(tmp_path):
 
 
 @pytest.mark.parametrize("folder", ["/dev/fd", "/proc/self/fd"])
-def test_an_open_descriptor_is_written_where_it_stands(tmp_path, folder):
-    """As a shell opened it: what stands before is kept."""
+def test_an_open_descriptor_is_written_at_its_position(tmp_path, folder):
+    """Data that was written before is kept, as with a shell redirection."""
     if not Path(folder).is_dir():
         pytest.skip(f"no {folder}")
     with (tmp_path / "file").open("w") as file:
         file.write("before\n")
         file.flush()
-        out = OutFile(Path(folder) / str(file.fileno()), "report")
+        out = OutputFile(Path(folder) / str(file.fileno()), "report")
         out.check()
         with out.write() as written:
             written.write("new\n")

@@ -1,4 +1,4 @@
-"""A list into the ledger: what is refused, what is merged, and what it costs."""
+"""Staging a list: what is refused, what is applied, and what it costs."""
 
 import tracemalloc
 
@@ -7,8 +7,10 @@ from audio_files import speechlike, wav
 from enrollment_world import url
 
 from pyannote_voiceprint_async import LedgerError, ManifestError
-from pyannote_voiceprint_async.enrollment import Ledger, Problem, Row
-from pyannote_voiceprint_async.enrollment.ledger.staging import Staging, forgotten_hash
+from pyannote_voiceprint_async.enrollment import Problem, Row
+from pyannote_voiceprint_async.enrollment.ledger.staged_list import forgotten_hash
+from pyannote_voiceprint_async.enrollment.ledger.staging import Staging
+from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
 from pyannote_voiceprint_async.enrollment.manifest.preflight import Preflight
 
 NOW = 1_800_000_000.0
@@ -16,7 +18,7 @@ NOW = 1_800_000_000.0
 
 @pytest.fixture
 async def ledger(tmp_path):
-    async with Ledger(tmp_path / "x.ledger") as opened:
+    async with LedgerStore(tmp_path / "x.ledger") as opened:
         await opened.claim("https://api.example.com", "key")
         yield opened
 
@@ -24,7 +26,8 @@ async def ledger(tmp_path):
 async def load(ledger, rows, *, model="precision-2", retry_failed=None, retry_expired=False, **options):
     ledger.run += 1
     one = Staging(ledger, model, **options)
-    await one.load(rows, now=NOW, retry_failed=retry_failed, retry_expired=retry_expired)
+    await one.stage(rows)
+    await one.apply(now=NOW, retry_failed=retry_failed, retry_expired=retry_expired)
     return one
 
 
@@ -47,7 +50,7 @@ def a(number):
 WRONG = [
     (
         [a(1), Row("person 1", "nothing", line=9)],
-        ["line 9 (person 1): nothing: is no URL", "line 9 (person 1): the label"],
+        ["line 9 (person 1): nothing: is not a URL", "line 9 (person 1): the label"],
     ),
     ([a(1), Row("person 1", url(2), line=9)], ["line 9 (person 1): the label is there twice (line 3)"]),
     ([a(1), Row("b", url(1), line=9)], ["line 9 (b): the same audio is under 'person 1' (line 3); two names"]),
@@ -61,7 +64,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("rows", "sentences"), WRONG)
-async def test_all_that_is_wrong_is_said_at_once_and_nothing_is_taken(ledger, rows, sentences):
+async def test_all_problems_are_reported_at_once_and_nothing_is_applied(ledger, rows, sentences):
     with pytest.raises(ManifestError) as caught:
         await load(ledger, rows)
     said = [str(problem) for problem in caught.value.problems]
@@ -72,7 +75,7 @@ async def test_all_that_is_wrong_is_said_at_once_and_nothing_is_taken(ledger, ro
     assert await labels(ledger) == []
 
 
-async def test_invalid_rows_can_be_left_out_with_all_that_contradict_each_other(ledger):
+async def test_skip_invalid_skips_every_row_of_a_conflict(ledger):
     rows = [a(1), Row("person 1", url(2)), a(3), Row("b", url(3)), a(5), Row("", url(6))]
     one = await load(ledger, rows, skip_invalid=True)
     assert (await labels(ledger), one.invalid) == (["person 5"], 5)
@@ -86,8 +89,8 @@ async def test_shared_audio_is_one_recording(ledger):
     ]
 
 
-async def test_a_new_name_for_audio_that_is_paid_is_asked_about(ledger):
-    """It may be a renamed speaker, or the same file under a wrong name in a second list."""
+async def test_a_new_label_for_paid_audio_is_refused(ledger):
+    """The speaker may be renamed, or the file may have a wrong label in the second list."""
     await load(ledger, [a(1), a(2)])
     await write(ledger, "UPDATE recordings SET state = 'succeeded'")
     with pytest.raises(ManifestError, match="under 'person 1' in the ledger"):
@@ -97,7 +100,7 @@ async def test_a_new_name_for_audio_that_is_paid_is_asked_about(ledger):
     assert len(await labels(ledger)) == 3
 
 
-async def test_a_name_that_was_never_enrolled_may_be_corrected(ledger):
+async def test_the_label_of_unpaid_audio_can_be_corrected(ledger):
     await load(ledger, [a(1)])
     await load(ledger, [Row("corrected", url(1))])
     assert await labels(ledger) == ["corrected"]
@@ -118,15 +121,15 @@ async def test_fresh_signatures_reach_unfinished_rows_only(ledger):
     ]
 
 
-async def test_a_file_is_read_once(ledger, tmp_path, monkeypatch):
-    """In each way that it is asked for."""
-    read, listen = [], Preflight.listen
+async def test_a_file_is_checked_once(ledger, tmp_path, monkeypatch):
+    """Once for each set of segments and settings."""
+    read, listen = [], Preflight.check_file
 
     def listening(preflight, path, found, pieces):
         read.append(path.name)
         return listen(preflight, path, found, pieces)
 
-    monkeypatch.setattr(Preflight, "listen", listening)
+    monkeypatch.setattr(Preflight, "check_file", listening)
     files = [tmp_path / f"{number}.wav" for number in range(3)]
     for number, file in enumerate(files):
         file.write_bytes(wav(speechlike(2 + number)))
@@ -137,7 +140,7 @@ async def test_a_file_is_read_once(ledger, tmp_path, monkeypatch):
     files[1].write_bytes(wav(speechlike(1.5)))
     await load(ledger, rows)
     assert read == ["0.wav", "1.wav", "2.wav", "1.wav"]
-    cut = [Row("a", files[2], pieces=((0, 2),)), Row("b", files[2], pieces=((1, None),))]
+    cut = [Row("a", files[2], segments=((0, 2),)), Row("b", files[2], segments=((1, None),))]
     for _ in range(2):
         await load(ledger, cut)
     assert read[4:] == ["2.wav", "2.wav"]
@@ -145,7 +148,7 @@ async def test_a_file_is_read_once(ledger, tmp_path, monkeypatch):
     assert read[6:] == ["2.wav", "2.wav"]
 
 
-async def test_what_was_forgotten_is_not_enrolled_again(ledger):
+async def test_forgotten_people_are_skipped(ledger):
     salt = (await ask(ledger, "SELECT value FROM meta WHERE name = 'salt'"))[0][0]
     for text in ("person 1", f"url:{url(2)}"):
         await write(ledger, "INSERT INTO forgotten (hash) VALUES (?)", forgotten_hash(salt, text))
@@ -166,8 +169,8 @@ TICKET = "https://example.com/voices/a.wav?ticket={}"
     ],
 )
 @pytest.mark.parametrize("state", ["succeeded", "submitted", "submitting", "uncertain", "expired"])
-async def test_a_paid_label_with_another_query_is_wrong_before_anything_is_sent(ledger, paid, listed, state):
-    """It was probably signed anew, by a signer that is not known."""
+async def test_a_paid_label_with_another_query_is_refused(ledger, paid, listed, state):
+    """The URL was probably signed anew by an unknown signer."""
     await load(ledger, [Row("Ada", paid), a(1)])
     await write(ledger, "UPDATE recordings SET state = ?", state)
     with pytest.raises(ManifestError) as caught:
@@ -181,7 +184,7 @@ async def test_a_paid_label_with_another_query_is_wrong_before_anything_is_sent(
     assert (one.invalid, await ask(ledger, "SELECT count(*) FROM recordings")) == (1, [(2,)])
 
 
-async def test_another_query_is_paid_where_that_is_said(ledger):
+async def test_replace_pays_for_another_query(ledger):
     await load(ledger, [Row("Ada", TICKET.format(1))])
     await write(ledger, "UPDATE recordings SET state = 'succeeded'")
     one = await load(ledger, [Row("Ada", TICKET.format(2))], replace=True)
@@ -222,7 +225,7 @@ NFC, NFD = "Jos\u00e9", "Jose\u0301"
 
 
 @pytest.mark.parametrize("other", [Row(NFD, url(2), line=9), Problem("is no CSV", NFD, 9)])
-async def test_one_name_in_two_unicode_forms_is_there_twice(ledger, other):
+async def test_one_label_in_two_unicode_forms_is_a_duplicate(ledger, other):
     with pytest.raises(ManifestError) as caught:
         await load(ledger, [Row(NFC, url(1), line=2), other])
     assert any("the label is there twice (line 2)" in str(problem) for problem in caught.value.problems)
@@ -235,14 +238,14 @@ async def test_a_label_in_another_unicode_form_is_the_same_row(ledger):
     assert (await labels(ledger), await ask(ledger, "SELECT count(*) FROM recordings")) == ([NFC], [(1,)])
 
 
-async def test_failed_rows_are_tried_again_by_a_text_in_either_unicode_form(ledger):
+async def test_failed_rows_are_retried_by_a_text_in_either_unicode_form(ledger):
     await load(ledger, [a(1)])
     await write(ledger, "UPDATE recordings SET state = 'failed', error = ?", f"{NFD}.wav is damaged")
     await load(ledger, [a(1)], retry_failed=f"{NFC}.WAV")
     assert await ask(ledger, "SELECT state FROM recordings") == [("pending",)]
 
 
-async def test_a_list_that_breaks_off_leaves_the_ledger_as_it_was(ledger):
+async def test_a_list_that_cannot_be_read_leaves_the_ledger_unchanged(ledger):
     def rows():
         yield a(1)
         raise OSError("the network drive has gone")
@@ -254,13 +257,13 @@ async def test_a_list_that_breaks_off_leaves_the_ledger_as_it_was(ledger):
     assert await labels(ledger) == ["person 1"]
 
 
-async def test_rows_may_come_from_the_event_loop(ledger):
+async def test_rows_may_come_from_an_async_iterable(ledger):
     async def rows():
         for number in range(1200):
             yield a(number)
 
     one = await load(ledger, rows())
-    assert (len(await labels(ledger)), one.read) == (1200, 1200)
+    assert (len(await labels(ledger)), one.rows_read) == (1200, 1200)
 
 
 async def test_extra_columns_are_kept(ledger):
@@ -268,7 +271,7 @@ async def test_extra_columns_are_kept(ledger):
     assert (await ledger.pending(0, 9))[0].extra == {"team": "röd", "since": 7, "tags": ["a"]}
 
 
-async def test_a_long_list_costs_no_memory(ledger):
+async def test_memory_does_not_grow_with_the_list(ledger):
     tracemalloc.start()
     try:
         await load(ledger, (a(number) for number in range(30_000)))
@@ -279,6 +282,6 @@ async def test_a_long_list_costs_no_memory(ledger):
     assert peak < 4_000_000
 
 
-async def test_a_closed_ledger_says_what_to_do(tmp_path):
+async def test_a_closed_ledger_reports_how_to_open_it(tmp_path):
     with pytest.raises(LedgerError, match="async with Ledger"):
-        _ = Ledger(tmp_path / "x.ledger").database
+        _ = LedgerStore(tmp_path / "x.ledger").database

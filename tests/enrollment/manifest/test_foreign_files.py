@@ -1,4 +1,4 @@
-"""A workbook that is called like a list is named as what it is."""
+"""Files of other formats with the name of a list are refused by the name of their format."""
 
 import gzip
 import io
@@ -7,7 +7,7 @@ import zipfile
 import pytest
 
 from pyannote_voiceprint_async.enrollment import Manifest
-from pyannote_voiceprint_async.enrollment.manifest.foreign_files import foreign_kind
+from pyannote_voiceprint_async.enrollment.manifest.foreign_files import detect_foreign_format
 from pyannote_voiceprint_async.errors import ManifestError
 
 
@@ -44,23 +44,23 @@ KINDS = [
 ]  # fmt: skip
 
 
-# Archives hold the time at which they are made: their bytes are no name of a test.
+# Archives contain the time of their creation, so that their bytes cannot be part of a test id.
 @pytest.mark.parametrize(("content", "what", "remedy"), KINDS, ids=[f"{kind[1]} {at}" for at, kind in enumerate(KINDS)])
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl"])
-def test_what_is_no_list_is_named_with_what_to_do(tmp_path, content, what, remedy, suffix):
+def test_a_foreign_file_is_refused_with_its_format_and_a_remedy(tmp_path, content, what, remedy, suffix):
     path = tmp_path / f"speakers{suffix}"
     path.write_bytes(content)
     with pytest.raises(ManifestError) as raised:
         list(Manifest(path))
     said = str(raised.value)
-    assert said.startswith(f"speakers{suffix} is {what}, whatever its name. Nothing was sent: ")
+    assert said.startswith(f"speakers{suffix} is {what}, not a list of speakers. Nothing was sent: ")
     assert remedy in said
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"PK,source\n", b"ID3,source\n", b"RIFF,source\n", b"PAR1,source\n", b"label,source\nA,<html>\n"]
 )
-def test_a_list_with_an_odd_column_is_a_list(content):
+def test_a_list_that_begins_like_a_foreign_file_is_read(content):
     file = io.BufferedReader(io.BytesIO(content))
-    assert foreign_kind(file) is None
+    assert detect_foreign_format(file) is None
     assert file.read() == content

@@ -1,4 +1,4 @@
-"""Manifests as people and programs write them."""
+"""Manifests in the forms that people and programs write."""
 
 import csv
 import json
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pyannote_voiceprint_async.enrollment.manifest.manifest import Manifest
 from pyannote_voiceprint_async.enrollment.manifest.rows import Problem, Row
-from pyannote_voiceprint_async.enrollment.manifest.segments import listed
+from pyannote_voiceprint_async.enrollment.manifest.segments import format_segments
 from pyannote_voiceprint_async.errors import ManifestError
 
 ANNA, BO = "https://e.com/anna.wav", "media://bo"
@@ -21,7 +21,7 @@ MIB = 2**20
 
 @pytest.fixture
 def write(tmp_path):
-    """Make a manifest."""
+    """Return a function that writes a manifest."""
 
     def make(content, name="speakers.csv"):
         path = tmp_path / name
@@ -33,13 +33,13 @@ def write(tmp_path):
 
 @pytest.fixture
 def read(write):
-    """Make a manifest, and read it."""
+    """Return a function that writes a manifest and reads it."""
     return lambda content, name="speakers.csv", **columns: list(Manifest(write(content, name), **columns))
 
 
 @pytest.fixture
 def refusal(read):
-    """Make a manifest that cannot be used, and give what is said of it."""
+    """Return a function that writes a manifest that cannot be used, and returns the error."""
 
     def refused(content, name="speakers.csv", **columns):
         with pytest.raises(ManifestError) as raised:
@@ -50,7 +50,7 @@ def refusal(read):
 
 
 def shape(found):
-    """What of rows and problems matters in a table: `(line, label, source)`, or `(line, problem)`."""
+    """Return rows as `(line, label, source)` and problems as `(line, message)`."""
     return [
         (one.line, one.label, str(one.source)) if isinstance(one, Row) else (one.line, one.message.split(";")[0])
         for one in found
@@ -80,22 +80,22 @@ def shape(found):
         ("speakers.txt", f'\ufeff {{"label":"Anna","source":"{ANNA}"}}\n{{"label":"Bo","source":"{BO}","model":null}}'),
     ],
 )
-def test_the_same_list_in_all_its_spellings(read, name, content):
+def test_one_list_in_all_formats(read, name, content):
     assert read(content, name) == [Row("Anna", ANNA), Row("Bo", BO)]
 
 
-def test_it_may_be_iterated_anew_each_time(write):
+def test_a_manifest_can_be_iterated_repeatedly(write):
     manifest = Manifest(write(PLAIN))
     assert list(manifest) == list(manifest) != []
 
 
-def test_the_file_is_opened_when_it_is_iterated_and_a_reader_may_leave(write, tmp_path):
+def test_the_file_is_opened_when_the_iteration_starts(write, tmp_path):
     manifest = Manifest(tmp_path / "speakers.csv")
     write(PLAIN)
     assert next(iter(manifest)).label == "Anna"
 
 
-def test_paths_are_relative_to_the_manifest_and_urls_are_left_alone(write, tmp_path, monkeypatch):
+def test_paths_are_relative_to_the_manifest_and_urls_are_unchanged(write, tmp_path, monkeypatch):
     path = write("label,source\nA,a/ü b.wav\nB,../b.wav\nC,/c.wav\nD,s3://b/k\nE,~/e.wav\nF,data:x\n")
     monkeypatch.chdir(tmp_path.parent)
     assert [row.source for row in Manifest(path.relative_to(tmp_path.parent))] == [
@@ -117,8 +117,8 @@ def test_further_columns_are_kept_in_their_order(read):
     assert list(found[0].extra) == ["note", "Team"]
 
 
-def test_further_columns_without_a_name_or_with_one_that_comes_again(read):
-    """pandas leaves the name of its index out; a spreadsheet leaves empty columns at the end."""
+def test_further_columns_without_a_name_or_with_a_repeated_name(read):
+    """pandas writes its index without a name; spreadsheets leave empty columns at the end."""
     assert read(",label,source,note,note,,\n0,A,media://a,x,y,,\n") == [
         Row("A", "media://a", extra={"column 1": "0", "note": "x", "note (2)": "y"})
     ]
@@ -138,13 +138,13 @@ def test_further_fields_of_json_lines_keep_their_types(read):
         ("s.jsonl", '{"Name": "Anna", "label": "x", "url": "media://a"}'),
     ],
 )
-def test_columns_may_be_called_otherwise(read, name, content):
+def test_required_columns_may_have_other_names(read, name, content):
     assert read(content, name, label_column="name", source_column="url") == [
         Row("Anna", "media://a", extra={"label": "x"})
     ]
 
 
-def test_a_label_may_stand_in_a_column_that_is_called_model(read):
+def test_the_label_column_may_be_named_model(read):
     assert read("model,source\nT,media://t\n", label_column="model") == [Row("T", "media://t")]
     assert read('{"model":"T","source":"media://t"}', "s.jsonl", label_column="model") == [Row("T", "media://t")]
 
@@ -154,7 +154,7 @@ def test_a_row_has_the_number_of_its_first_line(read):
     assert shape(read(content)) == [(4, "A", ANNA), (7, ";", ""), (8, "B", BO)]
 
 
-def test_excel_says_its_delimiter_in_a_line_of_its_own(read):
+def test_a_separator_line_of_excel_is_skipped(read):
     assert shape(read(f"sep=;\r\nlabel;source\r\nA, B;{ANNA}\r\n")) == [(3, "A, B", ANNA)]
 
 
@@ -170,34 +170,32 @@ def test_excel_says_its_delimiter_in_a_line_of_its_own(read):
         ("speaker_id\taudio", "speaker_id", "audio"),
     ],
 )
-def test_near_misses_of_names_get_a_hint(refusal, names, label_hint, source_hint):
+def test_similar_column_names_are_suggested(refusal, names, label_hint, source_hint):
     error = refusal(f"{names}\nx,y\n")
     assert [problem.line for problem in error.problems] == [1, 1]
     for problem, option in zip(error.problems, ("--label-column", "--source-column"), strict=True):
         hint = label_hint if option == "--label-column" else source_hint
-        assert problem.message.endswith(f"Rename it, or say {option} {hint}")
+        assert problem.message.endswith(f"Rename it, or pass {option} {hint}")
         assert str(problem) in str(error)
 
 
-def test_a_name_that_was_asked_for_gets_a_hint_from_what_is_there(refusal):
+def test_a_requested_column_name_that_is_missing_gets_a_suggestion(refusal):
     (problem,) = refusal("speaker,source\n", label_column="speakr").problems
     assert problem.message == (
         "has no column 'speakr' (only: speaker, source); did you mean 'speaker'? "
-        "Rename it, or say --label-column speaker"
+        "Rename it, or pass --label-column speaker"
     )
 
 
-def test_names_that_nobody_can_guess_are_told(refusal):
+def test_a_missing_column_without_a_similar_name(refusal):
     (problem,) = refusal("label,x\n").problems
-    assert problem.message == (
-        "has no column 'source' (only: label, x); add it, or say with --source-column what it is called"
-    )
+    assert problem.message == ("has no column 'source' (only: label, x); add it, or pass its name with --source-column")
 
 
 @pytest.mark.parametrize("line", ["Anna,https://e.com/a.wav?X-Amz-Signature=secret", "Anna,voices/a.WAV"])
-def test_a_table_without_names_is_told_so_and_shows_no_signature(refusal, line):
+def test_a_table_without_column_names_is_refused_without_showing_a_signature(refusal, line):
     error = refusal(f"{line}\n")
-    assert "put a first line in front, such as label,source" in str(error)
+    assert "add a first line such as label,source" in str(error)
     assert "secret" not in str(error)
 
 
@@ -231,19 +229,19 @@ def test_a_file_that_cannot_be_opened(tmp_path):
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ("A\nB,media://b\n", [(2, "has 1 cells where the first line has 2 names"), (3, "B", "media://b")]),
-        ("A,b, c.wav\nB,media://b", [(2, "has 3 cells where the first line has 2 names"), (3, "B", "media://b")]),
-        ('A,"b"c\nB,media://b', [(2, "is no CSV (',' expected after '\"')"), (3, "B", "media://b")]),
-        ('B,media://b\nA,"b\nC,c\n', [(2, "B", "media://b"), (3, "is no CSV (unexpected end of data)")]),
+        ("A\nB,media://b\n", [(2, "has 1 cells, but the first line has 2 names"), (3, "B", "media://b")]),
+        ("A,b, c.wav\nB,media://b", [(2, "has 3 cells, but the first line has 2 names"), (3, "B", "media://b")]),
+        ('A,"b"c\nB,media://b', [(2, "is not valid CSV (',' expected after '\"')"), (3, "B", "media://b")]),
+        ('B,media://b\nA,"b\nC,c\n', [(2, "B", "media://b"), (3, "is not valid CSV (unexpected end of data)")]),
         (b"A\xff,b\nB,media://b", [(2, "is not UTF-8"), (3, "B", "media://b")]),
         ("A\0,b\nB,media://b", [(2, "has NUL characters"), (3, "B", "media://b")]),
-        ("A,FILE:///b.wav\nB,media://b", [(2, "a file:// URL is no source"), (3, "B", "media://b")]),
+        ("A,FILE:///b.wav\nB,media://b", [(2, "a file:// URL is not accepted"), (3, "B", "media://b")]),
         (f"A,{'x' * MIB}\nB,media://b", [(2, f"is over {MIB} characters long"), (3, "B", "media://b")]),
-        # What lacks is left to the examination, which says all that is wrong with a row at once.
+        # Empty cells are reported by `check_row`, together with all other problems of the row.
         (",media://a\nB,\n", [(2, "", "media://a"), (3, "B", "")]),
     ],
 )
-def test_a_bad_row_of_a_table_does_not_end_the_good_ones(read, content, expected):
+def test_a_bad_row_of_a_table_does_not_affect_other_rows(read, content, expected):
     head = b"label,source\n"
     assert shape(read(head + (content if isinstance(content, bytes) else content.encode()))) == expected
 
@@ -261,8 +259,8 @@ def test_a_quotation_mark_that_is_never_closed_does_not_swallow_a_long_file(read
     assert (found[0].line, found[-1]) == (2, Row("Speaker 19999", "media://19999"))
 
 
-def test_a_record_of_endless_lines_is_bounded(read):
-    """Each line closes a cell and opens another one, so that none of them is too large."""
+def test_a_record_of_many_lines_has_a_maximum_length(read):
+    """Each line closes a cell and opens another one, so that no single cell is too large."""
     found = read('label,source\nA,"' + '\n","' * (MIB // 2) + "\n")
     assert f"is over {MIB} characters long" in found[0].message
 
@@ -276,26 +274,26 @@ def test_a_record_of_endless_lines_is_bounded(read):
         ('{"label": "A", "Source": ["media://a"], "model": 2}', (2, "'Source' must be text, not list")),
         ('{"label": null, "source": null}', (2, "", "")),
         ('{"note": 1}', (2, "", "")),
-        ('{"label": "A", "source": "file:///a.wav"}', (2, "a file:// URL is no source")),
-        ('["A", "media://a"]', (2, "is no JSON object")),
-        ("null", (2, "is no JSON object")),
-        ('{"label": "A",', (2, "is no JSON (expecting property name enclosed in double quotes, column 15)")),
-        ("{", (2, "is no JSON (expecting property name enclosed in double quotes, column 2)")),
-        ('{"label": "A"} {"label": "B"}', (2, "is no JSON (extra data, column 16)")),
-        ('{"n": ' + "9" * 5000 + "}", (2, "is no JSON")),
-        ("[" * 200_000, (2, "is no JSON")),
+        ('{"label": "A", "source": "file:///a.wav"}', (2, "a file:// URL is not accepted")),
+        ('["A", "media://a"]', (2, "is not a JSON object")),
+        ("null", (2, "is not a JSON object")),
+        ('{"label": "A",', (2, "is not valid JSON (expecting property name enclosed in double quotes, column 15)")),
+        ("{", (2, "is not valid JSON (expecting property name enclosed in double quotes, column 2)")),
+        ('{"label": "A"} {"label": "B"}', (2, "is not valid JSON (extra data, column 16)")),
+        ('{"n": ' + "9" * 5000 + "}", (2, "is not valid JSON")),
+        ("[" * 200_000, (2, "is not valid JSON")),
         (b'{"label": "\xff"}', (2, "is not UTF-8")),
         (f'{{"label": "{"x" * MIB}"}}', (2, f"is over {MIB} characters long")),
     ],
 )  # fmt: skip
-def test_a_bad_object_does_not_end_the_good_ones(read, line, expected):
+def test_a_bad_object_does_not_affect_other_rows(read, line, expected):
     line = line if isinstance(line, bytes) else line.encode()
     good = b'{"label": "B", "source": "media://b"}\n'
     found = read(good + line + b"\n\n" + good, "s.jsonl")
     assert shape(found) == [(1, "B", "media://b"), expected, (4, "B", "media://b")]
 
 
-def test_the_first_object_shows_how_the_others_are_named(refusal):
+def test_the_first_object_must_have_the_required_fields(refusal):
     error = refusal('\n{"name": "A", "source": "media://a"}\n', "s.jsonl")
     assert [(problem.line, problem.message.endswith("--label-column name")) for problem in error.problems] == [
         (2, True)
@@ -306,9 +304,12 @@ def test_empty_json_lines_are_refused(refusal):
     assert "is empty" in str(refusal("", "s.jsonl"))
 
 
-def test_a_json_array_is_told_how_to_become_lines(read):
+def test_a_json_array_is_refused_with_the_command_that_converts_it(read):
     (problem,) = read('[{"label": "A", "source": "media://a"}]', "speakers.json")
-    assert problem.message == "is no JSON object; each line must be one, not a list of them (jq -c '.[]' makes lines)"
+    assert (
+        problem.message
+        == "is not a JSON object; each line must be one object, not a list of them (jq -c '.[]' writes lines)"
+    )
 
 
 def test_the_example_is_a_manifest(speech):
@@ -327,7 +328,7 @@ def test_the_example_is_a_manifest(speech):
         (20_000, "label,source,note\n", "Speaker {0},voices/{0}.wav,x\n", 4 * MIB),
     ],
 )
-def test_rows_cost_no_memory(tmp_path, count, head, line, largest):
+def test_memory_does_not_grow_with_the_list(tmp_path, count, head, line, largest):
     path = tmp_path / "speakers.txt"
     with path.open("w") as file:
         file.write(head)
@@ -342,7 +343,7 @@ def test_rows_cost_no_memory(tmp_path, count, head, line, largest):
     assert most < largest
 
 
-PIECES = st.sampled_from(
+FRAGMENTS = st.sampled_from(
     [b"label", b"source", b"model", b"name", b"url", b"a.wav", b"media://a", b"file://", b",", b";", b"\t",
      b'"', b'""', b"\n", b"\r\n", b"\r", b" ", b"\0", b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"\xff", b"\xc3\xa9",
      b"\xed\xa0\x80", b"{", b"}", b"[", b"]", b":", b'{"label":"A","source":"s"}', b'"label":', b"NaN", b"1e999",
@@ -357,9 +358,9 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("fuzz")
 
 
-@given(HEADS, st.binary() | st.lists(PIECES).map(b"".join), SUFFIXES)
+@given(HEADS, st.binary() | st.lists(FRAGMENTS).map(b"".join), SUFFIXES)
 @example(b"", "label,source\n\ud800".encode("utf-16", "surrogatepass"), ".csv")
-def test_whatever_bytes_there_are_they_are_rows_problems_or_refused(folder, head, body, suffix):
+def test_any_bytes_are_rows_problems_or_a_manifest_error(folder, head, body, suffix):
     path = folder / f"fuzz{suffix}"
     path.write_bytes(head + body)
     found = []
@@ -385,7 +386,7 @@ ANY_JSON = st.recursive(
 @example([{"label": "A", "source": "a.wav", "start": 10**400}])
 @example([{"label": 10**400, "source": "a.wav", "end": [10**400]}])
 @example([{"label": "A", "source": "a.wav", "start": "9" * 400}])
-def test_whatever_objects_there_are_they_are_rows_problems_or_refused(folder, objects):
+def test_any_objects_are_rows_or_problems(folder, objects):
     path = folder / "fuzz.jsonl"
     path.write_text("".join(json.dumps(one) + "\n" for one in [{"label": "A", "source": "media://a"}, *objects]))
     found = list(Manifest(path))
@@ -393,10 +394,10 @@ def test_whatever_objects_there_are_they_are_rows_problems_or_refused(folder, ob
     assert all(isinstance(one, Row | Problem) for one in found)
 
 
-@given(HEADS, st.binary() | st.lists(PIECES).map(b"".join), SUFFIXES)
+@given(HEADS, st.binary() | st.lists(FRAGMENTS).map(b"".join), SUFFIXES)
 @example(b"", b"label,source,start,end\nA,a.wav,1.5 2,3 4\n", ".csv")
-def test_what_is_read_is_read_again(folder, head, body, suffix):
-    """Rows that are written as JSON Lines are the same rows, whatever they were read from."""
+def test_rows_survive_writing_and_reading(folder, head, body, suffix):
+    """Rows of any format, written as JSON Lines, are read as equal rows."""
     path, again = folder / f"first{suffix}", folder / "again.jsonl"
     path.write_bytes(head + body)
     try:
@@ -404,7 +405,7 @@ def test_what_is_read_is_read_again(folder, head, body, suffix):
     except ManifestError:
         return
     assume(rows)
-    # Paths are made plain, and a further column may be called as one that is known.
+    # Paths are normalized, and a further column may have the name of a column that is read.
     assume(not any(str(row.source) != str(row.source).strip() or KNOWN & _plain(row.extra) for row in rows))
     again.write_text("".join(json.dumps(written(row)) + "\n" for row in rows))
     assert list(Manifest(again)) == rows
@@ -418,7 +419,7 @@ def _plain(names):
 
 
 def written(row):
-    starts, ends = listed(row.pieces)
+    starts, ends = format_segments(row.segments)
     return {"label": row.label, "source": str(row.source), "model": row.model, "start": starts, "end": ends} | row.extra
 
 
@@ -429,8 +430,8 @@ CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=
     st.lists(st.tuples(CELLS, CELLS, CELLS)), st.sampled_from([",", ";", "\t"]), st.sampled_from(["\n", "\r\n"]),
     st.sampled_from([".csv", ".tsv", ".txt"]),
 )  # fmt: skip
-def test_what_a_csv_writer_writes_is_read(folder, rows, delimiter, end, suffix):
-    """Cells come back with no white space around labels and sources, and with all of it in further columns."""
+def test_the_output_of_a_csv_writer_is_read(folder, rows, delimiter, end, suffix):
+    """White space around labels and sources is removed; further columns keep theirs."""
     path = folder / f"written{suffix}"
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, delimiter=delimiter, lineterminator=end, quoting=csv.QUOTE_ALL)
@@ -442,20 +443,20 @@ def test_what_a_csv_writer_writes_is_read(folder, rows, delimiter, end, suffix):
 
 
 @pytest.mark.parametrize(
-    ("names", "told"),
+    ("names", "warnings"),
     [
         ("label,source,start,end,seconds", []),
         ("label,source,model,age,team,length_of_stay", []),
-        ("label,source,start,duration", ["'duration', which is not read", "has 'start' and no 'end'"]),
-        ("label,source,start_time,end_time", ["'start_time', 'end_time', which is not read"]),
-        ("label,source,Clip Start (s),ClipEnd", ["'Clip Start (s)', 'ClipEnd', which is not read"]),
-        ("label,source,offset,duration", ["'offset', 'duration', which is not read"]),
-        ("label,source,start", ["has 'start' and no 'end'"]),
+        ("label,source,start,duration", ["not read ('duration')", "has 'start' but no 'end'"]),
+        ("label,source,start_time,end_time", ["not read ('start_time', 'end_time')"]),
+        ("label,source,Clip Start (s),ClipEnd", ["not read ('Clip Start (s)', 'ClipEnd')"]),
+        ("label,source,offset,duration", ["not read ('offset', 'duration')"]),
+        ("label,source,start", ["has 'start' but no 'end'"]),
         ("label,source,start,end,duration", []),
     ],
 )
 @pytest.mark.parametrize("is_table", [True, False])
-def test_columns_that_look_like_a_part_are_told_with_the_first_file(tmp_path, names, told, is_table):
+def test_columns_that_look_like_segments_are_a_warning_of_the_first_file(tmp_path, names, warnings, is_table):
     path = tmp_path / ("speakers.csv" if is_table else "speakers.jsonl")
     named = names.split(",")
     sources = ("https://e.com/u.wav", "a.wav", "b.wav")
@@ -465,5 +466,7 @@ def test_columns_that_look_like_a_part_are_told_with_the_first_file(tmp_path, na
     else:
         path.write_text("\n".join(json.dumps(dict(zip(named, row, strict=True))) for row in cells))
     url, first, second = Manifest(path)
-    assert (url.notes, second.notes) == ((), ())
-    assert [note for note, part in zip(first.notes, told, strict=True) if part in note] == list(first.notes)
+    assert (url.warnings, second.warnings) == ((), ())
+    assert [found for found, part in zip(first.warnings, warnings, strict=True) if part in found] == list(
+        first.warnings
+    )

@@ -1,4 +1,4 @@
-"""Speakers of a conversation become rows; names are compared in NFC."""
+"""Rows for the speakers of a conversation; names are compared in NFC."""
 
 import pytest
 from audio_files import speechlike, wav
@@ -20,19 +20,19 @@ def talk(tmp_path):
     return path
 
 
-@pytest.mark.parametrize(("told", "given"), [(NFC, NFD), (NFD, NFC)])
-def test_a_speaker_is_renamed_in_either_unicode_form(talk, told, given):
-    (row,) = rows_from_rttm([line(told)], talk, labels={given: "Zoe\u0308"})
+@pytest.mark.parametrize(("written", "given"), [(NFC, NFD), (NFD, NFC)])
+def test_a_speaker_is_renamed_in_either_unicode_form(talk, written, given):
+    (row,) = rows_from_rttm([line(written)], talk, labels={given: "Zoe\u0308"})
     assert (row.label, row.extra) == ("Zo\u00eb", {"speaker": NFC})
 
 
 def test_two_forms_of_a_name_are_one_speaker(talk):
     (row,) = rows_from_rttm([line(NFC), line(NFD, 4)], talk)
-    assert (row.label, row.pieces) == (NFC, ((0.0, 3.0), (4.0, 7.0)))
+    assert (row.label, row.segments) == (NFC, ((0.0, 3.0), (4.0, 7.0)))
 
 
-def test_two_speakers_cannot_be_called_the_same_in_two_forms(talk):
-    with pytest.raises(ConfigurationError, match="would both be called"):
+def test_two_speakers_cannot_get_one_label_in_two_forms(talk):
+    with pytest.raises(ConfigurationError, match="would both get the label"):
         rows_from_rttm([line("a"), line("b", 4)], talk, labels={"a": NFC, "b": NFD})
 
 
@@ -45,11 +45,20 @@ def test_the_files_are_found_in_either_unicode_form(tmp_path):
     (tmp_path / f"{NFD}.wav").write_bytes(wav(speechlike(8)))
     (tmp_path / f"{NFD}.rttm").write_text(line("a").replace("talk", NFC))
     (row,) = rows_from_rttm(tmp_path / f"{NFC}.rttm", tmp_path / f"{NFC}.wav")
-    assert (row.source, row.notes) == (tmp_path / f"{NFD}.wav", ())
+    assert (row.source, row.warnings) == (tmp_path / f"{NFD}.wav", ())
 
 
-def test_a_str_is_refused_because_it_may_be_a_path_or_text(talk):
-    with pytest.raises(TypeError, match="The RTTM must not be a str"):
-        rows_from_rttm(line(NFC), talk)
-    with pytest.raises(TypeError, match=r"The audio must not be a str\. Pass the file as pathlib\.Path"):
-        rows_from_rttm([line(NFC)], str(talk))
+def test_an_rttm_that_is_a_str_is_refused(talk, tmp_path):
+    """A str could be the path or the text of the RTTM."""
+    (tmp_path / "talk.rttm").write_text(line("a"))
+    for rttm in (line("a"), str(tmp_path / "talk.rttm")):
+        with pytest.raises(
+            TypeError, match=r"Pass a file as pathlib\.Path\(\.\.\.\), and text as text\.splitlines\(\)"
+        ):
+            rows_from_rttm(rttm, talk)
+
+
+def test_audio_that_is_a_str_is_refused(talk):
+    """A str that means audio is a URL everywhere else."""
+    with pytest.raises(TypeError, match=r"Pass the file as pathlib\.Path"):
+        rows_from_rttm([line("a")], str(talk))

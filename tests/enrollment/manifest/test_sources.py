@@ -8,18 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyannote_voiceprint_async.enrollment.manifest.rows import Problem, Row
+from pyannote_voiceprint_async.enrollment.manifest.source_kinds import AUDIO_SUFFIXES, is_manifest, is_url
+from pyannote_voiceprint_async.enrollment.manifest.source_labels import distinct_labels
 from pyannote_voiceprint_async.enrollment.manifest.sources import (
-    SUFFIXES,
-    distinct_labels,
-    is_manifest,
-    is_url,
     rows_from_sources,
 )
 
 
 @pytest.fixture
 def audio(tmp_path, monkeypatch):
-    """Make files with something in them, in the folder that is the current one."""
+    """Return a function that writes non-empty files into the current folder."""
     monkeypatch.chdir(tmp_path)
 
     def make(*paths):
@@ -40,7 +38,7 @@ def problems(*arguments):
     return [str(found) for found in rows_from_sources(arguments) if isinstance(found, Problem)]
 
 
-def test_each_recording_is_a_row_that_is_called_by_its_stem(audio):
+def test_each_recording_is_a_row_with_its_stem_as_label(audio):
     audio("d/anna.v2.wav", "notes.txt")
     assert list(rows_from_sources(["d", "notes.txt", "https://e.com/Mar%C3%ADa.wav?X-Amz-Signature=s"])) == [
         Row("anna.v2", Path("d/anna.v2.wav")),
@@ -53,23 +51,23 @@ def test_each_recording_is_a_row_that_is_called_by_its_stem(audio):
     ("files", "arguments", "expected"),
     [
         (["d/a/x.wav", "d/b/x.wav", "d/y.wav"], ["d"], ["a/x.wav", "b/x.wav", "y"]),
-        # What is below stays called the same when more of it comes.
+        # Labels do not change when more folders are added below.
         (["d/team/a/x.wav", "d/team/b/x.wav"], ["d"], ["team/a/x.wav", "team/b/x.wav"]),
         (["d/x.wav", "d/x.flac"], ["d"], ["x.flac", "x.wav"]),
         (["d1/x.wav", "d2/x.wav"], ["d1", "d2"], ["d1/x.wav", "d2/x.wav"]),
         (["d1/x.wav", "d2/x.wav"], ["d1/x.wav", "d2/x.wav"], ["d1/x.wav", "d2/x.wav"]),
         (["d/a/x.wav", "d/b/x.wav"], ["d/*/x.wav"], ["a/x.wav", "b/x.wav"]),
         (["d/a/x.wav", "d/b/x.wav"], ["d/a/../*/x.wav"], ["a/x.wav", "b/x.wav"]),
-        # A path may be what another one's stem is.
+        # The path of one file may equal the stem of another.
         (["d/x.wav", "d/a/x.wav", "d/x.wav.flac"], ["d"], ["a/x.wav", "x.wav (2)", "x.wav"]),
     ],
 )
-def test_where_stems_meet_the_label_is_the_path_below_the_shared_folder(audio, files, arguments, expected):
+def test_equal_stems_become_paths_below_the_common_folder(audio, files, arguments, expected):
     audio(*files)
     assert labels(*arguments) == expected
 
 
-def test_urls_that_meet_are_called_by_their_path_without_query():
+def test_urls_with_equal_names_become_paths_without_query():
     assert labels("https://u:p@e.com/a/x.wav?s=1", "https://e.com/x.mp3", "https://e.com/x.mp3?s=2") == [
         "e.com/a/x.wav",
         "e.com/x.mp3",
@@ -83,7 +81,7 @@ def test_labels_are_always_distinct(paths):
     assert len(set(found)) == len(paths)
 
 
-def test_what_is_named_twice_is_there_once(audio):
+def test_a_recording_that_occurs_twice_has_one_row(audio):
     audio("d/a.wav", "b.wav")
     Path("also-b.wav").symlink_to("b.wav")
     assert labels("d", "b.wav", "d/a.wav", "./b.wav", "also-b.wav", "*.wav", "media://k", "media://k") == [
@@ -93,14 +91,14 @@ def test_what_is_named_twice_is_there_once(audio):
     ]
 
 
-def test_a_directory_gives_its_audio_at_any_depth_sorted_and_nothing_hidden(audio):
+def test_a_directory_is_searched_at_any_depth_without_hidden_files(audio):
     audio("d/b.WAV", "d/a/z.flac", "d/a.txt", "d/._b.wav", "d/.cache/c.wav", "d/noise")
     assert labels("d") == ["z", "b"]
 
 
 def test_every_suffix_is_found(audio):
-    audio(*(f"d/x{suffix}" for suffix in SUFFIXES))
-    assert {row.source.suffix for row in rows_from_sources(["d"])} == set(SUFFIXES)
+    audio(*(f"d/x{suffix}" for suffix in AUDIO_SUFFIXES))
+    assert {row.source.suffix for row in rows_from_sources(["d"])} == set(AUDIO_SUFFIXES)
 
 
 @pytest.mark.parametrize(
@@ -113,61 +111,78 @@ def test_every_suffix_is_found(audio):
         ("d/*", ["b"]),
         ("?.w[a]v", ["a"]),
         ("**/*.pcm", ["raw"]),
-        # A name that looks like a pattern, and is one of a file.
+        # The name of an existing file that looks like a pattern.
         ("odd[1].wav", ["odd[1]"]),
     ],
 )
-def test_patterns_that_the_shell_left_alone(audio, pattern, expected):
-    """A suffix in the pattern says what is meant; without one it is audio."""
+def test_patterns(audio, pattern, expected):
+    """A suffix in the pattern selects that kind of file; otherwise recordings are selected."""
     audio("a.wav", "d/b.wav", "d/e/c.wav", "d/notes.txt", "d/raw.pcm", "d/.hidden.wav")
     if pattern.startswith("odd"):
         audio(pattern)
     assert labels(pattern) == expected
 
 
-def test_problems_do_not_end_what_is_good(audio):
+def test_a_path_is_never_a_pattern_or_a_url(audio):
+    audio("a[1].wav", "a1.wav", "d/b.wav")
+    assert list(rows_from_sources([Path("a[1].wav"), Path("d"), Path("*.wav"), Path("data:x.wav")])) == [
+        Row("a[1]", Path("a[1].wav")),
+        Row("b", Path("d/b.wav")),
+        Row("*", Path("*.wav")),
+        Row("data:x", Path("data:x.wav")),
+    ]
+
+
+@pytest.mark.parametrize("sources", ["voices", Path("voices")])
+def test_one_source_must_be_in_a_list(sources):
+    """The characters of a str would be read as sources."""
+    with pytest.raises(TypeError, match=r"Pass a list: \[source\]"):
+        rows_from_sources(sources)
+
+
+def test_problems_do_not_affect_other_sources(audio):
     audio("a.wav")
     Path("quiet").mkdir()
     assert problems("quiet", "*.mp3", "", "a.wav") == [
-        "quiet: has no audio in it; give a directory with recordings",
-        "*.mp3: matches no file; look at the folder, and quote the pattern if it has spaces",
+        "quiet: contains no audio files; give a directory with recordings",
+        "*.mp3: matches no file; check the folder, and quote the pattern if it contains spaces",
         "one of the sources is empty; give a file, a directory or a URL",
     ]
     assert list(rows_from_sources(["quiet", "a.wav"]))[1:] == [Row("a", Path("a.wav"))]
 
 
-def test_files_that_are_left_out_are_counted_and_named(audio):
-    """But hidden ones, and a ledger that lies beside its recordings."""
+def test_skipped_files_are_counted_and_named(audio):
+    """Hidden files and ledgers are not counted."""
     audio(
         "d/a.wav", "d/b.wav", "d/list.csv", "d/.DS_Store", "d/voiceprints.ledger", "d/voiceprints.ledger-wal", "d/x\x1b"
     )
     audio(*(f"d/e/{number}.txt" for number in range(5)))
     rows = rows_from_sources(["d"])
     first, second = rows
-    assert (rows.left_out.count, rows.left_out.names) == (
+    assert (rows.skipped_files.count, rows.skipped_files.names) == (
         7, ["d/e/0.txt", "d/e/1.txt", "d/e/2.txt", "d/e/3.txt", "d/e/4.txt"]
     )  # fmt: skip
-    (note,) = first.notes
-    assert note.startswith(
-        "is listed without 7 files (d/e/0.txt, d/e/1.txt, d/e/2.txt, d/e/3.txt, d/e/4.txt, …), whose"
+    (warning,) = first.warnings
+    assert warning.startswith(
+        "the list does not include 7 files (d/e/0.txt, d/e/1.txt, d/e/2.txt, d/e/3.txt, d/e/4.txt, …), because"
     )
-    assert second.notes == ()
+    assert second.warnings == ()
     assert list(rows) == [first, second]
-    assert rows.left_out.count == 7
+    assert rows.skipped_files.count == 7
 
 
-def test_patterns_leave_files_out_too_but_not_those_that_they_name(audio):
+def test_patterns_skip_files_unless_they_name_their_suffix(audio):
     audio("d/a.wav", "d/b.pcm")
     for pattern, left_out in (("d/*", ["d/b.pcm"]), ("d/*.pcm", []), ("d/b.pcm", []), ("d/*.wav", [])):
         rows = rows_from_sources([pattern])
         assert len(list(rows)) == 1
-        assert rows.left_out.names == left_out
+        assert rows.skipped_files.names == left_out
 
 
-def test_a_folder_of_other_files_is_told_with_their_names(audio):
+def test_a_folder_without_recordings_is_a_problem_with_the_names_of_its_files(audio):
     audio("d/x\x1b[31m.raw", "d/b.txt")
-    said = "only 2 files (d/b.txt, d/x\ufffd[31m.raw); name the files themselves to have them taken"
-    assert problems("d", "d/*") == [f"d: has no audio in it, {said}", f"d/*: matches no audio, {said}"]
+    said = "only 2 files (d/b.txt, d/x\ufffd[31m.raw); to include a file, pass its own name"
+    assert problems("d", "d/*") == [f"d: contains no audio files, {said}", f"d/*: matches no audio files, {said}"]
 
 
 NFC, NFD = "Jos\u00e9", "Jose\u0301"
@@ -186,13 +201,13 @@ def test_labels_are_distinct_in_unicode_too():
     assert found == [f"{NFC}.wav", f"{NFC}.wav (2)"]
 
 
-def test_a_file_that_is_not_there_is_a_row_which_the_examination_refuses(audio):
+def test_a_missing_file_is_a_row_that_check_row_refuses(audio):
     audio()
     assert list(rows_from_sources(["gone.wav"])) == [Row("gone", Path("gone.wav"))]
 
 
 def test_an_unreadable_directory_is_a_problem_and_not_an_empty_one(audio, monkeypatch):
-    """Root may read everything, so the refusal is played."""
+    """os.walk is replaced, because root can read every directory."""
     audio("d/a.wav")
 
     def refuse(directory, onerror):
@@ -214,7 +229,7 @@ def test_a_broken_url_is_a_row_whose_query_is_not_in_its_label():
         ("a.wav", False), ("/a/b.wav", False), ("c:b.wav", False), ("", False), ("http", False),
     ],
 )  # fmt: skip
-def test_what_is_meant_as_a_url(argument, expected):
+def test_is_url(argument, expected):
     assert is_url(argument) is expected
 
 
@@ -225,5 +240,5 @@ def test_what_is_meant_as_a_url(argument, expected):
         ("x.wav", False), ("csv", False), ("x.json", False), ("", False),
     ],
 )  # fmt: skip
-def test_what_is_called_like_a_manifest(path, expected):
+def test_is_manifest(path, expected):
     assert is_manifest(path) is expected

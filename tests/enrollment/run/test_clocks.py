@@ -1,6 +1,6 @@
-"""Clocks that are apart: `Date`, `createdAt` and this machine's, fixed, cached or without a zone.
+"""Clocks that differ: `Date`, `createdAt` and this machine's clock; skewed, cached, or without a zone.
 
-A submission whose response was lost is never paid twice silently, and never gets the voice of another job.
+A submission whose response was lost is never billed twice unreported, and never gets the voiceprint of another job.
 """
 
 import json
@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from aiohttp import web
-from enrollment_world import people, url
+from enrollment_world import expected_voiceprints, people, url
 from fake_clock import START
 
 from pyannote_voiceprint_async import AsyncVoiceprintClient
@@ -20,6 +20,7 @@ SKEWS = [-3600.0, -120.0, -30.0, -3.0, 3.0, 30.0, 120.0, 3600.0]
 
 
 def shifted(seconds):
+    """Return a function that formats a time, shifted by some seconds."""
     return lambda at: (at + timedelta(seconds=seconds)).isoformat().replace("+00:00", "Z")
 
 
@@ -41,37 +42,38 @@ DATES = {
 }
 
 
-def apart(world, *, created=CREATED["as it is"], date=DATES["as it is"]):
-    """Let the API's times be written by other clocks than the sandbox's."""
-    server = world.sandbox._runner.server
-    real = server.request_handler
+def skew_clocks(world, *, created=CREATED["as it is"], date=DATES["as it is"]):
+    """Replace the times in the sandbox's jobs and its `Date` headers by those of other clocks."""
 
-    def dated(body):
+    def with_other_times(body):
         if isinstance(body, dict):
             return {
-                name: created(datetime.fromisoformat(value)) if name.endswith("At") and value else dated(value)
+                name: created(datetime.fromisoformat(value))
+                if name.endswith("At") and value
+                else with_other_times(value)
                 for name, value in body.items()
             }
-        return [dated(one) for one in body] if isinstance(body, list) else body
+        return [with_other_times(item) for item in body] if isinstance(body, list) else body
 
-    async def handle(request):
-        answer = await real(request)
+    async def handle(request, forward):
+        response = await forward(request)
         now = date(world.clock.wall(), request.path)
         headers = {"Date": "unknown" if now is None else http_date(now)}
         if request.path.startswith(("/v1/jobs", "/v2/jobs")):
-            return web.Response(body=json.dumps(dated(json.loads(bytes(answer.body)))).encode(), headers=headers)
-        answer.headers.update(headers)
-        return answer
+            body = with_other_times(json.loads(bytes(response.body)))
+            return web.Response(body=json.dumps(body).encode(), headers=headers)
+        response.headers.update(headers)
+        return response
 
-    server.request_handler = handle
+    world.intercept(handle)
 
 
 def assert_not_paid_twice(world, report, rows):
-    """Each row has one job, and its own voice, or is held as unknown."""
+    """Check that each row has one job and its own voiceprint, or is uncertain."""
     accepted = [job.url for job in world.sandbox.accepted]
     assert len(accepted) == len(set(accepted))
     assert report.succeeded + report.uncertain == report.rows
-    expected = {row.label: voiceprint_of(row.source) for row in rows}
+    expected = expected_voiceprints(rows)
     assert {label: value for label, value in world.voiceprints().items() if value} == {
         label: value for label, value in expected.items() if world.states()[label] == "succeeded"
     }
@@ -79,8 +81,8 @@ def assert_not_paid_twice(world, report, rows):
 
 @pytest.mark.parametrize("skew", SKEWS)
 @pytest.mark.parametrize("policy", ["hold", "adopt"])
-async def test_a_job_whose_response_was_lost_is_found_whatever_the_skew_of_its_clock(world, skew, policy):
-    apart(world, created=shifted(skew))
+async def test_the_job_of_a_lost_response_is_found_whatever_the_skew(world, skew, policy):
+    skew_clocks(world, created=shifted(skew))
     world.sandbox.fail_next(["drop-after-accept"], operation="voiceprint")
     report = await world.enroll(on_unknown=policy)
     assert_not_paid_twice(world, report, people(5))
@@ -89,8 +91,8 @@ async def test_a_job_whose_response_was_lost_is_found_whatever_the_skew_of_its_c
 
 @pytest.mark.parametrize("created", CREATED.values(), ids=CREATED)
 @pytest.mark.parametrize("date", DATES.values(), ids=DATES)
-async def test_no_pair_of_clocks_pays_a_lost_response_twice(world, created, date):
-    apart(world, created=created, date=date)
+async def test_a_lost_response_is_not_billed_twice_for_any_pair_of_clocks(world, created, date):
+    skew_clocks(world, created=created, date=date)
     world.sandbox.fail_next(["drop-after-accept"], operation="voiceprint")
     report = await world.enroll()
     assert_not_paid_twice(world, report, people(5))
@@ -102,8 +104,8 @@ async def test_no_pair_of_clocks_pays_a_lost_response_twice(world, created, date
 
 @pytest.mark.parametrize("created", CREATED.values(), ids=CREATED)
 @pytest.mark.parametrize("date", DATES.values(), ids=DATES)
-async def test_the_only_row_is_held_where_no_job_of_ours_shows_the_difference(world, created, date):
-    apart(world, created=created, date=date)
+async def test_the_only_row_is_held_because_no_own_job_shows_the_clock_offset(world, created, date):
+    skew_clocks(world, created=created, date=date)
     world.sandbox.fail_next(["drop-after-accept"], operation="voiceprint")
     report = await world.enroll(people(1))
     assert_not_paid_twice(world, report, people(1))
@@ -115,9 +117,9 @@ async def test_the_only_row_is_held_where_no_job_of_ours_shows_the_difference(wo
 
 @pytest.mark.parametrize("created", CREATED.values(), ids=CREATED)
 @pytest.mark.parametrize("date", DATES.values(), ids=DATES)
-async def test_what_was_never_accepted_is_sent_again_for_free(world, created, date):
-    """However far the clocks are apart, as long as nobody else uses the key."""
-    apart(world, created=created, date=date)
+async def test_a_submission_that_was_not_accepted_is_sent_again(world, created, date):
+    """Whatever the clocks, as long as no other program uses the key."""
+    skew_clocks(world, created=created, date=date)
     world.sandbox.fail_next(["server-error"], operation="voiceprint")
     report = await world.enroll()
     assert (report.succeeded, report.uncertain, len(world.sandbox.accepted)) == (5, 0, 5)
@@ -125,18 +127,18 @@ async def test_what_was_never_accepted_is_sent_again_for_free(world, created, da
 
 @pytest.mark.parametrize("ours", [-3600.0, -30.0, 30.0, 3600.0])
 @pytest.mark.parametrize("date", DATES.values(), ids=DATES)
-async def test_a_machine_whose_clock_is_wrong_pays_nothing_twice(world, ours, date):
+async def test_a_wrong_local_clock_does_not_bill_a_row_twice(world, ours, date):
     real = world.clock.wall
-    apart(world, date=lambda _now, path: date(real(), path))
+    skew_clocks(world, date=lambda _now, path: date(real(), path))
     world.clock.wall = lambda: real() + ours
     world.sandbox.fail_next(["drop-after-accept"], operation="voiceprint")
     assert_not_paid_twice(world, await world.enroll(), people(5))
 
 
 @pytest.mark.parametrize("skew", [-600.0, 600.0])
-async def test_a_job_of_another_list_is_not_adopted_because_of_the_skew(world, start, skew):
-    """It was made long before the submission, but by the API's clock at about its time."""
-    apart(world, created=shifted(skew))
+async def test_a_job_of_another_program_is_not_adopted_because_of_the_skew(world, start, skew):
+    """The job was created long before the submission, but by the API's clock at about the same time."""
+    skew_clocks(world, created=shifted(skew))
     other = await start(AsyncVoiceprintClient(world.sandbox.api_key, base_url=world.sandbox.url, clock=world.clock))
     await other.submit(url(99))
     await world.clock.advance(600.0)
@@ -152,19 +154,16 @@ async def test_a_job_of_another_list_is_not_adopted_because_of_the_skew(world, s
     ids=["the same kind", "another type", "another model", "its own type"],
 )
 async def test_jobs_of_another_type_or_model_hold_no_row(world, start, change, is_held):
-    server = world.sandbox._runner.server
-    real = server.request_handler
-
-    async def handle(request):
-        answer = await real(request)
+    async def handle(request, forward):
+        response = await forward(request)
         if request.path != "/v2/jobs":
-            return answer
-        page = json.loads(bytes(answer.body))
+            return response
+        page = json.loads(bytes(response.body))
         foreign = {job.id for job in world.sandbox.accepted if job.url == url(99)}
         page["items"] = [item | (change if item["id"] in foreign else {}) for item in page["items"]]
-        return web.Response(body=json.dumps(page).encode(), headers={"Date": http_date(world.clock.wall())})
+        return world.json_response(page)
 
-    server.request_handler = handle
+    world.intercept(handle)
     other = await start(AsyncVoiceprintClient(world.sandbox.api_key, base_url=world.sandbox.url, clock=world.clock))
     await other.submit(url(99))
     world.sandbox.fail_next(["server-error"], operation="voiceprint")
@@ -173,9 +172,9 @@ async def test_jobs_of_another_type_or_model_hold_no_row(world, start, change, i
     assert report.unknown_jobs == is_held
 
 
-async def test_a_list_dated_in_one_zone_and_read_in_another_finds_the_job_of_a_killed_run(world):
-    """The first run ends before anything is known; the second one has only the ledger."""
-    apart(world, created=CREATED["without its zone, east"])
+async def test_a_list_without_time_zone_shows_the_job_of_a_killed_run(world):
+    """The first run ends before the outcome is resolved, so the second run has only the ledger."""
+    skew_clocks(world, created=CREATED["without its zone, east"])
     await world.enroll(people(2))
     world.sandbox.fail_next(["drop-after-accept"], operation="voiceprint")
     rows = [*people(2), Row("lost", url(7))]

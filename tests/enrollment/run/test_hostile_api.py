@@ -1,4 +1,4 @@
-"""An API, and a machine, that mislead a run: nothing may be paid twice uncounted, lost, or filed under a wrong name."""
+"""An API or a machine that misleads a run: no job is paid twice uncounted, lost, or recorded under a wrong label."""
 
 import asyncio
 import json
@@ -10,30 +10,24 @@ from enrollment_world import people, url
 
 from pyannote_voiceprint_async import EnrollmentError, LedgerInUseError, ManifestError
 from pyannote_voiceprint_async.enrollment import Ledger, Manifest, Paused, Row, enroll
+from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
 from pyannote_voiceprint_async.sandbox import voiceprint_of
 
 
 def intercept(world, *, before=None, after=None):
-    """Stand before the sandbox: answer requests in its place, or change its answers."""
-    server = world.sandbox._runner.server
-    real = server.request_handler
+    """Respond instead of the sandbox if `before` returns a response, or change its responses by `after`."""
 
-    async def handle(request):
-        if before is not None and (answer := before(request)) is not None:
-            return answer
-        answer = await real(request)
-        return answer if after is None else after(request, answer)
+    async def handle(request, forward):
+        if before is not None and (response := before(request)) is not None:
+            return response
+        response = await forward(request)
+        return response if after is None else after(request, response)
 
-    server.request_handler = handle
-
-
-def dated(world, body, status=200):
-    from pyannote_voiceprint_async.sandbox.clock import http_date
-
-    return web.Response(status=status, body=json.dumps(body).encode(), headers={"Date": http_date(world.clock.wall())})
+    world.intercept(handle)
 
 
 def without(name):
+    """Return a function that removes a field from each job of a page."""
     return lambda page: {**page, "items": [{k: v for k, v in item.items() if k != name} for item in page["items"]]}
 
 
@@ -53,9 +47,11 @@ LISTS = {
 
 
 @pytest.mark.parametrize("change", LISTS.values(), ids=LISTS)
-async def test_a_list_of_jobs_that_misleads_is_never_taken_for_nothing_was_accepted(world, change):
-    def after(request, answer):
-        return dated(world, change(json.loads(bytes(answer.body)))) if request.path == "/v2/jobs" else answer
+async def test_a_misleading_list_of_jobs_never_proves_that_a_submission_was_not_accepted(world, change):
+    def after(request, response):
+        if request.path != "/v2/jobs":
+            return response
+        return world.json_response(change(json.loads(bytes(response.body))))
 
     intercept(world, after=after)
     world.sandbox.fail_next(["drop-after-accept"], operation="voiceprint")
@@ -64,10 +60,10 @@ async def test_a_list_of_jobs_that_misleads_is_never_taken_for_nothing_was_accep
 
 
 @pytest.mark.parametrize("skew", [0.0, 600.0, -600.0])
-async def test_without_the_servers_clock_nobody_can_know(world, skew):
-    def after(_request, answer):
-        answer.headers["Date"] = "garbage"
-        return answer
+async def test_a_submission_is_held_if_the_server_sends_no_date(world, skew):
+    def after(_request, response):
+        response.headers["Date"] = "garbage"
+        return response
 
     intercept(world, after=after)
     real = world.clock.wall
@@ -78,7 +74,7 @@ async def test_without_the_servers_clock_nobody_can_know(world, skew):
 
 
 @pytest.mark.parametrize("step", [-86400.0, 86400.0])
-async def test_a_clock_that_is_set_costs_no_day(world, step):
+async def test_a_clock_that_is_set_by_a_day_does_not_delay_the_run(world, step):
     real, offset = world.clock.wall, 0.0
     world.clock.wall = lambda: real() + offset
     world.sandbox.fail_next(["server-error"], operation="voiceprint")
@@ -90,37 +86,37 @@ async def test_a_clock_that_is_set_costs_no_day(world, step):
     assert world.clock.time() < 3600
 
 
-async def test_a_process_that_stands_still_between_intent_and_first_byte(world, monkeypatch):
-    real, sleeps = Ledger.intend, [600.0]
+async def test_a_process_that_is_suspended_between_intent_and_first_byte_holds_the_row(world, monkeypatch):
+    real, sleeps = LedgerStore.record_intent, [600.0]
 
     async def intend(self, *arguments):
         await real(self, *arguments)
         if sleeps:
             world.clock.jump(world.clock.time() + sleeps.pop())
 
-    monkeypatch.setattr(Ledger, "intend", intend)
+    monkeypatch.setattr(LedgerStore, "record_intent", intend)
     world.sandbox.fail_next(["drop-after-accept"], operation="voiceprint")
     report = await world.enroll(people(1))
     assert (report.uncertain, len(world.sandbox.accepted)) == (1, 1)
 
 
-async def test_an_api_that_accepts_and_never_answers_is_not_paid_all_night(make_world):
+async def test_a_run_stops_if_the_api_accepts_jobs_and_never_responds(make_world):
     world = await make_world(client={"max_concurrency": 1})
     world.sandbox.fail_next(["drop-after-accept"] * 500, operation="voiceprint")
-    with pytest.raises(EnrollmentError, match="answers do not arrive"):
+    with pytest.raises(EnrollmentError, match="responses do not arrive"):
         await world.enroll(people(150))
     assert len(world.sandbox.accepted) <= 10
 
 
 @pytest.mark.parametrize("fault", ["drop-after-accept", "server-error", "truncated-json"])
 @pytest.mark.parametrize("policy", ["hold", "resubmit", "adopt"])
-async def test_max_jobs_counts_what_may_be_a_job(world, policy, fault):
+async def test_max_jobs_counts_submissions_that_may_have_been_accepted(world, policy, fault):
     world.sandbox.fail_next([fault] * 2, operation="voiceprint")
     await world.enroll(people(10), max_jobs=3, on_unknown=policy)
     assert len(world.sandbox.accepted) <= 3
 
 
-async def test_a_gateway_that_knows_no_job_for_ten_minutes_loses_none(make_world):
+async def test_jobs_survive_a_gateway_that_responds_404_for_ten_minutes(make_world):
     world = await make_world(job_seconds=30.0)
     began = []
 
@@ -136,14 +132,14 @@ async def test_a_gateway_that_knows_no_job_for_ten_minutes_loses_none(make_world
     assert (report.succeeded, report.expired, len(world.sandbox.accepted)) == (10, 0, 10)
 
 
-async def test_a_run_can_be_stopped_while_every_submission_is_refused_strangely(make_world):
+async def test_a_run_can_be_stopped_while_every_submission_is_refused(make_world):
     world = await make_world(client={"max_concurrency": 4})
     posts = []
 
     def before(request):
         if request.path == "/v1/voiceprint":
             posts.append(1)
-            return dated(world, {"message": "no route"}, 404) if len(posts) > 5 else None
+            return world.json_response({"message": "no route"}, 404) if len(posts) > 5 else None
         return None
 
     intercept(world, before=before)
@@ -156,7 +152,7 @@ async def test_a_run_can_be_stopped_while_every_submission_is_refused_strangely(
     assert set(world.states().values()) <= {"pending", "submitted", "succeeded"}
 
 
-async def test_two_runs_of_one_program_never_share_a_ledger(world):
+async def test_two_runs_of_one_program_may_not_share_a_ledger(world):
     async with Ledger(world.path) as ledger, world.clock.running(world.client):
         async with enroll(world.client, people(30), ledger) as first:
             await anext(first)
@@ -167,20 +163,20 @@ async def test_two_runs_of_one_program_never_share_a_ledger(world):
     assert len(world.sandbox.accepted) == 30
 
 
-async def test_a_name_that_was_corrected_before_it_was_sent_gets_no_voiceprint(world):
+async def test_a_label_that_was_corrected_before_its_submission_gets_no_voiceprint(world):
     await world.enroll([Row("Alice", url(1)), Row("Carl", url(3))], max_jobs=0)
     await world.enroll([Row("Bob", url(1)), Row("Carl", url(3))])
     assert world.voiceprints() == {"Bob": voiceprint_of(url(1)), "Carl": voiceprint_of(url(3))}
 
 
-async def test_a_row_that_gets_another_recording_is_told(world):
+async def test_a_row_with_another_recording_than_before_is_counted_as_replaced(world):
     await world.enroll([Row("Ada", url(1))])
     report = await world.enroll([Row("Ada", url(2))])
     assert (report.replaced, world.voiceprints()["Ada"]) == (1, voiceprint_of(url(2)))
 
 
-async def test_a_file_that_is_replaced_with_its_size_and_time_kept_is_another_one(world, tmp_path):
-    """`cp -p`, `tar` and `rsync -t` set times as they like."""
+async def test_a_file_that_was_replaced_with_the_same_size_and_time_is_another_recording(world, tmp_path):
+    """`cp -p`, `tar` and `rsync -t` keep the modification time of the original."""
     path = tmp_path / "a.wav"
 
     def put(data):
@@ -196,7 +192,7 @@ async def test_a_file_that_is_replaced_with_its_size_and_time_kept_is_another_on
     assert world.ask("SELECT count(*) FROM recordings") == [(2,)]
 
 
-async def test_a_list_that_is_written_over_while_it_is_read_is_refused(tmp_path):
+async def test_a_list_that_is_overwritten_while_it_is_read_is_refused(tmp_path):
     def read():
         path = tmp_path / "speakers.csv"
         path.write_text("label,source\n" + "".join(f"p{n:05},https://e.com/{n:05}.wav\n" for n in range(9000)))

@@ -1,58 +1,85 @@
-"""What is concluded from the times of intents and of jobs."""
+"""What the times of intents and of listed jobs show about submissions of unknown outcome."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyannote_voiceprint_async.enrollment.ledger.ledger import UnresolvedSubmission
+from pyannote_voiceprint_async.enrollment.ledger.recordings import UnresolvedSubmission
 from pyannote_voiceprint_async.enrollment.run.outcome_matching import (
-    Offset,
+    ClockOffset,
     OwnJob,
     UnknownJob,
-    decide,
-    measure,
-    windows_of,
+    acceptance_windows,
+    match_outcomes,
+    measure_offset,
 )
 
-PATIENCE = 90.0
+REQUEST_LIFETIME = 90.0
 NOW = 100_000.0
 
 
-def error_flags(intents, jobs, *, given_up=(), listed_since=None, now=NOW):
+def match(intents, jobs, *, abandoned_intents=(), listed_since=None):
+    """Match submissions with these intents against unknown jobs with these times."""
     unresolved = [UnresolvedSubmission(number, *times, False) for number, times in enumerate(intents, 1)]
-    unknown = [UnknownJob(f"job {number}", at) for number, at in enumerate(jobs, 1)]
-    return decide(unresolved, given_up, unknown, patience=PATIENCE, listed_since=listed_since, now=now)
+    return match_outcomes(
+        unresolved,
+        abandoned_intents,
+        [UnknownJob(f"job {number}", at) for number, at in enumerate(jobs, 1)],
+        request_lifetime=REQUEST_LIFETIME,
+        listed_since=listed_since,
+        now=NOW,
+    )
+
+
+def match_one(job, **options):
+    """Match one submission against one unknown job."""
+    return match_outcomes(
+        [UnresolvedSubmission(1, AT, AT, False, "precision-2")],
+        [],
+        [job],
+        request_lifetime=REQUEST_LIFETIME,
+        listed_since=None,
+        now=NOW,
+        **options,
+    )
 
 
 AT = NOW - 1000
+LATEST = AT + REQUEST_LIFETIME
 TABLE = [
-    # intents, jobs, options -> unsent, held, adoptable
-    ("no job at all", [(AT, AT)], [], {}, [1], [], {}),
+    # name, intents, jobs, options -> not accepted, possibly accepted, adoptable
+    ("no job", [(AT, AT)], [], {}, [1], [], {}),
     ("a job in the window", [(AT, AT)], [AT + 1], {}, [], [1], {1: "job 1"}),
-    ("a job that came late", [(AT, AT)], [AT + PATIENCE], {}, [], [1], {1: "job 1"}),
-    ("a job a little early", [(AT, AT)], [AT - 4], {}, [], [1], {1: "job 1"}),
-    ("a job before", [(AT, AT)], [AT - 6], {}, [1], [], {}),
-    ("a job after", [(AT, AT)], [AT + PATIENCE + 6], {}, [1], [], {}),
+    ("a job at the end of the window", [(AT, AT)], [LATEST], {}, [], [1], {1: "job 1"}),
+    ("a job slightly before the intent", [(AT, AT)], [AT - 4], {}, [], [1], {1: "job 1"}),
+    ("a job before the window", [(AT, AT)], [AT - 6], {}, [1], [], {}),
+    ("a job after the window", [(AT, AT)], [LATEST + 6], {}, [1], [], {}),
     ("a job without a time", [(AT, AT)], [None], {}, [], [1], {1: "job 1"}),
     ("two jobs for one row", [(AT, AT)], [AT, AT + 1], {}, [], [1], {}),
     ("one job for two rows", [(AT, AT), (AT + 1, AT + 1)], [AT + 2], {}, [], [1, 2], {}),
-    ("far apart", [(AT, AT), (AT + 500, AT + 500)], [AT, AT + 500], {}, [], [1, 2], {1: "job 1", 2: "job 2"}),
-    ("each row has its own window", [(AT, AT), (AT + 500, AT + 500)], [AT + 500], {}, [1], [2], {2: "job 1"}),
-    ("what was given up may own it", [(AT, AT)], [AT], {"given_up": [(AT - 10, AT - 10)]}, [], [1], {}),
-    ("clocks that disagree widen it", [(AT - 300, AT)], [AT - 299], {}, [], [1], {1: "job 1"}),
-    ("old, and the list goes back to it", [(0.0, 0.0)], [], {"listed_since": -100.0}, [1], [], {}),
-    ("old, and the list ends before it", [(0.0, 0.0)], [], {"listed_since": None}, [], [1], {}),
+    ("two separate windows", [(AT, AT), (AT + 500, AT + 500)], [AT, AT + 500], {}, [], [1, 2],
+     {1: "job 1", 2: "job 2"}),
+    ("a job in one of two windows", [(AT, AT), (AT + 500, AT + 500)], [AT + 500], {}, [1], [2], {2: "job 1"}),
+    ("a job that may belong to an abandoned intent", [(AT, AT)], [AT], {"abandoned_intents": [(AT - 10, AT - 10)]}, [],
+     [1], {}),
+    ("an intent dated by clocks that differ", [(AT - 300, AT)], [AT - 299], {}, [], [1], {1: "job 1"}),
+    ("an old intent, and the list reaches back to it", [(0.0, 0.0)], [], {"listed_since": -100.0}, [1], [], {}),
+    ("an old intent, and the list ends before it", [(0.0, 0.0)], [], {"listed_since": None}, [], [1], {}),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("intents", "jobs", "options", "unsent", "held", "adoptable"),
+    ("intents", "jobs", "options", "not_accepted", "possibly_accepted", "adoptable"),
     [row[1:] for row in TABLE],
     ids=[row[0] for row in TABLE],
 )
-def test_the_table(intents, jobs, options, unsent, held, adoptable):
-    found = error_flags(intents, jobs, **options)
-    assert (found.unsent, found.held, found.adoptable) == (unsent, held, adoptable)
+def test_jobs_are_matched_by_their_times(intents, jobs, options, not_accepted, possibly_accepted, adoptable):
+    found = match(intents, jobs, **options)
+    assert (found.not_accepted, found.possibly_accepted, found.adoptable) == (
+        not_accepted,
+        possibly_accepted,
+        adoptable,
+    )
 
 
 TIMES = st.floats(NOW - 20_000, NOW, allow_nan=False)
@@ -61,55 +88,53 @@ JOBS = st.lists(st.one_of(st.none(), TIMES), max_size=8)
 
 
 @given(INTENTS, JOBS, INTENTS)
-def test_what_may_have_been_accepted_is_never_sent_again(intents, jobs, given_up):
-    found = error_flags(intents, jobs, given_up=given_up)
-    windows = windows_of(intents, PATIENCE)
-    assert sorted([*found.unsent, *found.held]) == list(range(1, len(intents) + 1))
-    for number in found.unsent:
+def test_a_submission_with_a_job_in_its_window_is_never_sent_again(intents, jobs, abandoned_intents):
+    found = match(intents, jobs, abandoned_intents=abandoned_intents)
+    windows = acceptance_windows(intents, REQUEST_LIFETIME)
+    assert sorted([*found.not_accepted, *found.possibly_accepted]) == list(range(1, len(intents) + 1))
+    for number in found.not_accepted:
         assert not any(at is None or windows[number - 1].begins <= at <= windows[number - 1].ends for at in jobs)
 
 
 @given(INTENTS, JOBS, INTENTS)
-def test_a_job_is_adopted_by_one_who_alone_can_own_it(intents, jobs, given_up):
-    found = error_flags(intents, jobs, given_up=given_up)
+def test_a_job_is_adoptable_only_if_it_is_in_a_single_window(intents, jobs, abandoned_intents):
+    found = match(intents, jobs, abandoned_intents=abandoned_intents)
     assert len(set(found.adoptable.values())) == len(found.adoptable)
-    everybody = windows_of([*intents, *given_up], PATIENCE)
+    windows = acceptance_windows([*intents, *abandoned_intents], REQUEST_LIFETIME)
     for job_id in found.adoptable.values():
         at = jobs[int(job_id.split()[1]) - 1]
-        assert sum(window.has(UnknownJob(job_id, at)) for window in everybody) == 1
+        assert sum(window.contains(UnknownJob(job_id, at)) for window in windows) == 1
 
 
-# Clocks that are apart
+# Clocks that differ
 
 HOUR = 3600.0
-UNMEASURED = measure([], 60.0)
-CLOCKS = [
-    # the offset, a job's time -> unsent, held, adoptable
-    ("a job behind by the measured offset", Offset(-HOUR, -HOUR + 60), AT - HOUR, [], [1], {1: "job 1"}),
-    ("a job ahead by the measured offset", Offset(HOUR, HOUR + 60), AT + HOUR, [], [1], {1: "job 1"}),
-    ("clocks that were together when it was sent", Offset(-HOUR, -HOUR + 60), AT, [], [1], {}),
-    ("a job beyond the measured offset", Offset(-HOUR, -HOUR + 60), AT - HOUR - 6, [1], [], {}),
-    ("no offset known, the job an hour ahead", UNMEASURED, AT + HOUR, [], [1], {}),
-    ("no offset known, the job without its zone", UNMEASURED, AT - 14 * HOUR, [], [1], {}),
-    ("no offset known, the job at its time", UNMEASURED, AT + 1, [], [1], {1: "job 1"}),
-    ("no offset known, the job a day away", UNMEASURED, AT - 24 * HOUR, [1], [], {}),
+UNMEASURED = measure_offset([], 60.0)
+OFFSETS = [
+    # name, the offset, time of the job -> not accepted, possibly accepted, adoptable
+    ("a job behind by the measured offset", ClockOffset(-HOUR, -HOUR + 60), AT - HOUR, [], [1], {1: "job 1"}),
+    ("a job ahead by the measured offset", ClockOffset(HOUR, HOUR + 60), AT + HOUR, [], [1], {1: "job 1"}),
+    ("clocks that agreed when the request was sent", ClockOffset(-HOUR, -HOUR + 60), AT, [], [1], {}),
+    ("a job beyond the measured offset", ClockOffset(-HOUR, -HOUR + 60), AT - HOUR - 6, [1], [], {}),
+    ("no measured offset, a job an hour ahead", UNMEASURED, AT + HOUR, [], [1], {}),
+    ("no measured offset, a job without its zone", UNMEASURED, AT - 14 * HOUR, [], [1], {}),
+    ("no measured offset, a job at its time", UNMEASURED, AT + 1, [], [1], {1: "job 1"}),
+    ("no measured offset, a job a day earlier", UNMEASURED, AT - 24 * HOUR, [1], [], {}),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("offset", "at", "unsent", "held", "adoptable"), [row[1:] for row in CLOCKS], ids=[row[0] for row in CLOCKS]
+    ("offset", "at", "not_accepted", "possibly_accepted", "adoptable"),
+    [row[1:] for row in OFFSETS],
+    ids=[row[0] for row in OFFSETS],
 )
-def test_windows_are_as_wide_as_the_clocks_are_apart(offset, at, unsent, held, adoptable):
-    found = decide(
-        [UnresolvedSubmission(1, AT, AT, False)],
-        [],
-        [UnknownJob("job 1", at)],
-        patience=PATIENCE,
-        listed_since=None,
-        now=NOW,
-        offset=offset,
+def test_windows_are_widened_by_the_clock_offset(offset, at, not_accepted, possibly_accepted, adoptable):
+    found = match_one(UnknownJob("job 1", at), offset=offset)
+    assert (found.not_accepted, found.possibly_accepted, found.adoptable) == (
+        not_accepted,
+        possibly_accepted,
+        adoptable,
     )
-    assert (found.unsent, found.held, found.adoptable) == (unsent, held, adoptable)
 
 
 LATENCIES = st.floats(0.0, 60.0)
@@ -118,53 +143,40 @@ LATENCIES = st.floats(0.0, 60.0)
 @given(
     ahead=st.floats(-HOUR, HOUR),
     own=st.lists(st.tuples(st.floats(-2000.0, 900.0), LATENCIES), min_size=1, max_size=5),
-    delay=st.floats(0.0, PATIENCE),
+    delay=st.floats(0.0, REQUEST_LIFETIME),
 )
-def test_however_far_the_clocks_are_apart_a_job_that_was_made_is_never_missed(ahead, own, delay):
-    ours = [OwnJob(AT + at + ahead, AT + at + latency, "precision-2") for at, latency in own]
-    found = decide(
-        [UnresolvedSubmission(1, AT, AT, False)],
-        [],
-        [UnknownJob("job 1", AT + delay + ahead)],
-        patience=PATIENCE,
-        listed_since=None,
-        now=NOW,
-        offset=measure(ours, 60.0),
-    )
-    assert (found.held, found.adoptable) == ([1], {1: "job 1"})
+def test_an_accepted_job_is_found_whatever_the_clock_offset(ahead, own, delay):
+    own_jobs = [OwnJob(AT + at + ahead, AT + at + latency, "precision-2") for at, latency in own]
+    found = match_one(UnknownJob("job 1", AT + delay + ahead), offset=measure_offset(own_jobs, 60.0))
+    assert (found.possibly_accepted, found.adoptable) == ([1], {1: "job 1"})
 
 
-def own(kind, model, submitted="precision-2"):
+def own_job(kind, model, submitted="precision-2"):
     return OwnJob(AT, AT, submitted, kind, model)
 
 
 KINDS = [
-    # the unknown job's type and model, our own jobs in the list -> may it be ours?
-    ("nothing is listed", None, None, [], True),
-    ("as it was submitted", "voiceprint", "precision-2", [own("voiceprint", "precision-2")], True),
+    # name, type and model of the unknown job, our own jobs in the list -> whether the job may be ours
+    ("a list without types and models", None, None, [], True),
+    ("the submitted type and model", "voiceprint", "precision-2", [own_job("voiceprint", "precision-2")], True),
     ("another type", "diarize", "precision-2", [], False),
-    ("another type, in capitals", "IDENTIFY", None, [], False),
-    ("a type that nothing explains", "embedding", None, [], True),
-    ("a type that our jobs do not have", "embedding", None, [own("voiceprint", None)], False),
-    ("a type that our jobs have, by whatever name", "identify", None, [own("identify", None)], True),
-    ("our jobs have no type", "voiceprint", None, [own(None, None)], True),
+    ("another type in capitals", "IDENTIFY", None, [], False),
+    ("an unknown type without own jobs", "embedding", None, [], True),
+    ("a type that our own jobs do not have", "embedding", None, [own_job("voiceprint", None)], False),
+    ("a type that our own jobs have", "identify", None, [own_job("identify", None)], True),
+    ("own jobs without a type", "voiceprint", None, [own_job(None, None)], True),
     ("another model", None, "precision-3", [], False),
-    ("a model by a name that nothing explains", None, "p2", [], True),
-    ("a model by the name that our jobs have", None, "p2", [own(None, "p2")], True),
-    ("a model by another name than our jobs have", None, "p3", [own(None, "p2")], False),
-    ("a model of our other jobs", None, "p3", [own(None, "p2"), own(None, "p3", "precision-3")], False),
+    ("an unknown model name without own jobs", None, "p2", [], True),
+    ("the model name of our own jobs", None, "p2", [own_job(None, "p2")], True),
+    ("another model name than that of our own jobs", None, "p3", [own_job(None, "p2")], False),
+    ("the model name of our own jobs by another model", None, "p3",
+     [own_job(None, "p2"), own_job(None, "p3", "precision-3")], False),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("kind", "model", "ours", "may_be"), [row[1:] for row in KINDS], ids=[row[0] for row in KINDS])
-def test_a_job_of_another_type_or_model_is_not_ours(kind, model, ours, may_be):
-    found = decide(
-        [UnresolvedSubmission(1, AT, AT, False, "precision-2")],
-        [],
-        [UnknownJob("job 1", AT, kind, model)],
-        patience=PATIENCE,
-        listed_since=None,
-        now=NOW,
-        ours=ours,
-    )
-    assert (found.held, found.unsent) == (([1], []) if may_be else ([], [1]))
+@pytest.mark.parametrize(
+    ("kind", "model", "own_jobs", "may_be_ours"), [row[1:] for row in KINDS], ids=[row[0] for row in KINDS]
+)
+def test_a_job_of_another_type_or_model_is_not_ours(kind, model, own_jobs, may_be_ours):
+    found = match_one(UnknownJob("job 1", AT, kind, model), own_jobs=own_jobs)
+    assert (found.possibly_accepted, found.not_accepted) == (([1], []) if may_be_ours else ([], [1]))

@@ -1,4 +1,4 @@
-"""Rows that are refused, keys that are revoked, and ways to the API that are blocked."""
+"""Refused rows, revoked keys, blocked networks and faults of the API: which fail a row, pause or stop the run."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ from pyannote_voiceprint_async import (
     SubscriptionRequiredError,
     UnexpectedResponseError,
 )
-from pyannote_voiceprint_async.enrollment import Paused, Resumed, Row, RowFailed, Stopping
+from pyannote_voiceprint_async.enrollment import Finished, Paused, Resumed, Row, RowFailed, Stopping
 from pyannote_voiceprint_async.sandbox.clock import http_date
 
 REFUSALS = [302, 307, 404, 405, 409, 410, 413, 414, 415, 431, 451]
@@ -24,28 +24,28 @@ BAD = "https://example.com/bad"
 
 
 def bad(many=1):
+    """Return rows that `refuse` refuses by default."""
     return [Row(f"bad {number}", f"{BAD}/{number}.wav") for number in range(many)]
 
 
-def refuse(world, status, *, when=lambda request: BAD in request["body"], html=False):
-    """Answer some submissions with a status, as a proxy does; count them."""
-    server = world.sandbox._runner.server
-    real, refused = server.request_handler, []
+def refuse(world, status, *, when=lambda body: BAD in body, html=False):
+    """Respond to some submissions with a status, as a proxy does, and return the list of their times."""
+    refused = []
 
-    async def handle(request):
-        if request.path == "/v1/voiceprint" and when({"body": (await request.read()).decode()}):
+    async def handle(request, forward):
+        if request.path == "/v1/voiceprint" and when((await request.read()).decode()):
             refused.append(world.clock.time())
             body = "<html>Blocked</html>" if html else '{"message": "refused by a proxy"}'
             return web.Response(status=status, text=body, headers={"Date": http_date(world.clock.wall())})
-        return await real(request)
+        return await forward(request)
 
-    server.request_handler = handle
+    world.intercept(handle)
     return refused
 
 
 @pytest.mark.parametrize("status", REFUSALS)
 @pytest.mark.parametrize("place", [0, 10, 20])
-async def test_a_refused_row_fails_with_its_reason_and_all_others_pass(world, status, place):
+async def test_a_refused_row_fails_with_its_status_and_all_others_succeed(world, status, place):
     refused = refuse(world, status)
     rows = people(20)
     report = await world.enroll([*rows[:place], *bad(), *rows[place:]])
@@ -58,7 +58,7 @@ async def test_a_refused_row_fails_with_its_reason_and_all_others_pass(world, st
 
 @pytest.mark.parametrize("status", [401, 403])
 @pytest.mark.parametrize("html", [False, True])
-async def test_a_row_that_is_refused_like_a_key_says_nothing_about_the_key(world, status, html):
+async def test_a_401_or_403_for_one_row_does_not_stop_a_run_whose_key_works(world, status, html):
     refuse(world, status, html=html)
     report = await world.enroll([*bad(), *people(20)])
     assert (report.succeeded, report.failed, report.stopped_by) == (20, 1, None)
@@ -66,7 +66,7 @@ async def test_a_row_that_is_refused_like_a_key_says_nothing_about_the_key(world
 
 @pytest.mark.parametrize("many", [2, 4, 7, 30])
 @pytest.mark.parametrize("is_last", [False, True])
-async def test_many_refused_rows_fail_while_others_pass(world, many, is_last):
+async def test_many_refused_rows_fail_while_others_are_accepted(world, many, is_last):
     refused = refuse(world, 413)
     rows = people(40)
     mixed = [*rows, *bad(many)] if is_last else [row for pair in zip(rows, bad(many), strict=False) for row in pair]
@@ -77,7 +77,7 @@ async def test_many_refused_rows_fail_while_others_pass(world, many, is_last):
     assert world.clock.time() < 7200.0
 
 
-async def test_the_last_row_of_a_list_is_refused_in_a_later_run(world):
+async def test_the_only_new_row_of_a_later_run_fails_if_it_is_refused(world):
     refuse(world, 413)
     await world.enroll(people(5))
     report = await world.enroll([*people(5), *bad()])
@@ -86,9 +86,9 @@ async def test_the_last_row_of_a_list_is_refused_in_a_later_run(world):
 
 @pytest.mark.parametrize("status", [302, 404, 405, 413])
 @pytest.mark.parametrize("many", [1, 3, 30])
-async def test_where_all_rows_are_refused_the_run_stops_and_names_it(world, status, many):
-    """A wrong base URL must not fail a list."""
-    refused = refuse(world, status, when=lambda _request: True)
+async def test_a_run_whose_rows_are_all_refused_stops_with_the_status(world, status, many):
+    """A wrong base URL must not fail a whole list."""
+    refused = refuse(world, status, when=lambda _body: True)
     with pytest.raises((ApiStatusError, UnexpectedResponseError), match="Check the base URL") as caught:
         await world.enroll(people(many))
     assert caught.value.status == status
@@ -98,17 +98,17 @@ async def test_where_all_rows_are_refused_the_run_stops_and_names_it(world, stat
     assert world.clock.time() < 60.0
 
 
-async def test_a_key_without_the_right_to_submit_stops_the_run(world):
-    """The API's check of a key does not show that right."""
-    refuse(world, 403, when=lambda _request: True)
-    with pytest.raises(PermissionDeniedError, match="the key's rights"):
+async def test_a_key_without_the_permission_to_submit_stops_the_run(world):
+    """The API's check of the key succeeds even without this permission."""
+    refuse(world, 403, when=lambda _body: True)
+    with pytest.raises(PermissionDeniedError, match="the permissions of the key"):
         await world.enroll(people(30))
     assert set(world.states().values()) == {"pending"}
 
 
-async def test_refusals_in_the_middle_of_a_run_pause_it_and_fail_none(make_world):
+async def test_temporary_refusals_during_a_run_pause_it_and_fail_no_row(make_world):
     world = await make_world(client={"max_concurrency": 2})
-    refused = refuse(world, 404, when=lambda _request: len(world.sandbox.accepted) >= 10 and world.clock.time() < 900.0)
+    refused = refuse(world, 404, when=lambda _body: len(world.sandbox.accepted) >= 10 and world.clock.time() < 900.0)
     report = await world.enroll(people(200))
     assert (report.succeeded, report.failed) == (200, 0)
     assert any("404" in paused.reason for paused in world.of(Paused))
@@ -116,61 +116,106 @@ async def test_refusals_in_the_middle_of_a_run_pause_it_and_fail_none(make_world
     assert len(refused) < 300
 
 
-async def test_refusals_in_the_middle_of_a_run_that_never_end_stop_it(make_world):
+async def test_lasting_refusals_during_a_run_stop_it(make_world):
     world = await make_world(client={"max_concurrency": 2})
-    refuse(world, 404, when=lambda _request: len(world.sandbox.accepted) >= 10)
+    refuse(world, 404, when=lambda _body: len(world.sandbox.accepted) >= 10)
     with pytest.raises(NotFoundError, match="none has been accepted since"):
         await world.enroll(people(200))
     assert set(world.states().values()) == {"pending", "succeeded"}
     assert world.clock.time() < 2 * 3600.0
 
 
-# A key that is revoked
+async def test_a_run_can_be_stopped_while_a_refused_row_waits_for_its_retry(make_world):
+    world = await make_world(client={"max_concurrency": 1})
+    refuse(world, 413)
+    report = await asyncio.wait_for(world.enroll([*bad(), *people(3)], max_jobs=3), 60.0)
+    assert report.failed + report.succeeded + report.pending == 4
+    assert [job.url for job in world.sandbox.accepted] == [url(number) for number in range(len(world.sandbox.accepted))]
+
+
+# Faults of the API
+
+
+@pytest.mark.parametrize("fault", ["unavailable", "rate-limited", "drop-before-read", "server-error", "bad-gateway"])
+async def test_a_fault_of_the_api_never_fails_a_row(make_world, fault):
+    world = await make_world(faults={fault: 0.2}, seed=3)
+    report = await world.enroll(people(40))
+    assert (report.succeeded, report.failed, len(world.sandbox.accepted)) == (40, 0, 40)
+
+
+async def test_an_api_that_is_down_pauses_the_run_with_its_status(world):
+    world.sandbox.fail_next(["unavailable"] * 100, operation="voiceprint")
+    report = await world.enroll(people(3))
+    assert (report.succeeded, report.failed) == (3, 0)
+    pauses = world.of(Paused)
+    assert "status" in pauses[0].reason or "503" in pauses[0].reason
+    assert len(world.of(Resumed)) >= 1
+
+
+async def test_a_run_continues_after_429s_for_longer_than_max_elapsed(world):
+    """The client returned up one submission after `max_elapsed`; the run pauses and submits it again."""
+    world.sandbox.fail_next(["rate-limited"] * 600, operation="voiceprint")
+    report = await world.enroll(people(3))
+    assert (report.succeeded, report.failed, len(world.sandbox.accepted)) == (3, 0, 3)
+    assert world.clock.time() > 300.0
+    assert any("429" in pause.reason for pause in world.of(Paused))
+    assert len(world.of(Resumed)) >= 1
+
+
+async def test_without_credit_the_run_stops_and_keeps_all_results(make_world):
+    world = await make_world(credit=3)
+    with pytest.raises(SubscriptionRequiredError):
+        await world.enroll(people(10))
+    assert isinstance(world.events[-1], Finished)
+    report = world.events[-1].report
+    assert (report.succeeded, report.pending, report.failed) == (3, 7, 0)
+    assert "402" in report.stopped_by
+
+
+# A revoked key
 
 
 @pytest.mark.parametrize("status", [401, 403])
 async def test_a_revoked_key_ends_all_waits_at_once_and_keeps_the_jobs(make_world, status):
     world = await make_world(job_seconds=600.0)
-    server = world.sandbox._runner.server
-    real, refused = server.request_handler, []
+    refused, is_restored = [], False
 
-    async def handle(request):
-        if is_mended or len(world.sandbox.accepted) < 300:
-            return await real(request)
+    async def handle(request, forward):
+        if is_restored or len(world.sandbox.accepted) < 300:
+            return await forward(request)
         refused.append(world.clock.time())
         return web.json_response({"message": "no"}, status=status)
 
-    server.request_handler, is_mended = handle, False
+    world.intercept(handle)
     with pytest.raises((AuthenticationError, PermissionDeniedError)):
         await world.enroll(people(300))
     assert len(refused) <= 50
     assert set(world.states().values()) == {"submitted"}
     assert [str(status) in stopping.reason for stopping in world.of(Stopping)] == [True]
     assert world.clock.time() - refused[0] < 10.0
-    is_mended = True
+    is_restored = True
     assert (await world.enroll(people(300))).succeeded == 300
     assert len(world.sandbox.accepted) == 300
 
 
-async def test_a_key_that_is_revoked_while_rows_are_sent_ends_all_waits_at_once(make_world):
+async def test_a_key_that_is_revoked_during_submissions_ends_all_waits_at_once(make_world):
     world = await make_world(job_seconds=600.0, rate_limit=(20, 60.0), window="sliding")
-    server = world.sandbox._runner.server
-    real, refused = server.request_handler, []
+    refused = []
 
-    async def handle(request):
+    async def handle(request, forward):
         if len(world.sandbox.accepted) < 20:
-            return await real(request)
+            return await forward(request)
         refused.append(request.path)
         return web.json_response({"message": "no"}, status=401)
 
-    server.request_handler = handle
+    world.intercept(handle)
     with pytest.raises(AuthenticationError):
         await world.enroll(people(100))
     assert len(refused) <= 50
     assert set(world.states().values()) == {"pending", "submitted"}
 
 
-async def test_without_credit_what_is_paid_is_read_and_the_reason_comes_first(make_world):
+async def test_without_credit_the_run_reports_the_reason_first_and_fetches_what_is_paid(make_world):
     world = await make_world(credit=3, job_seconds=300.0)
     with pytest.raises(SubscriptionRequiredError):
         await world.enroll(people(10))
@@ -179,11 +224,15 @@ async def test_without_credit_what_is_paid_is_read_and_the_reason_comes_first(ma
     assert kinds.index("Stopping") < kinds.index("RowSucceeded")
 
 
-# A way to the API that is blocked until somebody changes this machine
+# A proxy or certificate of this machine that is wrong
+
+
+BLOCKED = ApiConnectionError("The proxy wants a password: see HTTPS_PROXY.")
 
 
 def block(world, monkeypatch, error, *, after):
-    real, begun, done = world.client._submit, 0, asyncio.Semaphore(0)
+    """Raise an error instead of submitting, after a number of accepted jobs and up to a fixed time."""
+    real, begun, done = world.client.engine.submit, 0, asyncio.Semaphore(0)
 
     async def submit(*arguments, **options):
         nonlocal begun
@@ -197,13 +246,10 @@ def block(world, monkeypatch, error, *, after):
                 pass
         raise error
 
-    monkeypatch.setattr(world.client, "_submit", submit)
+    monkeypatch.setattr(world.client.engine, "submit", submit)
 
 
-BLOCKED = ApiConnectionError("The proxy wants a password: see HTTPS_PROXY.")
-
-
-async def test_a_blocked_way_stops_a_run_that_had_nothing_accepted(world, monkeypatch):
+async def test_a_blocked_network_stops_a_run_before_its_first_accepted_job(world, monkeypatch):
     block(world, monkeypatch, BLOCKED, after=0)
     with pytest.raises(ApiConnectionError, match="HTTPS_PROXY"):
         await world.enroll()
@@ -211,7 +257,7 @@ async def test_a_blocked_way_stops_a_run_that_had_nothing_accepted(world, monkey
     assert world.clock.time() < 10.0
 
 
-async def test_a_blocked_way_pauses_a_run_that_had_jobs_accepted_and_says_why(make_world, monkeypatch):
+async def test_a_blocked_network_pauses_a_run_after_its_first_accepted_job(make_world, monkeypatch):
     world = await make_world(client={"max_concurrency": 1})
     block(world, monkeypatch, BLOCKED, after=3)
     report = await world.enroll(people(10))
@@ -219,7 +265,7 @@ async def test_a_blocked_way_pauses_a_run_that_had_jobs_accepted_and_says_why(ma
     assert any("HTTPS_PROXY" in paused.reason for paused in world.of(Paused))
 
 
-async def test_a_configuration_that_cannot_work_stops_a_run(make_world, monkeypatch):
+async def test_a_configuration_error_stops_a_run_that_had_jobs_accepted(make_world, monkeypatch):
     world = await make_world(client={"max_concurrency": 1})
     block(world, monkeypatch, ConfigurationError("The session is closed."), after=3)
     with pytest.raises(ConfigurationError):
@@ -227,7 +273,7 @@ async def test_a_configuration_that_cannot_work_stops_a_run(make_world, monkeypa
     assert set(world.states().values()) <= {"pending", "submitted", "succeeded"}
 
 
-async def test_a_blocked_way_stops_a_run_before_the_key_is_checked(world, monkeypatch):
+async def test_a_blocked_network_stops_a_run_at_the_check_of_the_key(world, monkeypatch):
     async def check_key():
         raise BLOCKED
 
@@ -235,11 +281,3 @@ async def test_a_blocked_way_stops_a_run_before_the_key_is_checked(world, monkey
     with pytest.raises(ApiConnectionError, match="HTTPS_PROXY"):
         await world.enroll()
     assert world.sandbox.accepted == []
-
-
-async def test_a_run_can_be_stopped_while_a_refused_row_is_held_back(make_world):
-    world = await make_world(client={"max_concurrency": 1})
-    refuse(world, 413)
-    report = await asyncio.wait_for(world.enroll([*bad(), *people(3)], max_jobs=3), 60.0)
-    assert report.failed + report.succeeded + report.pending == 4
-    assert [job.url for job in world.sandbox.accepted] == [url(number) for number in range(len(world.sandbox.accepted))]

@@ -1,4 +1,4 @@
-"""Spans that hold what every clock says."""
+"""Spans of time that contain the time of every clock."""
 
 import pytest
 from fake_clock import START
@@ -17,7 +17,7 @@ def timeline(clock, server):
 
 
 @pytest.mark.parametrize("ahead", [-3600.0, -3.0, 0.0, 3.0, 3600.0])
-def test_a_span_holds_this_machines_clock_and_the_servers(timeline, clock, server, ahead):
+def test_a_span_contains_the_local_and_the_server_time(timeline, clock, server, ahead):
     server["now"] = (START + ahead, START + ahead + 1.0)
     assert timeline.now() == (START + min(ahead, 0.0), START + max(ahead + 1.0, 0.0))
 
@@ -39,7 +39,7 @@ def test_a_clock_that_is_set_widens_the_spans_for_an_hour(timeline, clock, serve
     assert timeline.now() == (real() + step, real() + step)
 
 
-def test_a_date_that_stands_still_does_not_hold_the_time_back(timeline, clock, server):
+def test_a_cached_date_does_not_hold_back_the_lower_bound(timeline, clock, server):
     timeline.now()
     clock.jump(500.0)
     assert (timeline.now().earliest, timeline.at_least()) == (START, START + 500.0)

@@ -1,4 +1,4 @@
-"""What is done to a run, all of it drawn from one seed."""
+"""What happens to a run in one case of the torture, drawn from a seed."""
 
 from collections.abc import Mapping
 from random import Random
@@ -6,22 +6,22 @@ from random import Random
 import attrs
 from enrollment.torture.points import NAMES, POINTS
 
-# Of answers to submissions that are accepted.
+# Probabilities that the response to an accepted submission is lost, by fault of the sandbox.
 _LOSSES = {"drop-after-accept": 0.05, "accept-late": 0.02}
 
 
 @attrs.frozen
 class Variant:
-    """One kind of trouble, beside the kills, the second program and what is lost after it was accepted."""
+    """One additional kind of fault, besides the kills, the second program and the lost responses."""
 
     faults: Mapping[str, float] = attrs.field(factory=dict)
-    """More faults of the sandbox, by name."""
+    """Probabilities of further faults of the sandbox, by name."""
     is_limited: bool = False
-    """Whether there are rate limits."""
+    """Whether the sandbox has rate limits."""
     loses_network: bool = False
-    """Whether the network is gone for a while, again and again."""
+    """Whether the network fails several times for a while."""
     fills_disk: bool = False
-    """Whether the first run meets a full disk."""
+    """Whether the disk is full in the first run."""
 
 
 VARIANTS: Mapping[str, Variant] = {
@@ -36,15 +36,16 @@ VARIANTS: Mapping[str, Variant] = {
 
 @attrs.frozen
 class Kill:
-    """Where one start of the program dies, if it comes that far."""
+    """Where one start of the program is killed, provided that it gets that far."""
 
     point: str
     nth: int
+    """The program is killed when it passes the point for the nth time."""
 
 
 @attrs.frozen
 class Case:
-    """One torture, from the first start to the last."""
+    """One case: several starts of the program over the same ledger."""
 
     variant: str
     seed: int
@@ -54,25 +55,27 @@ class Case:
     on_unknown: str
     concurrency: int
     latency: float
-    """Scaled seconds that an answer takes at most."""
+    """The longest time of a response, in scaled seconds."""
     job_seconds: float
     late_seconds: float
-    """Scaled seconds after which what is accepted late is accepted."""
+    """The delay of submissions that are accepted late, in scaled seconds."""
     stranger_seconds: float
-    """Scaled seconds between two submissions of the second program, on average."""
+    """The average time between two submissions of the second program, in scaled seconds."""
     kills: tuple[Kill, ...]
     largest_file: int
-    """Bytes of the ledger's files at which the disk is full, where it gets full."""
+    """The largest size of a file in bytes, if the variant fills the disk."""
     losses: Mapping[str, float] = attrs.field(factory=_LOSSES.copy)
-    """How likely answers to accepted submissions are lost, by the sandbox's faults."""
+    """Probabilities that the response to an accepted submission is lost, by fault of the sandbox."""
 
     @property
-    def trouble(self) -> Variant:
+    def variant_settings(self) -> Variant:
+        """The variant by its name."""
         return VARIANTS[self.variant]
 
     @property
     def faults(self) -> dict[str, float]:
-        return {**self.losses, **self.trouble.faults}
+        """The probabilities of all faults of the sandbox."""
+        return {**self.losses, **self.variant_settings.faults}
 
     def __str__(self) -> str:
         kills = ", ".join(f"{kill.point} {kill.nth}" for kill in self.kills)
@@ -80,7 +83,7 @@ class Case:
 
 
 def draw(variant: str, seed: int, rows: int) -> Case:
-    """Draw a case."""
+    """Return the case of a variant and a seed."""
     random = Random(f"{variant} {seed}")
     concurrency = random.choice([1, 4, 16, 64])
     kills = tuple(_draw_kill(random, rows, concurrency) for _ in range(random.choice([1, 2, 2, 3])))
@@ -104,6 +107,6 @@ def _draw_kill(random: Random, rows: int, concurrency: int) -> Kill:
     name = random.choice(NAMES)
     if name in POINTS and POINTS[name].rare:
         return Kill(name, random.choice([1, 1, 2]))
-    # Commits take many rows together where many are on their way.
-    most = rows // min(concurrency, 8) if name.startswith("commit") else rows
-    return Kill(name, random.randint(1, max(2, most)))
+    # One commit writes many rows if many are in flight, so there are fewer commits than rows.
+    most_passes = rows // min(concurrency, 8) if name.startswith("commit") else rows
+    return Kill(name, random.randint(1, max(2, most_passes)))

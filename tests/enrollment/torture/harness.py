@@ -1,4 +1,4 @@
-"""Tortures a run: a sandbox, a program that is killed and started again, a second one that uses the same key."""
+"""The harness of the torture: a sandbox, a program that is killed and restarted, and a second one with the same key."""
 
 import asyncio
 import json
@@ -14,49 +14,56 @@ from urllib.parse import urlsplit
 
 import attrs
 from aiohttp import web
-from enrollment.torture.books import Billed, Ledgered, broken_always, broken_by_hold, broken_by_resubmit, digest
+from enrollment.torture.audit import (
+    BilledJobs,
+    LedgerContents,
+    broken_promises,
+    broken_promises_of_hold,
+    broken_promises_of_resubmit,
+    digest,
+)
 from enrollment.torture.cases import Case, Kill
 from enrollment.torture.points import SEEN_BY_THE_SANDBOX
+from enrollment.torture.program import ProgramArguments
 from enrollment.torture.proxy import Proxy
-from enrollment.torture.runner import Order
 from enrollment.torture.scaled_clock import ScaledClock
 
 from pyannote_voiceprint_async import AsyncVoiceprintClient, RateLimit, RateLimits, VoiceprintError
 from pyannote_voiceprint_async.sandbox import Sandbox, voiceprint_of
 
-# Real seconds after which a program is taken to hang.
-_PATIENCE = 90.0
-# Runs that must be enough, when none of them is killed.
+# Real seconds after which the program counts as hung.
+_TIMEOUT = 90.0
+# After this many starts without a kill, all rows must be finished.
 _MOST_RUNS = 12
-# Of the network in a case.
+# Failures of the network in a case.
 _OUTAGES = 3
 
 
 @attrs.define
 class Outcome:
-    """What became of a case."""
+    """The result of a case."""
 
     case: Case
     starts: int = 0
     kills: int = 0
     requests: int = 0
     jobs: int = 0
-    """Of our rows."""
+    """Billed jobs of our rows."""
     duplicates: int = 0
     """Jobs beyond the first one of a row."""
     uncertain: int = 0
-    """Rows that `hold` has held."""
+    """Rows that stayed uncertain with `hold`."""
     reported: int = 0
-    """Submissions that may have been paid twice, as the last report says."""
+    """Submissions that may have been paid twice according to the last report."""
     seconds: float = 0.0
     killed_at: list[str] = attrs.field(factory=list)
     errors: list[str] = attrs.field(factory=list)
-    """With which runs ended."""
+    """The errors that ended runs."""
     broken: list[str] = attrs.field(factory=list)
-    """The promises that were broken."""
+    """The broken promises."""
 
     def count(self, kind: str) -> int:
-        """How many promises of one kind are broken."""
+        """Return how many promises of one kind are broken."""
         return sum(promise.startswith(kind) for promise in self.broken)
 
 
@@ -70,27 +77,27 @@ class Ended:
 
 
 async def torture(case: Case, folder: Path, *, scale: float) -> Outcome:
-    """Do all that a case says.
+    """Run a case and return its outcome.
 
-    A promise is about requests that are under way for at most 95 scaled seconds, and some are accepted 40 late: a
-    machine that is so busy that a process stands still for the rest of it wants a small scale.
+    The promises hold for requests that take at most 95 scaled seconds, of which late acceptance takes up to 40.
+    Choose a small scale for a busy machine, where a process may get no CPU time for a while.
 
     Args:
-        case: what is done.
-        folder: an empty one, for the ledger and the audio.
-        scale: scaled seconds in a real one.
+        case: what happens.
+        folder: an empty directory for the ledger and the audio.
+        scale: scaled seconds in one real second.
     """
     began = time.monotonic()
     async with AsyncExitStack() as stack:
-        torturer = _Torturer(case, folder, ScaledClock(time.monotonic(), scale))
-        await torturer.begin(stack)
-        await torturer.run()
-        outcome = torturer.outcome
+        harness = _Harness(case, folder, ScaledClock(time.monotonic(), scale))
+        await harness.start(stack)
+        await harness.run()
+        outcome = harness.outcome
     outcome.seconds = time.monotonic() - began
     return outcome
 
 
-class _Torturer:
+class _Harness:
     def __init__(self, case: Case, folder: Path, clock: ScaledClock) -> None:
         self.outcome = Outcome(case)
         self._case = case
@@ -103,16 +110,16 @@ class _Torturer:
         self._passed = 0
         self._until_outage = 0
         self._outage = asyncio.Event()
-        self._answered: set[str] = set()
-        self._has_met = False
-        self._told_jobs: set[str] = set()
-        self._told_done: set[str] = set()
+        self._job_ids_sent: set[str] = set()
+        self._has_connected = False
+        self._reported_jobs: set[str] = set()
+        self._reported_labels: set[str] = set()
 
-    async def begin(self, stack: AsyncExitStack) -> None:
-        """Start all that the program meets."""
+    async def start(self, stack: AsyncExitStack) -> None:
+        """Start the sandbox, the second program and the proxy."""
         case = self._case
         self._sandbox = Sandbox(
-            window="sliding" if case.trouble.is_limited else "none",
+            window="sliding" if case.variant_settings.is_limited else "none",
             latency=(0.0, case.latency),
             job_seconds=(0.0, case.job_seconds),
             faults=case.faults,
@@ -125,41 +132,41 @@ class _Torturer:
         await stack.enter_async_context(self._sandbox)
         self._base_url = self._sandbox.url
         await stack.enter_async_context(self._stranger())
-        if case.trouble.loses_network:
+        if case.variant_settings.loses_network:
             proxy = await stack.enter_async_context(Proxy(urlsplit(self._sandbox.url).port or 0))
-            await stack.enter_async_context(_meanwhile(self._lose_network(proxy)))
+            await stack.enter_async_context(_in_background(self._lose_network(proxy)))
             self._base_url = proxy.url
 
     async def run(self) -> None:
-        """Start the program until it has done its work, kill it on the way, and audit what it leaves."""
+        """Start and kill the program until its work is done, and audit the ledger after each start."""
         case = self._case
-        if case.trouble.fills_disk:
+        if case.variant_settings.fills_disk:
             await self._run_on_full_disk()
         for kill in case.kills:
             await self._start(case.on_unknown, kill=kill)
         if case.on_unknown == "hold":
             ledger = await self._run_until("hold", {"succeeded", "uncertain"})
-            self.outcome.uncertain = sum(entry.state == "uncertain" for entry in ledger.rows.values())
-            self._audit(ledger, broken_by_hold(ledger, self._billed(), self._expected))
+            self.outcome.uncertain = sum(row.state == "uncertain" for row in ledger.rows.values())
+            self._audit(ledger, broken_promises_of_hold(ledger, self._billed(), self._expected))
         ledger = await self._run_until("resubmit", {"succeeded"})
         billed = self._billed()
-        self._audit(ledger, broken_by_resubmit(ledger, billed, self._expected, self.outcome.reported))
+        self._audit(ledger, broken_promises_of_resubmit(ledger, billed, self._expected, self.outcome.reported))
         self.outcome.jobs, self.outcome.duplicates = billed.total, billed.duplicates
         self.outcome.requests = self._sandbox.state.total.requests
 
-    async def _run_until(self, on_unknown: str, states: set[str]) -> Ledgered:
-        """Run until all rows are in these states; how many runs that takes is the faults' affair."""
+    async def _run_until(self, on_unknown: str, states: set[str]) -> LedgerContents:
+        """Start the program until all rows are in these states; the faults decide how many starts this takes."""
         for _ in range(_MOST_RUNS):
             ended = await self._start(on_unknown)
             if ended.error is not None:
                 self._break(f"ended: with {ended.error}")
             ledger = self._read()
-            if ended.error or {entry.state for entry in ledger.rows.values()} <= states:
+            if ended.error or {row.state for row in ledger.rows.values()} <= states:
                 break
         return ledger
 
     async def _run_on_full_disk(self) -> None:
-        """Run into a full disk: the run has to end by itself."""
+        """Run with a full disk: the run must end by itself."""
         ended = await self._start(self._case.on_unknown, largest_file=self._case.largest_file)
         if ended.was_killed or ended.error not in {None, "LedgerError"}:
             self._break(f"ended: on a full disk with {ended.error}")
@@ -169,7 +176,7 @@ class _Torturer:
 
     async def _start(self, on_unknown: str, *, kill: Kill | None = None, largest_file: int | None = None) -> Ended:
         outside = kill is not None and kill.point in SEEN_BY_THE_SANDBOX
-        order = Order(
+        arguments = ProgramArguments(
             began=self._clock.began,
             scale=self._clock.scale,
             base_url=self._base_url,
@@ -178,48 +185,48 @@ class _Torturer:
             sources=self._sources,
             on_unknown=on_unknown,
             concurrency=self._case.concurrency,
-            limited=self._case.trouble.is_limited,
+            limited=self._case.variant_settings.is_limited,
             point=None if kill is None or outside else kill.point,
             nth=0 if kill is None else kill.nth,
             largest_file=largest_file,
         )
         self.outcome.starts += 1
         self._kill, self._passed = (kill if outside else None), 0
-        self._answered.clear()
-        self._has_met = False
+        self._job_ids_sent.clear()
+        self._has_connected = False
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "enrollment.torture.runner"),
+            *("-m", "enrollment.torture.program"),
             env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        talk = asyncio.create_task(self._process.communicate(json.dumps(attrs.asdict(order)).encode()))
-        if not (await asyncio.wait([talk], timeout=_PATIENCE))[0]:
-            self._break(f"ended: not at all in {_PATIENCE:.0f} s")
+        communication = asyncio.create_task(self._process.communicate(json.dumps(attrs.asdict(arguments)).encode()))
+        if not (await asyncio.wait([communication], timeout=_TIMEOUT))[0]:
+            self._break(f"ended: not at all in {_TIMEOUT:.0f} s")
             self._process.kill()
-        out, err = await talk
-        ended = self._take_in(out, self._process.returncode, err)
+        out, err = await communication
+        ended = self._parse_output(out, self._process.returncode, err)
         if ended.was_killed and kill is not None:
             self.outcome.kills += 1
             self.outcome.killed_at.append(kill.point)
-        if not ended.was_killed and not self._case.trouble.loses_network:
-            self._audit_answers((ended.report or {}).get("unsaved_jobs", {}))
+        if not ended.was_killed and not self._case.variant_settings.loses_network:
+            self._audit_responses((ended.report or {}).get("unsaved_jobs", {}))
         if ended.error is not None:
             self.outcome.errors.append(ended.error)
         self._process = None
         return ended
 
-    def _take_in(self, out: bytes, code: int | None, err: bytes) -> Ended:
+    def _parse_output(self, out: bytes, code: int | None, err: bytes) -> Ended:
         ended = None
         for line in map(json.loads, out.splitlines()):
             if "submitted" in line:
-                self._told_jobs.add(line["job"])
+                self._reported_jobs.add(line["job"])
             elif "succeeded" in line:
-                self._told_done.add(line["succeeded"])
+                self._reported_labels.add(line["succeeded"])
                 if line["voiceprint"] != self._expected[line["succeeded"]]:
-                    self._break(f"wrong: row {line['succeeded']} was told a voiceprint that is not of its source")
+                    self._break(f"wrong: row {line['succeeded']} was reported with the voiceprint of another source")
             else:
                 ended = Ended(was_killed=False, error=line["ended"]["error"], report=line["ended"]["report"])
                 self.outcome.reported = (ended.report or {}).get("possibly_paid_twice", self.outcome.reported)
@@ -234,42 +241,44 @@ class _Torturer:
         handle = self._sandbox._handle
 
         async def handle_and_kill(request: web.BaseRequest) -> web.StreamResponse:
-            self._passed += 1  # since the last start
-            mine = self._passed
-            self._has_met |= request.path == "/v1/test"
-            # What an earlier start has sent may be seen, or answered, only now, when it is dead.
-            start = self.outcome.starts if self._has_met else None
-            self._kill_at("request", mine)
+            self._passed += 1  # requests since the last start
+            number = self._passed
+            self._has_connected |= request.path == "/v1/test"
+            # A request of an earlier start may arrive, or get its response, only after that start was killed.
+            start = self.outcome.starts if self._has_connected else None
+            self._kill_at("request", number)
             self._until_outage -= 1
             if not self._until_outage:
                 self._outage.set()
             response = await handle(request)
-            self._kill_at("answer", mine)
+            self._kill_at("answer", number)
             if start == self.outcome.starts:
-                self._note_answer(request, response)
+                self._record_response(request, response)
             return response
 
         self._sandbox._handle = handle_and_kill  # type: ignore[method-assign]
 
-    def _note_answer(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
+    def _record_response(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
         if request.path == "/v1/voiceprint" and isinstance(response, web.Response) and response.body:
             with suppress(ValueError):  # the body is cut off
-                self._answered.add(json.loads(bytes(response.body)).get("jobId"))
+                self._job_ids_sent.add(json.loads(bytes(response.body)).get("jobId"))
 
     def _kill_at(self, point: str, passed: int) -> None:
         if self._process is not None and self._kill == Kill(point, passed):
             with suppress(ProcessLookupError):
                 self._process.kill()
 
-    # What it meets
+    # What the program meets
 
     @asynccontextmanager
     async def _stranger(self) -> AsyncIterator[None]:
-        """Another program that submits on the same key, now and then."""
+        """Run another program that submits with the same key now and then."""
         over = asyncio.Event()
 
         async def submit() -> None:
-            limits = RateLimits() if self._case.trouble.is_limited else RateLimits(submissions=RateLimit(10**9))
+            limits = (
+                RateLimits() if self._case.variant_settings.is_limited else RateLimits(submissions=RateLimit(10**9))
+            )
             random, number = Random(f"stranger {self._case.seed}"), 0
             async with AsyncVoiceprintClient(
                 self._sandbox.api_key, base_url=self._sandbox.url, clock=self._clock, rate_limits=limits
@@ -293,37 +302,37 @@ class _Torturer:
         for _ in range(_OUTAGES):
             self._until_outage, self._outage = self._random.randint(1, self._case.rows), asyncio.Event()
             await self._outage.wait()
-            proxy.go(listens=self._random.random() < 0.5)
+            proxy.fail(listens=self._random.random() < 0.5)
             await self._clock.sleep(self._random.uniform(10.0, 240.0))
-            await proxy.come_back()
+            await proxy.recover()
 
     # The audit
 
-    def _read(self) -> Ledgered:
-        ledger = Ledgered.read(self._ledger)
-        self._audit(ledger, broken_always(ledger, self._billed(), self._expected))
+    def _read(self) -> LedgerContents:
+        ledger = LedgerContents.read(self._ledger)
+        self._audit(ledger, broken_promises(ledger, self._billed(), self._expected))
         return ledger
 
-    def _audit(self, ledger: Ledgered, broken: Iterable[str]) -> None:
+    def _audit(self, ledger: LedgerContents, broken: Iterable[str]) -> None:
         for promise in broken:
             self._break(promise)
-        for job_id in self._told_jobs - ledger.ours:
-            self._break(f"lost: job {job_id} was told, and is not in the ledger")
-        for label in self._told_done:
+        for job_id in self._reported_jobs - ledger.own_jobs:
+            self._break(f"lost: job {job_id} was reported and is not in the ledger")
+        for label in self._reported_labels:
             if label not in ledger.rows or ledger.rows[label].state != "succeeded":
-                self._break(f"lost: row {label} was told to be done, and is not in the ledger")
+                self._break(f"lost: row {label} was reported as succeeded and is not so in the ledger")
 
-    def _audit_answers(self, unsaved: Mapping[str, str]) -> None:
-        """Make sure that each job whose id has reached the program is in the ledger, or in the report."""
-        known = Ledgered.read(self._ledger).ours | unsaved.keys()
+    def _audit_responses(self, unsaved: Mapping[str, str]) -> None:
+        """Check that each job whose id was sent to the program is in the ledger or in the report."""
+        known = LedgerContents.read(self._ledger).own_jobs | unsaved.keys()
         for label, job_ids in self._billed().jobs.items():
-            for job_id in self._answered.intersection(job_ids) - known:
+            for job_id in self._job_ids_sent.intersection(job_ids) - known:
                 self._break(
-                    f"lost: job {job_id} of row {label} was answered, and is neither in the ledger nor reported"
+                    f"lost: the id of job {job_id} of row {label} was sent, and is neither in the ledger nor reported"
                 )
 
-    def _billed(self) -> Billed:
-        return Billed.read(self._sandbox.accepted, self._label_of)
+    def _billed(self) -> BilledJobs:
+        return BilledJobs.read(self._sandbox.accepted, self._label_of)
 
     def _break(self, promise: str) -> None:
         if promise not in self.outcome.broken:
@@ -331,7 +340,7 @@ class _Torturer:
 
 
 def _speakers(case: Case, folder: Path) -> tuple[list[list[str]], dict[str, str], dict[str, str]]:
-    """Make the list: the rows, their voiceprints by label, and the labels by URL or digest."""
+    """Return the rows of the list, their voiceprints by label, and the labels by URL or digest."""
     files = set(Random(f"files {case.seed}").sample(range(case.rows), case.files))
     sources, expected, label_of = [], {}, {}
     for number in range(case.rows):
@@ -349,7 +358,7 @@ def _speakers(case: Case, folder: Path) -> tuple[list[list[str]], dict[str, str]
 
 
 def _wav(number: int) -> bytes:
-    """Two seconds of noise, different for each number."""
+    """Return two seconds of noise, different for each number."""
     samples = Random(number).randbytes(2 * 8000 * 2)
     head = b"RIFF" + (36 + len(samples)).to_bytes(4, "little") + b"WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00"
     rate = (8000).to_bytes(4, "little") + (16000).to_bytes(4, "little") + b"\x02\x00\x10\x00"
@@ -357,7 +366,7 @@ def _wav(number: int) -> bytes:
 
 
 @asynccontextmanager
-async def _meanwhile(work: Any) -> AsyncIterator[None]:
+async def _in_background(work: Any) -> AsyncIterator[None]:
     task = asyncio.create_task(work)
     try:
         yield

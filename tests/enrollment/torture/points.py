@@ -1,7 +1,7 @@
-"""Where a run can be killed, as one table: between any two steps that must not be torn apart.
+"""The points at which a run can be killed, as one table: between any two steps that belong together.
 
-The points in `SEEN_BY_THE_SANDBOX` are the harness's: it kills from outside. All others are armed in the program that
-is to die, which then kills itself with SIGKILL, so that not even its own `finally` runs.
+The harness kills the program from outside at the points of `SEEN_BY_THE_SANDBOX`. At all others the program kills
+itself with SIGKILL, so that not even a `finally` block runs.
 """
 
 import inspect
@@ -14,16 +14,16 @@ from typing import Any
 
 import attrs
 
-from pyannote_voiceprint_async.enrollment.ledger import database
+from pyannote_voiceprint_async.enrollment.ledger import schema
 from pyannote_voiceprint_async.enrollment.ledger.database import Database
-from pyannote_voiceprint_async.enrollment.ledger.ledger import Ledger
 from pyannote_voiceprint_async.enrollment.ledger.staging import Staging
+from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
 from pyannote_voiceprint_async.enrollment.run import outcome_resolver
-from pyannote_voiceprint_async.jobs.uploads import Audio
+from pyannote_voiceprint_async.jobs.local_audio import OpenedAudio
 
 
 class When(Enum):
-    """On which side of a step the program dies."""
+    """Whether the program is killed before or after a step."""
 
     BEFORE = "before"
     AFTER = "after"
@@ -31,68 +31,70 @@ class When(Enum):
 
 @attrs.frozen
 class Point:
-    """A step of the program, and the side of it on which it dies."""
+    """A step of the program, and whether the program is killed before or after it."""
 
     owner: Any
     step: str
     when: When
     rare: bool = False
-    """Whether it comes once or twice in a run, not once for each row."""
+    """Whether the step runs once or twice in a run, instead of once for each row."""
 
 
 SEEN_BY_THE_SANDBOX = ("request", "answer")
-"""The sandbox sees the k-th request; the k-th answer is ready and has not left."""
+"""When the k-th request arrives at the sandbox, and when the k-th response is ready but not sent."""
 
 POINTS: Mapping[str, Point] = {
-    # The file, and the list
-    "schema-before": Point(database, "_take", When.BEFORE, rare=True),
-    "schema-after": Point(database, "_take", When.AFTER, rare=True),
-    "claimed": Point(Ledger, "claim", When.AFTER, rare=True),
-    "piece-loaded": Point(Staging, "_stage", When.AFTER, rare=True),
-    "list-before-merge": Point(Staging, "_merge", When.BEFORE, rare=True),
-    "list-merged-uncommitted": Point(Staging, "_merge", When.AFTER, rare=True),
+    # The ledger file and the list
+    "schema-before": Point(schema, "apply_steps", When.BEFORE, rare=True),
+    "schema-after": Point(schema, "apply_steps", When.AFTER, rare=True),
+    "claimed": Point(LedgerStore, "claim", When.AFTER, rare=True),
+    "piece-loaded": Point(Staging, "_stage_page", When.AFTER, rare=True),
+    "list-before-merge": Point(Staging, "_apply", When.BEFORE, rare=True),
+    "list-merged-uncommitted": Point(Staging, "_apply", When.AFTER, rare=True),
     # One submission
-    "intent-unwritten": Point(Ledger, "intend", When.BEFORE),
-    "intent-written-no-byte-sent": Point(Ledger, "intend", When.AFTER),
-    "answered-id-unwritten": Point(Ledger, "accept", When.BEFORE),
-    "id-written": Point(Ledger, "accept", When.AFTER),
-    "refused-unwritten": Point(Ledger, "withdraw_soon", When.BEFORE, rare=True),
-    "refused-on-its-way": Point(Ledger, "withdraw_soon", When.AFTER, rare=True),
-    "withdrawal-unwritten": Point(Ledger, "withdraw", When.BEFORE, rare=True),
-    "withdrawn": Point(Ledger, "withdraw", When.AFTER, rare=True),
-    "voiceprint-unwritten": Point(Ledger, "succeed", When.BEFORE),
-    "voiceprint-written": Point(Ledger, "succeed", When.AFTER),
+    "intent-unwritten": Point(LedgerStore, "record_intent", When.BEFORE),
+    "intent-written-no-byte-sent": Point(LedgerStore, "record_intent", When.AFTER),
+    "answered-id-unwritten": Point(LedgerStore, "record_job", When.BEFORE),
+    "id-written": Point(LedgerStore, "record_job", When.AFTER),
+    "refused-unwritten": Point(LedgerStore, "withdraw_intent_later", When.BEFORE, rare=True),
+    "refused-on-its-way": Point(LedgerStore, "withdraw_intent_later", When.AFTER, rare=True),
+    "withdrawal-unwritten": Point(LedgerStore, "withdraw_intent", When.BEFORE, rare=True),
+    "withdrawn": Point(LedgerStore, "withdraw_intent", When.AFTER, rare=True),
+    "voiceprint-unwritten": Point(LedgerStore, "record_voiceprint", When.BEFORE),
+    "voiceprint-written": Point(LedgerStore, "record_voiceprint", When.AFTER),
     # One upload
-    "upload-half-sent": Point(Audio, "chunks", When.AFTER, rare=True),
-    "upload-unwritten": Point(Ledger, "uploaded", When.BEFORE, rare=True),
-    "upload-written": Point(Ledger, "uploaded", When.AFTER, rare=True),
-    # Commits, whatever they hold
+    "upload-half-sent": Point(OpenedAudio, "chunks", When.AFTER, rare=True),
+    "upload-unwritten": Point(LedgerStore, "record_upload", When.BEFORE, rare=True),
+    "upload-written": Point(LedgerStore, "record_upload", When.AFTER, rare=True),
+    # Commits
     "commit-before": Point(Database, "_commit", When.BEFORE),
     "commit-within": Point(Database, "_commit", When.AFTER),
     "commit-after": Point(Database, "_commit", When.AFTER),
-    # Reconciling
-    "jobs-unlisted": Point(outcome_resolver.OutcomeResolver, "_look", When.BEFORE, rare=True),
-    "jobs-listed": Point(outcome_resolver.OutcomeResolver, "_look", When.AFTER, rare=True),
-    "unknown-kept": Point(Ledger, "keep_unknown", When.AFTER, rare=True),
-    "unsent-settled": Point(Ledger, "settle_unsent", When.AFTER, rare=True),
-    "resubmission-unwritten": Point(Ledger, "settle_resubmit", When.BEFORE, rare=True),
-    "resubmission-written": Point(Ledger, "settle_resubmit", When.AFTER, rare=True),
-    "uncertain-unwritten": Point(Ledger, "settle_uncertain", When.BEFORE, rare=True),
-    "uncertain-written": Point(Ledger, "settle_uncertain", When.AFTER, rare=True),
+    # Resolving unknown outcomes
+    "jobs-unlisted": Point(outcome_resolver.OutcomeResolver, "_match", When.BEFORE, rare=True),
+    "jobs-listed": Point(outcome_resolver.OutcomeResolver, "_match", When.AFTER, rare=True),
+    "unknown-kept": Point(LedgerStore, "record_unknown_jobs", When.AFTER, rare=True),
+    "unsent-settled": Point(LedgerStore, "resolve_unsent", When.AFTER, rare=True),
+    "resubmission-unwritten": Point(LedgerStore, "resolve_resubmit", When.BEFORE, rare=True),
+    "resubmission-written": Point(LedgerStore, "resolve_resubmit", When.AFTER, rare=True),
+    "uncertain-unwritten": Point(LedgerStore, "resolve_uncertain", When.BEFORE, rare=True),
+    "uncertain-written": Point(LedgerStore, "resolve_uncertain", When.AFTER, rare=True),
 }
 
 NAMES = (*SEEN_BY_THE_SANDBOX, *POINTS)
 
 
 def arm(name: str, nth: int) -> None:
-    """Let this process die when it passes a point for the nth time."""
+    """Make this process kill itself when it passes a point for the nth time."""
     point = POINTS[name]
     original = getattr(point.owner, point.step)
-    replace = _SPECIAL.get(name, _bounded)
+    replace = _SPECIAL.get(name, _around)
     setattr(point.owner, point.step, replace(original, point.when, _Fuse(nth)))
 
 
 class _Fuse:
+    """Kills the process when `burn` is called for the nth time."""
+
     def __init__(self, nth: int) -> None:
         self._left = nth
 
@@ -102,32 +104,32 @@ class _Fuse:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _bounded(original: Callable[..., Any], when: When, fuse: _Fuse) -> Callable[..., Any]:
-    """Wrap a step, be it a coroutine or not."""
+def _around(original: Callable[..., Any], when: When, fuse: _Fuse) -> Callable[..., Any]:
+    """Wrap a sync or async step."""
 
     @wraps(original)
-    async def slowly(*args: Any, **kwargs: Any) -> Any:
+    async def async_step(*args: Any, **kwargs: Any) -> Any:
         if when is When.BEFORE:
             fuse.burn()
-        outcome = await original(*args, **kwargs)
+        result = await original(*args, **kwargs)
         if when is When.AFTER:
             fuse.burn()
-        return outcome
+        return result
 
     @wraps(original)
-    def at_once(*args: Any, **kwargs: Any) -> Any:
+    def sync_step(*args: Any, **kwargs: Any) -> Any:
         if when is When.BEFORE:
             fuse.burn()
-        outcome = original(*args, **kwargs)
+        result = original(*args, **kwargs)
         if when is When.AFTER:
             fuse.burn()
-        return outcome
+        return result
 
-    return slowly if inspect.iscoroutinefunction(original) else at_once
+    return async_step if inspect.iscoroutinefunction(original) else sync_step
 
 
 def _within(original: Callable[..., Any], _when: When, fuse: _Fuse) -> Callable[..., Any]:
-    """Die inside of the transaction, when all of its work is done and nothing is committed."""
+    """Kill the process inside the transaction, when its work is done and nothing is committed."""
 
     def commit(self: Database, works: list[Any]) -> Any:
         return original(self, [*works, lambda _connection: fuse.burn()])[:-1]
@@ -136,9 +138,9 @@ def _within(original: Callable[..., Any], _when: When, fuse: _Fuse) -> Callable[
 
 
 def _in_halves(original: Callable[..., Any], _when: When, fuse: _Fuse) -> Callable[..., Any]:
-    """Die when the first half of a piece has been written to the socket."""
+    """Kill the process when the first half of a chunk was written to the socket."""
 
-    async def chunks(self: Audio) -> Any:
+    async def chunks(self: OpenedAudio) -> Any:
         async for chunk in original(self):
             half = len(chunk) // 2
             yield chunk[:half]

@@ -1,4 +1,4 @@
-"""A network between the program and the sandbox, which can be gone for a while."""
+"""A TCP proxy between the program and the sandbox that simulates a failing network."""
 
 import asyncio
 from typing import Any, Self
@@ -7,10 +7,10 @@ _HOST = "127.0.0.1"
 
 
 class Proxy:
-    """Passes bytes on, while there is a network.
+    """Forwards bytes while the network works.
 
     Args:
-        port: where the sandbox listens.
+        port: the port of the sandbox.
     """
 
     def __init__(self, port: int) -> None:
@@ -23,6 +23,7 @@ class Proxy:
 
     @property
     def url(self) -> str:
+        """The base URL for the program."""
         return f"http://{_HOST}:{self._port}"
 
     async def __aenter__(self) -> Self:
@@ -30,12 +31,12 @@ class Proxy:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        self.go(listens=False)
+        self.fail(listens=False)
         if self._connecting:
             await asyncio.wait(self._connecting)
 
-    def go(self, *, listens: bool) -> None:
-        """Cut all connections. New ones are refused; where it still listens, they are taken and cut."""
+    def fail(self, *, listens: bool) -> None:
+        """Abort all connections; new ones are refused, or accepted and aborted if the proxy still listens."""
         self._is_cut = True
         if not listens and self._server is not None:
             self._server.close()
@@ -43,41 +44,43 @@ class Proxy:
         for transport in list(self._open):
             transport.abort()
 
-    async def come_back(self) -> None:
-        """Have a network again."""
+    async def recover(self) -> None:
+        """Accept and forward connections again."""
         self._is_cut = False
         if self._server is None:
             await self._listen()
 
     async def _listen(self) -> None:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Near(self), _HOST, self._port)
+        self._server = await loop.create_server(lambda: _ProgramEnd(self), _HOST, self._port)
         self._port = self._server.sockets[0].getsockname()[1]
 
     def opened(self, end: "_End") -> None:
+        """Record an opened connection; connect one of the program to the sandbox."""
         self._open.add(end.transport)
         if self._is_cut:
             end.transport.abort()
-        elif isinstance(end, _Near):
+        elif isinstance(end, _ProgramEnd):
             task = asyncio.create_task(self._connect(end))
             self._connecting.add(task)
             task.add_done_callback(self._connecting.discard)
 
     def closed(self, end: "_End") -> None:
+        """Record a closed connection."""
         self._open.discard(end.transport)
 
-    async def _connect(self, near: "_Near") -> None:
+    async def _connect(self, program_end: "_ProgramEnd") -> None:
         loop = asyncio.get_running_loop()
         try:
-            _, far = await loop.create_connection(lambda: _End(self), _HOST, self._upstream)
+            _, sandbox_end = await loop.create_connection(lambda: _End(self), _HOST, self._upstream)
         except OSError:
-            near.transport.abort()
+            program_end.transport.abort()
         else:
-            near.join(far)
+            program_end.join(sandbox_end)
 
 
 class _End(asyncio.Protocol):
-    """One side of a connection."""
+    """One end of a forwarded connection."""
 
     transport: asyncio.Transport
 
@@ -87,6 +90,7 @@ class _End(asyncio.Protocol):
         self._early = b""
 
     def join(self, other: "_End") -> None:
+        """Forward bytes between both ends, beginning with those that arrived early."""
         self._other, other._other = other, self
         other.transport.write(self._early)
         self.transport.write(other._early)
@@ -110,5 +114,5 @@ class _End(asyncio.Protocol):
             self._other.transport.close()
 
 
-class _Near(_End):
-    """The program's side, which needs another one."""
+class _ProgramEnd(_End):
+    """The end towards the program, which needs a connection to the sandbox."""

@@ -1,4 +1,4 @@
-"""Time that passes faster, and at the same pace in all processes that are told the same beginning."""
+"""A clock that runs faster than real time and shows the same time in several processes."""
 
 import asyncio
 import time
@@ -11,11 +11,11 @@ START = 1_800_000_000.0
 
 @attrs.frozen
 class ScaledClock:
-    """Implements `Clock`; for the sandbox, `wall` is its `now` and `sleep` its `sleep`.
+    """An implementation of `Clock`. The sandbox uses `wall` as its `now` and `sleep` as its `sleep`.
 
     Args:
-        began: this machine's monotonic clock when scaled time was 0.
-        scale: scaled seconds in a real one.
+        began: the time of this machine's monotonic clock at which the scaled time is 0.
+        scale: scaled seconds in one real second.
     """
 
     began: float

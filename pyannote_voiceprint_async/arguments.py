@@ -1,0 +1,109 @@
+"""Checks and conversions of the arguments of the client."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import aiohttp
+
+from .errors import ConfigurationError
+from .models import VoiceprintRequest
+from .secret import hide
+
+__all__ = [
+    "check_batch",
+    "check_callback",
+    "check_queue_wait",
+    "check_session",
+    "check_types",
+    "first_set",
+    "hide_url",
+    "run_callback",
+    "to_request",
+]
+
+
+def first_set(argument: str | None, *variables: str) -> str | None:
+    """Return the argument, or else the first environment variable that is set."""
+    if argument is not None:
+        return argument
+    return next((value for name in variables if (value := os.environ.get(name))), None)
+
+
+def to_request(source: Any, model: str, webhook: str | None, *, webhook_status_only: bool = False) -> VoiceprintRequest:
+    """Return the request for a URL; a request is returned as it is."""
+    if isinstance(source, VoiceprintRequest):
+        return source
+    return VoiceprintRequest(source, model, webhook, webhook_status_only)
+
+
+def hide_url(source: Any) -> Any:
+    """Return a URL as a `Secret`, so that no traceback shows its query; audio is returned as it is."""
+    return hide(source) if isinstance(source, str) else source
+
+
+async def run_callback(callback: Callable[..., Awaitable[None] | None] | None, *arguments: object) -> None:
+    """Call a callback, if there is one, and await what it returns if that is awaitable."""
+    returned = None if callback is None else callback(*arguments)
+    if inspect.isawaitable(returned):
+        await returned
+
+
+def check_callback(on_submitted: object) -> None:
+    """Check that `on_submitted` is None or can be called.
+
+    Raises:
+        TypeError: it cannot be called.
+    """
+    if on_submitted is not None and not callable(on_submitted):
+        raise TypeError(f"on_submitted must be a function, not {type(on_submitted).__name__}.")
+
+
+def check_batch(items: object) -> None:
+    """Check that the items of a batch are not a single source, which would be read character by character.
+
+    Raises:
+        TypeError: the items are a single source.
+    """
+    if isinstance(items, str | bytes | Mapping):
+        raise TypeError("Pass a list or another iterable of sources; put a single source into a list.")
+
+
+def check_types(**settings: tuple[object, type]) -> None:
+    """Check the types of settings, each a pair of the value and its expected type.
+
+    Raises:
+        ConfigurationError: a setting has another type.
+    """
+    for name, (value, kind) in settings.items():
+        if not isinstance(value, kind):
+            raise ConfigurationError(f"{name} must be a {kind.__name__}, not {value!r}.")
+
+
+def check_queue_wait(max_queue_wait: object) -> None:
+    """Check a `max_queue_wait`.
+
+    Raises:
+        ConfigurationError: the value is neither None nor a number of 0 or more.
+    """
+    if max_queue_wait is not None and (not isinstance(max_queue_wait, int | float) or not max_queue_wait >= 0):
+        raise ConfigurationError(f"max_queue_wait must be seconds (0 or more) or None, not {max_queue_wait!r}.")
+
+
+def check_session(session: aiohttp.ClientSession | None) -> None:
+    """Check that a session of the user sends no credentials of its own.
+
+    Raises:
+        ConfigurationError: the session has credentials, or is not an `aiohttp.ClientSession`.
+    """
+    if session is None:
+        return
+    check_types(session=(session, aiohttp.ClientSession))
+    if session.auth is not None or "Authorization" in session.headers:
+        raise ConfigurationError(
+            "The session has its own `auth` or Authorization header, which conflicts with the API key. Pass a session "
+            "without them."
+        )

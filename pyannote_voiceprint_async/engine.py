@@ -1,0 +1,315 @@
+"""The steps that the client's operations and the package's own wings share.
+
+`enrollment` takes these steps one by one, because it records each of them in its ledger before the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeVar
+
+import aiohttp
+import attrs
+
+from pyannote_voiceprint_async.api import codec
+from pyannote_voiceprint_async.api.endpoints import LIST_JOBS, MAX_PAGE_SIZE, OUTPUT_LIFETIME, TEST_KEY, VOICEPRINT
+from pyannote_voiceprint_async.api.request_checks import check_request
+from pyannote_voiceprint_async.concurrency.clock import Clock
+from pyannote_voiceprint_async.concurrency.protected_task import ProtectedTask, wait_until_done
+from pyannote_voiceprint_async.concurrency.waiters import Waiters
+from pyannote_voiceprint_async.jobs import uploads
+from pyannote_voiceprint_async.jobs.batch_results import Results
+from pyannote_voiceprint_async.jobs.batch_run import BatchRun
+from pyannote_voiceprint_async.jobs.local_audio import OpenedAudio
+from pyannote_voiceprint_async.jobs.outcome import require_voiceprint
+from pyannote_voiceprint_async.jobs.poller import JobPoller
+from pyannote_voiceprint_async.ratelimit.limiter import RateLimiter
+from pyannote_voiceprint_async.transport.http import HttpClient
+from pyannote_voiceprint_async.transport.pipeline import Pipeline
+from pyannote_voiceprint_async.transport.request import SubmissionHooks
+
+from .errors import ConfigurationError
+from .models import JobCreated, JobStatus, JobSummary, KeyStatus, VoiceprintJob, VoiceprintRequest, WebhookEvent
+from .results import ClientStats
+from .secret import Secret
+from .settings import Polling, RetryPolicy, Timeouts
+
+__all__ = ["Engine"]
+
+R = TypeVar("R")
+
+
+class Engine:
+    """One client's steps: submit, wait, upload, read and list jobs, keep time, close.
+
+    `client.engine` is documented for the package itself. It is not public API: it may change in any release.
+
+    Args:
+        api_key: the API key.
+        base_url: the base URL of the API.
+        max_concurrency: the most API requests in flight.
+        max_uploads: the most media files in transfer.
+        rate_limiter: grants the permits to send; several engines may share one.
+        max_queue_wait: seconds; a submission that would queue longer is refused, unless it names its own limit.
+        retry_policy: what is retried, and how.
+        timeouts: limits of one request.
+        polling: how often jobs are polled.
+        webhook: the webhook URL of every submission that names none.
+        proxy: URL of an HTTP proxy.
+        session: the user's session for API requests.
+        clock: the source of time.
+    """
+
+    def __init__(  # noqa: PLR0913 - all settings of the client, by keyword
+        self,
+        *,
+        api_key: Secret,
+        base_url: str,
+        max_concurrency: int,
+        max_uploads: int,
+        rate_limiter: RateLimiter,
+        max_queue_wait: float | None,
+        retry_policy: RetryPolicy,
+        timeouts: Timeouts,
+        polling: Polling,
+        webhook: str | None,
+        proxy: str | None,
+        session: aiohttp.ClientSession | None,
+        clock: Clock,
+    ) -> None:
+        self.api_key = api_key
+        self.base_url = base_url
+        self.max_concurrency = max_concurrency
+        self.retry_policy = retry_policy
+        self.timeouts = timeouts
+        self.clock = clock
+        self._max_queue_wait = max_queue_wait
+        self._webhook = webhook
+        self._upload_slots = asyncio.Semaphore(max_uploads)
+        self._batches: set[BatchRun[Any]] = set()
+        self._closing: asyncio.Task[None] | None = None
+        self._waiters = Waiters(clock)
+        self._pipeline = Pipeline(
+            http=HttpClient(
+                key=api_key, base_url=base_url, timeouts=timeouts, proxy=proxy, session=session, clock=clock
+            ),
+            key=api_key,
+            base_url=base_url,
+            rate_limiter=rate_limiter,
+            retry_policy=retry_policy,
+            timeouts=timeouts,
+            clock=clock,
+            waiters=self._waiters,
+        )
+        self._poller = JobPoller(self._pipeline, polling, clock, self._waiters)
+
+    # Life
+
+    def check_usable(self) -> None:
+        """Bind the engine to the running event loop, or check that it is bound to this one.
+
+        Raises:
+            ClientClosedError: the client is closed, or belongs to another event loop.
+        """
+        self._pipeline.check_usable()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the client was closed."""
+        return self._pipeline.closed
+
+    @property
+    def has_open_connections(self) -> bool:
+        """Whether the client would leave connections open if it was dropped without `aclose()`."""
+        return self._pipeline.http.has_open_sessions
+
+    async def aclose(self) -> None:
+        """Fail all waits, finish the submissions in flight, and close the connections. Closing twice is fine.
+
+        A caller that is cancelled meanwhile gets its `CancelledError` when the engine is closed.
+        """
+        if self._pipeline.is_loop_closed:
+            await self._pipeline.discard()
+            return
+        self._pipeline.close()
+        if self._closing is None:
+            self._closing = ProtectedTask(self._close(), lambda: False)
+        await wait_until_done(self._closing)
+        self._closing.result()
+
+    async def _close(self) -> None:
+        for batch in list(self._batches):
+            await batch.aclose()
+        await self._poller.aclose()
+        await self._pipeline.aclose()
+
+    # Requests
+
+    async def submit(
+        self,
+        request: VoiceprintRequest,
+        *,
+        hooks: SubmissionHooks | None = None,
+        deadline: float | None = None,
+        max_queue_wait: float | None = None,
+    ) -> JobCreated:
+        """Submit a voiceprint job: `POST /v1/voiceprint`.
+
+        Args:
+            request: the request; without a webhook, the client's is added.
+            hooks: called before each try is sent, and when a try was refused.
+            deadline: time on the clock; a request that has not begun by then is not sent. One that has begun is never
+                interrupted.
+            max_queue_wait: seconds; else the client's.
+
+        Raises:
+            VoiceprintError: see `outcome_unknown`: True means that the job may exist.
+        """
+        if request.webhook is None and self._webhook is not None:
+            request = attrs.evolve(request, webhook=self._webhook)
+        check_request(request)
+        job = await self._pipeline.send(
+            VOICEPRINT,
+            body=memoryview(codec.encode(request)),
+            hooks=hooks,
+            max_queue_wait=self._max_queue_wait if max_queue_wait is None else max_queue_wait,
+            deadline=deadline,
+        )
+        if request.webhook is not None:
+            self._poller.expect_webhook(job.job_id)
+        return job
+
+    async def wait(self, job_id: str, deadline: float) -> VoiceprintJob:
+        """Wait for a job of any kind until it has succeeded.
+
+        Args:
+            job_id: the job.
+            deadline: time on the clock.
+
+        Raises:
+            JobError: the job has no result, or none by the deadline; see its subclasses.
+            AccountError: the key may not read jobs any more.
+        """
+        return await self._poller.wait(job_id, deadline)
+
+    async def wait_for_voiceprint(self, job_id: str, deadline: float) -> VoiceprintJob:
+        """Wait for a job until it has succeeded, and check that its output holds a voiceprint.
+
+        Raises:
+            JobError: as `wait` raises it, or the output is that of another kind of job.
+        """
+        return require_voiceprint(await self.wait(job_id, deadline))
+
+    async def upload(
+        self,
+        audio: OpenedAudio,
+        *,
+        media_url: str | None = None,
+        on_progress: Callable[[int, int], object] | None = None,
+    ) -> str:
+        """Upload opened audio as soon as an upload slot is free, and return its `media://` URL.
+
+        Args:
+            audio: the audio that `open_audio` opened.
+            media_url: the `media://` URL to use; by default a new one.
+            on_progress: called with the bytes sent and the bytes in total.
+
+        Raises:
+            MediaError: the audio cannot be read, or the storage refuses it.
+        """
+        async with self._upload_slots:
+            return await uploads.upload(self._pipeline, audio, media_url, on_progress)
+
+    async def get_job(self, job_id: str) -> VoiceprintJob:
+        """Read a job: `GET /v1/jobs/{jobId}`."""
+        return await self._pipeline.read_job(job_id)
+
+    async def list_jobs(self, *, status: JobStatus | str | None = None) -> AsyncIterator[JobSummary]:
+        """List all jobs of the team, newest first: `GET /v2/jobs`, 100 a page.
+
+        Args:
+            status: list only jobs with this status.
+        """
+        query = {"limit": str(MAX_PAGE_SIZE)} | ({} if status is None else {"status": str(status)})
+        seen = set()
+        while True:
+            page = await self._pipeline.send(LIST_JOBS, query=query)
+            for summary in page.items:
+                yield summary
+            # A server that repeats a cursor would keep this loop running for ever.
+            if page.next_cursor is None or page.next_cursor in seen:
+                return
+            seen.add(page.next_cursor)
+            query["cursor"] = page.next_cursor
+
+    async def check_key(self) -> KeyStatus:
+        """Check that the API accepts the key: `GET /v1/test`."""
+        return await self._pipeline.send(TEST_KEY)
+
+    def deliver(self, event: WebhookEvent) -> None:
+        """Pass a verified webhook to the waits for its job."""
+        self._poller.deliver(event)
+
+    # Time
+
+    def deadline_after(self, timeout: float | None) -> float:
+        """Return the deadline of a timeout that begins now: a time on the clock.
+
+        Args:
+            timeout: seconds; None is as long as the output of a job can exist.
+
+        Raises:
+            ConfigurationError: the timeout is not a number above 0.
+        """
+        seconds = OUTPUT_LIFETIME if timeout is None else timeout
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
+            raise ConfigurationError(f"timeout must be a number of seconds above 0, or None, not {timeout!r}.")
+        return self.clock.time() + seconds
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep on the client's clock.
+
+        Raises:
+            ClientClosedError: the client was closed meanwhile.
+        """
+        await self._waiters.sleep(seconds)
+
+    def server_time(self) -> tuple[float, float]:
+        """Return the earliest and the latest UTC epoch seconds that the server's clock may show now."""
+        return self._pipeline.server_time()
+
+    @property
+    def has_server_time(self) -> bool:
+        """Whether the last response had a `Date` header."""
+        return self._pipeline.has_server_time
+
+    # Bookkeeping
+
+    @property
+    def abandoned(self) -> tuple[JobCreated, ...]:
+        """The last 1,000 accepted jobs whose caller was cancelled or failed before it had the result."""
+        return tuple(self._pipeline.abandoned)
+
+    def abandon(self, job: JobCreated) -> None:
+        """Add a job to `abandoned`, once: its caller is gone, but it is billed."""
+        if job not in self._pipeline.abandoned:
+            self._pipeline.keep_abandoned(job)
+
+    def keep_until_over(self, results: Results[R]) -> Results[R]:
+        """Keep a reference to a batch until its items are finished, so that dropping its results loses no job."""
+        self._batches.add(results.batch)
+        results.batch.on_over = self._batches.discard
+        return results
+
+    @property
+    def stats(self) -> ClientStats:
+        """Counts of requests: in flight, queued, and made so far."""
+        pipeline = self._pipeline
+        return ClientStats(
+            in_flight=pipeline.rate_limiter.in_flight,
+            queued=pipeline.rate_limiter.queued,
+            requests=pipeline.http.requests,
+            retries=pipeline.retries,
+            rate_limited=pipeline.rate_limited,
+        )

@@ -1,0 +1,159 @@
+"""Connections to a ledger file: writable ones, which bring the schema up to date, and read-only ones."""
+
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from pyannote_voiceprint_async.errors import LedgerError
+
+from . import checksums, schema
+from .journal import journal_path, lost_journal_error, restore_journal
+from .ownership import read_owner
+from .schema import STEPS, SchemaStep
+from .sqlite_errors import read_error, unusable_file_error
+
+__all__ = ["BUSY_TIMEOUT", "create_private_file", "open_read_only", "open_writable", "read_snapshot"]
+
+BUSY_TIMEOUT = 10.0
+"""Seconds that a reader, or the opening of a ledger, waits for a commit of another program."""
+
+# A transaction may leave a journal of this size, in bytes.
+_JOURNAL_SIZE_LIMIT = 1024 * 1024
+# The pages that a connection may keep in memory, in KiB.
+_CACHE_SIZE = 8 * 1024
+
+
+def open_writable(
+    path: Path, *, create: bool = False, recover: bool = False, steps: Sequence[SchemaStep] = STEPS
+) -> sqlite3.Connection:
+    """Open a ledger for writing, and apply the schema steps that it lacks. The caller holds its file lock.
+
+    Args:
+        path: the file.
+        create: create the file if it is missing, private to its owner.
+        recover: open the file even if its journal is lost.
+        steps: the schema.
+
+    Raises:
+        LedgerError: the file is missing, is not a ledger, is damaged, was written by a later version, has lost its
+            journal, or cannot be written.
+    """
+    path = Path(os.path.realpath(path))
+    try:
+        create_private_file(path, create=create)
+        had_journal = journal_path(path).exists()
+        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
+    except (OSError, sqlite3.Error) as exc:
+        raise unusable_file_error(path, exc) from None
+    with _closed_on_error(connection, path):
+        _configure(connection)
+        applied = schema.applied_steps(connection, path, steps)
+        if read_owner(connection) is not None:
+            if not (had_journal or recover):
+                raise lost_journal_error(path)
+            restore_journal(path)
+        if applied < len(steps):
+            schema.apply_steps(connection, steps, applied)
+    return connection
+
+
+def open_read_only(path: Path, *, steps: Sequence[SchemaStep] = STEPS) -> sqlite3.Connection:
+    """Open a ledger in a way that cannot change its rows. It works while a run has the ledger open.
+
+    Ledgers of earlier versions are not migrated: a reader checks whether a column of a later step exists.
+
+    Args:
+        path: the file.
+        steps: the schema.
+
+    Raises:
+        LedgerError: the file is missing, empty, is not a ledger, is damaged, or was written by a later version.
+    """
+    try:
+        path.stat()  # its error is clearer than that of SQLite
+        real = Path(os.path.realpath(path))
+        had_journal = journal_path(real).exists()
+        # Not `mode=ro`: SQLite must be able to roll back the half-written transaction of a killed run.
+        uri = f"{real.as_uri()}?mode=rw"
+        connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
+    except (OSError, sqlite3.Error) as exc:
+        raise unusable_file_error(path, exc) from None
+    with _closed_on_error(connection, path):
+        connection.execute("PRAGMA query_only = ON")
+        checksums.register(connection)
+        applied = schema.applied_steps(connection, path, steps)
+        if had_journal and read_owner(connection) is not None:
+            restore_journal(real)
+        if not applied:
+            raise LedgerError(f"{path} is empty. Run `pyannote-voiceprint enroll` with it first.")
+    return connection
+
+
+@contextmanager
+def read_snapshot(path: Path) -> Iterator[sqlite3.Connection]:
+    """Read a ledger as it is at one moment. A run cannot commit until the body ends, so read pages of rows.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    with closing(open_read_only(path)) as connection:
+        try:
+            connection.execute("BEGIN")
+            yield connection
+        except sqlite3.Error as exc:
+            raise read_error(path, exc) from None
+
+
+def create_private_file(path: Path, *, create: bool) -> None:
+    """Check that a file can be a ledger, or create it: SQLite would create it with the permissions of the umask.
+
+    SQLite's journal inherits the permissions of the file. An existing file is not opened here, because closing it
+    would release all locks that this process has on it.
+
+    Raises:
+        LedgerError: the file is missing, or has a hard link.
+    """
+    try:
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            if not create:
+                raise
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+            return
+    except OSError as exc:
+        raise unusable_file_error(path, exc) from None
+    if found.st_nlink > 1 and stat.S_ISREG(found.st_mode):
+        # SQLite looks for the journal under the name by which the file was opened.
+        raise LedgerError(
+            f"{path} has a second name (a hard link). A killed run leaves a journal beside one of the names, and "
+            "SQLite does not find it by the other. Remove one of the names, or copy the file."
+        )
+
+
+@contextmanager
+def _closed_on_error(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as exc:
+        connection.close()
+        raise unusable_file_error(path, exc) from None
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _configure(connection: sqlite3.Connection) -> None:
+    checksums.register(connection)
+    connection.execute("PRAGMA trusted_schema = ON")  # the triggers call a function of ours
+    connection.execute("PRAGMA journal_mode = PERSIST")
+    connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_SIZE_LIMIT}")
+    # A commit returns when the data is on the disk. Deleted data is overwritten with zeros.
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA secure_delete = ON")
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_SIZE}")
+    connection.execute("PRAGMA temp_store = FILE")
+    connection.execute("PRAGMA foreign_keys = ON")

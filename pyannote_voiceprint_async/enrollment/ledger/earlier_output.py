@@ -1,0 +1,100 @@
+"""Recognize earlier output of this package, which a command may replace without being told to."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TextIO, TypeAlias
+
+__all__ = ["EXPORT_FIELDS", "RESULT_FIELDS", "Content", "is_earlier_output"]
+
+Content: TypeAlias = Literal["jsonl", "csv", "json", "results", "report", "list"]
+"""What a command writes: the formats of an export, the lines of `voiceprint`, a summary, a list of speakers."""
+
+EXPORT_FIELDS = ("label", "source", "status", "job_id", "model", "voiceprint", "created_at", "warnings", "error")
+RESULT_FIELDS = ("label", "source", "status", "job_id", "model", "voiceprint", "warnings", "error")
+# Reports of runs and of dry runs have these.
+_REPORT_FIELDS = {"rows", "succeeded", "submitted", "failed", "expired", "invalid", "forgotten", "jobs"}
+
+# This package writes no longer lines.
+_MAX_LINE = 16 * 2**20
+# `voiceprint --out` writes line by line: a killed command leaves an incomplete last line.
+_RESULT_PREFIX = '{"label": "'
+
+
+def is_earlier_output(path: Path, content: Content) -> bool:
+    """Return whether a file holds earlier output of this kind.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return _RECOGNIZERS[content](_bounded_lines(file))
+    except (ValueError, RecursionError, csv.Error):
+        return False
+
+
+def _bounded_lines(file: TextIO) -> Iterator[str]:
+    while line := file.readline(_MAX_LINE):
+        if len(line) == _MAX_LINE:
+            raise ValueError("a line is too long")
+        yield line
+
+
+def _has_first_fields(fields: Sequence[str], line: str) -> bool:
+    record = json.loads(line)
+    return isinstance(record, dict) and tuple(record)[: len(fields)] == tuple(fields)
+
+
+def _are_export_lines(lines: Iterator[str]) -> bool:
+    return all(_has_first_fields(EXPORT_FIELDS, line) for line in lines)
+
+
+def _is_export_table(lines: Iterator[str]) -> bool:
+    table = csv.reader(lines, strict=True)
+    header = next(table)
+    return tuple(header[: len(EXPORT_FIELDS)]) == EXPORT_FIELDS and all(len(row) == len(header) for row in table)
+
+
+def _is_export_object(lines: Iterator[str]) -> bool:
+    """Return whether the lines are an object with one label per line, between lines of one brace."""
+    if next(lines) != "{\n":
+        return False
+    for line in lines:
+        if line == "}\n":
+            return next(lines, None) is None
+        pair = json.loads("{" + line.rstrip(",\n") + "}")
+        if len(pair) != 1 or not all(isinstance(voiceprint, str) for voiceprint in pair.values()):
+            return False
+    return False
+
+
+def _are_results(lines: Iterator[str]) -> bool:
+    return all(_is_result(line) for line in lines)
+
+
+def _is_result(line: str) -> bool:
+    try:
+        return _has_first_fields(RESULT_FIELDS, line)
+    except ValueError:
+        return line.startswith(_RESULT_PREFIX) or _RESULT_PREFIX.startswith(line.removesuffix("\n"))
+
+
+def _is_report(lines: Iterator[str]) -> bool:
+    report: Any = json.loads("".join(lines))
+    return isinstance(report, dict) and all(type(report.get(name)) is int for name in _REPORT_FIELDS)
+
+
+def _is_never(_lines: Iterator[str]) -> bool:
+    return False
+
+
+_RECOGNIZERS: Mapping[Content, Callable[[Iterator[str]], bool]] = {
+    "jsonl": _are_export_lines,
+    "csv": _is_export_table,
+    "json": _is_export_object,
+    "results": _are_results,
+    "report": _is_report,
+    "list": _is_never,
+}

@@ -1,0 +1,50 @@
+"""A copy of a ledger at one moment, for a dry run."""
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from .checksums import check_integrity
+from .connection import open_writable, read_snapshot
+from .journal import journal_path, lost_journal_error
+from .ownership import check_not_copied, read_owner
+from .transaction import atomic
+
+__all__ = ["copy_ledger"]
+
+# All tables that decide what a run does. Voiceprints are not copied.
+_TABLES = ("meta", "recordings", "labels", "jobs", "lost_intents", "forgotten", "looks")
+_NOT_COPIED = ("voiceprint", "warnings")
+
+
+def copy_ledger(source: Path, copy: Path) -> None:
+    """Copy a ledger without its voiceprints; an empty one if there is no ledger yet.
+
+    Raises:
+        LedgerError: the ledger cannot be read, or a run would refuse it.
+    """
+    with closing(open_writable(copy, create=True)) as target:
+        if not source.exists():
+            return
+        had_journal = journal_path(Path(os.path.realpath(source))).exists()
+        with read_snapshot(source) as origin:
+            if (owner := read_owner(origin)) is not None:
+                if not had_journal:
+                    raise lost_journal_error(source)
+                check_not_copied(owner, source)
+            check_integrity(origin, source)
+            with atomic(target):
+                for table in _TABLES:
+                    _copy_table(origin, target, table)
+
+
+def _copy_table(origin: sqlite3.Connection, target: sqlite3.Connection, table: str) -> None:
+    columns = [name for (name,) in origin.execute("SELECT name FROM pragma_table_info(?)", (table,))]
+    copied = [name for name in columns if name not in _NOT_COPIED]
+    if not copied:
+        return  # a ledger of an earlier version lacks this table
+    names, marks = ", ".join(copied), ", ".join("?" * len(copied))
+    # All names are those of our own schema.
+    select, insert = f"SELECT {names} FROM {table}", f"INSERT INTO {table} ({names}) VALUES ({marks})"  # noqa: S608
+    target.executemany(insert, origin.execute(select))

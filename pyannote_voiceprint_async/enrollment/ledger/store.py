@@ -1,0 +1,456 @@
+"""What a run reads from and writes into its ledger.
+
+Three promises protect the money. The intent to submit is on the disk before the first byte of the request leaves; the
+job id is on the disk before anything else happens; the voiceprint is on the disk before the row is reported as done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from pyannote_voiceprint_async.enrollment.events import Report
+from pyannote_voiceprint_async.enrollment.manifest.rows import State
+from pyannote_voiceprint_async.enrollment.manifest.segments import segments_from_json
+from pyannote_voiceprint_async.errors import LedgerError, LedgerInUseError, LedgerOriginError
+from pyannote_voiceprint_async.models import Voiceprint
+from pyannote_voiceprint_async.redaction import redact_url
+from pyannote_voiceprint_async.reprs import safe_repr
+
+from .checksums import intact
+from .connection import open_writable
+from .database import Database
+from .exclusive_access import lock_ledger
+from .file_lock import FileLock
+from .recordings import PendingRecording, UnresolvedSubmission
+from .report import read_report
+from .sqlite_errors import damage_error
+
+__all__ = ["LedgerStore"]
+
+_LISTED = "EXISTS (SELECT 1 FROM labels WHERE recording_id = r.id AND listed_in = :run)"
+# If several labels share a recording, the label in this run's list comes first.
+_LABELS = "FROM labels WHERE recording_id = r.id ORDER BY listed_in DESC, position"
+_RECORDINGS = f"""
+SELECT {intact("recordings", "r")}, id, identity, source, is_file, model, size, modified_ns, expires_at, media_url,
+    uploaded_at, job_id, pieces, (SELECT json_group_array(label) FROM (SELECT label {_LABELS})),
+    (SELECT extra {_LABELS} LIMIT 1)
+FROM recordings r WHERE {{where}} ORDER BY id LIMIT :limit
+"""  # noqa: S608 - names of our own schema
+_UNRESOLVED = f"""
+SELECT {intact("recordings")}, id, intended_from, intended_until, state = 'uncertain', model
+FROM recordings WHERE state IN ('submitting', 'uncertain') ORDER BY id
+"""  # noqa: S608 - names of our own schema
+_NEWEST_JOB = """
+SELECT job_id, created_at FROM jobs WHERE is_ours AND created_at IS NOT NULL ORDER BY created_at DESC LIMIT 1
+"""
+_KNOWN_JOB = """
+SELECT jobs.created_at, model FROM jobs LEFT JOIN recordings ON id = recording_id WHERE jobs.job_id = ? AND is_ours
+"""
+
+# A pending row, or a row that has this very intent: a request that never left is repeated under the same intent.
+_RECORD_INTENT = """
+UPDATE recordings SET state = 'submitting', intended_from = :earliest, intended_until = :latest
+WHERE id = :id AND (state = 'pending' OR (state = 'submitting' AND intended_from = :earliest))
+"""
+_WITHDRAW_INTENT = """
+UPDATE recordings SET state = 'pending', error = NULL, intended_from = NULL, intended_until = NULL
+WHERE id = ? AND state IN ('pending', 'submitting', 'uncertain')
+"""
+_EXTEND_INTENT = "UPDATE recordings SET intended_until = max(intended_until, ?) WHERE id = ?"
+_KEEP_INTENT = """
+INSERT INTO lost_intents (was_resubmitted, intended_from, intended_until)
+SELECT 1, coalesce(intended_from, 0), coalesce(intended_until, 0) FROM recordings WHERE id = ?
+"""
+_INSERT_JOB = """
+INSERT INTO jobs (job_id, is_ours, recording_id, created_at) VALUES (:job_id, 1, :id, :created_at)
+ON CONFLICT (job_id) DO UPDATE SET is_ours = 1, recording_id = excluded.recording_id
+WHERE NOT is_ours OR recording_id = :id
+"""
+_SET_SUBMITTED = """
+UPDATE recordings SET state = 'submitted', job_id = ?, intended_from = NULL, intended_until = NULL, error = NULL,
+reason = NULL WHERE id = ?
+"""
+_SET_UNCERTAIN = "UPDATE recordings SET state = 'uncertain', error = ? WHERE id = ?"
+_SET_SUCCEEDED = """
+UPDATE recordings SET state = 'succeeded', voiceprint = ?, voiceprint_hash = ?, created_at = ?, warnings = ?,
+finished_at = ?, error = NULL, reason = NULL WHERE id = ?
+"""
+_SET_FINISHED = """
+UPDATE recordings SET state = ?, error = ?, reason = ?, finished_at = ?, intended_from = NULL, intended_until = NULL
+WHERE id = ?
+"""
+_SET_MEDIA_URL = "UPDATE recordings SET media_url = ?, uploaded_at = ? WHERE id = ?"
+_INSERT_UNKNOWN_JOB = "INSERT OR IGNORE INTO jobs (job_id, is_ours, created_at) VALUES (?, 0, ?)"
+
+_MAY_BE_ACCEPTED = "It may have been accepted: an unknown job was created when it was sent."
+
+
+@safe_repr
+class LedgerStore:
+    """The ledger of one run. Internal: users open a `Ledger`.
+
+    Args:
+        path: the file; it is created when it is missing, private to its owner.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.run = 0
+        """The number of this run; 0 before `claim`."""
+        self.on_lock_wait: Callable[[bool], None] | None = None
+        """Called with True when another program has kept the ledger locked for some seconds, and with False after."""
+        self._lock: FileLock | None = None
+        self._opened: Database | None = None
+        self._is_acquired = False
+
+    def __repr__(self) -> str:
+        return f"<LedgerStore {'open' if self.is_open else 'closed'}>"
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether this object has the file open."""
+        return self._opened is not None
+
+    @property
+    def database(self) -> Database:
+        """The open database.
+
+        Raises:
+            LedgerError: the ledger is not open.
+        """
+        if self._opened is None:
+            raise LedgerError("The ledger is not open: use `async with Ledger(path) as ledger:`.")
+        return self._opened
+
+    def acquire(self) -> None:
+        """Reserve the open ledger for one run of this program.
+
+        Raises:
+            LedgerInUseError: another run has it.
+        """
+        if self._is_acquired:
+            raise LedgerInUseError("Another run of this program has this ledger. Wait until it finishes.")
+        self._is_acquired = True
+
+    def release(self) -> None:
+        """Allow the next run to acquire the ledger."""
+        self._is_acquired = False
+
+    async def open(self) -> None:
+        """Lock the file, check it and mark it as open.
+
+        Raises:
+            LedgerInUseError: another run has it open.
+            LedgerError: it cannot be used.
+        """
+        opening = asyncio.ensure_future(asyncio.to_thread(self._open))
+        try:
+            self._lock, self._opened = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            # The thread cannot be interrupted: close what it opens, or the next run finds the ledger in use.
+            await asyncio.wait([opening])
+            _close_unwanted(opening)
+            raise
+
+    async def aclose(self) -> None:
+        """Write what is queued, and release the file. Closing twice is fine."""
+        database, self._opened = self._opened, None
+        lock, self._lock = self._lock, None
+        try:
+            if database is not None:
+                await database.aclose()
+        finally:
+            if lock is not None:
+                lock.release()
+
+    def shorten_lock_waits(self) -> None:
+        """Wait at most a second for other programs that have the file locked: the run is about to end."""
+        if self._opened is not None:
+            self._opened.shorten_lock_waits()
+
+    async def claim(self, base_url: str, key: str, *, new_key: bool = False) -> None:
+        """Check that the ledger belongs to this API and key; assign a new ledger to them. Choose the run's number.
+
+        Args:
+            base_url: the API.
+            key: the API key; only a salted hash of it is stored.
+            new_key: accept another key, which belongs to the same team.
+
+        Raises:
+            LedgerOriginError: the ledger belongs to another API, or to another key.
+        """
+        self.run = await self.database.atomic(partial(_claim, base_url=base_url, key=key, new_key=new_key))
+
+    # Reads
+
+    async def pending(self, after: int, limit: int) -> list[PendingRecording]:
+        """Return the next recordings of this run's list that no job was accepted for, by id."""
+        return await self._recordings(f"r.state = 'pending' AND r.id > :after AND {_LISTED}", after, limit)
+
+    async def has_pending(self) -> bool:
+        """Return whether a recording of this run's list is still to be sent."""
+        return bool(await self.pending(0, 1))
+
+    async def submitted(self, after: int, limit: int) -> list[PendingRecording]:
+        """Return the next recordings with an unfinished job, by id, whether this run's list has them or not."""
+        return await self._recordings("r.state = 'submitted' AND r.id > :after", after, limit)
+
+    async def recording(self, recording_id: int) -> PendingRecording:
+        """Return one recording."""
+        return (await self._recordings("r.id = :after", recording_id, 1))[0]
+
+    async def unresolved(self) -> list[UnresolvedSubmission]:
+        """Return the submissions with an unknown outcome."""
+
+        def select(connection: sqlite3.Connection) -> list[UnresolvedSubmission]:
+            rows = map(_check_intact, connection.execute(_UNRESOLVED))
+            return [UnresolvedSubmission(row[0], row[1], row[2], bool(row[3]), row[4]) for row in rows]
+
+        return await self.database.read(select)
+
+    async def abandoned_windows(self) -> list[tuple[float, float]]:
+        """Return the times of the intents that were given up while their outcome was unknown."""
+        return await self.database.read(
+            lambda connection: connection.execute("SELECT intended_from, intended_until FROM lost_intents").fetchall()
+        )
+
+    async def labels_of(self, ids: Iterable[int]) -> dict[int, tuple[str, ...]]:
+        """Return the labels of some recordings."""
+
+        def select(connection: sqlite3.Connection) -> dict[int, tuple[str, ...]]:
+            query = "SELECT label FROM labels WHERE recording_id = ? ORDER BY position"
+            return {id_: tuple(label for (label,) in connection.execute(query, (id_,))) for id_ in ids}
+
+        return await self.database.read(select)
+
+    async def newest_job(self) -> tuple[str, float] | None:
+        """Return our newest job and when it was accepted: a listing that goes back to this time must contain it."""
+        return await self.database.read(lambda connection: connection.execute(_NEWEST_JOB).fetchone())
+
+    async def accepted_at(self, job_id: str) -> float | None:
+        """Return when one of our jobs was accepted, if it is known."""
+        query = "SELECT created_at FROM jobs WHERE job_id = ?"
+        found = await self.database.read(lambda connection: connection.execute(query, (job_id,)).fetchone())
+        return found[0] if found else None
+
+    async def known_jobs(self, job_ids: Sequence[str]) -> dict[str, tuple[float | None, str | None]]:
+        """Return the time of acceptance and the model of each of some job ids that is ours."""
+
+        def select(connection: sqlite3.Connection) -> dict[str, tuple[float | None, str | None]]:
+            rows = ((job_id, connection.execute(_KNOWN_JOB, (job_id,)).fetchone()) for job_id in job_ids)
+            return {job_id: row for job_id, row in rows if row is not None}
+
+        return await self.database.read(select)
+
+    async def report(self) -> Report:
+        """Count the rows of this run's list by state."""
+        return await self.database.read(partial(read_report, run=self.run))
+
+    # Steps of one submission
+
+    async def record_intent(self, recording: PendingRecording, earliest: float, latest: float) -> None:
+        """Record that a submission is about to be sent between these two times.
+
+        Raises:
+            LedgerError: the row is no longer pending; nothing must be sent.
+        """
+
+        def update(connection: sqlite3.Connection) -> None:
+            values = {"earliest": earliest, "latest": latest, "id": recording.id}
+            if connection.execute(_RECORD_INTENT, values).rowcount != 1:
+                raise LedgerError(
+                    "A row that was about to be submitted is no longer pending: another program changed the ledger. "
+                    "It was not sent. Run again: the run then reads the ledger anew."
+                )
+
+        await self.database.atomic(update)
+
+    async def withdraw_intent(self, recording: PendingRecording) -> None:
+        """Record that the submission was not accepted."""
+        await self._write(_WITHDRAW_INTENT, (recording.id,))
+
+    def withdraw_intent_later(self, recording: PendingRecording) -> None:
+        """Queue `withdraw_intent` without waiting for the commit."""
+        self.database.write_later(partial(_execute, statement=_WITHDRAW_INTENT, values=(recording.id,)))
+
+    async def extend_intent(self, recording: PendingRecording, until: float) -> None:
+        """Record that a submission with an unknown outcome may have been sent as late as this."""
+        await self._write(_EXTEND_INTENT, (until, recording.id))
+
+    async def record_upload(self, recording: PendingRecording, media_url: str, now: float) -> None:
+        """Record the media URL of an uploaded file, which the API keeps for a day."""
+        await self._write(_SET_MEDIA_URL, (media_url, now, recording.id))
+
+    async def record_job(self, recording: PendingRecording, job_id: str, created_at: float | None) -> bool:
+        """Record the job of an accepted submission.
+
+        Args:
+            recording: the recording.
+            job_id: its job.
+            created_at: when it was accepted, by this machine's clock; None if that is unknown.
+
+        Returns:
+            False if the job belongs to another recording; then this recording is uncertain.
+        """
+
+        def update(connection: sqlite3.Connection) -> bool:
+            values = {"job_id": job_id, "id": recording.id, "created_at": created_at}
+            is_new = bool(connection.execute(_INSERT_JOB, values).rowcount)
+            if is_new:
+                connection.execute(_SET_SUBMITTED, (job_id, recording.id))
+            else:
+                error = f"The API answered with job {job_id}, which belongs to another row."
+                connection.execute(_SET_UNCERTAIN, (error, recording.id))
+            return is_new
+
+        return await self.database.atomic(update, is_urgent=True)
+
+    async def record_voiceprint(self, recording: PendingRecording, voiceprint: Voiceprint, now: float) -> None:
+        """Record the voiceprint of a finished job."""
+        values = (
+            voiceprint.value,
+            hashlib.sha256(voiceprint.value.encode()).hexdigest(),
+            voiceprint.created_at.isoformat() if voiceprint.created_at else None,
+            json.dumps(voiceprint.warnings),
+            now,
+            recording.id,
+        )
+        await self._write(_SET_SUCCEEDED, values)
+
+    async def record_failure(self, recording: PendingRecording, error: str, reason: str, now: float) -> None:
+        """Record why a recording has no voiceprint."""
+        await self._write(_SET_FINISHED, (State.FAILED, error, reason, now, recording.id))
+
+    async def record_expiry(self, recording: PendingRecording, error: str, now: float) -> None:
+        """Record that a job was paid and its output deleted before it was fetched."""
+        await self._write(_SET_FINISHED, (State.EXPIRED, error, "output-gone", now, recording.id))
+
+    # Resolution of unknown outcomes
+
+    async def resolve_unsent(self, ids: Iterable[int]) -> None:
+        """Record that these submissions were not accepted."""
+        await self._write_many(_WITHDRAW_INTENT, [(id_,) for id_ in ids])
+
+    async def resolve_uncertain(self, ids: Iterable[int]) -> None:
+        """Record that the outcome of these submissions cannot be determined."""
+        await self._write_many(_SET_UNCERTAIN, [(_MAY_BE_ACCEPTED, id_) for id_ in ids])
+
+    async def resolve_resubmit(self, ids: Iterable[int]) -> None:
+        """Record that these recordings may be sent once more, and so be paid twice."""
+        values = [(id_,) for id_ in ids]
+
+        def update(connection: sqlite3.Connection) -> None:
+            connection.executemany(_KEEP_INTENT, values)
+            connection.executemany(_WITHDRAW_INTENT, values)
+
+        await self.database.atomic(update)
+
+    async def record_unknown_jobs(self, jobs: Iterable[tuple[str, float | None]]) -> None:
+        """Record the ids and times of jobs that other programs submitted; never their outputs."""
+        await self._write_many(_INSERT_UNKNOWN_JOB, list(jobs))
+
+    def _open(self) -> tuple[FileLock, Database]:
+        lock = lock_ledger(self.path, create=True)
+        try:
+            connection = open_writable(self.path, create=True)
+            try:
+                return lock, Database(connection, Path(os.path.realpath(self.path)), self._report_lock_wait)
+            except BaseException:
+                connection.close()
+                raise
+        except BaseException:
+            lock.release()
+            raise
+
+    def _report_lock_wait(self, is_waiting: bool) -> None:  # noqa: FBT001 - a callback
+        if self.on_lock_wait is not None:
+            self.on_lock_wait(is_waiting)
+
+    async def _recordings(self, where: str, after: int, limit: int) -> list[PendingRecording]:
+        query, values = _RECORDINGS.format(where=where), {"run": self.run, "after": after, "limit": limit}
+
+        def select(connection: sqlite3.Connection) -> list[PendingRecording]:
+            return [_to_recording(*_check_intact(row)) for row in connection.execute(query, values)]
+
+        return await self.database.read(select)
+
+    async def _write(self, statement: str, values: Sequence[Any]) -> None:
+        await self.database.atomic(partial(_execute, statement=statement, values=values))
+
+    async def _write_many(self, statement: str, values: Sequence[Sequence[Any]]) -> None:
+        await self.database.atomic(lambda connection: connection.executemany(statement, values).close())
+
+
+def _claim(connection: sqlite3.Connection, *, base_url: str, key: str, new_key: bool) -> int:
+    meta = dict(connection.execute("SELECT name, value FROM meta"))
+    if not connection.execute("SELECT 1 FROM recordings LIMIT 1").fetchone():
+        meta = {"salt": meta["salt"]} if "salt" in meta else {}  # an empty ledger belongs to nobody yet
+    salt = meta.setdefault("salt", secrets.token_hex(16))
+    # Not an f-string: formatting a secret hides its value, and all keys would have one fingerprint.
+    fingerprint = hashlib.sha256((salt + " " + key).encode()).hexdigest()[:16]
+    meta.setdefault("base_url", base_url)
+    meta.setdefault("key", fingerprint)
+    _check_origin(meta, base_url, None if new_key else fingerprint)
+    # The number is stored when the list is applied: until then `ledger status` shows the last list.
+    run = int(meta.pop("run", "0")) + 1
+    meta["key"] = fingerprint
+    connection.executemany("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", meta.items())
+    return run
+
+
+def _check_origin(meta: Mapping[str, str], base_url: str, fingerprint: str | None) -> None:
+    if meta["base_url"].rstrip("/") != base_url.rstrip("/"):
+        raise LedgerOriginError(
+            f"This ledger belongs to the API at {redact_url(meta['base_url'])}, whose jobs {redact_url(base_url)} does "
+            "not have. Choose another ledger, or the base URL that created this one."
+        )
+    if fingerprint is not None and meta["key"] != fingerprint:
+        raise LedgerOriginError(
+            "This ledger was created with another API key. If the new key belongs to the same team, confirm it "
+            "(`--new-key`, or `new_key=True`); another team cannot read these jobs and needs another ledger."
+        )
+
+
+def _check_intact(row: Sequence[Any]) -> Sequence[Any]:
+    """Return a row without its first column, which is 0 if the row differs from its checksum."""
+    is_intact, *rest = row
+    if not is_intact:
+        raise damage_error("a row that was about to be read")
+    return rest
+
+
+def _to_recording(*row: Any) -> PendingRecording:
+    *known, segments, labels, extra = row
+    return PendingRecording._make(
+        (*known, segments_from_json(segments), tuple(json.loads(labels)), json.loads(extra or "{}"))
+    )
+
+
+def _execute(connection: sqlite3.Connection, *, statement: str, values: Sequence[Any]) -> None:
+    connection.execute(statement, values)
+
+
+def _close_unwanted(opening: asyncio.Future[tuple[FileLock, Database]]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        lock, database = opening.result()
+        database.close()
+        lock.release()

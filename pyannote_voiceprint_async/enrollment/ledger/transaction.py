@@ -1,0 +1,27 @@
+"""The one write transaction of the ledger: every INSERT, UPDATE and DELETE runs inside `atomic()`."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+__all__ = ["atomic"]
+
+
+@contextmanager
+def atomic(connection: sqlite3.Connection, execute: Callable[[str], object] | None = None) -> Iterator[None]:
+    """Commit everything that the body writes, or nothing of it if an exception leaves the body.
+
+    Args:
+        connection: an open connection without a transaction.
+        execute: runs BEGIN and COMMIT, where waiting for other programs needs more than SQLite's timeout.
+    """
+    run = execute or connection.execute
+    run("BEGIN IMMEDIATE")
+    try:
+        yield
+        run("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            with suppress(sqlite3.Error):  # SQLite may have rolled back by itself
+                connection.execute("ROLLBACK")
+        raise

@@ -1,0 +1,138 @@
+"""The jobs that a run waits for, each in a task of its own."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+from pyannote_voiceprint_async.api.endpoints import OUTPUT_LIFETIME
+from pyannote_voiceprint_async.concurrency.clock import timeout_at
+from pyannote_voiceprint_async.enrollment.ledger.recordings import PendingRecording
+from pyannote_voiceprint_async.errors import (
+    JobCanceledError,
+    JobError,
+    JobExpiredError,
+    JobFailedError,
+    JobTimeoutError,
+)
+from pyannote_voiceprint_async.models import Voiceprint, VoiceprintJob
+
+from .context import RunContext
+
+__all__ = ["JobWaits"]
+
+# More jobs than the documented rate limit allows in an hour and a half.
+_MAX_JOBS = 10_000
+# An API that does not know a job of today fails: poll the job again at this interval, for at most this long.
+_UNKNOWN_JOB_INTERVAL, _UNKNOWN_JOB_TIMEOUT = 60.0, 3600.0
+
+
+class JobWaits:
+    """Waits for accepted jobs and records their results.
+
+    Args:
+        context: the shared objects of the run.
+        on_error: called with an error that is no result of a job, such as a revoked key or a full disk.
+    """
+
+    def __init__(self, context: RunContext, on_error: Callable[[BaseException], None]) -> None:
+        self._client = context.client
+        self._clock = context.client.engine.clock
+        self._ledger = context.ledger
+        self._timeline = context.timeline
+        self._results = context.results
+        self._progress = context.reporter.progress
+        self._on_error = on_error
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._slots = asyncio.Semaphore(_MAX_JOBS)
+
+    async def reserve(self) -> None:
+        """Reserve a slot for one more job, as soon as there is a free one."""
+        await self._slots.acquire()
+
+    def release(self) -> None:
+        """Release a reserved slot that no job needs."""
+        self._slots.release()
+
+    def start(self, recording: PendingRecording, job_id: str, warning: str | None = None) -> None:
+        """Start to wait for a job, in a slot that was reserved.
+
+        Args:
+            recording: what the job was made from.
+            job_id: the job.
+            warning: the API's warning about the submission.
+        """
+        self._progress.waiting += 1
+        task = asyncio.create_task(self._wait(recording, job_id, warning))
+        self._tasks.add(task)
+        task.add_done_callback(self._finish)
+
+    async def join(self, deadline: float | None = None) -> None:
+        """Wait until all jobs have their results, or until the deadline.
+
+        Args:
+            deadline: time on the clock; None waits for ever.
+        """
+        with suppress(TimeoutError):
+            async with timeout_at(self._clock, deadline):
+                while self._tasks:
+                    await asyncio.wait(self._tasks)
+
+    def cancel(self) -> None:
+        """Stop waiting. The next run waits for the jobs that are left."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def aclose(self) -> None:
+        """Stop waiting, and return when all tasks are over."""
+        self.cancel()
+        await self.join()
+
+    def _finish(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._progress.waiting -= 1
+        self.release()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._on_error(error)
+
+    async def _wait(self, recording: PendingRecording, job_id: str, warning: str | None) -> None:
+        try:
+            job = await self._poll(job_id)
+        except JobTimeoutError:
+            return  # the next run waits for the job
+        except JobExpiredError as error:
+            await self._results.expire(recording, str(error))
+        except JobError as error:
+            await self._results.fail(recording, *_failure(error))
+        else:
+            await self._results.succeed(recording, Voiceprint.from_job(job, recording.model, warning))
+
+    async def _poll(self, job_id: str) -> VoiceprintJob:
+        """Wait for a job. If the API does not know a job whose output cannot have expired yet, the API is at fault.
+
+        Raises:
+            JobTimeoutError: the job is left to the next run.
+            VoiceprintError: see `AsyncVoiceprintClient.wait`.
+        """
+        expires_at, give_up_at = self._clock.time() + OUTPUT_LIFETIME, float("inf")
+        while True:
+            try:
+                return await self._client.engine.wait_for_voiceprint(job_id, expires_at)
+            except JobExpiredError:
+                accepted_at = await self._ledger.accepted_at(job_id)
+                if accepted_at is None or self._timeline.now().earliest - accepted_at >= OUTPUT_LIFETIME:
+                    raise
+                give_up_at = min(give_up_at, self._clock.time() + _UNKNOWN_JOB_TIMEOUT)
+                if self._clock.time() >= give_up_at:
+                    raise JobTimeoutError(f"The API does not know job {job_id}.", job_id=job_id) from None
+            await self._client.engine.sleep(_UNKNOWN_JOB_INTERVAL)
+
+
+def _failure(error: JobError) -> tuple[str, str]:
+    """Return the message and the reason code for a job that ended without a voiceprint."""
+    match error:
+        case JobFailedError():
+            return f"The job failed: {error.message or 'the API gives no reason'}", "job-failed"
+        case JobCanceledError():
+            return "The job was canceled.", "job-canceled"
+        case _:
+            return str(error), "job-other"

@@ -1,0 +1,55 @@
+"""The results of rows: each is written to the ledger first and reported afterwards."""
+
+from pyannote_voiceprint_async.concurrency.clock import Clock
+from pyannote_voiceprint_async.enrollment.events import RowExpired, RowFailed, RowSucceeded
+from pyannote_voiceprint_async.enrollment.ledger.recordings import PendingRecording
+from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
+from pyannote_voiceprint_async.models import Voiceprint
+
+from .run_reporter import RunReporter
+
+__all__ = ["RowResults"]
+
+
+class RowResults:
+    """Writes the results of rows to the ledger, then reports them.
+
+    Args:
+        ledger: the ledger.
+        clock: dates the results.
+        reporter: reports the results.
+    """
+
+    def __init__(self, ledger: LedgerStore, clock: Clock, reporter: RunReporter) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._reporter = reporter
+
+    async def succeed(self, recording: PendingRecording, voiceprint: Voiceprint) -> None:
+        """Record the voiceprint of a recording."""
+        await self._ledger.record_voiceprint(recording, voiceprint, self._clock.wall())
+        self._reporter.progress.succeeded += len(recording.labels)
+        self._reporter.progress.finished_now += len(recording.labels)
+        await self._reporter.events.put(*(RowSucceeded(label, voiceprint) for label in recording.labels))
+
+    async def fail(self, recording: PendingRecording, message: str, reason: str) -> None:
+        """Record that a recording has failed.
+
+        Args:
+            recording: the recording.
+            message: what happened, as a sentence.
+            reason: what happened, as a code for the ledger.
+        """
+        await self._ledger.record_failure(recording, message, reason, self._clock.wall())
+        self._count_failed(recording)
+        await self._reporter.events.put(*(RowFailed(label, message) for label in recording.labels))
+
+    async def expire(self, recording: PendingRecording, message: str) -> None:
+        """Record that the result of a recording expired before it was fetched."""
+        await self._ledger.record_expiry(recording, message, self._clock.wall())
+        self._count_failed(recording)
+        await self._reporter.events.put(*(RowExpired(label, message) for label in recording.labels))
+
+    def _count_failed(self, recording: PendingRecording) -> None:
+        self._reporter.progress.failed += len(recording.labels)
+        self._reporter.progress.finished_now += len(recording.labels)

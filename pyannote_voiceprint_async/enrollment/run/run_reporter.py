@@ -1,0 +1,56 @@
+"""What a run reports while it goes on: events, progress, and the error that ends it."""
+
+from pyannote_voiceprint_async.enrollment.events import Paused, Progress, Resumed, Stopping
+
+from .event_queue import EventQueue
+
+__all__ = ["RunReporter"]
+
+
+class RunReporter:
+    """The events and the progress of one run."""
+
+    def __init__(self) -> None:
+        self.events = EventQueue()
+        self.progress = Progress()
+        self.error: BaseException | None = None
+        """The first error that ends the run."""
+
+    def pause(self, reason: str, seconds: float) -> None:
+        """Report that the run sends nothing new for a number of seconds."""
+        self.progress.paused_for = reason
+        self.events.put_nowait(Paused(reason, seconds))
+
+    def resume(self) -> None:
+        """Report the end of a pause, if there is one."""
+        if self.progress.paused_for is not None:
+            self.progress.paused_for = None
+            self.events.put_nowait(Resumed())
+
+    def end_with(self, error: BaseException) -> None:
+        """Keep the first error that ends the run, and report it at once: submissions in flight may take minutes."""
+        if self.error is None:
+            self.error = error
+            self.progress.paused_for = str(error)
+            self.events.put_nowait(Stopping(str(error)))
+
+    def pop_error(self) -> BaseException | None:
+        """Return the error that ends the run, once: it must not be raised a second time."""
+        error, self.error = self.error, None
+        return error
+
+    def on_breaker_change(self, reason: str | None, seconds: float) -> None:
+        """Report that the circuit breaker has opened or closed; a run that ends reports no more pauses."""
+        if self.error is not None:
+            return
+        if reason is None:
+            self.resume()
+        else:
+            self.pause(reason, seconds)
+
+    def on_ledger_wait(self, is_waiting: bool) -> None:  # noqa: FBT001 - a callback
+        """Report that the ledger waits for another program's lock, or does no longer."""
+        if is_waiting:
+            self.pause("Another program has the ledger locked, such as an SQLite browser. Close that program.", 0.0)
+        else:
+            self.resume()

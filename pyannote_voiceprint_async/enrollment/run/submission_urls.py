@@ -1,0 +1,114 @@
+"""The URL that is submitted for a recording: its own, a presigned one, or that of its upload."""
+
+import asyncio
+import inspect
+import os
+from pathlib import Path
+from typing import Any
+
+from pyannote_voiceprint_async.audio import cut_segments
+from pyannote_voiceprint_async.client import AsyncVoiceprintClient
+from pyannote_voiceprint_async.enrollment.ledger.recordings import PendingRecording
+from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
+from pyannote_voiceprint_async.enrollment.manifest.preflight import change_time_ns, clip_identity
+from pyannote_voiceprint_async.enrollment.manifest.url_identity import url_expires_at
+from pyannote_voiceprint_async.enrollment.options import Resolve
+from pyannote_voiceprint_async.errors import VoiceprintError
+
+from .error_actions import RowError
+
+__all__ = ["SubmissionUrls"]
+
+# The API deletes uploaded audio after 24 to 48 hours, and its job must begin before that.
+_UPLOAD_LIFETIME = 20 * 3600.0
+
+
+class SubmissionUrls:
+    """Makes the URL of a recording just before it is submitted.
+
+    Args:
+        client: the client that uploads files.
+        ledger: the ledger, which keeps the URLs of uploads.
+        resolve: the user's function that returns the URL of a row, or None.
+    """
+
+    def __init__(self, client: AsyncVoiceprintClient, ledger: LedgerStore, resolve: Resolve | None) -> None:
+        self._client = client
+        self._ledger = ledger
+        self._resolve = resolve
+
+    async def url_of(self, recording: PendingRecording) -> str:
+        """Return the URL to submit.
+
+        Raises:
+            RowError: the row has no usable URL, and is at fault.
+            VoiceprintError: the upload failed, or `resolve` raised this error.
+        """
+        if recording.is_file:
+            return await self._upload(recording)
+        url = recording.source if self._resolve is None else await self._call_resolve(self._resolve, recording)
+        self.check_expiry(url)
+        return url
+
+    def check_expiry(self, url: str) -> None:
+        """Check by the server's clock that a presigned URL has not expired.
+
+        Raises:
+            RowError: it has expired.
+        """
+        expires_at = url_expires_at(url)
+        if expires_at is not None and expires_at <= self._client.engine.server_time()[1]:
+            raise RowError(
+                "The presigned URL expired before its turn; nothing was sent. Run again with a list of fresh URLs.",
+                "url-expired",
+            )
+
+    async def _call_resolve(self, resolve: Resolve, recording: PendingRecording) -> str:
+        try:
+            returned: Any = resolve(recording.row)
+            url = await returned if inspect.isawaitable(returned) else returned
+        except asyncio.CancelledError as exc:
+            if (this := asyncio.current_task()) is None or this.cancelling():
+                raise
+            raise _resolve_error("failed", exc) from exc  # the function cancelled something of its own, not this task
+        except VoiceprintError:
+            raise
+        except Exception as exc:
+            raise _resolve_error("failed", exc) from exc
+        if not isinstance(url, str):
+            raise _resolve_error("returned no URL", url)
+        return url
+
+    async def _upload(self, recording: PendingRecording) -> str:
+        now = self._client.engine.clock.wall()
+        if recording.media_url is not None and now - (recording.uploaded_at or 0.0) < _UPLOAD_LIFETIME:
+            return recording.media_url
+        path = Path(recording.source)
+        await self._check_unchanged(recording, path)
+        url = await self._client.upload(await self._audio(recording, path))
+        await self._check_unchanged(recording, path)
+        await self._ledger.record_upload(recording, url, now)
+        return url
+
+    async def _audio(self, recording: PendingRecording, path: Path) -> Path | bytes:
+        """Return what is uploaded: the whole file, or the segments that are cut out of it."""
+        if not recording.segments:
+            return path
+        clip = await asyncio.to_thread(cut_segments, path, recording.segments)
+        if clip_identity(clip.digest) != recording.identity:
+            raise RowError("The audio file changed since it was checked. Run again.", "file")
+        return clip.audio
+
+    async def _check_unchanged(self, recording: PendingRecording, path: Path) -> None:
+        """Check that the file is still the one whose hash is in the ledger: another file may be another person."""
+        try:
+            found: os.stat_result = await asyncio.to_thread(path.stat)
+        except OSError as exc:
+            raise RowError(f"The audio file cannot be read ({(exc.strerror or '').lower()}).", "file") from None
+        if (found.st_size, change_time_ns(found)) != (recording.size, recording.modified_ns):
+            raise RowError("The audio file changed during the run. Run again: the new file is then checked.", "file")
+
+
+def _resolve_error(what: str, cause: object) -> RowError:
+    """Return the error for a defect of the user's function: it fails one row and never the run."""
+    return RowError(f"resolve() {what} for this row ({type(cause).__name__}).", "unresolved")

@@ -1,0 +1,92 @@
+"""One item of a batch, and its state."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+from pyannote_voiceprint_async.errors import JobTimeoutError, VoiceprintError
+from pyannote_voiceprint_async.models import JobCreated
+from pyannote_voiceprint_async.transport.request import SubmissionHooks
+
+__all__ = ["BatchItem", "ItemState"]
+
+
+class ItemState(Enum):
+    """How far the submission of an item is."""
+
+    UNSENT = "nothing was accepted: the item may be stopped"
+    SENDING = "the submission is in flight: it must finish"
+    SUBMITTED = "the job is accepted"
+
+
+class BatchItem:
+    """One item of a batch. The function that processes it reports its progress here.
+
+    Args:
+        index: the position in the input, from 0.
+        value: the item of the input.
+        on_submitted: called when the job of the item is accepted.
+        on_refused: called when the submission was refused for now.
+    """
+
+    def __init__(
+        self, index: int, value: Any, on_submitted: Callable[[BatchItem], None], on_refused: Callable[[BatchItem], None]
+    ) -> None:
+        self.index = index
+        self.value = value
+        self.state = ItemState.UNSENT
+        self.job: JobCreated | None = None
+        self.stopped_by: Exception | None = None
+        self.task: asyncio.Task[None]
+        self.value_released = asyncio.Event()
+        self._on_submitted = on_submitted
+        self._on_refused = on_refused
+
+    @property
+    def hooks(self) -> SubmissionHooks:
+        """The hooks to send the submission with."""
+        return SubmissionHooks(self.before_send, self.record_refusal)
+
+    def release_value(self) -> None:
+        """Record that the value is not read any more: its owner may change it."""
+        self.value_released.set()
+
+    async def before_send(self) -> None:
+        """Record that the submission is about to be sent.
+
+        Raises:
+            CancelledError: the item was stopped: it must not be sent.
+        """
+        if self.stopped_by is not None:
+            raise asyncio.CancelledError
+        self.state = ItemState.SENDING
+
+    def record_refusal(self) -> None:
+        """Record that the submission was refused for now: nothing of it is in flight."""
+        self.state = ItemState.UNSENT
+        self._on_refused(self)
+
+    def record_job(self, job: JobCreated) -> None:
+        """Record the accepted job, so that the next item may be read."""
+        self.job = job
+        self.state = ItemState.SUBMITTED
+        self._on_submitted(self)
+
+    def stop(self, error: Exception | None = None) -> None:
+        """Cancel the item, with this error or with one that says that the batch was closed."""
+        self.stopped_by = error or self._closed_error()
+        self.task.cancel()
+
+    def _closed_error(self) -> VoiceprintError:
+        if self.job is None:
+            return VoiceprintError(
+                "The item was not sent: the batch was closed before. Submit it again to process it.", retryable=True
+            )
+        return JobTimeoutError(
+            f"The batch was closed before job {self.job.job_id} finished. The job continues: call "
+            f"wait({self.job.job_id!r}) to wait for it.",
+            job_id=self.job.job_id,
+        )

@@ -1,0 +1,54 @@
+"""Webhooks that are expected, and webhooks that arrived before the wait for their job began."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from pyannote_voiceprint_async.models import WebhookEvent
+
+__all__ = ["PendingWebhooks"]
+
+_MAX_EXPECTED = 10_000
+_MAX_EARLY = 1_000
+# Seconds for which an early webhook is kept for its wait.
+_EARLY_LIFETIME = 60.0
+
+
+class PendingWebhooks:
+    """Jobs whose webhook is expected, and webhooks that arrived before their wait began.
+
+    Pure: the caller passes the time.
+
+    Args:
+        grace: seconds for which a job is left to its webhook, before it is polled.
+    """
+
+    def __init__(self, grace: float) -> None:
+        self._grace = grace
+        self._expected: dict[str, float] = {}
+        self._early: OrderedDict[str, tuple[float, WebhookEvent]] = OrderedDict()
+
+    def expect(self, job_id: str, now: float) -> None:
+        """Record that the webhook of a job was requested."""
+        self._expected[job_id] = now + self._grace
+        if len(self._expected) > _MAX_EXPECTED:
+            del self._expected[next(iter(self._expected))]
+
+    def grace_left(self, job_id: str, now: float) -> float:
+        """Return the seconds for which the job is still left to its webhook."""
+        return max(0.0, self._expected.get(job_id, now) - now)
+
+    def record_delivery(self, job_id: str) -> None:
+        """Record that the webhook of a finished job has arrived: there will be no second one."""
+        self._expected.pop(job_id, None)
+
+    def keep_early(self, event: WebhookEvent, now: float) -> None:
+        """Keep a webhook that arrived before the response to its submission, or before its wait began."""
+        self._early[event.job_id] = (now, event)
+        while len(self._early) > _MAX_EARLY or now - next(iter(self._early.values()))[0] > _EARLY_LIFETIME:
+            self._early.popitem(last=False)
+
+    def pop_early(self, job_id: str, now: float) -> WebhookEvent | None:
+        """Return the webhook that arrived early for this job, and forget it."""
+        kept_at, event = self._early.pop(job_id, (now, None))
+        return event if now - kept_at <= _EARLY_LIFETIME else None

@@ -1,0 +1,63 @@
+"""When the next poll is due. Pure: the caller passes the time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pyannote_voiceprint_async.settings import Polling
+
+__all__ = ["PollSchedule"]
+
+_GROWTH = 1.5
+# Each page delays the next poll by this multiple of `Polling.first`. With the default of one second, at most 30 pages
+# are fetched in a minute: at 100 voiceprints a minute, that is a third of a request for each of them.
+_REST_PER_PAGE = 2.0
+
+
+class PollSchedule:
+    """The time of the next poll.
+
+    The interval between polls starts at `Polling.first` and grows by half with each poll, up to `Polling.longest`.
+    `reset_interval` starts again at `Polling.first`.
+    """
+
+    def __init__(self, polling: Polling) -> None:
+        self.next_at = float("inf")
+        """The time of the next poll; infinite while none is planned."""
+        self._polling = polling
+        self.interval = polling.first
+        """Seconds between polls."""
+        self._earliest = float("-inf")
+
+    def restart(self) -> None:
+        """Forget the next poll. The rest after the last pages still holds."""
+        self.interval, self.next_at = self._polling.first, float("inf")
+
+    def reset_interval(self) -> None:
+        """Start again with the shortest interval."""
+        self.interval = self._polling.first
+
+    def poll_by(self, time: float) -> bool:
+        """Move the next poll forward to this time, and return whether it was moved.
+
+        The rest after the pages of the last poll is kept.
+        """
+        time = max(time, self._earliest)
+        if time >= self.next_at:
+            return False
+        self.next_at = time
+        return True
+
+    def record_poll(self, now: float, *, pages: int, has_polled: bool, first_polls: Iterable[float]) -> None:
+        """Plan the next poll after one has finished.
+
+        Args:
+            now: the current time.
+            pages: how many pages the poll fetched.
+            has_polled: whether any job was polled; else the interval does not grow.
+            first_polls: times of first polls that are still to come. They do not wait for the longer interval.
+        """
+        if has_polled:
+            self.interval = min(self.interval * _GROWTH, self._polling.longest)
+        self._earliest = now + min(pages * self._polling.first * _REST_PER_PAGE, self._polling.longest)
+        self.next_at = max(self._earliest, min([now + self.interval, *first_polls]))

@@ -1,0 +1,83 @@
+"""The statuses of many jobs, from pages of `GET /v2/jobs`: 100 in one request."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from pyannote_voiceprint_async.api.endpoints import LIST_JOBS, MAX_PAGE_SIZE
+from pyannote_voiceprint_async.concurrency.clock import Clock
+from pyannote_voiceprint_async.errors import (
+    AccountError,
+    AuthenticationError,
+    ClientClosedError,
+    NotFoundError,
+    VoiceprintError,
+)
+from pyannote_voiceprint_async.models import JobPage, JobSummary
+from pyannote_voiceprint_async.transport.pipeline import Pipeline
+
+from .polled_job import PolledJob
+
+__all__ = ["StatusPages"]
+
+log = logging.getLogger("pyannote_voiceprint_async")
+
+
+class StatusPages:
+    """Reads the statuses of jobs from pages, newest jobs first."""
+
+    def __init__(self, pipeline: Pipeline, clock: Clock) -> None:
+        self.is_supported = True
+        """Whether the API has pages, as far as known."""
+        self._pipeline = pipeline
+        self._clock = clock
+
+    async def update(self, unseen: dict[str, PolledJob]) -> tuple[int, int]:
+        """Update the jobs from pages, while that is cheaper than reading the rest one by one.
+
+        Args:
+            unseen: the jobs, by id; those that a page shows are removed.
+
+        Returns:
+            How many pages were fetched, and how many of the last ones showed none of the jobs.
+
+        Raises:
+            AuthenticationError: the key was revoked.
+        """
+        query, pages, useless = {"limit": str(MAX_PAGE_SIZE)}, 0, 0
+        while unseen and useless < len(unseen):
+            page = await self._fetch(query)
+            if page is None:
+                break
+            pages += 1
+            useless = 0 if self._update_from(page.items, unseen) else useless + 1
+            if page.next_cursor is None or page.next_cursor == query.get("cursor"):
+                break
+            query["cursor"] = page.next_cursor
+        return pages, useless
+
+    def _update_from(self, summaries: Iterable[JobSummary], unseen: dict[str, PolledJob]) -> bool:
+        """Update the jobs of one page, and return whether there were any."""
+        found = False
+        for summary in summaries:
+            polled = unseen.pop(summary.job_id, None)
+            if polled is not None:
+                polled.polled_at = self._clock.time()
+                polled.is_terminal |= summary.status.is_terminal
+                found = True
+        return found
+
+    async def _fetch(self, query: dict[str, str]) -> JobPage | None:
+        try:
+            return await self._pipeline.send(LIST_JOBS, query=query)
+        except AuthenticationError:
+            raise
+        except (AccountError, ClientClosedError):
+            return None  # a key without the right to list jobs may still read single jobs
+        except NotFoundError:
+            self.is_supported = False
+            log.debug("This API has no %s: jobs are read one by one.", LIST_JOBS.path)
+        except VoiceprintError as error:
+            log.debug("Listing the jobs failed, and is repeated with the next poll. %s", error)
+        return None

@@ -1,0 +1,229 @@
+"""The rate limiter on the client's clock: wait for permits, and record what became of each request."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import Any
+
+from pyannote_voiceprint_async.api import rate_limit_headers
+from pyannote_voiceprint_async.api.endpoints import Endpoint
+from pyannote_voiceprint_async.api.responses import ApiResponse
+from pyannote_voiceprint_async.concurrency.clock import Clock, Timer, timeout_at
+from pyannote_voiceprint_async.concurrency.waiters import Waiters
+from pyannote_voiceprint_async.errors import ApiTimeoutError, QueueTooLongError, RateLimitError
+from pyannote_voiceprint_async.ratelimit.permit_request import PermitRequest
+from pyannote_voiceprint_async.ratelimit.scheduler import PermitScheduler
+from pyannote_voiceprint_async.settings import RetryPolicy
+
+from .request import ApiRequest
+from .retry import exponential_wait
+
+__all__ = ["Permits"]
+
+log = logging.getLogger("pyannote_voiceprint_async")
+
+_TOO_MANY_REQUESTS = 429
+
+
+class Permits:
+    """The permits of one client. One timer wakes all waiting requests.
+
+    Args:
+        scheduler: the scheduler of the rate limiter, which several clients may share.
+        retry_policy: limits for how long the server may refuse a request.
+        response_timeout: seconds after its first byte in which the server may still see a request.
+        clock: the client's clock.
+        waiters: the waits that end when the client is closed.
+    """
+
+    def __init__(
+        self,
+        scheduler: PermitScheduler,
+        *,
+        retry_policy: RetryPolicy,
+        response_timeout: float,
+        clock: Clock,
+        waiters: Waiters,
+    ) -> None:
+        self.rate_limited = 0
+        """The number of responses with status 429."""
+        self._scheduler = scheduler
+        self._retry_policy = retry_policy
+        self._response_timeout = response_timeout
+        self._clock = clock
+        self._waiters = waiters
+        self._timer: Timer | None = None
+        self._is_closed = False
+
+    def open(self) -> None:
+        """Start to take part in the scheduler."""
+        self._scheduler.reset_timers.add(self._reset_timer)
+
+    def close(self) -> None:
+        """Stop to take part in the scheduler. The waits end with the client's `Waiters`."""
+        self._is_closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        # Other clients of a shared scheduler may have relied on the timer of this one.
+        self._scheduler.reset_timers.discard(self._reset_timer)
+        for reset_timer in list(self._scheduler.reset_timers):
+            reset_timer()
+
+    def request(self, request: ApiRequest) -> PermitRequest:
+        """Put a request into the wait queue."""
+        return self._scheduler.request(
+            request.endpoint.rate_limit,
+            self._clock.time(),
+            request.notify,
+            max_queue_wait=math.inf if request.max_queue_wait is None else request.max_queue_wait,
+            max_elapsed=self._retry_policy.max_elapsed,
+        )
+
+    async def wait(self, request: ApiRequest, permit: PermitRequest) -> None:
+        """Wait until permit and slot are granted.
+
+        Raises:
+            ApiTimeoutError: the request's deadline has passed.
+            RateLimitError: the server refuses such requests for longer than the retry policy allows.
+            QueueTooLongError: the wait would exceed the request's `max_queue_wait`.
+            ClientClosedError: the client was closed.
+        """
+        try:
+            self._refuse_long_pause(request.endpoint)
+            request.permit_waiter = self._waiters.create_future()
+            self._reset_timer()
+            async with timeout_at(self._clock, request.deadline):
+                await request.permit_waiter
+        except TimeoutError:
+            self.cancel(permit)
+            raise _deadline_passed(request.endpoint) from None
+        except BaseException:
+            self.cancel(permit)
+            raise
+        finally:
+            request.permit_waiter = None
+
+    def check_deadline(self, request: ApiRequest, permit: PermitRequest) -> None:
+        """Return the permit of a request whose deadline has passed.
+
+        Raises:
+            ApiTimeoutError: the deadline has passed.
+        """
+        if request.deadline is not None and self._clock.time() >= request.deadline:
+            self.cancel(permit)
+            raise _deadline_passed(request.endpoint)
+
+    def cancel(self, permit: PermitRequest) -> None:
+        """Return the permit of a request that was cancelled or never sent. A second call does nothing."""
+        self._scheduler.cancel(permit, self._clock.time())
+        self._reset_timer()
+
+    def record_response(self, request: ApiRequest, permit: PermitRequest, response: ApiResponse, now: float) -> None:
+        """Record a response and its rate-limit headers. A 429 is left to `record_refusal`."""
+        if response.status == _TOO_MANY_REQUESTS:
+            return
+        limit = rate_limit_headers.limit(response.headers)
+        remaining = rate_limit_headers.remaining(response.headers)
+        if self._scheduler.record_response(permit, now, limit, remaining):
+            self._refuse_overdue(request.endpoint, now)
+        if self._scheduler.queued:
+            self._reset_timer()
+
+    def record_refusal(
+        self, request: ApiRequest, permit: PermitRequest, response: ApiResponse, error: RateLimitError
+    ) -> None:
+        """Record a 429: the operation pauses, and the request waits for a new permit at its old position."""
+        self.rate_limited += 1
+        now, operation = self._clock.time(), request.endpoint.rate_limit
+        wait = error.retry_after
+        if wait is None:
+            wait = exponential_wait(self._retry_policy, self._scheduler.refusals(operation) + 1)
+        if self._scheduler.record_refusal(permit, now, wait, rate_limit_headers.limit(response.headers)):
+            log.warning("The API requests a pause of %.0f s for %s.", wait, operation)
+        if wait > self._retry_policy.max_retry_after:
+            self._scheduler.cancel(permit, now)
+            self._scheduler.reject_waiting(operation, error)
+        else:
+            self._refuse_overdue(request.endpoint, now)
+        self._reset_timer()
+
+    def record_no_response(self, request: ApiRequest, permit: PermitRequest) -> None:
+        """Record that no response arrived; an unsent request returns its permit at once."""
+        now = self._clock.time()
+        if request.sent_at is None:
+            self._scheduler.cancel(permit, now)
+        else:
+            self._scheduler.record_no_response(permit, now, request.sent_at + self._response_timeout)
+        self._reset_timer()
+
+    def refuse_long_queue(self, endpoint: Endpoint[Any], max_queue_wait: float) -> None:
+        """Refuse a request that would wait longer than this for its permit.
+
+        Raises:
+            QueueTooLongError: it would.
+        """
+        wait = self._scheduler.expected_wait(endpoint.rate_limit, self._clock.time())
+        if wait > max_queue_wait:
+            raise queue_too_long(endpoint, wait)
+
+    def _refuse_overdue(self, endpoint: Endpoint[Any], now: float) -> None:
+        """Refuse the waiting requests that would now wait longer than they may."""
+        for permit in self._scheduler.remove_overdue(endpoint.rate_limit, now):
+            if permit.expected_wait is not None:
+                permit.notify(queue_too_long(endpoint, permit.expected_wait))
+            else:
+                permit.notify(_refused_too_long(endpoint, self._scheduler.pause_left(endpoint.rate_limit, now)))
+
+    def _refuse_long_pause(self, endpoint: Endpoint[Any]) -> None:
+        pause = self._scheduler.pause_left(endpoint.rate_limit, self._clock.time())
+        if pause > min(self._retry_policy.max_retry_after, self._retry_policy.max_elapsed):
+            raise RateLimitError(
+                f"{endpoint.method} {endpoint.path} was not sent: the API requests a pause, which lasts another "
+                f"{pause:.0f} s. Try again after it.",
+                status=_TOO_MANY_REQUESTS,
+                retryable=True,
+                retry_after=pause,
+            )
+
+    def _reset_timer(self) -> None:
+        """Set the timer to the next time at which the scheduler can grant a permit."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        when = self._scheduler.next_grant_at(self._clock.time())
+        if when is not None and not self._is_closed:
+            self._timer = self._clock.call_at(when, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._scheduler.grant_waiting(self._clock.time())
+        self._reset_timer()
+
+
+def queue_too_long(endpoint: Endpoint[Any], wait: float) -> QueueTooLongError:
+    """Return the error for a request that would wait too long for its permit."""
+    return QueueTooLongError(
+        f"{endpoint.method} {endpoint.path} was not sent: it would wait about {wait:.0f} s for the rate limit, longer "
+        "than max_queue_wait allows. Try again later.",
+        expected_wait=wait,
+    )
+
+
+def _refused_too_long(endpoint: Endpoint[Any], pause: float) -> RateLimitError:
+    return RateLimitError(
+        f"{endpoint.method} {endpoint.path} was not sent: the API has refused such requests (429) for about as long as "
+        "RetryPolicy.max_elapsed allows, and requests a longer pause. Try again later.",
+        status=_TOO_MANY_REQUESTS,
+        retryable=True,
+        retry_after=pause,
+    )
+
+
+def _deadline_passed(endpoint: Endpoint[Any]) -> ApiTimeoutError:
+    return ApiTimeoutError(
+        f"{endpoint.method} {endpoint.path} was not sent: its timeout ended while it waited for the rate limit. Use a "
+        "longer timeout, or send fewer requests at once.",
+        retryable=True,
+    )

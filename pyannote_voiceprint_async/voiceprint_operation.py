@@ -1,0 +1,99 @@
+"""One recording on its way to a voiceprint: upload, submit, wait."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import cast
+
+import attrs
+
+from pyannote_voiceprint_async.api.endpoints import MAX_VOICEPRINT_BYTES
+from pyannote_voiceprint_async.concurrency.clock import timeout_at
+from pyannote_voiceprint_async.jobs.local_audio import LocalAudio, OpenedAudio, is_local, open_audio
+from pyannote_voiceprint_async.transport.request import SubmissionHooks
+
+from .arguments import to_request
+from .engine import Engine
+from .errors import ApiTimeoutError, MediaError
+from .models import JobCreated, Voiceprint, VoiceprintRequest
+from .results import Source
+
+__all__ = ["VoiceprintOperation", "is_stable"]
+
+
+def is_stable(source: object) -> bool:
+    """Return whether the source keeps its value: a program may refill an array as soon as it is encoded."""
+    return not isinstance(source, Mapping)
+
+
+@attrs.frozen(kw_only=True)
+class VoiceprintOperation:
+    """The steps from one source to its voiceprint."""
+
+    engine: Engine
+    source: Source
+    model: str
+    webhook: str | None
+    check: bool
+    """Whether local audio is checked before the upload."""
+    on_submitted: Callable[[JobCreated], Awaitable[None]]
+    """Awaited with the accepted job before the wait."""
+    deadline: float | None = None
+    """Time on the clock by which all steps must be done."""
+    timeout: float | None = None
+    """Seconds for the wait alone, where there is no deadline; None is as long as an output can exist."""
+    hooks: SubmissionHooks | None = None
+    on_encoded: Callable[[], None] | None = None
+    """Called when the audio of a waveform is encoded: its array is not read any more."""
+    max_queue_wait: float | None = None
+
+    async def run(self) -> Voiceprint:
+        """Upload the source if it is local, submit it, and wait for its voiceprint."""
+        request, warnings = await self._prepare()
+        job = await self.engine.submit(
+            request, hooks=self.hooks, deadline=self.deadline, max_queue_wait=self.max_queue_wait
+        )
+        try:
+            await self.on_submitted(job)
+            deadline = self.engine.deadline_after(self.timeout) if self.deadline is None else self.deadline
+            done = await self.engine.wait_for_voiceprint(job.job_id, deadline)
+        except Exception as error:
+            if getattr(error, "job_id", None) is None:
+                # Without this, the id of a paid job would be lost with an error that does not have it.
+                self.engine.abandon(job)
+                error.add_note(f"The job is {job.job_id}; wait() continues to wait for it.")
+            raise
+        return Voiceprint.from_job(done, request.model, *warnings, job.warning)
+
+    async def _prepare(self) -> tuple[VoiceprintRequest, tuple[str, ...]]:
+        """Return the request, and the warnings of the check of local audio."""
+        if not is_local(self.source):
+            return to_request(self.source, self.model, self.webhook), ()
+        async with open_audio(cast("LocalAudio", self.source), for_voiceprint=self.check) as audio:
+            if self.on_encoded is not None and not is_stable(self.source):
+                self.on_encoded()
+            if audio.size > MAX_VOICEPRINT_BYTES:
+                raise MediaError(
+                    f"The audio has {audio.size / 2**20:.0f} MiB, more than the API accepts for a voiceprint: at most "
+                    "100 MiB and 30 seconds. Nothing was sent; pass a shorter excerpt."
+                )
+            url, warnings = await self._upload(audio)
+        return to_request(url, self.model, self.webhook), warnings
+
+    async def _upload(self, audio: OpenedAudio) -> tuple[str, tuple[str, ...]]:
+        url: str | None = None
+        warnings: tuple[str, ...] = ()
+        with suppress(TimeoutError):
+            async with timeout_at(self.engine.clock, self.deadline):
+                # A waveform was checked when it was encoded.
+                warnings = await audio.check() if self.check and is_stable(self.source) else ()
+                url = await self.engine.upload(audio)
+        if url is None:
+            # Raised outside of an `except`: the frames of its context would hold the presigned URL.
+            raise ApiTimeoutError(
+                "The upload did not finish within the timeout; nothing was submitted. Repeat the call, or raise its "
+                "timeout.",
+                retryable=True,
+            )
+        return url, warnings

@@ -1,0 +1,140 @@
+"""A ledger of an earlier version still protects what is paid."""
+
+import pytest
+
+from pyannote_voiceprint_async import ManifestError
+from pyannote_voiceprint_async.enrollment import Row
+from pyannote_voiceprint_async.enrollment.ledger.identity_upgrade import upgrade_identities
+from pyannote_voiceprint_async.enrollment.ledger.staged_list import forgotten_hash
+from pyannote_voiceprint_async.enrollment.ledger.staging import Staging
+from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
+from pyannote_voiceprint_async.enrollment.manifest.legacy_identity import legacy_identity
+
+NFC, NFD = "Jos\u00e9", "Jose\u0301"
+NOW = 1_800_000_000.0
+
+
+def supabase(name, token):
+    return f"https://p.supabase.co/storage/v1/object/sign/voices/{name}.wav?token=a.{token}.c"
+
+
+@pytest.fixture
+async def ledger(tmp_path):
+    async with LedgerStore(tmp_path / "x.ledger") as opened:
+        await opened.claim("https://api.example.com", "key")
+        yield opened
+
+
+async def write(ledger, statement, *values):
+    await ledger.database.atomic(lambda connection: connection.execute(statement, values).close())
+
+
+async def ask(ledger, statement):
+    return await ledger.database.read(lambda connection: connection.execute(statement).fetchall())
+
+
+async def former(ledger, *rows):
+    """Fill a ledger as version 0.1 did: label, source, state."""
+    for number, (label, source, state) in enumerate(rows, 1):
+        await write(
+            ledger,
+            "INSERT INTO recordings (id, identity, source, state, model, is_file) VALUES (?, ?, ?, ?, ?, 0)",
+            number, f"url:{legacy_identity(source)}", source, state, "precision-2",
+        )  # fmt: skip
+        if label is not None:
+            await write(
+                ledger,
+                "INSERT OR REPLACE INTO labels (label, recording_id, listed_in, position, extra) "
+                "VALUES (?, ?, 0, ?, '{}')",
+                label,
+                number,
+                number,
+            )
+
+
+async def load(ledger, *rows, **options):
+    ledger.run += 1
+    one = Staging(ledger, "precision-2", **options)
+    await one.stage(rows)
+    await one.apply(now=NOW)
+    return one
+
+
+async def recording_of(ledger, label):
+    return dict(await ask(ledger, "SELECT label, recording_id FROM labels"))[label]
+
+
+@pytest.mark.parametrize(
+    ("paid", "listed"),
+    [
+        (supabase("ada", "b"), supabase("ada", "x")),
+        ("https://e.com/%7Eada.wav", "https://e.com/~ada.wav"),
+        ("https://e.com/~ada.wav", "https://e.com/%7eada.wav"),
+        ("https://e.com/a.wav?X-Amz-Signature=1", "https://e.com/a.wav?X-Amz-Signature=2"),
+    ],
+)
+async def test_a_paid_row_is_recognized_under_the_new_rules(ledger, paid, listed):
+    await former(ledger, ("Ada", paid, "succeeded"))
+    await load(ledger, Row("Ada", listed))
+    assert await ask(ledger, "SELECT id, state FROM recordings") == [(1, "succeeded")]
+
+
+async def test_audio_paid_twice_stays_under_its_label(ledger):
+    await former(ledger, (None, supabase("ada", "b"), "succeeded"), ("Ada", supabase("ada", "c"), "succeeded"))
+    await load(ledger, Row("Ada", supabase("ada", "d")))
+    assert await recording_of(ledger, "Ada") == 2
+    assert await ask(ledger, "SELECT count(*), count(DISTINCT identity) FROM recordings") == [(2, 2)]
+
+
+@pytest.mark.parametrize("states", [("succeeded", "pending"), ("pending", "succeeded"), ("failed", "submitted")])
+async def test_the_paid_one_of_two_merged_recordings_is_found(ledger, states):
+    """Also if the unpaid recording has the new identity already."""
+    await former(ledger, ("A", "https://e.com/~a.wav", states[0]), ("B", "https://e.com/%7Ea.wav", states[1]))
+    await load(ledger, Row("A", "https://e.com/~a.wav"), allow_shared_audio=True)
+    states = dict(await ask(ledger, "SELECT label, state FROM labels JOIN recordings ON id = recording_id"))
+    assert states["A"] in ("succeeded", "submitted")
+
+
+async def test_the_upgrade_runs_once(ledger):
+    await former(ledger, ("Ada", supabase("ada", "b"), "succeeded"))
+    await load(ledger, Row("Ada", supabase("ada", "c")))
+    await write(ledger, "UPDATE recordings SET identity = 'url:left'")
+    await ledger.database.atomic(upgrade_identities)
+    assert await ask(ledger, "SELECT identity FROM recordings") == [("url:left",)]
+
+
+async def test_a_label_in_another_form_is_the_same_person(ledger):
+    await former(ledger, (NFD, "https://e.com/a.wav", "succeeded"))
+    one = await load(ledger, Row(NFC, "https://e.com/a.wav"))
+    assert await ask(ledger, "SELECT label FROM labels") == [(NFC,)]
+    assert one.replaced == 0
+
+
+async def test_two_recordings_of_one_normalized_name_both_stay(ledger):
+    """Earlier versions treated two Unicode forms as two people: neither voiceprint may be lost."""
+    await former(ledger, (NFD, "https://e.com/a.wav", "succeeded"), (NFC, "https://e.com/b.wav", "succeeded"))
+    await load(ledger, Row(NFC, "https://e.com/b.wav"))
+    assert dict(await ask(ledger, "SELECT label, recording_id FROM labels")) == {NFD: 1, NFC: 2}
+
+
+async def test_two_forms_of_one_recording_become_one_label(ledger):
+    await former(ledger, (NFD, "https://e.com/a.wav", "succeeded"))
+    await write(
+        ledger, "INSERT INTO labels (label, recording_id, listed_in, position, extra) VALUES (?, 1, 0, 2, '{}')", NFC
+    )
+    await load(ledger, Row(NFD, "https://e.com/a.wav"))
+    assert await ask(ledger, "SELECT label FROM labels") == [(NFC,)]
+
+
+@pytest.mark.parametrize("text", [NFD, NFC, "url:https://e.com/%7ea.wav", "url:https://e.com/~a.wav"])
+async def test_people_forgotten_by_an_earlier_version_are_not_enrolled_again(ledger, text):
+    salt = (await ask(ledger, "SELECT value FROM meta WHERE name = 'salt'"))[0][0]
+    await write(ledger, "INSERT INTO forgotten (hash) VALUES (?)", forgotten_hash(salt, text))
+    one = await load(ledger, Row(NFD, "https://e.com/%7ea.wav"))
+    assert (one.forgotten, await ask(ledger, "SELECT * FROM labels")) == (1, [])
+
+
+async def test_an_unknown_signer_is_refused_with_an_earlier_ledger_too(ledger):
+    await former(ledger, ("Ada", "https://e.com/a.wav?ticket=1", "succeeded"))
+    with pytest.raises(ManifestError, match="only in its query"):
+        await load(ledger, Row("Ada", "https://e.com/a.wav?ticket=2"))
