@@ -34,7 +34,7 @@ def inspect(files: tuple[str, ...]) -> None:
     any finding is fatal, which means that `enroll` would refuse the file. This command needs the extra `[audio]`.
     """
     skipped = SkippedFiles()
-    paths = _found(files, skipped)
+    paths = _find_files(files, skipped)
     is_well = True
     for path in paths:
         record = _record(path)
@@ -46,10 +46,10 @@ def inspect(files: tuple[str, ...]) -> None:
     sys.exit(ExitCode.SUCCESS if is_well else ExitCode.SOME_FAILED)
 
 
-def _found(files: tuple[str, ...], skipped: SkippedFiles) -> list[Path]:
-    found = [one for file in files for one in expand_source(file, skipped)]
-    problems = [str(one) for one in found if isinstance(one, Problem)]
-    problems += [f"{one}: is a URL; download it first" for one in found if isinstance(one, str)]
+def _find_files(arguments: tuple[str, ...], skipped: SkippedFiles) -> list[Path]:
+    found = [source for argument in arguments for source in expand_source(argument, skipped)]
+    problems = [str(problem) for problem in found if isinstance(problem, Problem)]
+    problems += [f"{url}: is a URL; download it first" for url in found if isinstance(url, str)]
     reject_problems(problems)
     return list(dict.fromkeys(path for path in found if isinstance(path, Path)))
 

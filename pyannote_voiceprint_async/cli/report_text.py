@@ -73,7 +73,9 @@ def formula_warnings(exported: Exported) -> Iterator[str]:
 def skipped_file_lines(files: SkippedFiles) -> Iterator[str]:
     """Yield a line if files of directories are not enrolled."""
     if files.count:
-        yield f"Skipped, because their names are not those of recordings: {files}. To include a file, name it itself."
+        yield (
+            f"Skipped, because their names are not those of recordings: {files}. To include a file, pass its own name."
+        )
 
 
 def skipped_row(problem: Problem) -> str:

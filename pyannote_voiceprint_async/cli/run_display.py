@@ -35,7 +35,7 @@ _SHORT_LIST = 20
 
 
 class RunDisplay:
-    """Reports a run on stderr.
+    """The display of a run on stderr.
 
     Args:
         run: the run.
@@ -100,7 +100,7 @@ class RunDisplay:
             self._show_progress()
 
     def _status_line(self, event: Event) -> str | None:
-        """Return the line that reports an event, if any, and keep what later events depend on."""
+        """Return the line that reports an event, if any, and update the state of the display."""
         match event:
             case Finished(report):
                 self.report = report
