@@ -19,11 +19,11 @@ from pyannote_voiceprint_async.errors import ConfigurationError, MediaError
 
 from .exit_codes import ExitCode, WrongUsage
 from .formatting import format_count
+from .options import FILE_PATH
 from .output import print_status
 
 __all__ = ["manifest"]
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
 _COLUMNS = ("label", "source", "start", "end", "seconds")
 
 
@@ -33,9 +33,9 @@ def manifest() -> None:
 
 
 @manifest.command("from-rttm")
-@click.argument("rttm", type=_FILE, metavar="FILE.rttm")
-@click.option("--audio", type=_FILE, required=True, metavar="FILE", help="The recording that the RTTM describes.")
-@click.option("--out", type=_FILE, metavar="FILE.csv", help="File to write [default: stdout].")
+@click.argument("rttm", type=FILE_PATH, metavar="FILE.rttm")
+@click.option("--audio", type=FILE_PATH, required=True, metavar="FILE", help="The recording that the RTTM describes.")
+@click.option("--out", type=FILE_PATH, metavar="FILE.csv", help="File to write [default: stdout].")
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 @click.option("--label", "labels", multiple=True, metavar="OLD=NEW", help="Label for a speaker; repeatable.")
 @click.option("--file-id", metavar="NAME", help="The recording's name in the RTTM [default: that of the audio].")

@@ -23,7 +23,7 @@ __all__ = ["LabeledSource", "file_problem", "find_recordings", "is_url", "reject
 
 @attrs.frozen
 class LabeledSource:
-    """One recording of the command."""
+    """A file or URL, with its label and warnings."""
 
     label: str
     """A short name, unique within the command."""
