@@ -1,4 +1,4 @@
-"""The command line, `pyannote-voiceprint`. It needs the extra `[cli]`."""
+"""The command line `pyannote-voiceprint`, which needs the extra `[cli]`."""
 
 from .entry import main
 

@@ -1,4 +1,4 @@
-"""`python -m pyannote_voiceprint_async.cli` is `pyannote-voiceprint`."""
+"""Run the command line with `python -m pyannote_voiceprint_async.cli`."""
 
 from .entry import main
 

@@ -1,4 +1,4 @@
-"""All commands, as one group."""
+"""The group of all commands."""
 
 from importlib import import_module
 from typing import Any
@@ -7,38 +7,38 @@ import click
 
 from pyannote_voiceprint_async.version import __version__
 
-from .exit_codes import translated
+from .error_translation import translated_errors
 
 __all__ = ["app", "load"]
 
-# Each is defined in the module of its name, under its name. What is said of it here is the first line of its own help;
-# a test holds them together.
+# Each command is a function in the module of the same name. The text repeats the first line of the command's own help,
+# because importing the command would slow down `--help`. A test compares the two.
 _COMMANDS = {
     "enroll": "Make voiceprints of many speakers.",
     "export": "Write the voiceprints of a ledger into a private file.",
-    "ledger": "Look at a ledger, and look after it.",
-    "inspect": "Say what audio files are, and what is wrong with them.",
-    "manifest": "Make a list of speakers, for `enroll`.",
+    "ledger": "Inspect and maintain a ledger.",
+    "inspect": "Report the properties and problems of audio files.",
+    "manifest": "Make a list of speakers for `enroll`.",
     "voiceprint": "Make voiceprints of recordings.",
-    "submit": "Submit recordings, and do not wait for them.",
-    "job": "Show a job, with its voiceprint if it has one.",
+    "submit": "Submit recordings without waiting for the results.",
+    "job": "Show a job, with its voiceprint if there is one.",
     "jobs": "List all jobs of the team, of every kind, newest first.",
-    "upload": "Upload a file, and print its media:// URL.",
-    "check": "Ask the API whether it knows the key.",
+    "upload": "Upload a file and print its media:// URL.",
+    "check": "Check whether the API accepts the key.",
     "sandbox": "Run pyannoteAI's voiceprint API on this machine.",
 }
 
 
 def load(name: str) -> click.Command:
-    """Import a command. It brings the client with it, and aiohttp: `--help` must not wait for that."""
+    """Import and return a command. This also imports the client and aiohttp, which `--help` does not need."""
     command: click.Command = getattr(import_module(f".{name}", __package__), name)
     return command
 
 
 class _Group(click.Group):
-    """Has of each command what `--help` says of it, and imports the one that is called."""
+    """Commands that are imported only when they are called; `--help` uses the texts of `_COMMANDS`."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's own would sort them
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click would sort them
         return list(self.commands)
 
     def resolve_command(
@@ -50,11 +50,11 @@ class _Group(click.Group):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        with translated():
+        with translated_errors():
             return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with translated():
+        with translated_errors():
             return super().invoke(ctx)
 
 
@@ -63,11 +63,11 @@ class _Group(click.Group):
     commands=[click.Command(name, help=line) for name, line in _COMMANDS.items()],
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=(
-        "The key is read from PYANNOTEAI_API_KEY. Results go to stdout, all else to stderr. Exit codes: 0 all well; "
-        "1 some failed or are left; 2 wrong usage or configuration; 3 stopped by the account (401, 402, 403); "
-        "130 interrupted."
+        "The API key is read from PYANNOTEAI_API_KEY. Results are written to stdout, messages to stderr. Exit codes: "
+        "0 success; 1 some items failed or are not done; 2 wrong usage or configuration; 3 the account was rejected "
+        "(401, 402, 403); 130 interrupted."
     ),
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def app() -> None:
-    """Voiceprints by pyannoteAI, many at a time."""
+    """Make speaker voiceprints with pyannoteAI."""

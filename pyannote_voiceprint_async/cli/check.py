@@ -1,23 +1,23 @@
-"""`pyannote-voiceprint check`: does the API know the key?"""
+"""`pyannote-voiceprint check`: check the API key."""
 
 import click
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 
-from .options import Common, common_options
+from .options import CommonOptions, common_options
 from .output import Output
-from .session import run
+from .run_command import run
 
 __all__ = ["check"]
 
 
 @click.command()
 @common_options
-def check(common: Common) -> None:
-    """Ask the API whether it knows the key."""
+def check(common: CommonOptions) -> None:
+    """Check whether the API accepts the key."""
     run(common, _check)
 
 
 async def _check(client: AsyncVoiceprintClient, output: Output) -> None:
-    said = await client.check_key()
-    await output.write(": ".join(words for words in (said.status, said.message) if words))
+    key_status = await client.check_key()
+    await output.write_result(": ".join(text for text in (key_status.status, key_status.message) if text))

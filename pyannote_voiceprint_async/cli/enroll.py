@@ -1,4 +1,4 @@
-"""`pyannote-voiceprint enroll`: a list of speakers to voiceprints, through a ledger that remembers everything."""
+"""`pyannote-voiceprint enroll`: make voiceprints of a list of speakers, with a ledger that makes runs resumable."""
 
 import asyncio
 import json
@@ -6,7 +6,6 @@ import shlex
 import sys
 from collections.abc import Iterable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any, get_args
 
 import attrs
@@ -23,223 +22,258 @@ from pyannote_voiceprint_async.enrollment.options import OnUnknown, Options
 from pyannote_voiceprint_async.enrollment.run.dry_run import DryRun, dry_run
 from pyannote_voiceprint_async.errors import ConfigurationError, LedgerError, VoiceprintError
 
-from .asked import Asked
+from .clients import create_client, open_client
+from .dry_run_text import dry_run_lines
+from .enroll_arguments import EnrollArguments
 from .exit_codes import ExitCode, Failure
-from .follower import Follower
-from .options import Common, common_options, force_option, model_option, preflight_option
-from .output import Output, json_line, output_to, say
-from .retyped import retyped
-from .session import connected, ended_by_signals, new_client, run_alone
-from .summary import failures, foreseen, formulas, left_out, next_commands, paid, standing
-from .words import count, euros
+from .formatting import format_cost, format_count
+from .options import FILE_PATH, CommonOptions, common_options, force_option, model_option, preflight_option
+from .output import Output, json_line, open_output, print_status
+from .repeat_command import repeat_command
+from .report_text import (
+    RepeatCommand,
+    failure_reasons,
+    formula_warnings,
+    job_counts,
+    next_steps,
+    row_counts,
+    skipped_row,
+)
+from .run_command import run_without_client
+from .run_display import RunDisplay
+from .signals import sigterm_as_interrupt
 
 __all__ = ["enroll"]
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
-# The embedded sandbox listens elsewhere each time.
-_SANDBOX = "sandbox"
+# The ledger identifies the embedded sandbox by this name, because its URL differs in each run.
+_SANDBOX_ORIGIN = "sandbox"
 
 
-class _Command(click.Command):
-    """With one option whose value may be left out, and only stands behind a `=`: a list's name is none."""
+class _EnrollCommand(click.Command):
+    """A command whose option --retry-failed has an optional value, which must follow a `=`.
+
+    Click would otherwise parse the next argument, such as the list, as the value.
+    """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         end = args.index("--") if "--" in args else len(args)
-        options = ["--retry-failed=" if word == "--retry-failed" else word for word in args[:end]]
+        options = ["--retry-failed=" if argument == "--retry-failed" else argument for argument in args[:end]]
         return super().parse_args(ctx, options + args[end:])
 
 
-@click.command(cls=_Command)
+@click.command(cls=_EnrollCommand)
 @click.argument("sources", nargs=-1, required=True, metavar="MANIFEST|SOURCE…")
 @click.option(
-    "--ledger", "given_ledger", type=_FILE, metavar="FILE", help="What remembers all; else MANIFEST with .ledger."
+    "--ledger",
+    "ledger_option",
+    type=FILE_PATH,
+    metavar="FILE",
+    help="Ledger file [default: MANIFEST with the suffix .ledger]",
 )
-@click.option("--out", type=_FILE, metavar="FILE", help="Write the whole ledger here, as .jsonl, .csv or .json.")
-@click.option("--report", type=_FILE, metavar="FILE.json", help="Write the summary here as JSON.")
+@click.option("--out", type=FILE_PATH, metavar="FILE", help="Export the whole ledger to a .jsonl, .csv or .json file.")
+@click.option("--report", type=FILE_PATH, metavar="FILE.json", help="Write the summary to a JSON file.")
 @force_option
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="Say what a run would do and cost, by the same exit codes; nothing is sent or changed.",
+    help="Report what a run would do and cost, with the same exit codes. Nothing is sent or changed.",
 )
-@click.option("--retry-failed", metavar="[=TEXT]", help="Try rows again that failed, or failed with TEXT in the error.")
-@click.option("--retry-expired", is_flag=True, help="Pay rows again whose output was deleted before it was read.")
+@click.option(
+    "--retry-failed", metavar="[=TEXT]", help="Retry failed rows; with TEXT, only those whose error contains TEXT."
+)
+@click.option(
+    "--retry-expired",
+    is_flag=True,
+    help="Resubmit rows whose result expired before it was fetched (billed again).",
+)
 @click.option(
     "--on-unknown",
     type=click.Choice(get_args(OnUnknown)),
     default="hold",
     show_default=True,
-    help="Rows that may have been accepted: hold them, resubmit them (maybe paid twice), or adopt the job that was "
-    "made then (nobody else uses the key).",
+    help="What to do with rows whose submission may have been accepted: hold them, resubmit them (possibly billed "
+    "twice), or adopt the unknown job of that time (only if no other program and no other list uses the key).",
 )
-@click.option("--max-jobs", type=click.IntRange(min=0), metavar="N", help="Submit at most N jobs; the rest is left.")
-@click.option("--skip-invalid", is_flag=True, help="Leave out rows that are wrong, instead of refusing the list.")
+@click.option("--max-jobs", type=click.IntRange(min=0), metavar="N", help="Submit at most N jobs.")
+@click.option("--skip-invalid", is_flag=True, help="Skip invalid rows instead of rejecting the list.")
 @click.option(
     "--replace",
     is_flag=True,
-    help="Submit rows that are already paid and whose URL differs from the paid one only in its query (billed again).",
+    help="Resubmit completed rows whose URL differs from the submitted one only in its query (billed again).",
 )
-@click.option("--allow-shared-audio", is_flag=True, help="One recording may have several labels; it is paid once.")
-@click.option("--label-column", metavar="NAME", help="The list's column of labels, if it is not `label`.")
-@click.option("--source-column", metavar="NAME", help="The list's column of sources, if it is not `source`.")
+@click.option(
+    "--allow-shared-audio", is_flag=True, help="Accept several labels for the same recording, which is billed once."
+)
+@click.option("--label-column", metavar="NAME", help="Column of the labels in the list [default: label]")
+@click.option("--source-column", metavar="NAME", help="Column of the sources in the list [default: source]")
 @preflight_option
 @click.option(
     "--trim",
     is_flag=True,
-    help="Take the best 30 s of whole files that are longer; see that only one person speaks there.",
+    help="Send the best 30 s of longer files. Make sure that only one person speaks in them.",
 )
-@click.option("--new-key", is_flag=True, help="The key is another one of the same team than the ledger was made with.")
+@click.option("--new-key", is_flag=True, help="Use a ledger with another key of the same team.")
 @model_option
 @common_options
 @click.pass_context
-def enroll(context: click.Context, /, common: Common, **given: Any) -> None:
+def enroll(context: click.Context, /, common: CommonOptions, **values: Any) -> None:
     """Make voiceprints of many speakers.
 
-    It may be killed at any time: the same command goes on, and pays nothing twice.
+    The command may be killed at any time. The same command then continues, and no row is billed twice.
 
-    MANIFEST is a list of speakers, .csv, .tsv or .jsonl, with `label`, `source` (a URL, or a file relative to the
-    list), maybe `model`, `start` and `end` (seconds to cut out of a file), and whatever else; or give recordings, each
-    called after its file. A ledger beside the list remembers every row: what is done costs nothing again, what is
-    submitted is waited for, the rest is sent.
+    MANIFEST is a list of speakers (.csv, .tsv or .jsonl) with the columns `label` and `source` (a URL, or a file
+    relative to the list). The columns `model`, `start` and `end` (seconds of the segment to cut out of a file) are
+    optional, and other columns are copied. Instead of a list, pass recordings; their labels are the names of the
+    files. A ledger beside the list records every row: done rows are not billed again, submitted rows are waited for,
+    and the other rows are sent.
 
-    With the extra `[audio]`, files are looked at before anything is sent.
+    With the extra `[audio]`, audio files are checked before anything is sent.
 
-    Voiceprints never go to stdout: get them with --out, or `pyannote-voiceprint export`. The exit code is 1 if any
-    row is without its voiceprint.
+    Voiceprints are never written to stdout: use --out, or `pyannote-voiceprint export`. The exit code is 1 if any row
+    has no voiceprint.
     """
-    options = {field.name: given.pop(field.name) for field in attrs.fields(Options) if field.name in given}
-    origin = _SANDBOX if common.sandbox else None
-    asked = Asked(common=common, options=Options(**options, origin=origin), **given)
-    asked.check()
-    if asked.dry_run:
-        _rehearse(asked)
+    options = {field.name: values.pop(field.name) for field in attrs.fields(Options) if field.name in values}
+    origin = _SANDBOX_ORIGIN if common.sandbox else None
+    arguments = EnrollArguments(common=common, options=Options(**options, origin=origin), **values)
+    arguments.check()
+    if arguments.dry_run:
+        _dry_run(arguments)
     else:
-        _enroll(asked, partial(retyped, context))
+        _enroll(arguments, partial(repeat_command, context))
 
 
-def _enroll(asked: Asked, again: partial[str]) -> None:
-    if not asked.common.sandbox:
-        new_client(asked.common)  # whatever is wrong with it is told before there is a ledger
+def _enroll(arguments: EnrollArguments, repeat: RepeatCommand) -> None:
+    if not arguments.common.sandbox:
+        create_client(arguments.common)  # raises for a wrong configuration, before a ledger is created
     report: Report | None = None
-    rows = asked.rows()
+    rows = arguments.rows()
 
-    async def follow(output: Output) -> None:
+    async def main(output: Output) -> None:
         nonlocal report
-        # The ledger first: of two runs at once, only one may have the sandbox's store.
-        async with Ledger(asked.ledger) as ledger, connected(asked.common, output, asked.store) as client:
-            options = attrs.asdict(asked.options, recurse=False)
-            async with enroll_rows(client, rows, ledger, **options) as run:
-                follower = Follower(run, client, output, tells_rows=asked.common.verbose > 0)
-                try:
-                    await follower.follow()
-                finally:
-                    report = follower.report
+        # The ledger is locked first, so that of two runs only one opens the file of the sandbox.
+        async with (
+            Ledger(arguments.ledger) as ledger,
+            open_client(arguments.common, output, arguments.sandbox_store) as client,
+            enroll_rows(client, rows, ledger, **attrs.asdict(arguments.options, recurse=False)) as run,
+        ):
+            display = RunDisplay(run, client, output, reports_rows=arguments.common.verbose > 0)
+            try:
+                await display.show_until_finished()
+            finally:
+                report = display.report
 
     ended_by: BaseException | None = None
     try:
-        run_alone(asked.common, follow)
+        run_without_client(arguments.common, main)
     except (KeyboardInterrupt, VoiceprintError) as exc:
         if report is None:
             if isinstance(exc, KeyboardInterrupt):
-                say("Interrupted. What was done stands in the ledger; the same command goes on.")
+                print_status("Interrupted. The ledger has what was done; the same command continues.")
             raise
         ended_by = exc
-    assert report is not None  # noqa: S101 - a run ends with it, or with an error
-    unwritten = _close(asked, rows, report, again)
+    assert report is not None  # noqa: S101 - a run ends with a report or an error
+    write_problems = _finish(arguments, rows, report, repeat)
     if isinstance(ended_by, LedgerError):
         raise Failure(str(ended_by)) from None
     if ended_by is not None:
         raise ended_by
-    if unwritten:
-        raise Failure(unwritten)
-    sys.exit(ExitCode.WELL if report.is_complete else ExitCode.SOME_FAILED)
+    if write_problems:
+        raise Failure(write_problems)
+    sys.exit(ExitCode.SUCCESS if report.is_complete else ExitCode.SOME_FAILED)
 
 
-def _close(asked: Asked, rows: Manifest | SourceRows, report: Report, again: partial[str]) -> str | None:
-    """Write and say what a run leaves; give what could not be written."""
-    with ended_by_signals(), output_to(None) as output:
+def _finish(
+    arguments: EnrollArguments, rows: Manifest | SourceRows, report: Report, repeat: RepeatCommand
+) -> str | None:
+    """Write the files and the summary of a run, and return why files could not be written."""
+    with sigterm_as_interrupt(), open_output(None) as output:
         for job_id, label in report.unsaved_jobs.items():
-            output.say(json_line({"label": label, "job_id": job_id}))
+            output.print_status(json_line({"label": label, "job_id": job_id}))
         if report.unsaved_jobs:
-            output.say(
+            output.print_status(
                 "The ledger could not save the jobs above, which are billed. Keep their ids. When the ledger can be "
-                f"written again, record each: pyannote-voiceprint ledger accept {asked.ledger} LABEL JOB_ID"
+                f"written again, record each: pyannote-voiceprint ledger accept {arguments.ledger} LABEL JOB_ID"
             )
-        wheres: list[str] = []
+        export_lines: list[str] = []
         problems: list[str] = []
-        for path, write in ((asked.out, _write_out), (asked.report, _write_report)):
+        for path, write in ((arguments.out, _write_out), (arguments.report, _write_report)):
             try:
-                wheres += write(asked, report)
+                export_lines += write(arguments, report)
             except VoiceprintError as exc:
                 problems.append(str(exc))
             except OSError as exc:
                 problems.append(f"{path} cannot be written ({(exc.strerror or str(exc)).lower()}).")
-        for line in _summary(asked, rows, report, again, wheres):
-            output.say(line)
+        for line in _summary(arguments, rows, report, repeat, export_lines):
+            output.print_status(line)
     return " ".join(problems) or None
 
 
-def _write_out(asked: Asked, _report: Report) -> Iterable[str]:
-    if asked.out is not None and asked.form is not None:
-        written = export(asked.ledger, asked.out, asked.form, force=asked.force)
-        held = count(written.voiceprints, "voiceprint")
-        return (
-            f"{held} in {asked.out} and in the ledger {asked.ledger}: keep both private.",
-            *formulas(written),
+def _write_out(arguments: EnrollArguments, _report: Report) -> Iterator[str]:
+    """Write the file of `--out`, if any, and yield where the voiceprints are."""
+    if arguments.out is not None and arguments.out_format is not None:
+        exported = export(arguments.ledger, arguments.out, arguments.out_format, force=arguments.force)
+        voiceprints = format_count(exported.voiceprints, "voiceprint")
+        yield f"{voiceprints} in {arguments.out} and in the ledger {arguments.ledger}: keep both private."
+        yield from formula_warnings(exported)
+    elif in_ledger := count_voiceprints(arguments.ledger):
+        yield (
+            f"{format_count(in_ledger, 'voiceprint')} in the ledger {arguments.ledger}: keep it private. To export: "
+            f"pyannote-voiceprint export {shlex.quote(str(arguments.ledger))} --format json"
         )
-    held_in_ledger = count_voiceprints(asked.ledger)
-    line = (
-        f"{count(held_in_ledger, 'voiceprint')} in the ledger {asked.ledger}: keep it private. To get them: "
-        f"pyannote-voiceprint export {shlex.quote(str(asked.ledger))} --format json"
-    )
-    return (line,) if held_in_ledger else ()
 
 
-def _write_report(asked: Asked, report: Report | DryRun) -> Iterable[str]:
-    if asked.report_file is not None:
-        with asked.report_file.write() as file:
+def _write_report(arguments: EnrollArguments, report: Report | DryRun) -> Iterable[str]:
+    """Write the file of `--report`, if any."""
+    if arguments.report_file is not None:
+        with arguments.report_file.write() as file:
             file.write(json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n")
     return ()
 
 
 def _summary(
-    asked: Asked, rows: Manifest | SourceRows, report: Report, again: partial[str], wheres: Iterable[str]
+    arguments: EnrollArguments,
+    rows: Manifest | SourceRows,
+    report: Report,
+    repeat: RepeatCommand,
+    export_lines: Iterable[str],
 ) -> Iterator[str]:
-    yield from standing(report, not_taken=_not_taken(rows))
-    price = "in the sandbox, nothing is paid" if asked.common.sandbox else f"{euros(report.jobs)}, failed ones are free"
-    yield from paid(report, price)
-    yield from failures(report, asked.ledger)
-    yield from wheres
-    yield from next_commands(report, again)
+    yield from row_counts(report, skipped_files=_skipped_files(rows))
+    price = "free in the sandbox" if arguments.common.sandbox else f"{format_cost(report.jobs)}, failed jobs are free"
+    yield from job_counts(report, price)
+    yield from failure_reasons(report, arguments.ledger)
+    yield from export_lines
+    yield from next_steps(report, repeat)
 
 
-def _not_taken(rows: Manifest | SourceRows) -> SkippedFiles:
+def _skipped_files(rows: Manifest | SourceRows) -> SkippedFiles:
     return rows.skipped_files if isinstance(rows, SourceRows) else SkippedFiles()
 
 
-def _rehearse(asked: Asked) -> None:
-    client, options = _client_to_rehearse(asked)
-    rows = asked.rows()
+def _dry_run(arguments: EnrollArguments) -> None:
+    client, options = _dry_run_client(arguments)
+    rows = arguments.rows()
+    limit = arguments.submission_limit
 
-    async def ask(output: Output) -> ExitCode:
-        found = await dry_run(client, rows, asked.ledger, options, asked.limit)
-        for problem in found.problems:
-            output.say(left_out(problem))
-        for note in found.warnings:
-            output.say(f"{note.label}: {note.message}")
-        for line in foreseen(found, asked.limit, is_sandbox=asked.common.sandbox, not_taken=_not_taken(rows)):
-            await output.write(line)
-        await asyncio.to_thread(_write_report, asked, found)
-        return ExitCode.WELL if found.is_complete else ExitCode.SOME_FAILED
+    async def main(output: Output) -> ExitCode:
+        result = await dry_run(client, rows, arguments.ledger, options, limit)
+        for problem in result.problems:
+            output.print_status(skipped_row(problem))
+        for warning in result.warnings:
+            output.print_status(f"{warning.label}: {warning.message}")
+        is_sandbox, skipped_files = arguments.common.sandbox, _skipped_files(rows)
+        for line in dry_run_lines(result, limit, is_sandbox=is_sandbox, skipped_files=skipped_files):
+            await output.write_result(line)
+        await asyncio.to_thread(_write_report, arguments, result)
+        return ExitCode.SUCCESS if result.is_complete else ExitCode.SOME_FAILED
 
-    sys.exit(run_alone(asked.common, ask))
+    sys.exit(run_without_client(arguments.common, main))
 
 
-def _client_to_rehearse(asked: Asked) -> tuple[AsyncVoiceprintClient, Options]:
-    """Give a client that is never used, and the options. Without a key, only the ledger's API is looked at."""
+def _dry_run_client(arguments: EnrollArguments) -> tuple[AsyncVoiceprintClient, Options]:
+    """Return a client that sends nothing, and the options. Without a key, the key of the ledger is not compared."""
     try:
-        if not asked.common.sandbox:
-            return new_client(asked.common), asked.options
+        if not arguments.common.sandbox:
+            return create_client(arguments.common), arguments.options
     except ConfigurationError:
-        pass  # if it is not for the key, it is said below
-    return new_client(asked.common, "none"), attrs.evolve(asked.options, new_key=True)
+        pass  # a missing key is fine; for any other reason the next line raises the error again
+    return create_client(arguments.common, "none"), attrs.evolve(arguments.options, new_key=True)

@@ -1,4 +1,4 @@
-"""The way in: the one module that works without click and rich."""
+"""The entry point, which must import without click and rich to report that they are missing."""
 
 import sys
 from importlib.util import find_spec
@@ -9,7 +9,7 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command that the process was started with, and exit."""
+    """Run the command line, and exit. Exit with code 2 if the extra `[cli]` is not installed."""
     filter_streams()
     missing = [name for name in ("click", "rich") if find_spec(name) is None]
     if missing:
@@ -18,6 +18,6 @@ def main() -> None:
             "run `pip install 'pyannote-voiceprint-async[cli]'`.\n"
         )
         sys.exit(2)
-    from .app import app  # noqa: PLC0415 - only now is it known that click is there
+    from .app import app  # noqa: PLC0415 - needs click
 
     app(prog_name="pyannote-voiceprint")

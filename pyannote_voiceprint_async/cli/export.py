@@ -1,4 +1,4 @@
-"""`pyannote-voiceprint export`: the voiceprints of a ledger into a private file."""
+"""`pyannote-voiceprint export`: write the voiceprints of a ledger into a private file."""
 
 from pathlib import Path
 from typing import get_args
@@ -10,53 +10,56 @@ from pyannote_voiceprint_async.enrollment.ledger.export import export as export_
 from pyannote_voiceprint_async.enrollment.ledger.export_formats import ExportFormat
 
 from .exit_codes import Failure
-from .options import force_option
-from .output import say
-from .session import ended_by_signals
-from .summary import formulas
-from .words import count
+from .formatting import format_count
+from .options import FILE_PATH, force_option
+from .output import print_status
+from .report_text import formula_warnings
+from .signals import sigterm_as_interrupt
 
 __all__ = ["export"]
 
 
 @click.command()
-@click.argument("ledger", type=click.Path(dir_okay=False, path_type=Path), metavar="LEDGER")
+@click.argument("ledger", type=FILE_PATH, metavar="LEDGER")
 @click.option(
     "--format",
     "form",
     type=click.Choice(get_args(ExportFormat)),
-    help="One object a line, a table, or {label: voiceprint}; else that of --out, else jsonl.",
+    help="jsonl: one object per line; csv: a table; json: {label: voiceprint} [default: suffix of --out, else jsonl]",
 )
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE_PATH,
     metavar="FILE",
-    help="Where to; else the ledger's name with .voiceprints.FORMAT.",
+    help="File to write [default: LEDGER with the suffix .voiceprints.FORMAT]",
 )
-@click.option("--model", help="Only voiceprints of this model.")
+@click.option("--model", help="Export only voiceprints of this model.")
 @force_option
 def export(ledger: Path, form: ExportFormat | None, out: Path | None, model: str | None, *, force: bool) -> None:
     """Write the voiceprints of a ledger into a private file.
 
-    It works during a run. jsonl and csv have all rows: label, source (a URL without its query), status, job_id, model,
-    voiceprint, created_at, warnings (of the look at the file, too), error, start and end (what was cut out), and the
-    further columns of the list. json has the voiceprints alone, ready for identification, and refuses to mix models.
+    This command also works while a run uses the ledger. jsonl and csv contain all rows: label, source (a URL without
+    its query), status, job_id, model, voiceprint, created_at, warnings (those of the preflight included), error, start
+    and end (the segment that was cut out), and the additional columns of the list. json contains only voiceprints, for
+    identification; it is refused when the voiceprints have different models.
     """
     form = form or (None if out is None else format_of(out)) or "jsonl"
-    # Not `speakers.csv`: that is the list itself.
+    # `speakers.csv` would overwrite the list of speakers.
     out = out or ledger.with_suffix(f".voiceprints.{form}")
     check_export(out, form, ledger, force=force)
     try:
-        with ended_by_signals():
-            written = export_ledger(ledger, out, form, model=model, force=force)
+        with sigterm_as_interrupt():
+            exported = export_ledger(ledger, out, form, model=model, force=force)
     except OSError as exc:
-        raise Failure(f"{out} cannot be written ({exc.strerror or exc}). What was there before still is.") from None
-    say(_said(written, out, form))
-    for warning in formulas(written):
-        say(warning)
+        raise Failure(
+            f"{out} cannot be written ({exc.strerror or exc}). A file that existed before is unchanged."
+        ) from None
+    print_status(_success_message(exported, out, form))
+    for warning in formula_warnings(exported):
+        print_status(warning)
 
 
-def _said(written: Exported, out: Path, form: ExportFormat) -> str:
-    labels = "" if form == "json" else f" of {count(written.labels, 'label')}"
-    purged = f" {written.purged} more were purged earlier." if written.purged else ""
-    return f"{count(written.voiceprints, 'voiceprint')}{labels} in {out}, which only you may read.{purged}"
+def _success_message(exported: Exported, out: Path, form: ExportFormat) -> str:
+    labels = "" if form == "json" else f" of {format_count(exported.labels, 'label')}"
+    purged = f" {exported.purged} more were purged earlier." if exported.purged else ""
+    return f"{format_count(exported.voiceprints, 'voiceprint')}{labels} in {out}, which only you may read.{purged}"

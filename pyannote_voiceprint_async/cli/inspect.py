@@ -14,8 +14,8 @@ from pyannote_voiceprint_async.enrollment.manifest.source_expansion import expan
 from pyannote_voiceprint_async.errors import MediaError
 
 from .exit_codes import ExitCode
-from .output import json_line, say
-from .sources import check_all
+from .output import json_line, print_status
+from .sources import reject_problems
 
 __all__ = ["inspect"]
 
@@ -34,23 +34,23 @@ def inspect(files: tuple[str, ...]) -> None:
     any finding is fatal, which means that `enroll` would refuse the file. This command needs the extra `[audio]`.
     """
     skipped = SkippedFiles()
-    paths = _found(files, skipped)
+    paths = _find_files(files, skipped)
     is_well = True
     for path in paths:
         record = _record(path)
         is_well &= not any(finding["is_fatal"] for finding in record["findings"])
         click.echo(json_line(record))
-        say(_summary(record))
+        print_status(_summary(record))
     if skipped.count:
-        say(f"Skipped: {skipped}. To inspect a file, pass its own name.")
-    sys.exit(ExitCode.WELL if is_well else ExitCode.SOME_FAILED)
+        print_status(f"Skipped: {skipped}. To inspect a file, pass its own name.")
+    sys.exit(ExitCode.SUCCESS if is_well else ExitCode.SOME_FAILED)
 
 
-def _found(files: tuple[str, ...], skipped: SkippedFiles) -> list[Path]:
-    found = [one for file in files for one in expand_source(file, skipped)]
-    problems = [str(one) for one in found if isinstance(one, Problem)]
-    problems += [f"{one}: is a URL; download it first" for one in found if isinstance(one, str)]
-    check_all(problems)
+def _find_files(arguments: tuple[str, ...], skipped: SkippedFiles) -> list[Path]:
+    found = [source for argument in arguments for source in expand_source(argument, skipped)]
+    problems = [str(problem) for problem in found if isinstance(problem, Problem)]
+    problems += [f"{url}: is a URL; download it first" for url in found if isinstance(url, str)]
+    reject_problems(problems)
     return list(dict.fromkeys(path for path in found if isinstance(path, Path)))
 
 

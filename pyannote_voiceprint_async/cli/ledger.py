@@ -1,4 +1,4 @@
-"""`pyannote-voiceprint ledger`: how a ledger stands, and its upkeep."""
+"""`pyannote-voiceprint ledger`: inspect and maintain a ledger."""
 
 import sys
 from collections.abc import Callable
@@ -9,50 +9,57 @@ import attrs
 import click
 
 from pyannote_voiceprint_async.enrollment.ledger import maintenance
+from pyannote_voiceprint_async.redaction import printable
 
 from .exit_codes import ExitCode
-from .output import json_line, printable, say
-from .session import ended_by_signals
-from .summary import failures, paid, standing
-from .words import count
+from .formatting import format_count
+from .options import FILE_PATH
+from .output import json_line, print_status
+from .report_text import failure_reasons, job_counts, row_counts
+from .signals import sigterm_as_interrupt
 
 __all__ = ["ledger"]
 
-# Only a run itself knows these.
-_OF_A_RUN = ("forgotten", "replaced", "jobs", "unsaved_jobs", "warnings", "problems", "interrupted", "stopped_by")
+# Fields of a `Report` that only a run can fill.
+_RUN_FIELDS = ("forgotten", "replaced", "jobs", "unsaved_jobs", "warnings", "problems", "interrupted", "stopped_by")
 
 
 @click.group()
 def ledger() -> None:
-    """Look at a ledger, and look after it. No command of these prints a voiceprint."""
+    """Inspect and maintain a ledger.
+
+    None of these commands prints a voiceprint.
+    """
 
 
 def _ledger_argument(command: Callable[..., Any]) -> Callable[..., Any]:
-    kind = click.Path(dir_okay=False, path_type=Path)
-    return click.argument("path", type=kind, metavar="LEDGER")(command)
+    return click.argument("path", type=FILE_PATH, metavar="LEDGER")(command)
 
 
 @ledger.command()
 @_ledger_argument
-@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(path: Path, *, as_json: bool) -> None:
-    """Say how the rows of the newest list stand. It works during a run."""
+    """Report how many rows of the newest list are in which state.
+
+    This command also works while a run uses the ledger.
+    """
     report = maintenance.status(path)
     if as_json:
-        known = {name: value for name, value in attrs.asdict(report).items() if name not in _OF_A_RUN}
-        click.echo(json_line(known))
+        fields = {name: value for name, value in attrs.asdict(report).items() if name not in _RUN_FIELDS}
+        click.echo(json_line(fields))
         return
-    for line in (*standing(report), *paid(report), *failures(report, path)):
+    for line in (*row_counts(report), *job_counts(report), *failure_reasons(report, path)):
         click.echo(printable(line))
 
 
 @ledger.command()
 @_ledger_argument
 def failed(path: Path) -> None:
-    """List the rows without a voiceprint that need somebody: label, status, error, one line of JSON each.
+    """List the rows without a voiceprint that need a decision.
 
-    The status is failed, uncertain (it may have been accepted) or expired (paid, and not fetched in time). It works
-    during a run.
+    Print one line of JSON for each row: label, status, error. The status is failed, uncertain (the submission may have
+    been accepted) or expired (billed, and not fetched in time). This command also works while a run uses the ledger.
     """
     for row in maintenance.failed_rows(path):
         click.echo(json_line(row._asdict()))
@@ -62,25 +69,33 @@ def failed(path: Path) -> None:
 @_ledger_argument
 @click.argument("labels", nargs=-1, required=True, metavar="LABEL…")
 def forget(path: Path, labels: tuple[str, ...]) -> None:
-    """Erase people: label, source, voiceprint. Only a hash stays, so that no later run enrolls them again."""
-    with ended_by_signals():
+    """Erase the label, source and voiceprint of people.
+
+    Only a hash remains, so that no later run enrolls them again.
+    """
+    with sigterm_as_interrupt():
         forgotten = maintenance.forget(path, labels)
     for label in forgotten.unknown:
-        say(f"{label}: the ledger has no such label.")
+        print_status(f"{label}: the ledger has no such label.")
     if forgotten.labels:
-        erased = f"{count(len(forgotten.labels), 'label')} and {count(forgotten.recordings, 'recording')}"
-        say(f"Erased: {erased}, with all that the ledger knew of them. {maintenance.FORGET_LIMITS}")
-    sys.exit(ExitCode.SOME_FAILED if forgotten.unknown else ExitCode.WELL)
+        erased = f"{format_count(len(forgotten.labels), 'label')} and {format_count(forgotten.recordings, 'recording')}"
+        print_status(f"Erased: {erased}, with everything that the ledger had about them. {maintenance.FORGET_LIMITS}")
+    sys.exit(ExitCode.SOME_FAILED if forgotten.unknown else ExitCode.SUCCESS)
 
 
 @ledger.command()
 @_ledger_argument
 def purge(path: Path) -> None:
-    """Drop the voiceprints that were exported. Job ids and hashes stay, so that nothing is paid again."""
-    with ended_by_signals():
+    """Delete the exported voiceprints from the ledger.
+
+    Job ids and hashes remain, so that no row is billed again.
+    """
+    with sigterm_as_interrupt():
         purged = maintenance.purge(path)
-    kept = f" {purged.kept} were made after the last export, and stay." if purged.kept else ""
-    say(f"Dropped: {count(purged.dropped, 'voiceprint')}.{kept} The export is now the only place.")
+    kept = f" {purged.kept} were made after the last export, and remain." if purged.kept else ""
+    print_status(
+        f"Deleted: {format_count(purged.dropped, 'voiceprint')}.{kept} The exported file is now the only copy."
+    )
 
 
 @ledger.command()
@@ -88,26 +103,28 @@ def purge(path: Path) -> None:
 @click.argument("label", metavar="LABEL")
 @click.argument("job_id", metavar="JOB_ID")
 def accept(path: Path, label: str, job_id: str) -> None:
-    """Record a job that a run printed because the ledger could not save it.
+    """Record a job that the ledger could not save.
 
-    The next run then waits for this job, and does not submit the row again.
+    If the ledger cannot be written, a run prints the label and the id of each accepted job. After this command, the
+    next run waits for the job, and does not submit the row again.
     """
-    with ended_by_signals():
+    with sigterm_as_interrupt():
         maintenance.accept(path, label, job_id)
-    say("Recorded. The next run fetches the voiceprint of this job.")
+    print_status("Recorded. The next run fetches the voiceprint of this job.")
 
 
 @ledger.command()
 @_ledger_argument
 def recover(path: Path) -> None:
-    """Check a ledger that was left open by a run, and let the next run use it.
+    """Check a ledger that a run left open.
 
-    For a copy that was made during a run whose original is lost, and for a ledger whose -journal file is lost. Rows
-    that were submitted after the copy was made are submitted again, and billed again.
+    After this command, the next run can use the ledger. Use it for a copy that was made during a run if the original is
+    lost, and for a ledger without its -journal file. Rows that were submitted after the copy was made are submitted and
+    billed again.
     """
-    with ended_by_signals():
+    with sigterm_as_interrupt():
         pending = maintenance.recover(path)
-    say(
-        f"Checked: no damage was found. {count(pending, 'recording')} not known as submitted: compare with "
-        "`pyannote-voiceprint jobs` before you run again."
+    print_status(
+        f"Checked: no damage was found. {format_count(pending, 'recording')} not recorded as submitted: compare with "
+        "`pyannote-voiceprint jobs` before the next run."
     )

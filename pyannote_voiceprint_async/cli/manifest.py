@@ -18,12 +18,12 @@ from pyannote_voiceprint_async.enrollment.manifest.source_kinds import is_url
 from pyannote_voiceprint_async.errors import ConfigurationError, MediaError
 
 from .exit_codes import ExitCode, WrongUsage
-from .output import say
-from .words import count
+from .formatting import format_count
+from .options import FILE_PATH
+from .output import print_status
 
 __all__ = ["manifest"]
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
 _COLUMNS = ("label", "source", "start", "end", "seconds")
 
 
@@ -33,9 +33,9 @@ def manifest() -> None:
 
 
 @manifest.command("from-rttm")
-@click.argument("rttm", type=_FILE, metavar="FILE.rttm")
-@click.option("--audio", type=_FILE, required=True, metavar="FILE", help="The recording that the RTTM describes.")
-@click.option("--out", type=_FILE, metavar="FILE.csv", help="File to write [default: stdout].")
+@click.argument("rttm", type=FILE_PATH, metavar="FILE.rttm")
+@click.option("--audio", type=FILE_PATH, required=True, metavar="FILE", help="The recording that the RTTM describes.")
+@click.option("--out", type=FILE_PATH, metavar="FILE.csv", help="File to write [default: stdout].")
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 @click.option("--label", "labels", multiple=True, metavar="OLD=NEW", help="Label for a speaker; repeatable.")
 @click.option("--file-id", metavar="NAME", help="The recording's name in the RTTM [default: that of the audio].")
@@ -67,14 +67,14 @@ def from_rttm(  # noqa: PLR0913 - the options of the command
     rows = [row for row in found if isinstance(row, Row)]
     problems = [problem for problem in found if isinstance(problem, Problem)]
     for problem in problems:
-        say(f"Left out: {problem.label} {problem.message}.")
+        print_status(f"Left out: {problem.label} {problem.message}.")
     for warning in dict.fromkeys(warning for row in rows for warning in row.warnings):
-        say(f"Warning: {warning}, and confirm it with --file-id.")
+        print_status(f"Warning: {warning}, and confirm it with --file-id.")
     if not rows:
         raise WrongUsage("No speaker can be listed: nothing was written.")
     _write_list(out, rows, force=force)
     _report_default_labels(rows, label_of)
-    sys.exit(ExitCode.SOME_FAILED if problems else ExitCode.WELL)
+    sys.exit(ExitCode.SOME_FAILED if problems else ExitCode.SUCCESS)
 
 
 def _check_files(rttm: Path, audio: Path, out: Path | None, *, force: bool) -> None:
@@ -91,7 +91,7 @@ def _report_default_labels(rows: Iterable[Row], label_of: Mapping[str, str]) -> 
     for row in rows:
         speaker = row.extra["speaker"]
         if speaker not in label_of and row.label != speaker:
-            say(
+            print_status(
                 f"{speaker} is listed as {row.label!r}, because identification rejects labels that begin with "
                 f"speaker_. To give another label: --label {shlex.quote(f'{speaker}=NAME')}"
             )
@@ -122,7 +122,7 @@ def _write_list(out: Path | None, rows: Sequence[Row], *, force: bool) -> None:
             _write_table(file, rows, out.absolute().parent)
     except OSError as exc:
         raise ConfigurationError(f"--out {out} cannot be written ({exc.strerror or exc}).") from None
-    say(f"{count(len(rows), 'speaker')} in {out}.")
+    print_status(f"{format_count(len(rows), 'speaker')} in {out}.")
 
 
 def _write_table(file: TextIO, rows: Iterable[Row], folder: Path) -> None:

@@ -1,9 +1,10 @@
-"""The options that all commands have which speak to the API, defined once."""
+"""Options that several commands share, each defined once."""
 
 import functools
 import re
 from collections.abc import Callable
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import Any
 
 import attrs
 import click
@@ -11,86 +12,103 @@ import click
 from pyannote_voiceprint_async.errors import ConfigurationError
 from pyannote_voiceprint_async.settings import RateLimit
 
-__all__ = ["Common", "common_options", "force_option", "model_option", "preflight_option", "timeout_option"]
+__all__ = [
+    "FILE_PATH",
+    "CommonOptions",
+    "common_options",
+    "force_option",
+    "model_option",
+    "preflight_option",
+    "timeout_option",
+]
+
+FILE_PATH = click.Path(dir_okay=False, path_type=Path)
+"""The click type of an argument or option that names a file."""
 
 _RATE_LIMIT = re.compile(r"([0-9]+)/([0-9]+(?:\.[0-9]+)?)", re.ASCII)
 
 
 @attrs.frozen
-class Common:
-    """What the common options say."""
+class CommonOptions:
+    """The values of the options that every command with a client has."""
 
     sandbox: bool = False
-    """Start the embedded sandbox, and speak to it."""
+    """Start the embedded sandbox, and use it as the API."""
     base_url: str | None = None
-    """Where the API is; else that of the environment, else pyannoteAI's."""
+    """The URL of the API; None reads it from the environment, else it is pyannoteAI's."""
     max_concurrency: int = 64
     """API requests in flight."""
     rate_limit: RateLimit | None = None
     """A ceiling for submissions."""
     verbose: int = 0
-    """0: warnings; 1: each accepted job too; 2: everything."""
+    """0: log warnings; 1: also accepted and finished jobs; 2: everything."""
 
 
-def _rate_limit(_context: click.Context, _option: click.Parameter, text: str | None) -> RateLimit | None:
+def _parse_rate_limit(_context: click.Context, _option: click.Parameter, text: str | None) -> RateLimit | None:
     if text is None:
         return None
-    match = _RATE_LIMIT.fullmatch(text)
     try:
-        return RateLimit(int(match[1]), float(match[2])) if match else _no_limit(text)
+        if match := _RATE_LIMIT.fullmatch(text):
+            return RateLimit(int(match[1]), float(match[2]))
     except ConfigurationError:
-        return _no_limit(text)
+        pass  # a number out of range is reported like any other invalid limit
+    raise click.BadParameter(f"{text!r} is not a rate limit: write REQUESTS/SECONDS, such as 100/60.")
 
 
-def _no_limit(text: str) -> NoReturn:
-    raise click.BadParameter(f"{text!r} is no limit: write REQUESTS/SECONDS, such as 100/60.")
-
-
-_OPTIONS = [
-    click.option("--sandbox", is_flag=True, help="Start the embedded sandbox for this one command; needs no key."),
-    click.option("--base-url", metavar="URL", help="Where the API is; else PYANNOTEAI_BASE_URL."),
+_COMMON_OPTIONS = [
+    click.option("--sandbox", is_flag=True, help="Run against an embedded sandbox, which needs no key."),
+    click.option("--base-url", metavar="URL", help="URL of the API [default: PYANNOTEAI_BASE_URL, else pyannoteAI's]"),
     click.option(
-        "--max-concurrency", type=click.IntRange(min=1), default=64, show_default=True, help="Requests in flight."
+        "--max-concurrency",
+        type=click.IntRange(min=1),
+        default=64,
+        show_default=True,
+        help="Largest number of API requests in flight.",
     ),
     click.option(
         "--rate-limit",
-        callback=_rate_limit,
+        callback=_parse_rate_limit,
         metavar="N/S",
-        help="At most N submissions in any S seconds; the API's limit holds too.",
+        help="Send at most N submissions in any S seconds. The limit of the API applies too.",
     ),
-    click.option("-v", "--verbose", count=True, help="Say more: -v each accepted job, -vv everything."),
+    click.option(
+        "-v", "--verbose", count=True, help="Log more to stderr: -v accepted and finished jobs, -vv everything."
+    ),
 ]
 
 model_option = click.option(
-    "--model", default="precision-2", show_default=True, help="The voiceprint model; never mix models."
+    "--model",
+    default="precision-2",
+    show_default=True,
+    help="Voiceprint model. Do not mix voiceprints of different models.",
 )
 
 preflight_option = click.option(
-    "--no-preflight", "preflight", flag_value=False, default=True, help="Send files without looking at them."
+    "--no-preflight", "preflight", flag_value=False, default=True, help="Do not check audio files before upload."
 )
 
 
 force_option = click.option(
-    "--force", is_flag=True, help="Write over a file that holds something else than earlier output of this command."
+    "--force", is_flag=True, help="Replace an existing file that is not earlier output of this command."
 )
 
 
-def timeout_option(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add `--timeout`, saying what its seconds are for."""
+def timeout_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return the decorator that adds `--timeout` with this help text."""
     seconds = click.FloatRange(min=0, min_open=True)
-    return click.option("--timeout", type=seconds, default=900.0, show_default=True, metavar="SECONDS", help=what)
+    return click.option("--timeout", type=seconds, default=900.0, show_default=True, metavar="SECONDS", help=text)
 
 
 def common_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the common options, as its first argument."""
+    """Add the common options to a command, whose first argument is then a `CommonOptions`."""
 
     @functools.wraps(command)
-    def with_common(**given: Any) -> None:
-        common = Common(**{field.name: given.pop(field.name) for field in attrs.fields(Common)})
+    def with_common_options(**values: Any) -> None:
+        common = CommonOptions(**{field.name: values.pop(field.name) for field in attrs.fields(CommonOptions)})
         if common.sandbox and common.base_url is not None:
-            raise click.UsageError("--sandbox and --base-url exclude each other: the sandbox has a URL of its own.")
-        command(common, **given)
+            raise click.UsageError("--sandbox and --base-url exclude each other: the sandbox has its own URL.")
+        command(common, **values)
 
-    for option in reversed(_OPTIONS):
-        option(with_common)
-    return with_common
+    for option in reversed(_COMMON_OPTIONS):
+        option(with_common_options)
+    return with_common_options

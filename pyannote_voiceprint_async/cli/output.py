@@ -1,82 +1,83 @@
-"""Where everything goes that a command says: results to stdout or a private file, all else to stderr."""
+"""The output of a command: results to stdout or a private file, status lines and progress to stderr."""
 
 import asyncio
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from pathlib import Path
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import Any, BinaryIO
 
 import click
 
 from pyannote_voiceprint_async.enrollment.ledger.output_file import OutputFile
-from pyannote_voiceprint_async.errors import ConfigurationError
 from pyannote_voiceprint_async.redaction import printable
 
-from .exit_codes import Failure, WrongUsage
-from .progress import Progress, find_progress
+from .exit_codes import Failure
+from .progress import ProgressDisplay, create_progress_display
+from .results_file import open_results_file, os_error_reason
 from .terminal import binary_stdout
 
-__all__ = ["Output", "json_line", "output_to", "printable", "say"]
-
-_PRIVATE = 0o600
+__all__ = ["Output", "json_line", "open_output", "print_status"]
 
 
 def json_line(record: Mapping[str, Any]) -> str:
-    """Write a record as one line of JSON, readable in any script."""
+    """Return a record as one line of JSON, in which only control characters are escaped."""
     return printable(json.dumps(record, ensure_ascii=False))
 
 
-class Output:
-    """Lines for programs and for people.
+def print_status(line: str) -> None:
+    """Write a line to stderr, in a command without an event loop."""
+    click.echo(printable(line), err=True)
 
-    Lines are written by a thread, one after another: a reader that is slow (`| less`) must not stop the event
-    loop, because requests that are in flight would then time out, and a submission is a bill.
+
+class Output:
+    """The results and status lines of a command that runs in an event loop.
+
+    A thread writes the lines one after another: a slow reader (`| less`) must not block the event loop, because
+    requests in flight would time out, and an accepted submission is billed.
 
     Args:
-        results: where results go.
-        progress: the line that shows how far it is.
-        encoding: that of the results.
+        results: the stream for the results.
+        progress: the display of the progress, which is hidden while a line is written.
+        encoding: the encoding of the results.
     """
 
-    def __init__(self, results: BinaryIO, progress: Progress, encoding: str = "utf-8") -> None:
+    def __init__(self, results: BinaryIO, progress: ProgressDisplay, encoding: str = "utf-8") -> None:
         self.progress = progress
         self._results = results
         self._encoding = encoding
         self._shares_terminal = results.isatty()
         self._thread = ThreadPoolExecutor(1, "output")
 
-    async def write(self, line: str) -> None:
-        """Write a line of results. When this comes back, killing the command cannot undo it.
+    async def write_result(self, line: str) -> None:
+        """Write a line of results. After the return, killing the command cannot lose it.
 
         Raises:
-            Failure: it cannot be written.
-            BrokenPipeError: nobody reads it any more.
+            Failure: the line cannot be written.
+            BrokenPipeError: the reader of the results has ended.
         """
         await self._run(self._write, line)
 
-    async def announce(self, line: str) -> None:
-        """Write a line to stderr, and come back when it is there."""
-        await self._run(self.say, line)
+    async def write_status(self, line: str) -> None:
+        """Write a line to stderr, in order with the results; return when it is written."""
+        await self._run(self.print_status, line)
 
-    def say(self, line: str) -> None:
-        """Write a line to stderr."""
-        # A stderr that takes nothing must not stop what is paid for.
+    def print_status(self, line: str) -> None:
+        """Write a line to stderr at once."""
+        # A closed stderr must not stop a run that is billed.
         with suppress(OSError), self.progress.hidden():
             sys.stderr.write(f"{printable(line)}\n")
             sys.stderr.flush()
 
     def close(self) -> None:
-        """Write what was handed over, and take the progress away."""
+        """Write all pending lines, and remove the progress line."""
         self._thread.shutdown()
         self.progress.close()
 
     def _write(self, line: str) -> None:
         try:
-            with self._room():
+            with self.progress.hidden() if self._shares_terminal else nullcontext():
                 rest = memoryview(f"{printable(line)}\n".encode(self._encoding, "backslashreplace"))
                 while rest:
                     rest = rest[self._results.write(rest) :]
@@ -85,78 +86,29 @@ class Output:
             raise
         except OSError as exc:
             raise Failure(
-                f"The results cannot be written ({_why(exc)}). Make room, and fetch what is missing with "
-                "`pyannote-voiceprint job ID`."
+                f"The results cannot be written ({os_error_reason(exc)}). Free some space, and fetch the missing "
+                "results with `pyannote-voiceprint job ID`."
             ) from None
 
-    def _room(self) -> AbstractContextManager[None]:
-        return self.progress.hidden() if self._shares_terminal else nullcontext()
-
     async def _run(self, write: Callable[[str], None], line: str) -> None:
-        # A caller that is cancelled leaves its line behind: what was handed over is written, once.
+        # Shielded: a line is written exactly once, also when the caller is cancelled meanwhile.
         await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, write, line))
 
 
 @contextmanager
-def output_to(out: OutputFile | None) -> Iterator[Output]:
-    """Open the output: stdout, or a file that only its owner may read, at its end.
+def open_output(out: OutputFile | None) -> Iterator[Output]:
+    """Yield the output of a command, and close it.
+
+    Args:
+        out: the file for the results; None is stdout.
 
     Raises:
         WrongUsage: the file cannot be opened.
     """
     with ExitStack() as stack:
         if out is None:
-            output = Output(binary_stdout(), find_progress(), sys.stdout.encoding)
+            output = Output(binary_stdout(), create_progress_display(), sys.stdout.encoding)
         else:
-            output = Output(stack.enter_context(_open_private(out)), find_progress())
+            output = Output(stack.enter_context(open_results_file(out)), create_progress_display())
         stack.callback(output.close)
         yield output
-
-
-def say(line: str) -> None:
-    """Write a line to stderr, from a command without an event loop."""
-    click.echo(printable(line), err=True)
-
-
-def _open_private(out: OutputFile) -> BinaryIO:
-    try:
-        out.check()
-    except ConfigurationError as error:
-        raise WrongUsage(f"Nothing was sent: {error}") from None
-    try:
-        if out.is_stream:
-            return out.open_stream()
-        # At its end: what stands there may have been paid for. A link that took the name meanwhile is not followed.
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
-        descriptor = os.open(out.path, flags, _PRIVATE)
-    except OSError as exc:
-        raise _not_opened(out.path, exc) from None
-    # Without a buffer: one that could not be written would be tried again, and fail again, by closing the file.
-    file = os.fdopen(descriptor, "wb", buffering=0)
-    try:
-        _continue_results(out, descriptor)
-        os.fchmod(descriptor, _PRIVATE)
-    except OSError as exc:
-        file.close()
-        raise _not_opened(out.path, exc) from None
-    return file
-
-
-def _continue_results(out: OutputFile, descriptor: int) -> None:
-    """Make sure that a file ends with a whole line of results, or is empty."""
-    if out.replaces:
-        os.ftruncate(descriptor, 0)
-    size = os.fstat(descriptor).st_size
-    # A killed run may have left half a line: the next result must not be lost in it.
-    if size and os.pread(descriptor, 1, size - 1) != b"\n":
-        os.write(descriptor, b"\n")
-
-
-def _not_opened(path: Path, exc: OSError) -> WrongUsage:
-    return WrongUsage(
-        f"Nothing was sent: {path} cannot be opened for its owner alone ({_why(exc)}). Give another file."
-    )
-
-
-def _why(exc: OSError) -> str:
-    return (exc.strerror or type(exc).__name__).lower()

@@ -1,4 +1,4 @@
-"""How far it is: a live line where stderr is a terminal, now and then a plain line elsewhere."""
+"""The progress of a command: a live line if stderr is a terminal, else a plain line every ten seconds."""
 
 import os
 import sys
@@ -12,30 +12,30 @@ from pyannote_voiceprint_async.redaction import printable
 
 from .terminal import LossyText, unfiltered
 
-__all__ = ["LiveProgress", "PlainProgress", "Progress", "find_progress"]
+__all__ = ["LiveProgress", "PlainProgress", "ProgressDisplay", "create_progress_display"]
 
-_PAUSE = 10.0
+_PLAIN_INTERVAL = 10.0
 
 
-class Progress(Protocol):
-    """What both kinds can do."""
+class ProgressDisplay(Protocol):
+    """What both kinds of display provide."""
 
     def show(self, done: int, total: int, text: str) -> None:
-        """Say how far it is."""
+        """Show the current progress."""
 
     def hidden(self) -> AbstractContextManager[None]:
-        """Make room for a line of something else."""
+        """Hide the display while another line is written."""
 
     def close(self) -> None:
-        """Leave nothing on the screen."""
+        """Remove the display from the screen."""
 
 
 class PlainProgress:
     """A line at most every ten seconds, for log files.
 
     Args:
-        write: takes the line.
-        now: seconds of a clock that never goes back.
+        write: called with the line.
+        now: a monotonic clock, in seconds.
     """
 
     def __init__(self, write: Callable[[str], object], now: Callable[[], float] = time.monotonic) -> None:
@@ -44,25 +44,25 @@ class PlainProgress:
         self._last = now()
 
     def show(self, _done: int, _total: int, text: str) -> None:
-        """Say how far it is, if it was not just said."""
-        if self._now() - self._last >= _PAUSE:
+        """Write the progress, unless ten seconds have not passed since the last line."""
+        if self._now() - self._last >= _PLAIN_INTERVAL:
             self._last = self._now()
             self._write(f"{printable(text)}\n")
 
     @contextmanager
     def hidden(self) -> Iterator[None]:
-        """Nothing needs to be hidden."""
+        """Do nothing: plain lines do not disturb other lines."""
         yield
 
     def close(self) -> None:
-        """Nothing is left."""
+        """Do nothing: plain lines stay."""
 
 
 class LiveProgress:
-    """One line at the bottom of the terminal, gone at the end."""
+    """One line at the bottom of the terminal, removed at the end."""
 
     def __init__(self) -> None:
-        # Here and not above: `--help` shall not wait for rich.
+        # Imported here, because importing rich would slow down `--help`.
         from rich import progress  # noqa: PLC0415
         from rich.console import Console  # noqa: PLC0415
         from rich.table import Column  # noqa: PLC0415
@@ -74,10 +74,10 @@ class LiveProgress:
                 "{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")
             ),
             progress.TimeElapsedColumn(),
-            # Its escape sequences are ours: they pass by the filter. A terminal that has gone must not end a run.
+            # The escape sequences of rich must bypass the filter of stderr. A closed terminal must not end a run.
             console=Console(file=LossyText(unfiltered(sys.stderr))),  # type: ignore[arg-type]  # a text stream
             transient=True,
-            # Our own lines come through `hidden`. rich would wrap them, and would turn a piped stdout into stderr.
+            # `Output` hides the display around its lines. rich would wrap them, and redirect a piped stdout to stderr.
             redirect_stdout=False,
             redirect_stderr=False,
         )
@@ -86,7 +86,7 @@ class LiveProgress:
         self._shown = False
 
     def show(self, done: int, total: int, text: str) -> None:
-        """Say how far it is."""
+        """Show the current progress."""
         with self._lock:
             self._bar.update(self._task, completed=done, total=total, description=printable(text), visible=True)
             self._shown = True
@@ -94,7 +94,7 @@ class LiveProgress:
 
     @contextmanager
     def hidden(self) -> Iterator[None]:
-        """Take the line away, and put it back below what was written."""
+        """Remove the line, and draw it again below the lines that were written meanwhile."""
         with self._lock:
             self._bar.stop()
             try:
@@ -104,15 +104,15 @@ class LiveProgress:
                     self._bar.start()
 
     def close(self) -> None:
-        """Leave nothing on the screen."""
+        """Remove the line from the screen."""
         with self._lock:
             self._shown = False
             self._bar.stop()
 
 
-def find_progress() -> Progress:
-    """Give the kind that fits stderr."""
-    draws = (sys.stderr.encoding or "").lower().startswith("utf")
-    if sys.stderr.isatty() and draws and os.environ.get("TERM") != "dumb":
+def create_progress_display() -> ProgressDisplay:
+    """Return the live display if stderr is a terminal that can draw it, else the plain one."""
+    is_unicode = (sys.stderr.encoding or "").lower().startswith("utf")
+    if sys.stderr.isatty() and is_unicode and os.environ.get("TERM") != "dumb":
         return LiveProgress()
     return PlainProgress(sys.stderr.write)

@@ -18,12 +18,12 @@ from pyannote_voiceprint_async.enrollment.manifest.source_kinds import is_url
 from pyannote_voiceprint_async.enrollment.manifest.source_labels import distinct_labels
 from pyannote_voiceprint_async.redaction import printable, redact_url
 
-__all__ = ["Recording", "check_all", "file_problem", "find_recordings", "is_url", "url_problem"]
+__all__ = ["LabeledSource", "file_problem", "find_recordings", "is_url", "reject_problems", "url_problem"]
 
 
 @attrs.frozen
-class Recording:
-    """One recording of the command."""
+class LabeledSource:
+    """A file or URL, with its label and warnings."""
 
     label: str
     """A short name, unique within the command."""
@@ -38,7 +38,7 @@ class Recording:
         return _shown(self.source)
 
 
-def find_recordings(arguments: Iterable[str], preflight: Preflight | None = None) -> list[Recording]:
+def find_recordings(arguments: Iterable[str], preflight: Preflight | None = None) -> list[LabeledSource]:
     """Return the recordings that the arguments stand for, in their order and each only once.
 
     Args:
@@ -59,15 +59,15 @@ def find_recordings(arguments: Iterable[str], preflight: Preflight | None = None
                 sources.setdefault(source_key(found), found)
     found_sources = list(sources.values())
     warnings = [_check_audio(source, preflight, problems) for source in found_sources]
-    check_all(problems)
+    reject_problems(problems)
     if skipped.count and warnings:
         warnings[0] = (skipped.warning, *warnings[0])
-    recordings = list(map(Recording, distinct_labels(found_sources, _shown), found_sources, warnings))
+    recordings = list(map(LabeledSource, distinct_labels(found_sources, _shown), found_sources, warnings))
     is_unchecked = preflight is not None and preflight.is_unavailable
     return _warn_of_missing_extra(recordings) if is_unchecked else recordings
 
 
-def check_all(problems: Sequence[str]) -> None:
+def reject_problems(problems: Sequence[str]) -> None:
     """Raise an error that lists the problems, one per line, if there are any.
 
     Raises:
@@ -88,7 +88,7 @@ def _check_audio(source: Path | str, preflight: Preflight | None, problems: list
     return audio.warnings or ()
 
 
-def _warn_of_missing_extra(recordings: list[Recording]) -> list[Recording]:
+def _warn_of_missing_extra(recordings: list[LabeledSource]) -> list[LabeledSource]:
     """Add the warning that files are not checked to the first file only."""
     first = next((index for index, recording in enumerate(recordings) if isinstance(recording.source, Path)), None)
     if first is not None:

@@ -1,4 +1,4 @@
-"""`pyannote-voiceprint submit`: jobs that somebody else waits for."""
+"""`pyannote-voiceprint submit`: submit recordings without waiting for the results."""
 
 import asyncio
 import sys
@@ -15,11 +15,11 @@ from pyannote_voiceprint_async.redaction import redact_url
 from pyannote_voiceprint_async.results import Submission
 
 from .exit_codes import ExitCode, Failure
-from .options import Common, common_options, model_option
+from .json_records import submission_record
+from .options import CommonOptions, common_options, model_option
 from .output import Output, json_line
-from .records import submission_record
-from .session import run
-from .sources import check_all, is_url, url_problem
+from .run_command import run
+from .sources import is_url, reject_problems, url_problem
 
 __all__ = ["submit"]
 
@@ -28,69 +28,69 @@ __all__ = ["submit"]
 @click.argument("urls", nargs=-1, required=True, metavar="URL…")
 @model_option
 @common_options
-def submit(common: Common, urls: tuple[str, ...], model: str) -> None:
-    """Submit recordings, and do not wait for them. Every accepted one is a bill.
+def submit(common: CommonOptions, urls: tuple[str, ...], model: str) -> None:
+    """Submit recordings without waiting for the results.
 
-    Each URL gives one line of JSON: source (without its query), job_id, status, warning, error. Fetch the results
-    with `pyannote-voiceprint job ID`. What is named twice is sent once.
+    Every accepted submission is billed. Print one line of JSON for each URL: source (without its query), job_id,
+    status, warning, error. Fetch the results with `pyannote-voiceprint job ID`. Repeated URLs are submitted once.
     """
-    check_all([f"{redact_url(url)}: {problem}" for url in urls if (problem := _problem(url))])
+    reject_problems([f"{redact_url(url)}: {problem}" for url in urls if (problem := _problem(url))])
     requests = [VoiceprintRequest(url, model) for url in dict.fromkeys(urls)]
     sys.exit(run(common, partial(_submit, requests=requests)))
 
 
 async def _submit(client: AsyncVoiceprintClient, output: Output, *, requests: Sequence[VoiceprintRequest]) -> ExitCode:
-    lines = _Lines(output, requests)
+    writer = _SubmissionWriter(output, requests)
     submissions, failed = client.submit_many(requests), 0
     try:
         async with submissions:
             async for submission in submissions:
                 failed += submission.error is not None
-                await lines.tell(submission.index, submission.job, submission.error)
+                await writer.write(submission.index, submission.job, submission.error)
     except AccountError as error:
-        for index in list(lines.left):
-            await lines.tell(index, None, error)
+        for index in list(writer.unwritten):
+            await writer.write(index, None, error)
         raise
     except asyncio.CancelledError:
         for index, job in _accepted(submissions):
-            await lines.tell(index, job, None)
-        await output.announce("Interrupted: what was accepted stands on stdout; the rest was not sent.")
+            await writer.write(index, job, None)
+        await output.write_status("Interrupted: accepted submissions are on stdout; the others were not sent.")
         raise
     except (OSError, Failure):
         for index, job in _accepted(submissions):
-            output.say(lines.line(index, job, None))
+            output.print_status(writer.line(index, job, None))
         raise
-    return ExitCode.SOME_FAILED if failed else ExitCode.WELL
+    return ExitCode.SOME_FAILED if failed else ExitCode.SUCCESS
 
 
-class _Lines:
-    """One line for each submission. An id that stdout does not take goes to stderr: it stands nowhere else."""
+class _SubmissionWriter:
+    """Writes one line for each submission: to stdout, or to stderr if stdout fails, so that no job id is lost."""
 
     def __init__(self, output: Output, requests: Sequence[VoiceprintRequest]) -> None:
-        self.left = dict(enumerate(requests))
+        self.unwritten = dict(enumerate(requests))
         self._output = output
         self._total = len(requests)
 
     def line(self, index: int, job: JobCreated | None, error: VoiceprintError | None) -> str:
-        return json_line(submission_record(self.left.pop(index).url, job, error))
+        return json_line(submission_record(self.unwritten.pop(index).url, job, error))
 
-    async def tell(self, index: int, job: JobCreated | None, error: Exception | None) -> None:
+    async def write(self, index: int, job: JobCreated | None, error: Exception | None) -> None:
         if error is not None and not isinstance(error, VoiceprintError):
             raise error
         line = self.line(index, job, error)
         try:
-            await self._output.write(line)
+            await self._output.write_result(line)
         except (OSError, Failure):
             if job is not None:
-                self._output.say(line)
+                self._output.print_status(line)
             raise
-        done = self._total - len(self.left)
+        done = self._total - len(self.unwritten)
         self._output.progress.show(done, self._total, f"{done} of {self._total} done")
 
 
 def _accepted(submissions: Results[Submission]) -> list[tuple[int, JobCreated]]:
-    return [(one.index, one.job) for one in submissions.unfinished if one.job is not None]
+    return [(submission.index, submission.job) for submission in submissions.unfinished if submission.job is not None]
 
 
 def _problem(url: str) -> str | None:
-    return url_problem(url) if is_url(url) else "is no URL; upload a file first: pyannote-voiceprint upload FILE"
+    return url_problem(url) if is_url(url) else "is not a URL; upload a file first: pyannote-voiceprint upload FILE"

@@ -1,4 +1,4 @@
-"""stdout and stderr of the process, behind filters: no text steers the terminal, no stream ends it with a traceback."""
+"""Filters for stdout and stderr: no text controls the terminal, and no failing stream causes a traceback."""
 
 import errno
 import io
@@ -24,14 +24,14 @@ _STANDARD_DESCRIPTORS = 3
 
 
 class StdoutError(OSError):
-    """stdout takes no data: it is closed, or its disk is full."""
+    """stdout cannot be written: it is closed, or its disk is full."""
 
 
 class LossyText(io.TextIOBase):
-    """A text stream whose writes never fail: a terminal that has gone must not stop requests that are being paid for.
+    """A text stream that ignores failed writes, because a closed terminal must not stop billed requests.
 
     Args:
-        stream: the stream behind.
+        stream: the stream to write to.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -39,15 +39,15 @@ class LossyText(io.TextIOBase):
 
     @property
     def encoding(self) -> str:  # type: ignore[override]  # typeshed declares an attribute
-        """The encoding of the stream behind the filter."""
+        """The encoding of the unfiltered stream."""
         return self.unfiltered.encoding
 
     def isatty(self) -> bool:
-        """Whether a person reads the stream."""
+        """Return whether the stream is a terminal."""
         return self.unfiltered.isatty()
 
     def fileno(self) -> int:
-        """Return the descriptor behind the filter."""
+        """Return the descriptor of the unfiltered stream."""
         return self.unfiltered.fileno()
 
     def writable(self) -> bool:
@@ -55,34 +55,34 @@ class LossyText(io.TextIOBase):
         return True
 
     def write(self, text: str) -> int:
-        """Write text, if that is possible."""
+        """Write text, and ignore errors."""
         with suppress(OSError, ValueError):  # ValueError: the stream was closed
             self.unfiltered.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """Write what is buffered."""
+        """Write buffered text, and ignore errors."""
         with suppress(OSError, ValueError):
             self.unfiltered.flush()
 
 
 class StderrText(LossyText):
-    """stderr: control characters are escaped."""
+    """stderr, with all control characters escaped but line breaks."""
 
     def write(self, text: str) -> int:
-        """Write text; only its line breaks survive of what does not print."""
+        """Write text with control characters escaped, and ignore errors."""
         return super().write(printable_lines(text))
 
 
 class StdoutText(LossyText):
-    """stdout: data passes unchanged into files and pipes; on a terminal, control characters are escaped."""
+    """stdout, with control characters escaped on a terminal and unchanged data in files and pipes."""
 
     def write(self, text: str) -> int:
-        """Write data.
+        """Write text.
 
         Raises:
-            BrokenPipeError: the reader has gone.
-            StdoutError: the data cannot be written.
+            BrokenPipeError: the reader has ended.
+            StdoutError: the text cannot be written.
         """
         try:
             self.unfiltered.write(printable_lines(text) if self.isatty() else text)
@@ -93,11 +93,11 @@ class StdoutText(LossyText):
         return len(text)
 
     def flush(self) -> None:
-        """Write what is buffered.
+        """Write buffered text.
 
         Raises:
-            BrokenPipeError: the reader has gone.
-            StdoutError: the data cannot be written.
+            BrokenPipeError: the reader has ended.
+            StdoutError: the text cannot be written.
         """
         try:
             self.unfiltered.flush()
@@ -108,10 +108,10 @@ class StdoutText(LossyText):
 
 
 def filter_streams() -> None:
-    """Put the filters before stdout and stderr, for the rest of the process.
+    """Replace stdout and stderr by filters for the rest of the process.
 
-    Files and pipes get UTF-8 whatever the locale: `enroll` and every JSON reader expect it. A terminal keeps its
-    encoding; what it cannot show is escaped.
+    Files and pipes are UTF-8 in every locale, because `enroll` and JSON readers expect it. A terminal keeps its
+    encoding; characters outside that encoding are escaped.
     """
     _occupy_closed_descriptors()
     stdout, stderr = (
@@ -124,45 +124,45 @@ def filter_streams() -> None:
     if isinstance(stdout, io.TextIOWrapper) and not stdout.isatty():
         stdout.reconfigure(encoding="utf-8")
     sys.stdout, sys.stderr = StdoutText(stdout), StderrText(stderr)
-    sys.excepthook = _report_defect
+    sys.excepthook = _print_traceback
 
 
 def safe_lines(text: str) -> str:
-    """Escape what does not print in a message; of its line breaks, those of an indented list remain."""
+    """Escape the control characters of a message, except the line breaks of an indented list."""
     return "\n  ".join(map(printable, text.split("\n  ")))
 
 
 def unfiltered(stream: TextIO) -> TextIO:
-    """Return the stream behind a filter, or the stream itself."""
+    """Return the stream that a filter writes to, or the stream itself if it is not filtered."""
     return stream.unfiltered if isinstance(stream, LossyText) else stream
 
 
 def binary_stdout() -> BinaryIO:
-    """Return stdout for bytes."""
+    """Return the unfiltered binary stdout."""
     return unfiltered(sys.stdout).buffer
 
 
 def is_stdout_closed() -> bool:
-    """Whether nothing can be written to stdout, ever."""
+    """Return whether stdout was closed before the process started."""
     try:
         os.write(sys.stdout.fileno(), b"")
-    except OSError as exc:  # a stream of a test has no descriptor, which is another error
+    except OSError as exc:  # the streams of tests have no descriptor, which is a different error
         return exc.errno == errno.EBADF
     return False
 
 
 def _occupy_closed_descriptors() -> None:
-    """Fill the places of closed standard streams: a file opened there would receive what is written to the stream.
+    """Open the null device for closed standard streams, whose descriptors another file would otherwise get.
 
-    Read-only, so that writing still fails.
+    It is opened read-only, so that writes still fail.
     """
     while (descriptor := os.open(os.devnull, os.O_RDONLY)) < _STANDARD_DESCRIPTORS:
         pass
     os.close(descriptor)
 
 
-def _report_defect(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    # Python 3.13 colors its own tracebacks, which the filter would escape.
-    import traceback  # noqa: PLC0415 - `--help` must not wait for it
+def _print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    # Python 3.13 colors tracebacks with control characters, which the filter would escape.
+    import traceback  # noqa: PLC0415 - the import would slow down `--help`
 
     sys.stderr.write("".join(traceback.format_exception(kind, error, trace)))

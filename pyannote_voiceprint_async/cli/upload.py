@@ -1,4 +1,4 @@
-"""`pyannote-voiceprint upload`: a local file to a `media://` URL."""
+"""`pyannote-voiceprint upload`: upload a local file."""
 
 from functools import partial
 from pathlib import Path
@@ -7,10 +7,10 @@ import click
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 
-from .options import Common, common_options
+from .options import CommonOptions, common_options
 from .output import Output
-from .session import run
-from .sources import check_all, file_problem
+from .run_command import run
+from .sources import file_problem, reject_problems
 
 __all__ = ["upload"]
 
@@ -18,13 +18,13 @@ __all__ = ["upload"]
 @click.command()
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @common_options
-def upload(common: Common, file: Path) -> None:
-    """Upload a file, and print its media:// URL.
+def upload(common: CommonOptions, file: Path) -> None:
+    """Upload a file and print its media:// URL.
 
-    `submit` takes it. The API deletes it after 24 to 48 hours.
+    Pass the URL to `submit`. The API deletes the upload after 24 to 48 hours.
     """
     problem = file_problem(file)
-    check_all([f"{file}: {problem}"] if problem else [])
+    reject_problems([f"{file}: {problem}"] if problem else [])
     run(common, partial(_upload, file=file))
 
 
@@ -32,4 +32,4 @@ async def _upload(client: AsyncVoiceprintClient, output: Output, *, file: Path) 
     def show(sent: int, total: int) -> None:
         output.progress.show(sent, total, f"{sent / 2**20:.1f} of {total / 2**20:.1f} MiB uploaded")
 
-    await output.write(await client.upload(file, on_progress=show))
+    await output.write_result(await client.upload(file, on_progress=show))

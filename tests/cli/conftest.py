@@ -1,4 +1,4 @@
-"""Real processes: the command line, and sandboxes to run it against."""
+"""Fixtures that run the command line, and sandboxes for it."""
 
 import json
 import os
@@ -57,7 +57,7 @@ def spawn() -> Iterator[Callable[..., subprocess.Popen]]:
 
 @pytest.fixture
 def command(spawn) -> Callable[..., subprocess.CompletedProcess]:
-    """Run the command to its end, as a process."""
+    """Run the command as a process, and return its result."""
 
     def run(*arguments, **options) -> subprocess.CompletedProcess:
         process = spawn(*arguments, **options)
@@ -69,7 +69,7 @@ def command(spawn) -> Callable[..., subprocess.CompletedProcess]:
 
 @pytest.fixture
 def on_terminal() -> Callable[..., tuple[int, bytes]]:
-    """Run the command to its end on a terminal of its own; give its exit code and every byte that the terminal got."""
+    """Run the command on its own terminal; return its exit code and every byte that the terminal received."""
 
     def run(*arguments, environment=None, stdin=subprocess.DEVNULL, **options) -> tuple[int, bytes]:
         ours, theirs = os.openpty()
@@ -93,13 +93,13 @@ def on_terminal() -> Callable[..., tuple[int, bytes]]:
 def _read(terminal) -> bytes:
     try:
         return terminal.read(65536)
-    except OSError:  # Linux: the last program has left the terminal
+    except OSError:  # Linux: all programs have closed the terminal
         return b""
 
 
 @pytest.fixture
 def invoke() -> Callable[..., Result]:
-    """Run the command to its end, in this process: for what needs no real one."""
+    """Run the command in this process, and return its result."""
 
     def run(*arguments, environment=None) -> Result:
         result = CliRunner().invoke(app, [str(argument) for argument in arguments], env=environment)
@@ -122,7 +122,7 @@ def start_sandbox(spawn) -> Callable[..., SandboxProcess]:
 
 @pytest.fixture
 def quick_sandbox(start_sandbox) -> SandboxProcess:
-    """A sandbox with room for everything, whose jobs are done at once."""
+    """A sandbox with high limits, whose jobs finish at once."""
     return start_sandbox("--rate-limit", "10000/60", "--read-limit", "10000/60", "--job-seconds", "0")
 
 
@@ -132,11 +132,11 @@ def _records(text: str) -> list[dict]:
 
 @pytest.fixture
 def records() -> Callable[[str], list[dict]]:
-    """Read the lines of JSON in a text; there may be sentences between them."""
+    """Return the function that parses the JSON lines of a text, and ignores its other lines."""
     return _records
 
 
 @pytest.fixture(params=[signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 def ending(request) -> signal.Signals:
-    """Both signals that ask a command to end."""
+    """Each of the two signals that interrupt a command."""
     return request.param

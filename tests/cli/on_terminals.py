@@ -1,7 +1,7 @@
-"""Run commands on terminals of their own, each in a fork of this process: what a command needs is imported once.
+"""Run each command on its own terminal in a fork of this process, so that its imports happen once.
 
-Standard input has a line of JSON for each, `{"arguments", "environment", "folder"}`. It gives a line of JSON: its exit
-code, and the bytes that the terminal got.
+Read one line of JSON from stdin for each command: `{"arguments", "environment", "folder"}`. Write one line of JSON to
+stdout for each: the exit code, and the bytes that the terminal received.
 """
 
 import json
@@ -9,7 +9,7 @@ import os
 import pty
 import sys
 
-import aiohttp  # noqa: F401 - before the forks
+import aiohttp  # noqa: F401 - imported before the forks
 import rich.progress  # noqa: F401 - the same
 
 import pyannote_voiceprint_async.audio.recording
@@ -35,7 +35,7 @@ def run(case: dict) -> tuple[int, bytes]:
     try:
         while piece := os.read(terminal, 65536):
             shown += piece
-    except OSError:  # Linux: the last program has left the terminal
+    except OSError:  # Linux: all programs have closed the terminal
         pass
     os.close(terminal)
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), shown
@@ -43,4 +43,4 @@ def run(case: dict) -> tuple[int, bytes]:
 
 for each in sys.stdin:
     exit_code, seen = run(json.loads(each))
-    print(json.dumps([exit_code, seen.decode("latin-1")]), flush=True)  # noqa: T201 - its only output
+    print(json.dumps([exit_code, seen.decode("latin-1")]), flush=True)  # noqa: T201 - the only output

@@ -1,4 +1,4 @@
-"""What all commands have in common: help, usage, the extra that they need."""
+"""Properties of all commands: help, usage errors, and the extra that they need."""
 
 import subprocess
 import sys
@@ -31,12 +31,12 @@ def test_every_command_has_help(invoke, name):
 
 
 @pytest.mark.parametrize("name", _COMMANDS)
-def test_the_list_of_commands_says_of_each_what_its_own_help_says_first(name):
+def test_the_list_of_commands_repeats_the_first_line_of_each_help(name):
     assert app.commands[name].get_short_help_str(1000) == load(name).get_short_help_str(1000)
 
 
 @pytest.mark.parametrize("name", [name for name in _COMMANDS if name not in _OF_THIS_MACHINE])
-def test_every_command_that_speaks_to_the_api_has_the_common_options_and_none_for_the_key(name):
+def test_every_command_with_a_client_has_the_common_options_and_none_for_the_key(name):
     options = {option for parameter in load(name).params for option in parameter.opts}
     assert {"--sandbox", "--base-url", "--max-concurrency", "--rate-limit", "-v"} <= options
     assert [option for option in options if "key" in option] == ["--new-key"] * (name == "enroll")
@@ -48,7 +48,7 @@ def test_the_version(command):
 
 
 @pytest.mark.parametrize("option", ["--help", "--version"])
-def test_help_and_version_wait_for_nothing_that_a_command_needs(option):
+def test_help_and_version_import_no_client(option):
     script = (
         f"import sys; from pyannote_voiceprint_async.cli.app import app; app(['{option}'], standalone_mode=False); "
         "print(sorted({name.split('.')[0] for name in sys.modules} & {'aiohttp', 'asyncio', 'rich', 'sqlite3'}), "
@@ -59,7 +59,7 @@ def test_help_and_version_wait_for_nothing_that_a_command_needs(option):
 
 
 @pytest.mark.parametrize("missing", [["click"], ["rich"], ["click", "rich"]])
-def test_without_the_extra_it_says_what_to_install(monkeypatch, capsys, missing):
+def test_a_missing_extra_is_reported_with_the_command_that_installs_it(monkeypatch, capsys, missing):
     monkeypatch.setattr(entry, "find_spec", lambda name: None if name in missing else object())
     with pytest.raises(SystemExit) as raised:
         entry.main()
@@ -69,19 +69,19 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch, capsys, missing)
     )
 
 
-def test_the_way_in_needs_neither_click_nor_rich():
+def test_the_entry_point_imports_neither_click_nor_rich():
     script = "import sys; import pyannote_voiceprint_async.cli; print({'click', 'rich'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert run.stdout == "set()\n"
 
 
-def test_the_default_concurrency_is_the_clients():
+def test_the_default_concurrency_is_that_of_the_client():
     default = next(parameter.default for parameter in load("check").params if parameter.name == "max_concurrency")
     assert default == AsyncVoiceprintClient.__init__.__kwdefaults__["max_concurrency"]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["nonsense"], "No such command 'nonsense'"),
         (["voiceprint"], "Missing argument"),
@@ -89,15 +89,15 @@ def test_the_default_concurrency_is_the_clients():
         (["job"], "Missing argument"),
         (["voiceprint", "--api-key", "k", "media://x"], "No such option"),
         (["check", "--sandbox", "--base-url", "http://x"], "--sandbox and --base-url exclude each other"),
-        (["check", "--rate-limit", "100"], "'100' is no limit: write REQUESTS/SECONDS, such as 100/60."),
-        (["check", "--rate-limit", "0/60"], "'0/60' is no limit"),
-        (["check", "--rate-limit", "1/0"], "'1/0' is no limit"),
-        (["check", "--rate-limit", "-1/60"], "'-1/60' is no limit"),
-        (["check", "--rate-limit", "\u0661/\u0666"], "is no limit"),
+        (["check", "--rate-limit", "100"], "'100' is not a rate limit: write REQUESTS/SECONDS, such as 100/60."),
+        (["check", "--rate-limit", "0/60"], "'0/60' is not a rate limit"),
+        (["check", "--rate-limit", "1/0"], "'1/0' is not a rate limit"),
+        (["check", "--rate-limit", "-1/60"], "'-1/60' is not a rate limit"),
+        (["check", "--rate-limit", "\u0661/\u0666"], "is not a rate limit"),
         (["check", "--max-concurrency", "0"], "0 is not in the range"),
         (["voiceprint", "--timeout", "0", "media://x"], "0.0 is not in the range"),
         (["inspect"], "Missing argument"),
-        (["inspect", "https://e.com/a.wav"], "https://e.com/a.wav: is a URL; fetch it first"),
+        (["inspect", "https://e.com/a.wav"], "https://e.com/a.wav: is a URL; download it first"),
         (["inspect", "*.wav"], "*.wav: matches no file"),
         (["manifest", "from-rttm", "a.rttm"], "Missing option '--audio'"),
         (["manifest", "from-rttm", "a.rttm", "--audio", "a.wav", "--label", "x"], "write OLD=NEW"),
@@ -105,7 +105,7 @@ def test_the_default_concurrency_is_the_clients():
         (["jobs", "--status", "done"], "'done' is not one of"),
         (["voiceprint", "s3://bucket/key"], "must begin with http://, https:// or media://"),
         (["voiceprint", "gone.wav"], "gone.wav: no such file or directory"),
-        (["submit", "a.wav"], "a.wav: is no URL; upload a file first"),
+        (["submit", "a.wav"], "a.wav: is not a URL; upload a file first"),
         (["submit", "https://"], "https://: has no host"),
         (["upload", "gone.wav"], "gone.wav: no such file or directory"),
         (["job", "..", "--sandbox"], "jobId must be the id of a job"),
@@ -121,19 +121,20 @@ def test_the_default_concurrency_is_the_clients():
         (["sandbox", "--credit", "-1"], "-1 is not in the range"),
     ],
 )
-def test_wrong_usage_is_a_sentence_and_exit_code_2(invoke, tmp_path, monkeypatch, arguments, said):
+def test_wrong_usage_is_a_message_and_exit_code_2(invoke, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     result = invoke(*arguments, environment={"PYANNOTEAI_API_KEY": "k"})
     assert (result.exit_code, result.stdout) == (2, "")
-    assert said in result.stderr
+    assert message in result.stderr
 
 
 @pytest.mark.parametrize(
-    ("key", "said"), [("", "There is no API key."), ("a\nb", "The API key has a line break"), ("ä", "The API key has")]
+    ("key", "message"),
+    [("", "There is no API key."), ("a\nb", "The API key has a line break"), ("ä", "The API key has")],
 )
-def test_a_key_that_cannot_work_is_a_sentence_and_exit_code_2(invoke, key, said):
+def test_an_invalid_key_is_a_message_and_exit_code_2(invoke, key, message):
     result = invoke("check", environment={"PYANNOTEAI_API_KEY": key})
     assert (result.exit_code, result.stdout) == (2, "")
-    assert said in result.stderr
+    assert message in result.stderr
     assert "PYANNOTEAI_API_KEY" in result.stderr
     assert len(result.stderr.splitlines()) == 1

@@ -1,4 +1,4 @@
-"""The small commands, each against a sandbox in another process."""
+"""The commands `check`, `upload`, `submit`, `job` and `jobs` against a sandbox in another process."""
 
 import pytest
 
@@ -7,12 +7,12 @@ from pyannote_voiceprint_async.sandbox import voiceprint_of
 _FIELDS_OF_A_JOB = ["job_id", "status", "created_at", "updated_at", "voiceprint", "warning", "error"]
 
 
-def test_check_prints_what_the_api_says(invoke, quick_sandbox):
+def test_check_prints_the_status_of_the_key(invoke, quick_sandbox):
     result = invoke("check", environment=quick_sandbox.environment)
     assert (result.exit_code, result.stdout, result.stderr) == (0, "OK: API key is valid\n", "")
 
 
-def test_a_key_that_is_not_accepted_is_exit_code_3_and_not_shown(invoke, quick_sandbox):
+def test_a_rejected_key_is_exit_code_3_and_not_printed(invoke, quick_sandbox):
     result = invoke("check", environment={**quick_sandbox.environment, "PYANNOTEAI_API_KEY": "no-such-key"})
     assert (result.exit_code, result.stdout) == (3, "")
     assert result.stderr.startswith("Error: ")
@@ -20,7 +20,7 @@ def test_a_key_that_is_not_accepted_is_exit_code_3_and_not_shown(invoke, quick_s
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_an_api_that_is_not_there_is_exit_code_1(invoke):
+def test_an_unreachable_api_is_exit_code_1(invoke):
     """Port 9 is discard, which nobody runs; the retries in between take a few seconds."""
     result = invoke("check", "--base-url", "http://127.0.0.1:9", environment={"PYANNOTEAI_API_KEY": "k"})
     assert (result.exit_code, result.stdout) == (1, "")
@@ -28,7 +28,7 @@ def test_an_api_that_is_not_there_is_exit_code_1(invoke):
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_upload_prints_a_url_that_submit_takes(invoke, records, quick_sandbox, speech):
+def test_upload_prints_a_url_that_submit_accepts(invoke, records, quick_sandbox, speech):
     uploaded = invoke("upload", speech / "june-fr.wav", environment=quick_sandbox.environment)
     assert (uploaded.exit_code, uploaded.stderr) == (0, "")
     url = uploaded.stdout.rstrip("\n")
@@ -53,7 +53,7 @@ def test_upload_refuses_an_empty_file_before_anything_is_sent(invoke, quick_sand
     assert quick_sandbox.state()["total"]["requests"] == 0
 
 
-def test_submit_gives_one_line_each_without_queries(invoke, records, quick_sandbox):
+def test_submit_prints_one_line_for_each_url_without_its_query(invoke, records, quick_sandbox):
     result = invoke(
         "submit", "https://e.com/a.wav?sig=secret", "media://b", "media://b", environment=quick_sandbox.environment
     )
@@ -72,7 +72,7 @@ def test_submit_sends_nothing_when_one_url_is_bad(invoke, quick_sandbox):
     assert quick_sandbox.state()["total"]["requests"] == 0
 
 
-def test_submit_stopped_by_the_account_has_a_line_for_each_and_exit_code_3(invoke, records, start_sandbox):
+def test_submit_with_a_rejected_account_prints_all_lines_and_is_exit_code_3(invoke, records, start_sandbox):
     server = start_sandbox("--credit", "2", "--window", "none")
     urls = [f"https://e.com/{number}.wav" for number in range(100)]
     result = invoke("submit", "--max-concurrency", "1", *urls, environment=server.environment)
@@ -84,7 +84,7 @@ def test_submit_stopped_by_the_account_has_a_line_for_each_and_exit_code_3(invok
     assert server.state()["operations"]["voiceprint"]["requests"] < 10
 
 
-def test_submit_says_when_nobody_knows_whether_there_is_a_job(invoke, records, start_sandbox):
+def test_submit_reports_an_unknown_outcome(invoke, records, start_sandbox):
     server = start_sandbox("--fault", "drop-after-accept=1")
     result = invoke("submit", "media://a", environment=server.environment)
     [line] = records(result.stdout)
@@ -93,7 +93,7 @@ def test_submit_says_when_nobody_knows_whether_there_is_a_job(invoke, records, s
     assert server.state()["jobs"] == 1
 
 
-def test_job_of_a_failed_one_prints_it_and_is_exit_code_1(invoke, records, quick_sandbox, tmp_path):
+def test_job_prints_a_failed_job_and_is_exit_code_1(invoke, records, quick_sandbox, tmp_path):
     (tmp_path / "noise.wav").write_bytes(b"no audio")
     url = invoke("upload", tmp_path / "noise.wav", environment=quick_sandbox.environment).stdout.strip()
     [record] = records(invoke("submit", url, environment=quick_sandbox.environment).stdout)
@@ -104,7 +104,7 @@ def test_job_of_a_failed_one_prints_it_and_is_exit_code_1(invoke, records, quick
         assert (job["status"], job["voiceprint"], job["error"]) == ("failed", None, "Could not load audio")
 
 
-def test_job_shows_one_that_is_not_done_and_gives_up_waiting_in_time(invoke, records, start_sandbox):
+def test_job_prints_an_unfinished_job_and_waits_no_longer_than_the_timeout(invoke, records, start_sandbox):
     server = start_sandbox("--job-seconds", "600")
     [record] = records(invoke("submit", "media://a", environment=server.environment).stdout)
     shown = invoke("job", record["job_id"], environment=server.environment)
@@ -115,13 +115,13 @@ def test_job_shows_one_that_is_not_done_and_gives_up_waiting_in_time(invoke, rec
     assert record["job_id"] in waited.stderr
 
 
-def test_job_that_does_not_exist_is_exit_code_1(invoke, quick_sandbox):
+def test_job_with_an_unknown_id_is_exit_code_1(invoke, quick_sandbox):
     result = invoke("job", "nobody", environment=quick_sandbox.environment)
     assert (result.exit_code, result.stdout) == (1, "")
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_jobs_lists_all_pages_and_only_the_status_asked_for(invoke, records, quick_sandbox):
+def test_jobs_lists_all_pages_and_filters_by_status(invoke, records, quick_sandbox):
     urls = [f"https://e.com/{number}.wav" for number in range(101)]
     submitted = records(invoke("submit", *urls, environment=quick_sandbox.environment).stdout)
     result = invoke("jobs", environment=quick_sandbox.environment)
@@ -132,7 +132,7 @@ def test_jobs_lists_all_pages_and_only_the_status_asked_for(invoke, records, qui
     assert invoke("jobs", "--status", "canceled", environment=quick_sandbox.environment).stdout == ""
 
 
-def test_a_reader_that_goes_away_ends_the_command_quietly(spawn, quick_sandbox, invoke):
+def test_a_closed_pipe_ends_a_listing_quietly(spawn, quick_sandbox, invoke):
     """Far more is listed than a pipe holds, so that writing must fail."""
     invoke("submit", *(f"https://e.com/{number}" for number in range(1000)), environment=quick_sandbox.environment)
     process = spawn("jobs", environment=quick_sandbox.environment)
@@ -143,7 +143,7 @@ def test_a_reader_that_goes_away_ends_the_command_quietly(spawn, quick_sandbox, 
 
 
 @pytest.mark.parametrize(("flags", "levels"), [([], set()), (["-v"], {"INFO"}), (["-vv"], {"INFO", "DEBUG"})])
-def test_verbose_shows_the_log_on_stderr(invoke, start_sandbox, flags, levels):
+def test_verbose_prints_the_log_to_stderr(invoke, start_sandbox, flags, levels):
     server = start_sandbox("--fault", "unavailable=0.3", "--seed", "1")
     urls = [f"media://{number}" for number in range(4)]
     result = invoke("submit", *urls, *flags, environment=server.environment)

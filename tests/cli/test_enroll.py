@@ -1,4 +1,4 @@
-"""`enroll` as people run it: real processes, real signals, real files; every accepted job is a bill."""
+"""`enroll` in real processes, with real signals and files; the tests count every billed job."""
 
 import csv
 import json
@@ -23,7 +23,7 @@ def url(number: int) -> str:
 
 @pytest.fixture
 def write_list(tmp_path) -> Callable:
-    """Write a list of speakers, and give its path."""
+    """Write a list of speakers, and return its path."""
 
     def write(rows, name="speakers.csv"):
         with (tmp_path / name).open("w", newline="") as file:
@@ -54,7 +54,7 @@ def names(folder) -> set[str]:
 
 
 def until(process: subprocess.Popen, is_so: Callable[[], bool]) -> None:
-    """Wait for something that a running command does."""
+    """Wait until a running command has done something."""
     while not is_so():
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
@@ -63,21 +63,26 @@ def until(process: subprocess.Popen, is_so: Callable[[], bool]) -> None:
 # From a list to voiceprints
 
 
-def test_a_list_goes_in_and_voiceprints_come_out(command, quick_sandbox, speakers, tmp_path):
+def test_a_list_is_enrolled_and_exported(command, quick_sandbox, speakers, tmp_path):
     out, report = tmp_path / "out.json", tmp_path / "report.json"
     result = command("enroll", speakers, "--out", out, "--report", report, environment=quick_sandbox.environment)
     assert (result.returncode, result.stdout) == (0, ""), result.stderr
     assert json.loads(out.read_text()) == expected(_ROWS)
     assert quick_sandbox.state()["jobs"] == _ROWS
-    said = json.loads(report.read_text())
-    assert (said["rows"], said["succeeded"], said["jobs"], said["possibly_paid_twice"]) == (_ROWS, _ROWS, _ROWS, 0)
-    assert said.keys() >= {"failed", "uncertain", "expired", "submitted", "unknown_jobs", "failures", "stopped_by"}
+    summary = json.loads(report.read_text())
+    assert (summary["rows"], summary["succeeded"], summary["jobs"], summary["possibly_paid_twice"]) == (
+        _ROWS,
+        _ROWS,
+        _ROWS,
+        0,
+    )
+    assert summary.keys() >= {"failed", "uncertain", "expired", "submitted", "unknown_jobs", "failures", "stopped_by"}
     assert f"All well: {_ROWS} of {_ROWS} rows with a voiceprint." in result.stderr
     assert f"{_ROWS} voiceprints in {out} and in the ledger {tmp_path / 'speakers.ledger'}" in result.stderr
     assert voiceprint_of(url(0)) not in result.stderr
 
 
-def test_what_it_writes_is_private(command, quick_sandbox, few, tmp_path):
+def test_written_files_are_private(command, quick_sandbox, few, tmp_path):
     command(
         "enroll", few, "--out", tmp_path / "o.csv", "--report", tmp_path / "r", environment=quick_sandbox.environment
     )
@@ -86,43 +91,43 @@ def test_what_it_writes_is_private(command, quick_sandbox, few, tmp_path):
     assert set(modes.values()) == {0o600}
 
 
-def test_done_rows_cost_nothing_again(command, quick_sandbox, few):
+def test_done_rows_are_not_billed_again(command, quick_sandbox, few):
     for _ in range(2):
         result = command("enroll", few, environment=quick_sandbox.environment)
         assert result.returncode == 0
     assert quick_sandbox.state()["jobs"] == 3
-    assert "Jobs accepted: 0 by this run (about 0.00 EUR, failed ones are free), 3 by all runs." in result.stderr
+    assert "Jobs accepted: 0 by this run (about 0.00 EUR, failed jobs are free), 3 by all runs." in result.stderr
 
 
-def test_recordings_without_a_list_go_through_the_embedded_sandbox(command, speech, tmp_path):
-    """Its ledger is one of its own, and so is what it keeps for the next command."""
+def test_recordings_without_a_list_use_the_embedded_sandbox(command, speech, tmp_path):
+    """The embedded sandbox has its own ledger, and its own file of jobs."""
     result = command("enroll", "--sandbox", speech, "--out", "out.json", cwd=tmp_path)
     assert (result.returncode, result.stdout) == (0, ""), result.stderr
     wavs = {path.stem: voiceprint_of(path.read_bytes()) for path in speech.glob("*.wav")}
     assert json.loads((tmp_path / "out.json").read_text()) == wavs
     ledger = "voiceprints.sandbox.ledger"
     assert names(tmp_path) == {"out.json", ledger, f"{ledger}.server"}
-    assert "in the sandbox, nothing is paid" in result.stderr
+    assert "free in the sandbox" in result.stderr
 
 
-def test_files_of_a_folder_that_are_left_out_are_named_and_all_is_not_well(command, speech, tmp_path):
+def test_skipped_files_of_a_directory_are_named_and_the_run_is_not_all_well(command, speech, tmp_path):
     folder = tmp_path / "voices"
     folder.mkdir()
     for name in ("a.wav", "b.notes"):
         (folder / name).write_bytes((speech / "june-fr.wav").read_bytes())
     arguments = ("enroll", "--sandbox", folder, "--ledger", tmp_path / "v.ledger")
-    said = f"Left out, because their names are not those of recordings: 1 file ({folder}/b.notes)."
-    rehearsed = command(*arguments, "--dry-run")
-    assert said in rehearsed.stdout
+    message = f"Skipped, because their names are not those of recordings: 1 file ({folder}/b.notes)."
+    dry_run = command(*arguments, "--dry-run")
+    assert message in dry_run.stdout
     result = command(*arguments)
-    assert (result.returncode, rehearsed.returncode) == (0, 0), result.stderr
-    assert said in result.stderr
+    assert (result.returncode, dry_run.returncode) == (0, 0), result.stderr
+    assert message in result.stderr
     assert "\n1 of 1 row with a voiceprint.\n" in result.stderr
     (folder / "b.notes").unlink()
     assert "\nAll well: 1 of 1 row with a voiceprint.\n" in command(*arguments).stderr
 
 
-def test_a_url_signed_anew_in_an_unknown_way_is_paid_only_when_that_is_said(command, quick_sandbox, write_list):
+def test_a_url_with_another_query_is_resubmitted_only_with_replace(command, quick_sandbox, write_list):
     def enroll(ticket, *options):
         listed = write_list([("Ada", f"https://e.com/ada.wav?ticket={ticket}")])
         return command("enroll", listed, *options, environment=quick_sandbox.environment)
@@ -137,14 +142,14 @@ def test_a_url_signed_anew_in_an_unknown_way_is_paid_only_when_that_is_said(comm
         )
         assert "secret" not in refused.stderr
     assert quick_sandbox.state()["jobs"] == 1
-    rehearsed = enroll("two-secret", "--dry-run", "--replace")
-    assert "To be submitted: 1 job" in rehearsed.stdout
-    assert "which was paid: 1." in rehearsed.stdout
+    dry_run = enroll("two-secret", "--dry-run", "--replace")
+    assert "To be submitted: 1 job" in dry_run.stdout
+    assert "differs from the billed one of an earlier list: 1." in dry_run.stdout
     assert enroll("two-secret", "--replace").returncode == 0
     assert enroll("two-secret").returncode == 0
 
 
-def test_a_workbook_that_is_called_like_a_list_is_told(invoke, tmp_path):
+def test_an_excel_workbook_named_csv_is_reported(invoke, tmp_path):
     path = tmp_path / "speakers.csv"
     path.write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504))
     result = invoke("enroll", "--sandbox", path, "--dry-run")
@@ -153,9 +158,7 @@ def test_a_workbook_that_is_called_like_a_list_is_told(invoke, tmp_path):
 
 
 @pytest.mark.parametrize("names", [("Jos\u00e9", "Jose\u0301"), ("Jose\u0301", "Jos\u00e9")])
-def test_a_list_has_one_ledger_in_whatever_unicode_form_it_is_named(
-    command, quick_sandbox, write_list, tmp_path, names
-):
+def test_a_list_has_one_ledger_in_every_unicode_form_of_its_name(command, quick_sandbox, write_list, tmp_path, names):
     written, typed = names
     write_list([("Ada", url(1))], f"{written}.csv")
     for name in names:
@@ -165,7 +168,7 @@ def test_a_list_has_one_ledger_in_whatever_unicode_form_it_is_named(
     assert f"{typed}.ledger" not in {path.name for path in tmp_path.iterdir()}
 
 
-def test_more_columns_and_other_names_of_columns(command, quick_sandbox, write_list, tmp_path):
+def test_additional_and_renamed_columns(command, quick_sandbox, write_list, tmp_path):
     speakers = tmp_path / "people.csv"
     speakers.write_text(f"who,where,team\nAda,{url(1)},red\n")
     columns = ("--label-column", "who", "--source-column", "where")
@@ -176,8 +179,8 @@ def test_more_columns_and_other_names_of_columns(command, quick_sandbox, write_l
     assert (row["label"], row["team"], row["voiceprint"]) == ("Ada", "red", voiceprint_of(url(1)))
 
 
-def test_nothing_is_left_behind_but_what_is_needed(command, quick_sandbox, few, tmp_path):
-    """SQLite's own files would be copied or sent with the ledger, or be missed there."""
+def test_no_temporary_files_remain(command, quick_sandbox, few, tmp_path):
+    """A copy of the ledger alone must be complete, without additional files of SQLite."""
     assert command("enroll", few, environment=quick_sandbox.environment).returncode == 0
     assert command("ledger", "status", tmp_path / "speakers.ledger").returncode == 0
     assert names(tmp_path) == {"speakers.csv", "speakers.ledger"}
@@ -186,7 +189,7 @@ def test_nothing_is_left_behind_but_what_is_needed(command, quick_sandbox, few, 
 # What is wrong
 
 
-def test_a_wrong_list_is_told_at_once_and_nothing_is_sent(command, quick_sandbox, write_list):
+def test_all_problems_of_a_list_are_reported_and_nothing_is_sent(command, quick_sandbox, write_list):
     speakers = write_list([("Ada", url(1)), ("Ada", url(2)), ("Eve", "s3://b/k"), ("", url(3))])
     result = command("enroll", speakers, environment=quick_sandbox.environment)
     assert (result.returncode, result.stdout) == (2, "")
@@ -195,24 +198,24 @@ def test_a_wrong_list_is_told_at_once_and_nothing_is_sent(command, quick_sandbox
     assert quick_sandbox.state()["total"]["requests"] == 0
 
 
-def test_rows_that_are_wrong_may_be_left_out_but_are_not_forgotten(command, quick_sandbox, write_list, tmp_path):
+def test_skipped_rows_are_reported_and_make_the_list_incomplete(command, quick_sandbox, write_list, tmp_path):
     speakers = write_list([("Ada", url(1)), ("Eve", "s3://b/k")])
     refused = command("enroll", speakers, environment=quick_sandbox.environment)
     (problem,) = [line for line in refused.stderr.splitlines() if "line 3 (Eve)" in line]
-    rehearsed = command("enroll", speakers, "--skip-invalid", "--dry-run", environment=quick_sandbox.environment)
+    dry_run = command("enroll", speakers, "--skip-invalid", "--dry-run", environment=quick_sandbox.environment)
     result = command("enroll", speakers, "--skip-invalid", environment=quick_sandbox.environment)
-    for said in (rehearsed, result):
-        assert said.returncode == 1
-        assert f"Left out: {problem.strip()}" in said.stderr.splitlines()
-    assert "The list has 2 rows:" in rehearsed.stdout
+    for run in (dry_run, result):
+        assert run.returncode == 1
+        assert f"Skipped: {problem.strip()}" in run.stderr.splitlines()
+    assert "The list has 2 rows:" in dry_run.stdout
     assert "1 of 2 rows with a voiceprint." in result.stderr
-    assert "Left out because they are wrong: 1 row." in result.stderr
+    assert "Skipped because they are invalid: 1 row." in result.stderr
     status = command("ledger", "status", tmp_path / "speakers.ledger").stdout
     assert "1 of 2 rows with a voiceprint." in status
     assert "All well" not in status
 
 
-def test_failures_are_grouped_and_tried_again_when_that_is_asked_for(command, quick_sandbox, write_list):
+def test_failures_are_grouped_and_retried_with_retry_failed(command, quick_sandbox, write_list):
     rows = [(f"person {number}", url(number)) for number in range(3)]
     speakers = write_list([*rows, *((f"lost {n}", f"https://e.com/unreachable/{n}") for n in range(2))])
     result = command("enroll", speakers, environment=quick_sandbox.environment)
@@ -226,20 +229,20 @@ def test_failures_are_grouped_and_tried_again_when_that_is_asked_for(command, qu
     assert quick_sandbox.state()["jobs"] == 7
 
 
-def test_the_account_is_exit_code_3_and_what_was_paid_is_there(command, start_sandbox, speakers, tmp_path):
+def test_a_rejected_account_is_exit_code_3_and_billed_results_are_kept(command, start_sandbox, speakers, tmp_path):
     server = start_sandbox("--credit", str(_FIRST), "--window", "none", "--job-seconds", "0.2")
     report, out = tmp_path / "report.json", tmp_path / "out.json"
     result = command("enroll", speakers, "--report", report, "--out", out, environment=server.environment)
     assert (result.returncode, result.stdout) == (3, "")
-    said = json.loads(report.read_text())
-    assert (said["succeeded"], said["pending"], server.state()["jobs"]) == (_FIRST, _ROWS - _FIRST, _FIRST)
-    assert "402" in said["stopped_by"]
+    summary = json.loads(report.read_text())
+    assert (summary["succeeded"], summary["pending"], server.state()["jobs"]) == (_FIRST, _ROWS - _FIRST, _FIRST)
+    assert "402" in summary["stopped_by"]
     assert len(json.loads(out.read_text())) == _FIRST
     assert result.stderr.splitlines()[-1].startswith("Error: ")
-    assert f"to go on with the rest: pyannote-voiceprint enroll {speakers}" in result.stderr
+    assert f"To continue with the remaining rows: pyannote-voiceprint enroll {speakers}" in result.stderr
 
 
-def test_rows_that_are_left_are_exit_code_1(command, quick_sandbox, speakers):
+def test_rows_that_were_not_sent_are_exit_code_1(command, quick_sandbox, speakers):
     result = command("enroll", speakers, "--max-jobs", str(_FIRST), environment=quick_sandbox.environment)
     assert result.returncode == 1
     assert f"{_FIRST} of {_ROWS} rows with a voiceprint, {_ROWS - _FIRST} not sent." in result.stderr
@@ -249,7 +252,7 @@ def test_rows_that_are_left_are_exit_code_1(command, quick_sandbox, speakers):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ([], "Missing argument"),
         (["gone.csv"], "gone.csv: no such file"),
@@ -268,7 +271,7 @@ def test_rows_that_are_left_are_exit_code_1(command, quick_sandbox, speakers):
         (["list.csv", "--retry-failed", "text"], "give it alone"),
     ],
 )
-def test_wrong_usage_is_exit_code_2(invoke, tmp_path, monkeypatch, arguments, said):
+def test_wrong_usage_is_exit_code_2(invoke, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "list.csv").write_text(f"label,source\nAda,{url(1)}\n" * 1)
     (tmp_path / "list.jsonl").write_text("")
@@ -276,15 +279,15 @@ def test_wrong_usage_is_exit_code_2(invoke, tmp_path, monkeypatch, arguments, sa
         "enroll", *arguments, environment={"PYANNOTEAI_API_KEY": "k", "PYANNOTEAI_BASE_URL": "http://[::1]:9"}
     )
     assert (result.exit_code, result.stdout) == (2, ""), result.stderr
-    assert said in result.stderr
+    assert message in result.stderr
 
 
-def test_without_a_key_no_ledger_is_made(invoke, few, tmp_path):
+def test_without_a_key_no_ledger_is_created(invoke, few, tmp_path):
     assert invoke("enroll", few).exit_code == 2
     assert names(tmp_path) == {"speakers.csv"}
 
 
-def test_a_ledger_of_the_real_api_is_not_the_sandboxes(command, quick_sandbox, few, tmp_path):
+def test_the_sandbox_refuses_a_ledger_of_the_real_api(command, quick_sandbox, few, tmp_path):
     ledger = tmp_path / "x.ledger"
     assert command("enroll", few, "--ledger", ledger, environment=quick_sandbox.environment).returncode == 0
     result = command("enroll", few, "--ledger", ledger, "--sandbox")
@@ -295,9 +298,7 @@ def test_a_ledger_of_the_real_api_is_not_the_sandboxes(command, quick_sandbox, f
 # Ends and begins again
 
 
-def test_a_run_that_was_stopped_goes_on_with_the_same_command(
-    command, spawn, start_sandbox, speakers, tmp_path, ending
-):
+def test_the_same_command_continues_an_interrupted_run(command, spawn, start_sandbox, speakers, tmp_path, ending):
     server = start_sandbox("--rate-limit", "10000/60", "--read-limit", "10000/60", "--job-seconds", "0.2")
     out = tmp_path / "out.json"
     process = spawn("enroll", speakers, "--out", out, "--rate-limit", f"{_FIRST}/600", environment=server.environment)
@@ -307,7 +308,7 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_command(
     assert (process.returncode, stdout) == (130, "")
     assert "Interrupted: " in stderr
     again = f"pyannote-voiceprint enroll {speakers} --out {out} --rate-limit {_FIRST}/600"
-    assert f"Next, to go on with the rest: {again}" in stderr.splitlines()
+    assert f"To continue with the remaining rows: {again}" in stderr.splitlines()
     assert json.loads(out.read_text()).items() <= expected(_ROWS).items()
     result = command("enroll", speakers, "--out", out, environment=server.environment)
     assert (result.returncode, result.stdout) == (0, "")
@@ -315,7 +316,7 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_command(
     assert server.state()["jobs"] == _ROWS
 
 
-def test_what_is_on_the_wire_is_finished_after_a_signal(command, spawn, start_sandbox, few, tmp_path, ending):
+def test_requests_in_flight_are_finished_after_a_signal(command, spawn, start_sandbox, few, tmp_path, ending):
     server = start_sandbox("--latency", "0.8", "--job-seconds", "0")
     report = tmp_path / "report.json"
     process = spawn("enroll", few, "--report", report, environment=server.environment)
@@ -324,15 +325,15 @@ def test_what_is_on_the_wire_is_finished_after_a_signal(command, spawn, start_sa
     process.send_signal(ending)  # as `timeout` does
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "Stopping after what is on the wire" in stderr
-    said = json.loads(report.read_text())
-    assert said["interrupted"]
-    assert said["succeeded"] + said["submitted"] == said["jobs"] == server.state()["jobs"] > 0
+    assert "Stopping when the requests in flight are finished." in stderr
+    summary = json.loads(report.read_text())
+    assert summary["interrupted"]
+    assert summary["succeeded"] + summary["submitted"] == summary["jobs"] == server.state()["jobs"] > 0
     assert command("enroll", few, environment=server.environment).returncode == 0
     assert server.state()["jobs"] == 3
 
 
-def test_a_second_signal_waits_for_nothing(spawn, start_sandbox, few, tmp_path, ending):
+def test_a_second_signal_ends_the_run_at_once(spawn, start_sandbox, few, tmp_path, ending):
     server = start_sandbox("--latency", "600", "--job-seconds", "0")
     process = spawn("enroll", few, environment=server.environment)
     until(process, lambda: server.state()["total"]["inFlight"])
@@ -344,11 +345,11 @@ def test_a_second_signal_waits_for_nothing(spawn, start_sandbox, few, tmp_path, 
     process.send_signal(ending)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "the same command goes on" in stderr or "Interrupted: " in stderr
+    assert "the same command continues" in stderr or "Interrupted: " in stderr
 
 
-def test_a_killed_run_on_the_embedded_sandbox_goes_on(command, spawn, invoke, speakers, tmp_path):
-    """Killing the command kills its sandbox as well, which has kept its jobs."""
+def test_a_killed_run_on_the_embedded_sandbox_continues(command, spawn, invoke, speakers, tmp_path):
+    """Killing the command also kills its sandbox, whose jobs are in a file."""
     ledger = tmp_path / "speakers.sandbox.ledger"
 
     def accepted() -> int:
@@ -381,7 +382,9 @@ def test_of_two_runs_at_once_the_second_is_refused(command, spawn, start_sandbox
     assert server.state()["jobs"] == 3
 
 
-def test_a_full_disk_leaves_every_paid_id_with_somebody(command, records, quick_sandbox, write_list, tmp_path):
+def test_every_billed_job_id_is_saved_or_printed_when_the_disk_is_full(
+    command, records, quick_sandbox, write_list, tmp_path
+):
     many = 300
     speakers = write_list([(f"person {number}", url(number)) for number in range(many)])
 
@@ -394,27 +397,27 @@ def test_a_full_disk_leaves_every_paid_id_with_somebody(command, records, quick_
     connection = sqlite3.connect(tmp_path / "speakers.ledger")
     kept = {job_id for (job_id,) in connection.execute("SELECT job_id FROM jobs")}
     connection.close()
-    told = {record["job_id"] for record in records(result.stderr)}
-    assert len(kept | told) == quick_sandbox.state()["jobs"] < many
+    printed = {record["job_id"] for record in records(result.stderr)}
+    assert len(kept | printed) == quick_sandbox.state()["jobs"] < many
 
 
 # Before it costs anything
 
 
-def test_a_dry_run_says_what_it_costs_and_changes_nothing(command, quick_sandbox, few, write_list, tmp_path):
+def test_a_dry_run_reports_the_cost_and_changes_nothing(command, quick_sandbox, few, write_list, tmp_path):
     assert command("enroll", few, environment=quick_sandbox.environment).returncode == 0
     ledger = tmp_path / "speakers.ledger"
     before, requests = ledger.read_bytes(), quick_sandbox.state()["total"]["requests"]
     speakers = write_list([(f"person {number}", url(number)) for number in range(203)])
     result = command("enroll", speakers, "--dry-run", environment=quick_sandbox.environment)
     assert (result.returncode, result.stderr) == (0, "")
-    assert "      3 have their voiceprint\n" in result.stdout
+    assert "      3 have a voiceprint\n" in result.stdout
     assert "To be submitted: 200 jobs (about 3.00 EUR).\n" in result.stdout
     assert "At 100 submissions in 60 seconds, the last one is sent after 1 min.\n" in result.stdout
     assert (ledger.read_bytes(), quick_sandbox.state()["total"]["requests"]) == (before, requests)
 
 
-def test_a_dry_run_needs_no_key_and_makes_no_ledger(invoke, few, tmp_path):
+def test_a_dry_run_needs_no_key_and_creates_no_ledger(invoke, few, tmp_path):
     result = invoke("enroll", few, "--dry-run")
     assert result.exit_code == 0
     assert "To be submitted: 3 jobs" in result.stdout
@@ -427,10 +430,10 @@ def test_a_dry_run_of_a_wrong_list_is_exit_code_2(invoke, write_list):
     assert "line 2 (Ada)" in result.stderr
 
 
-# What is said
+# Messages
 
 
-def test_the_next_command_has_no_secret(command, quick_sandbox, tmp_path):
+def test_the_repeated_command_has_no_secret(command, quick_sandbox, tmp_path):
     sources = ["https://e.com/unreachable/a.wav?sig=secret", "https://e.com/b c.wav"[:15] + "b.wav"]
     result = command("enroll", *sources, "--allow-shared-audio", cwd=tmp_path, environment=quick_sandbox.environment)
     assert result.returncode == 1
@@ -441,6 +444,6 @@ def test_the_next_command_has_no_secret(command, quick_sandbox, tmp_path):
     assert "secret" not in result.stderr
 
 
-def test_labels_of_failed_rows_are_told_when_that_is_asked_for(command, quick_sandbox, write_list):
+def test_labels_of_failed_rows_are_printed_with_verbose(command, quick_sandbox, write_list):
     speakers = write_list([("Eve", "https://e.com/unreachable")])
     assert "Eve: The job failed" in command("enroll", speakers, "-v", environment=quick_sandbox.environment).stderr

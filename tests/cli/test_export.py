@@ -1,4 +1,4 @@
-"""`export` as people run it: never to stdout, never in the place of the list."""
+"""`export` writes neither to stdout nor over the list."""
 
 import json
 import stat
@@ -28,7 +28,7 @@ def ledger(command, quick_sandbox, tmp_path):
         (["--out", "mine.data", "--format", "csv"], "mine.data"),
     ],
 )
-def test_where_it_goes(command, ledger, tmp_path, arguments, name):
+def test_the_name_and_format_of_the_export(command, ledger, tmp_path, arguments, name):
     before = (tmp_path / "speakers.csv").read_text()
     result = command("export", ledger, *arguments, cwd=tmp_path)
     assert (result.returncode, result.stdout) == (0, ""), result.stderr
@@ -39,13 +39,13 @@ def test_where_it_goes(command, ledger, tmp_path, arguments, name):
     assert (tmp_path / "speakers.csv").read_text() == before
 
 
-def test_an_object_is_ready_for_identification(command, ledger, tmp_path):
+def test_a_json_export_is_ready_for_identification(command, ledger, tmp_path):
     command("export", ledger, "--format", "json", "--out", tmp_path / "mine")
     assert json.loads((tmp_path / "mine").read_text()) == {"Ada": voiceprint_of(_URL)}
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["gone.ledger"], "There is no ledger gone.ledger."),
         (["speakers.csv"], "speakers.csv is not a ledger"),
@@ -58,8 +58,8 @@ def test_an_object_is_ready_for_identification(command, ledger, tmp_path):
         (["speakers.ledger", "--format", "json", "--model", "x"], "no voiceprint of the model 'x'"),
     ],
 )
-def test_wrong_usage_is_exit_code_2(command, ledger, tmp_path, arguments, said):
+def test_wrong_usage_is_exit_code_2(command, ledger, tmp_path, arguments, message):
     result = command("export", *arguments, cwd=tmp_path)
     assert (result.returncode, result.stdout) == (2, "")
-    assert said in result.stderr
+    assert message in result.stderr
     assert {path.suffix for path in tmp_path.iterdir()} <= {".csv", ".ledger", ".ledger-journal"}

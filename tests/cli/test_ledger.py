@@ -1,4 +1,4 @@
-"""`ledger` as people run it: what it shows, what it drops, and that no voiceprint is ever printed."""
+"""`ledger` reports, erases and records without printing a voiceprint."""
 
 import json
 
@@ -19,21 +19,21 @@ def ledger(command, quick_sandbox, tmp_path):
     return tmp_path / "speakers.ledger"
 
 
-def test_how_it_stands(invoke, ledger):
+def test_status_reports_counts_and_failures(invoke, ledger):
     result = invoke("ledger", "status", ledger)
     first, second, *rest = result.stdout.splitlines()
     assert (first, second) == ("1 of 2 rows with a voiceprint, 1 failed.", "Jobs accepted: 2 by all runs.")
     assert rest[0] == "Failures:"
     assert rest[1].startswith("      1 x The job failed: ")
-    assert rest[2] == f"Whose they are: pyannote-voiceprint ledger failed {ledger}"
+    assert rest[2] == f"To list these rows: pyannote-voiceprint ledger failed {ledger}"
 
 
-def test_how_it_stands_as_json_has_only_what_a_ledger_knows(invoke, ledger):
-    said = json.loads(invoke("ledger", "status", ledger, "--json").stdout)
-    counts = {name: said.pop(name) for name in ("rows", "succeeded", "failed", "jobs_ever")}
+def test_status_as_json_has_only_fields_that_a_ledger_has(invoke, ledger):
+    status = json.loads(invoke("ledger", "status", ledger, "--json").stdout)
+    counts = {name: status.pop(name) for name in ("rows", "succeeded", "failed", "jobs_ever")}
     assert counts == {"rows": 2, "succeeded": 1, "failed": 1, "jobs_ever": 2}
-    assert said.pop("failures").values()
-    assert said == dict.fromkeys(
+    assert status.pop("failures").values()
+    assert status == dict.fromkeys(
         [
             "uncertain",
             "expired",
@@ -48,40 +48,40 @@ def test_how_it_stands_as_json_has_only_what_a_ledger_knows(invoke, ledger):
     )
 
 
-def test_who_failed(invoke, records, ledger):
+def test_failed_lists_rows_with_label_and_error(invoke, records, ledger):
     [line] = records(invoke("ledger", "failed", ledger).stdout)
     assert (line["label"], line["status"]) == ("Eve", "failed")
     assert "The job failed" in line["error"]
 
 
-def test_forgetting_says_what_it_cannot_reach(command, quick_sandbox, ledger):
+def test_forget_erases_a_label_and_names_what_remains_elsewhere(command, quick_sandbox, ledger):
     result = command("ledger", "forget", ledger, "Ada")
     assert (result.returncode, result.stdout) == (0, "")
     assert "Erased: 1 label and 1 recording" in result.stderr
     assert "This command does not erase: the recording itself" in result.stderr
     assert voiceprint_of(_URL).encode() not in ledger.read_bytes()
     again = command("enroll", ledger.with_suffix(".csv"), environment=quick_sandbox.environment)
-    assert "Left out because somebody had them erased (`ledger forget`): 1 row." in again.stderr
+    assert "Skipped because they were erased (`ledger forget`): 1 row." in again.stderr
     assert quick_sandbox.state()["jobs"] == 2
 
 
-def test_a_label_that_is_not_there_is_exit_code_1(invoke, ledger):
+def test_forget_of_an_unknown_label_is_exit_code_1(invoke, ledger):
     result = invoke("ledger", "forget", ledger, "Nobody")
     assert (result.exit_code, result.stderr) == (1, "Nobody: the ledger has no such label.\n")
 
 
-def test_purging_drops_what_was_exported(command, ledger, tmp_path):
+def test_purge_deletes_exported_voiceprints(command, ledger, tmp_path):
     assert command("ledger", "purge", ledger).returncode == 2
     assert command("export", ledger, "--out", tmp_path / "out.jsonl").returncode == 0
     result = command("ledger", "purge", ledger)
     assert (result.returncode, result.stdout) == (0, "")
-    assert result.stderr == "Dropped: 1 voiceprint. The export is now the only place.\n"
+    assert result.stderr == "Deleted: 1 voiceprint. The exported file is now the only copy.\n"
     assert voiceprint_of(_URL).encode() not in ledger.read_bytes()
     assert voiceprint_of(_URL) in (tmp_path / "out.jsonl").read_text()
 
 
 @pytest.mark.parametrize("arguments", [["status"], ["status", "--json"], ["failed"], ["purge"], ["forget", "Ada"]])
-def test_what_works_during_a_run(invoke, ledger, arguments):
+def test_which_commands_work_during_a_run(invoke, ledger, arguments):
     name, *more = arguments
     lock = FileLock(ledger)
     result = invoke("ledger", name, ledger, *more)
@@ -93,7 +93,7 @@ def test_what_works_during_a_run(invoke, ledger, arguments):
 
 
 @pytest.mark.parametrize("arguments", [["status"], ["failed"], ["purge"], ["forget", "Ada"]])
-def test_what_is_no_ledger_is_exit_code_2_and_nothing_is_made(invoke, tmp_path, arguments):
+def test_a_missing_or_foreign_ledger_is_exit_code_2_and_no_file_is_created(invoke, tmp_path, arguments):
     name, *more = arguments
     result = invoke("ledger", name, tmp_path / "gone.ledger", *more)
     assert (result.exit_code, result.stdout) == (2, "")
@@ -114,7 +114,7 @@ def test_a_job_that_could_not_be_saved_is_recorded(invoke, command, quick_sandbo
     assert "has another job already" in refused.stderr
 
 
-def test_a_ledger_that_nobody_left_open_is_checked(invoke, ledger):
+def test_recover_checks_a_ledger_that_is_not_open(invoke, ledger):
     result = invoke("ledger", "recover", ledger)
     assert (result.exit_code, result.stdout) == (0, "")
-    assert "Checked: no damage was found. 0 recordings not known as submitted" in result.stderr
+    assert "Checked: no damage was found. 0 recordings not recorded as submitted" in result.stderr

@@ -1,4 +1,4 @@
-"""`--report` and `--out` of every command, against files of somebody else; nothing is sent then, because it is paid."""
+"""`--report` and `--out` of every command refuse foreign files before anything is sent."""
 
 import json
 import os
@@ -35,10 +35,10 @@ def test_foreign_files_are_refused_before_anything_is_sent(invoke, quick_sandbox
         beside = ("l.csv", "l.ledger", "l.ledger-wal", "l.ledger.lock", "l.ledger.server")
         names = beside if arguments[-1] == "--report" else ["l.csv"]
         refusals += [(name, "is read by this command") for name in names]
-    for name, said in refusals:
+    for name, message in refusals:
         result = invoke(*arguments, name, environment=quick_sandbox.environment)
         assert (result.exit_code, result.stdout) == (2, ""), name
-        assert said in result.stderr
+        assert message in result.stderr
     assert (speakers / "notes.json").read_text() == "precious"
     assert (speakers / "victim.json").read_text() == ""
     assert {path.name for path in speakers.iterdir()} == {"l.csv", "notes.json", "victim.json", "link.json"}
@@ -46,7 +46,7 @@ def test_foreign_files_are_refused_before_anything_is_sent(invoke, quick_sandbox
 
 
 @pytest.mark.parametrize("arguments", _COMMANDS, ids=lambda arguments: f"{arguments[0]} {arguments[-1]}")
-def test_force_writes_over_a_file_and_its_own_output_needs_none(
+def test_force_replaces_a_file_and_earlier_output_needs_no_force(
     invoke, quick_sandbox, speakers, monkeypatch, arguments
 ):
     monkeypatch.chdir(speakers)
@@ -60,7 +60,7 @@ def test_force_writes_over_a_file_and_its_own_output_needs_none(
     assert len(written.splitlines()) == 3 if arguments[0] == "voiceprint" else json.loads(written)
 
 
-def test_a_run_and_a_dry_run_write_over_each_others_summary(invoke, quick_sandbox, speakers, monkeypatch):
+def test_a_run_and_a_dry_run_replace_each_others_report(invoke, quick_sandbox, speakers, monkeypatch):
     monkeypatch.chdir(speakers)
     for more in (["--dry-run"], [], ["--dry-run"]):
         result = invoke("enroll", "l.csv", *more, "--report", "r.json", environment=quick_sandbox.environment)
@@ -68,7 +68,7 @@ def test_a_run_and_a_dry_run_write_over_each_others_summary(invoke, quick_sandbo
     assert "uploads" in json.loads((speakers / "r.json").read_text())
 
 
-def test_stdout_devices_and_pipes_take_everything(command, quick_sandbox, speakers):
+def test_stdout_devices_and_pipes_accept_every_format(command, quick_sandbox, speakers):
     """A redirected /dev/stdout is where the shell opened it, after what stands there."""
     with (speakers / "all.txt").open("w") as file:
         file.write("before\n")
@@ -88,10 +88,10 @@ def test_stdout_devices_and_pipes_take_everything(command, quick_sandbox, speake
         assert json.loads(reader.stdout.read())["label"] == "ada"
 
 
-def test_labels_that_a_spreadsheet_would_run_are_warned_of(invoke, quick_sandbox, speakers, monkeypatch):
+def test_labels_with_spreadsheet_formulas_cause_a_warning(invoke, quick_sandbox, speakers, monkeypatch):
     monkeypatch.chdir(speakers)
-    said = "Warning: a spreadsheet would run cells of 1 row as formulas (label '=1+1')."
-    assert said in invoke("enroll", "l.csv", "--out", "o.csv", environment=quick_sandbox.environment).stderr
-    assert said in invoke("export", "l.ledger", "--format", "csv").stderr
+    message = "Warning: a spreadsheet would run cells of 1 row as formulas (label '=1+1')."
+    assert message in invoke("enroll", "l.csv", "--out", "o.csv", environment=quick_sandbox.environment).stderr
+    assert message in invoke("export", "l.ledger", "--format", "csv").stderr
     assert "Warning" not in invoke("export", "l.ledger").stderr
     assert (speakers / "o.csv").read_text().splitlines()[1].startswith(f"=1+1,{_URL},succeeded,")

@@ -2,10 +2,10 @@ import os
 import pty
 import re
 
-from pyannote_voiceprint_async.cli.progress import PlainProgress, find_progress
+from pyannote_voiceprint_async.cli.progress import PlainProgress, create_progress_display
 
 
-def test_a_plain_line_comes_at_most_every_ten_seconds():
+def test_plain_progress_writes_at_most_every_ten_seconds():
     now, lines = 0.0, []
     progress = PlainProgress(lines.append, now=lambda: now)
     for second in range(25):
@@ -14,18 +14,18 @@ def test_a_plain_line_comes_at_most_every_ten_seconds():
     assert lines == ["10 of 25 done\n", "20 of 25 done\n"]
 
 
-def test_a_terminal_has_a_live_line_others_have_not(monkeypatch):
+def test_only_a_capable_terminal_has_a_live_line(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     terminal, side = pty.openpty()
     with os.fdopen(terminal, "rb"), os.fdopen(side, "w") as stderr:
         monkeypatch.setattr("sys.stderr", stderr)
-        assert type(find_progress()).__name__ == "LiveProgress"
+        assert type(create_progress_display()).__name__ == "LiveProgress"
         monkeypatch.setenv("TERM", "dumb")
-        assert type(find_progress()).__name__ == "PlainProgress"
+        assert type(create_progress_display()).__name__ == "PlainProgress"
 
 
-def test_the_live_line_is_gone_at_the_end_and_lines_above_it_are_whole(spawn, speech):
-    """What a terminal gets: the line, erased before each other line, and the cursor back."""
+def test_the_live_line_is_removed_at_the_end_and_other_lines_are_intact(spawn, speech):
+    """The progress line is erased before each other line, and the cursor is restored."""
     terminal, side = pty.openpty()
     process = spawn(
         "voiceprint", "--sandbox", speech / "june-fr.wav", stderr=side, environment={"TERM": "xterm", "COLUMNS": "80"}
@@ -36,7 +36,7 @@ def test_the_live_line_is_gone_at_the_end_and_lines_above_it_are_whole(spawn, sp
         try:
             while piece := screen.read(4096):
                 seen += piece
-        except OSError:  # the way in which Linux says that nobody writes any more
+        except OSError:  # Linux: all programs have closed the terminal
             pass
     process.communicate(timeout=60)
     text = seen.decode()

@@ -86,8 +86,8 @@ def test_one_error_lists_all_problems_and_hides_queries(audio):
         find_recordings(
             ["good.wav", "gone.wav", "empty.wav", "quiet", "s3://bucket/x?key=secret", "https://a b/?secret"]
         )
-    said = str(raised.value)
-    assert [line.strip().split(": ")[0] for line in said.splitlines()] == [
+    message = str(raised.value)
+    assert [line.strip().split(": ")[0] for line in message.splitlines()] == [
         "Nothing was sent:",
         "gone.wav",
         "empty.wav",
@@ -95,7 +95,7 @@ def test_one_error_lists_all_problems_and_hides_queries(audio):
         "s3://bucket/x?…",
         "https://a b/?…",
     ]
-    assert "secret" not in said
+    assert "secret" not in message
 
 
 def test_an_empty_file_in_a_directory_is_a_problem(audio):

@@ -1,4 +1,4 @@
-"""What reaches a terminal: no byte that steers it but our own; and streams that are closed, full or not UTF-8."""
+"""Bytes that reach a terminal: only our own control characters. Streams that are closed, full or not UTF-8."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from audio_files import speechlike, wav
-from hypothesis import ItemState, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from pyannote_voiceprint_async.cli.terminal import LossyText, StderrText, safe_lines
@@ -40,16 +40,16 @@ def _is_utf8(text: str) -> bool:
 
 @pytest.fixture
 def hostile_api():
-    """An API that answers every request with a hostile sentence, in the shape that is asked for."""
+    """An API whose every response contains a hostile text, in the shape that the request expects."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             status = 200 if self.server.is_fine else 401
             job = {"id": _NASTY_NAME, "status": _NASTY_NAME, "createdAt": _NASTY_NAME}
-            said = {"message": _NASTY_NAME, "error": _NASTY_NAME, "warning": _NASTY_NAME}
-            is_job = {"jobId": _NASTY_NAME if self.server.is_nasty_id else "j", "status": "failed", "output": said}
-            body = json.dumps({**said, **is_job, "items": [job], "nextCursor": None}).encode()
+            output = {"message": _NASTY_NAME, "error": _NASTY_NAME, "warning": _NASTY_NAME}
+            is_job = {"jobId": _NASTY_NAME if self.server.is_nasty_id else "j", "status": "failed", "output": output}
+            body = json.dumps({**output, **is_job, "items": [job], "nextCursor": None}).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
@@ -137,7 +137,7 @@ _REQUESTS = [
 
 @pytest.fixture(scope="module")
 def on_terminals():
-    """Run commands on terminals of their own, one after the other; give exit codes and the bytes that were shown."""
+    """Run each command on its own terminal; return the exit codes and the bytes that the terminals received."""
     program = [sys.executable, Path(__file__).with_name("on_terminals.py")]
     with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
 
@@ -165,14 +165,14 @@ def assert_all_harmless(results, commands, codes):
 
 
 @pytest.mark.parametrize("half", [0, 1])
-def test_text_from_outside_does_not_steer_the_terminal(on_terminals, hostile_folder, half):
+def test_control_characters_of_arguments_and_files_are_escaped(on_terminals, hostile_folder, half):
     commands = _COMMANDS[half::2]
     results = on_terminals(hostile_folder, commands, PYANNOTEAI_API_KEY="k")
     assert_all_harmless(results, commands, {0, 1, 2})
 
 
 @pytest.mark.parametrize(("is_fine", "is_nasty_id"), [(True, False), (True, True), (False, False)])
-def test_a_servers_text_does_not_steer_the_terminal(on_terminals, hostile_api, tmp_path, is_fine, is_nasty_id):
+def test_control_characters_of_responses_are_escaped(on_terminals, hostile_api, tmp_path, is_fine, is_nasty_id):
     hostile_api.is_fine, hostile_api.is_nasty_id = is_fine, is_nasty_id
     url = f"http://127.0.0.1:{hostile_api.server_port}"
     results = on_terminals(tmp_path, _REQUESTS, PYANNOTEAI_API_KEY="k", PYANNOTEAI_BASE_URL=url)
@@ -189,14 +189,14 @@ def test_a_servers_text_does_not_steer_the_terminal(on_terminals, hostile_api, t
     ],
     ids=["key", "base URL", "proxy"],
 )
-def test_a_variable_does_not_steer_the_terminal(on_terminals, tmp_path, environment):
+def test_control_characters_of_environment_variables_are_escaped(on_terminals, tmp_path, environment):
     commands = [["submit", "https://e.com/a"]]
     assert_all_harmless(on_terminals(tmp_path, commands, **environment), commands, {1, 2})
 
 
-@settings(max_examples=4, deadline=None, phases=[ItemState.generate])
+@settings(max_examples=4, deadline=None, phases=[Phase.generate])
 @given(st.lists(st.text(min_size=1).filter(lambda text: "\0" not in text and _is_utf8(text)), min_size=6, max_size=6))
-def test_no_text_steers_the_terminal(on_terminals, texts):
+def test_control_characters_of_any_text_are_escaped(on_terminals, texts):
     """Labels, names, arguments and messages of any characters."""
     first, *others = texts
     with TemporaryDirectory() as folder:
@@ -211,8 +211,8 @@ def test_no_text_steers_the_terminal(on_terminals, texts):
             assert_harmless(shown)
 
 
-def test_a_defects_traceback_does_not_steer_the_terminal():
-    """In this process, a message of any exception; on a terminal of its own, because Python 3.13 colors tracebacks."""
+def test_control_characters_of_a_traceback_are_escaped():
+    """The command runs on its own terminal, because Python 3.13 colors tracebacks there."""
     script = (
         "from pyannote_voiceprint_async.cli.terminal import filter_streams; filter_streams(); "
         f"raise ZeroDivisionError({_NASTY!r})"
@@ -234,7 +234,7 @@ def test_a_defects_traceback_does_not_steer_the_terminal():
 
 
 @given(st.text())
-def test_what_is_printable_prints(text):
+def test_escaped_text_is_printable(text):
     assert printable(text).isprintable()
     assert all(line.isprintable() for line in printable_lines(text).split("\n"))
     assert all(line.isprintable() for line in safe_lines(text).split("\n  "))
@@ -242,11 +242,11 @@ def test_what_is_printable_prints(text):
 
 
 @pytest.mark.parametrize("text", ["María", "王芳", "[red]", "😀", "a b", 'say "x" \\ y'])
-def test_what_prints_stays_as_it_is(text):
+def test_printable_text_is_unchanged(text):
     assert printable(text) == printable_lines(text) == safe_lines(text) == text
 
 
-def test_only_a_list_in_a_message_has_lines():
+def test_only_the_line_breaks_of_a_list_are_kept():
     assert safe_lines("Wrong:\n  one\n  two\nError: forged") == "Wrong:\n  one\n  two\\nError: forged"
 
 
@@ -261,17 +261,17 @@ _RESULTS = [
 ]
 
 
-def shell(tmp_path, words: str, **environment) -> subprocess.CompletedProcess:
-    """Run a line of the shell, in which `pv` is the command."""
+def shell(tmp_path, command_line: str, **environment) -> subprocess.CompletedProcess:
+    """Run a shell command line in which `pv` is the command."""
     command = f"{sys.executable} -m pyannote_voiceprint_async.cli"
     return subprocess.run(
-        ["/bin/bash", "-c", f'set -o pipefail; pv() {{ {command} "$@"; }}; {words}'],
+        ["/bin/bash", "-c", f'set -o pipefail; pv() {{ {command} "$@"; }}; {command_line}'],
         cwd=tmp_path, env={**os.environ, **environment}, capture_output=True, timeout=60, check=False,
     )  # fmt: skip
 
 
 @pytest.mark.parametrize("arguments", _RESULTS, ids=lambda arguments: arguments[0])
-def test_results_that_have_nowhere_to_go_are_not_paid_for(tmp_path, arguments):
+def test_nothing_is_sent_when_stdout_is_closed(tmp_path, arguments):
     done = shell(tmp_path, f"pv {' '.join(arguments)} >&-")
     assert (done.returncode, done.stdout) == (2, b"")
     assert (
@@ -280,7 +280,7 @@ def test_results_that_have_nowhere_to_go_are_not_paid_for(tmp_path, arguments):
 
 
 @pytest.mark.parametrize(
-    ("words", "code"),
+    ("command_line", "code"),
     [
         ("pv enroll --sandbox https://e.com/a >&-", 0),
         ("pv enroll --sandbox https://e.com/a 2>&-", 0),
@@ -300,20 +300,20 @@ def test_results_that_have_nowhere_to_go_are_not_paid_for(tmp_path, arguments):
         pytest.param("pv check --sandbox 2>/dev/full", 0, marks=_LINUX),
     ],
 )
-def test_a_stream_that_takes_nothing_ends_no_command_with_a_traceback(tmp_path, words, code):
+def test_a_stream_that_cannot_be_written_causes_no_traceback(tmp_path, command_line, code):
     (tmp_path / "voice.wav").write_bytes(wav(speechlike(4)))
     (tmp_path / "x.rttm").write_text("SPEAKER x 1 0.0 3.0 <NA> <NA> Zoe <NA> <NA>\n")
-    done = shell(tmp_path, words)
+    done = shell(tmp_path, command_line)
     assert done.returncode == code, done.stderr
     assert b"Traceback" not in done.stderr
     assert b"Exception ignored" not in done.stderr
-    if "enroll" in words:
+    if "enroll" in command_line:
         assert (tmp_path / "voiceprints.sandbox.ledger").exists()
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252:strict"])
-def test_files_and_pipes_get_utf_8_in_any_locale(tmp_path, encoding):
-    """`enroll` and every JSON reader expect it."""
+def test_files_and_pipes_are_utf_8_in_any_locale(tmp_path, encoding):
+    """`enroll` and JSON readers expect UTF-8."""
     (tmp_path / "王芳.wav").write_bytes(wav(speechlike(4)))
     (tmp_path / "x.rttm").write_text("SPEAKER x 1 0.0 3.0 <NA> <NA> Zoë王 <NA> <NA>\n", encoding="utf-8")
     inspected = shell(tmp_path, "pv inspect 王芳.wav", PYTHONIOENCODING=encoding)
@@ -338,7 +338,7 @@ def test_a_terminal_keeps_its_encoding(on_terminal, tmp_path):
     assert not re.search(rb"[\x80-\x9f]", shown)
 
 
-def test_a_terminal_that_has_gone_stops_nothing():
+def test_a_closed_terminal_stops_no_run():
     class Gone:
         encoding = "utf-8"
 

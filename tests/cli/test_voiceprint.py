@@ -1,4 +1,4 @@
-"""`voiceprint` as people run it: real processes, real speech, real signals."""
+"""`voiceprint` in real processes, with real speech and signals."""
 
 import json
 import signal
@@ -9,16 +9,6 @@ import numpy as np
 import pytest
 from audio_files import speechlike, wav
 
-from pyannote_voiceprint_async.cli.records import status_of
-from pyannote_voiceprint_async.errors import (
-    ApiConnectionError,
-    AuthenticationError,
-    JobCanceledError,
-    JobExpiredError,
-    JobFailedError,
-    JobTimeoutError,
-    MediaError,
-)
 from pyannote_voiceprint_async.sandbox import voiceprint_of
 
 _FIELDS = ["label", "source", "status", "job_id", "model", "voiceprint", "warnings", "error"]
@@ -46,7 +36,7 @@ def test_real_speech_through_the_embedded_sandbox(command, records, speech):
     assert last == "All well: 5 voiceprints."
 
 
-def test_each_job_is_announced_on_stderr_and_no_voiceprint_is(command, records, speech):
+def test_each_submitted_job_is_on_stderr_and_no_voiceprint_is(command, records, speech):
     result = command("voiceprint", "--sandbox", speech / "june-fr.wav", speech / "carlo-it.wav")
     announced, lines = records(result.stderr), records(result.stdout)
     assert {line["status"] for line in announced} == {"submitted"}
@@ -64,7 +54,7 @@ def test_results_in_a_private_file_leave_stdout_empty(command, records, speech, 
     assert [line["label"] for line in records(out.read_text())] == ["june-fr"]
 
 
-def test_one_that_fails_stops_no_other_and_is_exit_code_1(command, records, speech, tmp_path):
+def test_a_failed_source_stops_no_other_and_is_exit_code_1(command, records, speech, tmp_path):
     (tmp_path / "noise.wav").write_bytes(b"no audio")
     result = command("voiceprint", "--sandbox", "--no-preflight", tmp_path, speech / "june-fr.wav")
     lines = {line["label"]: line for line in records(result.stdout)}
@@ -76,7 +66,7 @@ def test_one_that_fails_stops_no_other_and_is_exit_code_1(command, records, spee
     assert result.stderr.splitlines()[-1].startswith("1 voiceprint, and 1 of 2 sources without")
 
 
-def test_nothing_is_sent_when_anything_is_wrong(command, quick_sandbox, speech, tmp_path):
+def test_nothing_is_sent_when_any_source_is_wrong(command, quick_sandbox, speech, tmp_path):
     (tmp_path / "empty.wav").touch()
     result = command(
         "voiceprint", speech / "june-fr.wav", tmp_path, "s3://b/k", "gone.wav", environment=quick_sandbox.environment
@@ -88,7 +78,7 @@ def test_nothing_is_sent_when_anything_is_wrong(command, quick_sandbox, speech, 
     assert quick_sandbox.state()["total"]["requests"] == 0
 
 
-def test_files_are_looked_at_before_anything_is_sent(command, records, quick_sandbox, speech, tmp_path):
+def test_files_are_checked_before_anything_is_sent(command, records, quick_sandbox, speech, tmp_path):
     files = {
         "text.wav": b"no audio",
         "silent.wav": wav(np.zeros(32000, np.int16)),
@@ -99,17 +89,17 @@ def test_files_are_looked_at_before_anything_is_sent(command, records, quick_san
         (tmp_path / name).write_bytes(audio)
     result = command("voiceprint", tmp_path, speech / "june-fr.wav", environment=quick_sandbox.environment)
     assert (result.returncode, result.stdout) == (2, "")
-    said = (
+    problems = (
         "text.wav: the file is in none of the audio formats",
         "silent.wav: is silent",
         "long.wav: lasts 75.00 s",
         "cut.wav: ends or is",
     )
-    assert [problem in result.stderr for problem in said] == [True] * 4
+    assert [problem in result.stderr for problem in problems] == [True] * 4
     assert quick_sandbox.state()["total"]["requests"] == 0
 
 
-def test_what_is_only_worth_a_look_is_told_and_goes_on(command, records, quick_sandbox, tmp_path):
+def test_a_warning_is_reported_and_the_file_is_sent(command, records, quick_sandbox, tmp_path):
     (tmp_path / "anna.wav").write_bytes(wav(np.stack([speechlike(2)] * 2, axis=1), channels=2))
     result = command("voiceprint", tmp_path, environment=quick_sandbox.environment)
     [line] = records(result.stdout)
@@ -118,7 +108,7 @@ def test_what_is_only_worth_a_look_is_told_and_goes_on(command, records, quick_s
     assert result.stderr.splitlines()[0] == f"anna: {note}"
 
 
-def test_queries_of_urls_are_shown_nowhere(command, records, quick_sandbox, tmp_path):
+def test_queries_of_urls_are_never_printed(command, records, quick_sandbox, tmp_path):
     out = tmp_path / "results.jsonl"
     result = command(
         "voiceprint", "https://e.com/maria.wav?sig=secret", "--out", out, "-vv", environment=quick_sandbox.environment
@@ -128,7 +118,7 @@ def test_queries_of_urls_are_shown_nowhere(command, records, quick_sandbox, tmp_
     assert "secret" not in result.stderr + out.read_text()
 
 
-def test_the_account_stops_new_work_and_what_was_submitted_is_waited_for(command, records, start_sandbox):
+def test_a_rejected_account_stops_new_work_and_submitted_jobs_are_waited_for(command, records, start_sandbox):
     server = start_sandbox("--credit", "3", "--window", "none", "--job-seconds", "0.5")
     urls = [f"https://e.com/{number}.wav" for number in range(200)]
     result = command("voiceprint", "--max-concurrency", "4", *urls, environment=server.environment)
@@ -142,7 +132,7 @@ def test_the_account_stops_new_work_and_what_was_submitted_is_waited_for(command
     assert result.stderr.count("402") == 1
 
 
-def test_a_key_that_is_not_accepted_stops_uploads_too(command, records, quick_sandbox, speech):
+def test_a_rejected_key_stops_uploads_too(command, records, quick_sandbox, speech):
     result = command(
         "voiceprint", *wavs(speech), environment={**quick_sandbox.environment, "PYANNOTEAI_API_KEY": "no-such-key"}
     )
@@ -153,7 +143,7 @@ def test_a_key_that_is_not_accepted_stops_uploads_too(command, records, quick_sa
     assert "no-such-key" not in result.stdout + result.stderr
 
 
-def test_a_job_that_takes_too_long_goes_on(command, records, start_sandbox):
+def test_a_job_that_exceeds_the_timeout_continues(command, records, start_sandbox):
     server = start_sandbox("--job-seconds", "600")
     result = command("voiceprint", "https://e.com/a", "--timeout", "0.2", environment=server.environment)
     [line] = records(result.stdout)
@@ -162,7 +152,7 @@ def test_a_job_that_takes_too_long_goes_on(command, records, start_sandbox):
     assert line["job_id"] in line["error"]
 
 
-def test_the_rate_limit_does_not_count_as_waiting(command, records, start_sandbox):
+def test_the_timeout_excludes_the_time_in_the_wait_queue(command, records, start_sandbox):
     """With one submission in a second, the last one queues for longer than its job may take."""
     server = start_sandbox("--job-seconds", "0")
     arguments = ["--timeout", "3", "--rate-limit", "1/1", *(f"https://e.com/{number}" for number in range(5))]
@@ -172,16 +162,16 @@ def test_the_rate_limit_does_not_count_as_waiting(command, records, start_sandbo
 
 
 def until_announced(process, count) -> str:
-    said = ""
-    while said.count('"status": "submitted"') < count:
+    stderr = ""
+    while stderr.count('"status": "submitted"') < count:
         line = process.stderr.readline()
-        assert line, said
-        said += line
-    return said
+        assert line, stderr
+        stderr += line
+    return stderr
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_an_interrupted_command_leaves_every_job_id_behind(spawn, records, start_sandbox, ending, count):
+def test_an_interrupted_command_has_printed_every_job_id(spawn, records, start_sandbox, ending, count):
     server = start_sandbox("--job-seconds", "600")
     process = spawn(
         "voiceprint", *(f"https://e.com/{number}" for number in range(count)), environment=server.environment
@@ -197,7 +187,7 @@ def test_an_interrupted_command_leaves_every_job_id_behind(spawn, records, start
     )
 
 
-def test_a_killed_command_has_said_the_job_id_before_it_waited(spawn, start_sandbox, records):
+def test_a_killed_command_has_printed_the_job_id_before_it_waited(spawn, start_sandbox, records):
     server = start_sandbox("--job-seconds", "600")
     process = spawn("voiceprint", "https://e.com/a", environment=server.environment)
     [line] = records(until_announced(process, 1))
@@ -206,7 +196,7 @@ def test_a_killed_command_has_said_the_job_id_before_it_waited(spawn, start_sand
     assert (line["label"], line["source"], bool(line["job_id"])) == ("a", "https://e.com/a", True)
 
 
-def test_a_submission_on_the_wire_is_finished_and_announced_after_the_signal(spawn, start_sandbox, records, ending):
+def test_a_submission_in_flight_is_finished_and_printed_after_the_signal(spawn, start_sandbox, records, ending):
     server = start_sandbox("--latency", "2", "--job-seconds", "600")
     process = spawn("voiceprint", "https://e.com/a", environment=server.environment)
     while not server.state()["operations"]["voiceprint"]["inFlight"]:
@@ -216,12 +206,12 @@ def test_a_submission_on_the_wire_is_finished_and_announced_after_the_signal(spa
     stdout, stderr = process.communicate(timeout=60)
     [announced] = records(stderr)
     assert (process.returncode, stdout) == (130, "")
-    assert stderr.startswith("Stopping: what is on the wire is finished first")
+    assert stderr.startswith("Stopping when the requests in flight are finished.")
     assert (announced["label"], announced["status"]) == ("a", "submitted")
     assert stderr.splitlines()[-1].startswith("Interrupted: 1 job submitted but not waited for")
 
 
-def test_what_waits_for_the_rate_limit_is_not_sent_after_the_signal(spawn, start_sandbox, ending):
+def test_queued_submissions_are_not_sent_after_the_signal(spawn, start_sandbox, ending):
     server = start_sandbox("--job-seconds", "600")
     urls = [f"https://e.com/{number}" for number in range(5)]
     process = spawn("voiceprint", "--rate-limit", "1/600", *urls, environment=server.environment)
@@ -233,7 +223,7 @@ def test_what_waits_for_the_rate_limit_is_not_sent_after_the_signal(spawn, start
     assert server.state()["jobs"] == 1
 
 
-def test_results_that_came_before_the_signal_are_there(spawn, records, start_sandbox, tmp_path):
+def test_results_before_the_signal_are_written(spawn, records, start_sandbox, tmp_path):
     server = start_sandbox("--job-seconds", "0")
     out = tmp_path / "results.jsonl"
     process = spawn(
@@ -256,27 +246,9 @@ def test_results_that_came_before_the_signal_are_there(spawn, records, start_san
     assert [json.loads(line)["status"] for line in out.read_text().splitlines()] == ["succeeded"]
 
 
-def test_a_reader_that_goes_away_ends_it_quietly(spawn, quick_sandbox):
+def test_a_closed_pipe_ends_the_command_quietly(spawn, quick_sandbox):
     process = spawn("voiceprint", "https://e.com/a", environment=quick_sandbox.environment)
     process.stdout.close()
     stderr = process.stderr.read()
     assert process.wait(timeout=60) == 1
     assert [json.loads(line)["status"] for line in stderr.splitlines()] == ["submitted"]
-
-
-@pytest.mark.parametrize(
-    ("error", "submitted", "expected"),
-    [
-        (JobFailedError("", job_id="j"), True, "failed"),
-        (JobExpiredError("", job_id="j"), True, "failed"),
-        (JobCanceledError("", job_id="j"), True, "canceled"),
-        (JobTimeoutError("", job_id="j"), True, "submitted"),
-        (AuthenticationError("", job_id="j"), True, "submitted"),
-        (AuthenticationError(""), False, "failed"),
-        (MediaError(""), False, "failed"),
-        (ApiConnectionError("", outcome_unknown=True), False, "unknown"),
-        (ApiConnectionError("", retryable=True), False, "failed"),
-    ],
-)
-def test_the_status_of_a_line_with_an_error(error, submitted, expected):
-    assert status_of(error, submitted=submitted) == expected

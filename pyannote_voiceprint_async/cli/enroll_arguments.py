@@ -1,4 +1,4 @@
-"""What `enroll` was asked for, checked before there is a ledger."""
+"""The arguments of `enroll`, checked before a ledger is created."""
 
 from pathlib import Path
 
@@ -17,21 +17,21 @@ from pyannote_voiceprint_async.enrollment.options import Options
 from pyannote_voiceprint_async.errors import ConfigurationError
 from pyannote_voiceprint_async.settings import RateLimit
 
-from .options import Common
+from .options import CommonOptions
 
-__all__ = ["Asked"]
+__all__ = ["EnrollArguments"]
 
-# What people keep lists in, and what is never a recording.
+# Files in which people keep lists, and which are never recordings.
 _OTHER_LISTS = (".txt", ".json", ".xls", ".xlsx", ".ods", ".xml", ".yaml", ".yml", ".parquet")
 
 
 @attrs.frozen(kw_only=True)
-class Asked:
-    """What the command was asked for."""
+class EnrollArguments:
+    """The arguments and options of `enroll`."""
 
-    common: Common
+    common: CommonOptions
     sources: tuple[str, ...]
-    given_ledger: Path | None
+    ledger_option: Path | None
     out: Path | None
     report: Path | None
     force: bool
@@ -42,62 +42,62 @@ class Asked:
 
     @property
     def manifest(self) -> Path | None:
-        """The list of speakers, where there is one."""
+        """The path of the list of speakers; None if the sources are recordings."""
         return find_existing(Path(self.sources[0])) if is_manifest(self.sources[0]) else None
 
     @property
     def ledger(self) -> Path:
-        """The ledger; that of the sandbox is never that of real voiceprints."""
-        if self.given_ledger is not None:
-            return find_existing(self.given_ledger)
+        """The path of the ledger. The sandbox has its own, so that made-up and real voiceprints are never mixed."""
+        if self.ledger_option is not None:
+            return find_existing(self.ledger_option)
         return (self.manifest or Path("voiceprints")).with_suffix(
             ".sandbox.ledger" if self.common.sandbox else ".ledger"
         )
 
     @property
-    def store(self) -> Path:
-        """Where the embedded sandbox keeps its jobs: killing the command kills it, too."""
+    def sandbox_store(self) -> Path:
+        """The file in which the embedded sandbox keeps its jobs, because the sandbox ends with the command."""
         return self.ledger.with_name(f"{self.ledger.name}.server")
 
     @property
-    def form(self) -> ExportFormat | None:
-        """How `out` is written."""
+    def out_format(self) -> ExportFormat | None:
+        """The format of `--out`; None if there is no `--out`, or its suffix is unknown."""
         if self.out is None:
             return None
-        # The name of a device or a pipe asks for none.
+        # Devices and pipes have no suffix.
         return format_of(self.out) or ("jsonl" if OutputFile(self.out, "jsonl").is_stream else None)
 
     @property
     def report_file(self) -> OutputFile | None:
-        """Where the summary is written."""
+        """The file for the summary; None if there is no `--report`."""
         return None if self.report is None else OutputFile(self.report, "report", self.force)
 
     @property
-    def limit(self) -> RateLimit:
-        """How fast submissions go, as far as that is known before the API is asked."""
+    def submission_limit(self) -> RateLimit:
+        """The rate limit of submissions, as far as it is known before the first response of the API."""
         documented = RateLimit(DEFAULT_LIMITS["submissions"])
-        asked = self.common.rate_limit or documented
-        return min(asked, documented, key=lambda limit: limit.limit / limit.per)
+        requested = self.common.rate_limit or documented
+        return min(requested, documented, key=lambda limit: limit.limit / limit.per)
 
     def rows(self) -> Manifest | SourceRows:
-        """Give the speakers."""
+        """Return the rows to enroll."""
         if self.manifest is None:
             return rows_from_sources(self.sources)
         return Manifest(self.manifest, label_column=self.label_column, source_column=self.source_column)
 
     def check(self) -> None:
-        """Make sure of all that can be known before a ledger is made.
+        """Check everything that can be checked before a ledger is created.
 
         Raises:
-            click.UsageError: it was asked for in a way that cannot work.
-            ConfigurationError: a file cannot be written.
+            click.UsageError: the arguments contradict each other, or a source does not exist.
+            ConfigurationError: an output file cannot be written.
         """
         self._check_sources()
         if self.out is not None:
-            if self.form is None:
+            if self.out_format is None:
                 raise click.UsageError(f"--out must end in .jsonl, .csv or .json, not {self.out.name!r}.")
             others = filter(None, (self.manifest, self.report))
-            check_export(self.out, self.form, self.ledger, *others, force=self.force)
+            check_export(self.out, self.out_format, self.ledger, *others, force=self.force)
         if self.report_file is not None:
             try:
                 self.report_file.check(*ledger_files(self.ledger), *filter(None, [self.manifest]))
@@ -107,11 +107,13 @@ class Asked:
     def _check_sources(self) -> None:
         lists = [source for source in self.sources if is_manifest(source)]
         if lists and len(self.sources) > 1:
-            raise click.UsageError(f"{lists[0]} is a list of speakers: give it alone, or recordings without a list.")
+            raise click.UsageError(
+                f"{lists[0]} is a list of speakers: pass it alone, or pass recordings without a list."
+            )
         if self.manifest is not None and not self.manifest.exists():
             raise click.UsageError(f"{self.manifest}: no such file.")
         if not lists and (self.label_column or self.source_column):
-            raise click.UsageError("--label-column and --source-column are for a list of speakers.")
-        other = next((source for source in self.sources if source.lower().endswith(_OTHER_LISTS)), None)
-        if other is not None:
-            raise click.UsageError(f"{other} is no recording. Save a list of speakers as .csv, .tsv or .jsonl.")
+            raise click.UsageError("--label-column and --source-column need a list of speakers.")
+        wrong = next((source for source in self.sources if source.lower().endswith(_OTHER_LISTS)), None)
+        if wrong is not None:
+            raise click.UsageError(f"{wrong} is not a recording. Save a list of speakers as .csv, .tsv or .jsonl.")

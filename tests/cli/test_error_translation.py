@@ -5,7 +5,7 @@ import click
 import pytest
 
 from pyannote_voiceprint_async import errors
-from pyannote_voiceprint_async.cli.exit_codes import to_failure, translated
+from pyannote_voiceprint_async.cli.error_translation import to_failure, translated_errors
 
 _CLASSES = [
     found for found in vars(errors).values() if isinstance(found, type) and issubclass(found, errors.VoiceprintError)
@@ -20,27 +20,27 @@ def test_every_error_has_a_code(error):
     assert (failure.exit_code, failure.message) == (expected, "A sentence.")
 
 
-def test_what_was_never_sent_is_wrong_usage():
+def test_local_checks_are_wrong_usage():
     assert to_failure(errors.InvalidRequestError("Nothing was sent.")).exit_code == 2
 
 
 @pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt, 130), (BrokenPipeError, 1)])
-def test_some_ends_are_quiet(error, code):
-    with pytest.raises(SystemExit) as raised, translated():
+def test_interrupts_and_broken_pipes_print_nothing(error, code):
+    with pytest.raises(SystemExit) as raised, translated_errors():
         raise error
     assert raised.value.code == code
 
 
-def test_clicks_own_errors_and_unknown_ones_stay_as_they_are():
+def test_errors_of_click_and_unexpected_errors_are_unchanged():
     for error in (click.UsageError("x"), ZeroDivisionError(), SystemExit(7)):
-        with pytest.raises(type(error)) as raised, translated():
+        with pytest.raises(type(error)) as raised, translated_errors():
             raise error
         assert raised.value is error
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
-def test_output_that_cannot_be_written_is_not_complained_about_again(command):
-    """Python flushes stdout once more at exit, which would turn the code into 120."""
+def test_output_that_cannot_be_written_is_reported_once(command):
+    """Python flushes stdout again at exit, and a failure there would change the exit code to 120."""
     with Path("/dev/full").open("w") as full:
         result = command("check", "--sandbox", stdout=full)
     assert result.returncode == 1

@@ -1,0 +1,88 @@
+"""Translate every expected error into one message and an exit code."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TextIO
+
+import click
+
+from pyannote_voiceprint_async.errors import (
+    AccountError,
+    ConfigurationError,
+    EnrollmentError,
+    InvalidRequestError,
+    ManifestError,
+    VoiceprintError,
+)
+from pyannote_voiceprint_async.redaction import printable
+
+from .exit_codes import AccountFailure, ExitCode, Failure, WrongUsage
+from .terminal import StdoutError, safe_lines, unfiltered
+
+__all__ = ["to_failure", "translated_errors"]
+
+
+def to_failure(error: VoiceprintError) -> Failure:
+    """Return the failure with which an error of the package ends a command."""
+    message = _printable_message(error)
+    if isinstance(error, AccountError):
+        return AccountFailure(message)
+    # An error without a status did not come from a server: our own check raised it before anything was sent.
+    is_local_check = isinstance(error, InvalidRequestError) and error.status is None
+    # `enroll` itself handles a ledger that fails in the middle of a run.
+    if is_local_check or isinstance(error, ConfigurationError | EnrollmentError):
+        return WrongUsage(message)
+    return Failure(message)
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """End the command with a message and an exit code at every expected error; others keep their traceback."""
+    try:
+        yield
+    except VoiceprintError as error:
+        raise to_failure(error) from None
+    except click.ClickException as error:
+        # Click quotes arguments and environment variables unescaped.
+        message = safe_lines(error.format_message())
+        if message == error.format_message():
+            raise
+        raise _with_message(error, message) from None
+    except KeyboardInterrupt:
+        sys.exit(ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        sys.exit(ExitCode.SOME_FAILED)
+    except StdoutError as exc:
+        raise Failure(
+            f"The output cannot be written ({(exc.strerror or 'stdout is closed').lower()}). Redirect stdout to "
+            "another file, and repeat the command."
+        ) from None
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            _flush_or_discard(unfiltered(stream))
+
+
+def _printable_message(error: VoiceprintError) -> str:
+    """Return an error's message, with line breaks only between the problems that it lists."""
+    message = str(error)
+    for problem in error.problems if isinstance(error, ManifestError) else ():
+        message = message.replace(str(problem), printable(str(problem)))
+    return safe_lines(message)
+
+
+def _with_message(error: click.ClickException, message: str) -> click.ClickException:
+    if isinstance(error, click.UsageError):
+        return click.UsageError(message, error.ctx)
+    return type(error)(message) if isinstance(error, Failure) else click.ClickException(message)
+
+
+def _flush_or_discard(stream: TextIO) -> None:
+    """Flush a stream; redirect it to the null device if that fails, or Python's flush at exit would fail again."""
+    try:
+        stream.flush()
+    except OSError:
+        with suppress(OSError), Path(os.devnull).open("wb") as null_device:
+            os.dup2(null_device.fileno(), stream.fileno())

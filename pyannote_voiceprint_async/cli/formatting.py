@@ -1,0 +1,31 @@
+"""ExportFormat counts, prices and durations for people."""
+
+from pyannote_voiceprint_async.enrollment.run.dry_run import EUROS_PER_JOB
+
+__all__ = ["format_cost", "format_count", "format_duration"]
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+
+def format_count(number: int, noun: str) -> str:
+    """Return a count with its noun: `1 job`, `2 jobs`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def format_cost(jobs: int) -> str:
+    """Return the approximate price of a number of jobs."""
+    return f"about {jobs * EUROS_PER_JOB:.2f} EUR"
+
+
+def format_duration(seconds: float) -> str:
+    """Return seconds in their one or two largest units: `45 s`, `3 min`, `2 h 5 min`, `4 days 1 h`."""
+    whole = round(seconds)
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return f"{round(whole / _MINUTE)} min"
+    if whole < _DAY:
+        minutes = round(whole / _MINUTE)
+        return f"{minutes // 60} h {minutes % 60} min"
+    hours = round(whole / _HOUR)
+    return f"{format_count(hours // 24, 'day')} {hours % 24} h"

@@ -1,0 +1,154 @@
+"""Lines about a list of speakers: how many rows are done, what they cost, and which commands to run next."""
+
+import shlex
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from pyannote_voiceprint_async.enrollment import Problem, Report
+from pyannote_voiceprint_async.enrollment.ledger.export import Exported
+from pyannote_voiceprint_async.enrollment.manifest.skipped_files import SkippedFiles
+
+from .formatting import format_cost, format_count
+
+__all__ = [
+    "failure_reasons",
+    "formula_warnings",
+    "job_counts",
+    "next_steps",
+    "row_counts",
+    "skipped_file_lines",
+    "skipped_row",
+]
+
+_MAX_REASONS = 20
+_MAX_LABELS = 3
+_NO_FILES = SkippedFiles()
+
+RepeatCommand = Callable[..., str]
+"""Returns the current command line again, with more arguments appended."""
+
+
+def row_counts(report: Report, *, skipped_files: SkippedFiles = _NO_FILES) -> Iterator[str]:
+    """Yield how many rows are in which state.
+
+    Args:
+        report: the state of the rows.
+        skipped_files: files of directories that are not rows.
+    """
+    missing = {
+        "failed": report.failed,
+        "uncertain": report.uncertain,
+        "expired": report.expired,
+        "submitted and not done": report.submitted,
+        "sent with an unknown outcome": report.unanswered,
+        "not sent": report.pending,
+    }
+    counts = [f"{report.succeeded} of {format_count(report.rows + report.invalid, 'row')} with a voiceprint"]
+    counts += [f"{rows} {state}" for state, rows in missing.items() if rows]
+    yield f"{_headline(report, skipped_files)}{', '.join(counts)}."
+    yield from skipped_file_lines(skipped_files)
+    if report.invalid:
+        yield f"Skipped because they are invalid: {format_count(report.invalid, 'row')}."
+    if report.replaced:
+        yield (
+            f"Rows whose recording differs from that of an earlier list: {report.replaced}. Their label no longer "
+            "refers to the earlier voiceprint."
+        )
+    if report.forgotten:
+        yield f"Skipped because they were erased (`ledger forget`): {format_count(report.forgotten, 'row')}."
+
+
+def formula_warnings(exported: Exported) -> Iterator[str]:
+    """Yield a warning if the labels of an exported file contain spreadsheet formulas."""
+    if not exported.formulas:
+        return
+    labels = ", ".join(map(repr, exported.formulas[:_MAX_LABELS]))
+    more = ", …" if len(exported.formulas) > _MAX_LABELS else ""
+    yield (
+        f"Warning: a spreadsheet would run cells of {format_count(len(exported.formulas), 'row')} as formulas (label "
+        f"{labels}{more}). Nothing was changed: import the file with all columns as text."
+    )
+
+
+def skipped_file_lines(files: SkippedFiles) -> Iterator[str]:
+    """Yield a line if files of directories are not enrolled."""
+    if files.count:
+        yield (
+            f"Skipped, because their names are not those of recordings: {files}. To include a file, pass its own name."
+        )
+
+
+def skipped_row(problem: Problem) -> str:
+    """Return the line about an invalid row that `--skip-invalid` skips."""
+    return f"Skipped: {problem}"
+
+
+def job_counts(report: Report, price: str | None = None) -> Iterator[str]:
+    """Yield how many jobs were accepted, and which of them may be billed without a voiceprint.
+
+    Args:
+        report: the state of the rows.
+        price: the price of the jobs of this run; None if there was no run.
+    """
+    this_run = f"{report.jobs} by this run ({price}), " if price else ""
+    yield f"Jobs accepted: {this_run}{report.jobs_ever} by all runs."
+    if report.possibly_paid_twice:
+        yield f"Resubmitted after an unknown outcome, and possibly billed twice: {report.possibly_paid_twice}."
+    if report.unknown_jobs:
+        yield (
+            f"Unknown jobs from the time of submissions without a response: {report.unknown_jobs}. They belong to "
+            "other programs of your team, or were billed without a result."
+        )
+
+
+def failure_reasons(report: Report, ledger: Path) -> Iterator[str]:
+    """Yield why rows failed, the most frequent reason first, and how to list the rows."""
+    if not report.failures:
+        return
+    yield "Failures:"
+    yield from (f"{rows:>7} x {reason}" for reason, rows in list(report.failures.items())[:_MAX_REASONS])
+    yield f"To list these rows: pyannote-voiceprint ledger failed {shlex.quote(str(ledger))}"
+
+
+def next_steps(report: Report, repeat: RepeatCommand) -> Iterator[str]:
+    """Yield the commands that complete the list.
+
+    Args:
+        report: the state of the rows.
+        repeat: returns the current command line with more arguments.
+    """
+    if report.submitted:
+        yield "The API deletes outputs after 24 hours: continue before then, or these rows must be billed again."
+    if report.submitted or report.pending or report.unanswered:
+        yield f"To continue with the remaining rows: {repeat()}"
+    if report.failed:
+        yield f"To retry the failed rows when the cause is fixed: {repeat('--retry-failed')}"
+    if report.uncertain:
+        yield from _uncertain_steps(report.uncertain, repeat)
+    if report.expired:
+        jobs = f"{format_count(report.expired, 'job')}, {format_cost(report.expired)}"
+        yield (
+            "Expired means: the job was billed, and its result was not fetched within 24 hours. To resubmit these rows "
+            f"({jobs}): {repeat('--retry-expired')}"
+        )
+    if report.invalid:
+        yield f"To send the skipped rows when the list is corrected: {repeat()}"
+
+
+def _headline(report: Report, skipped_files: SkippedFiles) -> str:
+    if report.interrupted:
+        return "Interrupted: "
+    return "All well: " if report.is_complete and not skipped_files.count else ""
+
+
+def _uncertain_steps(rows: int, repeat: RepeatCommand) -> Iterator[str]:
+    yield (
+        "Uncertain means: an unknown job was created at the time of the submission, and may belong to the row. To "
+        f"resubmit these rows ({format_count(rows, 'job')}, {format_cost(rows)}, possibly billed twice): "
+        f"{repeat('--on-unknown', 'resubmit')}"
+    )
+    if rows == 1:  # with several rows, it is unknown which job belongs to which row
+        yield (
+            "Or, if no other program and no other list uses the key, to adopt that job: "
+            f"{repeat('--on-unknown', 'adopt')}"
+        )

@@ -1,0 +1,94 @@
+"""Run the body of a command with its output, log lines, client and signal handlers."""
+
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from pyannote_voiceprint_async.client import AsyncVoiceprintClient
+from pyannote_voiceprint_async.enrollment.ledger.output_file import OutputFile
+
+from .clients import open_client
+from .exit_codes import WrongUsage
+from .options import CommonOptions
+from .output import Output, open_output
+from .signals import run_until_signal
+from .terminal import is_stdout_closed
+
+__all__ = ["run", "run_without_client"]
+
+T = TypeVar("T")
+
+# By the number of `-v`.
+_LOG_LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
+
+
+def run(
+    common: CommonOptions, main: Callable[[AsyncVoiceprintClient, Output], Awaitable[T]], out: OutputFile | None = None
+) -> T:
+    """Run the body of a command that needs a client, and return its result.
+
+    Args:
+        common: the common options.
+        main: the body, called with the client and the output.
+        out: the file for the results; None is stdout.
+
+    Raises:
+        WrongUsage: stdout is closed, or `out` cannot be opened.
+        KeyboardInterrupt: SIGINT or SIGTERM arrived. The first signal lets `main` clean up; a second ends it.
+    """
+    if out is None and is_stdout_closed():
+        raise WrongUsage(
+            "Nothing was sent: stdout is closed, and the results would be lost. Redirect stdout to a file."
+        )
+
+    async def with_client(output: Output) -> T:
+        async with open_client(common, output) as client:
+            return await main(client, output)
+
+    return run_without_client(common, with_client, out)
+
+
+def run_without_client(
+    common: CommonOptions, main: Callable[[Output], Coroutine[Any, Any, T]], out: OutputFile | None = None
+) -> T:
+    """Run the body of a command that opens a client itself or needs none, and return its result.
+
+    Args:
+        common: the common options.
+        main: the body, called with the output.
+        out: the file for the results; None is stdout.
+
+    Raises:
+        WrongUsage: `out` cannot be opened.
+        KeyboardInterrupt: SIGINT or SIGTERM arrived, as for `run`.
+    """
+    with open_output(out) as output, _log_to(output, common.verbose):
+        return run_until_signal(main(output))
+
+
+@contextmanager
+def _log_to(output: Output, verbose: int) -> Iterator[None]:
+    """Print the log lines of the package as status lines."""
+    logger = logging.getLogger("pyannote_voiceprint_async")
+    level_before = logger.level
+    handler = _StatusHandler(output)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(_LOG_LEVELS[min(verbose, len(_LOG_LEVELS) - 1)])
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level_before)
+
+
+class _StatusHandler(logging.Handler):
+    """A log handler that prints above the progress line."""
+
+    def __init__(self, output: Output) -> None:
+        super().__init__()
+        self._output = output
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._output.print_status(self.format(record))

@@ -1,0 +1,146 @@
+"""Upload, submit and wait for many recordings at once, with one line of results for each."""
+
+import asyncio
+from collections.abc import Sequence
+
+from pyannote_voiceprint_async.client import AsyncVoiceprintClient
+from pyannote_voiceprint_async.errors import AccountError, VoiceprintError
+from pyannote_voiceprint_async.models import JobCreated
+from pyannote_voiceprint_async.results import VoiceprintResult
+
+from .formatting import format_count
+from .json_records import failure_record, submitted_record, success_record
+from .output import Output, json_line
+from .sources import LabeledSource
+
+__all__ = ["VoiceprintRun"]
+
+
+class VoiceprintRun:
+    """The results of `voiceprint_many`, written as they finish.
+
+    A job's id is on stderr before the command waits for the job, so that a killed command loses no billed job. An
+    `AccountError` stops new work; submitted jobs are still waited for.
+
+    Args:
+        client: the client.
+        output: where results and status lines are written.
+        sources: what to make voiceprints of.
+        model: the voiceprint model.
+        timeout: seconds to wait for each job once it is submitted.
+    """
+
+    def __init__(
+        self,
+        client: AsyncVoiceprintClient,
+        output: Output,
+        sources: Sequence[LabeledSource],
+        *,
+        model: str,
+        timeout: float,
+    ) -> None:
+        self.succeeded = self.failed = 0
+        self.open_jobs: set[str] = set()
+        """The ids of the jobs that are waited for."""
+        self._client = client
+        self._output = output
+        self._sources = sources
+        self._unwritten = set(range(len(sources)))
+        self._jobs: dict[int, JobCreated] = {}
+        self._model = model
+        self._timeout = timeout
+
+    async def run(self) -> None:
+        """Write a line for each source as it finishes.
+
+        Raises:
+            AccountError: the API rejected the account; all lines are written.
+            BrokenPipeError: the reader of the results has ended.
+            Failure: the results cannot be written.
+        """
+        self._show_progress()
+        results = self._client.voiceprint_many(
+            (source.source for source in self._sources),
+            model=self._model,
+            timeout=self._timeout,
+            on_submitted=self._report_submitted,
+            # The command checked all files before it sent the first one.
+            check=False,
+        )
+        try:
+            async with results:
+                try:
+                    async for result in results:
+                        await self._write(result)
+                except asyncio.CancelledError:
+                    await self._report_stopping()
+                    raise
+        except AccountError as error:
+            for index in sorted(self._unwritten):
+                await self._write_failure(index, error)
+            raise
+        finally:
+            self._output.progress.close()
+
+    def interruption(self) -> str:
+        """Return what an interrupted run leaves behind, and how to continue."""
+        jobs, in_flight = len(self.open_jobs), self._client.stats.in_flight
+        unsent = len(self._sources) - self.succeeded - self.failed - jobs - in_flight
+        parts = []
+        if jobs:
+            parts.append(
+                f"{format_count(jobs, 'job')} submitted but not waited for; fetch each with `pyannote-voiceprint job "
+                "ID --wait`, the ids are printed above"
+            )
+        if in_flight:
+            parts.append(
+                f"up to {format_count(in_flight, 'job')} may have been accepted; look with `pyannote-voiceprint jobs`"
+            )
+        if unsent > 0:
+            parts.append(f"{format_count(unsent, 'source')} not sent")
+        return f"Interrupted: {'; '.join(parts) or 'no job is left to be fetched'}."
+
+    async def _report_stopping(self) -> None:
+        if self._client.stats.in_flight:
+            await self._output.write_status(
+                "Stopping when the requests in flight are finished. A second signal stops at once, and may lose the id "
+                "of a billed job."
+            )
+
+    async def _report_submitted(self, index: int, job: JobCreated) -> None:
+        self._jobs[index] = job
+        self.open_jobs.add(job.job_id)
+        self._show_progress()
+        await self._output.write_status(json_line(submitted_record(self._sources[index], job, self._model)))
+
+    async def _write(self, result: VoiceprintResult) -> None:
+        if isinstance(result.error, VoiceprintError):
+            await self._write_failure(result.index, result.error)
+        elif result.voiceprint is None:
+            raise result.error or AssertionError("a result has a voiceprint or an error")
+        else:
+            self.succeeded += 1
+            self._mark_written(result.index)
+            await self._output.write_result(json_line(success_record(self._sources[result.index], result.voiceprint)))
+
+    async def _write_failure(self, index: int, error: VoiceprintError) -> None:
+        self.failed += 1
+        self._mark_written(index)
+        source, job = self._sources[index], self._jobs.get(index)
+        # An AccountError is the same for all sources: the command prints it once, at its end.
+        if not isinstance(error, AccountError):
+            await self._output.write_status(f"{source.label}: {error}")
+        await self._output.write_result(json_line(failure_record(source, job, error, self._model)))
+
+    def _mark_written(self, index: int) -> None:
+        # Called before the line is written: a cancelled write still completes, and must not be repeated.
+        self._unwritten.discard(index)
+        if (job := self._jobs.get(index)) is not None:
+            self.open_jobs.discard(job.job_id)
+        self._show_progress()
+
+    def _show_progress(self) -> None:
+        done, total = self.succeeded + self.failed, len(self._sources)
+        counts = {"failed": self.failed, "submitted": len(self.open_jobs)}
+        text = ", ".join([f"{done} of {total} done", *(f"{count} {state}" for state, count in counts.items() if count)])
+        self._output.progress.show(done, total, text)
