@@ -1,21 +1,22 @@
-"""From a URL to its voiceprint: does the whole way keep up with the limit, and what does waiting cost?
+"""Measure the time from a URL to its voiceprint: is the rate limit used, and how many requests does waiting cost?
 
-All windows and pauses are compressed 30 times: the sandbox takes 100 submissions and 300 reads in 2 seconds, so that a
-window here is a minute there, and a job of 0.1 windows takes 6 seconds in real life. What does not shrink is the
-machine's own time, so these numbers are worse than those of the real scale.
+All windows and intervals are 30 times shorter than in reality: the sandbox accepts 100 submissions and 300 reads in 2
+seconds. So a window stands for a minute, and a job of 0.1 windows for a job of 6 seconds. The machine's own time is not
+shortened, so the results are worse than in reality.
 
-Each contestant makes voiceprints without end, for 28 seconds. What it finishes and what it asks for in the last 16 of
-them is counted: by then the first long jobs are done. What is submitted together ends together, so the rate is taken
-over whole bursts: of the limit's hundred, or of all threads.
+Each contestant creates voiceprints for 28 seconds. The last 16 seconds are measured, because the first long jobs have
+ended by then. Jobs that are submitted together end together, so the rate is computed over complete bursts: of the 100
+submissions of a window, or of all threads.
 
-- watcher: `voiceprint_many`; one task looks for all jobs
-- webhooks: the same, and the API tells the client which jobs are done
-- SDK: the official one in 64 threads, each of which submits and then polls at the SDK's own pace, every 10 seconds (of
-  the real scale). The SDK raises at each 429; here tenacity repeats it after `Retry-After`, as careful people write it
-- SDK as it is: the same without tenacity, for 200 recordings. Of those, what was paid for and lost is counted
+- job poller: `voiceprint_many`, which polls all jobs together
+- webhooks: `voiceprint_many`, with webhooks
+- SDK: the official SDK in 64 threads. Each submits a job and polls it every 10 seconds (in reality), as the SDK does by
+  default. The SDK raises an error for each 429; here tenacity repeats the request after `Retry-After`, as careful
+  programs do
+- SDK as it is: the same without tenacity, for 200 recordings: how many jobs are paid for, and how many are lost
 
-The contestants of the client go on side by side, and then those of the SDK: they are idle most of their time. Each has
-a process and a sandbox of its own.
+The contestants of the client run concurrently, then those of the SDK, because they are idle most of the time. Each has
+its own process and its own sandbox.
 """
 
 import asyncio
@@ -46,24 +47,24 @@ SDK_PAUSE = 10.0 / COMPRESSED
 JOBS = {"6 s": 0.1 * WINDOW, "4 min": 4 * WINDOW}
 COUNTED_FROM, ENDS = 12.0, 28.0
 THREADS = 64
-FOR_THE_RECORD = 200
+SDK_RECORDINGS = 200
 FULL_ROUNDS = 3
 
 Contestant = Callable[[str, float, Callable[[], None]], None]
 
 
-# The contestants: each works until a moment of the monotonic clock, and says when it has a voiceprint
+# The contestants create voiceprints until a time on the monotonic clock, and call `finished` for each
 
 
-def watcher(base_url: str, until: float, finished: Callable[[], None]) -> None:
-    asyncio.run(this_client(base_url, until, finished, webhooks=False))
+def job_poller(base_url: str, deadline: float, finished: Callable[[], None]) -> None:
+    asyncio.run(this_client(base_url, deadline, finished, webhooks=False))
 
 
-def webhooks(base_url: str, until: float, finished: Callable[[], None]) -> None:
-    asyncio.run(this_client(base_url, until, finished, webhooks=True))
+def webhooks(base_url: str, deadline: float, finished: Callable[[], None]) -> None:
+    asyncio.run(this_client(base_url, deadline, finished, webhooks=True))
 
 
-async def this_client(base_url: str, until: float, finished: Callable[[], None], *, webhooks: bool) -> None:
+async def this_client(base_url: str, deadline: float, finished: Callable[[], None], *, webhooks: bool) -> None:
     limits = RateLimits(submissions=SUBMISSIONS, job_reads=READS, job_lists=READS)
     async with (
         AsyncVoiceprintClient(sandbox_server.KEY, base_url=base_url, rate_limits=limits, polling=POLLING) as client,
@@ -73,13 +74,13 @@ async def this_client(base_url: str, until: float, finished: Callable[[], None],
         async for result in results:
             assert result.error is None, result.error
             finished()
-            if time.monotonic() > until:
+            if time.monotonic() > deadline:
                 break
 
 
 @asynccontextmanager
 async def receiver(client: AsyncVoiceprintClient) -> AsyncIterator[str]:
-    """Take webhooks for the client, and give where."""
+    """Receive webhooks for the client, and yield their URL."""
     app = web.Application()
     app.router.add_post("/", aiohttp_webhook_handler(client.deliver, sandbox_server.SECRET))
     runner = web.AppRunner(app, access_log=None)
@@ -91,29 +92,29 @@ async def receiver(client: AsyncVoiceprintClient) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-def sdk(base_url: str, until: float, finished: Callable[[], None]) -> None:
-    from tenacity import RetryCallState, retry, retry_if_exception  # noqa: PLC0415 - only those who compare have it
+def sdk(base_url: str, deadline: float, finished: Callable[[], None]) -> None:
+    from tenacity import RetryCallState, retry, retry_if_exception  # noqa: PLC0415 - only the extra `[bench]` installs it
 
     def is_refusal(error: BaseException) -> bool:
         return getattr(getattr(error, "response", None), "status_code", None) == 429
 
-    def as_told(state: RetryCallState) -> float:
+    def retry_after(state: RetryCallState) -> float:
         return float(state.outcome.exception().response.headers["Retry-After"])  # type: ignore[union-attr]
 
-    patient = retry(retry=retry_if_exception(is_refusal), wait=as_told)
+    patient = retry(retry=retry_if_exception(is_refusal), wait=retry_after)
     client, numbers = sdk_client(base_url), count()
     submit, retrieve = patient(client.voiceprint), patient(client.retrieve)
 
     def work() -> None:
-        while time.monotonic() < until:
+        while time.monotonic() < deadline:
             retrieve(submit(harness.url(next(numbers))), every_seconds=SDK_PAUSE)
             finished()
 
-    # Whoever still waits when the time is over is left behind.
+    # Daemon threads: those that still wait at the deadline must not keep the process running.
     threads = [threading.Thread(target=work, daemon=True) for _ in range(THREADS)]
     for thread in threads:
         thread.start()
-    time.sleep(max(0.0, until - time.monotonic()))
+    time.sleep(max(0.0, deadline - time.monotonic()))
 
 
 def sdk_client(base_url: str) -> Any:
@@ -124,7 +125,7 @@ def sdk_client(base_url: str) -> Any:
     return Client(sandbox_server.KEY)
 
 
-CONTESTANTS: dict[str, Contestant] = {"watcher": watcher, "watcher, again": watcher, "webhooks": webhooks}
+CONTESTANTS: dict[str, Contestant] = {"job poller": job_poller, "job poller, again": job_poller, "webhooks": webhooks}
 RIVALS: dict[str, Contestant] = {"SDK, 64 threads, tenacity": sdk}
 
 
@@ -132,21 +133,25 @@ RIVALS: dict[str, Contestant] = {"SDK, 64 threads, tenacity": sdk}
 
 
 def work(contestant: str, base_url: str, span: tuple[float, float]) -> dict[str, Any]:
-    """Let a contestant work, and give what it finished, and what the server saw, within a span of its seconds."""
+    """Run a contestant. Return what it finished, and the requests that the server counted, within a span of seconds."""
     moments: list[float] = []
-    seen: list[dict[str, Any]] = []
-    looks = [threading.Timer(at, lambda: seen.append(asyncio.run(sandbox_server.seen_by(base_url)))) for at in span]
+    states: list[dict[str, Any]] = []
+
+    def record_state() -> None:
+        states.append(asyncio.run(sandbox_server.fetch_state(base_url)))
+
+    timers = [threading.Timer(seconds, record_state) for seconds in span]
     began = time.monotonic()
-    for look in looks:
-        look.start()
+    for timer in timers:
+        timer.start()
     (CONTESTANTS | RIVALS)[contestant](base_url, began + span[1], lambda: moments.append(time.monotonic() - began))
-    for look in looks:
-        look.join()
+    for timer in timers:
+        timer.join()
     return {
         "moments": [moment for moment in moments if span[0] <= moment < span[1]],
-        "lists": seen[1]["operations"]["jobs"]["requests"] - seen[0]["operations"]["jobs"]["requests"],
-        "reads": seen[1]["operations"]["job"]["requests"] - seen[0]["operations"]["job"]["requests"],
-        "refused": seen[1]["total"]["rateLimited"],
+        "lists": states[1]["operations"]["jobs"]["requests"] - states[0]["operations"]["jobs"]["requests"],
+        "reads": states[1]["operations"]["job"]["requests"] - states[0]["operations"]["job"]["requests"],
+        "refused": states[1]["total"]["rateLimited"],
     }
 
 
@@ -165,23 +170,23 @@ def run(jobs: str, contestant: str, span: tuple[float, float] = (COUNTED_FROM, E
 
 
 def rate(moments: list[float], together: int) -> float:
-    """Give how many come in a second, over whole bursts: one more or less in the span would be an eighth of the result.
+    """Return the results per second, over complete bursts: one burst is an eighth of the span.
 
     Args:
-        moments: when each came, in seconds.
-        together: how many are under way at once, and so come at once.
+        moments: when each result arrived, in seconds.
+        together: the size of a burst: how many jobs are in progress at once, and so end at once.
     """
     last = (len(moments) - 1) // together * together or len(moments) - 1
     return last / (moments[last] - moments[0]) if last > 0 else 0.0
 
 
 def sdk_as_it_is(recordings: int) -> dict[str, int]:
-    """Count what becomes of some recordings that are given to the SDK in threads, as it is."""
+    """Count the paid jobs and the voiceprints of the SDK in threads, without retries."""
     with sandbox_server.running(job_seconds=JOBS["6 s"], **SERVER_LIMITS) as base_url:
         succeeded = harness.in_fresh_process(sdk_succeeds, base_url, recordings)
-        seen = asyncio.run(sandbox_server.seen_by(base_url))
-    refused = seen["total"]["rateLimited"]
-    return {"recordings": recordings, "paid": seen["jobs"], "voiceprints": succeeded, "refused": refused}
+        state = asyncio.run(sandbox_server.fetch_state(base_url))
+    refused = state["total"]["rateLimited"]
+    return {"recordings": recordings, "paid": state["jobs"], "voiceprints": succeeded, "refused": refused}
 
 
 def sdk_succeeds(base_url: str, recordings: int) -> int:
@@ -190,7 +195,7 @@ def sdk_succeeds(base_url: str, recordings: int) -> int:
     def one(url: str) -> bool:
         try:
             client.retrieve(client.voiceprint(url), every_seconds=SDK_PAUSE)
-        except Exception:  # noqa: BLE001 - whatever it was, there is no voiceprint
+        except Exception:  # noqa: BLE001 - every error means that there is no voiceprint
             return False
         return True
 
@@ -202,8 +207,8 @@ def measure(*, full: bool) -> dict[str, Any]:
     found: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
     for contestants in (CONTESTANTS, RIVALS) * (FULL_ROUNDS if full else 1):
         cases = list(product(JOBS, contestants))
-        with ThreadPoolExecutor() as side_by_side:
-            for case, one in zip(cases, side_by_side.map(lambda case: run(*case), cases), strict=True):
+        with ThreadPoolExecutor() as executor:
+            for case, one in zip(cases, executor.map(lambda case: run(*case), cases), strict=True):
                 found[case].append(one)
     return {
         "cases": [
@@ -211,7 +216,7 @@ def measure(*, full: bool) -> dict[str, Any]:
             | {what: harness.quartiles([one[what] for one in runs]) for what in runs[0]}
             for (jobs, contestant), runs in sorted(found.items(), key=lambda item: list(JOBS).index(item[0][0]))
         ],
-        "sdk_as_it_is": sdk_as_it_is(FOR_THE_RECORD),
+        "sdk_as_it_is": sdk_as_it_is(SDK_RECORDINGS),
     }
 
 
@@ -236,7 +241,7 @@ def show(results: dict[str, Any]) -> None:
 
 
 def draw(results: dict[str, Any], folder: Path) -> list[str]:
-    names = ["watcher", "webhooks", *RIVALS]
+    names = ["job poller", "webhooks", *RIVALS]
     with harness.figure(folder, "end_to_end.png", columns=2, height=3.6) as (flows, requests):
         for number, name in enumerate(names):
             cases = [case for case in results["cases"] if case["contestant"] == name]

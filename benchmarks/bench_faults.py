@@ -1,8 +1,8 @@
-"""Every fault that is tried, what becomes of calls, and what they cost: the table of the tests, in full.
+"""The table of faults of the tests, in full: how calls end that meet a fault, and what they cost.
 
-A duplicate is a submission that the server accepted although it had accepted one of the same call. A loss is a job that
-was accepted, whose id nobody has, and of which no error says that it may exist. A leak is a task, a socket, a file or a
-request that is left at the end. A few processes share the faults; in each of them one happens after the other.
+A duplicate is a call with two accepted jobs. A loss is an accepted job whose id no caller has, and that no error
+reports as possible. A leak is a task, a socket, a file or a request that is left at the end. The faults are divided
+among several processes, each of which provokes one fault after another.
 """
 
 import asyncio
@@ -23,20 +23,20 @@ from faults.counts import Counts
 from faults.rows import lines, sums
 from faults.table import FAULTS
 
-# Many of them mostly wait.
+# More processes than cores, because many faults consist of waiting.
 WORKERS = 2 * (os.cpu_count() or 1)
 TIMES = {False: 1, True: 10}
 
 
 def measure(*, full: bool) -> dict[str, Any]:
-    """Let each fault happen, and give one row for each."""
+    """Provoke each fault, and return one row per fault."""
     with ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn")) as pool:
-        rows = list(pool.map(partial(happen, TIMES[full]), range(len(FAULTS))))
+        rows = list(pool.map(partial(provoke, TIMES[full]), range(len(FAULTS))))
     return {"rows": rows, "totals": sums(rows)}
 
 
-def happen(times: int, number: int) -> dict[str, Any]:
-    """Let one fault happen some times, and say whether all of it was expected."""
+def provoke(times: int, number: int) -> dict[str, Any]:
+    """Provoke one fault several times, and return its counts with the outcomes that the table does not contain."""
     logging.getLogger("pyannote_voiceprint_async").addHandler(logging.NullHandler())
     fault, counts = FAULTS[number], Counts()
     for _ in range(times):
@@ -46,15 +46,15 @@ def happen(times: int, number: int) -> dict[str, Any]:
 
 
 def show(results: dict[str, Any]) -> None:
-    """Print the table, family by family, and what nobody expected."""
+    """Print the table by family, and unexpected outcomes."""
     print("\n".join(["```text", *lines(results["rows"], with_faults=True), "```"]))
     for row in results["rows"]:
         if row["unexpected"]:
             print(f"NOT EXPECTED of {row['fault']}: {'; '.join(row['unexpected'])}")
 
 
-def draw(results: dict[str, Any], folder: Path) -> list[str]:  # noqa: ARG001 - as all measurements have it
-    """Draw nothing: it is a table."""
+def draw(results: dict[str, Any], folder: Path) -> list[str]:  # noqa: ARG001 - every benchmark has this function
+    """Draw nothing: the table is enough."""
     return []
 
 

@@ -1,14 +1,14 @@
-"""Growth: what more work costs in time and memory. It should be in proportion in time, and flat in memory.
+"""Measure time and memory by the amount of work. Time should grow in proportion, and memory should stay the same.
 
-- `enroll`: a generator of rows becomes voiceprints in a ledger on the disk. The sandbox answers from the other core,
-  without limits; its jobs are done at once. The client looks every 0.05 to 0.5 seconds
-- `submit_many`: a generator of URLs is submitted to a server that keeps nothing; each result is taken and dropped
-- waiting tasks: so many `wait()` at once on one client, with the limits and pauses of the real scale compressed 30
-  times. None of the jobs ends; each wait has a timeout of its own
+- `enroll`: a generator of rows, enrolled with a ledger on the disk. The sandbox runs on the other core without limits,
+  and its jobs end at once. The client polls every 0.05 to 0.5 seconds
+- `submit_many`: a generator of URLs, submitted to a server that keeps nothing; each result is read and dropped
+- waiting tasks: concurrent calls of `wait()` on one client, with limits and intervals 30 times shorter than in reality.
+  No job ends; each wait has its own timeout
 
-64 requests are in flight. Each count is measured in a fresh process, of which all counts: the ledger's thread, and the
-event loop. The memory is resident, read twenty times or more on the way, and what the process had before is taken off.
-`again` is the same once more, which shows the noise.
+64 requests are in flight. Each count is measured in a fresh process, including the ledger's thread and the event loop.
+The memory is the resident memory, read at least twenty times, minus that of the process before it begins. `again` is
+the same measurement once more, which shows the noise.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ AGAIN = 10_000
 WAITING = (10, 1_000, 20_000)
 
 UNLIMITED = RateLimits(*(RateLimit(1_000_000_000, 60.0) for _ in attrs.fields(RateLimits)))
-# Where jobs are done at once and nothing is limited, the pause between two looks is all that is waited for.
+# Jobs end at once and no rate limit applies, so the run waits only for the next poll.
 QUICK = Polling(first=0.05, longest=0.5)
 
 COMPRESSED = 30
@@ -44,9 +44,9 @@ WINDOW = 60.0 / COMPRESSED
 LIMITS = RateLimits(job_reads=RateLimit(300, WINDOW), job_lists=RateLimit(300, WINDOW))
 POLLING = Polling(first=1.0 / COMPRESSED, longest=10.0 / COMPRESSED)
 PATIENCE = (3.0, 6.0)
-"""Seconds that the first and the last of the waiting tasks wait."""
+"""Timeouts of the first and of the last waiting task, in seconds."""
 
-# Until then buffers, pools and caches fill up, which is no leak.
+# Items until buffers, pools and caches are filled; this growth is not a leak.
 WARM_UP = 50_000
 SAMPLES = 20
 TARGET_RATE, TARGET_COST, TARGET_MEMORY = 1_000, 1.2, 200
@@ -54,15 +54,15 @@ TARGET_RATE, TARGET_COST, TARGET_MEMORY = 1_000, 1.2, 200
 
 @attrs.frozen
 class Sample:
-    """One moment of a run."""
+    """The state of a run at one time."""
 
     done: int
     resident: int
     """Bytes."""
     cpu: float
-    """Seconds that the process has taken so far, all threads together."""
+    """CPU seconds of the process so far, all threads together."""
     at: float
-    """Seconds of a clock that never goes back."""
+    """Seconds on a monotonic clock."""
 
 
 def sample(done: int) -> Sample:
@@ -70,7 +70,7 @@ def sample(done: int) -> Sample:
     return Sample(done, harness.resident_bytes(), used.ru_utime + used.ru_stime, time.perf_counter())
 
 
-# What grows; each takes a server and a count, and says when one more is done
+# The work. Each function takes a server and a count, and calls `done` for each finished item
 
 
 async def enroll_rows(base_url: str, count: int, done: Callable[[], None]) -> None:
@@ -105,8 +105,8 @@ GROWING: dict[str, Callable[[str, int, Callable[[], None]], Awaitable[None]]] = 
 }
 
 
-def course(name: str, base_url: str, count: int) -> list[Sample]:
-    """Do it in this process, and give how it went."""
+def run_and_sample(name: str, base_url: str, count: int) -> list[Sample]:
+    """Do the work in this process, and return its samples."""
     harness.stay_on_core(0)
     finished, every = 0, max(1, count // SAMPLES)
     samples = [sample(0)]
@@ -122,10 +122,10 @@ def course(name: str, base_url: str, count: int) -> list[Sample]:
 
 
 def grow(name: str, count: int, note: str = "") -> dict[str, Any]:
-    """Measure one count of one of them."""
+    """Measure one kind of work with one count."""
     harness.progress(f"{name}, {count:,}{note}")
     with server_for(name) as base_url:
-        samples = harness.in_fresh_process(course, name, base_url, count)
+        samples = harness.in_fresh_process(run_and_sample, name, base_url, count)
     first, last = samples[0], samples[-1]
     assert last.done == count
     return {
@@ -149,7 +149,7 @@ def server_for(name: str) -> Iterator[str]:
 
 
 def slope(samples: list[Sample]) -> float | None:
-    """Give the bytes that each costs, by least squares over all samples after the warm-up, if there are some."""
+    """Return the bytes per item, by least squares over the samples after the warm-up, or None if they are few."""
     warm = [one for one in samples if one.done >= WARM_UP]
     if len({one.done for one in warm}) < SAMPLES // 4:
         return None
@@ -160,7 +160,7 @@ def slope(samples: list[Sample]) -> float | None:
 
 
 async def wait_at_once(base_url: str, job_ids: list[str], patience: tuple[float, float]) -> dict[str, Any]:
-    """Wait for all of these jobs, of which none ends, and give what that takes."""
+    """Wait for these jobs, none of which ends, and return the cost."""
     shortest, longest = patience
     late: list[float] = []
     lags: list[float] = []
@@ -170,13 +170,13 @@ async def wait_at_once(base_url: str, job_ids: list[str], patience: tuple[float,
     ) as client:
 
         async def wait(job_id: str, seconds: float) -> None:
-            until = time.monotonic() + seconds
+            deadline = time.monotonic() + seconds
             try:
                 await client.wait(job_id, timeout=seconds)
             except JobTimeoutError:
-                late.append(time.monotonic() - until)
+                late.append(time.monotonic() - deadline)
 
-        async def look() -> None:
+        async def watch_memory_and_lag() -> None:
             nonlocal most
             while True:
                 due = time.monotonic() + 0.01
@@ -184,17 +184,17 @@ async def wait_at_once(base_url: str, job_ids: list[str], patience: tuple[float,
                 lags.append(time.monotonic() - due)
                 most = max(most, harness.resident_bytes())
 
-        await client.get_job(job_ids[0])  # what the first request brings with it is none of the waits'
+        await client.get_job(job_ids[0])  # the first request allocates memory that does not belong to the waits
         gc.collect()
         idle = sample(0)
         waits = [
             asyncio.create_task(wait(job_id, shortest + (longest - shortest) * number / len(job_ids)))
             for number, job_id in enumerate(job_ids)
         ]
-        await asyncio.sleep(shortest / 2)  # until then they begin, all in one turn of the loop
-        looking = asyncio.create_task(look())
+        await asyncio.sleep(shortest / 2)  # all waits begin in one loop iteration, which is not lag
+        watching = asyncio.create_task(watch_memory_and_lag())
         await asyncio.gather(*waits)
-        looking.cancel()
+        watching.cancel()
         return {
             "count": len(job_ids),
             "timed_out": len(late),
@@ -210,8 +210,8 @@ def wait_here(base_url: str, job_ids: list[str], patience: tuple[float, float]) 
     return asyncio.run(wait_at_once(base_url, job_ids, patience))
 
 
-async def submitted(base_url: str, count: int) -> list[str]:
-    """Make so many jobs."""
+async def submit_jobs(base_url: str, count: int) -> list[str]:
+    """Submit this many jobs, and return their ids."""
     async with (
         AsyncVoiceprintClient(sandbox_server.KEY, base_url=base_url, rate_limits=UNLIMITED) as client,
         client.submit_many(harness.urls(count)) as results,
@@ -221,7 +221,7 @@ async def submitted(base_url: str, count: int) -> list[str]:
 
 def wait_all(counts: tuple[int, ...], patience: tuple[float, float] = PATIENCE) -> list[dict[str, Any]]:
     with sandbox_server.running(window="none", job_seconds=3600.0) as base_url:
-        job_ids = asyncio.run(submitted(base_url, max(counts)))
+        job_ids = asyncio.run(submit_jobs(base_url, max(counts)))
         found = []
         for count in counts:
             harness.progress(f"{count:,} waiting tasks")

@@ -1,9 +1,9 @@
-"""Where each microsecond of a submission goes, at 64 in flight.
+"""Which module uses how much CPU time of a submission, at 64 requests in flight.
 
-The client is sampled: a timer of the system interrupts it each time that it has used some CPU time, and the
-Python function that runs is written down. So each sample stands for the same time, wherever it was spent: in Python,
-in C, or in the kernel. Python looks at the timer only where a function begins or a loop goes round, so a part of what
-one function takes is counted for its neighbour: sums say more than single lines.
+A timer of the operating system interrupts the client after each millisecond of CPU time, and the Python function that
+runs then is recorded. So each sample stands for the same time, in Python, in C or in the kernel. Python handles the
+timer only when a function begins or a loop repeats, so some time of a function is counted for its neighbour: compare
+sums rather than single lines.
 """
 
 import asyncio
@@ -24,51 +24,86 @@ from pyannote_voiceprint_async import AsyncVoiceprintClient, RateLimit, RateLimi
 
 CONCURRENCY = 64
 SECONDS = {False: 12.0, True: 60.0}
-"""How long it is sampled, by whether the measurement is a full one."""
+"""Seconds of sampling, by whether the measurement is a full one."""
 PERIOD = 0.001
 
-PACKAGE = str(Path(pyannote_voiceprint_async.__file__).parent)
+PACKAGE = Path(pyannote_voiceprint_async.__file__).parent
 
-ROOMS = {
-    "client.py": "the method, and its request",
-    "checks.py": "is the request right",
-    "codec.py": "JSON to send, JSON to model",
-    "models.py": "requests and answers as attrs classes",
-    "transport.py": "the ladder, and settling a turn",
-    "retry.py": "repeat it?",
-    "throttle.py": "place and slot",
-    "budget.py": "the window of places",
-    "line.py": "who waits",
-    "protected.py": "a task that outlives its caller",
-    "connection.py": "the raw response, until it is read",
-    "call.py": "how far a call has come",
-    "wire.py": "one exchange",
-    "bodies.py": "when does the first byte leave",
-    "watchdog.py": "timeouts",
-    "answers.py": "what does the answer mean",
-    "rate_headers.py": "what the headers say of the limit",
-    "endpoints.py": "the table of the API",
-    "clock.py": "time",
+# The names of the table are paths below the package.
+MODULES = {
+    "client.py": "the method and its request",
+    "arguments.py": "the request of the arguments",
+    "engine.py": "the steps of a submission",
+    "models.py": "requests and responses",
+    "secret.py": "strings that are never shown",
+    "api/codec.py": "models to JSON and back",
+    "api/endpoints.py": "the table of operations",
+    "api/outcomes.py": "may the request be sent again",
+    "api/rate_limit_headers.py": "headers of the rate limit",
+    "api/request_checks.py": "checks of the request",
+    "api/responses.py": "responses to models and errors",
+    "concurrency/clock.py": "time",
+    "concurrency/protected_task.py": "tasks that outlive their callers",
+    "concurrency/waiters.py": "waits that closing ends",
+    "jobs/poller.py": "expected webhooks",
+    "ratelimit/limiter.py": "the public rate limiter",
+    "ratelimit/permit_request.py": "the wait for a permit",
+    "ratelimit/returning_permits.py": "the times at which permits return",
+    "ratelimit/scheduler.py": "permits and slots",
+    "ratelimit/wait_queue.py": "the wait queue",
+    "ratelimit/window.py": "the rate-limit window",
+    "transport/connection.py": "the raw response, until it is read",
+    "transport/exceptions.py": "exceptions of aiohttp",
+    "transport/http.py": "one request over aiohttp",
+    "transport/payloads.py": "when the first byte is sent",
+    "transport/permits.py": "permits of the pipeline",
+    "transport/pipeline.py": "permit, request, retry",
+    "transport/proxies.py": "the proxy of a request",
+    "transport/request.py": "the state of a request",
+    "transport/request_timeouts.py": "timeouts",
+    "transport/retry.py": "retries",
+    "transport/server_clock.py": "the server's clock",
+    "transport/sessions.py": "sessions of aiohttp",
+    "transport/submissions.py": "submissions that outlive their callers",
 }
-ELSEWHERE = {
+OTHER_CODE = {
     "aiohttp": "HTTP, connections, headers",
     "asyncio": "the event loop, and the sockets of the system",
     "others": "yarl, multidict, logging, the measurement itself",
 }
+# The modules of the version that the committed results measured, before the package was divided into folders.
+EARLIER_MODULES = {
+    "answers.py": "now api/responses.py",
+    "bodies.py": "now transport/payloads.py",
+    "budget.py": "now ratelimit/window.py",
+    "call.py": "now transport/request.py",
+    "checks.py": "now api/request_checks.py",
+    "codec.py": "now api/codec.py",
+    "line.py": "now ratelimit/wait_queue.py",
+    "rate_headers.py": "now api/rate_limit_headers.py",
+    "relay.py": "replaced by concurrency/protected_task.py",
+    "retry.py": "now transport/retry.py",
+    "throttle.py": "now ratelimit/scheduler.py",
+    "transport.py": "now transport/pipeline.py",
+    "watchdog.py": "now transport/request_timeouts.py",
+    "wire.py": "now transport/http.py",
+}
 
 
 class Samples:
-    """Where the process was found, each time that it had used a millisecond."""
+    """The number of samples by module."""
 
     def __init__(self) -> None:
-        self.found: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
 
-    def take(self, _: int, frame: FrameType | None) -> None:
-        self.found[where(frame)] += 1
+    def record(self, _: int, frame: FrameType | None) -> None:
+        """Count the running module; the handler of the timer's signal."""
+        self.counts[module_of(frame)] += 1
 
     @contextmanager
-    def taken(self) -> Iterator[None]:
-        signal.signal(signal.SIGPROF, self.take)
+    def sampling(self) -> Iterator[None]:
+        """Sample within the block."""
+        signal.signal(signal.SIGPROF, self.record)
         signal.setitimer(signal.ITIMER_PROF, PERIOD, PERIOD)
         try:
             yield
@@ -76,65 +111,70 @@ class Samples:
             signal.setitimer(signal.ITIMER_PROF, 0)
 
 
-def where(frame: FrameType | None) -> str:
-    """Say whose the running function is; what has no source file, such as a generated `__init__`, is its caller's."""
+def module_of(frame: FrameType | None) -> str:
+    """Return the module of a function. Code without a source file, such as a generated `__init__`, has its caller's."""
     while frame is not None and not Path(frame.f_code.co_filename).suffix:
         frame = frame.f_back
     path = Path(frame.f_code.co_filename) if frame else Path()
-    if str(path.parent) == PACKAGE:
-        return path.name
+    if path.is_relative_to(PACKAGE):
+        return path.relative_to(PACKAGE).as_posix()
     return next((name for name in ("aiohttp", "asyncio") if name in path.parts), "others")
 
 
 async def submit_for(seconds: float, port: int, samples: Samples) -> tuple[int, float]:
-    """Submit as fast as it goes, and give how many submissions there were, and their CPU seconds."""
+    """Submit as fast as possible, and return the number of submissions and their CPU seconds."""
     limits = RateLimits(submissions=RateLimit(fast_server.LIMIT))
-    made, until = 0, time.monotonic() + seconds
+    count, deadline = 0, time.monotonic() + seconds
 
     async def worker() -> None:
-        nonlocal made
-        while time.monotonic() < until:
+        nonlocal count
+        while time.monotonic() < deadline:
             await client.submit(harness.url(1))
-            made += 1
+            count += 1
 
     async with AsyncVoiceprintClient(
         "key", base_url=f"http://127.0.0.1:{port}", max_concurrency=CONCURRENCY, rate_limits=limits
     ) as client:
         await client.submit(harness.url(1))
         before = time.process_time()
-        with samples.taken():
+        with samples.sampling():
             await asyncio.gather(*(worker() for _ in range(CONCURRENCY)))
-        return made, time.process_time() - before
+        return count, time.process_time() - before
 
 
-def sampled(port: int, seconds: float) -> dict[str, Any]:
+def sample(port: int, seconds: float) -> dict[str, Any]:
+    """Sample this process while it submits."""
     harness.stay_on_core(0)
     samples = Samples()
-    made, cpu = asyncio.run(submit_for(seconds, port, samples))
-    total = samples.found.total()
-    microseconds = {name: count / total * cpu / made * 1e6 for name, count in samples.found.items()}
-    return {"submissions": made, "samples": total, "cpu_us": cpu / made * 1e6, "microseconds": microseconds}
+    submissions, cpu = asyncio.run(submit_for(seconds, port, samples))
+    total, cpu_us = samples.counts.total(), cpu / submissions * 1e6
+    microseconds = {name: count / total * cpu_us for name, count in samples.counts.items()}
+    return {"submissions": submissions, "samples": total, "cpu_us": cpu_us, "microseconds": microseconds}
 
 
 def measure(*, full: bool) -> dict[str, Any]:
     with fast_server.running(on_core=1) as port:
-        return harness.in_fresh_process(sampled, port, SECONDS[full])
+        return harness.in_fresh_process(sample, port, SECONDS[full])
 
 
 def show(results: dict[str, Any]) -> None:
-    found = results["microseconds"]
-    ours = sum(us for name, us in found.items() if name not in ELSEWHERE)
-    rows = [(name, what, f"{found.get(name, 0.0):.1f}") for name, what in ELSEWHERE.items()]
-    rows += [("this package", "all of what follows", f"{ours:.1f}")]
-    names = sorted((name for name in found if name not in ELSEWHERE), key=found.__getitem__, reverse=True)
-    rows += [(name, ROOMS.get(name, ""), f"{found[name]:.1f}") for name in names]
+    microseconds = results["microseconds"]
+    names = sorted(
+        (name for name in microseconds if name not in OTHER_CODE), key=microseconds.__getitem__, reverse=True
+    )
+    total = sum(microseconds[name] for name in names)
+    rows = [(name, text, f"{microseconds.get(name, 0.0):.1f}") for name, text in OTHER_CODE.items()]
+    rows += [("this package", "the sum of its modules below", f"{total:.1f}")]
+    texts = EARLIER_MODULES | MODULES
+    rows += [(name, texts.get(name, ""), f"{microseconds[name]:.1f}") for name in names]
     rows += [
         ("all", f"{results['submissions']:,} submissions, {results['samples']:,} samples", f"{results['cpu_us']:.1f}")
     ]
-    harness.table(("where", "what it does there", "CPU µs a submission"), rows, words=2)
+    harness.table(("module", "what it does", "CPU µs a submission"), rows, words=2)
 
 
-def draw(results: dict[str, Any], folder: Path) -> list[str]:  # noqa: ARG001 - the table says it
+def draw(results: dict[str, Any], folder: Path) -> list[str]:  # noqa: ARG001 - every benchmark has this function
+    """Draw nothing: the table is enough."""
     return []
 
 

@@ -1,27 +1,29 @@
-"""Use of the limit: how much of what the API allows is used, and how many requests are refused on the way.
+"""Measure how much of the rate limit is used, and how many requests are refused.
 
-The sandbox takes 100 submissions in 2 seconds, in a sliding or a fixed window. It answers at once, after 5 to 50 ms, or
-after 0 to 500 ms; some of that is the way there, so that requests overtake each other. 1,000 recordings are submitted,
-64 at a time. The rate is that between the 100th and the 900th that is accepted. Its share is that of
+The sandbox accepts 100 submissions in 2 seconds, in a sliding or a fixed window. Its latency is zero, 5 to 50 ms, or 0
+to 500 ms; a random part of it passes before the request is processed, so that requests overtake each other. 1,000
+recordings are submitted, 64 at a time. The rate is measured between the 100th and the 900th accepted submission. The
+share is the rate divided by
 
     limit / (per + mean latency)
 
-which is the most that is sure to draw no 429: the server may have counted a request as late as its answer came.
-Who takes the risk may come above it, and pays with 429s.
+which is the highest rate that cannot cause a 429: the server may count a request at any time until it responds. A
+client that risks 429s can exceed it.
 
-- this client: `submit_many`, told of the limit
-- aiolimiter and tenacity: `AsyncLimiter(100, 2)` around each request of aiohttp, and around both a retry
+- this client: `submit_many`, with the limit as a setting
+- aiolimiter and tenacity: `AsyncLimiter(100, 2)` around each request of aiohttp, with a retry around both
 - tenacity alone: the same without a limiter
-- a perfect client, computed: 100 places, each used again 2 seconds after its answer, on a machine that takes no time.
-  It is below 1 where latencies differ: the first hundred are accepted in one burst, the later ones spread over the
-  window, so the count begins with a lead that is gone when it ends
+- a perfect client, computed: 100 permits, each of which returns 2 seconds after the response to its request, on a
+  machine that needs no time itself. Its share is below 1 if latencies differ: the first hundred are accepted in one burst, the
+  later ones are spread over the window, so the measured span begins with an advantage that has ended at its end
 
-tenacity repeats each 429 until it is accepted, after `Retry-After`, as careful people write it.
+tenacity repeats each 429 after `Retry-After` until the request is accepted, as careful programs do.
 
-Each run has a process and a sandbox of its own. A run is idle most of its time, so some go on side by side.
+Each run has its own process and its own sandbox. Runs are idle most of the time, so several run concurrently.
 
-The last table is of a limit that eight programs split, each a process with 12 of 100 in 6 seconds: how many of the 96
-are accepted in a window when all are busy, and how long a submission of one takes that is not, beside seven that are.
+The last table measures eight programs that split a limit. Each is a process with 12 of 100 submissions in 6 seconds. It
+shows how many of the 96 are accepted in a window if all programs are busy, and how long a submission of one program
+with few submissions takes beside seven busy ones.
 """
 
 import asyncio
@@ -51,19 +53,19 @@ LATENCIES = {"0 ms": (0.0, 0.0), "5 to 50 ms": (0.005, 0.05), "0 to 500 ms": (0.
 TARGET = 0.97
 
 AT_ONCE = 8
-"""Runs side by side: all of one latency. Alone, the shares of this client were the same within 0.01."""
+"""Concurrent runs: all with the same latency. Run alone, this client has the same shares within 0.01."""
 ROUNDS, FULL_ROUNDS = 1, 5
 
 PROGRAMS, PART, PART_PER, PART_LATENCY = 8, 12, 6.0, (0.005, 0.05)
 BURSTS = 10
 LIGHT_PAUSE = 0.75
-"""Seconds between two submissions of the light program: 8 in a window."""
+"""Seconds between two submissions of the program with few submissions: 8 in a window."""
 START = 5.0
-"""Seconds until all programs are there."""
+"""Seconds until all programs have started."""
 SPLIT_TARGET, LIGHT_TARGET = 0.93, 1.0
 
 
-# The contestants: each calls `accepted` for each job that it has made
+# The contestants call `accepted` for each accepted job
 
 
 async def this_client(base_url: str, items: int, accepted: Callable[[], None]) -> None:
@@ -80,7 +82,7 @@ async def this_client(base_url: str, items: int, accepted: Callable[[], None]) -
 
 
 async def aiolimiter(base_url: str, items: int, accepted: Callable[[], None]) -> None:
-    from aiolimiter import AsyncLimiter  # noqa: PLC0415 - only those who compare have it
+    from aiolimiter import AsyncLimiter  # noqa: PLC0415 - only the extra `[bench]` installs it
 
     await by_hand(base_url, items, accepted, AsyncLimiter(LIMIT, PER))
 
@@ -90,20 +92,20 @@ async def tenacity(base_url: str, items: int, accepted: Callable[[], None]) -> N
 
 
 async def by_hand(base_url: str, items: int, accepted: Callable[[], None], limiter: Any) -> None:
-    """Do it as people write it: a limiter around each request, and around both a retry."""
+    """Submit with hand-written code: a limiter around each request, and a retry around both."""
     from tenacity import RetryCallState, retry, retry_if_exception  # noqa: PLC0415 - as above
 
     def is_refusal(error: BaseException) -> bool:
         return isinstance(error, aiohttp.ClientResponseError) and error.status == 429
 
-    def as_told(state: RetryCallState) -> float:
+    def retry_after(state: RetryCallState) -> float:
         return float(state.outcome.exception().headers["Retry-After"])  # type: ignore[union-attr]
 
     headers = {"Authorization": f"Bearer {sandbox_server.KEY}"}
     semaphore = asyncio.Semaphore(CONCURRENCY)
     async with aiohttp.ClientSession(base_url, headers=headers, raise_for_status=True) as session:
 
-        @retry(retry=retry_if_exception(is_refusal), wait=as_told)
+        @retry(retry=retry_if_exception(is_refusal), wait=retry_after)
         async def submit(url: str) -> None:
             async with limiter, session.post("/v1/voiceprint", json={"url": url, "model": "precision-2"}) as response:
                 await response.json()
@@ -128,26 +130,26 @@ PERFECT, RANDOM = "a perfect client, computed", 200
 
 
 def perfect(latency: tuple[float, float], seed: int) -> float:
-    """Give the share of a client, and of a server, that take no time of their own."""
+    """Return the share of a perfect client, if client and server need no time themselves."""
     chance = random.Random(seed)
-    answers = [chance.uniform(*latency)]  # the first goes alone
-    places = [answers[0]] * (LIMIT - 1) + [answers[0] + PER]
-    heapq.heapify(places)
+    responses = [chance.uniform(*latency)]  # the client sends the first request alone
+    permits = [responses[0]] * (LIMIT - 1) + [responses[0] + PER]
+    heapq.heapify(permits)
     slots = [0.0] * CONCURRENCY
     for _ in range(ITEMS - 1):
-        sent = max(heapq.heappop(places), heapq.heappop(slots))
-        answered = sent + chance.uniform(*latency)
-        answers.append(answered)
-        heapq.heappush(slots, answered)
-        heapq.heappush(places, answered + PER)
-    return share(rate(sorted(answers)), latency)
+        sent = max(heapq.heappop(permits), heapq.heappop(slots))
+        responded = sent + chance.uniform(*latency)
+        responses.append(responded)
+        heapq.heappush(slots, responded)
+        heapq.heappush(permits, responded + PER)
+    return share(rate(sorted(responses)), latency)
 
 
 # The measurement
 
 
 def rate(moments: list[float]) -> float:
-    """Give how many are accepted in a second, without the beginning and the end."""
+    """Return the accepted submissions per second, without the beginning and the end."""
     first, last = len(moments) * FIRST // ITEMS, len(moments) * LAST // ITEMS
     return (last - first) / (moments[last - 1] - moments[first - 1])
 
@@ -157,41 +159,41 @@ def share(rate: float, latency: tuple[float, float]) -> float:
 
 
 def accepted_at(contestant: str, base_url: str, items: int) -> list[float]:
-    """Let a contestant submit all, and give the seconds at which each was accepted."""
+    """Run a contestant, and return the seconds at which each submission was accepted."""
     moments: list[float] = []
     asyncio.run(CONTESTANTS[contestant](base_url, items, lambda: moments.append(time.perf_counter())))
     return moments
 
 
 def run(window: str, latency: tuple[float, float], contestant: str, items: int = ITEMS) -> dict[str, float]:
-    """Give what one contestant makes of the limit, and what it asked of the server for that."""
+    """Measure one contestant: its rate and share, and the requests that the server received and refused."""
     with sandbox_server.running(rate_limit=(LIMIT, PER), window=window, latency=latency) as base_url:
         moments = harness.in_fresh_process(accepted_at, contestant, base_url, items)
-        seen = asyncio.run(sandbox_server.seen_by(base_url))["operations"]["voiceprint"]
+        counts = asyncio.run(sandbox_server.fetch_state(base_url))["operations"]["voiceprint"]
     return {
         "rate": rate(moments),
         "share": share(rate(moments), latency),
-        "requests": seen["requests"],
-        "refused": seen["rateLimited"],
+        "requests": counts["requests"],
+        "refused": counts["rateLimited"],
     }
 
 
-# A limit that programs split
+# Programs that split a limit
 
 
 def program(base_url: str, begin: float, items: int, pause: float) -> list[tuple[float, float]]:
-    """Submit as one of several programs, and give for each submission when it was accepted, and after how long."""
+    """Submit as one of several programs. Return when each submission was accepted, and after how many seconds."""
 
     async def main() -> list[tuple[float, float]]:
         limits = RateLimits(submissions=RateLimit(PART, PART_PER))
         async with AsyncVoiceprintClient(sandbox_server.KEY, base_url=base_url, rate_limits=limits) as client:
 
             async def one(number: int) -> tuple[float, float]:
-                asked = begin + number * pause
-                await asyncio.sleep(asked - time.monotonic())
+                due = begin + number * pause
+                await asyncio.sleep(due - time.monotonic())
                 await client.submit(harness.url(number))
                 accepted = time.monotonic()
-                return accepted, accepted - asked
+                return accepted, accepted - due
 
             return await asyncio.gather(*map(one, range(items)))
 
@@ -199,7 +201,7 @@ def program(base_url: str, begin: float, items: int, pause: float) -> list[tuple
 
 
 def split(window: str, *, light: bool, bursts: int = BURSTS) -> dict[str, Any]:
-    """Give what eight programs make of a limit that they split, the last of them light or as busy as the others."""
+    """Measure eight programs that split a limit. With `light`, the last one submits little."""
     settings = {"rate_limit": (LIMIT, PART_PER), "window": window, "latency": PART_LATENCY}
     spawn = multiprocessing.get_context("spawn")
     with sandbox_server.running(**settings) as base_url, ProcessPoolExecutor(PROGRAMS, spawn) as pool:
@@ -208,7 +210,7 @@ def split(window: str, *, light: bool, bursts: int = BURSTS) -> dict[str, Any]:
         calm = [pool.submit(program, base_url, begin, int(PART_PER * bursts / LIGHT_PAUSE), LIGHT_PAUSE)] * light
         moments = sorted(accepted for one in busy for accepted, _ in one.result())
         waits = [wait for one in calm for _, wait in one.result()]
-        seen = asyncio.run(sandbox_server.seen_by(base_url))["operations"]["voiceprint"]
+        seen = asyncio.run(sandbox_server.fetch_state(base_url))["operations"]["voiceprint"]
     return {
         "window": window,
         "programs": "seven busy, one light" if light else "eight busy",
@@ -225,9 +227,9 @@ def measure_split() -> list[dict[str, Any]]:
 def measure(*, full: bool) -> dict[str, Any]:
     cases = list(product(LATENCIES, WINDOWS, CONTESTANTS))
     found: dict[tuple[str, str, str], list[dict[str, float]]] = {case: [] for case in cases}
-    with ThreadPoolExecutor(AT_ONCE) as side_by_side:
+    with ThreadPoolExecutor(AT_ONCE) as executor:
         for _ in range(FULL_ROUNDS if full else ROUNDS):
-            runs = side_by_side.map(lambda case: run(case[1], LATENCIES[case[0]], case[2]), cases)
+            runs = executor.map(lambda case: run(case[1], LATENCIES[case[0]], case[2]), cases)
             for case, one in zip(cases, runs, strict=True):
                 found[case].append(one)
     return {
@@ -294,7 +296,7 @@ def draw(results: dict[str, Any], folder: Path) -> list[str]:
             title="How much of the limit is used",
             xlabel="1.00 is the most that is sure to draw no 429",
             yticks=range(len(scenarios)),
-            yticklabels=[f"answers take {latency},\n{window} window" for latency, window in scenarios],
+            yticklabels=[f"latency {latency},\n{window} window" for latency, window in scenarios],
         )
         shares.invert_yaxis()
         refusals.set(title="How many requests are refused", xlabel=f"429s, for {results['items']:,} accepted")

@@ -1,14 +1,14 @@
-"""What it costs to begin: the import of this package, and the command's first words, in CPU time.
+"""Measure the CPU time of importing the package, and of starting the command.
 
-- The import is measured inside of a fresh interpreter, against that of aiohttp, which every user of this package has to
-  import anyway. It is `from pyannote_voiceprint_async import AsyncVoiceprintClient`: the package waits with what it
-  imports for the first name that is asked for.
-- `pyannote-voiceprint --help` and `--version` are measured as whole processes, against an interpreter that does
-  nothing, and one that imports aiohttp.
+- The import is measured inside a fresh interpreter, and compared with that of aiohttp, which this package needs anyway.
+  The statement is `from pyannote_voiceprint_async import AsyncVoiceprintClient`: the package imports its modules with
+  the first public name.
+- `pyannote-voiceprint --help` and `--version` are measured as whole processes, and compared with an interpreter that
+  does nothing, and with one that imports aiohttp.
 
-All take turns, and each ratio is one of neighbours. aiohttp against itself is the noise. All find their bytecode
-compiled, in a folder of its own: pip compiles what it installs, but neither what is installed with `-e`, nor what runs
-where PYTHONDONTWRITEBYTECODE is set.
+The contestants take turns, and each ratio compares neighbours. aiohttp against itself shows the noise. All bytecode is
+compiled in advance, in a folder of its own, as pip does for an installed package. An editable installation or
+PYTHONDONTWRITEBYTECODE would otherwise add the compilation.
 """
 
 import os
@@ -47,13 +47,13 @@ PROCESSES = {
 
 
 def import_seconds(statement: str, environment: dict[str, str]) -> float:
-    """Give the CPU seconds that an import takes in a fresh interpreter, without the interpreter's own start."""
+    """Return the CPU seconds of an import in a fresh interpreter, without the start of the interpreter."""
     command = [sys.executable, "-c", INSIDE.format(statement)]
     return float(subprocess.run(command, capture_output=True, check=True, env=environment, text=True).stdout)
 
 
 def process_seconds(command: list[str], environment: dict[str, str]) -> float:
-    """Give the CPU seconds of a whole process."""
+    """Return the CPU seconds of a whole process."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -63,15 +63,15 @@ def process_seconds(command: list[str], environment: dict[str, str]) -> float:
 def take_turns(
     seconds: Callable[[T, dict[str, str]], float], contestants: Mapping[str, T], slices: int
 ) -> dict[str, dict[str, Any]]:
-    taken: dict[str, list[float]] = {name: [] for name in contestants}
+    measured: dict[str, list[float]] = {name: [] for name in contestants}
     with tempfile.TemporaryDirectory() as bytecode:
         environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": bytecode}
         for contestant in contestants.values():
-            seconds(contestant, environment)  # the first time compiles, and fills the page cache
+            seconds(contestant, environment)  # the first run compiles the bytecode and fills the page cache
         for _ in range(slices):
             for name, contestant in contestants.items():
-                taken[name].append(seconds(contestant, environment))
-    return harness.compare(taken, reference=next(iter(contestants)))
+                measured[name].append(seconds(contestant, environment))
+    return harness.compare(measured, reference=next(iter(contestants)))
 
 
 def measure(*, full: bool) -> dict[str, Any]:

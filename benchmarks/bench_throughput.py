@@ -1,15 +1,15 @@
-"""Submissions a second, and what each costs, against what people would use instead.
+"""Measure submissions per second and their CPU time, and compare other HTTP clients.
 
-- bare aiohttp, as its documentation shows it: `json=` to send, `.json()` to parse. It is the reference.
-- the same once more, which shows the noise, and once with all prepared that can be: the body as bytes, orjson to parse.
-- aiohttp with a semaphore, aiolimiter and tenacity, as one writes by hand what a program needs that is left alone.
+- bare aiohttp, as its documentation shows it: `json=` to send, `.json()` to parse. This is the reference.
+- bare aiohttp again, which shows the noise; and prepared: with the body as bytes, parsed by orjson.
+- aiohttp with a semaphore, aiolimiter and tenacity: hand-written code of a program that must run unattended.
 - httpx, and the official SDK, which is synchronous, in 64 threads.
-- this client, with all that it does: throttle, retries, timeouts, exchanges that outlive their callers.
+- this client, with its rate limiter, retries, timeouts, and submissions that outlive their callers.
 
-The server runs on the other core, and is not the bottleneck. No limit is in the way: this is what the machine can do,
-not what the API allows. Each number of requests in flight, and each event loop, has a fresh process; in it all
-contestants take turns, slice by slice. Most of it is plain HTTP, where the client's own cost shows best; once it is
-TLS, as the API is reached.
+The server runs on the other core, and is not the bottleneck. No rate limit applies: the benchmark measures the machine,
+not the limits of the API. Each number of requests in flight and each event loop has a fresh process, in which all
+contestants take turns, slice by slice. Most measurements use plain HTTP, which shows the cost of the client best; one
+uses TLS, as the API does.
 """
 
 import asyncio
@@ -34,10 +34,10 @@ import trustme
 from pyannote_voiceprint_async import AsyncVoiceprintClient, RateLimit, RateLimits
 
 WAYS = {"asyncio": (1, 16, 64, 256), "uvloop": (1, 16, 64, 256), "asyncio, TLS": (64,)}
-"""How it is sent, and how many requests are in flight."""
+"""Event loop and TLS, with the numbers of requests in flight."""
 SLICES = 30
 SLICE_SECONDS = {False: 0.06, True: 0.4}
-"""About how long each slice is, by whether the measurement is a full one."""
+"""Seconds of a slice, approximately, by whether the measurement is a full one."""
 
 # asyncio allocates 256 KiB for each `recv`. glibc may return this memory to the system every time, which adds 13 µs of
 # page faults to a request in one process and none in the next. These settings keep the memory in the process.
@@ -47,7 +47,7 @@ MALLOC_SETTINGS = {
     "MALLOC_TOP_PAD_": "16777216",
 }
 
-HERE, OURS, SDK = "bare aiohttp", "this client", "official SDK, 64 threads"
+BARE, OURS, SDK = "bare aiohttp", "this client", "official SDK, 64 threads"
 TARGET, SDK_TARGET = 0.95, 20
 
 AUDIO = harness.url(1)
@@ -97,7 +97,7 @@ async def prepared(base_url: str, concurrency: int) -> AsyncIterator[Submit]:
 
 @asynccontextmanager
 async def by_hand(base_url: str, concurrency: int) -> AsyncIterator[Submit]:
-    from aiolimiter import AsyncLimiter  # noqa: PLC0415 - the tests are without it
+    from aiolimiter import AsyncLimiter  # noqa: PLC0415 - the tests run without it
     from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential  # noqa: PLC0415
 
     semaphore, limiter = asyncio.Semaphore(concurrency), AsyncLimiter(fast_server.LIMIT, 60)
@@ -122,7 +122,7 @@ async def by_hand(base_url: str, concurrency: int) -> AsyncIterator[Submit]:
 
 @asynccontextmanager
 async def with_httpx(base_url: str, concurrency: int) -> AsyncIterator[Submit]:
-    import httpx  # noqa: PLC0415 - the tests are without it
+    import httpx  # noqa: PLC0415 - the tests run without it
 
     limits = httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
     async with httpx.AsyncClient(base_url=base_url, headers=HEADERS, limits=limits) as client:
@@ -134,7 +134,7 @@ async def with_httpx(base_url: str, concurrency: int) -> AsyncIterator[Submit]:
 
 
 CONTESTANTS = {
-    HERE: bare,
+    BARE: bare,
     OURS: this_client,
     "bare aiohttp, again": bare,
     "bare aiohttp, prepared": prepared,
@@ -147,7 +147,7 @@ CONTESTANTS = {
 
 
 async def cost(submit: Submit, concurrency: int, requests: int) -> dict[str, float]:
-    """Make so many submissions, and give how many there were a second, and the CPU time that each took."""
+    """Make this many submissions, and return their number per second and the CPU time of each."""
     left = iter(range(requests))
 
     async def worker() -> None:
@@ -161,8 +161,8 @@ async def cost(submit: Submit, concurrency: int, requests: int) -> dict[str, flo
 
 
 async def sdk_cost(base_url: str, requests: int) -> dict[str, float]:
-    """Do the same with the official SDK, in 64 threads."""
-    from pyannoteai.sdk import Client  # noqa: PLC0415 - no other cell needs it
+    """Measure the same for the official SDK, in 64 threads."""
+    from pyannoteai.sdk import Client  # noqa: PLC0415 - no other measurement needs it
 
     class Local(Client):  # type: ignore[misc]  # it has no types
         API_URL = f"{base_url}/v1"
@@ -189,10 +189,10 @@ async def take_turns(
             requests = max(concurrency, int(rates[name] * seconds))
             slices.setdefault(name, []).append(await cost(submit, concurrency, requests))
             rates[name] = statistics.median(one["per_second"] for one in slices[name])
-            if sdk and name == HERE:
+            if sdk and name == BARE:
                 slices.setdefault(SDK, []).append(await sdk_cost(base_url, 64))
     return {
-        figure: harness.compare({name: [one[figure] for one in found] for name, found in slices.items()}, HERE)
+        figure: harness.compare({name: [one[figure] for one in found] for name, found in slices.items()}, BARE)
         for figure in ("per_second", "cpu_us")
     }
 
@@ -200,7 +200,7 @@ async def take_turns(
 def cell(
     base_url: str, loop: str, concurrency: int, seconds: float, names: Sequence[str] = tuple(CONTESTANTS)
 ) -> dict[str, Any]:
-    """Let all take turns at one number of requests in flight, in a process that has one core for itself."""
+    """Run all contestants in turn with one number of requests in flight, on a core of this process alone."""
     harness.stay_on_core(0)
     sdk = loop == "asyncio" and concurrency == 64
     with asyncio.Runner(loop_factory=import_module(loop).new_event_loop) as runner:
@@ -209,7 +209,7 @@ def cell(
 
 @contextmanager
 def server(*, tls: bool) -> Iterator[str]:
-    """Run the server, and give its URL. With TLS, processes that are started meanwhile trust its certificate."""
+    """Run the server, and yield its URL. With TLS, processes that start within the block trust its certificate."""
     with tempfile.TemporaryDirectory() as folder:
         certificate = trusted_certificate(Path(folder)) if tls else None
         with fast_server.running(on_core=1, certificate=certificate) as port:
@@ -284,7 +284,7 @@ def draw(results: dict[str, Any], folder: Path) -> list[str]:
     with harness.figure(folder, name, columns=len(ways), share_y=True) as all_axes:
         for axes, way in zip(all_axes, ways, strict=True):
             cells = results["ways"][way]
-            for at, contestant in enumerate((OURS, HERE, *list(CONTESTANTS)[3:], SDK)):
+            for at, contestant in enumerate((OURS, BARE, *list(CONTESTANTS)[3:], SDK)):
                 found = {x: one["per_second"].get(contestant) for x, one in enumerate(cells.values())}
                 found = {x: one for x, one in found.items() if one}
                 style = {"color": harness.COLORS[at], "label": contestant}

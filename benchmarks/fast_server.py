@@ -1,7 +1,7 @@
-"""A server that is not the bottleneck: it answers every request with a new job, and understands little else.
+"""A server that is not the bottleneck: it responds to every request with a new job.
 
-It is nginx where that is installed, else a small protocol on asyncio in a process of its own, which prints its port
-and serves until its standard input ends.
+It is nginx if nginx is installed, else a small asyncio protocol in its own process, which prints its port and serves
+until its standard input ends.
 """
 
 import asyncio
@@ -51,17 +51,17 @@ http {{
 
 
 def name() -> str:
-    """Say which server it is."""
+    """Return the name of the server."""
     return "nginx" if shutil.which("nginx") else "a protocol on asyncio"
 
 
 @contextmanager
 def running(*, on_core: int | None = None, certificate: Path | None = None) -> Iterator[int]:
-    """Run the server in a process of its own, and give its port.
+    """Run the server in its own process, and yield its port.
 
     Args:
-        on_core: the core that it stays on.
-        certificate: a file with its key and certificate; then it speaks TLS.
+        on_core: the core that the process is pinned to.
+        certificate: a file with a key and a certificate, for TLS.
     """
     with (_nginx if shutil.which("nginx") else _protocol)(certificate) as (process, port):
         if on_core is not None and hasattr(os, "sched_setaffinity"):
@@ -76,7 +76,7 @@ def _nginx(certificate: Path | None) -> Iterator[tuple[subprocess.Popen[str], in
     with tempfile.TemporaryDirectory() as folder:
         tls = f" ssl; ssl_certificate {certificate}; ssl_certificate_key {certificate}" if certificate else ""
         Path(folder, "nginx.conf").write_text(NGINX.format(port=port, limit=LIMIT, ssl=tls), "utf-8")
-        with subprocess.Popen(["nginx", "-p", folder, "-c", "nginx.conf"], text=True) as server:  # noqa: S607 - wherever it is
+        with subprocess.Popen(["nginx", "-p", folder, "-c", "nginx.conf"], text=True) as server:  # noqa: S607 - found in PATH
             try:
                 _wait_for(port)
                 yield server, port
@@ -107,7 +107,7 @@ def _wait_for(port: int) -> None:
 
 
 class JobProtocol(asyncio.Protocol):
-    """Answers each request as soon as its body is there."""
+    """Responds to each request as soon as its body is complete."""
 
     made = 0
 
@@ -124,9 +124,9 @@ class JobProtocol(asyncio.Protocol):
             if len(self.received) < end + 4 + length:
                 return
             self.received = self.received[end + 4 + length :]
-            self.answer()
+            self.respond()
 
-    def answer(self) -> None:
+    def respond(self) -> None:
         JobProtocol.made += 1
         body = b'{"jobId":"%032x","status":"created"}' % JobProtocol.made
         self.transport.write(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)

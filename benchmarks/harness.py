@@ -1,10 +1,10 @@
-"""What every measurement shares: its command line, its statistics, how it prints and draws, what the machine is.
+"""The parts that all measurements share: command line, statistics, tables, figures, and facts about the machine.
 
-A measurement is a file `bench_NAME.py` that reads like its description:
+A measurement is a file `bench_<name>.py` with three functions:
 
-- `measure(*, full)` gives what was found, as JSON can hold it; `full` is without a bound on the time.
-- `show(results)` prints its tables, in Markdown: the README has them as they are printed.
-- `draw(results, folder)` writes its figures, and gives their names.
+- `measure(*, full)` returns the results as JSON types; a full measurement has no time limit.
+- `show(results)` prints the tables in Markdown. The README contains them as they are printed.
+- `draw(results, folder)` writes the figures, and returns their file names.
 
 It ends with `harness.main(measure, show, draw)`.
 """
@@ -35,9 +35,9 @@ PACKAGES = (
     "pyannote-voiceprint-async", "aiohttp", "orjson", "uvloop", "httpx", "aiolimiter", "tenacity", "pyannoteai-sdk",
 )  # fmt: skip
 
-# By Okabe and Ito: told apart by everybody, and in grey. The first is for this client, wherever it appears.
+# The palette of Okabe and Ito, which color-blind people can distinguish. The first color is always this client.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-# For those who see no colours at all.
+# Markers distinguish the lines in grey, too.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GREY = "#767676"
 
@@ -50,15 +50,15 @@ def main(
     show: Callable[[Results], None],
     draw: Callable[[Results, Path], list[str]],
 ) -> None:
-    """Read the options of a measurement, measure, and say what was found."""
+    """Run the command line of a measurement: measure, then print and draw the results."""
     parser = argparse.ArgumentParser(
         description=sys.modules["__main__"].__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--full", action="store_true", help="all of it, however long that takes")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where the results go as JSON")
-    parser.add_argument("--figures", type=Path, metavar="FOLDER", help="where the figures go")
+    parser.add_argument("--full", action="store_true", help="run the full measurement, without a time limit")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to this file, as JSON")
+    parser.add_argument("--figures", type=Path, metavar="FOLDER", help="write the figures to this folder")
     options = parser.parse_args()
-    # What is shown is what can be read again later.
+    # Show the results as they are read from JSON later.
     results = json.loads(json.dumps(measure(full=options.full)))
     if options.json:
         options.json.write_text(json.dumps(results), "utf-8")
@@ -69,24 +69,24 @@ def main(
 
 
 def progress(what: str) -> None:
-    """Say what is being measured, where it does not stand among the results."""
+    """Report on stderr what is being measured."""
     print(f"… {what}", file=sys.stderr, flush=True)
 
 
 def in_fresh_process(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a function of a measurement in a process that has done nothing else."""
+    """Call a function in a fresh process, and return its result."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(function, *args, **kwargs).result()
 
 
 def core(number: int) -> int:
-    """Give the number, to the system, of one of the cores that this process may use."""
+    """Return the system's number of one of the cores that this process may use."""
     cores = sorted(os.sched_getaffinity(0))
     return cores[number % len(cores)]
 
 
 def stay_on_core(number: int) -> None:
-    """Keep this process on one core, where that can be said."""
+    """Pin this process to one core, where the system allows it."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {core(number)})
 
@@ -96,7 +96,7 @@ def url(number: int) -> str:
 
 
 def urls(items: int) -> Iterator[str]:
-    """Give as many different recordings."""
+    """Return the URLs of this many recordings."""
     return map(url, range(items))
 
 
@@ -104,15 +104,15 @@ def urls(items: int) -> Iterator[str]:
 
 
 def quartiles(values: Sequence[float]) -> dict[str, float]:
-    """Give the median and the quartiles."""
+    """Return the median and the quartiles."""
     low, median, high = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else [*values] * 3
     return {"low": low, "median": median, "high": high}
 
 
 def compare(slices: Mapping[str, Sequence[float]], reference: str) -> dict[str, dict[str, Any]]:
-    """Compare what took turns: the quartiles of each, and those of its ratios to the reference, slice by slice.
+    """Return the quartiles of each contestant, and those of its ratios to the reference, slice by slice.
 
-    A machine that changes its speed changes it for neighbours alike, and so leaves their ratio alone.
+    If the machine changes its speed, neighbouring slices change alike, and their ratio stays the same.
     """
     compared = {}
     for name, values in slices.items():
@@ -125,12 +125,12 @@ def compare(slices: Mapping[str, Sequence[float]], reference: str) -> dict[str, 
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, words: int = 1) -> None:
-    """Print a table in Markdown that can be read as it is.
+    """Print a Markdown table with aligned columns.
 
     Args:
-        headings: of the columns.
-        rows: what stands in them.
-        words: how many columns, from the left, hold words; the others hold numbers, and are aligned to the right.
+        headings: the headings of the columns.
+        rows: the cells.
+        words: the number of columns, from the left, that hold text. The others hold numbers, aligned to the right.
     """
     cells = [[str(cell) for cell in row] for row in [headings, *rows]]
     widths = [max(3, *map(len, column)) for column in zip(*cells, strict=True)]
@@ -142,7 +142,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, words: i
 
 
 def span(values: Mapping[str, float], digits: int = 2) -> str:
-    """Write a median, with its quartiles if they differ from it."""
+    """Format a median, with its quartiles if they differ from it."""
     low, median, high = (f"{values[name]:.{digits}f}" for name in ("low", "median", "high"))
     return median if low == high else f"{median} ({low} to {high})"
 
@@ -152,8 +152,8 @@ def span(values: Mapping[str, float], digits: int = 2) -> str:
 
 @contextmanager
 def figure(folder: Path, name: str, *, columns: int = 1, height: float = 4.5, share_y: bool = False) -> Iterator[Any]:
-    """Give the axes of a figure, 1,200 pixels wide, that is written when the block ends."""
-    import matplotlib as mpl  # noqa: PLC0415 - half a second, and only a figure needs it
+    """Yield the axes of a figure, 1,200 pixels wide, which is written at the end of the block."""
+    import matplotlib as mpl  # noqa: PLC0415 - the import takes half a second, and only figures need it
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt  # noqa: PLC0415 - as above
@@ -173,7 +173,7 @@ def figure(folder: Path, name: str, *, columns: int = 1, height: float = 4.5, sh
 
 
 def machine() -> Results:
-    """Say what is measured on."""
+    """Return the facts about this machine."""
     return {
         "cpu": _cpu(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -183,20 +183,20 @@ def machine() -> Results:
 
 
 def versions() -> dict[str, str]:
-    """Give the versions of what is measured."""
+    """Return the versions of the measured packages."""
     return {name: found for name in PACKAGES if (found := _version(name))}
 
 
 def now() -> str:
-    """Give the time, to the minute."""
+    """Return the time, to the minute."""
     return f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def resident_bytes() -> int:
-    """Give the resident memory of this process; where there is no /proc, the most that it ever was."""
+    """Return the resident memory of this process, or its maximum so far on systems without /proc."""
     if STATM.exists():
         return int(STATM.read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    import resource  # noqa: PLC0415 - Windows has none
+    import resource  # noqa: PLC0415 - Windows does not have this module
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

@@ -1,7 +1,7 @@
-"""All measurements, one after the other, each in a fresh process: `nox -s bench`, `nox -s bench-full`.
+"""Run all measurements, one after the other, each in a fresh process: `nox -s bench`, `nox -s bench-full`.
 
-It prints their tables, and writes results.json, the figures, and the tables of the README, so that `git diff` shows in
-what this machine differs from the one that the README tells of.
+The script prints their tables, and writes results.json, the figures and the tables of the README. `git diff` then shows
+the differences between this machine and the one that the README describes.
 """
 
 import argparse
@@ -28,12 +28,12 @@ RESULTS, FIGURES, README = HERE / "results.json", HERE / "figures", HERE / "READ
 
 MEASUREMENTS = ("throughput", "ladder", "limit", "end_to_end", "growth", "start", "faults")
 
-BOUND = 600.0
-"""Seconds that all of them may take together, unless the full ones are asked for."""
+TIME_LIMIT = 600.0
+"""Seconds for all quick measurements together. Full measurements have no limit."""
 
 
 class NoResultError(Exception):
-    """A measurement came to no result."""
+    """A measurement has no result."""
 
 
 def script(name: str) -> Path:
@@ -47,21 +47,21 @@ def module(name: str) -> ModuleType:
 # Measuring
 
 
-def measured(name: str, *, full: bool, seconds: float | None) -> dict[str, Any]:
-    """Run one measurement, and give what results.json says of it.
+def measure_one(name: str, *, full: bool, seconds: float | None) -> dict[str, Any]:
+    """Run one measurement, and return its entry of results.json.
 
     Raises:
-        NoResultError: it came to no result in this time.
+        NoResultError: the measurement failed, or did not end in time.
     """
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         found = Path(folder, "results.json")
         command = [sys.executable, str(script(name)), "--json", str(found), "--figures", str(FIGURES)]
-        with group([*command, *(["--full"] if full else [])]) as process:
+        with process_group([*command, *(["--full"] if full else [])]) as process:
             try:
                 code = process.wait(seconds)
             except subprocess.TimeoutExpired:
-                raise NoResultError(f"did not end within the {BOUND:.0f} s that all have together") from None
+                raise NoResultError(f"did not end within the {TIME_LIMIT:.0f} s of all measurements") from None
         if code:
             raise NoResultError(f"ended with exit code {code}")
         results = json.loads(found.read_text("utf-8"))
@@ -69,8 +69,8 @@ def measured(name: str, *, full: bool, seconds: float | None) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def group(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command, and leave nothing of it behind: servers and pools of its own end with it."""
+def process_group(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command, and at the end kill it with all processes that it started."""
     with subprocess.Popen(command, start_new_session=True) as process:
         try:
             yield process
@@ -80,52 +80,52 @@ def group(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def measure_all(names: list[str], *, full: bool) -> list[str]:
-    """Measure, write down each result as it comes, and give the names of those that failed."""
-    until, failed = None if full else time.monotonic() + BOUND, []
+    """Run the measurements, save each result at once, and return the names of those that failed."""
+    deadline, failed = None if full else time.monotonic() + TIME_LIMIT, []
     for name in names:
         print(f"\n# {name}\n", flush=True)
         try:
-            entry = measured(name, full=full, seconds=until and max(0.0, until - time.monotonic()))
+            entry = measure_one(name, full=full, seconds=deadline and max(0.0, deadline - time.monotonic()))
         except NoResultError as exc:
             print(f"{name}: {exc}", file=sys.stderr, flush=True)
             failed.append(name)
         else:
             print(f"{name} took {entry['seconds']:.0f} s", flush=True)
-            keep(name, entry)
+            save_result(name, entry)
     return failed
 
 
-# What is kept of it
+# Results
 
 
-def kept() -> dict[str, Any]:
-    """Give what results.json holds."""
+def load_results() -> dict[str, Any]:
+    """Return the content of results.json."""
     if not RESULTS.exists():
         return {}
     found: dict[str, Any] = json.loads(RESULTS.read_text("utf-8"))
     return found
 
 
-def keep(name: str, entry: dict[str, Any]) -> None:
-    """Put a result into results.json, beside those from the same machine with the same versions."""
+def save_result(name: str, entry: dict[str, Any]) -> None:
+    """Save a result in results.json. Results of another machine or of other versions are dropped."""
     about = {"machine": harness.machine(), "versions": harness.versions()}
-    before = kept()
+    before = load_results()
     others = before.get("measurements", {}) if about.items() <= before.items() else {}
     entries = others | {name: entry}
     about["measurements"] = {one: entries[one] for one in MEASUREMENTS if one in entries}
     RESULTS.write_text(f"{json.dumps(about, indent=1)}\n", "utf-8")
 
 
-def shown(name: str, entry: dict[str, Any]) -> str:
-    """Give what a measurement prints of its results."""
+def printed_tables(name: str, entry: dict[str, Any]) -> str:
+    """Return what a measurement prints about its results."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         module(name).show(entry["results"])
     return printed.getvalue().strip()
 
 
-def described(results: dict[str, Any]) -> str:
-    """Give the table of the machine and of the time that all took."""
+def machine_table(results: dict[str, Any]) -> str:
+    """Return the table of the machine and of the durations."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         facts = [(key, str(value)) for key, value in results["machine"].items()]
@@ -137,51 +137,51 @@ def described(results: dict[str, Any]) -> str:
     return printed.getvalue().strip()
 
 
-def parts(results: dict[str, Any]) -> dict[str, str]:
-    """Give what stands between the marks of the README, by their names."""
-    tables = {name: shown(name, entry) for name, entry in results["measurements"].items()}
-    return {"machine": described(results)} | tables
+def readme_sections(results: dict[str, Any]) -> dict[str, str]:
+    """Return the generated sections of the README, by the names in their marks."""
+    tables = {name: printed_tables(name, entry) for name, entry in results["measurements"].items()}
+    return {"machine": machine_table(results)} | tables
 
 
-def marked(name: str) -> re.Pattern[str]:
-    """Find the part of the README that is made from results.json."""
+def section_pattern(name: str) -> re.Pattern[str]:
+    """Return the pattern of a generated section of the README."""
     return re.compile(rf"(?<=<!-- {name} -->\n).*?(?=<!-- end of {name} -->)", re.DOTALL)
 
 
 def write_readme(results: dict[str, Any]) -> None:
-    """Put the tables into the README."""
+    """Write the generated sections into the README."""
     text = README.read_text("utf-8")
-    for name, part in parts(results).items():
-        text = marked(name).sub(lambda _, part=part: f"\n{part}\n\n", text)
+    for name, part in readme_sections(results).items():
+        text = section_pattern(name).sub(lambda _, part=part: f"\n{part}\n\n", text)
     README.write_text(text, "utf-8")
 
 
 def redraw(results: dict[str, Any]) -> None:
-    """Show and draw what results.json holds."""
+    """Print the tables and draw the figures of results.json."""
     FIGURES.mkdir(exist_ok=True)
     for name, entry in results.get("measurements", {}).items():
-        print(f"\n# {name}\n\n{shown(name, entry)}")
+        print(f"\n# {name}\n\n{printed_tables(name, entry)}")
         module(name).draw(entry["results"], FIGURES)
 
 
 def main() -> None:
-    """Read the options, measure, report; exit with 1 when one came to no result."""
+    """Run the command line; exit with 1 if a measurement has no result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help=f"{', '.join(MEASUREMENTS)}; all by default")
-    parser.add_argument("--full", action="store_true", help="without a bound on the time; up to 1,000,000 rows")
-    parser.add_argument("--redraw", action="store_true", help="measure nothing; show and draw results.json once more")
+    parser.add_argument("--full", action="store_true", help="no time limit; up to 1,000,000 rows")
+    parser.add_argument("--redraw", action="store_true", help="measure nothing; print and draw results.json again")
     options = parser.parse_args()
     names = options.names or list(MEASUREMENTS)
     if unknown := set(names) - set(MEASUREMENTS):
         parser.error(f"there is no {', '.join(sorted(unknown))}")
     if options.redraw:
-        redraw(kept())
+        redraw(load_results())
         failed = []
     elif missing := [script(name).name for name in names if not script(name).exists()]:
         parser.error(f"there is no {', '.join(missing)}")
     else:
         failed = measure_all(names, full=options.full)
-    if results := kept():
+    if results := load_results():
         write_readme(results)
     sys.exit(f"No result: {', '.join(failed)}" if failed else 0)
 

@@ -32,7 +32,7 @@ def running(*, core: int | None = None, **settings: Any) -> Iterator[str]:
             server.communicate()
 
 
-async def seen_by(base_url: str) -> dict[str, Any]:
+async def fetch_state(base_url: str) -> dict[str, Any]:
     """Return the counts of `/_sandbox/state`."""
     async with aiohttp.ClientSession() as session, session.get(f"{base_url}/_sandbox/state") as response:
         state: dict[str, Any] = await response.json()

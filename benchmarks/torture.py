@@ -1,10 +1,11 @@
-"""Torture of bulk enrollment: a run is killed at seeded points and started again, beside a second program on its key.
+"""Kill enrollment runs at seeded points and start them again, beside a second program that uses the same key.
 
-Each case is drawn from its seed: where it is killed, what is done with rows in doubt, how many rows are under way at
-once. All cases lose answers to accepted submissions; each variant adds one kind of trouble. At the end of a case, each
-row has the voiceprint of its own source, and no job was paid that the ledger does not know or report.
+The seed of a case determines where the run is killed, what it does with unknown outcomes, and how many rows are in
+progress at once. In all cases, some responses to accepted submissions are lost; each variant adds one kind of fault. At
+the end of a case, each row must have the voiceprint of its own source, and each paid job must be known to the ledger or
+reported by it.
 
-Time passes faster here than outside, for the program and for the sandbox alike.
+Time passes faster than in reality, for the program and for the sandbox.
 """
 
 import argparse
@@ -31,33 +32,33 @@ COLUMNS = (
     "cases", "starts", "kills", "requests", "jobs", "duplicates", "reported", "uncertain", "lost", "wrong", "broken",
 )  # fmt: skip
 
-# It has nothing but the kills, the second program, and answers that are lost.
+# The variant without further faults: kills, the second program, and lost responses.
 FIRST = next(iter(VARIANTS))
 
 
 @attrs.frozen
 class Settings:
-    """How it is tortured."""
+    """The settings of all cases."""
 
     scale: float
-    """Scaled seconds in a real one."""
+    """Seconds of the program in one real second."""
 
 
 def run(case: Case, settings: Settings) -> Outcome:
-    """Do one case, in a process of its own."""
+    """Run one case."""
     with tempfile.TemporaryDirectory() as folder:
         return asyncio.run(torture(case, Path(folder), scale=settings.scale))
 
 
 def run_all(cases: Iterable[Case], settings: Settings, workers: int) -> Iterator[Outcome]:
-    """Do all cases, some of them side by side, and give each outcome as it comes."""
+    """Run all cases in processes, several at once, and yield each outcome as it finishes."""
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
         for done in as_completed([pool.submit(run, case, settings) for case in cases]):
             yield done.result()
 
 
 def counts(outcomes: Iterable[Outcome]) -> Counter[str]:
-    """Add up some cases."""
+    """Return the sums over the cases."""
     total: Counter[str] = Counter()
     for outcome in outcomes:
         total["cases"] += 1
@@ -69,21 +70,21 @@ def counts(outcomes: Iterable[Outcome]) -> Counter[str]:
     return total
 
 
-def complain(outcome: Outcome, settings: Settings) -> None:
-    """Say what is broken, and how to see it again."""
+def print_failure(outcome: Outcome, settings: Settings) -> None:
+    """Print the broken promises of a case, and the command that repeats it."""
     case = outcome.case
     print(f"\nBROKEN: {case}")
     for promise in outcome.broken[:20]:
         print(f"  {promise}")
     print(
-        f"  Again: python benchmarks/torture.py {case.variant} --cases 1 --rows {case.rows} --seed {case.seed} "
+        f"  To repeat: python benchmarks/torture.py {case.variant} --cases 1 --rows {case.rows} --seed {case.seed} "
         f"--scale {settings.scale:g}\n",
         flush=True,
     )
 
 
 def report(outcomes: list[Outcome]) -> None:
-    """Print the table, and where it was killed."""
+    """Print the table, and the points at which runs were killed."""
     print(f"{'':16}" + "".join(f"{column:>11}" for column in COLUMNS))
     for variant in VARIANTS:
         chosen = [outcome for outcome in outcomes if outcome.case.variant == variant]
@@ -95,26 +96,26 @@ def report(outcomes: list[Outcome]) -> None:
     killed = Counter(point for outcome in outcomes for point in outcome.killed_at)
     print("\nkilled at: " + ", ".join(f"{point} {killed[point]}" for point in NAMES if killed[point]))
     if missed := [point for point in NAMES if not killed[point]]:
-        print("not met: " + ", ".join(missed))
+        print("not reached: " + ", ".join(missed))
 
 
 def main() -> None:
-    """Read the options, torture, report; exit with 1 when a promise is broken."""
+    """Run the command line; exit with 1 if a promise is broken."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("variants", nargs="*", help=f"{', '.join(VARIANTS)}; all by default")
     parser.add_argument(
         "--cases",
         type=int,
         default=100,
-        help="of each variant that is named; by default of the first, others a quarter",
+        help="cases of each named variant; without names, the first variant has this many, the others a quarter",
     )
-    parser.add_argument("--rows", type=int, default=300, help="of each list")
-    parser.add_argument("--seed", type=int, default=0, help="of the first case; the others follow")
-    parser.add_argument("--workers", type=int, default=8, help="cases side by side; most of their time is waiting")
-    parser.add_argument("--scale", type=float, default=40.0, help="scaled seconds in a real one")
+    parser.add_argument("--rows", type=int, default=300, help="rows of each list")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first case; the others follow")
+    parser.add_argument("--workers", type=int, default=8, help="concurrent cases, which mostly wait")
+    parser.add_argument("--scale", type=float, default=40.0, help="seconds of the program in one real second")
     options = parser.parse_args()
     if unknown := set(options.variants) - VARIANTS.keys():
-        parser.error(f"there is no {', '.join(sorted(unknown))}")
+        parser.error(f"there is no variant {', '.join(sorted(unknown))}")
     many = dict.fromkeys(options.variants, options.cases) or {
         name: options.cases if name == FIRST else math.ceil(options.cases / 4) for name in VARIANTS
     }
@@ -127,7 +128,7 @@ def main() -> None:
     for outcome in run_all(cases, settings, options.workers):
         outcomes.append(outcome)
         if outcome.broken:
-            complain(outcome, settings)
+            print_failure(outcome, settings)
     report(outcomes)
     print(f"{time.monotonic() - began:.0f} s")
     sys.exit(any(outcome.broken for outcome in outcomes))

@@ -1,4 +1,4 @@
-"""The measurements run, and what is said of them is what they found."""
+"""The benchmarks run, and their README and figures agree with the committed results."""
 
 import fcntl
 import json
@@ -13,7 +13,7 @@ import pytest
 pytestmark = pytest.mark.bench
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-sys.path.insert(0, str(BENCHMARKS))  # they import each other, and so do the processes that they start
+sys.path.insert(0, str(BENCHMARKS))  # the benchmarks import each other, also in the processes that they start
 
 import bench_end_to_end  # noqa: E402
 import bench_growth  # noqa: E402
@@ -27,35 +27,35 @@ import run  # noqa: E402
 
 RESULTS = json.loads((BENCHMARKS / "results.json").read_text("utf-8"))
 README = (BENCHMARKS / "README.md").read_text("utf-8")
-WRITTEN = {name: entry["results"] for name, entry in RESULTS["measurements"].items()}
+COMMITTED = {name: entry["results"] for name, entry in RESULTS["measurements"].items()}
 
 
-# What stands in the repository
+# The committed results
 
 
-def test_every_measurement_that_is_there_has_results():
-    assert set(WRITTEN) == {name for name in run.MEASUREMENTS if run.script(name).exists()}
+def test_every_measurement_has_results():
+    assert set(COMMITTED) == {name for name in run.MEASUREMENTS if run.script(name).exists()}
 
 
-@pytest.mark.parametrize("name", ["machine", *WRITTEN])
-def test_the_readme_has_the_tables_as_they_are_printed(name):
-    (written,) = run.marked(name).findall(README)
-    assert written.strip() == run.parts(RESULTS)[name]
+@pytest.mark.parametrize("name", ["machine", *COMMITTED])
+def test_the_readme_contains_the_printed_tables(name):
+    (table,) = run.section_pattern(name).findall(README)
+    assert table.strip() == run.readme_sections(RESULTS)[name]
 
 
-def test_the_readme_shows_every_figure_that_is_drawn_and_no_other(tmp_path):
-    drawn = {figure for name, results in WRITTEN.items() for figure in run.module(name).draw(results, tmp_path)}
+def test_the_readme_shows_exactly_the_drawn_figures(tmp_path):
+    drawn = {figure for name, results in COMMITTED.items() for figure in run.module(name).draw(results, tmp_path)}
     assert {path.name for path in tmp_path.iterdir()} == drawn
     assert {path.name for path in run.FIGURES.iterdir()} == drawn
     assert set(re.findall(r"\(figures/([^)]+)\)", README)) == drawn
 
 
-# Each measurement, in its smallest form
+# Each measurement, in its shortest form
 
 
 @pytest.mark.parametrize("tls", [False, True])
 def test_throughput(monkeypatch, tls):
-    """In a process of its own: this one has made its TLS settings long ago. Two contestants are not installed here."""
+    """It runs in a fresh process, because this one has its TLS settings already. Two contestants are not installed."""
     names = [name for name in bench_throughput.CONTESTANTS if name not in {"aiohttp, aiolimiter, tenacity", "httpx"}]
     for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
         monkeypatch.setenv(name, "")
@@ -67,8 +67,8 @@ def test_throughput(monkeypatch, tls):
 
 def test_ladder():
     with fast_server.running() as port:
-        found = harness.in_fresh_process(bench_ladder.sampled, port, 1.0)
-    assert (found["submissions"] > 0, found["samples"] > 0, "transport.py" in found["microseconds"]) == (
+        found = harness.in_fresh_process(bench_ladder.sample, port, 1.0)
+    assert (found["submissions"] > 0, found["samples"] > 0, "transport/pipeline.py" in found["microseconds"]) == (
         True,
         True,
         True,
@@ -76,8 +76,13 @@ def test_ladder():
     assert sum(found["microseconds"].values()) == pytest.approx(found["cpu_us"])
 
 
-def test_the_ladder_knows_every_room_that_is_sampled():
-    assert set(WRITTEN["ladder"]["microseconds"]) <= {*bench_ladder.ROOMS, *bench_ladder.ELSEWHERE}
+def test_the_ladder_describes_every_module_of_the_results():
+    machine_table = {*bench_ladder.MODULES, *bench_ladder.OTHER_CODE, *bench_ladder.EARLIER_MODULES}
+    assert set(COMMITTED["ladder"]["microseconds"]) <= machine_table
+
+
+def test_the_ladder_describes_existing_modules():
+    assert [name for name in bench_ladder.MODULES if not (bench_ladder.PACKAGE / name).exists()] == []
 
 
 @pytest.mark.parametrize(("window", "contestant"), [("sliding", "this client"), ("fixed", "this client, again")])
@@ -89,28 +94,28 @@ def test_limit(window, contestant):
 
 @pytest.mark.parametrize("light", [False, True])
 def test_a_limit_that_programs_split(light, monkeypatch):
-    """Each program goes once through its part, and nothing is refused."""
+    """Each program uses its share once, and nothing is refused."""
     monkeypatch.setattr(bench_limit, "PROGRAMS", 2)
     found = bench_limit.split("sliding", light=light, bursts=1)
     assert (found["refused"], found["light_seconds"] is None) == (0, not light)
 
 
-def test_a_perfect_client_uses_all_of_the_limit_where_latencies_do_not_differ():
+def test_a_perfect_client_uses_the_whole_limit_if_latencies_are_equal():
     assert bench_limit.perfect((0.0, 0.0), seed=0) == pytest.approx(1.0)
     assert bench_limit.perfect((0.1, 0.1), seed=0) == pytest.approx(1.0)
     assert 0.9 < bench_limit.perfect((0.0, 0.5), seed=0) < 1.0
 
 
-@pytest.mark.parametrize("contestant", ["watcher", "webhooks"])
+@pytest.mark.parametrize("contestant", ["job poller", "webhooks"])
 def test_end_to_end(contestant):
     found = bench_end_to_end.run("6 s", contestant, span=(0.1, 3.0))
     assert found["per_window"] > found["refused"] == 0
-    # A webhook brings the voiceprint with it. The watcher has to read each job.
+    # A webhook contains the voiceprint; the job poller must read each job.
     assert (found["reads"] == 0) == (contestant == "webhooks")
 
 
 @pytest.mark.parametrize("began", [0.0, 0.5, 1.9])
-def test_bursts_that_are_cut_off_do_not_change_the_rate(began):
+def test_incomplete_bursts_do_not_change_the_rate(began):
     bursts = [began + 2.0 * burst + number / 1000 for burst in range(8) for number in range(100)]
     assert bench_end_to_end.rate(bursts[30:-30], together=100) == pytest.approx(50.0)
     assert bench_end_to_end.rate(bursts[:3], together=100) == pytest.approx(1000.0)
@@ -130,7 +135,7 @@ def test_growth(name):
     assert found["memory"] > 0
 
 
-def test_the_bytes_that_each_costs_are_counted_after_the_warm_up():
+def test_the_slope_of_the_memory_is_computed_after_the_warm_up():
     warm = bench_growth.WARM_UP
     samples = [bench_growth.Sample(0, 0, 0.0, 0.0)]
     samples += [bench_growth.Sample(warm + step, 1_000 + 8 * step, 0.0, 0.0) for step in range(10)]
@@ -155,7 +160,7 @@ def test_start(seconds, contestant):
     assert (found["again"]["slices"], found["again"]["low"] > 0) == (2, True)
 
 
-def test_what_starts_finds_its_bytecode_compiled(monkeypatch):
+def test_measured_processes_find_compiled_bytecode(monkeypatch):
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     statement = "import pyannote_voiceprint_async as p, os; assert os.path.exists(p.__cached__)"
     with pytest.raises(subprocess.CalledProcessError):
@@ -165,22 +170,22 @@ def test_what_starts_finds_its_bytecode_compiled(monkeypatch):
     )
 
 
-# What they share
+# Shared functions
 
 
-def test_ratios_are_those_of_neighbours():
+def test_ratios_compare_slices_of_the_same_round():
     found = harness.compare({"base": [1.0, 2.0, 4.0], "other": [2.0, 4.0, 8.0]}, reference="base")
     assert found["other"]["ratio"] == {"low": 2.0, "median": 2.0, "high": 2.0}
     assert (found["other"]["median"], found["other"]["slices"]) == (4.0, 3)
 
 
-def test_one_value_is_its_own_median_and_quartiles():
+def test_the_quartiles_of_one_value_are_that_value():
     assert harness.quartiles([3.0]) == {"low": 3.0, "median": 3.0, "high": 3.0}
 
 
 @pytest.fixture
 def measurement(monkeypatch, tmp_path):
-    """Put a measurement of these lines in the place of all."""
+    """Return a function that replaces every measurement by a script with these lines."""
 
     def put(lines):
         (tmp_path / "bench_new.py").write_text(lines, "utf-8")
@@ -189,13 +194,13 @@ def measurement(monkeypatch, tmp_path):
     return put
 
 
-def test_a_measurement_that_takes_too_long_is_ended_with_all_that_it_started(measurement, tmp_path):
-    """Its child holds a lock, which the kernel takes from it when it dies."""
+def test_a_measurement_that_takes_too_long_is_killed_with_its_children(measurement, tmp_path):
+    """Its child holds a lock, which the kernel releases when the child dies."""
     held = tmp_path / "held"
     child = f"import fcntl, signal; f = open({str(held)!r}, 'w'); fcntl.flock(f, fcntl.LOCK_EX); signal.pause()"
     measurement(f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])")
     with pytest.raises(run.NoResultError, match="did not end"):
-        run.measured("new", full=False, seconds=3.0)
+        run.measure_one("new", full=False, seconds=3.0)
     with held.open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
 
@@ -203,14 +208,14 @@ def test_a_measurement_that_takes_too_long_is_ended_with_all_that_it_started(mea
 def test_a_measurement_that_fails_has_no_result(measurement):
     measurement("raise SystemExit(3)")
     with pytest.raises(run.NoResultError, match="exit code 3"):
-        run.measured("new", full=False, seconds=60.0)
+        run.measure_one("new", full=False, seconds=60.0)
 
 
 @pytest.mark.parametrize("change", [{}, {"machine": {"cpu": "another"}}, {"versions": {"aiohttp": "0"}}])
-def test_a_new_result_stands_beside_those_of_the_same_machine_and_versions(monkeypatch, tmp_path, change):
+def test_results_of_another_machine_or_other_versions_are_dropped(monkeypatch, tmp_path, change):
     about = {"machine": harness.machine(), "versions": harness.versions(), **change}
     monkeypatch.setattr(run, "RESULTS", tmp_path / "results.json")
     run.RESULTS.write_text(json.dumps({**about, "measurements": {"start": {"at": "then"}}}), "utf-8")
-    run.keep("limit", {"at": "now"})
+    run.save_result("limit", {"at": "now"})
     expected = {"limit": {"at": "now"}} | ({} if change else {"start": {"at": "then"}})
-    assert run.kept()["measurements"] == expected
+    assert run.load_results()["measurements"] == expected
