@@ -14,8 +14,9 @@ client that risks 429s can exceed it.
 - aiolimiter and tenacity: `AsyncLimiter(100, 2)` around each request of aiohttp, with a retry around both
 - tenacity alone: the same without a limiter
 - a perfect client, computed: 100 permits, each of which returns 2 seconds after the response to its request, on a
-  machine that needs no time itself. Its share is below 1 if latencies differ: the first hundred are accepted in one burst, the
-  later ones are spread over the window, so the measured span begins with an advantage that has ended at its end
+  machine that needs no time itself. Its share is below 1 if latencies differ: the first hundred are accepted in one
+  burst, the later ones are spread over the window, so the measured span begins with an advantage that has ended at its
+  end
 
 tenacity repeats each 429 after `Retry-After` until the request is accepted, as careful programs do.
 
