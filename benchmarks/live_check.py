@@ -1,12 +1,12 @@
-"""Which of the API's documents is right? They contradict each other; this asks the API itself.
+"""Compare the real API with its documents, which contradict each other.
 
-Needs a key in the environment (`PYANNOTEAI_API_KEY` or `PYANNOTE_API_KEY`; `PYANNOTEAI_BASE_URL` may say where the
-API is). It makes at most three jobs: one of real speech, one of a file under a nested key, and one that has to fail,
-because its file is never uploaded. Failed jobs are not billed, so it costs at most two voiceprints. The key has to be
-idle: what other programs do with it at the same time looks like an answer.
+The script needs a key in the environment (`PYANNOTEAI_API_KEY` or `PYANNOTE_API_KEY`); `PYANNOTEAI_BASE_URL` sets
+another URL of the API. It submits at most three jobs: one of real speech, one of a file with a nested media key, and
+one that must fail, because its file is never uploaded. Failed jobs are not billed, so it costs at most two voiceprints.
+No other program may use the key meanwhile: its requests would change the rate limits that the script reads.
 
-Neither the key nor a presigned URL nor a voiceprint is ever printed: of all that comes back, only statuses, types,
-numbers and the names of fields are.
+Of the responses, only statuses, types, numbers and names of fields are printed, never the key, a presigned URL or a
+voiceprint.
 """
 
 import argparse
@@ -47,7 +47,7 @@ CANCELED = ("canceled", "cancelled")
 TERMINAL = ("succeeded", "failed", *CANCELED)
 NOT_SEEN = "not seen"
 
-# What the API's OpenAPI names, so that anything else is news. A star stands for any element of a list.
+# The fields in the OpenAPI file of the API; all others are reported. A star stands for any element of a list.
 KNOWN_FIELDS = {
     TEST: {"status", "message"},
     MEDIA: {"url"},
@@ -66,12 +66,12 @@ KNOWN_FIELDS = {
 }
 KNOWN_ERROR_FIELDS = {"message", "requestId", "errors", "errors.*.field", "errors.*.message"}
 
-# Of an answer's headers, only these are kept.
+# Only these headers of a response are kept, and those of the rate limit.
 KEPT_HEADERS = ("content-type", "date", "retry-after")
 
-_FIRST_EPOCH = 1e9  # nobody waits thirty years: a number of this size is a date
+_FIRST_EPOCH = 1e9  # as a number of seconds to wait, this would be thirty years
 _FIRST_EPOCH_MILLISECONDS = 1e12
-_NO_LIMIT_TOLD = 100
+_DEFAULT_LIMIT = 100
 _LARGEST_LIMIT = 1000
 _AT_ONCE = 10
 _SAME_WINDOW = 50.0
@@ -80,81 +80,83 @@ _REFUSALS = 3
 _TIMEOUT = aiohttp.ClientTimeout(total=60.0)
 
 
-# What was seen
+# Observations
 
 
 @attrs.frozen
-class Exchange:
-    """One answer of the API."""
+class ApiResponse:
+    """One response of the API."""
 
     operation: str
     status: int
     headers: Mapping[str, str] = attrs.field(factory=dict)
-    """Those that say something about limits, type and time; names in lower case."""
+    """The headers of the rate limit, the type and the time; names in lower case."""
     body: Any = attrs.field(default=None, repr=False)
-    """What its JSON says; None for what is no JSON."""
+    """The parsed JSON; None if the body is not JSON."""
     at: float = 0.0
-    """Seconds of a clock that never goes back."""
+    """Seconds on a monotonic clock."""
 
     @property
     def accepted(self) -> bool:
-        """Whether the API said yes."""
+        """Whether the status is 2xx."""
         return 200 <= self.status < 300
 
     def field(self, name: str) -> Any:
-        """Give a field of the answer, or None."""
+        """Return a field of the body, or None."""
         return self.body.get(name) if isinstance(self.body, dict) else None
 
 
 @attrs.define
-class Seen:
-    """Everything that was seen, in its order."""
+class Observations:
+    """All observations of one check."""
 
-    exchanges: list[Exchange] = attrs.field(factory=list)
-    """All answers of the API."""
-    keys: dict[str, Exchange] = attrs.field(factory=dict)
-    """What asking for an upload under a key of this form was answered."""
+    responses: list[ApiResponse] = attrs.field(factory=list)
+    """All responses of the API, in order."""
+    keys: dict[str, ApiResponse] = attrs.field(factory=dict)
+    """The responses to requests for presigned URLs, by the form of the media key."""
     puts: dict[str, int] = attrs.field(factory=dict)
-    """With what status the storage answered an upload of this form; 0 if it broke off."""
-    filters: dict[str, Exchange] = attrs.field(factory=dict)
-    """What a list of the jobs with this status was answered."""
-    submissions: dict[str, Exchange] = attrs.field(factory=dict)
-    """What the submission of this job was answered."""
-    jobs: dict[str, Exchange] = attrs.field(factory=dict)
-    """This job as it was read last."""
+    """The statuses of uploads, by the form of the upload; 0 if the connection was cut."""
+    filters: dict[str, ApiResponse] = attrs.field(factory=dict)
+    """The responses to lists of jobs, by the status that they are filtered by."""
+    submissions: dict[str, ApiResponse] = attrs.field(factory=dict)
+    """The responses to submissions, by the name of the job."""
+    jobs: dict[str, ApiResponse] = attrs.field(factory=dict)
+    """The last response to a read of each job, by the name of the job."""
     stopped_by: str = ""
-    """Why the check ended early, as a sentence."""
+    """Why the check ended early, as a sentence; empty if it did not."""
 
-    def of(self, *operations: str) -> list[Exchange]:
-        """Give the answers of these operations."""
-        return [exchange for exchange in self.exchanges if exchange.operation in operations]
+    def of(self, *operations: str) -> list[ApiResponse]:
+        """Return the responses of these operations."""
+        return [response for response in self.responses if response.operation in operations]
 
     def ended(self, job: str) -> str:
-        """Give the status in which a job ended; empty if it did not, or was none."""
+        """Return the final status of a job; empty if it has not ended, or does not exist."""
         status = self.jobs[job].field("status") if job in self.jobs else ""
         return status if status in TERMINAL else ""
 
 
-# From what was seen to a verdict: one function for each assumption, one line for each thing to say
+# The verdicts: one function for each assumption, which returns one line for each finding
 
 
-def reset_unit(seen: Seen) -> str:
-    """Seconds to go, or a date?"""
-    words = [
-        exchange.headers.get("x-ratelimit-reset")
-        for exchange in seen.exchanges
-        if exchange.status == HTTPStatus.TOO_MANY_REQUESTS
+def reset_unit(observed: Observations) -> str:
+    """Report whether X-RateLimit-Reset is a number of seconds or a time."""
+    values = [
+        response.headers.get("x-ratelimit-reset")
+        for response in observed.responses
+        if response.status == HTTPStatus.TOO_MANY_REQUESTS
     ]
-    if not words:
-        return f"{NOT_SEEN}: no 429 came (--provoke-429 draws one with key tests, which are free)"
-    return "\n".join(sorted({_unit_of(word) for word in words}))
+    if not values:
+        return (
+            f"{NOT_SEEN}: no request was refused with 429 (--provoke-429 provokes one with key tests, which are free)"
+        )
+    return "\n".join(sorted({_unit_of(value) for value in values}))
 
 
-def _unit_of(word: str | None) -> str:
-    if word is None:
-        return "a 429 came without it"
+def _unit_of(value: str | None) -> str:
+    if value is None:
+        return "a 429 had no such header"
     try:
-        number = float(word)
+        number = float(value)
     except ValueError:
         return "not a number"
     if number >= _FIRST_EPOCH_MILLISECONDS:
@@ -162,25 +164,25 @@ def _unit_of(word: str | None) -> str:
     return "UTC epoch seconds" if number >= _FIRST_EPOCH else "seconds until the reset"
 
 
-def headers_on_success(seen: Seen) -> str:
-    """Do answers that are no 429 tell the budget, and what?"""
-    said = [line for operation in KNOWN_FIELDS for line in _budget_of(operation, seen.of(operation))]
-    return "\n".join(said) or NOT_SEEN
+def headers_on_success(observed: Observations) -> str:
+    """Report the rate-limit headers of the first accepted response of each operation."""
+    lines = [line for operation in KNOWN_FIELDS for line in _limit_headers(operation, observed.of(operation))]
+    return "\n".join(lines) or NOT_SEEN
 
 
-def _budget_of(operation: str, exchanges: list[Exchange]) -> Iterator[str]:
-    """Say what the first accepted answer of an operation told, if there was one."""
-    for exchange in exchanges:
-        if exchange.accepted:
-            told = {name: value for name, value in exchange.headers.items() if name not in {"content-type", "date"}}
-            words = ", ".join(f"{name} {value}" for name, value in sorted(told.items()))
-            yield f"{operation}: {words or 'nothing'}"
+def _limit_headers(operation: str, responses: list[ApiResponse]) -> Iterator[str]:
+    """Yield the headers of the first accepted response of an operation, if there is one."""
+    for response in responses:
+        if response.accepted:
+            found = {name: value for name, value in response.headers.items() if name not in {"content-type", "date"}}
+            text = ", ".join(f"{name} {value}" for name, value in sorted(found.items()))
+            yield f"{operation}: {text or 'none'}"
             return
 
 
-def shared_budgets(seen: Seen) -> str:
-    """Does the budget of one operation fall when another one is used?"""
-    falls = list(_falls(seen.exchanges))
+def shared_limits(observed: Observations) -> str:
+    """Report which operations share a rate limit: Remaining of one falls when another is used."""
+    falls = list(_falls(observed.responses))
     separate = {frozenset((one, other)) for one, excess, others in falls if not excess for other in others}
     shared: set[frozenset[str]] = set()
     for one, excess, others in falls:
@@ -194,121 +196,121 @@ def shared_budgets(seen: Seen) -> str:
         if pairs
     ]
     if len(parts) == 1 and not unclear:
-        return "one budget for all operations seen" if shared else "each operation seen has its own"
+        return "all tested operations share one limit" if shared else "each tested operation has its own limit"
     return "\n".join(parts) or f"{NOT_SEEN}: no X-RateLimit-Remaining to compare"
 
 
-def _falls(exchanges: list[Exchange]) -> Iterator[tuple[str, int, Counter[str]]]:
-    """Between two answers of an operation: how much more than its own use its Remaining fell, and what was used."""
+def _falls(responses: list[ApiResponse]) -> Iterator[tuple[str, int, Counter[str]]]:
+    """Yield how far Remaining fell between two responses of an operation beyond its own use, and the uses of others."""
     for operation in KNOWN_FIELDS:
-        places = [place for place, exchange in enumerate(exchanges) if exchange.operation == operation]
-        for first, last in pairwise(places):
-            between = exchanges[first + 1 : last]
-            before, after = (_remaining(exchanges[place]) for place in (first, last))
-            # Who knows whether a refused request counts? And a window that turned over in between tells nothing.
-            sound = all(exchange.accepted for exchange in exchanges[first : last + 1])
-            sound = sound and exchanges[last].at - exchanges[first].at < _SAME_WINDOW
-            if between and sound and before is not None and after is not None and after < before:
-                yield operation, before - after - 1, Counter(exchange.operation for exchange in between)
+        positions = [index for index, response in enumerate(responses) if response.operation == operation]
+        for first, last in pairwise(positions):
+            between = responses[first + 1 : last]
+            before, after = (_remaining(responses[index]) for index in (first, last))
+            # Refused requests may or may not count, and a new window resets Remaining: such spans prove nothing.
+            is_valid = all(response.accepted for response in responses[first : last + 1])
+            is_valid = is_valid and responses[last].at - responses[first].at < _SAME_WINDOW
+            if between and is_valid and before is not None and after is not None and after < before:
+                yield operation, before - after - 1, Counter(response.operation for response in between)
 
 
-def _remaining(exchange: Exchange) -> int | None:
-    word = exchange.headers.get("x-ratelimit-remaining", "")
-    return int(word) if word.isdecimal() else None
+def _remaining(response: ApiResponse) -> int | None:
+    value = response.headers.get("x-ratelimit-remaining", "")
+    return int(value) if value.isdecimal() else None
 
 
-def nested_keys(seen: Seen) -> str:
-    """`media://a/b.wav`?"""
-    return _key_verdict(seen, "nested")
+def nested_keys(observed: Observations) -> str:
+    """Report whether media keys may have slashes."""
+    return _key_verdict(observed, "nested")
 
 
-def underscored_keys(seen: Seen) -> str:
-    """`media://a_b.wav`?"""
-    return _key_verdict(seen, "underscored")
+def underscored_keys(observed: Observations) -> str:
+    """Report whether media keys may have underscores."""
+    return _key_verdict(observed, "underscored")
 
 
-def _key_verdict(seen: Seen, form: str) -> str:
-    asked = seen.keys.get(form)
-    if asked is None:
+def _key_verdict(observed: Observations, form: str) -> str:
+    presigned = observed.keys.get(form)
+    if presigned is None:
         return NOT_SEEN
-    if not asked.accepted:
-        return f"refused with {asked.status}"
-    name = next((name for name in ("nested and underscored", form) if name in seen.puts), None)
+    if not presigned.accepted:
+        return f"refused with {presigned.status}"
+    name = next((name for name in ("nested and underscored", form) if name in observed.puts), None)
     if name is None:
-        return f"accepted with {asked.status}, not used"
-    return f"accepted with {asked.status}; {_use_of(name, seen)} (key: {name})"
+        return f"accepted with {presigned.status}, not used"
+    return f"accepted with {presigned.status}; {_use_of(name, observed)} (key: {name})"
 
 
-def _use_of(name: str, seen: Seen) -> str:
-    if not _is_success(seen.puts[name]):
-        return f"its upload was refused ({seen.puts[name]})"
-    submitted = seen.submissions.get(name)
+def _use_of(name: str, observed: Observations) -> str:
+    if not _is_success(observed.puts[name]):
+        return f"its upload was refused ({observed.puts[name]})"
+    submitted = observed.submissions.get(name)
     if submitted is None:
         return "uploaded, not submitted"
     if not submitted.accepted:
         return f"uploaded, but its submission was refused with {submitted.status}"
-    return f"its job {seen.ended(name) or 'has not ended yet'}"
+    return f"its job {observed.ended(name) or 'has not ended yet'}"
 
 
-def chunked_put(seen: Seen) -> str:
-    """May an upload come in chunks, without its length?"""
-    return _put_verdict(seen, "chunked")
+def chunked_put(observed: Observations) -> str:
+    """Report whether an upload may be chunked, without a Content-Length."""
+    return _put_verdict(observed, "chunked")
 
 
-def authorization_on_put(seen: Seen) -> str:
-    """May an upload carry an `Authorization` header?"""
-    return _put_verdict(seen, "authorized")
+def authorization_on_put(observed: Observations) -> str:
+    """Report whether an upload may have an `Authorization` header."""
+    return _put_verdict(observed, "authorized")
 
 
-def _put_verdict(seen: Seen, form: str) -> str:
-    if form not in seen.puts:
+def _put_verdict(observed: Observations, form: str) -> str:
+    if form not in observed.puts:
         return NOT_SEEN
-    status, plain = seen.puts[form], seen.puts.get("plain", 0)
+    status, plain = observed.puts[form], observed.puts.get("plain", 0)
     if _is_success(status):
         return f"accepted with {status}"
-    refused = f"refused with {status}" if status else "refused: the connection broke off"
-    return refused if _is_success(plain) else f"{refused}; but a plain one was not accepted either ({plain})"
+    refused = f"refused with {status}" if status else "refused: the connection was cut"
+    return refused if _is_success(plain) else f"{refused}; but a plain upload was refused too ({plain})"
 
 
-def canceled_spelling(seen: Seen) -> str:
-    """`canceled` or `cancelled`?"""
-    spelled = Counter(status for status in _statuses(seen) if status in CANCELED)
+def canceled_spelling(observed: Observations) -> str:
+    """Report the spelling of `canceled` in jobs and as a filter."""
+    spelled = Counter(status for status in _statuses(observed) if status in CANCELED)
     jobs = ", ".join(f"{word} (jobs: {count})" for word, count in sorted(spelled.items()))
     filters = [
-        f"as a filter, {word} is {'accepted' if exchange.accepted else 'refused'} with {exchange.status}"
-        for word, exchange in seen.filters.items()
+        f"as a filter, {word} is {'accepted' if response.accepted else 'refused'} with {response.status}"
+        for word, response in observed.filters.items()
     ]
     return "\n".join([jobs or f"{NOT_SEEN} in a job", *filters])
 
 
-def _statuses(seen: Seen) -> Iterator[Any]:
-    yield from (exchange.field("status") for exchange in seen.of(READ))
-    for exchange in seen.of(LIST):
-        yield from (item.get("status") for item in _items(exchange))
+def _statuses(observed: Observations) -> Iterator[Any]:
+    yield from (response.field("status") for response in observed.of(READ))
+    for response in observed.of(LIST):
+        yield from (item.get("status") for item in _items(response))
 
 
-def _items(exchange: Exchange) -> list[dict[str, Any]]:
-    items = exchange.field("items")
+def _items(response: ApiResponse) -> list[dict[str, Any]]:
+    items = response.field("items")
     return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
 
 
-def updated_at(seen: Seen) -> str:
-    """Does a job say when it last changed?"""
-    jobs = [exchange for exchange in seen.of(READ) if exchange.accepted]
-    forms = Counter(_form(exchange.body, "updatedAt") for exchange in jobs)
-    return "\n".join(f"{form} in {count} of {len(jobs)} answers" for form, count in sorted(forms.items())) or NOT_SEEN
+def updated_at(observed: Observations) -> str:
+    """Report whether jobs have `updatedAt`."""
+    jobs = [response for response in observed.of(READ) if response.accepted]
+    forms = Counter(_form(response.body, "updatedAt") for response in jobs)
+    return "\n".join(f"{form} in {count} of {len(jobs)} responses" for form, count in sorted(forms.items())) or NOT_SEEN
 
 
 def _form(body: Any, name: str) -> str:
     if not isinstance(body, dict) or name not in body:
         return "missing"
-    return "null" if body[name] is None else "there"
+    return "null" if body[name] is None else "present"
 
 
-def job_list(seen: Seen) -> str:
-    """Is there a list of jobs?"""
-    listed = seen.of(LIST)
-    found = next((exchange for exchange in listed if exchange.accepted), None)
+def job_list(observed: Observations) -> str:
+    """Report whether jobs can be listed, and what the list contains."""
+    listed = observed.of(LIST)
+    found = next((response for response in listed if response.accepted), None)
     if found is None:
         return f"no: {listed[0].status}" if listed else NOT_SEEN
     outputs = "with" if any("output" in item for item in _items(found)) else "without"
@@ -316,14 +318,14 @@ def job_list(seen: Seen) -> str:
     return f"yes, {outputs} outputs, {items} items, nextCursor {_form(found.body, 'nextCursor')}"
 
 
-def failed_output(seen: Seen) -> str:
-    """Where does a failed job say why?"""
-    submitted, job = seen.submissions.get("never uploaded"), seen.jobs.get("never uploaded")
+def failed_output(observed: Observations) -> str:
+    """Report where a failed job has its reason."""
+    submitted, job = observed.submissions.get("never uploaded"), observed.jobs.get("never uploaded")
     if submitted is None:
         return NOT_SEEN
     if not submitted.accepted:
         return f"no job: the submission was refused with {submitted.status}"
-    status = seen.ended("never uploaded")
+    status = observed.ended("never uploaded")
     if job is None or status != "failed":
         return f"{NOT_SEEN}: the job {status or 'has not ended yet'}"
     output = job.field("output")
@@ -332,54 +334,55 @@ def failed_output(seen: Seen) -> str:
     return f"output.error is {_form(output, 'error')}"
 
 
-def post_statuses(seen: Seen) -> str:
-    """200 or 201?"""
-    return "\n".join(_each(seen, (MEDIA, SUBMIT), lambda exchange: str(exchange.status))) or NOT_SEEN
+def post_statuses(observed: Observations) -> str:
+    """Report the statuses of accepted POST requests."""
+    return "\n".join(_each(observed, (MEDIA, SUBMIT), lambda response: str(response.status))) or NOT_SEEN
 
 
-def content_types(seen: Seen) -> str:
-    """Is JSON called JSON?"""
-    types = {exchange.headers.get("content-type", "none") for exchange in seen.exchanges}
+def content_types(observed: Observations) -> str:
+    """Report the content types of all responses."""
+    types = {response.headers.get("content-type", "none") for response in observed.responses}
     if len(types) == 1:
         return f"{types.pop()} everywhere"
     return (
-        "\n".join(_each(seen, KNOWN_FIELDS, lambda exchange: exchange.headers.get("content-type", "none"))) or NOT_SEEN
+        "\n".join(_each(observed, KNOWN_FIELDS, lambda response: response.headers.get("content-type", "none")))
+        or NOT_SEEN
     )
 
 
-def _each(seen: Seen, operations: Iterable[str], what: Callable[[Exchange], str]) -> Iterator[str]:
-    """For each operation that was used, say all that its answers were."""
+def _each(observed: Observations, operations: Iterable[str], what: Callable[[ApiResponse], str]) -> Iterator[str]:
+    """Yield a line for each used operation, with a property of its responses."""
     for operation in operations:
-        if exchanges := seen.of(operation):
-            yield f"{operation}: {', '.join(sorted({what(exchange) for exchange in exchanges}))}"
+        if responses := observed.of(operation):
+            yield f"{operation}: {', '.join(sorted({what(response) for response in responses}))}"
 
 
-def warnings(seen: Seen) -> str:
-    """Where are warnings? Their words are not repeated."""
-    return _fields(seen, lambda _, name: name.rpartition(".")[2] == "warning") or NOT_SEEN
+def warnings(observed: Observations) -> str:
+    """Report the fields with warnings, without their texts."""
+    return _fields(observed, lambda _, name: name.rpartition(".")[2] == "warning") or NOT_SEEN
 
 
-def unknown_fields(seen: Seen) -> str:
-    """What does the API say that its OpenAPI does not know?"""
-    return _fields(seen, lambda exchange, name: name not in _known_to(exchange)) or "none"
+def unknown_fields(observed: Observations) -> str:
+    """Report the fields that the OpenAPI file does not contain."""
+    return _fields(observed, lambda response, name: name not in _known_to(response)) or "none"
 
 
-def _known_to(exchange: Exchange) -> set[str]:
-    return KNOWN_FIELDS[exchange.operation] if exchange.accepted else KNOWN_ERROR_FIELDS
+def _known_to(response: ApiResponse) -> set[str]:
+    return KNOWN_FIELDS[response.operation] if response.accepted else KNOWN_ERROR_FIELDS
 
 
-def _fields(seen: Seen, wanted: Callable[[Exchange, str], bool]) -> str:
+def _fields(observed: Observations, wanted: Callable[[ApiResponse, str], bool]) -> str:
     found = {
-        f"{name} ({exchange.operation}: {exchange.status})"
-        for exchange in seen.exchanges
-        for name in _field_names(exchange.body)
-        if wanted(exchange, name)
+        f"{name} ({response.operation}: {response.status})"
+        for response in observed.responses
+        for name in _field_names(response.body)
+        if wanted(response, name)
     }
     return "\n".join(sorted(found))
 
 
 def _field_names(body: Any, at: str = "") -> Iterator[str]:
-    """Give the names of all fields, `output.error` for one inside of another, a star for any element of a list."""
+    """Yield the names of all fields, such as `output.error`, with a star for any element of a list."""
     if isinstance(body, list):
         for item in body:
             yield from _field_names(item, f"{at}*.")
@@ -394,10 +397,10 @@ def _is_success(status: int) -> bool:
 
 
 # fmt: off
-ASSUMPTIONS: tuple[tuple[str, Callable[[Seen], str]], ...] = (
+ASSUMPTIONS: tuple[tuple[str, Callable[[Observations], str]], ...] = (
     ("unit of X-RateLimit-Reset",                 reset_unit),
     ("rate limit headers on 2xx, first of each",  headers_on_success),
-    ("budgets shared between operations",         shared_budgets),
+    ("rate limits shared between operations",     shared_limits),
     ("nested keys, media://a/b.wav",              nested_keys),
     ("underscored keys, media://a_b.wav",         underscored_keys),
     ("presigned PUT with a chunked body",         chunked_put),
@@ -406,7 +409,7 @@ ASSUMPTIONS: tuple[tuple[str, Callable[[Seen], str]], ...] = (
     ("updatedAt of a job",                        updated_at),
     ("GET /v2/jobs exists",                       job_list),
     ("output of a failed job",                    failed_output),
-    ("status of the answers to POST",             post_statuses),
+    ("status of the responses to POST",           post_statuses),
     ("content types",                             content_types),
     ("warning fields",                            warnings),
     ("fields that the OpenAPI does not name",     unknown_fields),
@@ -414,24 +417,24 @@ ASSUMPTIONS: tuple[tuple[str, Callable[[Seen], str]], ...] = (
 # fmt: on
 
 
-# Asking
+# Requests
 
 
-class Stopped(Exception):  # noqa: N818 - the check ends here, which may well be right
-    """There is no use in going on; its text is a sentence for people."""
+class Stopped(Exception):  # noqa: N818 - it ends the check, and need not be an error
+    """The check cannot continue. The message is a sentence for people."""
 
 
 class Api:
-    """Asks the API, and takes down what it answers.
+    """Sends requests to the API, and records the responses.
 
     Args:
-        base_url: where it is.
-        key: the key.
-        seen: where answers are taken down.
+        base_url: the URL of the API.
+        key: the API key.
+        observed: records the responses.
     """
 
-    def __init__(self, base_url: str, key: str, seen: Seen) -> None:
-        self.seen = seen
+    def __init__(self, base_url: str, key: str, observed: Observations) -> None:
+        self.observed = observed
         self._base_url = base_url.rstrip("/")
         self._key = key
         self._stack = AsyncExitStack()
@@ -439,8 +442,8 @@ class Api:
     async def __aenter__(self) -> Self:
         headers = {"Authorization": f"Bearer {self._key}", "Accept": "application/json"}
         self._session = await self._stack.enter_async_context(aiohttp.ClientSession(headers=headers, timeout=_TIMEOUT))
-        # The storage gets a session of its own: the key is for the API alone. No connection serves twice, because
-        # a refused upload may leave half a body in it.
+        # The storage has its own session, because the key must only be sent to the API. Connections are not reused,
+        # because a refused upload may leave a part of its body in the connection.
         self._storage = await self._stack.enter_async_context(
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True), timeout=_TIMEOUT)
         )
@@ -449,49 +452,49 @@ class Api:
     async def __aexit__(self, *_error: object) -> None:
         await self._stack.aclose()
 
-    async def ask(self, operation: str, **asked: Any) -> Exchange:
-        """Ask, and ask again after a 429 (which is no acceptance of anything).
+    async def send(self, operation: str, **options: Any) -> ApiResponse:
+        """Send a request, and repeat it after a 429, which accepts nothing.
 
         Raises:
-            Stopped: the API wants no more requests.
+            Stopped: the rate limit is used up.
         """
         for _ in range(_REFUSALS):
-            exchange = await self.ask_once(operation, **asked)
-            pause = _pause_after(exchange)
+            response = await self.send_once(operation, **options)
+            pause = _pause_after(response)
             if pause is None:
-                return exchange
+                return response
             if not 0 <= pause <= _LONGEST_PAUSE:
                 break
             await asyncio.sleep(pause)
         raise Stopped(f"The rate limit of {operation} is used up. Try again when nothing else uses the key.")
 
-    async def ask_once(
+    async def send_once(
         self, operation: str, *, job_id: str = "", query: Mapping[str, str] | None = None, body: Any = None
-    ) -> Exchange:
-        """Ask once, and take down the answer."""
+    ) -> ApiResponse:
+        """Send a request once, and record the response."""
         method, path = operation.split(" ")
         url = URL(self._base_url + path.replace("{jobId}", quote(job_id, safe="")), encoded=True)
         async with self._session.request(
             method, url, params=query, json=body, proxy=_proxy_for(url), allow_redirects=False
-        ) as response:
-            exchange = Exchange(
-                operation, response.status, _kept(response.headers), _parsed(await response.read()), time.monotonic()
+        ) as received:
+            response = ApiResponse(
+                operation, received.status, _kept(received.headers), _parsed(await received.read()), time.monotonic()
             )
-        self.seen.exchanges.append(exchange)
-        return exchange
+        self.observed.responses.append(response)
+        return response
 
     async def presign(self, key: str, form: str = "") -> str | None:
-        """Ask for an upload under this key, and give its presigned URL."""
-        asked = await self.ask(MEDIA, body={"url": f"media://{key}"})
+        """Request a presigned URL for this media key, and return it, or None if the request was refused."""
+        response = await self.send(MEDIA, body={"url": f"media://{key}"})
         if form:
-            self.seen.keys[form] = asked
-        url = asked.field("url") if asked.accepted else None
+            self.observed.keys[form] = response
+        url = response.field("url") if response.accepted else None
         return url if isinstance(url, str) else None
 
     async def put(
         self, form: str, url: str | None, audio: bytes | AsyncIterator[bytes], headers: Mapping[str, str] | None = None
     ) -> None:
-        """Upload to a presigned URL, if there is one, and take down the status."""
+        """Upload to a presigned URL, if there is one, and record the status."""
         if url is None:
             return
         try:
@@ -504,39 +507,41 @@ class Api:
                 proxy=_proxy_for(target),
                 allow_redirects=False,
             ) as response:
-                self.seen.puts[form] = response.status
+                self.observed.puts[form] = response.status
         except (aiohttp.ClientError, TimeoutError, ValueError):
-            self.seen.puts[form] = 0
+            self.observed.puts[form] = 0
 
     async def submit(self, name: str, url: str) -> None:
-        """Submit a job, once: each one that is accepted may be billed.
+        """Submit a job once, because each accepted submission may be billed.
 
         Raises:
-            Stopped: nobody knows whether it was accepted.
+            Stopped: the outcome of the submission is unknown.
         """
         try:
-            submitted = await self.ask(SUBMIT, body={"url": url, "model": "precision-2"})
+            submitted = await self.send(SUBMIT, body={"url": url, "model": "precision-2"})
         except (aiohttp.ClientError, TimeoutError):
             raise Stopped(
-                f"The job ({name}) was submitted, but no answer came. It may exist: look for it with "
+                f"The job ({name}) was submitted, but no response arrived. It may exist: look for it with "
                 "`pyannote-voiceprint jobs` before you run this again."
             ) from None
-        self.seen.submissions[name] = submitted
-        # At once, not at the end: what is paid for must not be lost to an interruption.
-        _say(f"{name}: job {_job_id(submitted)}" if submitted.accepted else f"{name}: no job ({submitted.status})")
+        self.observed.submissions[name] = submitted
+        # Printed at once, so that an interruption does not lose the id of a paid job.
+        _print(f"{name}: job {_job_id(submitted)}" if submitted.accepted else f"{name}: no job ({submitted.status})")
 
     async def read(self, name: str) -> None:
-        """Read a job, if it is one and has not ended."""
-        job_id = _job_id(self.seen.submissions[name]) if name in self.seen.submissions else ""
-        if job_id and not self.seen.ended(name):
-            self.seen.jobs[name] = await self.ask(READ, job_id=job_id)
+        """Read a job, if it exists and has not ended."""
+        job_id = _job_id(self.observed.submissions[name]) if name in self.observed.submissions else ""
+        if job_id and not self.observed.ended(name):
+            self.observed.jobs[name] = await self.send(READ, job_id=job_id)
 
-    def under_way(self) -> list[str]:
-        """Name the jobs that have not ended."""
-        return [name for name, made in self.seen.submissions.items() if _job_id(made) and not self.seen.ended(name)]
+    def unfinished(self) -> list[str]:
+        """Return the names of the jobs that have not ended."""
+        return [
+            name for name, made in self.observed.submissions.items() if _job_id(made) and not self.observed.ended(name)
+        ]
 
 
-def _job_id(submitted: Exchange) -> str:
+def _job_id(submitted: ApiResponse) -> str:
     job_id = submitted.field("jobId")
     return job_id if isinstance(job_id, str) else ""
 
@@ -553,12 +558,12 @@ def _parsed(body: bytes) -> Any:
         return None
 
 
-def _pause_after(exchange: Exchange) -> float | None:
-    """Give the seconds that a 429 asks for; a whole window if it cannot be read."""
-    if exchange.status != HTTPStatus.TOO_MANY_REQUESTS:
+def _pause_after(response: ApiResponse) -> float | None:
+    """Return the seconds that a 429 requests, or a whole window if they cannot be read; None for other responses."""
+    if response.status != HTTPStatus.TOO_MANY_REQUESTS:
         return None
     try:
-        return float(exchange.headers.get("retry-after", ""))
+        return float(response.headers.get("retry-after", ""))
     except ValueError:
         return 60.0
 
@@ -567,12 +572,12 @@ def _proxy_for(url: URL) -> str | None:
     return None if url.host is None or proxy_bypass(url.host) else getproxies().get(url.scheme)
 
 
-async def _in_pieces(audio: bytes) -> AsyncIterator[bytes]:
+async def _in_chunks(audio: bytes) -> AsyncIterator[bytes]:
     for start in range(0, len(audio), 16_384):
         yield audio[start : start + 16_384]
 
 
-def _say(sentence: str) -> None:
+def _print(sentence: str) -> None:
     print(sentence, file=sys.stderr, flush=True)
 
 
@@ -580,112 +585,112 @@ def _say(sentence: str) -> None:
 
 
 async def check(api: Api, upload: Callable[[Path], Awaitable[str]], *, pause: float, patience: float) -> None:
-    """Ask everything, in an order in which budgets tell whether they are one.
+    """Send all requests, in an order that shows which operations share a rate limit.
 
     Args:
         api: the API.
-        upload: uploads a file as everybody does, and gives its `media://` URL.
-        pause: seconds between two looks at the jobs.
-        patience: seconds after which jobs are left alone.
+        upload: uploads a file with the client, and returns its `media://` URL.
+        pause: seconds between two polls of the jobs.
+        patience: seconds after which jobs are no longer polled.
 
     Raises:
-        Stopped: there is no use in going on.
+        Stopped: the check cannot continue.
     """
-    tested = await api.ask(TEST)
+    tested = await api.send(TEST)
     if not tested.accepted:
         raise Stopped(f"The key was not accepted (status {tested.status}). Nothing was submitted.")
     speech, audio, unique = await upload(SPEECH), await asyncio.to_thread(SPEECH.read_bytes), uuid.uuid4().hex
     keyed = await _upload_with_keys(api, unique, audio)
     await api.put("plain", await _use_each(api, f"live-check-{unique}-1.wav"), audio)
     await api.submit("real speech", speech)
-    await api.put("chunked", await _use_each(api, f"live-check-{unique}-2.wav"), _in_pieces(audio))
+    await api.put("chunked", await _use_each(api, f"live-check-{unique}-2.wav"), _in_chunks(audio))
     await api.read("real speech")
-    # No real key: the storage would be a third party to it.
+    # Not the real key, because the storage belongs to a third party.
     target = await _use_each(api, f"live-check-{unique}-3.wav")
     await api.put("authorized", target, audio, {"Authorization": "Bearer not-a-key"})
     await api.submit("never uploaded", f"media://live-check-{unique}-never.wav")
     for name, url in keyed.items():
         await api.submit(name, url)
     for spelling in CANCELED:
-        api.seen.filters[spelling] = await api.ask(LIST, query={"limit": "100", "status": spelling})
+        api.observed.filters[spelling] = await api.send(LIST, query={"limit": "100", "status": spelling})
     await _wait(api, pause=pause, patience=patience)
 
 
 async def _upload_with_keys(api: Api, unique: str, audio: bytes) -> dict[str, str]:
-    """Try keys of both forms, and upload under one key that has all forms that are accepted."""
+    """Try both forms of media keys, and upload with one key that has all accepted forms. Return its URL by form."""
     keys = {
         "nested": f"live-check/{unique}.wav",
         "underscored": f"live_check_{unique}.wav",
         "nested and underscored": f"live_check/{unique}.wav",
     }
     urls = {form: await api.presign(key, form) for form, key in keys.items()}
-    # One job has to do for both forms.
+    # One job tests both forms.
     for form in reversed(urls):
         if urls[form] is not None:
             await api.put(form, urls[form], audio)
-            return {form: f"media://{keys[form]}"} if _is_success(api.seen.puts[form]) else {}
+            return {form: f"media://{keys[form]}"} if _is_success(api.observed.puts[form]) else {}
     return {}
 
 
 async def _use_each(api: Api, key: str) -> str | None:
-    """Use each free operation once, and give the presigned URL of this key."""
-    await api.ask(TEST)
+    """Use each free operation once, and return the presigned URL of this media key."""
+    await api.send(TEST)
     url = await api.presign(key)
-    await api.ask(LIST, query={"limit": "100"})
+    await api.send(LIST, query={"limit": "100"})
     return url
 
 
 async def _wait(api: Api, *, pause: float, patience: float) -> None:
-    """Read the jobs until all have ended, or patience has."""
-    until = time.monotonic() + patience
-    while under_way := api.under_way():
-        for name in under_way:
+    """Poll the jobs until all have ended, for at most `patience` seconds."""
+    deadline = time.monotonic() + patience
+    while unfinished := api.unfinished():
+        for name in unfinished:
             await api.read(name)
-        if time.monotonic() >= until:
+        if time.monotonic() >= deadline:
             return
-        if api.under_way():
+        if api.unfinished():
             await asyncio.sleep(pause)
 
 
 async def provoke_429(api: Api) -> None:
-    """Send key tests, which are free, until one is refused: at most one more than the limit says."""
-    words = [exchange.headers.get("x-ratelimit-limit", "") for exchange in api.seen.of(TEST)]
-    limit = next((int(word) for word in words if word.isdecimal()), _NO_LIMIT_TOLD)
+    """Send key tests, which are free, until one is refused: at most one more than the limit."""
+    values = [response.headers.get("x-ratelimit-limit", "") for response in api.observed.of(TEST)]
+    limit = next((int(value) for value in values if value.isdecimal()), _DEFAULT_LIMIT)
     if limit > _LARGEST_LIMIT:
         return
     for sent in range(0, limit + 1, _AT_ONCE):
-        answers = await asyncio.gather(*(api.ask_once(TEST) for _ in range(min(_AT_ONCE, limit + 1 - sent))))
-        if any(answer.status == HTTPStatus.TOO_MANY_REQUESTS for answer in answers):
+        responses = await asyncio.gather(*(api.send_once(TEST) for _ in range(min(_AT_ONCE, limit + 1 - sent))))
+        if any(response.status == HTTPStatus.TOO_MANY_REQUESTS for response in responses):
             return
 
 
-async def look(base_url: str, key: str, *, provoke: bool, pause: float, patience: float) -> Seen:
-    """Make the check, and give what was seen, however far it came."""
-    seen = Seen()
-    async with Api(base_url, key, seen) as api, AsyncVoiceprintClient(key, base_url=base_url) as client:
+async def observe(base_url: str, key: str, *, provoke: bool, pause: float, patience: float) -> Observations:
+    """Run the check, and return the observations, also if it ended early."""
+    observed = Observations()
+    async with Api(base_url, key, observed) as api, AsyncVoiceprintClient(key, base_url=base_url) as client:
         try:
             await check(api, client.upload, pause=pause, patience=patience)
             if provoke:
                 await provoke_429(api)
         except (Stopped, VoiceprintError) as exc:
-            seen.stopped_by = str(exc)
+            observed.stopped_by = str(exc)
         except (aiohttp.ClientError, TimeoutError) as exc:
-            # Its text may hold a URL.
-            seen.stopped_by = f"The API did not answer ({type(exc).__name__})."
-    return seen
+            # The text of the exception may contain a URL.
+            observed.stopped_by = f"The API did not respond ({type(exc).__name__})."
+    return observed
 
 
-async def look_at_sandbox(*, provoke: bool) -> Seen:
-    """Make the check against a sandbox of its own."""
+async def observe_sandbox(*, provoke: bool) -> Observations:
+    """Run the check against a sandbox."""
     async with Sandbox(job_seconds=0.3) as sandbox:
-        return await look(sandbox.url, sandbox.api_key, provoke=provoke, pause=0.1, patience=10.0)
+        return await observe(sandbox.url, sandbox.api_key, provoke=provoke, pause=0.1, patience=10.0)
 
 
-def report(seen: Seen) -> None:
+def report(observed: Observations) -> None:
     """Print the table."""
     for assumption, verdict in ASSUMPTIONS:
-        _print_row(assumption, verdict(seen))
-    jobs = [f"{name}: {seen.ended(name) or 'has not ended yet'}" for name in seen.jobs]
+        _print_row(assumption, verdict(observed))
+    jobs = [f"{name}: {observed.ended(name) or 'has not ended yet'}" for name in observed.jobs]
     _print_row("jobs", "\n".join(jobs) or "none")
 
 
@@ -697,32 +702,34 @@ def _print_row(title: str, text: str) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Read the options, look, report."""
+    """Run the command line, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sandbox", action="store_true", help="ask a sandbox instead: no key, no bill")
+    parser.add_argument(
+        "--sandbox", action="store_true", help="check a sandbox instead, without a key and without costs"
+    )
     parser.add_argument("--provoke-429", action="store_true", help="send key tests until one is refused; they are free")
-    parser.add_argument("--pause", type=float, default=10.0, help="seconds between two looks at the jobs")
-    parser.add_argument("--patience", type=float, default=600.0, help="seconds after which jobs are left alone")
+    parser.add_argument("--pause", type=float, default=10.0, help="seconds between two polls of the jobs")
+    parser.add_argument("--patience", type=float, default=600.0, help="seconds after which jobs are no longer polled")
     options = parser.parse_args(arguments)
     key = os.environ.get("PYANNOTEAI_API_KEY") or os.environ.get("PYANNOTE_API_KEY")
     if options.sandbox:
-        looking = look_at_sandbox(provoke=options.provoke_429)
+        observing = observe_sandbox(provoke=options.provoke_429)
     elif key:
         base_url = os.environ.get("PYANNOTEAI_BASE_URL") or DEFAULT_BASE_URL
-        looking = look(base_url, key, provoke=options.provoke_429, pause=options.pause, patience=options.patience)
+        observing = observe(base_url, key, provoke=options.provoke_429, pause=options.pause, patience=options.patience)
     else:
-        _say("Put a key into PYANNOTEAI_API_KEY or PYANNOTE_API_KEY, or add --sandbox to see what this does.")
+        _print("Set PYANNOTEAI_API_KEY or PYANNOTE_API_KEY to a key, or try the script with --sandbox.")
         return 2
     try:
-        seen = asyncio.run(looking)
+        observed = asyncio.run(observing)
     except ConfigurationError as exc:
-        _say(str(exc))
+        _print(str(exc))
         return 2
-    if any(exchange.accepted for exchange in seen.exchanges):
-        report(seen)
-    if seen.stopped_by:
-        _say(seen.stopped_by)
-    return 1 if seen.stopped_by else 0
+    if any(response.accepted for response in observed.responses):
+        report(observed)
+    if observed.stopped_by:
+        _print(observed.stopped_by)
+    return 1 if observed.stopped_by else 0
 
 
 if __name__ == "__main__":
