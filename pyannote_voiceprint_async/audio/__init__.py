@@ -6,10 +6,11 @@ All functions block: call them on a worker thread. soundfile and numpy are impor
 from .check import AudioReport, check_audio, check_audio_if_installed, unsupported_format
 from .clips import Clip, as_clip, best_segment, cut, cut_segments
 from .facts import AudioFacts, measure
+from .finding import Finding
 from .rttm import RttmSource, SpeakerTurn, read_turns
 from .source import AudioSource, CancelableFile
 from .speaker_clips import SpeakerClip, clips_from_rttm, clips_from_turns
-from .verdict import LONGEST_SECONDS, SHORTEST_SECONDS, Finding, assess, fatal_message
+from .verdict import LONGEST_SECONDS, SHORTEST_SECONDS, assess, fatal_message
 
 __all__ = [
     "LONGEST_SECONDS",

@@ -10,8 +10,9 @@ import attrs
 from pyannote_voiceprint_async.errors import ConfigurationError
 
 from .facts import AudioFacts, collect_facts
+from .finding import JOINED, Finding
 from .source import AudioSource
-from .verdict import JOINED, LONGEST_SECONDS, Finding, assess, too_long
+from .verdict import LONGEST_SECONDS, assess, too_long
 
 __all__ = ["AudioReport", "check_audio", "check_audio_if_installed", "unsupported_format"]
 

@@ -11,11 +11,11 @@ from typing import NamedTuple, Protocol, TypeAlias
 from pyannote_voiceprint_async.errors import MediaError
 
 from .contents import Contents, parse_contents, unsupported_codec
+from .finding import JOINED
 from .joined import is_joined
 from .libraries import NDArray, np, sf
 from .mp3_frames import has_extra_frames, stated_frames, total_seconds
 from .source import AudioSource, open_slice
-from .verdict import JOINED
 from .wav_header import data_length
 from .waveform import parse_waveform
 

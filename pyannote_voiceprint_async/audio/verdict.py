@@ -8,13 +8,12 @@ import attrs
 from pyannote_voiceprint_async.api.endpoints import MAX_VOICEPRINT_SECONDS
 
 from .facts import AudioFacts
+from .finding import Finding
 
 __all__ = [
-    "JOINED",
     "LONGEST_SECONDS",
     "REPAIRABLE",
     "SHORTEST_SECONDS",
-    "Finding",
     "assess",
     "fatal_message",
     "too_long",
@@ -36,18 +35,6 @@ _CLIPPED_SHARE = 0.001
 _LITTLE_SPEECH_SECONDS = 1.0
 # A channel with a voice has at least this peak. Only then can channels that cancel each other out explain a silent mix.
 _VOICE_PEAK = 0.05
-
-
-@attrs.frozen
-class Finding:
-    """One problem of a recording."""
-
-    code: str
-    """Identifier for programs: "too_long", "silent", …"""
-    message: str
-    """The problem and what to do, for people. It begins in lower case, as `Problem.message` does."""
-    is_fatal: bool
-    """Whether the recording must not be enrolled. Other findings are warnings."""
 
 
 class _Rule(NamedTuple):
@@ -165,13 +152,6 @@ _TRIMMED = _TOO_LONG._replace(
     is_fatal=False,
     message="lasts {seconds:.1f} s; only the 30 s with most speech are used; check that only one person speaks there",
 )
-JOINED = Finding(
-    "joined",
-    "is several files that were joined end to end, which cannot be checked here; send one of them alone, or "
-    "decode all of them into one file",
-    is_fatal=True,
-)
-"""The finding for joined files in a format that libsndfile cannot decode."""
 
 
 def too_long(seconds: float | None) -> Finding:

@@ -60,6 +60,6 @@ def _prepare(out: OutputFile, descriptor: int) -> None:
 
 def _open_failure(path: Path, exc: OSError) -> WrongUsage:
     return WrongUsage(
-        f"Nothing was sent: {path} cannot be opened as a file that only you may read ({os_error_reason(exc)}). Give "
+        f"Nothing was sent: {path} cannot be opened as a file that only you may read ({os_error_reason(exc)}). Choose "
         "another file."
     )

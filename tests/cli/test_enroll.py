@@ -256,9 +256,9 @@ def test_rows_that_were_not_sent_are_exit_code_1(command, quick_sandbox, speaker
     [
         ([], "Missing argument"),
         (["gone.csv"], "gone.csv: no such file"),
-        (["list.csv", "list.jsonl"], "list.csv is a list of speakers: give it alone"),
-        (["a.wav", "--label-column", "x"], "are for a list of speakers"),
-        (["people.xlsx"], "people.xlsx is no recording. Save a list of speakers as .csv"),
+        (["list.csv", "list.jsonl"], "list.csv is a list of speakers: pass it alone"),
+        (["a.wav", "--label-column", "x"], "need a list of speakers"),
+        (["people.xlsx"], "people.xlsx is not a recording. Save a list of speakers as .csv"),
         (["list.csv", "--out", "o.txt"], "--out must end in .jsonl, .csv or .json"),
         (["list.csv", "--out", "list.csv"], "list.csv is read by this command"),
         (["list.csv", "--out", "gone/o.csv"], "gone/o.csv cannot be written (no such file or directory)"),
@@ -268,7 +268,7 @@ def test_rows_that_were_not_sent_are_exit_code_1(command, quick_sandbox, speaker
         (["list.csv", "--ledger", "list.csv"], "list.csv is not a ledger"),
         (["list.csv", "--on-unknown", "guess"], "'guess' is not one of"),
         (["list.csv", "--max-jobs", "-1"], "-1 is not in the range"),
-        (["list.csv", "--retry-failed", "text"], "give it alone"),
+        (["list.csv", "--retry-failed", "text"], "pass it alone"),
     ],
 )
 def test_wrong_usage_is_exit_code_2(invoke, tmp_path, monkeypatch, arguments, message):

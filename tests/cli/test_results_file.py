@@ -8,7 +8,8 @@ import pytest
 
 from pyannote_voiceprint_async.cli.exit_codes import WrongUsage
 from pyannote_voiceprint_async.cli.output import json_line, open_output
-from pyannote_voiceprint_async.enrollment.ledger.output_file import RESULT_FIELDS, OutputFile
+from pyannote_voiceprint_async.enrollment.ledger.earlier_output import RESULT_FIELDS
+from pyannote_voiceprint_async.enrollment.ledger.output_file import OutputFile
 
 _BILLED = json_line(dict.fromkeys(RESULT_FIELDS))
 
@@ -64,7 +65,7 @@ def test_a_file_that_contains_something_else_is_not_changed(tmp_path):
 @pytest.mark.parametrize("where", ["", "gone/out.jsonl"])
 def test_a_file_that_cannot_be_opened_is_wrong_usage(tmp_path, where):
     with (
-        pytest.raises(WrongUsage, match=r"^Nothing was sent: .* Give another file\.$"),
+        pytest.raises(WrongUsage, match=r"^Nothing was sent: .* Choose another file\.$"),
         open_output(OutputFile(tmp_path / where, "results")),
     ):
         pass

@@ -275,7 +275,8 @@ def test_nothing_is_sent_when_stdout_is_closed(tmp_path, arguments):
     done = shell(tmp_path, f"pv {' '.join(arguments)} >&-")
     assert (done.returncode, done.stdout) == (2, b"")
     assert (
-        done.stderr == b"Error: Nothing was sent: stdout is closed, and the results would be lost. Send it to a file.\n"
+        done.stderr
+        == b"Error: Nothing was sent: stdout is closed, and the results would be lost. Redirect stdout to a file.\n"
     )
 
 

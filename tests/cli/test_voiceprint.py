@@ -183,7 +183,7 @@ def test_an_interrupted_command_has_printed_every_job_id(spawn, records, start_s
     assert len({line["job_id"] for line in records(announced)}) == count == server.state()["jobs"]
     assert stderr.splitlines()[-1] == (
         f"Interrupted: {count} job{'s' * (count > 1)} submitted but not waited for; fetch each with "
-        "`pyannote-voiceprint job ID --wait`, the ids stand above."
+        "`pyannote-voiceprint job ID --wait`, the ids are printed above."
     )
 
 
