@@ -15,14 +15,14 @@ from .error_actions import ErrorAction, RowError, action_for
 from .job_waits import JobWaits
 from .sender import Sender
 
-__all__ = ["Submissions"]
+__all__ = ["RunSubmissions"]
 
 # Rows whose files are uploaded, or whose URLs are resolved, before a slot for their request is free.
 _PREPARED_AHEAD = 16
 _PAGE = 256
 
 
-class Submissions:
+class RunSubmissions:
     """Submits pending recordings and hands their jobs over to `JobWaits`.
 
     Args:
