@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import attrs
 
-from .redaction import redact_text, redact_url
+from .redaction import printable, redact_text, redact_url
 from .reprs import safe_repr
 from .secret import Secret
 
@@ -35,7 +35,8 @@ class _OpenEnum(StrEnum):
         if not isinstance(value, str):
             return None
         unknown = str.__new__(cls, value)
-        unknown._name_ = value
+        # `repr()` shows the name, so that an unknown value cannot steer a terminal.
+        unknown._name_ = printable(value)
         unknown._value_ = value
         return unknown
 

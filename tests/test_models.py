@@ -193,3 +193,8 @@ def test_stored_voiceprint_without_optional_fields():
         "v", "precision-2", "job-1"
     )
     assert type(Voiceprint("v", str(Model.PRECISION_2), "job-1").to_dict()["model"]) is str
+
+
+def test_an_unknown_status_cannot_steer_a_terminal():
+    status = JobStatus("odd\x1b[31m")
+    assert (status.value, repr(status)) == ("odd\x1b[31m", "<JobStatus.odd\\u001b[31m: 'odd\\x1b[31m'>")

@@ -90,19 +90,20 @@ def parse_response(endpoint: Endpoint[M], response: ApiResponse, *, wall: float,
         ApiTimeoutError: the response was not complete in time.
     """
     if 200 <= response.status <= 299:  # noqa: PLR2004 - any 2xx is a success
-        return _redact_key(_parse_success(endpoint, response), key)
+        return _redact_key(_parse_success(endpoint, response, key), key)
     if 400 <= response.status <= 599:  # noqa: PLR2004 - the errors of RFC 9110
         raise _refusal_error(endpoint, response, wall, key)
-    raise _unexpected_status_error(endpoint, response)
+    raise _unexpected_status_error(endpoint, response, key)
 
 
-def error_after_response(endpoint: Endpoint[M], response: ApiResponse, exc: Exception) -> VoiceprintError:
+def error_after_response(endpoint: Endpoint[M], response: ApiResponse, exc: Exception, *, key: str) -> VoiceprintError:
     """Return the error for a submission whose response arrived, when other code failed afterwards.
 
     Args:
         endpoint: the submission.
         response: the response.
         exc: the exception, from a trace hook for example.
+        key: the API key, which is redacted in the headers.
     """
     job_id = codec.find_job_id(response.body)
     unknown = next_step(RequestOutcome.UNKNOWN, repeatable=False)
@@ -111,7 +112,7 @@ def error_after_response(endpoint: Endpoint[M], response: ApiResponse, exc: Exce
         f"{_name(endpoint)} returned status {response.status}, but {type(exc).__name__} was raised while the response "
         f"was processed. {advice}",
         status=response.status,
-        headers=_lower_names(response.headers),
+        headers=_redact_headers(response.headers, key),
         job_id=job_id,
         outcome_unknown=True,
     )
@@ -128,7 +129,7 @@ def rescue_response(received: bytes) -> ApiResponse | None:
     return ApiResponse(int(found["status"]), {}, found["body"], BodyFlaw.BROKEN_HEADERS)
 
 
-def _parse_success(endpoint: Endpoint[M], response: ApiResponse) -> M:
+def _parse_success(endpoint: Endpoint[M], response: ApiResponse, key: str) -> M:
     problem = response.flaw.value if response.flaw else ""
     if not problem:
         try:
@@ -137,7 +138,7 @@ def _parse_success(endpoint: Endpoint[M], response: ApiResponse) -> M:
             problem = "cannot be parsed"
     if endpoint.model is JobCreated and (job_id := codec.find_job_id(response.body)):
         return JobCreated(job_id)  # type: ignore[return-value]  # it is endpoint.model
-    raise _unreadable_error(endpoint, response, problem)
+    raise _unreadable_error(endpoint, response, problem, key)
 
 
 def _redact_key(model: M, key: str) -> M:
@@ -151,18 +152,18 @@ def _redact_key(model: M, key: str) -> M:
     return attrs.evolve(model, **changes) if changes else model  # type: ignore[misc]  # all models are attrs classes
 
 
-def _unreadable_error(endpoint: Endpoint[M], response: ApiResponse, problem: str) -> VoiceprintError:
+def _unreadable_error(endpoint: Endpoint[M], response: ApiResponse, problem: str, key: str) -> VoiceprintError:
     error_class = ApiTimeoutError if response.flaw is BodyFlaw.STALLED else UnexpectedResponseError
     return error_class(
         f"The response to {_name(endpoint)} (status {response.status}) {problem}. "
         f"{next_step(RequestOutcome.UNKNOWN, repeatable=endpoint.repeatable)}",
         status=response.status,
-        headers=_lower_names(response.headers),
+        headers=_redact_headers(response.headers, key),
         **error_flags(RequestOutcome.UNKNOWN, repeatable=endpoint.repeatable),
     )
 
 
-def _unexpected_status_error(endpoint: Endpoint[M], response: ApiResponse) -> VoiceprintError:
+def _unexpected_status_error(endpoint: Endpoint[M], response: ApiResponse, key: str) -> VoiceprintError:
     outcome = outcome_of_status(response.status, response.headers)
     if outcome is RequestOutcome.REFUSED:
         meaning = "a redirect. It was not followed, because it would send the API key to another host. Check base_url."
@@ -173,7 +174,8 @@ def _unexpected_status_error(endpoint: Endpoint[M], response: ApiResponse) -> Vo
     return UnexpectedResponseError(
         f"{_name(endpoint)} returned status {response.status}, {meaning}",
         status=response.status,
-        headers=_lower_names(response.headers),
+        job_id=_job_id(endpoint, response),
+        headers=_redact_headers(response.headers, key),
         **error_flags(outcome, repeatable=endpoint.repeatable),
     )
 
@@ -183,7 +185,7 @@ def _refusal_error(endpoint: Endpoint[M], response: ApiResponse, wall: float, ke
     if refusal.is_page and response.status in _KEY_STATUSES:
         return _gateway_error(endpoint, response, refusal.message, key)
     if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-        return _proxy_error(endpoint, response, refusal.message)
+        return _proxy_error(endpoint, response, refusal.message, key)
     outcome = outcome_of_status(response.status, response.headers)
     if outcome is RequestOutcome.UNKNOWN:
         advice = next_step(outcome, repeatable=endpoint.repeatable)
@@ -195,11 +197,17 @@ def _refusal_error(endpoint: Endpoint[M], response: ApiResponse, wall: float, ke
         status=response.status,
         message=refusal.message,
         request_id=refusal.request_id,
+        job_id=_job_id(endpoint, response),
         retry_after=rate_limit_headers.retry_after(response.headers, wall),
-        headers=_lower_names(response.headers),
+        headers=_redact_headers(response.headers, key),
         **error_flags(outcome, repeatable=endpoint.repeatable),
-        **({"errors": refusal.errors} if issubclass(error_class, InvalidRequestError) else {}),  # type: ignore[arg-type]
+        **({"errors": refusal.errors} if issubclass(error_class, InvalidRequestError) else {}),
     )
+
+
+def _job_id(endpoint: Endpoint[M], response: ApiResponse) -> str | None:
+    """Return the job id in a refusal of a submission: that job may be billed, whatever the status says."""
+    return None if endpoint.repeatable else codec.find_job_id(response.body)
 
 
 def _redact_refusal(refusal: Refusal, key: str) -> Refusal:
@@ -219,7 +227,7 @@ def _reason(refusal: Refusal) -> str:
     return "; ".join([message or "no reason given", *details])
 
 
-def _proxy_error(endpoint: Endpoint[M], response: ApiResponse, message: str | None) -> ProxyError:
+def _proxy_error(endpoint: Endpoint[M], response: ApiResponse, message: str | None, key: str) -> ProxyError:
     """Return the error for a 407 to a request over plain HTTP. With TLS the proxy refuses the CONNECT before it."""
     return ProxyError(
         f"{_name(endpoint)}: the proxy returned status 407, because the user or the password is missing or wrong. "
@@ -227,7 +235,7 @@ def _proxy_error(endpoint: Endpoint[M], response: ApiResponse, message: str | No
         "it has one: http://user:password@host:port, with special characters percent-encoded.",
         status=response.status,
         message=message,
-        headers=_lower_names(response.headers),
+        headers=_redact_headers(response.headers, key),
         **error_flags(RequestOutcome.REFUSED, repeatable=endpoint.repeatable),
     )
 
@@ -247,7 +255,7 @@ def _gateway_error(
         "API key was not checked. Check the proxy, firewall or VPN of this network, and base_url.",
         status=response.status,
         message=message,
-        headers=_lower_names(response.headers),
+        headers=_redact_headers(response.headers, key),
         **error_flags(outcome_of_status(response.status, response.headers), repeatable=endpoint.repeatable),
     )
 
@@ -256,5 +264,6 @@ def _name(endpoint: Endpoint[M]) -> str:
     return f"{endpoint.method} {endpoint.path}"
 
 
-def _lower_names(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
+def _redact_headers(headers: Mapping[str, str], key: str) -> dict[str, str]:
+    """Return the headers with names in lower case: a gateway may repeat the key, and a `Location` may be signed."""
+    return {name.lower(): redact_text(value, key) for name, value in headers.items()}

@@ -197,7 +197,7 @@ class Pipeline:
             if isinstance(error, VoiceprintError) or not isinstance(error, Exception) or not request.may_be_billed:
                 raise
             # A log handler of the program failed, or this package has a bug.
-            problem = responses.error_after_response(request.endpoint, response, error)
+            problem = responses.error_after_response(request.endpoint, response, error, key=self._key)
         try:
             raise problem
         finally:

@@ -634,3 +634,17 @@ def test_errors_pickle_with_all_details(error):
     assert str(again) == str(error)
     assert vars(again) == vars(error)
     assert again.status == error.status is not None
+
+
+@pytest.mark.parametrize("status", [304, 400, 404, 409, 422, 500, 502, 999])
+def test_the_error_of_a_submission_keeps_the_job_id_of_the_response(status):
+    """The job may exist and be billed, whatever the status says."""
+    body = {"jobId": "job-1", "message": "No"}
+    assert (parse(VOICEPRINT, status, body).job_id, parse(GET_JOB, status, body).job_id) == ("job-1", None)
+
+
+@pytest.mark.parametrize("status", [200, 302, 401, 407, 409, 500, 999])
+def test_headers_of_an_error_show_neither_the_key_nor_a_signature(status):
+    headers = {"X-Echo": f"Bearer {KEY}", "Location": "https://storage.example/a?X-Amz-Signature=5ec7e7"}
+    shown = parse(VOICEPRINT, status, b"", headers).headers
+    assert shown == {"x-echo": "Bearer …", "location": "https://storage.example/a?…"}
