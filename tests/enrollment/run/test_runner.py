@@ -4,6 +4,8 @@ import pytest
 from enrollment_world import expected_voiceprints, people, url
 
 from pyannote_voiceprint_async import (
+    AsyncVoiceprintClient,
+    AuthenticationError,
     LedgerOriginError,
     ManifestError,
 )
@@ -156,9 +158,9 @@ async def test_an_invalid_list_is_refused_before_any_request(world, tmp_path):
 
 
 async def test_a_wrong_key_stops_the_run_before_any_submission(world):
-    world.client.engine._pipeline.http._authorization["Authorization"] = "Bearer wrong"
-    with pytest.raises(Exception, match="401"):
-        await world.enroll()
+    async with AsyncVoiceprintClient("wrong", base_url=world.sandbox.url, clock=world.clock) as world.client:
+        with pytest.raises(AuthenticationError, match="401"):
+            await world.enroll()
     assert world.states() == dict.fromkeys((row.label for row in people(5)), "pending")
     assert world.sandbox.state.operations["voiceprint"].requests == 0
 
