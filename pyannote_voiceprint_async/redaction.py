@@ -33,37 +33,34 @@ _NAME = (
 _VALUE = rf"(?!(?-i:[a-z.,;:!?…-])+(?:\s|$)){_CHARACTER}{{6,}}"
 
 # Each pattern keeps its first group and redacts the rest of its match. Their order matters: each sees the text that
-# the patterns above it leave.
-_SECRETS = tuple(
-    re.compile(pattern, re.IGNORECASE)
-    for pattern in (
-        # https://user:password@host: the password of a proxy or of a storage.
-        rf"({_SCHEME_END})(?:(?!{_SLASH}|{_QUESTION}|{_HASH}){_CHARACTER})+(?={_AT}{_CHARACTER})",
-        # user:password@host: the same in a proxy setting without a scheme.
-        rf"()\b[\w.+-]{{1,40}}:(?:(?!{_QUESTION}|{_HASH})[^\s\"<>/@]){{1,200}}(?=@[\w\[])",
-        # a:?query@value: a password with a question mark, or a query behind a path with a colon; so the rest, too.
-        rf"()\b[\w.+-]{{1,40}}:[^\s\"<>/@]{{1,200}}(?=@[\w\[]){_CHARACTER}+",
-        # https://host/path?query: the signature of a presigned URL.
-        rf"({_SCHEME_END}{_PATH}{_QUESTION}){_CHARACTER}+",
-        # https://host/path#fragment: some services put an access token there.
-        rf"({_SCHEME_END}{_PATH}){_HASH}{_CHARACTER}*",
-        # /path?query: a quoted path without its host, or the end of a URL with spaces in its path.
-        rf"((?<={_CHARACTER}){_QUESTION})(?=[\w%&=]){_CHARACTER}+",
-        # file&name=value: the end of a query with spaces in a value.
-        rf"()(?<!{_CHARACTER})(?:(?!{_AMPERSAND}){_CHARACTER})*{_AMPERSAND}(?:amp;)?[\w.~$%\[\]-]{{1,80}}?{_EQUALS}{_CHARACTER}*",
-        # token=value, token="two words": a parameter outside of any URL.
-        rf"({_NAME}{_QUOTE}\s*{_EQUALS}\s*{_QUOTE})(?:(?<=\")[^\"]+|(?<=')[^']+|{_CHARACTER}+)",
-        # "token": "value": a field of quoted JSON.
-        rf"({_NAME}{_QUOTE}\s*:\s*\\?)(?:\"[^\"]*\"?|'[^']*'?)",
-        # Bearer value: an Authorization header, with or without its name.
-        rf"(\b(?:Bearer|Basic)\s+){_VALUE}",
-        # Cookie: value: any other header with a secret.
-        rf"({_NAME}{_QUOTE}\s*:\s*)(?!Bearer|Basic){_VALUE}",
-        # sk-value: an API key, recognised by its prefix.
-        r"()\bsk[-_][\w-]{6,}",
-        # eyJvalue: a JSON Web Token, recognised by its prefix.
-        r"()\beyJ[\w-]{10,}[\w.-]*",
-    )
+# the patterns above it leave. `re` compiles them on first use: that takes longer than the rest of this import.
+_SECRETS = (
+    # https://user:password@host: the password of a proxy or of a storage.
+    rf"({_SCHEME_END})(?:(?!{_SLASH}|{_QUESTION}|{_HASH}){_CHARACTER})+(?={_AT}{_CHARACTER})",
+    # user:password@host: the same in a proxy setting without a scheme.
+    rf"()\b[\w.+-]{{1,40}}:(?:(?!{_QUESTION}|{_HASH})[^\s\"<>/@]){{1,200}}(?=@[\w\[])",
+    # a:?query@value: a password with a question mark, or a query behind a path with a colon; so the rest, too.
+    rf"()\b[\w.+-]{{1,40}}:[^\s\"<>/@]{{1,200}}(?=@[\w\[]){_CHARACTER}+",
+    # https://host/path?query: the signature of a presigned URL.
+    rf"({_SCHEME_END}{_PATH}{_QUESTION}){_CHARACTER}+",
+    # https://host/path#fragment: some services put an access token there.
+    rf"({_SCHEME_END}{_PATH}){_HASH}{_CHARACTER}*",
+    # /path?query: a quoted path without its host, or the end of a URL with spaces in its path.
+    rf"((?<={_CHARACTER}){_QUESTION})(?=[\w%&=]){_CHARACTER}+",
+    # file&name=value: the end of a query with spaces in a value.
+    rf"()(?<!{_CHARACTER})(?:(?!{_AMPERSAND}){_CHARACTER})*{_AMPERSAND}(?:amp;)?[\w.~$%\[\]-]{{1,80}}?{_EQUALS}{_CHARACTER}*",
+    # token=value, token="two words": a parameter outside of any URL.
+    rf"({_NAME}{_QUOTE}\s*{_EQUALS}\s*{_QUOTE})(?:(?<=\")[^\"]+|(?<=')[^']+|{_CHARACTER}+)",
+    # "token": "value": a field of quoted JSON.
+    rf"({_NAME}{_QUOTE}\s*:\s*\\?)(?:\"[^\"]*\"?|'[^']*'?)",
+    # Bearer value: an Authorization header, with or without its name.
+    rf"(\b(?:Bearer|Basic)\s+){_VALUE}",
+    # Cookie: value: any other header with a secret.
+    rf"({_NAME}{_QUOTE}\s*:\s*)(?!Bearer|Basic){_VALUE}",
+    # sk-value: an API key, recognised by its prefix.
+    r"()\bsk[-_][\w-]{6,}",
+    # eyJvalue: a JSON Web Token, recognised by its prefix.
+    r"()\beyJ[\w-]{10,}[\w.-]*",
 )
 _QUERY_OR_FRAGMENT = re.compile(r"[?#].*", re.DOTALL)
 _USERINFO = re.compile(r"^([a-z][a-z0-9+.-]*:(?:\\?/){2})[^/?#]*@", re.IGNORECASE)
@@ -83,7 +80,7 @@ def redact_text(text: str, *secrets: str) -> str:
     # Bound the work of the patterns, but keep enough text for them to recognise a long query.
     text = text[: 4 * _MAX_LENGTH]
     for pattern in _SECRETS:
-        text = pattern.sub(rf"\1{_MARK}", text)
+        text = re.sub(pattern, rf"\1{_MARK}", text, flags=re.IGNORECASE)
     return text if len(text) <= _MAX_LENGTH else text[: _MAX_LENGTH - 1] + _MARK
 
 

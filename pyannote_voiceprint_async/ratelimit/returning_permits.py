@@ -30,10 +30,12 @@ class ReturningPermits:
         self._groups[-1][1] += count
         self.count += count
 
-    def remove_returned(self, now: float) -> None:
-        """Remove the permits that have returned."""
+    def remove_returned(self, now: float) -> int:
+        """Remove the permits that have returned, and return their number."""
+        before = self.count
         while self._groups and self._groups[0][0] <= now:
             self.count -= int(self._groups.popleft()[1])
+        return before - self.count
 
     def first(self, count: int) -> Iterator[tuple[float, int]]:
         """Yield (time of return, number of permits) for the first `count` permits."""

@@ -51,7 +51,7 @@ class RateLimitWindow:
         # At the start, and after each refusal, one request goes first: its response shows the limit.
         self._needs_probe = True
         self._probe: PermitRequest | None = None
-        self._held = 0
+        self._own = 0  # permits that requests of this client hold, and those that have not returned yet
         self._returning = ReturningPermits(self.per / _GROUPS)
         self._returning_late: list[float] = []  # a heap: permits of requests whose response never arrived
         self._others = ReturningPermits(self.per / _GROUPS)
@@ -64,30 +64,28 @@ class RateLimitWindow:
     @property
     def in_use(self) -> int:
         """Permits that are held, that have not returned yet, or that other programs use up."""
-        return self._held + self._returning.count + len(self._returning_late) + self._taken_by_others
+        return self._own + self._taken_by_others
 
     def has_permit(self, now: float) -> bool:
         """Return whether the next request may take a permit."""
         self._remove_returned(now)
-        # `in_use`, written out: a property call per submission is measurable.
         return (
-            self._held + self._returning.count + len(self._returning_late) + self._taken_by_others < self.limit
+            self.in_use < self.limit
             and now >= self.paused_until
             and not (self._needs_probe and self._probe is not None)
         )
 
     def take(self, request: PermitRequest) -> None:
         """Count a permit as held by this request."""
-        self._held += 1
+        self._own += 1
         self._total_taken += 1
-        known = self._held + self._returning.count + len(self._returning_late) + self._others.count
-        request.use_baseline = known - self._total_taken
+        request.use_baseline = self._own + self._others.count - self._total_taken
         if self._needs_probe:
             self._probe = request
 
     def put_back(self, request: PermitRequest) -> None:
         """Return a permit at once: its request never reached the server."""
-        self._held -= 1
+        self._own -= 1
         self._forget_probe(request)
 
     def record_refusal(self, request: PermitRequest, now: float, wait: float) -> bool:
@@ -107,7 +105,7 @@ class RateLimitWindow:
             was_long = False
             if self.refusals == 1:
                 self.refused_since = now
-        self._held -= 1
+        self._own -= 1
         self._probe = None
         self._needs_probe = True
         self.paused_until = max(self.paused_until, now + min(wait, _MAX_PAUSE))
@@ -115,7 +113,6 @@ class RateLimitWindow:
 
     def release_after_response(self, request: PermitRequest, now: float) -> None:
         """Schedule the return of a permit `per` seconds from now, when its response arrived."""
-        self._held -= 1
         self._returning.add(now + self.per, 1)
         if request is self._probe:
             self._needs_probe = False
@@ -125,7 +122,6 @@ class RateLimitWindow:
 
     def release_after(self, request: PermitRequest, when: float) -> None:
         """Schedule the return of a permit `per` seconds after `when`, when the server can see its request no more."""
-        self._held -= 1
         self._forget_probe(request)
         heapq.heappush(self._returning_late, when + self.per)
 
@@ -189,7 +185,7 @@ class RateLimitWindow:
             *self._returning.first(self._returning.count),
             *((late, 1) for late in self._returning_late),
             *self._others.first(self._taken_by_others),
-            (start + self.per, self._held),
+            (start + self.per, self._own - self._returning.count - len(self._returning_late)),
         ]
         permits = [(start, max(0, self.limit - self.in_use))]
         # After a header lowered the limit, the permits above the new limit do not return.
@@ -209,9 +205,10 @@ class RateLimitWindow:
 
     def _remove_returned(self, now: float) -> None:
         if self._returning.count:
-            self._returning.remove_returned(now)
+            self._own -= self._returning.remove_returned(now)
         while self._returning_late and self._returning_late[0] <= now:
             heapq.heappop(self._returning_late)
+            self._own -= 1
         if self._others.count:
             self._others.remove_returned(now)
             self._taken_by_others = max(0, self._others.count - self._headroom)

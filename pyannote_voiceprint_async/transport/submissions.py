@@ -24,8 +24,8 @@ class Submissions:
     """The submissions in flight, each in a task of its own, and the jobs whose caller has gone."""
 
     def __init__(self) -> None:
-        self.tasks: set[asyncio.Task[None]] = set()
-        """The tasks of the submissions in flight."""
+        self.tasks: dict[ApiRequest, asyncio.Task[None]] = {}
+        """The submissions in flight, each with its task, which removes itself when it ends."""
         self.abandoned: deque[JobCreated] = deque(maxlen=_MAX_ABANDONED)
         """The last accepted jobs whose caller has gone."""
 
@@ -44,8 +44,7 @@ class Submissions:
         result = request.result_waiter = asyncio.get_running_loop().create_future()
         task = ProtectedTask(self._run(request, send, release), request.withdraw)
         if not task.done():
-            self.tasks.add(task)
-            task.add_done_callback(self.tasks.discard)
+            self.tasks[request] = task
         try:
             return await result
         except asyncio.CancelledError:
@@ -54,7 +53,9 @@ class Submissions:
                 # Nothing was sent: wait until the task has undone what it has begun.
                 task.cancel()
                 await wait_until_done(task)
-                release()  # the task may have been cancelled before its first step
+                # The task may have been cancelled before its first step.
+                self.tasks.pop(request, None)
+                release()
             elif result.done() and not result.cancelled():
                 # The result arrived at the same time as the cancellation.
                 error = result.exception()
@@ -87,6 +88,8 @@ class Submissions:
                 self._keep_result(release, None, job)
             else:
                 request.result_waiter.set_result(job)
+        finally:
+            self.tasks.pop(request, None)
 
     def _keep_result(self, release: Callable[[], None], error: BaseException | None, job: JobCreated | None) -> None:
         """Keep the result of a submission whose caller has gone."""
@@ -106,7 +109,7 @@ class Submissions:
     async def finish(self) -> None:
         """Wait until all submissions in flight are finished, however often the caller is cancelled meanwhile."""
         while self.tasks:
-            await wait_until_done(*self.tasks)
+            await wait_until_done(*self.tasks.values())
 
     def forget(self) -> None:
         """Drop the submissions of a closed event loop, and log how many may have been accepted."""

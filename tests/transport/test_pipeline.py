@@ -510,7 +510,7 @@ async def test_cancelling_all_tasks_does_not_end_a_submission_in_flight(start, t
         await asyncio.sleep(0)
     caller.cancel()
     await settle(turns)
-    for task in client.engine._pipeline._submissions.tasks:
+    for task in client.engine._pipeline._submissions.tasks.values():
         assert not task.cancel()
     await assert_idle(client)
     assert [job.job_id for job in client.abandoned] == [job.id for job in sandbox.accepted]
@@ -621,7 +621,7 @@ async def test_a_result_that_arrives_with_the_cancellation_is_kept(start):
     sandbox = await start(Sandbox(window="none", latency=0.05))
     client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url))
     (caller,) = await submit_in_flight(client, sandbox, 1)
-    (task,) = client.engine._pipeline._submissions.tasks
+    (task,) = client.engine._pipeline._submissions.tasks.values()
     task.add_done_callback(lambda _: caller.cancel())
     (ended,) = await asyncio.gather(caller, return_exceptions=True)
     known = [job.job_id for job in client.abandoned] + [getattr(ended, "job_id", None)]
@@ -674,7 +674,7 @@ def test_closing_after_the_event_loop_was_closed_reports_the_submissions_in_flig
     async def begin() -> AsyncVoiceprintClient:
         client = AsyncVoiceprintClient(sandbox_elsewhere.api_key, base_url=sandbox_elsewhere.url)
         left.extend(await submit_in_flight(client, sandbox_elsewhere, 1))
-        left.extend(client.engine._pipeline._submissions.tasks)
+        left.extend(client.engine._pipeline._submissions.tasks.values())
         return client
 
     left: list[asyncio.Task] = []
