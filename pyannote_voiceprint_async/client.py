@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
@@ -171,6 +170,9 @@ class AsyncVoiceprintClient:
 
         Pending waits fail with `ClientClosedError`. Submissions in flight are finished, so that no job id is lost.
         A caller that is cancelled meanwhile, however often, gets its `CancelledError` afterwards.
+
+        In the input or the `on_submitted` of a batch of this client, this only begins to close the client, and returns
+        at once: the client cannot be closed while its own batch waits. Close it once more outside to wait for the end.
         """
         await self.engine.aclose()
 
@@ -327,8 +329,9 @@ class AsyncVoiceprintClient:
         )
         try:
             return await operation.run()
-        except asyncio.CancelledError:
-            if accepted is not None:
+        except BaseException as error:
+            # `operation` keeps the job after an ordinary error.
+            if accepted is not None and not isinstance(error, Exception):
                 self.engine.abandon(accepted)
             raise
 
@@ -367,6 +370,7 @@ class AsyncVoiceprintClient:
             async def record(job: JobCreated) -> None:
                 item.record_job(job)
                 await arguments.run_callback(on_submitted, item.index, job)
+                item.check_stopped()
 
             operation = VoiceprintOperation(
                 engine=self.engine,

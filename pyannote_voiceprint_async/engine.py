@@ -21,6 +21,7 @@ from pyannote_voiceprint_async.concurrency.waiters import Waiters
 from pyannote_voiceprint_async.jobs import uploads
 from pyannote_voiceprint_async.jobs.batch_results import Results
 from pyannote_voiceprint_async.jobs.batch_run import BatchRun
+from pyannote_voiceprint_async.jobs.batch_scope import is_inside_batch, may_wait_for
 from pyannote_voiceprint_async.jobs.local_audio import OpenedAudio
 from pyannote_voiceprint_async.jobs.outcome import require_voiceprint
 from pyannote_voiceprint_async.jobs.poller import JobPoller
@@ -128,18 +129,30 @@ class Engine:
         """Fail all waits, finish the submissions in flight, and close the connections. Closing twice is fine.
 
         A caller that is cancelled meanwhile gets its `CancelledError` when the engine is closed.
+
+        Inside one of its batches, in an input or in `on_submitted`, this only begins to close the engine, and returns
+        at once. Inside a batch of another engine, a cancellation ends the wait.
         """
         if self._pipeline.is_loop_closed:
             await self._pipeline.discard()
             return
+        may_wait = may_wait_for(*(batch.scope for batch in self._batches))
         self._pipeline.close()
         if self._closing is None:
             self._closing = ProtectedTask(self._close(), lambda: False)
-        await wait_until_done(self._closing)
+        if not may_wait:
+            return
+        if is_inside_batch():
+            await asyncio.wait([self._closing])
+        else:
+            await wait_until_done(self._closing)
         self._closing.result()
 
     async def _close(self) -> None:
-        for batch in list(self._batches):
+        batches = list(self._batches)
+        for batch in batches:
+            batch.close()
+        for batch in batches:
             await batch.aclose()
         await self._poller.aclose()
         await self._pipeline.aclose()

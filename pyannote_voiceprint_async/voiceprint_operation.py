@@ -59,8 +59,8 @@ class VoiceprintOperation:
             deadline = self.engine.deadline_after(self.timeout) if self.deadline is None else self.deadline
             done = await self.engine.wait_for_voiceprint(job.job_id, deadline)
         except Exception as error:
-            if getattr(error, "job_id", None) is None:
-                # Without this, the id of a paid job would be lost with an error that does not have it.
+            if getattr(error, "job_id", None) != job.job_id:
+                # The error has no id, or that of another job which `on_submitted` read: ours is paid for too.
                 self.engine.abandon(job)
                 error.add_note(f"The job is {job.job_id}; wait() continues to wait for it.")
             raise

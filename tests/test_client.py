@@ -99,6 +99,35 @@ async def test_an_error_of_on_submitted_abandons_the_job(client, sandbox):
     assert sandbox.accepted[0].id in caught.value.__notes__[0]
 
 
+@pytest.mark.parametrize("method", ["voiceprint", "voiceprint_many"])
+async def test_an_error_of_another_job_in_on_submitted_abandons_the_own_job(client, sandbox, method):
+    """The error carries the id of the other job: without the note and `abandoned`, ours would be lost."""
+
+    async def read_another(*_):
+        await client.get_job("another")
+
+    if method == "voiceprint":
+        with pytest.raises(NotFoundError) as caught:
+            await client.voiceprint(URL, on_submitted=read_another)
+        error = caught.value
+    else:
+        async with client.voiceprint_many([URL], on_submitted=read_another) as results:
+            error = (await anext(results)).error
+    job = sandbox.accepted[0].id
+    assert (error.job_id, [one.job_id for one in client.abandoned]) == ("another", [job])
+    assert error.__notes__ == [f"The job is {job}; wait() continues to wait for it."]
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError, GeneratorExit])
+async def test_an_on_submitted_that_raises_no_exception_abandons_the_job(client, sandbox, error):
+    def fail(job):
+        raise error
+
+    with pytest.raises(error):
+        await client.voiceprint(URL, on_submitted=fail)
+    assert [one.job_id for one in client.abandoned] == [job.id for job in sandbox.accepted]
+
+
 async def test_cancelling_a_wait_abandons_the_job(start):
     sandbox = await start(Sandbox(window="none", job_seconds=1000.0))
     client = await connect(start, sandbox)

@@ -60,9 +60,17 @@ class BatchItem:
         Raises:
             CancelledError: the item was stopped: it must not be sent.
         """
+        self.check_stopped()
+        self.state = ItemState.SENDING
+
+    def check_stopped(self) -> None:
+        """Check that the item was not stopped: a callback may have caught the cancellation that stops it.
+
+        Raises:
+            CancelledError: the item was stopped.
+        """
         if self.stopped_by is not None:
             raise asyncio.CancelledError
-        self.state = ItemState.SENDING
 
     def record_refusal(self) -> None:
         """Record that the submission was refused for now: nothing of it is in flight."""
@@ -77,16 +85,28 @@ class BatchItem:
 
     def stop(self, error: Exception | None = None) -> None:
         """Cancel the item, with this error or with one that says that the batch was closed."""
-        self.stopped_by = error or self._closed_error()
+        self.stopped_by = error or self.error_of("the batch was closed")
         self.task.cancel()
 
-    def _closed_error(self) -> VoiceprintError:
-        if self.job is None:
-            return VoiceprintError(
-                "The item was not sent: the batch was closed before. Submit it again to process it.", retryable=True
+    def error_of(self, reason: str) -> VoiceprintError:
+        """Build the error of an item that has no result.
+
+        Args:
+            reason: why, as a clause in lower case.
+        """
+        sentence = reason[0].upper() + reason[1:]
+        if self.job is not None:
+            return JobTimeoutError(
+                f"{sentence} before job {self.job.job_id} finished. The job continues: call "
+                f"wait({self.job.job_id!r}) to wait for it.",
+                job_id=self.job.job_id,
             )
-        return JobTimeoutError(
-            f"The batch was closed before job {self.job.job_id} finished. The job continues: call "
-            f"wait({self.job.job_id!r}) to wait for it.",
-            job_id=self.job.job_id,
+        if self.state is ItemState.SENDING:
+            return VoiceprintError(
+                f"{sentence} while the submission of the item was in flight, so a job may exist. Look for it in "
+                "client.abandoned and list_jobs() before you submit the item again.",
+                outcome_unknown=True,
+            )
+        return VoiceprintError(
+            f"The item was not sent: {reason} before. Submit it again to process it.", retryable=True
         )

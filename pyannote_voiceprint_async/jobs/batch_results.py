@@ -12,6 +12,7 @@ from pyannote_voiceprint_async.reprs import safe_repr
 
 from .batch_item import BatchItem
 from .batch_run import BatchRun
+from .batch_scope import may_wait_for
 
 __all__ = ["Results"]
 
@@ -82,5 +83,11 @@ class Results(Generic[R]):
         """Start nothing new, finish the submissions in flight, and keep the results left in `unfinished`.
 
         A caller that is cancelled meanwhile gets its `CancelledError` afterwards.
+
+        Inside the batch itself, in its input or its `on_submitted`, this only begins to close the batch, and returns at
+        once: the batch cannot be over while its own code waits. Inside another batch, a cancellation ends the wait.
         """
-        await self.batch.aclose()
+        may_wait = may_wait_for(self.batch.scope)
+        self.batch.close()
+        if may_wait:
+            await self.batch.aclose()

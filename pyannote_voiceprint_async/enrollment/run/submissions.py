@@ -85,7 +85,8 @@ class RunSubmissions:
     async def aclose(self) -> None:
         """Submit nothing new, and return when the submissions in flight are finished."""
         if self._batch is not None:
-            await self._batch.aclose()
+            # Waits inside the batch too: the tasks of the waits begin there, but no item waits for them.
+            await self._batch.batch.aclose()
 
     @property
     def _has_reached_max_jobs(self) -> bool:
