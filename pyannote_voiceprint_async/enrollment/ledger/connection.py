@@ -10,6 +10,7 @@ from pathlib import Path
 from pyannote_voiceprint_async.errors import LedgerError
 
 from . import checksums, schema
+from .hot_journal import check_hot_journal, hot_journal_error, is_rollback_needed
 from .journal import journal_path, lost_journal_error, restore_journal
 from .ownership import read_owner
 from .schema import STEPS, SchemaStep
@@ -34,16 +35,17 @@ def open_writable(
     Args:
         path: the file.
         create: create the file if it is missing, private to its owner.
-        recover: open the file even if its journal is lost.
+        recover: open the file even if its journal is lost, or can be recognized only by its change counter.
         steps: the schema.
 
     Raises:
         LedgerError: the file is missing, is not a ledger, is damaged, was written by a later version, has lost its
-            journal, or cannot be written.
+            journal, has a journal that does not belong to it, or cannot be written.
     """
     path = Path(os.path.realpath(path))
     try:
         create_private_file(path, create=create)
+        check_hot_journal(path, recover=recover, timeout=BUSY_TIMEOUT)
         had_journal = journal_path(path).exists()
         connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
     except (OSError, sqlite3.Error) as exc:
@@ -61,7 +63,7 @@ def open_writable(
 
 
 def open_read_only(path: Path, *, steps: Sequence[SchemaStep] = STEPS) -> sqlite3.Connection:
-    """Open a ledger in a way that cannot change its rows. It works while a run has the ledger open.
+    """Open a ledger in a way that cannot change its file. It works while a run has the ledger open.
 
     Ledgers of earlier versions are not migrated: a reader checks whether a column of a later step exists.
 
@@ -70,23 +72,19 @@ def open_read_only(path: Path, *, steps: Sequence[SchemaStep] = STEPS) -> sqlite
         steps: the schema.
 
     Raises:
-        LedgerError: the file is missing, empty, is not a ledger, is damaged, or was written by a later version.
+        LedgerError: the file is missing, empty, is not a ledger, is damaged, was written by a later version, or a run
+            was killed while it wrote to the file.
     """
     try:
         path.stat()  # its error is clearer than that of SQLite
-        real = Path(os.path.realpath(path))
-        had_journal = journal_path(real).exists()
-        # Not `mode=ro`: SQLite must be able to roll back the half-written transaction of a killed run.
-        uri = f"{real.as_uri()}?mode=rw"
+        # A reader must not roll back: the journal may belong to another file.
+        uri = f"{Path(os.path.realpath(path)).as_uri()}?mode=ro"
         connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
     except (OSError, sqlite3.Error) as exc:
         raise unusable_file_error(path, exc) from None
     with _closed_on_error(connection, path):
-        connection.execute("PRAGMA query_only = ON")
         checksums.register(connection)
         applied = schema.applied_steps(connection, path, steps)
-        if had_journal and read_owner(connection) is not None:
-            restore_journal(real)
         if not applied:
             raise LedgerError(f"{path} is empty. Run `pyannote-voiceprint enroll` with it first.")
     return connection
@@ -104,7 +102,7 @@ def read_snapshot(path: Path) -> Iterator[sqlite3.Connection]:
             connection.execute("BEGIN")
             yield connection
         except sqlite3.Error as exc:
-            raise read_error(path, exc) from None
+            raise (hot_journal_error(path) if is_rollback_needed(exc) else read_error(path, exc)) from None
 
 
 def create_private_file(path: Path, *, create: bool) -> None:
@@ -140,7 +138,7 @@ def _closed_on_error(connection: sqlite3.Connection, path: Path) -> Iterator[Non
         yield
     except sqlite3.Error as exc:
         connection.close()
-        raise unusable_file_error(path, exc) from None
+        raise (hot_journal_error(path) if is_rollback_needed(exc) else unusable_file_error(path, exc)) from None
     except BaseException:
         connection.close()
         raise

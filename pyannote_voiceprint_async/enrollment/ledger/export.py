@@ -18,7 +18,7 @@ from .connection import open_writable, read_snapshot
 from .export_formats import WRITERS, ExportFormat
 from .export_rows import ExportRows
 from .output_file import OutputFile
-from .ownership import read_owner
+from .ownership import read_owner, sign_journal
 from .transaction import atomic
 
 __all__ = [
@@ -169,6 +169,7 @@ def _record_export(ledger: Path, newest: float, count: int) -> None:
     """Record what was exported. If that fails, `purge` drops less."""
     with suppress(LedgerError, sqlite3.Error), closing(open_writable(ledger)) as connection:
         with atomic(connection):
+            sign_journal(connection)
             connection.executemany(
                 "INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)",
                 [(EXPORTED_THROUGH, repr(newest)), (EXPORTED_COUNT, str(count))],

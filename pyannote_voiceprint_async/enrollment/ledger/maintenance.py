@@ -20,7 +20,7 @@ from .checksums import check_integrity
 from .connection import open_writable, read_snapshot
 from .exclusive_access import compact, exclusive_connection, lock_ledger
 from .export import EXPORTED_COUNT, EXPORTED_THROUGH
-from .ownership import read_owner
+from .ownership import disown, read_owner, sign_journal
 from .report import newest_run, read_report
 from .staged_list import forgotten_hash
 from .transaction import atomic
@@ -135,6 +135,7 @@ def forget(path: Path, labels: Iterable[str]) -> Forgotten:
     """
     with exclusive_connection(path) as connection:
         with atomic(connection):
+            sign_journal(connection)
             forgotten = forget_labels(connection, labels)
         if forgotten.labels:
             compact(connection)
@@ -153,6 +154,7 @@ def purge(path: Path) -> Purged:
     """
     with exclusive_connection(path) as connection:
         with atomic(connection):
+            sign_journal(connection)
             purged = purge_exported(connection)
         compact(connection)
     return purged
@@ -171,6 +173,7 @@ def accept(path: Path, label: str, job_id: str) -> None:
         LedgerError: see `accept_job`.
     """
     with exclusive_connection(path) as connection, atomic(connection):
+        sign_journal(connection)
         accept_job(connection, label, job_id)
 
 
@@ -233,9 +236,8 @@ def recover(path: Path) -> int:
     try:
         with closing(open_writable(path, recover=True)) as connection:
             check_integrity(connection, Path(os.path.realpath(path)))
-            if (owner := read_owner(connection)) is not None:
-                with atomic(connection):
-                    owner.erase(connection)
+            if read_owner(connection) is not None:
+                disown(connection)
                 connection.execute("PRAGMA journal_mode = DELETE")
             return int(connection.execute("SELECT count(*) FROM recordings WHERE state = 'pending'").fetchone()[0])
     except sqlite3.Error as exc:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pyannote_voiceprint_async.errors import LedgerError
 
-from .transaction import atomic
+from .ownership import disown
 
 __all__ = ["rescue"]
 
@@ -26,8 +26,8 @@ def rescue(descriptor: int, path: Path) -> LedgerError:
         rescued = _create_unused(path.with_name(f"{path.name}.rescued"))
         try:
             _copy(descriptor, rescued)
-            with closing(sqlite3.connect(rescued, isolation_level=None)) as copy, atomic(copy):
-                copy.execute("DELETE FROM owner")  # no run has the copy open
+            with closing(sqlite3.connect(rescued, isolation_level=None)) as copy:
+                disown(copy)  # no run has the copy open
         except BaseException:
             rescued.unlink()
             raise

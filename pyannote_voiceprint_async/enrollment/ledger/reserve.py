@@ -2,8 +2,6 @@
 
 import sqlite3
 
-from .transaction import atomic
-
 __all__ = ["FREE_STEPS", "fill_reserve", "free_reserve"]
 
 _BLOCKS, _BLOCK_BYTES = 32, 4096
@@ -13,12 +11,10 @@ FREE_STEPS = (1, 4, _BLOCKS)
 
 
 def fill_reserve(connection: sqlite3.Connection) -> None:
-    """Allocate all blocks that are missing."""
-    with atomic(connection):
-        connection.executemany(
-            "INSERT OR IGNORE INTO reserve VALUES (?, zeroblob(?))",
-            [(number, _BLOCK_BYTES) for number in range(_BLOCKS)],
-        )
+    """Allocate all blocks that are missing, within a transaction of the caller."""
+    connection.executemany(
+        "INSERT OR IGNORE INTO reserve VALUES (?, zeroblob(?))", [(number, _BLOCK_BYTES) for number in range(_BLOCKS)]
+    )
 
 
 def free_reserve(connection: sqlite3.Connection, *, blocks: int) -> None:

@@ -15,13 +15,14 @@ from pyannote_voiceprint_async.enrollment.ledger import database as database_mod
 from pyannote_voiceprint_async.enrollment.ledger import rescue as rescue_module
 from pyannote_voiceprint_async.enrollment.ledger.connection import open_read_only, open_writable
 from pyannote_voiceprint_async.enrollment.ledger.database import Database
-from pyannote_voiceprint_async.enrollment.ledger.ownership import OWNER_SCHEMA
+from pyannote_voiceprint_async.enrollment.ledger.ownership import ORIGIN_SCHEMA, OWNER_SCHEMA
 from pyannote_voiceprint_async.enrollment.ledger.schema import SchemaStep
 
 DAY = "2026-11-30"
 STEPS = (
     SchemaStep("first", DAY, "CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT)"),
     SchemaStep("owner", DAY, OWNER_SCHEMA),
+    SchemaStep("origin", DAY, ORIGIN_SCHEMA),
 )
 
 
@@ -126,7 +127,7 @@ def test_schema_steps_are_applied_once_and_in_order(tmp_path):
     more = (*STEPS, SchemaStep("second", DAY, "ALTER TABLE t ADD COLUMN c TEXT; CREATE TABLE u (a)"))
     for _ in range(2):
         connection = opened(tmp_path / "x.ledger", more)
-        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (4,)
         connection.execute("INSERT INTO t (b, c) VALUES (1, 2)")
         connection.close()
 
