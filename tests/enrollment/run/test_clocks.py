@@ -135,6 +135,30 @@ async def test_a_wrong_local_clock_does_not_bill_a_row_twice(world, ours, date):
     assert_not_paid_twice(world, await world.enroll(), people(5))
 
 
+@pytest.mark.parametrize("skew", [-60.0, -30.0, 120.0, 500.0])
+@pytest.mark.parametrize("policy", ["hold", "adopt"])
+async def test_a_lost_job_dated_by_another_clock_than_all_other_jobs_is_not_paid_twice(world, skew, policy):
+    """The API's clock was set after the job was created, or another application server created it."""
+
+    async def handle(request, forward):
+        response = await forward(request)
+        if request.path != "/v2/jobs":
+            return response
+        page = json.loads(bytes(response.body))
+        for item in page["items"]:
+            if item["id"] == world.sandbox.accepted[0].id:
+                item["createdAt"] = shifted(skew)(datetime.fromisoformat(item["createdAt"]))
+        page["items"].sort(key=lambda item: item["createdAt"], reverse=True)
+        return world.json_response(page)
+
+    world.intercept(handle)
+    world.sandbox.fail_next(["drop-after-accept"], operation="voiceprint")
+    report = await world.enroll(on_unknown=policy)
+    assert_not_paid_twice(world, report, people(5))
+    assert len(world.sandbox.accepted) == 5
+    assert report.unknown_jobs == report.uncertain == 1 or (policy, report.succeeded) == ("adopt", 5)
+
+
 @pytest.mark.parametrize("skew", [-600.0, 600.0])
 async def test_a_job_of_another_program_is_not_adopted_because_of_the_skew(world, start, skew):
     """The job was created long before the submission, but by the API's clock at about the same time."""
