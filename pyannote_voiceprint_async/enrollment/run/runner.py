@@ -31,16 +31,16 @@ from pyannote_voiceprint_async.errors import (
 from .context import RunContext
 from .job_waits import JobWaits
 from .outcome_resolver import OutcomeResolver, Resolution
-from .submissions import Submissions
+from .submissions import PendingSubmissions
 
-__all__ = ["Runner"]
+__all__ = ["EnrollmentRun"]
 
 # How long a run waits for the jobs of earlier runs before it sends new ones, and for its last jobs without credit.
 _WAIT_TIMEOUT = 900.0
 _PAGE = 256
 
 
-class Runner:
+class EnrollmentRun:
     """Executes one run, from the list to the report.
 
     Args:
@@ -75,7 +75,7 @@ class Runner:
         """Events and progress."""
         self._staging = Staging.for_run(ledger, options)
         self._waits = JobWaits(self._context, self._on_wait_error)
-        self._submissions = Submissions(self._context, self._waits)
+        self._submissions = PendingSubmissions(self._context, self._waits)
         self._resolver = OutcomeResolver(client, ledger, options.on_unknown, self._context.timeline)
         self._work: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
