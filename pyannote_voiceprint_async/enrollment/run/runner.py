@@ -31,6 +31,7 @@ from pyannote_voiceprint_async.errors import (
 from .context import RunContext
 from .job_waits import JobWaits
 from .outcome_resolver import OutcomeResolver, Resolution
+from .row_source import stage_rows
 from .submissions import PendingSubmissions
 
 __all__ = ["EnrollmentRun"]
@@ -146,7 +147,7 @@ class EnrollmentRun:
         options = self._options
         base_url = options.origin or self._client.engine.base_url
         await self._ledger.claim(base_url, self._client.engine.api_key, new_key=options.new_key)
-        await self._staging.stage(self._rows)
+        await stage_rows(self._staging, self._rows)
         await self._staging.apply(
             now=self._clock.wall(), retry_failed=options.retry_failed, retry_expired=options.retry_expired
         )

@@ -45,7 +45,7 @@ class PendingSubmissions:
         self._counted = 0
         """Submissions that count towards `max_jobs`: in preparation, in flight, accepted or of unknown outcome."""
         self._highest_id = 0
-        """The highest id of the recordings that were passed to the sender, which gets them in the order of their ids."""
+        """The highest id of the recordings that were passed to the sender, in the order of their ids."""
 
     async def has_more(self) -> bool:
         """Return whether there is a recording that may be submitted."""

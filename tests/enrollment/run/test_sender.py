@@ -167,9 +167,7 @@ async def test_refused_rows_at_the_end_of_a_list_fail_by_name_within_minutes(wor
 
 @pytest.mark.parametrize("concurrency", [1, 64])
 @pytest.mark.parametrize("statuses", [[413], REFUSALS], ids=len)
-async def test_more_refused_rows_than_are_read_ahead_keep_no_row_from_being_accepted(
-    make_world, statuses, concurrency
-):
+async def test_more_refused_rows_than_are_read_ahead_keep_no_row_from_being_accepted(make_world, statuses, concurrency):
     world = await make_world(client={"max_concurrency": concurrency})
     refused = statuses_of_bad_rows(world, statuses)
     report = await world.enroll([*people(10), *bad(100), *people(10, first=10)])
