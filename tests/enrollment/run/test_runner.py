@@ -4,6 +4,7 @@ import pytest
 from enrollment_world import expected_voiceprints, people, url
 
 from pyannote_voiceprint_async import (
+    AsyncVoiceprintClient,
     LedgerOriginError,
     ManifestError,
 )
@@ -155,8 +156,8 @@ async def test_an_invalid_list_is_refused_before_any_request(world, tmp_path):
     assert [event.problem for event in world.of(RowSkipped)] == list(caught.value.problems)
 
 
-async def test_a_wrong_key_stops_the_run_before_any_submission(world):
-    world.client.engine._pipeline.http._authorization["Authorization"] = "Bearer wrong"
+async def test_a_wrong_key_stops_the_run_before_any_submission(world, start):
+    world.client = await start(AsyncVoiceprintClient("wrong", base_url=world.sandbox.url, clock=world.clock))
     with pytest.raises(Exception, match="401"):
         await world.enroll()
     assert world.states() == dict.fromkeys((row.label for row in people(5)), "pending")
