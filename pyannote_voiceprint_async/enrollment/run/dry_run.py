@@ -18,6 +18,8 @@ from pyannote_voiceprint_async.enrollment.manifest.rows import Problem, Row
 from pyannote_voiceprint_async.enrollment.options import Options
 from pyannote_voiceprint_async.settings import RateLimit
 
+from .row_source import stage_rows
+
 __all__ = ["EUROS_PER_JOB", "DryRun", "dry_run"]
 
 EUROS_PER_JOB = 0.015
@@ -119,7 +121,7 @@ async def _stage_and_predict(
     engine, now = client.engine, client.engine.clock.wall()
     await ledger.claim(options.origin or engine.base_url, engine.api_key, new_key=options.new_key)
     staging = Staging.for_run(ledger, options)
-    await staging.stage(rows)
+    await stage_rows(staging, rows)
     await staging.apply(now=now, retry_failed=options.retry_failed, retry_expired=options.retry_expired)
     return attrs.evolve(
         await _predict(ledger, max_jobs=options.max_jobs, limit=limit, now=now),

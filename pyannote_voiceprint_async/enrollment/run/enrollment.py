@@ -16,7 +16,7 @@ from pyannote_voiceprint_async.enrollment.options import Options
 from pyannote_voiceprint_async.errors import EnrollmentError
 from pyannote_voiceprint_async.reprs import safe_repr
 
-from .runner import EnrollmentRunner
+from .runner import EnrollmentRun
 
 __all__ = ["Enrollment"]
 
@@ -37,7 +37,7 @@ class Enrollment:
         *,
         owns_ledger: bool,
     ) -> None:
-        self._runner = EnrollmentRunner(client, rows, ledger, options, owns_ledger=owns_ledger)
+        self._runner = EnrollmentRun(client, rows, ledger, options, owns_ledger=owns_ledger)
         self._events = self._runner.reporter.events
         self._task: asyncio.Task[None] | None = None
 

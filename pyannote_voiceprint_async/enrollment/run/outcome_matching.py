@@ -9,6 +9,10 @@ The server dates jobs by another clock than the one that dates intents. Our own 
 because the ledger has the time when each of them was accepted. The windows are widened by this difference. If the list
 has no job of ours, they are widened by the largest plausible difference, so that a submission is rather held than paid
 twice. A job of another type or model than the submission is never its job.
+
+The measured difference may not hold for the lost job: the clock of `createdAt` may have been set since, and another
+application server may have dated the job. An unknown job within `MINIMUM_SKEW` around a window therefore holds the
+submission, too. Such a job is never adopted.
 """
 
 import re
@@ -22,6 +26,7 @@ from pyannote_voiceprint_async.enrollment.ledger.recordings import UnresolvedSub
 
 __all__ = [
     "LATE_ACCEPTANCE_SECONDS",
+    "MINIMUM_SKEW",
     "AcceptanceWindow",
     "ClockOffset",
     "MatchResult",
@@ -34,6 +39,8 @@ __all__ = [
 
 LATE_ACCEPTANCE_SECONDS = 30.0
 """How long after `Timeouts.total` the server may still accept a request that was cut off."""
+MINIMUM_SKEW = 600.0
+"""How far the clock that dated one job may be from the clocks that dated our own jobs in the list, in seconds."""
 _TOLERANCE = 5.0
 """The `Date` of a response is older than its arrival, and the server's machines differ a little."""
 _LISTED_FOR = 24 * 3600.0
@@ -112,6 +119,10 @@ class AcceptanceWindow(NamedTuple):
         """Return whether the job may have been created in the window."""
         return job.created_at is None or self.begins <= job.created_at <= self.ends
 
+    def widened(self, seconds: float) -> Self:
+        """Return a window that begins earlier and ends later by some seconds."""
+        return self._replace(begins=self.begins - seconds, ends=self.ends + seconds)
+
 
 @attrs.frozen
 class MatchResult:
@@ -124,7 +135,7 @@ class MatchResult:
     adoptable: Mapping[int, str]
     """Job ids by id of submission, where exactly one unknown job is in its window, and in no other window."""
     unknown_jobs: Sequence[UnknownJob]
-    """The unknown jobs in the windows."""
+    """The unknown jobs in the windows, and within `MINIMUM_SKEW` around them."""
 
 
 def acceptance_windows(
@@ -170,26 +181,33 @@ def match_outcomes(  # noqa: PLR0913 - the whole evidence, by keyword where valu
     narrow_windows = _narrow_windows(intents, request_lifetime, offset)
     abandoned_windows = acceptance_windows(abandoned_intents, request_lifetime, offset)
     spelling = _Spelling.of(own_jobs)
+    possible = {
+        submission.id: [
+            job
+            for job in unknown_jobs
+            if window.widened(MINIMUM_SKEW).contains(job) and spelling.may_be(job, submission.model)
+        ]
+        for submission, window in zip(unresolved, windows, strict=True)
+    }
     candidates = {
-        submission.id: [job for job in unknown_jobs if window.contains(job) and spelling.may_be(job, submission.model)]
+        submission.id: [job for job in possible[submission.id] if window.contains(job)]
         for submission, window in zip(unresolved, windows, strict=True)
     }
     claims = Counter(job.job_id for jobs in candidates.values() for job in jobs)
     not_accepted, possibly_accepted, adoptable = [], [], {}
     for submission, window, narrow in zip(unresolved, windows, narrow_windows, strict=True):
-        jobs = candidates[submission.id]
-        if not jobs and _is_listed(window, listed_since, now):
+        if not possible[submission.id] and _is_listed(window.widened(MINIMUM_SKEW), listed_since, now):
             not_accepted.append(submission.id)
             continue
         possibly_accepted.append(submission.id)
-        match jobs:
+        match candidates[submission.id]:
             case [job] if (
                 narrow.contains(job)
                 and claims[job.job_id] == 1
                 and not any(abandoned.contains(job) for abandoned in abandoned_windows)
             ):
                 adoptable[submission.id] = job.job_id
-    found = {job.job_id: job for jobs in candidates.values() for job in jobs}
+    found = {job.job_id: job for jobs in possible.values() for job in jobs}
     return MatchResult(not_accepted, possibly_accepted, adoptable, list(found.values()))
 
 

@@ -12,15 +12,15 @@ from pyannote_voiceprint_async.errors import JobError, NotFoundError, Unexpected
 from pyannote_voiceprint_async.models import Voiceprint
 
 from .job_listing import IncompleteListingError, list_jobs_since
-from .outcome_matching import LATE_ACCEPTANCE_SECONDS, MatchResult, match_outcomes
+from .outcome_matching import LATE_ACCEPTANCE_SECONDS, MINIMUM_SKEW, MatchResult, match_outcomes
 from .timeline import Timeline
 
 __all__ = ["OutcomeResolver", "Resolution"]
 
 # If our newest job is under 24 h old, the listing must contain it.
 _LISTED_FOR = 24 * 3600.0
-# The list is read back to this many seconds before the first intent.
-_LISTING_MARGIN = 60.0
+# The list is read back to this many seconds before the first intent: every job that may hold a submission is needed.
+_LISTING_MARGIN = MINIMUM_SKEW + 60.0
 # A job that is not finished by then is not adopted, but left to the program that may have made it.
 _ADOPTION_TIMEOUT = 900.0
 

@@ -31,16 +31,17 @@ from pyannote_voiceprint_async.errors import (
 from .context import RunContext
 from .job_waits import JobWaits
 from .outcome_resolver import OutcomeResolver, Resolution
-from .submissions import RunSubmissions
+from .row_source import stage_rows
+from .submissions import PendingSubmissions
 
-__all__ = ["EnrollmentRunner"]
+__all__ = ["EnrollmentRun"]
 
 # How long a run waits for the jobs of earlier runs before it sends new ones, and for its last jobs without credit.
 _WAIT_TIMEOUT = 900.0
 _PAGE = 256
 
 
-class EnrollmentRunner:
+class EnrollmentRun:
     """Executes one run, from the list to the report.
 
     Args:
@@ -75,7 +76,7 @@ class EnrollmentRunner:
         """Events and progress."""
         self._staging = Staging.for_run(ledger, options)
         self._waits = JobWaits(self._context, self._on_wait_error)
-        self._submissions = RunSubmissions(self._context, self._waits)
+        self._submissions = PendingSubmissions(self._context, self._waits)
         self._resolver = OutcomeResolver(client, ledger, options.on_unknown, self._context.timeline)
         self._work: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
@@ -146,7 +147,7 @@ class EnrollmentRunner:
         options = self._options
         base_url = options.origin or self._client.engine.base_url
         await self._ledger.claim(base_url, self._client.engine.api_key, new_key=options.new_key)
-        await self._staging.stage(self._rows)
+        await stage_rows(self._staging, self._rows)
         await self._staging.apply(
             now=self._clock.wall(), retry_failed=options.retry_failed, retry_expired=options.retry_expired
         )

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from pyannote_voiceprint_async.enrollment.ledger.recordings import PendingRecording
 from pyannote_voiceprint_async.errors import AccountError, LedgerError, VoiceprintError
@@ -14,7 +14,7 @@ from .circuit_breaker import Attempt
 from .context import RunContext
 from .error_actions import ErrorAction, PostponedError, RowError, action_for
 from .key_check import KeyCheck
-from .refusals import RefusalAction
+from .refusals import PROBE_PAUSE, RefusalAction
 from .submission_urls import SubmissionUrls
 
 __all__ = ["Sender"]
@@ -28,7 +28,7 @@ class Sender:
         has_more: returns whether there are rows that were not passed to `send` yet.
     """
 
-    def __init__(self, context: RunContext, *, has_more: Callable[[], bool]) -> None:
+    def __init__(self, context: RunContext, *, has_more: Callable[[], Awaitable[bool]]) -> None:
         self._client = context.client
         self._ledger = context.ledger
         self._breaker = context.breaker
@@ -39,6 +39,8 @@ class Sender:
         self._key_check = KeyCheck(context.client)
         self._has_more = has_more
         self._active: set[int] = set()
+        self._last_refusals: dict[int, str] = {}
+        """The message of the last refusal of each refused row."""
 
     async def send(self, item: BatchItem, recording: PendingRecording) -> JobCreated:
         """Submit a row, however long the API fails.
@@ -64,6 +66,7 @@ class Sender:
     async def _try_once(self, item: BatchItem, recording: PendingRecording) -> JobCreated | None:
         """Try to submit a row; return None if it must be tried again."""
         async with self._breaker.attempt() as attempt:
+            await self._check_turn(recording)
             try:
                 job = await self._submit(item, recording)
             except VoiceprintError as error:
@@ -71,8 +74,27 @@ class Sender:
                     raise
                 return None
             self._refusals.record_acceptance(recording.id)
+            self._last_refusals.pop(recording.id, None)
             attempt.record_success()
             return job
+
+    async def _check_turn(self, recording: PendingRecording) -> None:
+        """Check that a row is still to be submitted at this time, if it was refused before.
+
+        Raises:
+            RowError: the refusals of other rows showed meanwhile that the row is at fault.
+            PostponedError: rows that were not refused yet go first.
+        """
+        if not self._refusals.was_refused(recording.id):
+            return
+        if self._refusals.is_at_fault(recording.id):
+            raise RowError(self._last_refusals.pop(recording.id), "refused")
+        if self._refusals.must_step_aside(recording.id, has_others=await self._has_others(recording)):
+            raise PostponedError("The row was refused, and rows that were not refused yet go first.")
+
+    async def _has_others(self, recording: PendingRecording) -> bool:
+        """Return whether there are other rows that were not refused since the last acceptance."""
+        return await self._has_more() or self._refusals.has_others(self._active - {recording.id})
 
     async def _must_end(
         self, item: BatchItem, recording: PendingRecording, error: VoiceprintError, attempt: Attempt
@@ -112,15 +134,18 @@ class Sender:
         if is_account and await self._key_check.is_refused():
             raise error
         kind = (type(error), error.status)
-        has_others = self._refusals.has_others(self._active) or self._has_more()
+        self._last_refusals[recording.id] = str(error)
+        has_others = await self._has_others(recording)
         match self._refusals.record_refusal(recording.id, kind, has_others=has_others, is_final=is_account):
-            case RefusalAction.FAIL_ROW:
+            case RefusalAction.FAIL_ROW | RefusalAction.FAIL_ROWS:
+                attempt.record_success()  # the API works: other rows need not wait for a probe
+                del self._last_refusals[recording.id]
                 raise RowError(str(error), "refused")
             case RefusalAction.STOP:
                 rows = self._refusals.count_kind(kind)
                 raise _all_refused(error, recording.labels[0], rows, accepted=self._refusals.accepted)
             case RefusalAction.PAUSE:
-                attempt.record_failure(str(error), error.retry_after)
+                attempt.record_failure(str(error), error.retry_after or PROBE_PAUSE)
 
     async def _submit(self, item: BatchItem, recording: PendingRecording) -> JobCreated:
         url = await self._urls.url_of(recording)

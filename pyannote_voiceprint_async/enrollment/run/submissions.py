@@ -15,14 +15,14 @@ from .error_actions import ErrorAction, RowError, action_for
 from .job_waits import JobWaits
 from .sender import Sender
 
-__all__ = ["RunSubmissions"]
+__all__ = ["PendingSubmissions"]
 
 # Rows whose files are uploaded, or whose URLs are resolved, before a slot for their request is free.
 _PREPARED_AHEAD = 16
 _PAGE = 256
 
 
-class RunSubmissions:
+class PendingSubmissions:
     """Submits pending recordings and hands their jobs over to `JobWaits`.
 
     Args:
@@ -40,11 +40,12 @@ class RunSubmissions:
         self._results = context.results
         self._unknown = context.unknown
         self._waits = waits
-        self._sender = Sender(context, has_more=lambda: self._is_feeding)
+        self._sender = Sender(context, has_more=self._has_unsent)
         self._batch: Results[None] | None = None
         self._counted = 0
         """Submissions that count towards `max_jobs`: in preparation, in flight, accepted or of unknown outcome."""
-        self._is_feeding = False
+        self._highest_id = 0
+        """The highest id of the recordings that were passed to the sender, in the order of their ids."""
 
     async def has_more(self) -> bool:
         """Return whether there is a recording that may be submitted."""
@@ -94,19 +95,20 @@ class RunSubmissions:
 
     async def _feed(self) -> AsyncGenerator[PendingRecording, None]:
         after = 0
-        self._is_feeding = True
-        try:
-            while recordings := await self._ledger.pending(after, _PAGE):
-                for recording in recordings:
-                    if self._unknown.must_be_resolved or self._has_reached_max_jobs:
-                        return
-                    await self._waits.reserve()
-                    self._counted += 1
-                    self._reporter.progress.sending += 1
-                    after = recording.id
-                    yield recording
-        finally:
-            self._is_feeding = False
+        while recordings := await self._ledger.pending(after, _PAGE):
+            for recording in recordings:
+                if self._unknown.must_be_resolved or self._has_reached_max_jobs:
+                    return
+                await self._waits.reserve()
+                self._counted += 1
+                self._reporter.progress.sending += 1
+                after = recording.id
+                self._highest_id = max(self._highest_id, after)
+                yield recording
+
+    async def _has_unsent(self) -> bool:
+        """Return whether there is a recording that may be submitted and was not passed to the sender yet."""
+        return not self._has_reached_max_jobs and bool(await self._ledger.pending(self._highest_id, 1))
 
     async def _send(self, item: BatchItem) -> None:
         recording: PendingRecording = item.value

@@ -4,7 +4,7 @@ A submission whose response was lost is never billed twice unreported, and never
 """
 
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from aiohttp import web
@@ -133,6 +133,55 @@ async def test_a_wrong_local_clock_does_not_bill_a_row_twice(world, ours, date):
     world.clock.wall = lambda: real() + ours
     world.sandbox.fail_next(["drop-after-accept"], operation="voiceprint")
     assert_not_paid_twice(world, await world.enroll(), people(5))
+
+
+@pytest.mark.parametrize("skew", [-60.0, -30.0, 120.0, 500.0])
+@pytest.mark.parametrize("policy", ["hold", "adopt"])
+async def test_a_lost_job_dated_by_another_clock_than_all_other_jobs_is_not_paid_twice(world, skew, policy):
+    """The API's clock was set after the job was created, or another application server created it."""
+
+    async def handle(request, forward):
+        response = await forward(request)
+        if request.path != "/v2/jobs":
+            return response
+        page = json.loads(bytes(response.body))
+        for item in page["items"]:
+            if item["id"] == world.sandbox.accepted[0].id:
+                item["createdAt"] = shifted(skew)(datetime.fromisoformat(item["createdAt"]))
+        page["items"].sort(key=lambda item: item["createdAt"], reverse=True)
+        return world.json_response(page)
+
+    world.intercept(handle)
+    world.sandbox.fail_next(["drop-after-accept"], operation="voiceprint")
+    report = await world.enroll(on_unknown=policy)
+    assert_not_paid_twice(world, report, people(5))
+    assert len(world.sandbox.accepted) == 5
+    assert report.unknown_jobs == report.uncertain == 1 or (policy, report.succeeded) == ("adopt", 5)
+
+
+async def test_the_list_is_read_back_to_a_lost_job_that_is_dated_early(world):
+    """The jobs of other programs that are listed before it do not end the list."""
+
+    async def handle(request, forward):
+        response = await forward(request)
+        if request.path != "/v2/jobs":
+            return response
+        if "cursor" in request.query:
+            at = shifted(-500.0)(lost_at)
+            lost = world.sandbox.accepted[0].id
+            return world.json_response({"items": [{"id": lost, "status": "succeeded", "createdAt": at}]})
+        items = json.loads(bytes(response.body))["items"]
+        items = [item for item in items if item["id"] != world.sandbox.accepted[0].id]
+        at = shifted(-300.0)(lost_at)
+        items += [{"id": f"{n}", "status": "succeeded", "type": "diarize", "createdAt": at} for n in range(300)]
+        return world.json_response({"items": items, "nextCursor": "2"})
+
+    world.sandbox.fail_next(["drop-after-accept"], operation="voiceprint")
+    lost_at = datetime.fromtimestamp(world.clock.wall(), UTC)
+    world.intercept(handle)
+    report = await world.enroll()
+    assert_not_paid_twice(world, report, people(5))
+    assert (report.uncertain, len(world.sandbox.accepted)) == (1, 5)
 
 
 @pytest.mark.parametrize("skew", [-600.0, 600.0])

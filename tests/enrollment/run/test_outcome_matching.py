@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from pyannote_voiceprint_async.enrollment.ledger.recordings import UnresolvedSubmission
 from pyannote_voiceprint_async.enrollment.run.outcome_matching import (
+    MINIMUM_SKEW,
     ClockOffset,
     OwnJob,
     UnknownJob,
@@ -52,18 +53,29 @@ TABLE = [
     ("a job in the window", [(AT, AT)], [AT + 1], {}, [], [1], {1: "job 1"}),
     ("a job at the end of the window", [(AT, AT)], [LATEST], {}, [], [1], {1: "job 1"}),
     ("a job slightly before the intent", [(AT, AT)], [AT - 4], {}, [], [1], {1: "job 1"}),
-    ("a job before the window", [(AT, AT)], [AT - 6], {}, [1], [], {}),
-    ("a job after the window", [(AT, AT)], [LATEST + 6], {}, [1], [], {}),
+    ("a job slightly before the window", [(AT, AT)], [AT - 6], {}, [], [1], {}),
+    ("a job slightly after the window", [(AT, AT)], [LATEST + 6], {}, [], [1], {}),
+    ("a job 30 s early", [(AT, AT)], [AT - 30], {}, [], [1], {}),
+    ("a job 60 s early", [(AT, AT)], [AT - 60], {}, [], [1], {}),
+    ("a job before the window by the minimum skew", [(AT, AT)], [AT - MINIMUM_SKEW], {}, [], [1], {}),
+    ("a job after the window by the minimum skew", [(AT, AT)], [LATEST + MINIMUM_SKEW], {}, [], [1], {}),
+    ("a job clearly before the window", [(AT, AT)], [AT - MINIMUM_SKEW - 6], {}, [1], [], {}),
+    ("a job clearly after the window", [(AT, AT)], [LATEST + MINIMUM_SKEW + 6], {}, [1], [], {}),
+    ("a job in the window, and an earlier one", [(AT, AT)], [AT, AT - 60], {}, [], [1], {1: "job 1"}),
     ("a job without a time", [(AT, AT)], [None], {}, [], [1], {1: "job 1"}),
     ("two jobs for one row", [(AT, AT)], [AT, AT + 1], {}, [], [1], {}),
     ("one job for two rows", [(AT, AT), (AT + 1, AT + 1)], [AT + 2], {}, [], [1, 2], {}),
     ("two separate windows", [(AT, AT), (AT + 500, AT + 500)], [AT, AT + 500], {}, [], [1, 2],
      {1: "job 1", 2: "job 2"}),
-    ("a job in one of two windows", [(AT, AT), (AT + 500, AT + 500)], [AT + 500], {}, [1], [2], {2: "job 1"}),
+    ("a job in one of two close windows", [(AT, AT), (AT + 500, AT + 500)], [AT + 500], {}, [], [1, 2], {2: "job 1"}),
+    ("a job in one of two distant windows", [(AT - 500, AT - 500), (AT + 500, AT + 500)], [AT + 500], {}, [1], [2],
+     {2: "job 1"}),
     ("a job that may belong to an abandoned intent", [(AT, AT)], [AT], {"abandoned_intents": [(AT - 10, AT - 10)]}, [],
      [1], {}),
     ("an intent dated by clocks that differ", [(AT - 300, AT)], [AT - 299], {}, [], [1], {1: "job 1"}),
-    ("an old intent, and the list reaches back to it", [(0.0, 0.0)], [], {"listed_since": -100.0}, [1], [], {}),
+    ("an old intent, and the list reaches back to it", [(0.0, 0.0)], [], {"listed_since": -700.0}, [1], [], {}),
+    ("an old intent, and the list reaches back only to its window", [(0.0, 0.0)], [], {"listed_since": -500.0}, [],
+     [1], {}),
     ("an old intent, and the list ends before it", [(0.0, 0.0)], [], {"listed_since": None}, [], [1], {}),
 ]  # fmt: skip
 
@@ -93,7 +105,8 @@ def test_a_submission_with_a_job_in_its_window_is_never_sent_again(intents, jobs
     windows = acceptance_windows(intents, REQUEST_LIFETIME)
     assert sorted([*found.not_accepted, *found.possibly_accepted]) == list(range(1, len(intents) + 1))
     for number in found.not_accepted:
-        assert not any(at is None or windows[number - 1].begins <= at <= windows[number - 1].ends for at in jobs)
+        begins, ends = windows[number - 1]
+        assert not any(at is None or begins - MINIMUM_SKEW <= at <= ends + MINIMUM_SKEW for at in jobs)
 
 
 @given(INTENTS, JOBS, INTENTS)
@@ -115,7 +128,11 @@ OFFSETS = [
     ("a job behind by the measured offset", ClockOffset(-HOUR, -HOUR + 60), AT - HOUR, [], [1], {1: "job 1"}),
     ("a job ahead by the measured offset", ClockOffset(HOUR, HOUR + 60), AT + HOUR, [], [1], {1: "job 1"}),
     ("clocks that agreed when the request was sent", ClockOffset(-HOUR, -HOUR + 60), AT, [], [1], {}),
-    ("a job beyond the measured offset", ClockOffset(-HOUR, -HOUR + 60), AT - HOUR - 6, [1], [], {}),
+    ("a job slightly beyond the measured offset", ClockOffset(-HOUR, -HOUR + 60), AT - HOUR - 6, [], [1], {}),
+    ("a job clearly beyond the measured offset", ClockOffset(-HOUR, -HOUR + 60), AT - HOUR - 606, [1], [], {}),
+    ("a job 30 s early, and no measured difference", ClockOffset(0.0, 60.0), AT - 30, [], [1], {}),
+    ("a job 60 s early, and no measured difference", ClockOffset(0.0, 60.0), AT - 60, [], [1], {}),
+    ("a job 11 minutes early, and no measured difference", ClockOffset(0.0, 60.0), AT - 660, [1], [], {}),
     ("no measured offset, a job an hour ahead", UNMEASURED, AT + HOUR, [], [1], {}),
     ("no measured offset, a job without its zone", UNMEASURED, AT - 14 * HOUR, [], [1], {}),
     ("no measured offset, a job at its time", UNMEASURED, AT + 1, [], [1], {1: "job 1"}),
@@ -149,6 +166,18 @@ def test_an_accepted_job_is_found_whatever_the_clock_offset(ahead, own, delay):
     own_jobs = [OwnJob(AT + at + ahead, AT + at + latency, "precision-2") for at, latency in own]
     found = match_one(UnknownJob("job 1", AT + delay + ahead), offset=measure_offset(own_jobs, 60.0))
     assert (found.possibly_accepted, found.adoptable) == ([1], {1: "job 1"})
+
+
+@given(
+    own=st.lists(st.tuples(st.floats(-2000.0, 900.0), LATENCIES), min_size=1, max_size=5),
+    delay=st.floats(0.0, REQUEST_LIFETIME),
+    skew=st.floats(-MINIMUM_SKEW, MINIMUM_SKEW),
+)
+def test_a_job_dated_by_another_clock_than_our_own_jobs_holds_its_submission(own, delay, skew):
+    own_jobs = [OwnJob(AT + at, AT + at + latency, "precision-2") for at, latency in own]
+    found = match_one(UnknownJob("job 1", AT + delay + skew), offset=measure_offset(own_jobs, 60.0))
+    assert found.not_accepted == []
+    assert [job.job_id for job in found.unknown_jobs] == ["job 1"]
 
 
 def own_job(kind, model, submitted="precision-2"):

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from pyannote_voiceprint_async.enrollment.run.refusals import RefusalAction, Refusals
 
 RETRY, FAIL, PAUSE, STOP = RefusalAction.RETRY, RefusalAction.FAIL_ROW, RefusalAction.PAUSE, RefusalAction.STOP
+FAIL_ROWS = RefusalAction.FAIL_ROWS
 
 # Steps: "+" is the acceptance of another row; "1a" is the refusal of row 1 with a refusal of kind a.
 TABLE = [
@@ -23,7 +24,14 @@ TABLE = [
     ("the first five rows, different kinds", False, True, "1a 2b 3c 4d 5e", [RETRY] * 4 + [PAUSE]),
     ("five rows in a row, after an acceptance", False, True, "+ 1a 2a 3a 4a 5a 6a", [RETRY] * 4 + [PAUSE, PAUSE]),
     ("five rows with an acceptance between them", False, True, "+ 1a 2a 3a + 4a 5a", [RETRY] * 5),
-    ("the six last rows", False, False, "+ " + "1a 2a 3a 4a 5a 6a " * 3, [RETRY] * 4 + [PAUSE] * 8 + [FAIL] * 6),
+    ("five different kinds after an acceptance", False, True, "+ 1a 2b 3c 4d 5e 6f", [RETRY] * 6),
+    ("the five last rows, same kind", False, False, "+ 1a 2a 3a 4a 5a 1a 2a", [RETRY] * 4 + [PAUSE, PAUSE, FAIL_ROWS]),
+    ("the six last rows, same kind", False, False, "+ 1a 2a 3a 4a 5a 6a 1a", [RETRY] * 4 + [PAUSE, PAUSE, FAIL_ROWS]),
+    ("the six last rows, different kinds", False, False, "+ " + "1a 2b 3c 4d 5e 6f " * 3, [RETRY] * 12 + [FAIL] * 6),
+    ("the seven last rows, two kinds", False, False, "+ 1a 2a 3b 4a 5a 6b 7a 3b 6b 1a 2a",
+     [RETRY] * 6 + [PAUSE] + [RETRY] * 2 + [PAUSE, FAIL_ROWS]),
+    ("the last rows, an acceptance between them", False, False, "+ 1a 2a 3a 4a 5a 1a + 2a 3a 4a 5a 6a",
+     [RETRY] * 4 + [PAUSE, PAUSE] + [RETRY] * 4 + [PAUSE]),
 ]  # fmt: skip
 
 
@@ -65,6 +73,40 @@ def test_a_run_stops_when_every_row_is_refused_for_more_than_an_hour(clock):
     assert actions(refusals, "7a", has_others=True) == [STOP]
 
 
+def test_all_refused_rows_of_a_kind_are_at_fault_after_three_probes_without_other_rows(clock):
+    refusals = Refusals(clock.time)
+    actions(refusals, "+ 1a 2a 3a 9b 4a 5a 1a", has_others=False)
+    assert not any(refusals.is_at_fault(row) for row in range(10))
+    assert actions(refusals, "2a", has_others=False) == [FAIL_ROWS]
+    assert [row for row in range(10) if refusals.is_at_fault(row)] == [1, 3, 4, 5]
+    assert not refusals.was_refused(2)
+
+
+def test_a_run_never_stops_for_its_last_rows_after_an_acceptance(clock):
+    refusals = Refusals(clock.time)
+    actions(refusals, "+ 1a 2a 3a 4a", has_others=True)
+    clock.jump(3601.0)
+    assert actions(refusals, "5a 1a 2a", has_others=False) == [PAUSE, PAUSE, FAIL_ROWS]
+
+
+@pytest.mark.parametrize(
+    ("steps", "row", "has_others", "expected"),
+    [
+        ("+ 1a 2a 3a 4a 5a", 1, True, True),
+        ("+ 1a 2a 3a 4a 5a", 1, False, False),
+        ("+ 1a 2a 3a 4a", 1, True, False),
+        ("+ 1a 2b 3c 4d 5e", 1, True, False),
+        ("+ 1a 1a 1a", 1, True, True),
+        ("+ 1a 2a 3a 4a 5a +", 1, True, False),
+        ("+ 1a 2a 3a 4a 5a", 6, True, False),
+    ],
+)
+def test_refused_rows_make_room_for_rows_that_were_not_refused_yet(clock, steps, row, has_others, expected):
+    refusals = Refusals(clock.time)
+    actions(refusals, steps, has_others=True)
+    assert refusals.must_step_aside(row, has_others=has_others) == expected
+
+
 def test_the_retry_delay_doubles_with_each_refusal_up_to_a_minute(clock):
     refusals = Refusals(clock.time)
     assert refusals.retry_delay(1) == 0.0
@@ -92,5 +134,5 @@ def test_no_row_fails_before_any_row_was_accepted(steps, has_others):
         if step is None:
             refusals.record_acceptance(99)
             accepted += 1
-        elif refusals.record_refusal(*step, has_others=has_others) is FAIL:
+        elif refusals.record_refusal(*step, has_others=has_others) in {FAIL, FAIL_ROWS}:
             assert accepted

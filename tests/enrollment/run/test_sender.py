@@ -116,13 +116,66 @@ async def test_temporary_refusals_during_a_run_pause_it_and_fail_no_row(make_wor
     assert len(refused) < 300
 
 
-async def test_lasting_refusals_during_a_run_stop_it(make_world):
+async def test_lasting_refusals_of_a_long_list_stop_the_run_after_an_hour(make_world):
     world = await make_world(client={"max_concurrency": 2})
     refuse(world, 404, when=lambda _body: len(world.sandbox.accepted) >= 10)
     with pytest.raises(NotFoundError, match="none has been accepted since"):
-        await world.enroll(people(200))
+        await world.enroll(people(500))
     assert set(world.states().values()) == {"pending", "succeeded"}
-    assert world.clock.time() < 2 * 3600.0
+    assert 3600.0 < world.clock.time() < 2 * 3600.0
+
+
+async def test_a_run_that_had_jobs_accepted_fails_all_rows_left_if_each_was_refused(make_world):
+    """The run never stops for the refusals of its last rows, and names each of them."""
+    world = await make_world(client={"max_concurrency": 2})
+    refused = refuse(world, 404, when=lambda _body: len(world.sandbox.accepted) >= 10)
+    report = await world.enroll(people(100))
+    assert (report.succeeded, report.failed, report.stopped_by) == (10, 90, None)
+    assert len(refused) < 100
+    assert {"404" in failed.error for failed in world.of(RowFailed)} == {True}
+
+
+def statuses_of_bad_rows(world, statuses):
+    """Respond to each bad row with a status of its own, always the same, and return the list of refused bodies."""
+    refused = []
+
+    async def handle(request, forward):
+        body = (await request.read()).decode() if request.path == "/v1/voiceprint" else ""
+        if BAD not in body:
+            return await forward(request)
+        refused.append(body)
+        number = int(body.partition(f"{BAD}/")[2].partition(".wav")[0])
+        return world.json_response({"message": "no"}, statuses[number % len(statuses)])
+
+    world.intercept(handle)
+    return refused
+
+
+@pytest.mark.parametrize("statuses", [[413], [404, 413], [409, 413, 302, 410, 451], REFUSALS], ids=len)
+@pytest.mark.parametrize("many", [1, 4, 5, 6, 20, 60])
+async def test_refused_rows_at_the_end_of_a_list_fail_by_name_within_minutes(world, statuses, many):
+    refused = statuses_of_bad_rows(world, statuses)
+    report = await world.enroll([*people(40), *bad(many)])
+    assert (report.succeeded, report.failed, report.pending, report.stopped_by) == (40, many, 0, None)
+    failed = {event.label: event.error for event in world.of(RowFailed)}
+    assert failed.keys() == {row.label for row in bad(many)}
+    assert all(str(statuses[number % len(statuses)]) in failed[f"bad {number}"] for number in range(many))
+    assert len(refused) <= 3 * many
+    assert len(world.sandbox.accepted) == 40
+    assert world.clock.time() < 300.0
+
+
+@pytest.mark.parametrize("concurrency", [1, 64])
+@pytest.mark.parametrize("statuses", [[413], REFUSALS], ids=len)
+async def test_more_refused_rows_than_are_read_ahead_keep_no_row_from_being_accepted(make_world, statuses, concurrency):
+    world = await make_world(client={"max_concurrency": concurrency})
+    refused = statuses_of_bad_rows(world, statuses)
+    report = await world.enroll([*people(10), *bad(100), *people(10, first=10)])
+    assert (report.succeeded, report.failed, report.pending, report.stopped_by) == (20, 100, 0, None)
+    assert len(world.of(RowFailed)) == 100
+    assert len(refused) <= 400
+    assert len(world.sandbox.accepted) == 20
+    assert world.clock.time() < 1800.0
 
 
 async def test_a_run_can_be_stopped_while_a_refused_row_waits_for_its_retry(make_world):
