@@ -132,6 +132,8 @@ def enroll(context: click.Context, /, common: CommonOptions, **values: Any) -> N
     Voiceprints are never written to stdout: use --out, or `pyannote-voiceprint export`. The exit code is 1 if any row
     has no voiceprint.
     """
+    # Options are matched by their names: those of `Options` are taken out of `values` here, and every other option of
+    # this command must be a field of `EnrollArguments`.
     options = {field.name: values.pop(field.name) for field in attrs.fields(Options) if field.name in values}
     origin = _SANDBOX_ORIGIN if common.sandbox else None
     arguments = EnrollArguments(common=common, options=Options(**options, origin=origin), **values)
@@ -168,7 +170,9 @@ def _enroll(arguments: EnrollArguments, repeat: RepeatCommand) -> None:
     except (KeyboardInterrupt, VoiceprintError) as exc:
         if report is None:
             if isinstance(exc, KeyboardInterrupt):
-                print_status("Interrupted. The ledger has what was done; the same command continues.")
+                print_status(
+                    "Interrupted. What was done is saved in the ledger. Run the same command again to continue."
+                )
             raise
         ended_by = exc
     assert report is not None  # noqa: S101 - a run ends with a report or an error
