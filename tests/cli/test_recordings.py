@@ -66,7 +66,7 @@ def test_fatal_findings_are_exit_code_1_and_all_files_are_told(invoke, tmp_path,
     found = [json.loads(line)["findings"] for line in result.stdout.splitlines()]
     said = dict(zip([*files, "june-fr.wav"], result.stderr.splitlines(), strict=True))
     assert "silent.wav: would be refused: is silent (-120 dBFS)" in said["silent.wav"]
-    assert "none.wav: would be refused: The file is in none of the audio formats" in said["none.wav"]
+    assert "none.wav: would be refused. The file is in none of the audio formats" in said["none.wav"]
     assert "phone.wav: usable, but it is MP4/M4A" in said["phone.wav"]
     assert "june-fr.wav: good, " in said["june-fr.wav"]
     codes = [[(finding["code"], finding["is_fatal"]) for finding in findings] for findings in found]
@@ -122,7 +122,7 @@ def test_files_of_a_folder_that_are_not_inspected_are_named(invoke, meeting):
     result = invoke("inspect", "audio")
     assert result.exit_code == 0
     assert result.stderr.splitlines()[1:] == [
-        "Skipped: 1 file (audio/notes.txt). To inspect a file, pass its own name."
+        "1 file was skipped: audio/notes.txt (not named like a recording). To include it, pass its own name."
     ]
 
 
