@@ -117,6 +117,14 @@ def test_a_list_on_stdout_is_utf_8_whatever_the_terminal_is(command, meeting):
     assert [row["label"] for row in table(result.stdout)] == ["王芳", "Zo\u00eb"]
 
 
+def test_a_missing_file_is_named_once(invoke, meeting):
+    result = invoke("inspect", "nosuch.wav")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "nosuch.wav: would be refused. The audio file cannot be opened (no such file or directory).\n"
+    )
+
+
 def test_files_of_a_folder_that_are_not_inspected_are_named(invoke, meeting):
     (meeting / "audio" / "notes.txt").touch()
     result = invoke("inspect", "audio")
