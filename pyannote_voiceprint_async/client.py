@@ -195,7 +195,7 @@ class AsyncVoiceprintClient:
         webhook_status_only: bool = False,
         max_queue_wait: float | None = None,
     ) -> JobCreated:
-        """Submit one voiceprint job: `POST /v1/voiceprint`. Every accepted submission is billed.
+        """Submit one voiceprint job: `POST /v1/voiceprint`. An accepted job is billed unless it fails or is canceled.
 
         Args:
             url: the URL of the audio, `http(s)://` or `media://`; or a `VoiceprintRequest`, whose own fields then

@@ -11,8 +11,8 @@ __all__ = ["printable", "printable_lines", "redact_text", "redact_url"]
 _MAX_LENGTH = 500
 _MARK = "…"
 
-# The characters of a URL. Each is matched as it is, as JSON escapes it, and percent-encoded once or twice, which is how
-# a URL inside another URL is written.
+# The characters of a URL. Each is matched as it is, as JSON escapes it, and percent-encoded any number of times,
+# because a URL inside the query of another URL is encoded once more.
 _SCHEME_END = r"(?::|%(?:25)*3A)(?:\\?/|%(?:25)*2F){2}"
 _SLASH = r"(?:/|%(?:25)*2F)"
 _AT = r"(?:@|%(?:25)*40)"
@@ -39,7 +39,7 @@ _SECRETS = (
     rf"({_SCHEME_END})(?:(?!{_SLASH}|{_QUESTION}|{_HASH}){_CHARACTER})+(?={_AT}{_CHARACTER})",
     # user:password@host: the same in a proxy setting without a scheme.
     rf"()\b[\w.+-]{{1,40}}:(?:(?!{_QUESTION}|{_HASH})[^\s\"<>/@]){{1,200}}(?=@[\w\[])",
-    # a:?query@value: a password with a question mark, or a query behind a path with a colon; so the rest, too.
+    # user:pass?word@host: a password with a question mark. It may also be a query, so redact the rest.
     rf"()\b[\w.+-]{{1,40}}:[^\s\"<>/@]{{1,200}}(?=@[\w\[]){_CHARACTER}+",
     # https://host/path?query: the signature of a presigned URL.
     rf"({_SCHEME_END}{_PATH}{_QUESTION}){_CHARACTER}+",

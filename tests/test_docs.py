@@ -108,12 +108,24 @@ async def test_python(code, environment, folder):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("code", blocks("sh"))
-async def test_shell(code, environment, folder):
+async def run_shell(code, environment, folder):
     command = INSTALLS.sub("", code).strip()
     if command in {"", *RUNS_THIS_TEST}:
         assert INSTALLS.match(code), "only installations may be skipped"
         return
     command = command.replace(".venv/bin/", "").replace("export PYANNOTEAI_API_KEY=…\n", "")
     done = await asyncio.to_thread(run, ["bash", "-euo", "pipefail", "-c", command], environment, folder)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, f"{command}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("code", [block for block in blocks("sh") if not block.id.startswith("README.md")])
+async def test_shell(code, environment, folder):
+    await run_shell(code, environment, folder)
+
+
+async def test_the_shell_blocks_of_the_readme_run_in_their_order_in_one_folder(environment, folder):
+    """No block needs the files of a later one, or refuses to replace the files of an earlier one."""
+    in_order = [block.values[0] for block in blocks("sh") if block.id.startswith("README.md")]
+    assert len(in_order) > 1
+    for code in in_order:
+        await run_shell(code, environment, folder)

@@ -16,7 +16,7 @@ from .verdict import LONGEST_SECONDS, assess, too_long
 
 __all__ = ["AudioReport", "check_audio", "check_audio_if_installed", "unsupported_format"]
 
-# Lossy encoding adds a few samples.
+# Lossy encoding adds a few samples, so that audio of exactly the longest duration may be decoded as slightly longer.
 _MARGIN_SECONDS = 1.0
 
 
@@ -33,7 +33,7 @@ class AudioReport:
 
 
 def check_audio(source: AudioSource, *, will_trim: bool = False, is_quick: bool = False) -> AudioReport:
-    """Measure audio and report everything that makes a voiceprint of it bad or impossible. It blocks.
+    """Measure audio, and return its properties and the problems that matter for a voiceprint. This call blocks.
 
     Args:
         source: the audio.

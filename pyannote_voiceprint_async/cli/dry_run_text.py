@@ -2,29 +2,29 @@
 
 from collections.abc import Iterator
 
-from pyannote_voiceprint_async.enrollment.manifest.skipped_files import SkippedFiles
 from pyannote_voiceprint_async.enrollment.run.dry_run import DryRun
 from pyannote_voiceprint_async.settings import RateLimit
 
 from .formatting import format_cost, format_count, format_duration
-from .report_text import skipped_file_lines
 
 __all__ = ["dry_run_lines"]
 
+# The time of a shorter list is not worth a line.
+_SHORTEST_SECONDS = 1.0
 
-def dry_run_lines(dry_run: DryRun, limit: RateLimit, *, is_sandbox: bool, skipped_files: SkippedFiles) -> Iterator[str]:
+
+def dry_run_lines(dry_run: DryRun, limit: RateLimit, *, is_sandbox: bool) -> Iterator[str]:
     """Yield what a run would do.
 
     Args:
         dry_run: the result of the dry run.
         limit: the rate limit of submissions.
         is_sandbox: whether the run would use the embedded sandbox.
-        skipped_files: files of directories that are not rows.
     """
     rows = dry_run.rows + dry_run.invalid + dry_run.forgotten
-    yield f"Nothing was sent or changed. The list has {format_count(rows, 'row')}:"
-    yield from (f"{number:>7} {state}" for state, number in _states(dry_run).items() if number)
-    yield from skipped_file_lines(skipped_files)
+    states = [f"{number:>7} {state}" for state, number in _states(dry_run).items() if number]
+    yield f"Nothing was sent or changed. The list has {format_count(rows, 'row')}{':' if states else '.'}"
+    yield from states
     if dry_run.replaced:
         yield f"Rows whose recording differs from the billed one of an earlier list: {dry_run.replaced}."
     price = "free in the sandbox" if is_sandbox else format_cost(dry_run.jobs)
@@ -32,7 +32,7 @@ def dry_run_lines(dry_run: DryRun, limit: RateLimit, *, is_sandbox: bool, skippe
     yield f"To be submitted: {format_count(dry_run.jobs, 'job')} ({price}{uploads})."
     if dry_run.left:
         yield f"Not submitted because of --max-jobs: {dry_run.left}."
-    if dry_run.jobs:
+    if dry_run.seconds >= _SHORTEST_SECONDS:
         yield (
             f"At {limit.limit} submissions in {limit.per:g} seconds, the last one is sent after "
             f"{format_duration(dry_run.seconds)}."

@@ -16,6 +16,7 @@ from pyannote_voiceprint_async.enrollment import Ledger, Manifest, Report
 from pyannote_voiceprint_async.enrollment import enroll as enroll_rows
 from pyannote_voiceprint_async.enrollment.ledger.export import export
 from pyannote_voiceprint_async.enrollment.ledger.maintenance import count_voiceprints
+from pyannote_voiceprint_async.enrollment.manifest.preflight import PREFLIGHT_UNAVAILABLE
 from pyannote_voiceprint_async.enrollment.manifest.skipped_files import SkippedFiles
 from pyannote_voiceprint_async.enrollment.manifest.sources import SourceRows
 from pyannote_voiceprint_async.enrollment.options import OnUnknown, Options
@@ -38,6 +39,7 @@ from .report_text import (
     next_steps,
     row_counts,
     skipped_row,
+    warning_lines,
 )
 from .run_command import run_without_client
 from .run_display import RunDisplay
@@ -129,9 +131,11 @@ def enroll(context: click.Context, /, common: CommonOptions, **values: Any) -> N
 
     With the extra `[audio]`, audio files are checked before anything is sent.
 
-    Voiceprints are never written to stdout: use --out, or `pyannote-voiceprint export`. The exit code is 1 if any row
-    has no voiceprint.
+    Voiceprints are written to the ledger, and to the file or device of --out; `pyannote-voiceprint export` writes them
+    later. The exit code is 1 if any row has no voiceprint.
     """
+    # Options are matched by their names: those of `Options` are taken out of `values` here, and every other option of
+    # this command must be a field of `EnrollArguments`.
     options = {field.name: values.pop(field.name) for field in attrs.fields(Options) if field.name in values}
     origin = _SANDBOX_ORIGIN if common.sandbox else None
     arguments = EnrollArguments(common=common, options=Options(**options, origin=origin), **values)
@@ -156,7 +160,13 @@ def _enroll(arguments: EnrollArguments, repeat: RepeatCommand) -> None:
             open_client(arguments.common, output, arguments.sandbox_store) as client,
             enroll_rows(client, rows, ledger, **attrs.asdict(arguments.options, recurse=False)) as run,
         ):
-            display = RunDisplay(run, client, output, reports_rows=arguments.common.verbose > 0)
+            display = RunDisplay(
+                run,
+                client,
+                output,
+                reports_rows=arguments.common.verbose > 0,
+                list_notes=partial(_list_notes, rows),
+            )
             try:
                 await display.show_until_finished()
             finally:
@@ -168,7 +178,9 @@ def _enroll(arguments: EnrollArguments, repeat: RepeatCommand) -> None:
     except (KeyboardInterrupt, VoiceprintError) as exc:
         if report is None:
             if isinstance(exc, KeyboardInterrupt):
-                print_status("Interrupted. The ledger has what was done; the same command continues.")
+                print_status(
+                    "Interrupted. What was done is saved in the ledger. Run the same command again to continue."
+                )
             raise
         ended_by = exc
     assert report is not None  # noqa: S101 - a run ends with a report or an error
@@ -249,6 +261,11 @@ def _skipped_files(rows: Manifest | SourceRows) -> SkippedFiles:
     return rows.skipped_files if isinstance(rows, SourceRows) else SkippedFiles()
 
 
+def _list_notes(rows: Manifest | SourceRows) -> tuple[str, ...]:
+    """Return the possible notes about the whole list, once it is read."""
+    return (_skipped_files(rows).warning, PREFLIGHT_UNAVAILABLE)
+
+
 def _dry_run(arguments: EnrollArguments) -> None:
     client, options = _dry_run_client(arguments)
     rows = arguments.rows()
@@ -259,9 +276,9 @@ def _dry_run(arguments: EnrollArguments) -> None:
         for problem in result.problems:
             output.print_status(skipped_row(problem))
         for warning in result.warnings:
-            output.print_status(f"{warning.label}: {warning.message}")
-        is_sandbox, skipped_files = arguments.common.sandbox, _skipped_files(rows)
-        for line in dry_run_lines(result, limit, is_sandbox=is_sandbox, skipped_files=skipped_files):
+            for line in warning_lines(warning.label, warning.message, _list_notes(rows)):
+                output.print_status(line)
+        for line in dry_run_lines(result, limit, is_sandbox=arguments.common.sandbox):
             await output.write_result(line)
         await asyncio.to_thread(_write_report, arguments, result)
         return ExitCode.SUCCESS if result.is_complete else ExitCode.SOME_FAILED

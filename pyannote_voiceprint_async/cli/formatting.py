@@ -1,4 +1,4 @@
-"""ExportFormat counts, prices and durations for people."""
+"""Format counts, prices and durations for people."""
 
 from pyannote_voiceprint_async.enrollment.run.dry_run import EUROS_PER_JOB
 

@@ -21,6 +21,8 @@ __all__ = ["inspect"]
 
 # Measurements are not more precise than this.
 _DIGITS = 4
+# The code of the finding for a file that cannot be opened or decoded. Its message is a sentence.
+_UNREADABLE = "unreadable"
 
 
 @click.command()
@@ -42,7 +44,7 @@ def inspect(files: tuple[str, ...]) -> None:
         click.echo(json_line(record))
         print_status(_summary(record))
     if skipped.count:
-        print_status(f"Skipped: {skipped}. To inspect a file, pass its own name.")
+        print_status(skipped.warning)
     sys.exit(ExitCode.SUCCESS if is_well else ExitCode.SOME_FAILED)
 
 
@@ -59,7 +61,7 @@ def _record(path: Path) -> dict[str, Any]:
     try:
         report = check_audio(path)
     except MediaError as error:
-        return record | {"findings": [attrs.asdict(Finding("unreadable", str(error), is_fatal=True))]}
+        return record | {"findings": [attrs.asdict(Finding(_UNREADABLE, str(error), is_fatal=True))]}
     facts = {"format": report.format} if report.facts is None else _rounded(attrs.asdict(report.facts))
     return record | facts | {"findings": [attrs.asdict(finding) for finding in report.findings]}
 
@@ -72,6 +74,9 @@ def _summary(record: dict[str, Any]) -> str:
     """Return one line: whether `enroll` would accept the file, and its problems."""
     findings = record["findings"]
     problems = "; ".join(finding["message"].removesuffix(".") for finding in findings)
+    if any(finding["code"] == _UNREADABLE for finding in findings):
+        named = f": {record['file']}"  # the line begins with the name
+        return f"{record['file']}: would be refused. {problems.removesuffix(named)}."
     if any(finding["is_fatal"] for finding in findings):
         return f"{record['file']}: would be refused: {problems}."
     length = (

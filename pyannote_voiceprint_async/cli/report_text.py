@@ -1,7 +1,7 @@
 """Lines about a list of speakers: how many rows are done, what they cost, and which commands to run next."""
 
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from pyannote_voiceprint_async.enrollment import Problem, Report
@@ -18,6 +18,7 @@ __all__ = [
     "row_counts",
     "skipped_file_lines",
     "skipped_row",
+    "warning_lines",
 ]
 
 _MAX_REASONS = 20
@@ -73,9 +74,23 @@ def formula_warnings(exported: Exported) -> Iterator[str]:
 def skipped_file_lines(files: SkippedFiles) -> Iterator[str]:
     """Yield a line if files of directories are not enrolled."""
     if files.count:
-        yield (
-            f"Skipped, because their names are not those of recordings: {files}. To include a file, pass its own name."
-        )
+        yield files.warning
+
+
+def warning_lines(label: str, message: str, list_notes: Iterable[str]) -> Iterator[str]:
+    """Yield the lines of a warning about a row.
+
+    Args:
+        label: the row.
+        message: its warnings, joined by semicolons.
+        list_notes: notes about the whole list. The first row carries them, but they are printed without its label.
+    """
+    for note in list_notes:
+        if note in message:
+            yield note
+            message = message.replace(note, "")
+    if message := message.strip("; "):
+        yield f"{label}: {message}"
 
 
 def skipped_row(problem: Problem) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.enrollment import (
@@ -23,7 +23,7 @@ from pyannote_voiceprint_async.enrollment import (
 
 from .formatting import format_duration
 from .output import Output
-from .report_text import skipped_row
+from .report_text import skipped_row, warning_lines
 
 __all__ = ["RunDisplay"]
 
@@ -42,16 +42,18 @@ class RunDisplay:
         client: the client of the run, whose statistics are shown.
         output: where the run is reported.
         reports_rows: report the result of every row, also for long lists.
+        list_notes: returns the possible notes about the whole list, see `warning_lines`.
         now: a monotonic clock, in seconds.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - constructed in one place, `enroll`
         self,
         run: Enrollment,
         client: AsyncVoiceprintClient,
         output: Output,
         *,
         reports_rows: bool = False,
+        list_notes: Callable[[], Iterable[str]] = tuple,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.report: Report | None = None
@@ -60,6 +62,7 @@ class RunDisplay:
         self._client = client
         self._output = output
         self._reports_rows = reports_rows
+        self._list_notes = list_notes
         self._now = now
         self._started_at: float | None = None
         self._has_reported_pause = False
@@ -95,9 +98,15 @@ class RunDisplay:
 
     async def _report_events(self) -> None:
         async for event in self._run:
-            if (line := self._status_line(event)) is not None:
+            for line in self._status_lines(event):
                 await self._output.write_status(line)
             self._show_progress()
+
+    def _status_lines(self, event: Event) -> Iterable[str]:
+        if isinstance(event, RowWarning):
+            return warning_lines(event.label, event.message, self._list_notes())
+        line = self._status_line(event)
+        return () if line is None else (line,)
 
     def _status_line(self, event: Event) -> str | None:
         """Return the line that reports an event, if any, and update the state of the display."""
@@ -150,11 +159,8 @@ class RunDisplay:
 
 
 def _row_line(event: Event, *, reports_results: bool) -> str | None:
-    match event:
-        case RowSkipped(problem):
-            return skipped_row(problem)
-        case RowWarning(label, message):
-            return f"{label}: {message}"
+    if isinstance(event, RowSkipped):
+        return skipped_row(event.problem)
     return _row_result(event) if reports_results else None
 
 

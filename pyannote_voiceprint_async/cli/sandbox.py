@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shlex
 import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
@@ -11,6 +12,7 @@ from typing import Any
 import click
 
 from .exit_codes import WrongUsage
+from .output import print_status
 
 __all__ = ["sandbox"]
 
@@ -137,8 +139,8 @@ _WEBHOOK_FAULT: dict[str, Any] = {"metavar": "NAME=PROBABILITY", "callback": _pa
 def sandbox(**settings: Any) -> None:
     """Run pyannoteAI's voiceprint API on this machine.
 
-    Prints one line of JSON with `url` and `api_key` when it is ready. Ends at SIGINT or SIGTERM. To use it, set
-    PYANNOTEAI_BASE_URL and PYANNOTEAI_API_KEY to these values. The voiceprints are made up.
+    Prints one line of JSON with `url` and `api_key` when it is ready, and to stderr the `export` command that makes
+    other programs use it. Ends at SIGINT or SIGTERM. The voiceprints are made up.
     """
     with suppress(KeyboardInterrupt):
         asyncio.run(_serve(settings))
@@ -163,4 +165,6 @@ async def _serve(settings: dict[str, Any]) -> None:
                 " Use another --host or --port."
             ) from None
         click.echo(json.dumps({"url": server.url, "api_key": server.api_key}))
+        settings_line = f"PYANNOTEAI_API_KEY={shlex.quote(server.api_key)} PYANNOTEAI_BASE_URL={server.url}"
+        print_status(f"To use this sandbox in another terminal: export {settings_line}")
         await stopped.wait()

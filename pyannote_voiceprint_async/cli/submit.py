@@ -31,8 +31,9 @@ __all__ = ["submit"]
 def submit(common: CommonOptions, urls: tuple[str, ...], model: str) -> None:
     """Submit recordings without waiting for the results.
 
-    Every accepted submission is billed. Print one line of JSON for each URL: source (without its query), job_id,
-    status, warning, error. Fetch the results with `pyannote-voiceprint job ID`. Repeated URLs are submitted once.
+    An accepted job is billed unless it fails or is canceled. Print one line of JSON for each URL: source (without its
+    query), job_id, status, warning, error. Fetch the results with `pyannote-voiceprint job ID`. Repeated URLs are
+    submitted once.
     """
     reject_problems([f"{redact_url(url)}: {problem}" for url in urls if (problem := _problem(url))])
     requests = [VoiceprintRequest(url, model) for url in dict.fromkeys(urls)]

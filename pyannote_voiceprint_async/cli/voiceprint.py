@@ -66,7 +66,8 @@ def voiceprint(  # noqa: PLR0913 - the options of the command
     labeled = find_recordings(sources, Preflight.create(is_wanted=preflight, trim=False))
     for source in labeled:
         for warning in source.warnings:
-            print_status(f"{source.label}: {warning}")
+            # A note about the whole list is a sentence of its own, and does not begin in lower case.
+            print_status(f"{source.label}: {warning}" if warning[0].islower() else warning)
     results = None if out is None else OutputFile(out, "results", force)
     sys.exit(run(common, partial(_voiceprint, sources=labeled, model=model, timeout=timeout), results))
 

@@ -36,7 +36,8 @@ class RowWarning:
     label: str
     """The row."""
     message: str
-    """What was found and what to do. It begins in lower case, to be printed after the label."""
+    """What was found and what to do. It begins in lower case, to be printed after the label. A note about the whole
+    list, such as skipped files, is a complete sentence in the warning of its first row."""
 
 
 @attrs.frozen

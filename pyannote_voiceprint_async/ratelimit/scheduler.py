@@ -21,7 +21,8 @@ class PermitScheduler:
 
     A pure state machine: it gets the time as `now` and each event as a method call; it neither sleeps nor knows
     asyncio. A request takes its permit *before* its slot, so that an exhausted window blocks no other operation. A
-    refused request keeps its position in the queue. A request that is cancelled while it waits uses no permit.
+    request that was refused with a 429 keeps its position in the queue. A request that is cancelled while it waits
+    uses no permit.
 
     Args:
         max_concurrency: requests in flight, all operations together.
@@ -90,7 +91,10 @@ class PermitScheduler:
         return request
 
     def cancel(self, request: PermitRequest, now: float) -> None:
-        """Return what a request holds: it was cancelled, or never sent. A second call does nothing."""
+        """Give back the permit and the slot of a request that was cancelled or never sent.
+
+        A second call does nothing.
+        """
         state, request.state = request.state, PermitState.FINISHED
         window = self._windows[request.operation]
         match state:
@@ -112,7 +116,7 @@ class PermitScheduler:
         """Record a response and its rate-limit headers; for a 429, call `record_refusal` instead.
 
         Returns:
-            Whether waiting requests may now wait longer, so that `remove_overdue` may find some.
+            Whether waiting requests may now wait longer. If true, call `remove_overdue`.
         """
         window = self._windows[request.operation]
         self._finish(request)
@@ -139,6 +143,7 @@ class PermitScheduler:
         """
         window = self._windows[request.operation]
         self._finish(request)
+        # The time in flight does not count as time in the queue.
         request.queue_deadline += now - request.granted_at
         is_long = window.record_refusal(request, now, wait)
         window.update_from_headers(request, now, limit, None)
@@ -149,11 +154,13 @@ class PermitScheduler:
         return is_long
 
     def remove_overdue(self, operation: str, now: float) -> list[PermitRequest]:
-        """Remove and return the requests that would wait longer than they may.
+        """Remove and return the requests that would exceed a limit of their wait.
 
-        A removed request with an `expected_wait` would exceed its `max_queue_wait`. Any other removed request would be
-        refused for longer than its `max_elapsed`, counted from the first refusal in a row or from when the permit was
-        requested, whichever is later.
+        Such a request
+
+        * would wait past its `max_queue_wait` (its `expected_wait` is set), or
+        * would have been refused for longer than its `max_elapsed`, counted from its request for a permit or from the
+          first 429 in a row, whichever is later.
         """
         window, removed = self._windows[operation], []
         waits = window.expected_waits(now)

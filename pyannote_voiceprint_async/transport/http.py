@@ -99,8 +99,8 @@ class HttpClient:
     async def request(self, request: ApiRequest) -> ApiResponse:
         """Make one API request, and read its response up to the operation's maximum size.
 
-        When aiohttp or the program's own code fails during a request, the progress of the request decides: a response
-        that was read counts, although something failed afterwards.
+        If aiohttp or the program's own code (a trace hook) raises during a request, a response that was received
+        before is returned nevertheless. Otherwise the error depends on whether the request was sent.
 
         Raises:
             VoiceprintError: there is no response, or it is not HTTP.
@@ -170,8 +170,8 @@ class HttpClient:
         async def receive(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
             nonlocal response
             received = await _without_aiohttp_retry(request, handler)
-            text = await received.content.read(_MAX_STORAGE_RESPONSE)
-            response = ApiResponse(received.status, received.headers, text)
+            content = await received.content.read(_MAX_STORAGE_RESPONSE)
+            response = ApiResponse(received.status, received.headers, content)
             return received
 
         self._request_timeouts.start(body)
@@ -214,21 +214,21 @@ class HttpClient:
             )
 
     async def _send_without_body(self, request: ApiRequest, connections: ConnectionSet) -> None:
-        # Without a payload, the first byte goes unnoticed, and the connection stays unknown.
+        # Without a payload, nothing reports when the first byte is sent. Assume that it is sent now.
         request.mark_sent(self._clock.time())
         async with asyncio.timeout(None) as request.scope:
             await self._send(request, connections)
 
     async def _send(self, request: ApiRequest, connections: ConnectionSet) -> None:
         while True:
-            reading = self._request_timeouts.reading()
+            clock_reading = self._request_timeouts.reading()
             try:
                 response = await connections.session.request(
                     request.endpoint.method,
                     request.url,
                     data=None if request.body is None else JsonPayload(request.body, request, self._clock.time),
                     allow_redirects=False,
-                    # Replaces the middlewares of a user's session, which could send a submission twice. Our own one
+                    # Replaces the middlewares of a user's session, which could send a submission twice. `_receive`
                     # costs time, and is needed only where trace hooks run after the response or aiohttp would retry.
                     middlewares=(partial(self._receive, request),)
                     if request.body is None or connections.is_traced
@@ -237,7 +237,7 @@ class HttpClient:
                 )
             except aiohttp.ConnectionTimeoutError:
                 # aiohttp's timeout counts the time in which the process was suspended. Nothing was sent: try again.
-                if request.response is None and self._request_timeouts.was_suspended(reading):
+                if request.response is None and self._request_timeouts.was_suspended(clock_reading):
                     continue
                 raise
             if request.response is None:
@@ -278,16 +278,19 @@ class HttpClient:
             rescued = None if request.endpoint.repeatable else responses.rescue_response(request.received)
             if rescued is not None:
                 return rescued, None
-            return None, self._translate(TimeoutError() if request.overdue else exc, request)
+            cause = TimeoutError() if request.overdue else exc
+            if request.body is None and isinstance(cause, NEVER_CONNECTED):
+                request.sent_at = None  # undo the assumption of `_send_without_body`
+            return None, self._translate(cause, request)
         if request.is_complete:
-            log.warning("%s has a response, but %s was raised afterwards. The response counts.", request, _name(exc))
+            log.warning(
+                "%s was raised after the response to %s had arrived. The response is used.", _name(exc), request
+            )
             return _to_response(request), None
         stalled = request.overdue or isinstance(exc, TimeoutError)
         return _to_response(request, BodyFlaw.STALLED if stalled else BodyFlaw.BROKE_OFF), None
 
     def _translate(self, exc: BaseException, request: ApiRequest) -> VoiceprintError:
-        if request.body is None and isinstance(exc, NEVER_CONNECTED):
-            request.sent_at = None
         # A submission that may have been accepted keeps its unknown outcome, even when the client was closed.
         closed = None if request.may_be_billed else self.closed
         return closed or translate(

@@ -7,6 +7,8 @@
 | other 5xx, 408, no response, unreadable 2xx | retry | raise, unless `replay_unknown` |
 | other 4xx, 3xx | raise | raise |
 
+`api/outcomes.py` decides which status means what; this module decides only what follows.
+
 The rate limiter handles a 429, because its pause concerns all requests of the operation. A `RateLimitError` reaches
 this module only when the server requested a wait above `max_retry_after`, or has refused for longer than `max_elapsed`.
 """

@@ -39,7 +39,7 @@ class Submissions:
         Args:
             request: the submission.
             send: sends it once.
-            release: returns its permit; a second call does nothing.
+            release: gives back its permit; a second call does nothing.
         """
         result = request.result_waiter = asyncio.get_running_loop().create_future()
         task = ProtectedTask(self._run(request, send, release), request.withdraw)

@@ -4,7 +4,6 @@ import attrs
 import pytest
 
 from pyannote_voiceprint_async.cli.dry_run_text import dry_run_lines
-from pyannote_voiceprint_async.enrollment.manifest.skipped_files import SkippedFiles
 from pyannote_voiceprint_async.enrollment.run.dry_run import DryRun
 from pyannote_voiceprint_async.settings import RateLimit
 
@@ -12,7 +11,7 @@ _LIMIT = RateLimit(100)
 
 
 def lines(dry_run, *, is_sandbox=False):
-    return list(dry_run_lines(dry_run, _LIMIT, is_sandbox=is_sandbox, skipped_files=SkippedFiles()))
+    return list(dry_run_lines(dry_run, _LIMIT, is_sandbox=is_sandbox))
 
 
 def test_a_list_that_is_done_has_nothing_to_submit():
@@ -20,6 +19,13 @@ def test_a_list_that_is_done_has_nothing_to_submit():
         "Nothing was sent or changed. The list has 3 rows:",
         "      3 have a voiceprint",
         "To be submitted: 0 jobs (about 0.00 EUR).",
+    ]
+
+
+def test_a_new_short_list_has_neither_states_nor_a_time():
+    assert lines(DryRun(rows=5, jobs=5, seconds=0.4)) == [
+        "Nothing was sent or changed. The list has 5 rows.",
+        "To be submitted: 5 jobs (about 0.07 EUR).",
     ]
 
 

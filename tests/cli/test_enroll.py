@@ -116,12 +116,12 @@ def test_skipped_files_of_a_directory_are_named_and_the_run_is_not_all_well(comm
     for name in ("a.wav", "b.notes"):
         (folder / name).write_bytes((speech / "june-fr.wav").read_bytes())
     arguments = ("enroll", "--sandbox", folder, "--ledger", tmp_path / "v.ledger")
-    message = f"Skipped, because their names are not those of recordings: 1 file ({folder}/b.notes)."
+    message = f"1 file was skipped: {folder}/b.notes (not named like a recording). To include it, pass its own name."
     dry_run = command(*arguments, "--dry-run")
-    assert message in dry_run.stdout
+    assert message in dry_run.stderr.splitlines()
     result = command(*arguments)
     assert (result.returncode, dry_run.returncode) == (0, 0), result.stderr
-    assert message in result.stderr
+    assert message in result.stderr.splitlines()
     assert "\n1 of 1 row with a voiceprint.\n" in result.stderr
     (folder / "b.notes").unlink()
     assert "\nAll well: 1 of 1 row with a voiceprint.\n" in command(*arguments).stderr

@@ -66,7 +66,7 @@ def test_fatal_findings_are_exit_code_1_and_all_files_are_told(invoke, tmp_path,
     found = [json.loads(line)["findings"] for line in result.stdout.splitlines()]
     said = dict(zip([*files, "june-fr.wav"], result.stderr.splitlines(), strict=True))
     assert "silent.wav: would be refused: is silent (-120 dBFS)" in said["silent.wav"]
-    assert "none.wav: would be refused: The file is in none of the audio formats" in said["none.wav"]
+    assert "none.wav: would be refused. The file is in none of the audio formats" in said["none.wav"]
     assert "phone.wav: usable, but it is MP4/M4A" in said["phone.wav"]
     assert "june-fr.wav: good, " in said["june-fr.wav"]
     codes = [[(finding["code"], finding["is_fatal"]) for finding in findings] for findings in found]
@@ -117,12 +117,20 @@ def test_a_list_on_stdout_is_utf_8_whatever_the_terminal_is(command, meeting):
     assert [row["label"] for row in table(result.stdout)] == ["王芳", "Zo\u00eb"]
 
 
+def test_a_missing_file_is_named_once(invoke, meeting):
+    result = invoke("inspect", "nosuch.wav")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "nosuch.wav: would be refused. The audio file cannot be opened (no such file or directory).\n"
+    )
+
+
 def test_files_of_a_folder_that_are_not_inspected_are_named(invoke, meeting):
     (meeting / "audio" / "notes.txt").touch()
     result = invoke("inspect", "audio")
     assert result.exit_code == 0
     assert result.stderr.splitlines()[1:] == [
-        "Skipped: 1 file (audio/notes.txt). To inspect a file, pass its own name."
+        "1 file was skipped: audio/notes.txt (not named like a recording). To include it, pass its own name."
     ]
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyannote_voiceprint_async.cli.report_text import failure_reasons, job_counts, next_steps, row_counts
+from pyannote_voiceprint_async.cli.report_text import failure_reasons, job_counts, next_steps, row_counts, warning_lines
 from pyannote_voiceprint_async.enrollment import Report
 from pyannote_voiceprint_async.enrollment.manifest.skipped_files import SkippedFiles
 
@@ -30,7 +30,15 @@ def test_the_first_line_counts_the_rows_in_each_state(report, line):
 def test_a_run_that_skipped_files_is_not_all_well():
     first, second = row_counts(Report(rows=1, succeeded=1), skipped_files=SkippedFiles(1, ["d/notes.txt"]))
     assert first == "1 of 1 row with a voiceprint."
-    assert "1 file (d/notes.txt)" in second
+    assert second == ("1 file was skipped: d/notes.txt (not named like a recording). To include it, pass its own name.")
+
+
+def test_notes_about_the_list_are_printed_without_the_label_of_its_first_row():
+    notes = ("2 files were skipped.", "Audio files are not checked.", "Not in the message.")
+    message = "is quiet; Audio files are not checked.; 2 files were skipped."
+    assert list(warning_lines("Ada", message, notes)) == [*notes[:2], "Ada: is quiet"]
+    assert list(warning_lines("Ada", notes[1], notes)) == [notes[1]]
+    assert list(warning_lines("Ada", "is quiet; is clipped", notes)) == ["Ada: is quiet; is clipped"]
 
 
 def test_jobs_that_may_be_billed_without_a_voiceprint_are_reported():

@@ -19,7 +19,9 @@ def test_the_sandbox_prints_its_url_and_key_and_ends_at_both_signals(start_sandb
     assert server.api_key == "made-up"
     assert server.state()["jobs"] == 0
     server.process.send_signal(ending)
-    assert server.process.communicate(timeout=60) == ("", "")
+    stdout, stderr = server.process.communicate(timeout=60)
+    export = f"export PYANNOTEAI_API_KEY=made-up PYANNOTEAI_BASE_URL={server.url}"
+    assert (stdout, stderr) == ("", f"To use this sandbox in another terminal: {export}\n")
     assert server.process.returncode == 0
 
 

@@ -31,9 +31,9 @@ from .segments import Segments, has_overlap, segments_to_json
 __all__ = ["PREFLIGHT_UNAVAILABLE", "CheckedAudio", "Preflight", "change_time_ns", "clip_identity", "file_digest"]
 
 PREFLIGHT_UNAVAILABLE = (
-    "audio files are not checked before upload; to check them: pip install 'pyannote-voiceprint-async[audio]'"
+    "Audio files are not checked before upload. To check them: pip install 'pyannote-voiceprint-async[audio]'"
 )
-"""The warning for the first file of a list if the extra `[audio]` is missing."""
+"""The note about the list that is reported with its first file if the extra `[audio]` is missing."""
 
 
 @attrs.frozen

@@ -69,7 +69,7 @@ def check_row(
     source = check_source(row.source, has_resolver=has_resolver, max_size=None if is_cut else MAX_VOICEPRINT_BYTES)
     checks = (label_problem(row.label), model_problem(row.model), _extra_problem(row.extra), source, _cut_problem(row))
     if problems := [problem for problem in checks if isinstance(problem, str)]:
-        return Problem("; ".join(problems), printable_label(row.label), row.line)
+        return Problem(". Also: ".join(problems), printable_label(row.label), row.line)
     normalized = _normalize(row, model)
     audio = _check_audio(normalized, source if isinstance(source, os.stat_result) else None, check_file)
     if isinstance(audio, str):

@@ -40,9 +40,9 @@ class Signer:
     """Reads the expiry, if the URL contains it."""
     host: re.Pattern[str] | None = attrs.field(default=None, converter=_compile)
     """The whole host, if the parameters are safe to ignore only on the signer's own hosts."""
-    path: re.Pattern[str] | None = attrs.field(default=None, converter=_compile)
+    path_prefix: re.Pattern[str] | None = attrs.field(default=None, converter=_compile)
     """The beginning of the path, if the parameters are safe to ignore only there."""
-    in_path: re.Pattern[str] | None = attrs.field(default=None, converter=_compile)
+    path_signature: re.Pattern[str] | None = attrs.field(default=None, converter=_compile)
     """A signature that is part of the path. Its named groups are read like parameters."""
     _names: frozenset[str] = attrs.field(init=False)
 
@@ -55,7 +55,7 @@ class Signer:
         return (
             self._names <= query.keys()
             and (self.host is None or self.host.fullmatch(host) is not None)
-            and (self.path is None or self.path.match(path) is not None)
-            and (self.in_path is None or self.in_path.search(path) is not None)
+            and (self.path_prefix is None or self.path_prefix.match(path) is not None)
+            and (self.path_signature is None or self.path_signature.search(path) is not None)
             and all(value is None or value.fullmatch(query[name]) for name, value in self.required.items())
         )

@@ -27,7 +27,7 @@ from .signer import Signer
 
 __all__ = ["SIGNERS"]
 
-# Regular expressions for whole values.
+# Regular expressions for whole values. An empty expression accepts any value.
 _ANY = ""
 _EPOCH = r"\d{9,16}"
 _JWT = r"[\w-]+\.[\w-]+\.[\w-]*"
@@ -106,7 +106,7 @@ _OBJECT_STORAGE = (
             ignored=_AZURE_IGNORED,
             expiry=iso_time("se"),
         )
-        # `sig` is a common name: beside it stand the API version, the expiry, or a stored policy.
+        # `sig` is a common name, so it must come with the API version, the expiry, or a stored policy.
         for others in ({"sv": r"\d{4}-.+"}, {"se": r"\d{4}-.+"}, {"si": _ANY, "sr": _ANY})
     ),
     _version_2(
@@ -185,7 +185,7 @@ _OBJECT_STORAGE = (
         "Oracle Cloud, pre-authenticated request",
         docs="docs.oracle.com/iaas/Content/Object/Tasks/usingpreauthenticatedrequests.htm",
         host=r"(?:.+\.)?(?:oraclecloud\.com|oci\.customer-oci\.com)",
-        in_path=r"^/p/[^/]+(?=/n/)",
+        path_signature=r"^/p/[^/]+(?=/n/)",
     ),
     Signer(
         "Qiniu",
@@ -203,14 +203,14 @@ _PLATFORMS = (
         required={"token": _ANY},
         ignored="token download",
         expiry=json_token("token"),
-        path=r".*/storage/v1/(?:object|render/image)/sign/",
+        path_prefix=r".*/storage/v1/(?:object|render/image)/sign/",
     ),
     Signer(
         "Firebase",
         docs="firebase.google.com/docs/storage/web/download-files",
         required={"token": _ANY},
         ignored="token",
-        path=r"/v0/b/[^/]+/o/",
+        path_prefix=r"/v0/b/[^/]+/o/",
     ),
     Signer(
         "Pinata",
@@ -269,7 +269,7 @@ _CONTENT_DELIVERY_NETWORKS = (
         "Bunny, in the path",
         docs="docs.bunny.net/docs/cdn-token-authentication",
         expiry=epoch("expires"),
-        in_path=r"^/bcdn_token=[^/&]+(?:&(?:expires=(?P<expires>\d+)|token_\w+=[^/&]*))*(?=/)",
+        path_signature=r"^/bcdn_token=[^/&]+(?:&(?:expires=(?P<expires>\d+)|token_\w+=[^/&]*))*(?=/)",
     ),
     *(
         Signer(
@@ -285,7 +285,7 @@ _CONTENT_DELIVERY_NETWORKS = (
         "Akamai, in the path",
         docs="github.com/akamai/EdgeAuth-Token-Python",
         expiry=epoch("exp"),
-        in_path=r"^/(?:\w+=)?(?:st=\d+~)?exp=(?P<exp>\d+)~[^/]*hmac=[0-9a-f]+(?=/)",
+        path_signature=r"^/(?:\w+=)?(?:st=\d+~)?exp=(?P<exp>\d+)~[^/]*hmac=[0-9a-f]+(?=/)",
     ),
     Signer(
         "Fastly",
@@ -361,7 +361,7 @@ _MESSENGERS_AND_DRIVES = (
         docs=None,
         ignored="rlkey st e raw dl oref",
         host=r"(?:.+\.)?dropbox(?:usercontent)?\.com",
-        path=r"/(?:scl|sh?)/",
+        path_prefix=r"/(?:scl|sh?)/",
     ),
     Signer(
         "SharePoint and OneDrive",

@@ -31,8 +31,9 @@ class SkippedFiles:
 
     @property
     def warning(self) -> str:
-        """The warning that is reported with the first recording, before anything is submitted."""
-        return (
-            f"the list does not include {self}, because they are not named like recordings; to include a file, pass "
-            "its own name"
-        )
+        """The note about the list that is reported with the first recording, before anything is submitted."""
+        names = ", ".join(self.names) + (", …" if self.count > len(self.names) else "")
+        if self.count == 1:
+            return f"1 file was skipped: {names} (not named like a recording). To include it, pass its own name."
+        count = f"{self.count} files were skipped"
+        return f"{count}: {names} (not named like recordings). To include one, pass its own name."

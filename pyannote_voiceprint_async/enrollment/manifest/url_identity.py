@@ -53,7 +53,7 @@ def identity_and_expiry(url: str) -> tuple[str, float | None]:
     values = {name: unquote(parameter.partition("=")[2]) for name, parameter in reversed(named)}
     path, signers = parts.path, list(_matching_signers(parts, values))
     for signer in signers:
-        if signer.in_path is not None and (match := signer.in_path.search(path)):
+        if signer.path_signature is not None and (match := signer.path_signature.search(path)):
             path = path[: match.start()] + path[match.end() :]
             values |= {name: value for name, value in match.groupdict().items() if value is not None}
     ignored = frozenset[str]().union(*(signer.ignored for signer in signers))

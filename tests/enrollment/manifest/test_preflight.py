@@ -331,7 +331,7 @@ async def test_without_the_audio_extra_files_are_uploaded_unchecked(world, write
     assert (await world.enroll(rows)).rows == 3
     (note,) = world.of(RowWarning)
     assert note.label == "Anna"
-    assert "not checked before upload; to check them: pip install 'pyannote-voiceprint-async[audio]'" in note.message
+    assert "not checked before upload. To check them: pip install 'pyannote-voiceprint-async[audio]'" in note.message
     await world.enroll(rows)
     assert world.of(RowWarning) == []
     await world.enroll([Row("Dora", "https://e.com/d.wav")], tmp_path / "urls.ledger")
