@@ -91,7 +91,7 @@ class PermitScheduler:
         return request
 
     def cancel(self, request: PermitRequest, now: float) -> None:
-        """Give back the permit and the slot of a request that was cancelled or never sent.
+        """Release the permit and the slot of a request that was cancelled or never sent.
 
         A second call does nothing.
         """
