@@ -173,7 +173,7 @@ class BatchRun(Generic[R]):
         error = None if reader.cancelled() else reader.exception()
         if error is not None:
             self._stopped_by = self._stopped_by or _input_error(error)
-        elif reader.cancelled():
+        elif reader.cancelled() and not self._is_ending:
             self._close_after_cancellation()
         self._changed.set()
         self._call_if_over()

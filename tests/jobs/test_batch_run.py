@@ -91,3 +91,26 @@ async def test_items_that_are_accepted_at_once_start_no_faster_than_results_are_
         await settle(200)
         assert len(read) <= taken + 2 * 4
     await results.aclose()
+
+
+async def test_a_rejected_account_stops_no_item_whose_job_is_accepted():
+    """The job is paid, and its result can still be read."""
+    may_finish = asyncio.Event()
+
+    async def process(item):
+        await item.before_send()
+        if item.index:
+            raise AuthenticationError("no")
+        item.record_job(JobCreated("job-0"))
+        await may_finish.wait()
+        return "finished"
+
+    results = Results(
+        range(100), process, lambda item, value, error: (item.index, value), read_ahead=2, max_in_progress=10
+    )
+    seen = {}
+    with pytest.raises(AuthenticationError):
+        async for index, value in results:
+            seen[index] = value
+            may_finish.set()
+    assert seen[0] == "finished"
