@@ -242,7 +242,7 @@ class AsyncVoiceprintClient:
         def to_result(item: BatchItem, job: Any, error: Exception | None) -> Submission:
             return Submission(item.index, item.value, job, error)
 
-        return self.engine.keep_until_over(
+        return self.engine.keep_until_done(
             Results(
                 items,
                 submit,
@@ -388,7 +388,7 @@ class AsyncVoiceprintClient:
         def to_result(item: BatchItem, voiceprint: Any, error: Exception | None) -> VoiceprintResult:
             return VoiceprintResult(item.index, item.value, voiceprint, error)
 
-        return self.engine.keep_until_over(
+        return self.engine.keep_until_done(
             Results(
                 sources,
                 create,

@@ -105,7 +105,7 @@ class Engine:
         )
         self._poller = JobPoller(self._pipeline, polling, clock, self._waiters)
 
-    # Life
+    # Opening and closing
 
     def check_usable(self) -> None:
         """Bind the engine to the running event loop, or check that it is bound to this one.
@@ -309,10 +309,10 @@ class Engine:
         if job not in self._pipeline.abandoned:
             self._pipeline.keep_abandoned(job)
 
-    def keep_until_over(self, results: Results[R]) -> Results[R]:
+    def keep_until_done(self, results: Results[R]) -> Results[R]:
         """Keep a reference to a batch until its items are finished, so that dropping its results loses no job."""
         self._batches.add(results.batch)
-        results.batch.on_over = self._batches.discard
+        results.batch.on_done = self._batches.discard
         return results
 
     @property

@@ -109,7 +109,7 @@ def error_after_response(endpoint: Endpoint[M], response: ApiResponse, exc: Exce
     unknown = next_step(RequestOutcome.UNKNOWN, repeatable=False)
     advice = f"Job {job_id} was accepted: wait({job_id!r}) resumes it." if job_id else unknown
     return UnexpectedResponseError(
-        f"{_name(endpoint)} returned status {response.status}, but {type(exc).__name__} was raised while the response "
+        f"{endpoint.name} returned status {response.status}, but {type(exc).__name__} was raised while the response "
         f"was processed. {advice}",
         status=response.status,
         headers=_redact_headers(response.headers, key),
@@ -155,7 +155,7 @@ def _redact_key(model: M, key: str) -> M:
 def _unreadable_error(endpoint: Endpoint[M], response: ApiResponse, problem: str, key: str) -> VoiceprintError:
     error_class = ApiTimeoutError if response.flaw is BodyFlaw.STALLED else UnexpectedResponseError
     return error_class(
-        f"The response to {_name(endpoint)} (status {response.status}) {problem}. "
+        f"The response to {endpoint.name} (status {response.status}) {problem}. "
         f"{next_step(RequestOutcome.UNKNOWN, repeatable=endpoint.repeatable)}",
         status=response.status,
         headers=_redact_headers(response.headers, key),
@@ -172,7 +172,7 @@ def _unexpected_status_error(endpoint: Endpoint[M], response: ApiResponse, key: 
             f"which is not a status of this API. {next_step(RequestOutcome.UNKNOWN, repeatable=endpoint.repeatable)}"
         )
     return UnexpectedResponseError(
-        f"{_name(endpoint)} returned status {response.status}, {meaning}",
+        f"{endpoint.name} returned status {response.status}, {meaning}",
         status=response.status,
         job_id=_job_id(endpoint, response),
         headers=_redact_headers(response.headers, key),
@@ -193,7 +193,7 @@ def _refusal_error(endpoint: Endpoint[M], response: ApiResponse, wall: float, ke
         advice = _NEXT_STEPS.get(response.status, "")
     error_class = status_error_class(response.status)
     return error_class(
-        f"{_name(endpoint)} returned status {response.status} ({_reason(refusal)}). {advice}".rstrip(),
+        f"{endpoint.name} returned status {response.status} ({_reason(refusal)}). {advice}".rstrip(),
         status=response.status,
         message=refusal.message,
         request_id=refusal.request_id,
@@ -230,7 +230,7 @@ def _reason(refusal: Refusal) -> str:
 def _proxy_error(endpoint: Endpoint[M], response: ApiResponse, message: str | None, key: str) -> ProxyError:
     """Return the error for a 407 to a request over plain HTTP. With TLS the proxy refuses the CONNECT before it."""
     return ProxyError(
-        f"{_name(endpoint)}: the proxy returned status 407, because the user or the password is missing or wrong. "
+        f"{endpoint.name}: the proxy returned status 407, because the user or the password is missing or wrong. "
         "Nothing was accepted. Correct the environment variable HTTP_PROXY, or the argument `proxy` of the client if "
         "it has one: http://user:password@host:port, with special characters percent-encoded.",
         status=response.status,
@@ -250,7 +250,7 @@ def _gateway_error(
     gateway = f" ({'; '.join(names)})" if names else ", which does not name itself"
     quoted = f' The page says: "{message}".' if message else ""
     return UnexpectedResponseError(
-        f"{_name(endpoint)} was refused with status {response.status} by a gateway between this machine and the API"
+        f"{endpoint.name} was refused with status {response.status} by a gateway between this machine and the API"
         f"{gateway}: the response is a web page or text, and the API sends JSON.{quoted} Nothing was accepted, and the "
         "API key was not checked. Check the proxy, firewall or VPN of this network, and base_url.",
         status=response.status,
@@ -258,10 +258,6 @@ def _gateway_error(
         headers=_redact_headers(response.headers, key),
         **error_flags(outcome_of_status(response.status, response.headers), repeatable=endpoint.repeatable),
     )
-
-
-def _name(endpoint: Endpoint[M]) -> str:
-    return f"{endpoint.method} {endpoint.path}"
 
 
 def _redact_headers(headers: Mapping[str, str], key: str) -> dict[str, str]:

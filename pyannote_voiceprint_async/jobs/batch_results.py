@@ -58,12 +58,12 @@ class Results(Generic[R]):
         weakref.finalize(self, self.batch.close_from_any_thread).atexit = False
 
     def __repr__(self) -> str:
-        return f"<Results running={len(self.batch.running)} finished={len(self.batch.finished)}>"
+        return f"<Results running={len(self.batch.running)} unread={len(self.batch.unread)}>"
 
     @property
     def unfinished(self) -> list[R]:
         """The results that were not yielded before the batch was closed; complete when `aclose()` has returned."""
-        return self.batch.unfinished
+        return self.batch.not_yielded
 
     async def __aenter__(self) -> Self:
         return self

@@ -43,11 +43,11 @@ class BatchRun(Generic[R]):
     ) -> None:
         self.running: set[BatchItem] = set()
         """The items that are read and not finished."""
-        self.finished: deque[tuple[R, JobCreated | None]] = deque()
+        self.unread: deque[tuple[R, JobCreated | None]] = deque()
         """The results that wait unread, each with its job."""
-        self.unfinished: list[R] = []
+        self.not_yielded: list[R] = []
         """The results that were not yielded before the batch was closed."""
-        self.on_over: Callable[[BatchRun[R]], None] | None = None
+        self.on_done: Callable[[BatchRun[R]], None] | None = None
         """Called when the run has ended."""
         self.scope = BatchScope()
         """The code that runs inside the batch."""
@@ -80,18 +80,18 @@ class BatchRun(Generic[R]):
             self._start()
         self._consumers += 1
         try:
-            while not self.finished:
-                if self._is_over():
+            while not self.unread:
+                if self._is_done():
                     error, self._stopped_by = self._stopped_by, None
                     raise error or StopAsyncIteration
                 self._changed.clear()
                 await self._changed.wait()
             self._progress_slots.release()
             self._has_room.set()
-            return self.finished.popleft()[0]
+            return self.unread.popleft()[0]
         finally:
             self._consumers -= 1
-            self._keep_unread()
+            self._move_unread()
 
     def close(self) -> None:
         """Start nothing new, and stop all items whose submission is not in flight. Harmless when repeated."""
@@ -99,13 +99,13 @@ class BatchRun(Generic[R]):
             return
         self.scope.is_closed = True
         self._stop(None, ItemState.UNSENT, ItemState.SUBMITTED)
-        self._keep_unread()
+        self._move_unread()
         self._changed.set()
 
     def close_from_any_thread(self) -> None:
         """Close the batch because its last reference is gone: the garbage collector runs in any thread."""
         if self._loop is None:
-            self._call_if_over()
+            self._report_if_done()
         elif not self._loop.is_closed():
             with contextlib.suppress(RuntimeError):  # another thread has just closed the loop
                 self._loop.call_soon_threadsafe(self.close)
@@ -176,12 +176,12 @@ class BatchRun(Generic[R]):
         elif reader.cancelled() and not self._is_ending:
             self._close_after_cancellation()
         self._changed.set()
-        self._call_if_over()
+        self._report_if_done()
 
     async def _wait_for_room(self) -> None:
         await self._progress_slots.acquire()
         await self._unsent_slots.acquire()
-        while len(self.finished) >= self._max_unread:
+        while len(self.unread) >= self._max_unread:
             self._has_room.clear()
             await self._has_room.wait()
 
@@ -231,10 +231,10 @@ class BatchRun(Generic[R]):
         self._release(item)
         result = self._make_result(item, outcome, error)
         job = outcome if isinstance(outcome, JobCreated) else item.job
-        self.finished.append((result, job))
-        self._keep_unread()
+        self.unread.append((result, job))
+        self._move_unread()
         self._changed.set()
-        self._call_if_over()
+        self._report_if_done()
 
     def _release(self, item: BatchItem) -> None:
         if item.state is not ItemState.SUBMITTED:
@@ -279,22 +279,22 @@ class BatchRun(Generic[R]):
             if item.state in states:
                 item.stop(None if error is None else _unsent_error(error))
 
-    def _keep_unread(self) -> None:
+    def _move_unread(self) -> None:
         """Move results that no consumer will take from a closed batch to `unfinished`."""
-        while self.scope.is_closed and len(self.finished) > self._consumers:
-            result, job = self.finished.pop()
-            self.unfinished.append(result)
+        while self.scope.is_closed and len(self.unread) > self._consumers:
+            result, job = self.unread.pop()
+            self.not_yielded.append(result)
             if job is not None:
                 self._on_abandoned(job)
 
-    def _is_over(self) -> bool:
+    def _is_done(self) -> bool:
         return not self.running and not self._is_reading
 
-    def _call_if_over(self, _: object = None) -> None:
-        if self._is_over():
-            self.scope.is_over = True
-            if self.on_over is not None:
-                self.on_over(self)
+    def _report_if_done(self, _: object = None) -> None:
+        if self._is_done():
+            self.scope.is_done = True
+            if self.on_done is not None:
+                self.on_done(self)
 
 
 def _unsent_error(error: Exception) -> Exception:

@@ -16,7 +16,7 @@ class BatchScope:
 
     def __init__(self) -> None:
         self.is_closed = False
-        self.is_over = False
+        self.is_done = False
 
     def enter(self) -> None:
         """Record that the current task, and all tasks that it will start, belong to the batch."""
@@ -27,7 +27,7 @@ _SCOPES: ContextVar[tuple[BatchScope, ...]] = ContextVar("batch_scopes", default
 
 
 def _enclosing() -> tuple[BatchScope, ...]:
-    return tuple(scope for scope in _SCOPES.get() if not scope.is_over)
+    return tuple(scope for scope in _SCOPES.get() if not scope.is_done)
 
 
 def is_inside_batch() -> bool:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 
 import attrs
 
+from pyannote_voiceprint_async.concurrency.waiters import wake
+from pyannote_voiceprint_async.errors import VoiceprintError
 from pyannote_voiceprint_async.models import VoiceprintJob
 
 __all__ = ["PolledJob"]
@@ -38,3 +41,9 @@ class PolledJob:
     def is_due(self, now: float) -> bool:
         """Return whether a poll should include it."""
         return self.reading is None and self.first_poll_at <= now
+
+    def wake_waiters(self, error: VoiceprintError | None) -> None:
+        """End the waits: with this error, or with the result if it is None."""
+        for waiter in self.waiters:
+            # One exception raised in many tasks would collect the tracebacks of all of them.
+            wake(waiter, copy.copy(error))

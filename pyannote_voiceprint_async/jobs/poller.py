@@ -8,7 +8,6 @@ for a paid job.
 from __future__ import annotations
 
 import asyncio
-import copy
 import logging
 from collections import deque
 from typing import cast
@@ -47,11 +46,11 @@ _MIN_READS_PER_POLL = 10
 # them.
 _MAX_READS = 32
 # A new job may not be visible on every server at once: one 404 proves nothing.
-_PROOF_OF_ABSENCE = 2
+_MAX_NOT_FOUND = 2
 # Seconds within which the output of a job follows its status "succeeded".
 _OUTPUT_DELAY = 60.0
 # The key was revoked, or lost a right: reading the other jobs would repeat the same refusal once for each of them.
-_ENDS_ALL_WAITS = (AuthenticationError, PermissionDeniedError)
+_FAILS_ALL_WAITS = (AuthenticationError, PermissionDeniedError)
 
 
 class JobPoller:
@@ -108,7 +107,7 @@ class JobPoller:
         if polled is None:
             self._webhooks.keep_early(event, self._clock.time())
         elif event.is_complete:
-            self._finish(polled, VoiceprintJob(event.job_id, event.status, None, event.timestamp, event.output))
+            self._resolve(polled, VoiceprintJob(event.job_id, event.status, None, event.timestamp, event.output))
         else:
             # Set even while a read is in progress: its response may show an older state.
             polled.is_terminal = True
@@ -164,29 +163,30 @@ class JobPoller:
         if not self._jobs:
             self._stop()
 
-    def _finish(self, polled: PolledJob, job: VoiceprintJob) -> None:
+    def _resolve(self, polled: PolledJob, job: VoiceprintJob) -> None:
         """Wake the waiters of a job with its result."""
         now = self._clock.time()
         self._slow_jobs.record(now - polled.added_at)
         self._schedule.reset_interval()
         self._poll_by(now + self._schedule.interval)
         polled.result = job
-        self._end(polled, None)
-
-    def _end(self, polled: PolledJob, error: VoiceprintError | None) -> None:
         self._remove(polled)
-        for waiter in polled.waiters:
-            wake(waiter, copy.copy(error))
+        polled.wake_waiters(None)
 
-    def _end_all(self, error: VoiceprintError) -> None:
+    def _fail(self, polled: PolledJob, error: VoiceprintError) -> None:
+        """End the waits for a job with an error."""
+        self._remove(polled)
+        polled.wake_waiters(error)
+
+    def _fail_all(self, error: VoiceprintError) -> None:
         """Raise this error in all waits."""
         for polled in list(self._jobs.values()):
-            self._end(polled, error)
+            self._fail(polled, error)
 
-    def _end_all_by_bug(self, bug: Exception) -> None:
+    def _fail_all_after_bug(self, bug: Exception) -> None:
         """Raise an unexpected exception of this package in all waits, which would otherwise never end."""
         log.error("The job poller failed.", exc_info=bug)
-        self._end_all(
+        self._fail_all(
             VoiceprintError(
                 f"The wait failed because of a bug in this package: {bug!r}. The job continues: call wait() again."
             )
@@ -215,7 +215,7 @@ class JobPoller:
                 else:
                     await self._poll()
         except Exception as bug:  # noqa: BLE001 - raised in all waits
-            self._end_all_by_bug(bug)
+            self._fail_all_after_bug(bug)
 
     async def _sleep(self) -> None:
         """Sleep until the next poll is due, or until it was moved."""
@@ -252,15 +252,15 @@ class JobPoller:
     async def _poll_jobs(self, due: list[PolledJob]) -> int:
         """Find out which jobs have finished, start to read them, and return how many pages that took."""
         unseen = {polled.job_id: polled for polled in due if not polled.is_terminal}
-        pages = useless = 0
+        pages = pages_without_match = 0
         if self._pages.is_supported and len(unseen) > _MAX_WITHOUT_PAGES:
             try:
-                pages, useless = await self._pages.update(unseen)
+                pages, pages_without_match = await self._pages.update(unseen)
             except AuthenticationError as error:
-                self._end_all(error)
+                self._fail_all(error)
                 return 0
         longest_unpolled = sorted(unseen.values(), key=lambda polled: polled.polled_at)
-        reads = max(_MIN_READS_PER_POLL, len(longest_unpolled) // 10, useless)
+        reads = max(_MIN_READS_PER_POLL, len(longest_unpolled) // 10, pages_without_match)
         self._read_soon(*(polled for polled in due if polled.is_terminal), *longest_unpolled[:reads])
         return pages
 
@@ -274,9 +274,9 @@ class JobPoller:
             if polled.reading is None and self._jobs.get(polled.job_id) is polled:
                 polled.reading = asyncio.create_task(self._read(polled))
                 self._reads.add(polled.reading)
-                polled.reading.add_done_callback(self._end_read)
+                polled.reading.add_done_callback(self._on_read_done)
 
-    def _end_read(self, read: asyncio.Task[None]) -> None:
+    def _on_read_done(self, read: asyncio.Task[None]) -> None:
         self._reads.discard(read)
         self._read_soon()
 
@@ -286,27 +286,27 @@ class JobPoller:
             job = await self._pipeline.read_job(polled.job_id)
         except NotFoundError:
             polled.not_found += 1
-            if polled.not_found >= _PROOF_OF_ABSENCE:
-                self._end(polled, unknown_job_error(polled.job_id))
-        except _ENDS_ALL_WAITS as error:
-            self._end_all(error)
+            if polled.not_found >= _MAX_NOT_FOUND:
+                self._fail(polled, unknown_job_error(polled.job_id))
+        except _FAILS_ALL_WAITS as error:
+            self._fail_all(error)
         except (AccountError, ClientClosedError) as error:
-            self._end(polled, error)
+            self._fail(polled, error)
         except VoiceprintError as error:
             log.debug("Reading job %s failed, and is repeated with a later poll. %s", polled.job_id, error)
         except Exception as bug:  # noqa: BLE001 - raised in all waits
-            self._end_all_by_bug(bug)
+            self._fail_all_after_bug(bug)
         else:
-            self._process(polled, job)
+            self._resolve_if_complete(polled, job)
         finally:
             polled.reading = None
             self._poll_by(self._clock.time() + self._schedule.interval)
 
-    def _process(self, polled: PolledJob, job: VoiceprintJob) -> None:
+    def _resolve_if_complete(self, polled: PolledJob, job: VoiceprintJob) -> None:
         """Finish the wait if the job that was read is terminal and complete."""
         polled.not_found = 0
         if job.status.is_terminal and not self._may_get_output(polled, job):
-            self._finish(polled, job)
+            self._resolve(polled, job)
         elif polled.is_terminal:
             # A webhook has arrived during the read: the response may show an older state.
             self._to_read.append(polled)

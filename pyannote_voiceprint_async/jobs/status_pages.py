@@ -45,17 +45,17 @@ class StatusPages:
         Raises:
             AuthenticationError: the key was revoked.
         """
-        query, pages, useless = {"limit": str(MAX_PAGE_SIZE)}, 0, 0
-        while unseen and useless < len(unseen):
+        query, pages, without_match = {"limit": str(MAX_PAGE_SIZE)}, 0, 0
+        while unseen and without_match < len(unseen):
             page = await self._fetch(query)
             if page is None:
                 break
             pages += 1
-            useless = 0 if self._update_from(page.items, unseen) else useless + 1
+            without_match = 0 if self._update_from(page.items, unseen) else without_match + 1
             if page.next_cursor is None or page.next_cursor == query.get("cursor"):
                 break
             query["cursor"] = page.next_cursor
-        return pages, useless
+        return pages, without_match
 
     def _update_from(self, summaries: Iterable[JobSummary], unseen: dict[str, PolledJob]) -> bool:
         """Update the jobs of one page, and return whether there were any."""

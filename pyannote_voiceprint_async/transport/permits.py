@@ -180,7 +180,7 @@ class Permits:
         pause = self._scheduler.pause_left(endpoint.rate_limit, self._clock.time())
         if pause > min(self._retry_policy.max_retry_after, self._retry_policy.max_elapsed):
             raise RateLimitError(
-                f"{endpoint.method} {endpoint.path} was not sent: the API requests a pause, which lasts another "
+                f"{endpoint.name} was not sent: the API requests a pause, which lasts another "
                 f"{pause:.0f} s. Try again after it.",
                 status=_TOO_MANY_REQUESTS,
                 retryable=True,
@@ -205,7 +205,7 @@ class Permits:
 def queue_too_long(endpoint: Endpoint[Any], wait: float) -> QueueTooLongError:
     """Return the error for a request that would wait too long for its permit."""
     return QueueTooLongError(
-        f"{endpoint.method} {endpoint.path} was not sent: it would wait about {wait:.0f} s for the rate limit, longer "
+        f"{endpoint.name} was not sent: it would wait about {wait:.0f} s for the rate limit, longer "
         "than max_queue_wait allows. Try again later.",
         expected_wait=wait,
     )
@@ -213,7 +213,7 @@ def queue_too_long(endpoint: Endpoint[Any], wait: float) -> QueueTooLongError:
 
 def _refused_too_long(endpoint: Endpoint[Any], pause: float) -> RateLimitError:
     return RateLimitError(
-        f"{endpoint.method} {endpoint.path} was not sent: the API has refused such requests (429) for about as long as "
+        f"{endpoint.name} was not sent: the API has refused such requests (429) for about as long as "
         "RetryPolicy.max_elapsed allows, and requests a longer pause. Try again later.",
         status=_TOO_MANY_REQUESTS,
         retryable=True,
@@ -223,7 +223,7 @@ def _refused_too_long(endpoint: Endpoint[Any], pause: float) -> RateLimitError:
 
 def _deadline_passed(endpoint: Endpoint[Any]) -> ApiTimeoutError:
     return ApiTimeoutError(
-        f"{endpoint.method} {endpoint.path} was not sent: its timeout ended while it waited for the rate limit. Use a "
+        f"{endpoint.name} was not sent: its timeout ended while it waited for the rate limit. Use a "
         "longer timeout, or send fewer requests at once.",
         retryable=True,
     )

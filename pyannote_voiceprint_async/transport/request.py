@@ -109,7 +109,7 @@ class ApiRequest:
         self._connection: RecordedConnection | None = None
 
     def __str__(self) -> str:
-        return f"{self.endpoint.method} {self.endpoint.path}"
+        return self.endpoint.name
 
     @property
     def is_sent(self) -> bool:

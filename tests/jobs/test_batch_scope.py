@@ -164,7 +164,7 @@ async def test_a_task_that_outlives_its_batch_may_wait():
         seen.append((is_inside_batch(), may_wait_for(scope), may_wait_for(other)))
         scope.is_closed = True
         seen.append((is_inside_batch(), may_wait_for(scope), may_wait_for(other)))
-        scope.is_over = True
+        scope.is_done = True
         seen.append((is_inside_batch(), may_wait_for(scope), may_wait_for(other)))
 
     await asyncio.create_task(inside())

@@ -46,7 +46,7 @@ class Enrollment:
 
     @property
     def report(self) -> Report:
-        """How the rows stand, once the run is over.
+        """The result of the run, once it is over.
 
         Raises:
             EnrollmentError: the run is not over, or it failed before its list was read.
