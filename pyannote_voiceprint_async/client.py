@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import NoReturn, Self
 
 import aiohttp
 
@@ -239,19 +239,7 @@ class AsyncVoiceprintClient:
             request = arguments.to_request(arguments.hide_url(item.value), model, webhook)
             return await self.engine.submit(request, hooks=item.hooks)
 
-        def to_result(item: BatchItem, job: Any, error: Exception | None) -> Submission:
-            return Submission(item.index, item.value, job, error)
-
-        return self.engine.keep_until_done(
-            Results(
-                items,
-                submit,
-                to_result,
-                read_ahead=self.engine.max_concurrency,
-                max_in_progress=self.engine.max_concurrency,
-                on_abandoned=self.engine.abandon,
-            )
-        )
+        return self.engine.process_many(items, submit, Submission, max_in_progress=self.engine.max_concurrency)
 
     async def wait(self, job: str | JobCreated, *, timeout: float | None = 900.0) -> VoiceprintJob:  # noqa: ASYNC109 - the timeout of the job; it never cancels a request
         """Wait until a job has succeeded: a job of any kind, submitted by any program.
@@ -385,19 +373,8 @@ class AsyncVoiceprintClient:
             )
             return await operation.run()
 
-        def to_result(item: BatchItem, voiceprint: Any, error: Exception | None) -> VoiceprintResult:
-            return VoiceprintResult(item.index, item.value, voiceprint, error)
-
-        return self.engine.keep_until_done(
-            Results(
-                sources,
-                create,
-                to_result,
-                read_ahead=self.engine.max_concurrency,
-                max_in_progress=_MAX_WAITING_JOBS,
-                is_stable=is_stable,
-                on_abandoned=self.engine.abandon,
-            )
+        return self.engine.process_many(
+            sources, create, VoiceprintResult, max_in_progress=_MAX_WAITING_JOBS, is_stable=is_stable
         )
 
     async def upload(

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
 import aiohttp
@@ -19,6 +19,7 @@ from pyannote_voiceprint_async.concurrency.clock import Clock
 from pyannote_voiceprint_async.concurrency.protected_task import ProtectedTask, wait_until_done
 from pyannote_voiceprint_async.concurrency.waiters import Waiters
 from pyannote_voiceprint_async.jobs import uploads
+from pyannote_voiceprint_async.jobs.batch_item import BatchItem
 from pyannote_voiceprint_async.jobs.batch_results import Results
 from pyannote_voiceprint_async.jobs.batch_run import BatchRun
 from pyannote_voiceprint_async.jobs.batch_scope import is_inside_batch, may_wait_for
@@ -260,6 +261,30 @@ class Engine:
         """Check that the API accepts the key: `GET /v1/test`."""
         return await self._pipeline.send(TEST_KEY)
 
+    def process_many(
+        self,
+        items: Iterable[Any] | AsyncIterable[Any],
+        process: Callable[[BatchItem], Awaitable[Any]],
+        make_result: Callable[[int, Any, Any, Exception | None], R],
+        *,
+        max_in_progress: int,
+        is_stable: Callable[[Any], bool] = lambda _: True,
+    ) -> Results[R]:
+        """Process many items at once; `Results` describes the arguments. Closing the engine closes the batch too."""
+        results = Results(
+            items,
+            process,
+            make_result,
+            read_ahead=self.max_concurrency,
+            max_in_progress=max_in_progress,
+            is_stable=is_stable,
+            on_abandoned=self.abandon,
+        )
+        # Kept until its items are finished, so that dropping the results loses no job.
+        self._batches.add(results.batch)
+        results.batch.on_done = self._batches.discard
+        return results
+
     def deliver(self, event: WebhookEvent) -> None:
         """Pass a verified webhook to the waits for its job."""
         self._poller.deliver(event)
@@ -308,12 +333,6 @@ class Engine:
         """Add a job to `abandoned`, once: its caller is gone, but it is billed."""
         if job not in self._pipeline.abandoned:
             self._pipeline.keep_abandoned(job)
-
-    def keep_until_done(self, results: Results[R]) -> Results[R]:
-        """Keep a reference to a batch until its items are finished, so that dropping its results loses no job."""
-        self._batches.add(results.batch)
-        results.batch.on_done = self._batches.discard
-        return results
 
     @property
     def stats(self) -> ClientStats:

@@ -31,7 +31,8 @@ class Results(Generic[R]):
     Args:
         items: the input; one task reads it.
         process: processes one item.
-        make_result: makes the result of an item from what `process` returned, or from its error.
+        make_result: makes the result of an item from its index, its value, what `process` returned, and its error; one
+            of the last two is None.
         read_ahead: the most items that are read but not submitted, and the most results that wait unread.
         max_in_progress: the most items that are read but whose result was not yielded.
         is_stable: whether the value of an item stays the same while the next one is read. After an item whose value
@@ -44,7 +45,7 @@ class Results(Generic[R]):
         self,
         items: Iterable[Any] | AsyncIterable[Any],
         process: Callable[[BatchItem], Awaitable[Any]],
-        make_result: Callable[[BatchItem, Any, Exception | None], R],
+        make_result: Callable[[int, Any, Any, Exception | None], R],
         *,
         read_ahead: int,
         max_in_progress: int,

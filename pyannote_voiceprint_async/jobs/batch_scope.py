@@ -10,8 +10,8 @@ __all__ = ["BatchScope", "is_inside_batch", "may_wait_for"]
 class BatchScope:
     """The code that runs inside one batch: its input, its callbacks, and the tasks that these start.
 
-    It is a small object of its own: pooled connections keep the context in which they were opened alive, and would
-    otherwise keep the input of the batch alive too.
+    This object has no reference to its batch. A pooled connection keeps the context alive in which it was opened, and
+    with a reference in the context it would keep the input of the batch alive too.
     """
 
     def __init__(self) -> None:
@@ -31,14 +31,14 @@ def _enclosing() -> tuple[BatchScope, ...]:
 
 
 def is_inside_batch() -> bool:
-    """Return whether the caller belongs to a batch. A cancellation must then end every wait for another batch."""
+    """Return whether the caller belongs to a batch. Its waits for other batches must then end when it is cancelled."""
     return bool(_enclosing())
 
 
 def may_wait_for(*scopes: BatchScope) -> bool:
     """Return whether the caller may wait until these batches are over.
 
-    It may not from inside one of them, because that batch waits for its callbacks. It may not from inside any closed
-    batch either: two batches whose callbacks close each other would wait for ever.
+    A caller inside one of them must not wait, because that batch waits for the caller. A caller inside any closed batch
+    must not wait either: two batches whose callbacks close each other would wait for ever.
     """
     return not any(scope.is_closed or scope in scopes for scope in _enclosing())

@@ -136,7 +136,7 @@ async def test_a_task_cancelled_at_any_step_loses_no_item(name, steps):
         await asyncio.sleep(0)
 
     items = (number for number in range(20) if not read.append(number))
-    results = Results(items, process, lambda item, value, error: item.index, read_ahead=4, max_in_progress=7)
+    results = Results(items, process, lambda index, *_: index, read_ahead=4, max_in_progress=7)
     seen = []
 
     async def consume():

@@ -59,9 +59,7 @@ class PendingSubmissions:
         """
         self._unknown_outcomes.begin_round()
         ahead = self._client.engine.max_concurrency + _PREPARED_AHEAD
-        self._batch = Results(
-            self._feed(), self._send, lambda _item, _none, _error: None, read_ahead=ahead, max_in_progress=ahead
-        )
+        self._batch = Results(self._feed(), self._send, lambda *_: None, read_ahead=ahead, max_in_progress=ahead)
         try:
             async with self._batch as batch:
                 async for _ in batch:
