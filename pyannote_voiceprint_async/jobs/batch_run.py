@@ -1,4 +1,4 @@
-"""The work behind the results of a batch: many items at once, in bounded memory."""
+"""The tasks of a batch: one reads the input, and one for each item processes it. Memory stays bounded."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _STOPS_BATCH = (AccountError, ClientClosedError)
 
 
 class BatchRun(Generic[R]):
-    """Reads the input, processes its items in tasks, and queues their results. `Results` describes the arguments.
+    """Reads the input, processes each item in a task, and queues the results. `Results` describes the arguments.
 
-    One failed item never stops the others. The run ends by itself, whether or not a consumer is left.
+    One failed item never stops the others. After `close`, the run ends by itself, also without a consumer.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - constructed in one place, `Results`
@@ -256,7 +256,7 @@ class BatchRun(Generic[R]):
         return self.scope.is_closed or self._stopped_by is not None
 
     def _close_after_cancellation(self) -> None:
-        """Close the batch after other code cancelled one of its tasks, as `asyncio.run` does with all tasks at its end."""
+        """Close the batch after other code cancelled one of its tasks. The end of `asyncio.run` cancels all tasks."""
         if self.scope.is_closed:
             return
         self._stopped_by = self._stopped_by or VoiceprintError(
