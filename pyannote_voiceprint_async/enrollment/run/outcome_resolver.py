@@ -57,8 +57,8 @@ class OutcomeResolver:
         self._on_unknown = on_unknown
         self._timeline = timeline
         self._resubmitted: set[int] = set()
-        self._total = client.engine.timeouts.total
-        self._request_lifetime = self._total + LATE_ACCEPTANCE_SECONDS
+        self._max_submission_seconds = client.engine.timeouts.total
+        self._request_lifetime = self._max_submission_seconds + LATE_ACCEPTANCE_SECONDS
 
     async def unresolved(self, *, of_earlier_runs: bool) -> list[UnknownOutcome]:
         """Return the submissions of unknown outcome.
@@ -102,7 +102,11 @@ class OutcomeResolver:
             required, since = newest[0], min(since, newest[1])
         try:
             listing = await list_jobs_since(
-                self._client, self._ledger, since - _LISTING_MARGIN, required=required, total=self._total
+                self._client,
+                self._ledger,
+                since - _LISTING_MARGIN,
+                required=required,
+                max_submission_seconds=self._max_submission_seconds,
             )
         except (NotFoundError, UnexpectedResponseError, IncompleteListingError):
             return all_possible  # a gateway without the list, or with a list that shows too little
