@@ -17,6 +17,7 @@ from contextlib import suppress
 from importlib import import_module
 
 import enrollment.torture.program  # noqa: F401 - imported before the forks
+import pytest  # noqa: F401 - the same
 import rich.progress  # noqa: F401 - the same
 
 import pyannote_voiceprint_async.audio.recording
