@@ -22,7 +22,7 @@ from typing import NamedTuple, Self
 
 import attrs
 
-from pyannote_voiceprint_async.enrollment.ledger.recordings import UnresolvedSubmission
+from pyannote_voiceprint_async.enrollment.ledger.recordings import UnknownOutcome
 
 __all__ = [
     "LATE_ACCEPTANCE_SECONDS",
@@ -156,7 +156,7 @@ def acceptance_windows(
 
 
 def match_outcomes(  # noqa: PLR0913 - the whole evidence, by keyword where values could be mixed up
-    unresolved: Sequence[UnresolvedSubmission],
+    unresolved: Sequence[UnknownOutcome],
     abandoned_intents: Iterable[tuple[float, float]],
     unknown_jobs: Sequence[UnknownJob],
     *,

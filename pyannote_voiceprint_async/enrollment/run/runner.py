@@ -158,7 +158,9 @@ class EnrollmentRun:
         await self._recount()
         await self.reporter.events.put(*map(RowSkipped, self._staging.problems), *self._staging.warnings)
         return bool(
-            await self._ledger.has_pending() or await self._ledger.submitted(0, 1) or await self._ledger.unresolved()
+            await self._ledger.has_pending()
+            or await self._ledger.submitted(0, 1)
+            or await self._ledger.unknown_outcomes()
         )
 
     async def _recount(self) -> None:
