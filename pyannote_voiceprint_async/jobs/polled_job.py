@@ -6,7 +6,7 @@ import asyncio
 
 import attrs
 
-from pyannote_voiceprint_async.models import VoiceprintJob
+from pyannote_voiceprint_async.models import Job
 
 __all__ = ["PolledJob"]
 
@@ -26,7 +26,7 @@ class PolledJob:
     """The task that reads it now."""
     is_terminal: bool = False
     """Whether a page or a webhook reported a terminal status: the job must be read."""
-    result: VoiceprintJob | None = None
+    result: Job | None = None
     """The terminal job, once it is known."""
     not_found: int = 0
     """How many reads in a row were answered with 404."""

@@ -23,7 +23,7 @@ from pyannote_voiceprint_async.errors import (
     PermissionDeniedError,
     VoiceprintError,
 )
-from pyannote_voiceprint_async.models import JobStatus, VoiceprintJob, WebhookEvent
+from pyannote_voiceprint_async.models import Job, JobStatus, WebhookEvent
 from pyannote_voiceprint_async.settings import Polling
 from pyannote_voiceprint_async.transport.pipeline import Pipeline
 
@@ -80,7 +80,7 @@ class JobPoller:
         """Leave a job to the webhook that was requested for it: poll it only after `Polling.webhook_grace`."""
         self._webhooks.expect(job_id, self._clock.time())
 
-    async def wait(self, job_id: str, deadline: float) -> VoiceprintJob:
+    async def wait(self, job_id: str, deadline: float) -> Job:
         """Wait for a job of any kind until it has succeeded.
 
         Args:
@@ -108,7 +108,7 @@ class JobPoller:
         if polled is None:
             self._webhooks.keep_early(event, self._clock.time())
         elif event.is_complete:
-            self._finish(polled, VoiceprintJob(event.job_id, event.status, None, event.timestamp, event.output))
+            self._finish(polled, Job(event.job_id, event.status, None, event.timestamp, event.output))
         else:
             # Set even while a read is in progress: its response may show an older state.
             polled.is_terminal = True
@@ -125,7 +125,7 @@ class JobPoller:
 
     # Waits
 
-    async def _wait(self, job_id: str, deadline: float) -> VoiceprintJob:
+    async def _wait(self, job_id: str, deadline: float) -> Job:
         waiter = self._waiters.create_future()
         timer = self._clock.call_at(deadline, lambda: wake(waiter, timeout_error(job_id)))
         polled = self._jobs.get(job_id) or self._add(job_id)
@@ -140,7 +140,7 @@ class JobPoller:
             if not polled.waiters:
                 self._remove(polled)
         # A waiter that was woken without an error has a result.
-        return cast("VoiceprintJob", polled.result)
+        return cast("Job", polled.result)
 
     def _add(self, job_id: str) -> PolledJob:
         now = self._clock.time()
@@ -164,7 +164,7 @@ class JobPoller:
         if not self._jobs:
             self._stop()
 
-    def _finish(self, polled: PolledJob, job: VoiceprintJob) -> None:
+    def _finish(self, polled: PolledJob, job: Job) -> None:
         """Wake the waiters of a job with its result."""
         now = self._clock.time()
         self._slow_jobs.record(now - polled.added_at)
@@ -302,7 +302,7 @@ class JobPoller:
             polled.reading = None
             self._poll_by(self._clock.time() + self._schedule.interval)
 
-    def _process(self, polled: PolledJob, job: VoiceprintJob) -> None:
+    def _process(self, polled: PolledJob, job: Job) -> None:
         """Finish the wait if the job that was read is terminal and complete."""
         polled.not_found = 0
         if job.status.is_terminal and not self._may_get_output(polled, job):
@@ -311,7 +311,7 @@ class JobPoller:
             # A webhook has arrived during the read: the response may show an older state.
             self._to_read.append(polled)
 
-    def _may_get_output(self, polled: PolledJob, job: VoiceprintJob) -> bool:
+    def _may_get_output(self, polled: PolledJob, job: Job) -> bool:
         """Return whether a job that has just succeeded may show its output a moment later."""
         if job.status is not JobStatus.SUCCEEDED or job.has_result or is_output_deleted(job, self._clock.wall()):
             return False
