@@ -62,4 +62,4 @@ def speech_seconds(spans: Iterable[tuple[str, float, float]]) -> dict[str, float
         if end > begin:
             seconds[name] = seconds.get(name, 0.0) + end - begin
         reached[name] = max(end, reached.get(name, end))
-    return seconds
+    return {name: round(total, 6) for name, total in seconds.items()}

@@ -14,7 +14,7 @@ from pyannote_voiceprint_async.errors import (
     JobFailedError,
     JobTimeoutError,
 )
-from pyannote_voiceprint_async.models import Voiceprint, VoiceprintJob
+from pyannote_voiceprint_async.models import Job, Voiceprint
 
 from .context import RunContext
 
@@ -106,7 +106,7 @@ class JobWaits:
         else:
             await self._results.succeed(recording, Voiceprint.from_job(job, recording.model, warning))
 
-    async def _poll(self, job_id: str) -> VoiceprintJob:
+    async def _poll(self, job_id: str) -> Job:
         """Wait for a job. Poll again if the API does not know a job whose output cannot have expired yet.
 
         Raises:
