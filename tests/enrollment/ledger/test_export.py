@@ -107,7 +107,7 @@ async def test_segments_and_warnings_are_exported(world, tmp_path):
     await to_thread(export, world.path, tmp_path / "out.jsonl", "jsonl")
     found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [(row["start"], row["end"]) for row in found] == [("0 4.25", "1.5 5"), ("6.5", None), (None, None)]
-    note = "has 2 channels, which are mixed down to one; see that they have the same speaker"
+    note = "has 2 channels, which are mixed down to one. See that they have the same speaker"
     assert [row["warnings"] for row in found] == [[note]] * 3
     await to_thread(export, world.path, tmp_path / "out.csv", "csv")
     table = list(csv.DictReader((tmp_path / "out.csv").read_text().splitlines()))

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import tracemalloc
 from pathlib import Path
 
@@ -52,7 +53,9 @@ def refusal(read):
 def shape(found):
     """Return rows as `(line, label, source)` and problems as `(line, message)`."""
     return [
-        (one.line, one.label, str(one.source)) if isinstance(one, Row) else (one.line, one.message.split(";")[0])
+        (one.line, one.label, str(one.source))
+        if isinstance(one, Row)
+        else (one.line, re.split("; |[.] ", one.message)[0])
         for one in found
     ]
 
@@ -308,7 +311,7 @@ def test_a_json_array_is_refused_with_the_command_that_converts_it(read):
     (problem,) = read('[{"label": "A", "source": "media://a"}]', "speakers.json")
     assert (
         problem.message
-        == "is not a JSON object; each line must be one object, not a list of them (jq -c '.[]' writes lines)"
+        == "is not a JSON object. Each line must be one object, not a list of them (jq -c '.[]' writes lines)"
     )
 
 
