@@ -42,6 +42,11 @@ class Endpoint(NamedTuple, Generic[M]):
     max_response_bytes: int = 1024 * 1024
     """The limit of a response body after decompression; every real response is smaller."""
 
+    @property
+    def name(self) -> str:
+        """The operation as messages name it, such as `GET /v1/jobs/…`."""
+        return f"{self.method} {self.path.replace('{job_id}', '…')}"
+
 
 MAX_IDENTIFICATION_SECONDS = 24 * 3600.0
 """Seconds of the audio for an identification, at most (docs.pyannote.ai)."""
