@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -13,8 +14,9 @@ from pyannote_voiceprint_async.sandbox.clock import Now, anchored_clock
 from pyannote_voiceprint_async.sandbox.faults import check_faults
 from pyannote_voiceprint_async.sandbox.limits import Limit, WindowKind
 from pyannote_voiceprint_async.sandbox.outputs import FailedOutput
+from pyannote_voiceprint_async.sandbox.request_log import ReceivedRequest
 from pyannote_voiceprint_async.sandbox.validation import MediaKeys
-from pyannote_voiceprint_async.sandbox.validators import finite, not_negative, one_of, positive
+from pyannote_voiceprint_async.sandbox.validators import finite, not_negative, one_of, positive, to_range
 from pyannote_voiceprint_async.sandbox.webhook_faults import check_webhook_faults
 from pyannote_voiceprint_async.sandbox.webhook_signatures import SIGNATURES, SignatureForm
 
@@ -23,18 +25,15 @@ def _to_limit(value: Limit | tuple[int, float]) -> Limit:
     return value if isinstance(value, Limit) else Limit(*value)
 
 
-def _to_range(value: float | tuple[float, float]) -> tuple[float, float]:
-    low, high = value if isinstance(value, tuple) else (value, value)
-    if not 0 <= low <= high < math.inf:
-        raise ValueError(f"Seconds must be a number, or (low, high) with 0 <= low <= high, not {value!r}.")
-    return float(low), float(high)
-
-
 def _to_delays(value: Iterable[float]) -> tuple[float, ...]:
     delays = tuple(float(delay) for delay in value)
     if not all(0 <= delay < math.inf for delay in delays):
         raise ValueError(f"Delays must be numbers of seconds, zero or more, not {value!r}.")
     return delays
+
+
+def _to_path(value: str | PathLike[str] | None) -> Path | None:
+    return None if value is None else Path(value)
 
 
 # The settings hold read-only copies, because later changes of the mappings would have no effect.
@@ -85,6 +84,7 @@ class Settings:
         webhook_faults: Probability of each fault of a job's webhook by name, see `WEBHOOK_FAULTS`.
         store: File that keeps accepted jobs and uploads for another sandbox with the same file; `None` keeps nothing.
             Pending webhooks are not kept.
+        on_request: Called with each `ReceivedRequest` before its response is sent; it must return at once.
         now: Returns the current time in UTC epoch seconds; tests pass a fake clock.
         sleep: Waits for latency, `accept-late` and webhooks; tests pass that of a fake clock.
     """
@@ -96,9 +96,9 @@ class Settings:
     read_limit: Limit = attrs.field(default=Limit(300, 60.0), converter=_to_limit)
     window: WindowKind = attrs.field(default="sliding", validator=one_of("sliding", "fixed", "none"))
     shared_budgets: bool = False
-    job_seconds: tuple[float, float] = attrs.field(default=(1.0, 1.0), converter=_to_range)
+    job_seconds: tuple[float, float] = attrs.field(default=(1.0, 1.0), converter=to_range)
     credit: int | None = attrs.field(default=None, validator=not_negative)
-    latency: tuple[float, float] = attrs.field(default=(0.0, 0.0), converter=_to_range)
+    latency: tuple[float, float] = attrs.field(default=(0.0, 0.0), converter=to_range)
     faults: Mapping[str, float] = attrs.field(factory=dict, converter=_to_faults)
     seed: int = 0
     output_seconds: float = attrs.field(default=24 * 3600, validator=not_negative)
@@ -120,6 +120,7 @@ class Settings:
         default="failed", validator=one_of("failed", "canceled")
     )
     webhook_faults: Mapping[str, float] = attrs.field(factory=dict, converter=_to_webhook_faults)
-    store: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
+    store: Path | None = attrs.field(default=None, converter=_to_path)
+    on_request: Callable[[ReceivedRequest], object] | None = attrs.field(default=None, repr=False)
     now: Now = attrs.field(factory=anchored_clock, repr=False)
     sleep: Callable[[float], Awaitable[object]] = attrs.field(default=asyncio.sleep, repr=False)
