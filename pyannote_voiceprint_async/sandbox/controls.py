@@ -8,7 +8,7 @@ from pyannote_voiceprint_async.sandbox.fault_plan import FaultPlan
 from pyannote_voiceprint_async.sandbox.fault_sampler import find_fault
 from pyannote_voiceprint_async.sandbox.faults import FAULTS
 from pyannote_voiceprint_async.sandbox.job_scripts import FinalStatus, JobScript
-from pyannote_voiceprint_async.sandbox.jobs import Job
+from pyannote_voiceprint_async.sandbox.jobs import SandboxJob
 from pyannote_voiceprint_async.sandbox.keywords import show_keywords
 from pyannote_voiceprint_async.sandbox.operations import OPERATIONS
 from pyannote_voiceprint_async.sandbox.request_counters import RequestCounters
@@ -44,7 +44,7 @@ class SandboxControls:
         return self.settings.webhook_secret
 
     @property
-    def accepted(self) -> Sequence[Job]:
+    def accepted(self) -> Sequence[SandboxJob]:
         """All accepted jobs, which were billed, oldest first."""
         return self._api.jobs.accepted
 
