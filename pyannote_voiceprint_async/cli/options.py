@@ -17,6 +17,7 @@ __all__ = [
     "CommonOptions",
     "common_options",
     "force_option",
+    "json_option",
     "model_option",
     "preflight_option",
     "timeout_option",
@@ -87,6 +88,7 @@ preflight_option = click.option(
     "--no-preflight", "preflight", flag_value=False, default=True, help="Do not check audio files before upload."
 )
 
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on a terminal too, as in a pipe.")
 
 force_option = click.option(
     "--force", is_flag=True, help="Replace an existing file that is not earlier output of this command."

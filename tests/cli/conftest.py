@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from urllib.request import urlopen
 
 import attrs
@@ -88,6 +89,26 @@ def on_terminal() -> Callable[..., tuple[int, bytes]]:
                 process.wait()
 
     return run
+
+
+@pytest.fixture(scope="session")
+def on_terminals():
+    """Run each command on its own terminal; return the exit codes and the bytes that the terminals received."""
+    program = [sys.executable, Path(__file__).with_name("on_terminals.py")]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+
+        def run(folder, commands, **environment) -> list[tuple[int, bytes]]:
+            results = []
+            for arguments in commands:
+                case = {"arguments": arguments, "environment": environment, "folder": str(folder)}
+                process.stdin.write(json.dumps(case) + "\n")
+                process.stdin.flush()
+                code, shown = json.loads(process.stdout.readline())
+                results.append((code, shown.encode("latin-1")))
+            return results
+
+        yield run
+        process.stdin.close()
 
 
 def _read(terminal) -> bytes:
