@@ -6,6 +6,7 @@ import click
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 
+from .option_groups import Command
 from .options import CommonOptions, common_options, json_option
 from .output import Output
 from .run_command import run
@@ -14,7 +15,7 @@ from .text_layout import wrap
 __all__ = ["check"]
 
 
-@click.command()
+@click.command(cls=Command, examples=["check"])
 @json_option
 @common_options
 def check(common: CommonOptions, *, as_json: bool) -> None:

@@ -16,7 +16,8 @@ from pyannote_voiceprint_async.errors import MediaError
 
 from .exit_codes import ExitCode
 from .inspect_text import UNREADABLE, InspectTable, summary_line
-from .options import json_option
+from .option_groups import Command
+from .options import SOURCE_PATH, json_option
 from .output import print_record, print_status
 from .sources import reject_problems
 
@@ -26,8 +27,8 @@ __all__ = ["inspect"]
 _DIGITS = 4
 
 
-@click.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE…")
+@click.command(cls=Command, examples=["inspect examples/speech"])
+@click.argument("files", nargs=-1, required=True, metavar="FILE…", type=SOURCE_PATH)
 @json_option
 def inspect(files: tuple[str, ...], *, as_json: bool) -> None:
     """Report the properties and problems of audio files. Nothing is sent.

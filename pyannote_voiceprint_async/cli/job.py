@@ -14,6 +14,7 @@ from pyannote_voiceprint_async.models import JobStatus, VoiceprintJob
 from .exit_codes import ExitCode
 from .job_text import job_lines
 from .json_records import job_record
+from .option_groups import Command
 from .options import FILE_PATH, CommonOptions, common_options, force_option, json_option, timeout_option
 from .output import Output
 from .run_command import run
@@ -21,7 +22,7 @@ from .run_command import run
 __all__ = ["job"]
 
 
-@click.command()
+@click.command(cls=Command, examples=["job ID --wait --out results.jsonl"])
 @click.argument("job_id", metavar="ID")
 @click.option("--wait", is_flag=True, help="Wait until the job is done.")
 @timeout_option("Longest time that --wait waits.")

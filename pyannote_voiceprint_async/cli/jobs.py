@@ -9,6 +9,7 @@ from pyannote_voiceprint_async.models import JobStatus
 
 from .job_text import JobTable
 from .json_records import job_summary_record
+from .option_groups import Command
 from .options import CommonOptions, common_options, json_option
 from .output import Output
 from .run_command import run
@@ -16,7 +17,7 @@ from .run_command import run
 __all__ = ["jobs"]
 
 
-@click.command()
+@click.command(cls=Command, examples=["jobs --status failed"])
 @click.option(
     "--status", type=click.Choice([str(status) for status in JobStatus]), help="List only jobs with this status."
 )

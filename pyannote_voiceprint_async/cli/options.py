@@ -14,6 +14,7 @@ from pyannote_voiceprint_async.settings import RateLimit
 
 __all__ = [
     "FILE_PATH",
+    "SOURCE_PATH",
     "CommonOptions",
     "common_options",
     "force_option",
@@ -22,6 +23,10 @@ __all__ = [
     "preflight_option",
     "timeout_option",
 ]
+
+SOURCE_PATH = click.Path(readable=False)
+"""The click type of an argument that is a file, a directory, a pattern or a URL: a str that shells complete as a path.
+"""
 
 FILE_PATH = click.Path(dir_okay=False, path_type=Path)
 """The click type of an argument or option that names a file."""
@@ -64,6 +69,7 @@ _COMMON_OPTIONS = [
         type=click.IntRange(min=1),
         default=64,
         show_default=True,
+        metavar="N",
         help="Largest number of API requests in flight.",
     ),
     click.option(

@@ -15,8 +15,10 @@ from pyannote_voiceprint_async.enrollment.manifest.preflight import Preflight
 
 from .exit_codes import ExitCode
 from .formatting import format_count
+from .option_groups import Command
 from .options import (
     FILE_PATH,
+    SOURCE_PATH,
     CommonOptions,
     common_options,
     force_option,
@@ -33,8 +35,8 @@ from .voiceprint_run import VoiceprintRun
 __all__ = ["voiceprint"]
 
 
-@click.command()
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE…")
+@click.command(cls=Command, examples=["voiceprint --sandbox examples/speech --out results.jsonl"])
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE…", type=SOURCE_PATH)
 @click.option(
     "--out",
     type=FILE_PATH,

@@ -60,12 +60,12 @@ def test_the_titles_are_printed_once():
 
 def test_a_job_says_where_its_voiceprint_is_and_does_not_show_it():
     job = VoiceprintJob(_ID, JobStatus.SUCCEEDED, _TIME, output=VoiceprintOutput(voiceprint="c2VjcmV0" * 400))
+    command = f"pyannote-voiceprint job {_ID} --out FILE.jsonl"
     assert list(job_lines(job, 200)) == [
         f"Job         {_ID}",
         "Status      succeeded",
         "Created     2026-11-30 04:43:02",
-        f"Voiceprint  3,200 characters, not shown on a terminal. To save them in a private file: "
-        f"pyannote-voiceprint job {_ID} --out FILE.jsonl",
+        "Voiceprint  3,200 characters, not shown on a terminal. To save them in a private file: " + command,
     ]
 
 

@@ -52,11 +52,9 @@ def test_the_width_is_that_of_the_terminal(monkeypatch):
 @pytest.mark.parametrize(
     "text",
     [
-        "The results cannot be written (no space left on device). Free some space, and fetch the missing results with "
-        "`pyannote-voiceprint job ID`.",
-        "Interrupted: 2 jobs submitted but not waited for; fetch each with `pyannote-voiceprint job ID --wait`, the ids "
-        "are printed above.",
-        "    300 x the audio lasts 75.62 s; a voiceprint takes at most 30 s: select a segment with start and end in a list",
+        "They cannot be written (no space left). Free some space, and fetch them with `pyannote-voiceprint job ID`.",
+        "Interrupted: 2 jobs remain; fetch each with `pyannote-voiceprint job ID --wait`, the ids are printed above.",
+        "    300 x the audio lasts 75.62 s; a voiceprint takes at most 30 s: select a segment, or trim it",
     ],
 )
 def test_a_long_message_is_broken_between_words(text, width):
