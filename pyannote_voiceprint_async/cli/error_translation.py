@@ -20,6 +20,7 @@ from pyannote_voiceprint_async.errors import (
 from pyannote_voiceprint_async.redaction import printable
 
 from .exit_codes import AccountFailure, ExitCode, Failure, WrongUsage
+from .interrupt import EXPLAINED, RUN_AGAIN
 from .terminal import StdoutError, safe_lines, unfiltered
 
 __all__ = ["to_failure", "translated_errors"]
@@ -51,7 +52,9 @@ def translated_errors() -> Iterator[None]:
         if message == error.format_message():
             raise
         raise _with_message(error, message) from None
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
+        if EXPLAINED not in interrupt.args:
+            click.echo(RUN_AGAIN, err=True)
         sys.exit(ExitCode.INTERRUPTED)
     except BrokenPipeError:
         sys.exit(ExitCode.SOME_FAILED)

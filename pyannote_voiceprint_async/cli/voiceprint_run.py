@@ -9,7 +9,7 @@ from pyannote_voiceprint_async.errors import AccountError, VoiceprintError
 from pyannote_voiceprint_async.models import JobCreated
 from pyannote_voiceprint_async.results import VoiceprintResult
 
-from .formatting import format_count
+from .formatting import format_count, possibly_accepted
 from .json_records import failure_record, submitted_record, success_record
 from .output import Output
 from .sources import LabeledSource
@@ -100,9 +100,7 @@ class VoiceprintRun:
                 "ID --wait`, the ids are printed above"
             )
         if in_flight:
-            parts.append(
-                f"up to {format_count(in_flight, 'job')} may have been accepted; look with `pyannote-voiceprint jobs`"
-            )
+            parts.append(possibly_accepted(in_flight).replace("Up", "up", 1))
         if unsent > 0:
             parts.append(f"{format_count(unsent, 'source')} not sent")
         return f"Interrupted: {'; '.join(parts) or 'no job is left to be fetched'}."
