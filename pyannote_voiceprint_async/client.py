@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn, Self, TypeVar, Unpack
 
 import aiohttp
 
@@ -19,6 +20,7 @@ from pyannote_voiceprint_async.api.request_checks import (
     check_job_id,
     check_media_key,
     check_proxy,
+    check_request,
     check_webhook,
 )
 from pyannote_voiceprint_async.concurrency.clock import Clock, LoopClock
@@ -30,27 +32,37 @@ from pyannote_voiceprint_async.ratelimit.limiter import RateLimiter
 from . import arguments
 from .engine import Engine
 from .errors import MediaError
+from .identified.identification import Identification
+from .job_operation import JobOperation, is_stable
+from .job_plans import IdentificationPlan, JobPlan, VoiceprintPlan
 from .models import (
+    ANY_URL,
+    IdentificationOptions,
+    IdentificationRequest,
+    Job,
     JobCreated,
     JobStatus,
     JobSummary,
     KeyStatus,
+    Matching,
     Model,
     Voiceprint,
-    VoiceprintJob,
     VoiceprintRequest,
     WebhookEvent,
+    hide_voiceprints,
 )
 from .redaction import redact_url
 from .reprs import safe_repr
-from .results import ClientStats, Source, Submission, VoiceprintResult
+from .results import ClientStats, IdentificationResult, RecordingSource, Source, Submission, VoiceprintResult
 from .secret import hide
 from .settings import Polling, RateLimits, RetryPolicy, Timeouts
-from .voiceprint_operation import VoiceprintOperation, is_stable
 
 __all__ = ["AsyncVoiceprintClient"]
 
-# The most jobs that `voiceprint_many` waits for: more than the documented rate limit admits within the default timeout.
+R = TypeVar("R")
+
+# The most jobs that `voiceprint_many` waits for at once. Within the default timeout of a job, the documented rate limit
+# allows 1,500 submissions.
 _MAX_WAITING_JOBS = 10_000
 
 
@@ -69,7 +81,7 @@ class AsyncVoiceprintClient:
         retry: what is retried, and how.
         timeouts: limits of one request.
         polling: how often jobs are polled.
-        webhook: the webhook URL of every submission that names none.
+        webhook: the webhook URL of each submission that names none.
         proxy: URL of an HTTP proxy; else the proxy of the environment. `.netrc` is never read.
         session: your own session for API requests; the client never closes or changes it.
         rate_limiter: one rate limiter for several clients of the same key; `max_concurrency` and `rate_limits` of the
@@ -130,7 +142,7 @@ class AsyncVoiceprintClient:
             session=session,
             clock=clock or LoopClock(),
         )
-        """For the package's own wings, such as `enrollment`. Not public API: it may change in any release."""
+        """For `enrollment/`. Not public API: it may change in any release."""
 
     def __repr__(self) -> str:
         stats = self.stats
@@ -168,11 +180,12 @@ class AsyncVoiceprintClient:
     async def aclose(self) -> None:
         """Close the client. Closing twice is fine.
 
-        Pending waits fail with `ClientClosedError`. Submissions in flight are finished, so that no job id is lost.
-        A caller that is cancelled meanwhile, however often, gets its `CancelledError` afterwards.
+        Pending waits fail with `ClientClosedError`. Submissions in flight are finished within `Timeouts.total`, so that
+        no job id is lost. A caller that is cancelled meanwhile, however often, gets its `CancelledError` afterwards.
 
-        In the input or the `on_submitted` of a batch of this client, this only begins to close the client, and returns
-        at once: the client cannot be closed while its own batch waits. Close it once more outside to wait for the end.
+        The input and the `on_submitted` of a batch of this client may call this method too. It then only begins to
+        close the client, and returns at once: the batch cannot end while its own code waits for it. To wait until the
+        client is closed, call it again outside of the batch.
         """
         await self.engine.aclose()
 
@@ -198,17 +211,17 @@ class AsyncVoiceprintClient:
         """Submit one voiceprint job: `POST /v1/voiceprint`. An accepted job is billed unless it fails or is canceled.
 
         Args:
-            url: the URL of the audio, `http(s)://` or `media://`; or a `VoiceprintRequest`, whose own fields then
-                replace `model` and the webhook arguments.
+            url: the URL of the audio, `http(s)://` or `media://`; or a `VoiceprintRequest`, whose fields then replace
+                `model` and the webhook arguments.
             model: the voiceprint model.
-            webhook: the URL to which the API posts the result; else the client's.
+            webhook: the URL to which the API posts the result; None is the webhook of the client.
             webhook_status_only: leave the output out of the webhook's payload.
-            max_queue_wait: seconds; else the client's.
+            max_queue_wait: the longest wait for the rate limit, in seconds; None is the limit of the client.
 
         Raises:
             InvalidRequestError: the request is invalid; nothing was accepted.
-            QueueTooLongError: it would wait longer than `max_queue_wait` for the rate limit; nothing was sent.
-            VoiceprintError: see `outcome_unknown`: True means that the job may exist.
+            QueueTooLongError: the wait would exceed `max_queue_wait`; nothing was sent.
+            VoiceprintError: any other error. If its `outcome_unknown` is True, the job may exist.
         """
         url, webhook = hide(url), hide(webhook)
         arguments.check_queue_wait(max_queue_wait)
@@ -225,12 +238,12 @@ class AsyncVoiceprintClient:
         """Submit many jobs, and yield each `Submission` as it finishes. Use it with `async with`.
 
         Args:
-            items: URLs or requests; read at most `max_concurrency` ahead.
-            model: the voiceprint model of the URLs; a request has its own.
-            webhook: the webhook of the URLs; a request has its own. Else the client's.
+            items: URLs or requests. At most `max_concurrency` of them are read ahead.
+            model: the voiceprint model for URLs; a request has its own.
+            webhook: the webhook for URLs; None is the webhook of the client. A request has its own.
 
         Raises:
-            AccountError: from the iteration, once, when the results of all requests in flight are yielded.
+            AccountError: raised once from the iteration, after the results of all requests in flight were yielded.
         """
         arguments.check_batch(items)
         webhook = hide(webhook)
@@ -239,29 +252,45 @@ class AsyncVoiceprintClient:
             request = arguments.to_request(arguments.hide_url(item.value), model, webhook)
             return await self.engine.submit(request, hooks=item.hooks)
 
-        def to_result(item: BatchItem, job: Any, error: Exception | None) -> Submission:
-            return Submission(item.index, item.value, job, error)
+        return self.engine.process_many(items, submit, Submission, max_in_progress=self.engine.max_concurrency)
 
-        return self.engine.keep_until_over(
-            Results(
-                items,
-                submit,
-                to_result,
-                read_ahead=self.engine.max_concurrency,
-                max_in_progress=self.engine.max_concurrency,
-                on_abandoned=self.engine.abandon,
-            )
-        )
+    async def submit_identification(
+        self,
+        url: str | IdentificationRequest,
+        speakers: Mapping[str, Voiceprint | str] | None = None,
+        *,
+        max_queue_wait: float | None = None,
+        **options: Unpack[IdentificationOptions],
+    ) -> JobCreated:
+        """Submit one identification job: `POST /v1/identify`. It is billed unless it fails or is canceled.
 
-    async def wait(self, job: str | JobCreated, *, timeout: float | None = 900.0) -> VoiceprintJob:  # noqa: ASYNC109 - the timeout of the job; it never cancels a request
-        """Wait until a job has succeeded: a job of any kind, submitted by any program.
+        Args:
+            url: the URL of the recording, `http(s)://` or `media://`; or an `IdentificationRequest`, whose own fields
+                then replace `speakers` and the options.
+            speakers: the voiceprints by label, as for `identify`.
+            max_queue_wait: seconds; else the client's.
+            options: the other fields of `IdentificationRequest`, such as `num_speakers=2`.
+
+        Raises:
+            InvalidRequestError: the request is invalid; nothing was accepted.
+            QueueTooLongError: it would wait longer than `max_queue_wait` for the rate limit; nothing was sent.
+            VoiceprintError: see `outcome_unknown`: True means that the job may exist.
+        """
+        url, speakers, options = arguments.hide_url(url), hide_voiceprints(speakers), arguments.hide_options(options)
+        arguments.check_queue_wait(max_queue_wait)
+        request = url if isinstance(url, IdentificationRequest) else IdentificationRequest(url, speakers, **options)
+        return await self.engine.submit(request, max_queue_wait=max_queue_wait)
+
+    async def wait(self, job: str | JobCreated, *, timeout: float | None = 900.0) -> Job:  # noqa: ASYNC109 - the timeout of the job; it never cancels a request
+        """Wait until a job has succeeded. The job may be of any kind, and any program may have submitted it.
 
         Args:
             job: the job id, or the `JobCreated` that `submit` returned.
             timeout: seconds; None waits as long as an output can exist (24 hours).
 
         Returns:
-            The job. Outputs of other kinds than voiceprints are in `output.extra`.
+            The job. The output of an identification is an `IdentificationOutput`. Those of other kinds than
+            identifications and voiceprints are in `output.extra`.
 
         Raises:
             AuthenticationError, PermissionDeniedError: the key may no longer read jobs. This ends all waits of the
@@ -292,10 +321,10 @@ class AsyncVoiceprintClient:
                 `{"waveform": array, "sample_rate": int}` (see `audio.as_clip`). One speaker, at most 30 seconds and
                 100 MiB. A `str` is always a URL. Files and arrays must not change until the job is submitted.
             model: the voiceprint model.
-            webhook: the URL to which the API posts the result too; else the client's.
+            webhook: a URL to which the API also posts the result; None is the webhook of the client.
             timeout: seconds for all steps together; None waits as long as an output can exist (24 hours).
-            on_submitted: called (and awaited) with the job before the wait: save the job id there.
-            max_queue_wait: seconds; else the client's.
+            on_submitted: called (and awaited) with the job before the wait begins, for example to save the job id.
+            max_queue_wait: the longest wait for the rate limit, in seconds; None is the limit of the client.
             check: check local audio on a worker thread before the upload. Audio that is too long, under a second,
                 silent, damaged or joined is refused; smaller findings are added to `warnings` of the result. Without
                 the extra `[audio]`, files are uploaded unchecked. URLs are never checked.
@@ -304,36 +333,12 @@ class AsyncVoiceprintClient:
             MediaError: the audio cannot be read or uploaded, or the check refused it.
             ConfigurationError: the source is a waveform, and the extra `[audio]` is not installed.
             JobError: the job has no voiceprint; `job_id` names the job.
-            VoiceprintError: see `outcome_unknown`: True means that a job may exist.
+            VoiceprintError: any other error. If its `outcome_unknown` is True, a job may exist.
         """
         source, webhook = arguments.hide_url(source), hide(webhook)
-        arguments.check_callback(on_submitted)
-        arguments.check_queue_wait(max_queue_wait)
-        self.engine.check_usable()
-        accepted: JobCreated | None = None
-
-        async def keep(job: JobCreated) -> None:
-            nonlocal accepted
-            accepted = job
-            await arguments.run_callback(on_submitted, job)
-
-        operation = VoiceprintOperation(
-            engine=self.engine,
-            source=source,
-            model=model,
-            webhook=webhook,
-            check=check,
-            on_submitted=keep,
-            deadline=self.engine.deadline_after(timeout),
-            max_queue_wait=max_queue_wait,
+        return await self._run_alone(
+            source, VoiceprintPlan(model, webhook, check), timeout, on_submitted, max_queue_wait
         )
-        try:
-            return await operation.run()
-        except BaseException as error:
-            # `operation` keeps the job after an ordinary error.
-            if accepted is not None and not isinstance(error, Exception):
-                self.engine.abandon(accepted)
-            raise
 
     def voiceprint_many(  # noqa: PLR0913 - as `voiceprint`
         self,
@@ -350,34 +355,169 @@ class AsyncVoiceprintClient:
         Use it with `async with`.
 
         Args:
-            sources: as for `voiceprint`; read at most `max_concurrency` ahead of the submissions. The source after a
-                waveform is read when the waveform is encoded: a generator may fill the same array again.
+            sources: as for `voiceprint`. At most `max_concurrency` of them are read ahead of the submissions. After a
+                waveform, the next source is read when the waveform is encoded: the input may fill the same array again.
             model: the voiceprint model.
-            webhook: the URL to which the API posts the results too; else the client's.
+            webhook: a URL to which the API also posts the results; None is the webhook of the client.
             timeout: seconds for each job, from its submission on.
-            on_submitted: called (and awaited) with the index of the source and its job, before the wait.
+            on_submitted: called (and awaited) with the index of the source and its job, before the wait begins.
             check: check local audio before the upload, as `voiceprint` does.
 
         Raises:
+            AccountError: raised once from the iteration, after the results of all requests in flight were yielded.
+        """
+        plan = VoiceprintPlan(model, hide(webhook), check)
+        del webhook
+        return self._run_many(sources, plan, VoiceprintResult, timeout, on_submitted)
+
+    async def identify(  # noqa: PLR0913 - all fields of the request; all but the first two by keyword
+        self,
+        source: RecordingSource,
+        speakers: Mapping[str, Voiceprint | str],
+        *,
+        model: str = Model.PRECISION_2,
+        matching: Matching = Matching(),
+        num_speakers: int | None = None,
+        min_speakers: int | None = None,
+        max_speakers: int | None = None,
+        exclusive: bool = False,
+        confidence: bool = False,
+        turn_level_confidence: bool = False,
+        vad_sensitivity: float | None = None,
+        crosstalk_sensitivity: float | None = None,
+        webhook: str | None = None,
+        webhook_status_only: bool = False,
+        timeout: float | None = 3600.0,  # noqa: ASYNC109 - it never interrupts a submission, as `asyncio.timeout` would
+        on_submitted: Callable[[JobCreated], Awaitable[None] | None] | None = None,
+        max_queue_wait: float | None = None,
+    ) -> Identification:
+        """Find out who speaks when in a recording: upload it if it is local, submit it, and wait for its job.
+
+        The recording is billed by its seconds. All arguments are checked before anything is uploaded.
+
+        Args:
+            source: a URL, or local audio: a path, bytes, an open binary file, or a waveform. At most 24 hours and 1
+                GiB. A `str` is always a URL.
+            speakers: 1 to 50 voiceprints, or their values, by label; `identification.Speakers.load` reads them from a
+                file. A label has at most 100 characters and does not begin with `speaker_`. For more than 50, see
+                `identification.identify_among`.
+            model: the model of all voiceprints.
+            matching: how voiceprints are assigned to diarized speakers.
+            num_speakers: the number of speakers, if it is known.
+            min_speakers: the least number of speakers.
+            max_speakers: the largest number of speakers.
+            exclusive: also return a diarization without overlaps.
+            confidence: also return the confidence over time.
+            turn_level_confidence: also return the confidence of each turn.
+            vad_sensitivity: how readily sound counts as speech, from -5 to 5.
+            crosstalk_sensitivity: how readily overlapping voices count as speech, from -5 to 5.
+            webhook: the URL to which the API posts the result too; else the client's.
+            webhook_status_only: leave the output out of the webhook's payload.
+            timeout: seconds for all steps together; None waits as long as an output can exist (24 hours).
+            on_submitted: called (and awaited) with the job before the wait: save the job id there.
+            max_queue_wait: seconds; else the client's.
+
+        Raises:
+            InvalidRequestError: an argument is invalid; `errors` lists the fields. Nothing was sent.
+            MediaError: the audio cannot be read or uploaded.
+            JobError: the job has no identification; `job_id` names the job.
+            VoiceprintError: see `outcome_unknown`: True means that a job may exist.
+        """
+        source, speakers, webhook = arguments.hide_url(source), hide_voiceprints(speakers), hide(webhook)
+        template = IdentificationRequest(
+            ANY_URL,
+            speakers,
+            model=model,
+            matching=matching,
+            num_speakers=num_speakers,
+            min_speakers=min_speakers,
+            max_speakers=max_speakers,
+            exclusive=exclusive,
+            confidence=confidence,
+            turn_level_confidence=turn_level_confidence,
+            vad_sensitivity=vad_sensitivity,
+            crosstalk_sensitivity=crosstalk_sensitivity,
+            webhook=webhook,
+            webhook_status_only=webhook_status_only,
+        )
+        check_request(template)
+        return await self._run_alone(source, IdentificationPlan(template), timeout, on_submitted, max_queue_wait)
+
+    def identify_many(
+        self,
+        sources: Iterable[RecordingSource] | AsyncIterable[RecordingSource],
+        speakers: Mapping[str, Voiceprint | str],
+        *,
+        timeout: float | None = 3600.0,
+        on_submitted: Callable[[int, JobCreated], Awaitable[None] | None] | None = None,
+        **options: Unpack[IdentificationOptions],
+    ) -> Results[IdentificationResult]:
+        """Find out who speaks when in many recordings, and yield each `IdentificationResult` as it finishes.
+
+        Use it with `async with`. All recordings are compared with the same voiceprints.
+
+        Args:
+            sources: as for `identify`; read at most `max_concurrency` ahead of the submissions.
+            speakers: the voiceprints by label, as for `identify`.
+            timeout: seconds for each job, from its submission on.
+            on_submitted: called (and awaited) with the index of the source and its job, before the wait.
+            options: the other fields of `IdentificationRequest`, as for `identify`.
+
+        Raises:
+            InvalidRequestError: at once: an argument is invalid.
             AccountError: from the iteration, once, when the results of all requests in flight are yielded.
         """
+        speakers, options = hide_voiceprints(speakers), arguments.hide_options(options)
+        template = IdentificationRequest(ANY_URL, speakers, **options)
+        check_request(template)
+        return self._run_many(sources, IdentificationPlan(template), IdentificationResult, timeout, on_submitted)
+
+    async def _run_alone(
+        self,
+        source: Source,
+        plan: JobPlan[R],
+        timeout: float | None,  # noqa: ASYNC109 - it never interrupts a submission
+        on_submitted: Callable[[JobCreated], Awaitable[None] | None] | None,
+        max_queue_wait: float | None,
+    ) -> R:
+        """Run the operation of one source within a timeout for all its steps."""
+        arguments.check_callback(on_submitted)
+        arguments.check_queue_wait(max_queue_wait)
+        self.engine.check_usable()
+        operation = JobOperation(
+            engine=self.engine,
+            source=source,
+            plan=plan,
+            on_submitted=partial(arguments.run_callback, on_submitted),
+            deadline=self.engine.deadline_after(timeout),
+            max_queue_wait=max_queue_wait,
+            keeps_cancelled_job=True,
+        )
+        return await operation.run()
+
+    def _run_many(
+        self,
+        sources: Iterable[Source] | AsyncIterable[Source],
+        plan: JobPlan[Any],
+        make_result: Callable[[int, Any, Any, Exception | None], R],
+        timeout: float | None,
+        on_submitted: Callable[[int, JobCreated], Awaitable[None] | None] | None,
+    ) -> Results[R]:
+        """Run the operations of many sources, each with a timeout from its submission on."""
         self.engine.deadline_after(timeout)  # raises before anything is sent
         arguments.check_batch(sources)
         arguments.check_callback(on_submitted)
-        webhook = hide(webhook)
 
-        async def create(item: BatchItem) -> Voiceprint:
+        async def process(item: BatchItem) -> Any:
             async def record(job: JobCreated) -> None:
                 item.record_job(job)
                 await arguments.run_callback(on_submitted, item.index, job)
                 item.check_stopped()
 
-            operation = VoiceprintOperation(
+            operation = JobOperation(
                 engine=self.engine,
                 source=arguments.hide_url(item.value),
-                model=model,
-                webhook=webhook,
-                check=check,
+                plan=plan,
                 on_submitted=record,
                 timeout=timeout,
                 hooks=item.hooks,
@@ -385,19 +525,8 @@ class AsyncVoiceprintClient:
             )
             return await operation.run()
 
-        def to_result(item: BatchItem, voiceprint: Any, error: Exception | None) -> VoiceprintResult:
-            return VoiceprintResult(item.index, item.value, voiceprint, error)
-
-        return self.engine.keep_until_over(
-            Results(
-                sources,
-                create,
-                to_result,
-                read_ahead=self.engine.max_concurrency,
-                max_in_progress=_MAX_WAITING_JOBS,
-                is_stable=is_stable,
-                on_abandoned=self.engine.abandon,
-            )
+        return self.engine.process_many(
+            sources, process, make_result, max_in_progress=_MAX_WAITING_JOBS, is_stable=is_stable
         )
 
     async def upload(
@@ -432,16 +561,16 @@ class AsyncVoiceprintClient:
     def deliver(self, event: WebhookEvent) -> None:
         """Pass a verified webhook to the waits for its job, which finish at once.
 
-        An event with an output is the result itself; after one without, the job is read once. Duplicate deliveries and
-        those for jobs without a wait do no harm. An event that arrives before the response to its own submission is
-        kept for a minute.
+        An event with an output is the result itself. After an event without an output, the job is read once. Duplicate
+        events, and events for jobs that no caller waits for, do no harm. An event that arrives before the response to
+        its submission is kept for a minute.
 
         Args:
             event: the verified webhook.
         """
         self.engine.deliver(event)
 
-    async def get_job(self, job_id: str) -> VoiceprintJob:
+    async def get_job(self, job_id: str) -> Job:
         """Read a job: `GET /v1/jobs/{jobId}`.
 
         Raises:

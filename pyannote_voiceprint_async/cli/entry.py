@@ -1,10 +1,14 @@
 """The entry point, which must import without click and rich to report that they are missing."""
 
+import os
 import sys
 
 from .interrupt import ExitAtInterrupt
 
 __all__ = ["main"]
+
+# The variable with which a shell requests completions. Click writes them as bytes, which the filters do not accept.
+_COMPLETION = "_PYANNOTE_VOICEPRINT_COMPLETE"
 
 
 def main() -> None:
@@ -24,7 +28,8 @@ def _run() -> None:
 
     from .terminal import filter_streams  # noqa: PLC0415
 
-    filter_streams()
+    if _COMPLETION not in os.environ:
+        filter_streams()
     missing = [name for name in ("click", "rich") if find_spec(name) is None]
     if missing:
         sys.stderr.write(

@@ -1,12 +1,12 @@
 """Upload, submit and wait for many recordings at once, with one line of results for each."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.errors import AccountError, VoiceprintError
-from pyannote_voiceprint_async.models import JobCreated
+from pyannote_voiceprint_async.models import JobCreated, Voiceprint
 from pyannote_voiceprint_async.results import VoiceprintResult
 
 from .formatting import format_count, possibly_accepted
@@ -130,9 +130,9 @@ class VoiceprintRun:
             self.succeeded += 1
             self._mark_written(result.index)
             source, voiceprint = self._sources[result.index], result.voiceprint
-            text = f"{source.label}: voiceprint by {voiceprint.model}, job {voiceprint.job_id}"
-            text += "".join(f"\n  {warning}" for warning in voiceprint.warnings)
-            await self._output.write_record(success_record(source, voiceprint), partial(wrap, text))
+            await self._output.write_record(
+                success_record(source, voiceprint), partial(_success_lines, source.label, voiceprint)
+            )
 
     async def _write_failure(self, index: int, error: VoiceprintError) -> None:
         self.failed += 1
@@ -156,3 +156,9 @@ class VoiceprintRun:
         counts = {"failed": self.failed, "submitted": len(self.open_jobs)}
         text = ", ".join([f"{done} of {total} done", *(f"{count} {state}" for state, count in counts.items() if count)])
         self._output.progress.show(done, total, text)
+
+
+def _success_lines(label: str, voiceprint: Voiceprint, width: int) -> Iterator[str]:
+    yield from wrap(f"{label}: voiceprint by {voiceprint.model}, job {voiceprint.job_id}", width)
+    for warning in voiceprint.warnings:
+        yield from wrap(f"  {warning}", width)

@@ -1,4 +1,4 @@
-"""Recognize earlier output of this package, which a command may replace without being told to."""
+"""Recognize earlier output of this package, which a command may replace without `--force`."""
 
 import csv
 import json
@@ -17,12 +17,12 @@ RESULT_FIELDS = ("label", "source", "status", "job_id", "model", "voiceprint", "
 JOB_FIELDS = ("job_id", "status", "created_at", "updated_at", "voiceprint", "warning", "error")
 PICTURE_SOFTWARE = "pyannote-voiceprint inspect"
 """The program in the metadata of pictures."""
-# Reports of runs and of dry runs have these.
+# The fields that the reports of runs and of dry runs have in common.
 _REPORT_FIELDS = {"rows", "succeeded", "submitted", "failed", "expired", "invalid", "forgotten", "jobs"}
 
 # The metadata of a picture are at its beginning.
 _PICTURE_HEAD = 1024
-# This package writes no longer lines.
+# A file with a line of this many characters was not written by this package.
 _MAX_LINE = 16 * 2**20
 
 

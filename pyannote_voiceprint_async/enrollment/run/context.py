@@ -1,4 +1,4 @@
-"""What the parts of one run share."""
+"""The objects that the parts of one run share."""
 
 from typing import Self
 
@@ -20,7 +20,7 @@ __all__ = ["RunContext"]
 
 @attrs.frozen
 class RunContext:
-    """The objects that the parts of one run share."""
+    """The shared objects of one run."""
 
     client: AsyncVoiceprintClient
     ledger: LedgerStore
@@ -28,14 +28,14 @@ class RunContext:
     reporter: RunReporter
     """Events and progress."""
     results: RowResults
-    """Where the results of rows are recorded."""
+    """Writes the results of rows to the ledger."""
     timeline: Timeline
     """The clocks that date intents."""
     breaker: CircuitBreaker
     """Pauses all submissions while the API fails."""
     refusals: Refusals
     """Refused and accepted submissions of this run."""
-    unknown: UnknownOutcomes
+    unknown_outcomes: UnknownOutcomes
     """Decides when unknown outcomes must be resolved."""
 
     @classmethod
@@ -52,5 +52,5 @@ class RunContext:
             timeline=Timeline(clock, engine.server_time),
             breaker=CircuitBreaker(clock.time, engine.sleep, reporter.on_breaker_change),
             refusals=Refusals(clock.time),
-            unknown=UnknownOutcomes(clock.time),
+            unknown_outcomes=UnknownOutcomes(clock.time),
         )

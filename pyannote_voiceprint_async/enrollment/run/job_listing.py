@@ -14,7 +14,7 @@ from .outcome_matching import ClockOffset, OwnJob, UnknownJob, measure_offset
 __all__ = ["IncompleteListingError", "JobListing", "list_jobs_since"]
 
 _LOOKUP_SIZE = 100
-# More unknown jobs than the highest known rate limit allows in a day and a half: the list has no end.
+# More unknown jobs than the highest known rate limit allows in a day and a half. A longer list probably has no end.
 _MAX_UNKNOWN = 1_000_000
 
 
@@ -24,10 +24,10 @@ class IncompleteListingError(Exception):
 
 @attrs.define
 class JobListing:
-    """The listed jobs, ours and unknown ones."""
+    """The listed jobs, divided into our own (those in the ledger) and unknown ones."""
 
-    total: float
-    """The longest duration of one submission in seconds (`Timeouts.total`)."""
+    max_submission_seconds: float
+    """The longest duration of one submission (`Timeouts.total`)."""
     own_jobs: list[OwnJob] = attrs.field(factory=list)
     unknown_jobs: list[UnknownJob] = attrs.field(factory=list)
     since: float | None = None
@@ -36,14 +36,14 @@ class JobListing:
     @property
     def offset(self) -> ClockOffset:
         """How far the clock of `createdAt` is ahead of this machine's clock."""
-        return measure_offset(self.own_jobs, self.total)
+        return measure_offset(self.own_jobs, self.max_submission_seconds)
 
     def add(self, jobs: Sequence[JobSummary], in_ledger: dict[str, tuple[float | None, str | None]]) -> None:
         """Add a part of the list.
 
         Args:
             jobs: the part.
-            in_ledger: the time of acceptance and the model of each of these jobs that the ledger contains, by job id.
+            in_ledger: the jobs among them that the ledger contains: their time of acceptance and model, by job id.
         """
         for job in jobs:
             created_at = _created_at(job)
@@ -54,22 +54,28 @@ class JobListing:
 
 
 async def list_jobs_since(
-    client: AsyncVoiceprintClient, ledger: LedgerStore, since: float, *, required: str | None, total: float
+    client: AsyncVoiceprintClient,
+    ledger: LedgerStore,
+    since: float,
+    *,
+    required: str | None,
+    max_submission_seconds: float,
 ) -> JobListing:
     """List jobs, newest first, until all following jobs are older than a point in time.
 
     Args:
         client: the client that lists the jobs.
         ledger: the ledger that contains our own jobs.
-        since: UTC epoch seconds of this machine's clock; the offset to the clock of `createdAt` is measured on the way.
+        since: the point in time, UTC epoch seconds of this machine's clock. The difference to the clock of `createdAt`
+            is measured from the jobs that are listed.
         required: id of a job of ours that the list must contain; None if there is none.
-        total: the longest duration of one submission in seconds (`Timeouts.total`).
+        max_submission_seconds: the longest duration of one submission (`Timeouts.total`).
 
     Raises:
         IncompleteListingError: the required job is not listed, so other jobs may be missing too.
         VoiceprintError: the jobs cannot be listed.
     """
-    listing, part, has_required = JobListing(total), list[JobSummary](), required is None
+    listing, part, has_required = JobListing(max_submission_seconds), list[JobSummary](), required is None
     async for job in client.list_jobs():
         has_required |= job.job_id == required
         part.append(job)
@@ -78,9 +84,9 @@ async def list_jobs_since(
         listing.add(part, await ledger.known_jobs([listed.job_id for listed in part]))
         if len(listing.unknown_jobs) > _MAX_UNKNOWN:
             raise UnexpectedResponseError("The API's list of jobs does not end, so it cannot be read completely.")
-        # The documentation does not promise an exact order, so only a whole part of older jobs ends the listing.
+        # The order of the list may be inexact, so the listing ends only when all jobs of a part are older.
         times = [_created_at(listed) for listed in part]
-        if all(time is not None and time < since + listing.offset.earliest for time in times):
+        if all(time is not None and time < since + listing.offset.lowest for time in times):
             listing.since = times[-1]
             break
         part = []

@@ -1,11 +1,11 @@
-"""Resolves submissions of unknown outcome: reads the team's list of jobs, matches, and records the result."""
+"""Resolve submissions of unknown outcome with the team's list of jobs, and record the result in the ledger."""
 
 from collections.abc import Sequence
 
 import attrs
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
-from pyannote_voiceprint_async.enrollment.ledger.recordings import UnresolvedSubmission
+from pyannote_voiceprint_async.enrollment.ledger.recordings import UnknownOutcome
 from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
 from pyannote_voiceprint_async.enrollment.options import OnUnknown
 from pyannote_voiceprint_async.errors import JobError, NotFoundError, UnexpectedResponseError
@@ -17,26 +17,26 @@ from .timeline import Timeline
 
 __all__ = ["OutcomeResolver", "Resolution"]
 
-# If our newest job is under 24 h old, the listing must contain it.
+# If our newest job is under 24 h old, the list must contain it.
 _LISTED_FOR = 24 * 3600.0
-# The list is read back to this many seconds before the first intent: every job that may hold a submission is needed.
+# The list is read back to this many seconds before the first intent: this covers each job that may hold a submission.
 _LISTING_MARGIN = MINIMUM_SKEW + 60.0
-# A job that is not finished by then is not adopted, but left to the program that may have made it.
+# A job that does not finish within this many seconds is not adopted: another program may have submitted it.
 _ADOPTION_TIMEOUT = 900.0
 
 
 @attrs.frozen
 class Resolution:
-    """What is known about submissions of unknown outcome after they were resolved, by id of the recording."""
+    """The result of resolving submissions of unknown outcome."""
 
     not_accepted: int = 0
-    """How many were not accepted: they are sent again and billed once."""
+    """How many submissions were not accepted. They are sent again, and billed once."""
     resubmitted: int = 0
-    """How many are sent once more and may be billed twice."""
+    """How many submissions are sent once more although they may have been accepted: they may be billed twice."""
     adopted: Sequence[tuple[int, Voiceprint]] = ()
-    """Recordings whose job was found, with its voiceprint."""
+    """Ids of the recordings whose job was found, each with its voiceprint."""
     uncertain: Sequence[int] = ()
-    """Recordings whose outcome stays unknown."""
+    """Ids of the recordings whose outcome stays unknown."""
 
 
 class OutcomeResolver:
@@ -57,27 +57,27 @@ class OutcomeResolver:
         self._on_unknown = on_unknown
         self._timeline = timeline
         self._resubmitted: set[int] = set()
-        self._total = client.engine.timeouts.total
-        self._request_lifetime = self._total + LATE_ACCEPTANCE_SECONDS
+        self._max_submission_seconds = client.engine.timeouts.total
+        self._request_lifetime = self._max_submission_seconds + LATE_ACCEPTANCE_SECONDS
 
-    async def unresolved(self, *, of_earlier_runs: bool) -> list[UnresolvedSubmission]:
+    async def unresolved(self, *, of_earlier_runs: bool) -> list[UnknownOutcome]:
         """Return the submissions of unknown outcome.
 
         Args:
-            of_earlier_runs: whether to include those that earlier runs could not resolve.
+            of_earlier_runs: whether to include the submissions that earlier runs could not resolve.
         """
-        unresolved = await self._ledger.unresolved()
+        unresolved = await self._ledger.unknown_outcomes()
         return [submission for submission in unresolved if of_earlier_runs or not submission.is_uncertain]
 
-    def seconds_left(self, unresolved: Sequence[UnresolvedSubmission]) -> float:
+    def seconds_left(self, unresolved: Sequence[UnknownOutcome]) -> float:
         """Return the seconds until the server can no longer accept any of these requests.
 
-        All of them were sent before now, so a wrong clock never makes this longer than the lifetime of one request.
+        The result is never longer than the lifetime of one request, even with a wrong clock: all were sent before now.
         """
         latest = max(submission.intended_until for submission in unresolved)
         return min(latest - self._timeline.now().earliest, 0.0) + self._request_lifetime
 
-    async def resolve(self, unresolved: Sequence[UnresolvedSubmission]) -> Resolution:
+    async def resolve(self, unresolved: Sequence[UnknownOutcome]) -> Resolution:
         """Match the submissions with the team's jobs, and record the result in the ledger.
 
         Raises:
@@ -85,7 +85,7 @@ class OutcomeResolver:
         """
         result = await self._match(unresolved)
         await self._ledger.record_unknown_jobs((job.job_id, job.created_at) for job in result.unknown_jobs)
-        await self._ledger.resolve_unsent(result.not_accepted)
+        await self._ledger.resolve_not_accepted(result.not_accepted)
         adopted = await self._adopt(result) if self._on_unknown == "adopt" else []
         adopted_ids = {number for number, _ in adopted}
         held = [number for number in result.possibly_accepted if number not in adopted_ids]
@@ -94,7 +94,7 @@ class OutcomeResolver:
         await self._ledger.resolve_uncertain(uncertain)
         return Resolution(len(result.not_accepted), len(resubmitted), adopted, uncertain)
 
-    async def _match(self, unresolved: Sequence[UnresolvedSubmission]) -> MatchResult:
+    async def _match(self, unresolved: Sequence[UnknownOutcome]) -> MatchResult:
         all_possible = MatchResult([], [submission.id for submission in unresolved], {}, [])
         since = min(submission.intended_from for submission in unresolved)
         newest, required = await self._ledger.newest_job(), None
@@ -102,15 +102,19 @@ class OutcomeResolver:
             required, since = newest[0], min(since, newest[1])
         try:
             listing = await list_jobs_since(
-                self._client, self._ledger, since - _LISTING_MARGIN, required=required, total=self._total
+                self._client,
+                self._ledger,
+                since - _LISTING_MARGIN,
+                required=required,
+                max_submission_seconds=self._max_submission_seconds,
             )
         except (NotFoundError, UnexpectedResponseError, IncompleteListingError):
-            return all_possible  # a gateway without the list, or with a list that shows too little
+            return all_possible  # there is no list, or it is incomplete
         if not listing.offset.is_measured and not self._client.engine.has_server_time:
-            return all_possible  # nothing shows how wrong this machine's clock is
+            return all_possible  # this machine's clock may be wrong by any amount
         return match_outcomes(
             unresolved,
-            await self._ledger.abandoned_windows(),
+            await self._ledger.unresolvable_outcomes(),
             listing.unknown_jobs,
             request_lifetime=self._request_lifetime,
             listed_since=listing.since,
@@ -120,7 +124,7 @@ class OutcomeResolver:
         )
 
     async def _resubmit(self, held: Sequence[int]) -> list[int]:
-        """Make recordings pending again, each once in a run: a lost response that repeats would be billed each time."""
+        """Make recordings pending again, each at most once in a run: it may be billed again each time."""
         resubmitted = [number for number in held if number not in self._resubmitted]
         self._resubmitted.update(resubmitted)
         await self._ledger.resolve_resubmit(resubmitted)
@@ -136,7 +140,7 @@ class OutcomeResolver:
                     job_id, self._client.engine.clock.time() + _ADOPTION_TIMEOUT
                 )
             except JobError:
-                continue  # the job has no voiceprint: it is of another kind, or it failed
+                continue  # the job has no voiceprint: it is of another kind, failed, or has not finished
             if await self._ledger.record_job(recording, job_id, None):
                 voiceprint = Voiceprint.from_job(job, recording.model)
                 await self._ledger.record_voiceprint(recording, voiceprint, self._client.engine.clock.wall())

@@ -1,4 +1,4 @@
-"""The course of one run, from the list of rows to the report."""
+"""One run, step by step, from the list of rows to the report."""
 
 import asyncio
 from collections.abc import AsyncIterable, Iterable
@@ -36,7 +36,8 @@ from .submissions import PendingSubmissions
 
 __all__ = ["EnrollmentRun"]
 
-# How long a run waits for the jobs of earlier runs before it sends new ones, and for its last jobs without credit.
+# The longest wait for the jobs of earlier runs before new rows are sent, and, in a team without credit, for the jobs in
+# progress before the run ends.
 _WAIT_TIMEOUT = 900.0
 _PAGE = 256
 
@@ -62,9 +63,9 @@ class EnrollmentRun:
         owns_ledger: bool,
     ) -> None:
         self.report: Report | None = None
-        """How the rows stand, once the run is over; None if it failed before the list was staged."""
+        """The result of the run, once it is over; None if it failed before the list was staged."""
         self.is_stopped = False
-        """Whether `stop` was called."""
+        """Whether the caller stopped the run."""
         self._client = client
         self._rows = rows
         self._ledger = ledger
@@ -79,14 +80,14 @@ class EnrollmentRun:
         self._submissions = PendingSubmissions(self._context, self._waits)
         self._resolver = OutcomeResolver(client, ledger, options.on_unknown, self._context.timeline)
         self._work: asyncio.Task[None] | None = None
-        self._ending: asyncio.Task[None] | None = None
+        self._stop_task: asyncio.Task[None] | None = None
         self._is_staged = self._has_ledger = False
 
     @property
     def progress(self) -> Progress:
         """How far the run is."""
         progress = self.reporter.progress
-        progress.read, progress.listening_to = self._staging.rows_read, self._staging.checking
+        progress.read, progress.checking = self._staging.rows_read, self._staging.checking
         return progress
 
     def stop(self) -> None:
@@ -94,34 +95,35 @@ class EnrollmentRun:
         if not self.is_stopped:
             self.is_stopped = True
             self._ledger.shorten_lock_waits()
-            self._end_work()
+            self._stop_work()
             self._waits.cancel()
 
     async def run(self) -> None:
-        """Do the work, end the waits, save what could not be saved before, and report."""
+        """Do the work, stop the waits, write the job ids that could not be written before, and report."""
         self._work = asyncio.create_task(self._do_work())
         try:
             await asyncio.wait([self._work])
             if not self._work.cancelled() and (error := self._work.exception()) is not None:
-                self._keep_error(error)
-            await self._end_waits()
+                self.reporter.record_error(error)
+            await self._stop_waits()
             if self._is_staged:
                 await self._submissions.save_unsaved()
                 self.report = await self._build_report()
                 await self.reporter.events.put(Finished(self.report))
         except Exception as error:  # noqa: BLE001 - raised out of the iteration
-            self._keep_error(error)
+            self.reporter.record_error(error)
         finally:
             self._work.cancel()
             await self._release_ledger()
 
     async def _do_work(self) -> None:
+        """Read the list, finish what earlier runs left, then submit the pending rows and wait for their jobs."""
         await self._acquire_ledger()
         if await self._stage():
             await self._check_key()
             await self._wait_for_leftovers()
             await self._resolve_outcomes(of_earlier_runs=True)
-        while not self._is_ending and await self._submissions.has_more():
+        while not self._is_stopping and await self._submissions.has_more():
             await self._submissions.send_pending()
             await self._resolve_outcomes(of_earlier_runs=False)
         await self._waits.join()
@@ -143,7 +145,7 @@ class EnrollmentRun:
             await self._ledger.aclose()
 
     async def _stage(self) -> bool:
-        """Read the list into the ledger, and return whether the API is needed for anything."""
+        """Read the list into the ledger, and return whether any row still needs the API."""
         options = self._options
         base_url = options.origin or self._client.engine.base_url
         await self._ledger.claim(base_url, self._client.engine.api_key, new_key=options.new_key)
@@ -156,7 +158,9 @@ class EnrollmentRun:
         await self._recount()
         await self.reporter.events.put(*map(RowSkipped, self._staging.problems), *self._staging.warnings)
         return bool(
-            await self._ledger.has_pending() or await self._ledger.submitted(0, 1) or await self._ledger.unresolved()
+            await self._ledger.has_pending()
+            or await self._ledger.submitted(0, 1)
+            or await self._ledger.unknown_outcomes()
         )
 
     async def _recount(self) -> None:
@@ -167,12 +171,12 @@ class EnrollmentRun:
     # The steps before and between submissions
 
     async def _check_key(self) -> None:
-        """Check that the key works, and learn the server's time, before any step depends on them."""
+        """Check the key, and record the server's time from the response, before other steps depend on them."""
         with suppress(NotFoundError):  # a gateway may serve only the endpoints that its users need
             await self._context.breaker.call(self._client.check_key, self._is_transient)
 
     def _is_transient(self, error: VoiceprintError) -> bool:
-        """Return whether a request may succeed later. A proxy that worked in this run may work again."""
+        """Return whether a repeated request may succeed. A proxy that worked in this run may work again."""
         return error.retryable or (isinstance(error, ApiConnectionError) and self._context.refusals.accepted > 0)
 
     async def _wait_for_leftovers(self) -> None:
@@ -191,8 +195,8 @@ class EnrollmentRun:
         Args:
             of_earlier_runs: whether to include rows that earlier runs could not resolve.
         """
-        unresolved = [] if self._is_ending else await self._resolver.unresolved(of_earlier_runs=of_earlier_runs)
-        self._context.unknown.begin_resolving()
+        unresolved = [] if self._is_stopping else await self._resolver.unresolved(of_earlier_runs=of_earlier_runs)
+        self._context.unknown_outcomes.begin_resolving()
         if not unresolved:
             return
         await self._check_key()
@@ -219,7 +223,7 @@ class EnrollmentRun:
             await self.reporter.events.put(*(RowSucceeded(label, voiceprint) for label in labels[number]))
 
     def _check_for_lost_responses(self, resolution: Resolution) -> None:
-        unknown = self._context.unknown
+        unknown = self._context.unknown_outcomes
         unknown.record_resolution(resolution.not_accepted)
         if unknown.has_lost_responses:
             raise EnrollmentError(
@@ -229,31 +233,28 @@ class EnrollmentRun:
         if unknown.has_too_many:
             self._context.breaker.record_failure("The API did not respond to several submissions in a row.")
 
-    # The end
+    # Stopping
 
     @property
-    def _is_ending(self) -> bool:
+    def _is_stopping(self) -> bool:
         return self.is_stopped or self.reporter.error is not None
-
-    def _keep_error(self, error: BaseException) -> None:
-        self.reporter.error = self.reporter.error or error
 
     def _on_wait_error(self, error: BaseException) -> None:
         if self.reporter.error is None:
-            self.reporter.end_with(error)
-            self._end_work()
+            self.reporter.report_error(error)
+            self._stop_work()
 
-    def _end_work(self) -> None:
-        """Start nothing new. Submissions in flight are finished while the events go on."""
-        if self._ending is None:
-            self._ending = asyncio.create_task(self._finish_submissions())
+    def _stop_work(self) -> None:
+        """Start nothing new, and finish the submissions in flight in a task of their own."""
+        if self._stop_task is None:
+            self._stop_task = asyncio.create_task(self._finish_submissions_and_cancel())
 
-    async def _finish_submissions(self) -> None:
+    async def _finish_submissions_and_cancel(self) -> None:
         await self._submissions.aclose()
         if self._work is not None:
             self._work.cancel()
 
-    async def _end_waits(self) -> None:
+    async def _stop_waits(self) -> None:
         """Leave the jobs to the next run. Without credit (402), wait for them first: results can still be fetched."""
         if isinstance(self.reporter.error, SubscriptionRequiredError) and not self.is_stopped:
             await self._waits.join(self._clock.time() + _WAIT_TIMEOUT)
@@ -264,7 +265,7 @@ class EnrollmentRun:
             report = await self._ledger.report()
         except LedgerError as error:
             # Jobs that could not be saved must be reported even when the ledger can no longer be read.
-            self._keep_error(error)
+            self.reporter.record_error(error)
             report = Report()
         return attrs.evolve(
             report,

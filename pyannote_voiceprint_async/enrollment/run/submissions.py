@@ -1,4 +1,4 @@
-"""The submissions of one run: the pending recordings of the ledger, within `max_jobs`."""
+"""The submissions of one run: all pending recordings of the ledger, up to `max_jobs`."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -17,13 +17,13 @@ from .sender import Sender
 
 __all__ = ["PendingSubmissions"]
 
-# Rows whose files are uploaded, or whose URLs are resolved, before a slot for their request is free.
+# How many rows are prepared in advance (file uploaded, URL resolved), while all slots for requests are in use.
 _PREPARED_AHEAD = 16
 _PAGE = 256
 
 
 class PendingSubmissions:
-    """Submits pending recordings and hands their jobs over to `JobWaits`.
+    """Submits pending recordings, and passes their jobs to `JobWaits`.
 
     Args:
         context: the shared objects of the run.
@@ -38,7 +38,7 @@ class PendingSubmissions:
         self._max_jobs = context.options.max_jobs
         self._reporter = context.reporter
         self._results = context.results
-        self._unknown = context.unknown
+        self._unknown_outcomes = context.unknown_outcomes
         self._waits = waits
         self._sender = Sender(context, has_more=self._has_unsent)
         self._batch: Results[None] | None = None
@@ -57,11 +57,9 @@ class PendingSubmissions:
         Raises:
             VoiceprintError: no row will succeed until a person acts.
         """
-        self._unknown.begin_round()
+        self._unknown_outcomes.begin_round()
         ahead = self._client.engine.max_concurrency + _PREPARED_AHEAD
-        self._batch = Results(
-            self._feed(), self._send, lambda _item, _none, _error: None, read_ahead=ahead, max_in_progress=ahead
-        )
+        self._batch = Results(self._feed(), self._send, lambda *_: None, read_ahead=ahead, max_in_progress=ahead)
         try:
             async with self._batch as batch:
                 async for _ in batch:
@@ -75,7 +73,7 @@ class PendingSubmissions:
         self._counted -= count
 
     async def save_unsaved(self) -> None:
-        """Write the unsaved job ids once more, all at once: the disk may have room by now."""
+        """Try again to write the unsaved job ids: the disk may have room by now."""
         now = self._client.engine.clock.wall()
         unsaved = list(self.unsaved.items())
         saving = (self._ledger.record_job(recording, job_id, now) for job_id, recording in unsaved)
@@ -86,7 +84,8 @@ class PendingSubmissions:
     async def aclose(self) -> None:
         """Submit nothing new, and return when the submissions in flight are finished."""
         if self._batch is not None:
-            # Waits inside the batch too: the tasks of the waits begin there, but no item waits for them.
+            # `Results.aclose` would return at once if an error in a task of `JobWaits` led here, because these tasks
+            # are started inside the batch. No item of the batch waits for them, so this call may wait.
             await self._batch.batch.aclose()
 
     @property
@@ -97,7 +96,7 @@ class PendingSubmissions:
         after = 0
         while recordings := await self._ledger.pending(after, _PAGE):
             for recording in recordings:
-                if self._unknown.must_be_resolved or self._has_reached_max_jobs:
+                if self._unknown_outcomes.must_be_resolved or self._has_reached_max_jobs:
                     return
                 await self._waits.reserve()
                 self._counted += 1
@@ -116,13 +115,13 @@ class PendingSubmissions:
         try:
             job = await self._sender.send(item, recording)
             is_counted = True
-            self._unknown.record_accepted()
+            self._unknown_outcomes.record_accepted()
             is_awaited = await self._accept(recording, job)
         except VoiceprintError as error:
             is_counted |= action_for(error) is ErrorAction.RESOLVE
             await self._handle(recording, error)
         except Exception as defect:
-            self._reporter.end_with(defect)
+            self._reporter.report_error(defect)
             raise
         finally:
             self._reporter.progress.sending -= 1
@@ -137,7 +136,7 @@ class PendingSubmissions:
         except LedgerError:
             self.unsaved[job.job_id] = recording
             raise
-        if not is_new:  # the id belongs to another row: a proxy repeated an earlier response
+        if not is_new:  # another row has this id: a proxy repeated an earlier response
             self._reporter.progress.failed += len(recording.labels)
             await self._reporter.events.put(*(RowUncertain(label) for label in recording.labels))
             return False
@@ -153,12 +152,12 @@ class PendingSubmissions:
         """
         match action_for(error):
             case ErrorAction.RESOLVE:
-                self._unknown.record_unknown()
+                self._unknown_outcomes.record_unknown()
             case ErrorAction.POSTPONE:
                 pass  # the row is still pending
             case ErrorAction.FAIL_ROW:
                 reason = error.reason if isinstance(error, RowError) else "refused"
                 await self._results.fail(recording, str(error), reason)
             case _:
-                self._reporter.end_with(error)
+                self._reporter.report_error(error)
                 raise error
