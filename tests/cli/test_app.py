@@ -109,6 +109,7 @@ def test_the_default_concurrency_is_that_of_the_client():
         (["check", "--rate-limit", "\u0661/\u0666"], "is not a rate limit"),
         (["check", "--max-concurrency", "0"], "0 is not in the range"),
         (["voiceprint", "--timeout", "0", "media://x"], "0.0 is not in the range"),
+        (["voiceprint", "--webhook", "http://e.com", "media://x"], "webhook must begin with https://"),
         (["inspect"], "Missing argument"),
         (["inspect", "https://e.com/a.wav"], "https://e.com/a.wav: is a URL; download it first"),
         (["inspect", "*.wav"], "*.wav: matches no file"),
