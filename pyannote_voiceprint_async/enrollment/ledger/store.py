@@ -46,6 +46,7 @@ SELECT {intact("recordings", "r")}, id, identity, source, is_file, model, size, 
     (SELECT extra {_LABELS} LIMIT 1)
 FROM recordings r WHERE {{where}} ORDER BY id LIMIT :limit
 """  # noqa: S608 - names of our own schema
+_COUNT_PENDING = f"SELECT count(*) FROM recordings r WHERE state = 'pending' AND {_LISTED}"  # noqa: S608 - as above
 _UNRESOLVED = f"""
 SELECT {intact("recordings")}, id, intended_from, intended_until, state = 'uncertain', model
 FROM recordings WHERE state IN ('submitting', 'uncertain') ORDER BY id
@@ -209,6 +210,11 @@ class LedgerStore:
     async def has_pending(self) -> bool:
         """Return whether a recording of this run's list is still to be sent."""
         return bool(await self.pending(0, 1))
+
+    async def count_pending(self) -> int:
+        """Return the number of recordings of this run's list that no job was accepted for."""
+        query, values = _COUNT_PENDING, {"run": self.run}
+        return await self.database.read(lambda connection: int(connection.execute(query, values).fetchone()[0]))
 
     async def submitted(self, after: int, limit: int) -> list[PendingRecording]:
         """Return the next recordings with an unfinished job, by id, whether this run's list has them or not."""

@@ -29,7 +29,7 @@ class RowResults:
         """Record the voiceprint of a recording."""
         await self._ledger.record_voiceprint(recording, voiceprint, self._clock.wall())
         self._reporter.progress.succeeded += len(recording.labels)
-        self._reporter.progress.finished_now += len(recording.labels)
+        self._count_finished(recording)
         await self._reporter.events.put(*(RowSucceeded(label, voiceprint) for label in recording.labels))
 
     async def fail(self, recording: PendingRecording, message: str, reason: str) -> None:
@@ -52,4 +52,8 @@ class RowResults:
 
     def _count_failed(self, recording: PendingRecording) -> None:
         self._reporter.progress.failed += len(recording.labels)
+        self._count_finished(recording)
+
+    def _count_finished(self, recording: PendingRecording) -> None:
         self._reporter.progress.finished_now += len(recording.labels)
+        self._reporter.pace.record_finished(len(recording.labels))

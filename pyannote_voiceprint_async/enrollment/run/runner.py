@@ -29,6 +29,7 @@ from pyannote_voiceprint_async.errors import (
 )
 
 from .context import RunContext
+from .forecast import Forecast
 from .job_waits import JobWaits
 from .outcome_resolver import OutcomeResolver, Resolution
 from .row_source import stage_rows
@@ -74,6 +75,7 @@ class EnrollmentRun:
         self._context = RunContext.create(client, ledger, options)
         self.reporter = self._context.reporter
         """Events and progress."""
+        self._forecast = Forecast(client, self.reporter)
         self._staging = Staging.for_run(ledger, options)
         self._waits = JobWaits(self._context, self._on_wait_error)
         self._submissions = PendingSubmissions(self._context, self._waits)
@@ -85,7 +87,7 @@ class EnrollmentRun:
     @property
     def progress(self) -> Progress:
         """How far the run is."""
-        progress = self.reporter.progress
+        progress = self._forecast.update(self._submissions.unsent)
         progress.read, progress.listening_to = self._staging.rows_read, self._staging.checking
         return progress
 
@@ -163,6 +165,7 @@ class EnrollmentRun:
         counts, progress = await self._ledger.report(), self.reporter.progress
         progress.total, progress.succeeded = counts.rows, counts.succeeded
         progress.failed = counts.failed + counts.expired + counts.uncertain
+        await self._submissions.count_unsent()
 
     # The steps before and between submissions
 
