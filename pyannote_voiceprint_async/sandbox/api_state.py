@@ -1,5 +1,6 @@
 """What the sandbox's API remembers between requests: jobs, media, webhooks, rate limits and credit."""
 
+from pyannote_voiceprint_async.sandbox.identify_validation import identify_rules
 from pyannote_voiceprint_async.sandbox.job_registry import JobRegistry
 from pyannote_voiceprint_async.sandbox.media import MediaStorage
 from pyannote_voiceprint_async.sandbox.operations import OPERATIONS
@@ -20,6 +21,7 @@ class ApiState:
         self.now = settings.now
         self.media_rules = media_rules(settings.media_keys)
         self.voiceprint_rules = voiceprint_rules(settings.media_keys)
+        self.identify_rules = identify_rules(settings.media_keys)
         self.jobs = JobRegistry(settings.job_seconds, settings.seed)
         self.webhooks = WebhookDispatcher(settings)
         self.media = MediaStorage(settings.media_seconds, settings.presigned_seconds)

@@ -8,6 +8,8 @@ import attrs
 
 from pyannote_voiceprint_async.sandbox.api_state import ApiState
 from pyannote_voiceprint_async.sandbox.clock import isoformat
+from pyannote_voiceprint_async.sandbox.identify_fields import IdentifyFields
+from pyannote_voiceprint_async.sandbox.identify_validation import parse_identify_body
 from pyannote_voiceprint_async.sandbox.jobs import STATUSES, Job
 from pyannote_voiceprint_async.sandbox.outputs import output_of
 from pyannote_voiceprint_async.sandbox.requests import SandboxRequest
@@ -38,12 +40,22 @@ def _create_media_input(api: ApiState, request: SandboxRequest) -> SandboxRespon
 
 
 def _submit_voiceprint(api: ApiState, request: SandboxRequest) -> SandboxResponse:
-    fields = parse_body(request.body, api.voiceprint_rules)
+    return _accept(api, parse_body(request.body, api.voiceprint_rules))
+
+
+def _submit_identification(api: ApiState, request: SandboxRequest) -> SandboxResponse:
+    fields = parse_identify_body(request.body, api.identify_rules)
+    return _accept(api, fields, IdentifyFields.parse(fields))
+
+
+def _accept(api: ApiState, fields: Mapping[str, Any], identification: IdentifyFields | None = None) -> SandboxResponse:
+    """Create the job of a valid submission and return the response, or a 402 without credit."""
     if not api.has_credit():
         return error(402, "Subscription is required")
     now = api.now()
     fault = api.webhooks.choose_fault() if "webhook" in fields else None
-    job = api.jobs.accept(fields, api.media.find(fields["url"], now), now, fault)
+    media = api.media.find(fields["url"], now)
+    job = api.jobs.accept(fields, media, now, fault, identification=identification)
     api.store.add_job(job)
     created = json_response(200, {"jobId": job.id, "status": job.status(now)})
     return attrs.evolve(created, send_after=api.webhooks.schedule(job))
@@ -92,6 +104,7 @@ _HANDLERS: Mapping[str, Callable[[ApiState, SandboxRequest], SandboxResponse]] =
     "test": _test_key,
     "media": _create_media_input,
     "voiceprint": _submit_voiceprint,
+    "identify": _submit_identification,
     "job": _read_job,
     "jobs": _list_jobs,
 }

@@ -1,15 +1,26 @@
 """Jobs. The status of a job depends only on its age."""
 
-from typing import ClassVar, Literal
+import math
+from typing import Literal
 
 import attrs
 
 from pyannote_voiceprint_async.sandbox.clock import isoformat
+from pyannote_voiceprint_async.sandbox.diarized_recordings import (
+    UNKNOWN_SECONDS,
+    DiarizedRecording,
+    make_up_recording,
+)
+from pyannote_voiceprint_async.sandbox.identify_fields import IdentifyFields
 from pyannote_voiceprint_async.sandbox.media import StoredMedia
 from pyannote_voiceprint_async.sandbox.voiceprints import voiceprint_of, voiceprint_of_digest
 from pyannote_voiceprint_async.sandbox.webhook_faults import WebhookFault
 
 FinalStatus = Literal["succeeded", "failed", "canceled"]
+JobKind = Literal["voiceprint", "identify"]
+
+# Identification is billed by seconds of audio, and short recordings are billed as this many seconds.
+LEAST_BILLED_SECONDS = 20
 
 STATUSES = ("pending", "created", "running", "succeeded", "failed", "canceled")
 
@@ -20,8 +31,6 @@ _UNFINISHED = ((0.3, "running"), (0.1, "created"))
 @attrs.frozen
 class Job:
     """An accepted submission, which is one billed unit."""
-
-    kind: ClassVar[str] = "voiceprint"
 
     id: str
     """The API's `jobId`."""
@@ -43,6 +52,13 @@ class Job:
     """The file behind a `media://` URL at the time of the submission."""
     webhook_fault: WebhookFault | None = None
     """The fault of the job's webhook."""
+    identification: IdentifyFields | None = None
+    """What an identification job was submitted with; `None` for a voiceprint job."""
+
+    @property
+    def kind(self) -> JobKind:
+        """The kind of the job, as `GET /v2/jobs` names it."""
+        return "voiceprint" if self.identification is None else "identify"
 
     @property
     def finished_at(self) -> float:
@@ -53,6 +69,23 @@ class Job:
     def voiceprint(self) -> str:
         """The voiceprint of the job's source."""
         return voiceprint_of(self.url) if self.media is None else voiceprint_of_digest(self.media.sha256)
+
+    @property
+    def audio_seconds(self) -> float:
+        """Length of the job's source."""
+        return UNKNOWN_SECONDS if self.media is None or self.media.seconds is None else self.media.seconds
+
+    @property
+    def recording(self) -> DiarizedRecording:
+        """Who speaks when in the source of an identification job."""
+        assert self.identification is not None  # noqa: S101  the caller checked it
+        seed = self.url.encode("utf-8", "surrogatepass") if self.media is None else self.media.sha256
+        return make_up_recording(seed, self.audio_seconds, self.identification)
+
+    @property
+    def quantity(self) -> int:
+        """The billed units of the job if it succeeds: one voiceprint, or the seconds of audio."""
+        return 1 if self.identification is None else max(LEAST_BILLED_SECONDS, math.ceil(self.audio_seconds))
 
     def stage(self, now: float) -> tuple[str, float]:
         """Return the status at this time, and when it began in UTC epoch seconds."""
@@ -77,7 +110,7 @@ class Job:
             "type": self.kind,
             "source": "api",
             "model": self.model,
-            "quantity": 1,
+            "quantity": self.quantity,
             "reason": "Could not load audio" if status == "failed" else None,
             "createdAt": isoformat(self.created_at),
             "completedAt": isoformat(self.finished_at) if now >= self.finished_at else None,
@@ -91,6 +124,6 @@ class Job:
             "kind": self.kind,
             "url": self.url,
             "status": status,
-            "voiceprint": self.voiceprint if status == "succeeded" else None,
+            "voiceprint": self.voiceprint if (self.kind, status) == ("voiceprint", "succeeded") else None,
             "createdAt": isoformat(self.created_at),
         }

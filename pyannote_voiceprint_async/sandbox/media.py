@@ -27,6 +27,10 @@ class StoredMedia:
     """Whether a voiceprint can be made of the file."""
     stored_at: float
     """Time of the upload in UTC epoch seconds."""
+    seconds: float | None = None
+    """Duration of the audio; `None` if its header does not contain the duration."""
+    identifiable: bool = False
+    """Whether speakers can be identified in the file."""
 
 
 class MediaStorage:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from pyannote_voiceprint_async.sandbox.identify_outputs import identify
 from pyannote_voiceprint_async.sandbox.jobs import Job
 
 FailedOutput = Literal["error", "null", "missing"]
@@ -22,5 +23,11 @@ def output_of(job: Job, failed_output: FailedOutput) -> dict[str, Any]:
         failed_output: Form of the output of a failed job.
     """
     if job.fate == "succeeded":
-        return {"output": {"voiceprint": job.voiceprint}}
+        return {"output": _succeeded(job)}
     return _FAILED_OUTPUTS[failed_output] if job.fate == "failed" else {}
+
+
+def _succeeded(job: Job) -> dict[str, Any]:
+    if job.identification is None:
+        return {"voiceprint": job.voiceprint}
+    return identify(job.recording, job.identification)

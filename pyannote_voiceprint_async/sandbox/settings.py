@@ -54,8 +54,8 @@ class Settings:
         host: Address to listen on. The default is reachable from this machine only.
         port: Port to listen on; 0 selects a free port.
         api_key: The only valid API key.
-        rate_limit: Limit of submissions, of media requests and of key tests, each on its own; a `Limit` or a tuple
-            (requests, seconds).
+        rate_limit: Limit of voiceprint submissions, of identification submissions, of media requests and of key tests,
+            each on its own; a `Limit` or a tuple (requests, seconds).
         read_limit: The same for job reads and for job lists.
         window: Kind of rate-limit window: `sliding` (any span of that length), `fixed` (spans counted from the epoch)
             or `none` (no limit).

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 import attrs
 
+from pyannote_voiceprint_async.sandbox.identify_fields import IdentifyFields
 from pyannote_voiceprint_async.sandbox.jobs import Job
 from pyannote_voiceprint_async.sandbox.media import StoredMedia
 
@@ -159,8 +160,19 @@ def _parse_entry(contents: StoreContents, entry: dict[str, Any]) -> None:
 
 
 def _to_job(fields: dict[str, Any]) -> Job:
-    media = fields["media"]
-    return Job(**{**fields, "media": None if media is None else _to_media(media)})
+    media, identification = fields["media"], fields.get("identification")
+    return Job(
+        **{
+            **fields,
+            "media": None if media is None else _to_media(media),
+            "identification": None if identification is None else _to_identify_fields(identification),
+        }
+    )
+
+
+def _to_identify_fields(fields: dict[str, Any]) -> IdentifyFields:
+    speakers = {label: bytes.fromhex(vector) for label, vector in fields["speakers"].items()}
+    return IdentifyFields(**{**fields, "speakers": speakers})
 
 
 def _to_media(fields: dict[str, Any]) -> StoredMedia:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from aiohttp import web
 
 from pyannote_voiceprint_async.sandbox.api_state import ApiState
-from pyannote_voiceprint_async.sandbox.audio import HEAD_BYTES, is_usable
+from pyannote_voiceprint_async.sandbox.audio import HEAD_BYTES, LONGEST_RECORDING, LONGEST_VOICE, read_header
 from pyannote_voiceprint_async.sandbox.expect_continue import send_continue
 from pyannote_voiceprint_async.sandbox.media import StoredMedia
 from pyannote_voiceprint_async.sandbox.responses import SandboxResponse, xml_error
 
-LARGEST_BYTES = 100 * 1024 * 1024
+# The largest file of a voiceprint, and the largest file at all, which is that of an identification.
+LARGEST_VOICE, LARGEST_BYTES = 100 * 1024**2, 1024**3
 
 # Returns whether a request must be refused.
 Condition = Callable[[ApiState, web.BaseRequest], bool]
@@ -47,7 +48,15 @@ async def _receive(request: web.BaseRequest, api: ApiState) -> StoredMedia | Non
             return None
         digest.update(chunk)
         head += chunk[: HEAD_BYTES - len(head)]
-    return StoredMedia(digest.digest(), size, is_usable(bytes(head), size), api.now())
+    header = read_header(bytes(head), size)
+    return StoredMedia(
+        sha256=digest.digest(),
+        size=size,
+        usable=header.is_usable(LONGEST_VOICE) and size <= LARGEST_VOICE,
+        stored_at=api.now(),
+        seconds=header.seconds,
+        identifiable=header.is_usable(LONGEST_RECORDING),
+    )
 
 
 def _is_not_put(_api: ApiState, request: web.BaseRequest) -> bool:

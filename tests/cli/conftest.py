@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -12,11 +11,11 @@ from urllib.request import urlopen
 
 import attrs
 import pytest
+from cli.command_process import Process, WarmParent, start_command
 from click.testing import CliRunner, Result
 
 from pyannote_voiceprint_async.cli.app import app
 
-_COMMAND = [sys.executable, "-m", "pyannote_voiceprint_async.cli"]
 _SECONDS = 60
 
 
@@ -26,7 +25,7 @@ class SandboxProcess:
 
     url: str
     api_key: str
-    process: subprocess.Popen
+    process: Process
 
     @property
     def environment(self) -> dict[str, str]:
@@ -37,18 +36,20 @@ class SandboxProcess:
             return json.load(answer)
 
 
+@pytest.fixture(scope="session")
+def warm_parent() -> Iterator[WarmParent]:
+    """The process that forks commands."""
+    with WarmParent.started() as parent:
+        yield parent
+
+
 @pytest.fixture
-def spawn() -> Iterator[Callable[..., subprocess.Popen]]:
+def spawn(warm_parent) -> Iterator[Callable[..., Process]]:
     """Start the command as a process that ends with the test."""
     with ExitStack() as stack:
 
-        def start(*arguments, environment=None, **options) -> subprocess.Popen:
-            pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-            process = stack.enter_context(
-                subprocess.Popen(
-                    [*_COMMAND, *map(str, arguments)], env={**os.environ, **(environment or {})}, text=True, **pipes
-                )
-            )
+        def start(*arguments, **options) -> Process:
+            process = stack.enter_context(start_command(warm_parent, *arguments, **options))
             stack.callback(process.kill)
             return process
 
@@ -67,25 +68,24 @@ def command(spawn) -> Callable[..., subprocess.CompletedProcess]:
     return run
 
 
-@pytest.fixture
-def on_terminal() -> Callable[..., tuple[int, bytes]]:
+@pytest.fixture(scope="session")
+def on_terminal(warm_parent) -> Callable[..., tuple[int, bytes]]:
     """Run the command on its own terminal; return its exit code and every byte that the terminal received."""
 
-    def run(*arguments, environment=None, stdin=subprocess.DEVNULL, **options) -> tuple[int, bytes]:
+    def run(*arguments, environment=None, **options) -> tuple[int, bytes]:
         ours, theirs = os.openpty()
-        with os.fdopen(ours, "rb", buffering=0) as terminal:
-            process = subprocess.Popen(
-                [*_COMMAND, *map(str, arguments)],
-                env={**os.environ, "TERM": "xterm", **(environment or {})},
-                stdin=stdin, stdout=theirs, stderr=theirs, **options,
-            )  # fmt: skip
-            os.close(theirs)
-            try:
-                shown = b"".join(iter(partial(_read, terminal), b""))
-                return process.wait(timeout=_SECONDS), shown
-            finally:
-                process.kill()
-                process.wait()
+        variables = {"TERM": "xterm", **(environment or {})}
+        with os.fdopen(ours, "rb", buffering=0) as terminal, os.fdopen(theirs, "wb", buffering=0) as stream:
+            process = start_command(
+                warm_parent, *arguments, environment=variables, stdout=stream, stderr=stream, **options
+            )
+            stream.close()
+            with process:
+                try:
+                    shown = b"".join(iter(partial(_read, terminal), b""))
+                    return process.wait(timeout=_SECONDS), shown
+                finally:
+                    process.kill()
 
     return run
 

@@ -35,7 +35,7 @@ class Sender:
         self._breaker = context.breaker
         self._refusals = context.refusals
         self._timeline = context.timeline
-        self._unknown = context.unknown
+        self._unknown_outcomes = context.unknown_outcomes
         self._progress = context.reporter.progress
         self._pace = context.reporter.pace
         self._urls = SubmissionUrls(context.client, context.ledger, context.options.resolve)
@@ -162,7 +162,7 @@ class Sender:
 
         async def before_send() -> None:
             nonlocal intended_from
-            if self._unknown.must_be_resolved:
+            if self._unknown_outcomes.must_be_resolved:
                 raise PostponedError("The row was not sent: unknown outcomes must be resolved first.")
             await item.before_send()
             # The request may have queued for a long time since `url_of` checked the URL.
