@@ -47,6 +47,10 @@ class _Group(click.Group):
         name, command, rest = super().resolve_command(ctx, args)
         return name, load(name) if name and command else None, rest
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        # `help ledger status` is `ledger status --help`.
+        return super().parse_args(ctx, [*args[1:], "--help"] if args[:1] == ["help"] else args)
+
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
@@ -63,9 +67,10 @@ class _Group(click.Group):
     commands=[click.Command(name, help=line) for name, line in _COMMANDS.items()],
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=(
-        "The API key is read from PYANNOTEAI_API_KEY. Results are written to stdout, messages to stderr. Exit codes: "
-        "0 success; 1 some items failed or are not done; 2 wrong usage or configuration; 3 the account was rejected "
-        "(401, 402, 403); 130 interrupted."
+        "To show the options of a command, with an example: pyannote-voiceprint help COMMAND. The API key is read from "
+        "PYANNOTEAI_API_KEY. Results are written to stdout, messages to stderr. Exit codes: 0 success; 1 some items "
+        "failed or are not done; 2 wrong usage or configuration; 3 the account was rejected (401, 402, 403); 130 "
+        "interrupted."
     ),
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")

@@ -28,7 +28,8 @@ from .dry_run_text import dry_run_lines
 from .enroll_arguments import EnrollArguments
 from .exit_codes import ExitCode, Failure
 from .formatting import format_cost, format_count
-from .options import FILE_PATH, CommonOptions, common_options, force_option, model_option, preflight_option
+from .option_groups import Command
+from .options import FILE_PATH, SOURCE_PATH, CommonOptions, common_options, force_option, model_option, preflight_option
 from .output import Output, json_line, open_output, print_status
 from .repeat_command import repeat_command
 from .report_text import (
@@ -51,7 +52,7 @@ __all__ = ["enroll"]
 _SANDBOX_ORIGIN = "sandbox"
 
 
-class _EnrollCommand(click.Command):
+class _EnrollCommand(Command):
     """A command whose option --retry-failed has an optional value, which must follow a `=`.
 
     Click would otherwise parse the next argument, such as the list, as the value.
@@ -63,8 +64,11 @@ class _EnrollCommand(click.Command):
         return super().parse_args(ctx, options + args[end:])
 
 
-@click.command(cls=_EnrollCommand)
-@click.argument("sources", nargs=-1, required=True, metavar="MANIFEST|SOURCE…")
+@click.command(
+    cls=_EnrollCommand,
+    examples=["enroll speakers.csv --dry-run", "enroll speakers.csv --out voiceprints.json"],
+)
+@click.argument("sources", nargs=-1, required=True, metavar="MANIFEST|SOURCE…", type=SOURCE_PATH)
 @click.option(
     "--ledger",
     "ledger_option",
@@ -93,8 +97,9 @@ class _EnrollCommand(click.Command):
     type=click.Choice(get_args(OnUnknown)),
     default="hold",
     show_default=True,
-    help="What to do with rows whose submission may have been accepted: hold them, resubmit them (possibly billed "
-    "twice), or adopt the unknown job of that time (only if no other program and no other list uses the key).",
+    help="What to do with rows whose submission may have been accepted. hold: leave the row as it is, and report it. "
+    "resubmit: send the row again, once, which may be billed twice. adopt: use the unknown job of that time, which is "
+    "right only if no other program and no other list uses the key.",
 )
 @click.option("--max-jobs", type=click.IntRange(min=0), metavar="N", help="Submit at most N jobs.")
 @click.option("--skip-invalid", is_flag=True, help="Skip invalid rows instead of rejecting the list.")

@@ -13,6 +13,7 @@ from pyannote_voiceprint_async.redaction import printable
 
 from .exit_codes import ExitCode
 from .formatting import format_count
+from .option_groups import Group
 from .options import FILE_PATH
 from .output import json_line, print_status
 from .report_text import failure_reasons, job_counts, row_counts
@@ -24,7 +25,7 @@ __all__ = ["ledger"]
 _RUN_FIELDS = ("forgotten", "replaced", "jobs", "unsaved_jobs", "warnings", "problems", "interrupted", "stopped_by")
 
 
-@click.group()
+@click.group(cls=Group, examples=["ledger status speakers.ledger"])
 def ledger() -> None:
     """Inspect and maintain a ledger.
 
@@ -36,7 +37,7 @@ def _ledger_argument(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.argument("path", type=FILE_PATH, metavar="LEDGER")(command)
 
 
-@ledger.command()
+@ledger.command(examples=["ledger status speakers.ledger"])
 @_ledger_argument
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(path: Path, *, as_json: bool) -> None:
@@ -53,7 +54,7 @@ def status(path: Path, *, as_json: bool) -> None:
         click.echo(printable(line))
 
 
-@ledger.command()
+@ledger.command(examples=["ledger failed speakers.ledger"])
 @_ledger_argument
 def failed(path: Path) -> None:
     """List the rows without a voiceprint that need a decision.
@@ -65,7 +66,7 @@ def failed(path: Path) -> None:
         click.echo(json_line(row._asdict()))
 
 
-@ledger.command()
+@ledger.command(examples=["ledger forget speakers.ledger Ada"])
 @_ledger_argument
 @click.argument("labels", nargs=-1, required=True, metavar="LABEL…")
 def forget(path: Path, labels: tuple[str, ...]) -> None:
@@ -83,7 +84,7 @@ def forget(path: Path, labels: tuple[str, ...]) -> None:
     sys.exit(ExitCode.SOME_FAILED if forgotten.unknown else ExitCode.SUCCESS)
 
 
-@ledger.command()
+@ledger.command(examples=["ledger purge speakers.ledger"])
 @_ledger_argument
 def purge(path: Path) -> None:
     """Delete the exported voiceprints from the ledger.
@@ -98,7 +99,7 @@ def purge(path: Path) -> None:
     )
 
 
-@ledger.command()
+@ledger.command(examples=["ledger accept speakers.ledger Ada JOB_ID"])
 @_ledger_argument
 @click.argument("label", metavar="LABEL")
 @click.argument("job_id", metavar="JOB_ID")
@@ -113,7 +114,7 @@ def accept(path: Path, label: str, job_id: str) -> None:
     print_status("Recorded. The next run fetches the voiceprint of this job.")
 
 
-@ledger.command()
+@ledger.command(examples=["ledger recover speakers.ledger"])
 @_ledger_argument
 def recover(path: Path) -> None:
     """Check a ledger that a run left open.

@@ -14,13 +14,19 @@ from pyannote_voiceprint_async.settings import RateLimit
 
 __all__ = [
     "FILE_PATH",
+    "SOURCE_PATH",
     "CommonOptions",
     "common_options",
     "force_option",
+    "json_option",
     "model_option",
     "preflight_option",
     "timeout_option",
 ]
+
+SOURCE_PATH = click.Path(readable=False)
+"""The click type of an argument that is a file, a directory, a pattern or a URL: a str that shells complete as a path.
+"""
 
 FILE_PATH = click.Path(dir_okay=False, path_type=Path)
 """The click type of an argument or option that names a file."""
@@ -63,6 +69,7 @@ _COMMON_OPTIONS = [
         type=click.IntRange(min=1),
         default=64,
         show_default=True,
+        metavar="N",
         help="Largest number of API requests in flight.",
     ),
     click.option(
@@ -87,6 +94,7 @@ preflight_option = click.option(
     "--no-preflight", "preflight", flag_value=False, default=True, help="Do not check audio files before upload."
 )
 
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on a terminal too, as in a pipe.")
 
 force_option = click.option(
     "--force", is_flag=True, help="Replace an existing file that is not earlier output of this command."

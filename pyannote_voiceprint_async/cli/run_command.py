@@ -24,7 +24,11 @@ _LOG_LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 
 
 def run(
-    common: CommonOptions, main: Callable[[AsyncVoiceprintClient, Output], Awaitable[T]], out: OutputFile | None = None
+    common: CommonOptions,
+    main: Callable[[AsyncVoiceprintClient, Output], Awaitable[T]],
+    out: OutputFile | None = None,
+    *,
+    as_json: bool = False,
 ) -> T:
     """Run the body of a command that needs a client, and return its result.
 
@@ -32,6 +36,7 @@ def run(
         common: the common options.
         main: the body, called with the client and the output.
         out: the file for the results; None is stdout.
+        as_json: write records as JSON on a terminal too.
 
     Raises:
         WrongUsage: stdout is closed, or `out` cannot be opened.
@@ -46,11 +51,15 @@ def run(
         async with open_client(common, output) as client:
             return await main(client, output)
 
-    return run_without_client(common, with_client, out)
+    return run_without_client(common, with_client, out, as_json=as_json)
 
 
 def run_without_client(
-    common: CommonOptions, main: Callable[[Output], Coroutine[Any, Any, T]], out: OutputFile | None = None
+    common: CommonOptions,
+    main: Callable[[Output], Coroutine[Any, Any, T]],
+    out: OutputFile | None = None,
+    *,
+    as_json: bool = False,
 ) -> T:
     """Run the body of a command that opens a client itself or needs none, and return its result.
 
@@ -58,12 +67,13 @@ def run_without_client(
         common: the common options.
         main: the body, called with the output.
         out: the file for the results; None is stdout.
+        as_json: write records as JSON on a terminal too.
 
     Raises:
         WrongUsage: `out` cannot be opened.
         KeyboardInterrupt: SIGINT or SIGTERM arrived, as for `run`.
     """
-    with open_output(out) as output, _log_to(output, common.verbose):
+    with open_output(out, as_json=as_json) as output, _log_to(output, common.verbose):
         return run_until_signal(main(output))
 
 

@@ -16,6 +16,7 @@ from pyannote_voiceprint_async.results import Submission
 
 from .exit_codes import ExitCode, Failure
 from .json_records import submission_record
+from .option_groups import Command
 from .options import CommonOptions, common_options, model_option
 from .output import Output, json_line
 from .run_command import run
@@ -24,7 +25,7 @@ from .sources import is_url, reject_problems, url_problem
 __all__ = ["submit"]
 
 
-@click.command()
+@click.command(cls=Command, examples=["submit https://example.com/voices/ada.wav"])
 @click.argument("urls", nargs=-1, required=True, metavar="URL…")
 @model_option
 @common_options

@@ -7,6 +7,7 @@ import click
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 
+from .option_groups import Command
 from .options import CommonOptions, common_options
 from .output import Output
 from .run_command import run
@@ -15,7 +16,7 @@ from .sources import file_problem, reject_problems
 __all__ = ["upload"]
 
 
-@click.command()
+@click.command(cls=Command, examples=["upload ada.wav"])
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @common_options
 def upload(common: CommonOptions, file: Path) -> None:

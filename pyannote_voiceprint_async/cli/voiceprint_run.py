@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.errors import AccountError, VoiceprintError
@@ -10,8 +11,9 @@ from pyannote_voiceprint_async.results import VoiceprintResult
 
 from .formatting import format_count
 from .json_records import failure_record, submitted_record, success_record
-from .output import Output, json_line
+from .output import Output
 from .sources import LabeledSource
+from .text_layout import wrap
 
 __all__ = ["VoiceprintRun"]
 
@@ -28,9 +30,10 @@ class VoiceprintRun:
         sources: what to make voiceprints of.
         model: the voiceprint model.
         timeout: seconds to wait for each job once it is submitted.
+        webhook: the URL to which the API posts the results too.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - constructed in one place, `voiceprint`
         self,
         client: AsyncVoiceprintClient,
         output: Output,
@@ -38,8 +41,10 @@ class VoiceprintRun:
         *,
         model: str,
         timeout: float,
+        webhook: str | None = None,
     ) -> None:
         self.succeeded = self.failed = 0
+        self.total = len(sources)
         self.open_jobs: set[str] = set()
         """The ids of the jobs that are waited for."""
         self._client = client
@@ -49,6 +54,7 @@ class VoiceprintRun:
         self._jobs: dict[int, JobCreated] = {}
         self._model = model
         self._timeout = timeout
+        self._webhook = webhook
 
     async def run(self) -> None:
         """Write a line for each source as it finishes.
@@ -63,6 +69,7 @@ class VoiceprintRun:
             (source.source for source in self._sources),
             model=self._model,
             timeout=self._timeout,
+            webhook=self._webhook,
             on_submitted=self._report_submitted,
             # The command checked all files before it sent the first one.
             check=False,
@@ -85,7 +92,7 @@ class VoiceprintRun:
     def interruption(self) -> str:
         """Return what an interrupted run leaves behind, and how to continue."""
         jobs, in_flight = len(self.open_jobs), self._client.stats.in_flight
-        unsent = len(self._sources) - self.succeeded - self.failed - jobs - in_flight
+        unsent = self.total - self.succeeded - self.failed - jobs - in_flight
         parts = []
         if jobs:
             parts.append(
@@ -111,7 +118,10 @@ class VoiceprintRun:
         self._jobs[index] = job
         self.open_jobs.add(job.job_id)
         self._show_progress()
-        await self._output.write_status(json_line(submitted_record(self._sources[index], job, self._model)))
+        await self._output.write_status_record(
+            submitted_record(self._sources[index], job, self._model),
+            partial(wrap, f"{self._sources[index].label}: submitted, job {job.job_id}"),
+        )
 
     async def _write(self, result: VoiceprintResult) -> None:
         if isinstance(result.error, VoiceprintError):
@@ -121,7 +131,10 @@ class VoiceprintRun:
         else:
             self.succeeded += 1
             self._mark_written(result.index)
-            await self._output.write_result(json_line(success_record(self._sources[result.index], result.voiceprint)))
+            source, voiceprint = self._sources[result.index], result.voiceprint
+            text = f"{source.label}: voiceprint by {voiceprint.model}, job {voiceprint.job_id}"
+            text += "".join(f"\n  {warning}" for warning in voiceprint.warnings)
+            await self._output.write_record(success_record(source, voiceprint), partial(wrap, text))
 
     async def _write_failure(self, index: int, error: VoiceprintError) -> None:
         self.failed += 1
@@ -130,7 +143,8 @@ class VoiceprintRun:
         # An AccountError is the same for all sources: the command prints it once, at its end.
         if not isinstance(error, AccountError):
             await self._output.write_status(f"{source.label}: {error}")
-        await self._output.write_result(json_line(failure_record(source, job, error, self._model)))
+        # The status line above is the text for people.
+        await self._output.write_record(failure_record(source, job, error, self._model), lambda _width: ())
 
     def _mark_written(self, index: int) -> None:
         # Called before the line is written: a cancelled write still completes, and must not be repeated.
@@ -140,7 +154,7 @@ class VoiceprintRun:
         self._show_progress()
 
     def _show_progress(self) -> None:
-        done, total = self.succeeded + self.failed, len(self._sources)
+        done, total = self.succeeded + self.failed, self.total
         counts = {"failed": self.failed, "submitted": len(self.open_jobs)}
         text = ", ".join([f"{done} of {total} done", *(f"{count} {state}" for state, count in counts.items() if count)])
         self._output.progress.show(done, total, text)

@@ -47,6 +47,14 @@ def test_the_version(command):
     assert (result.returncode, result.stdout) == (0, f"pyannote-voiceprint {__version__}\n")
 
 
+def test_the_package_runs_as_a_module():
+    run = subprocess.run(
+        [sys.executable, "-m", "pyannote_voiceprint_async", "help", "job"], capture_output=True, text=True, timeout=60,
+        check=True,
+    )  # fmt: skip
+    assert run.stdout.startswith("Usage: pyannote-voiceprint job ")
+
+
 @pytest.mark.parametrize("option", ["--help", "--version"])
 def test_help_and_version_import_no_client(option):
     script = (

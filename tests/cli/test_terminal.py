@@ -135,16 +135,6 @@ _REQUESTS = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def on_terminals(on_terminal):
-    """Run each command on its own terminal; return the exit codes and the bytes that the terminals received."""
-
-    def run(folder, commands, **environment) -> list[tuple[int, bytes]]:
-        return [on_terminal(*arguments, cwd=folder, environment=environment) for arguments in commands]
-
-    return run
-
-
 def assert_all_harmless(results, commands, codes):
     assert len(results) == len(commands)
     for command, (code, shown) in zip(commands, results, strict=True):
@@ -325,7 +315,7 @@ def test_a_terminal_keeps_its_encoding(on_terminal, tmp_path):
     (tmp_path / "né王.wav").write_bytes(wav(speechlike(4)))
     code, shown = on_terminal("inspect", "né王.wav", cwd=tmp_path, environment={"PYTHONIOENCODING": "latin-1"})
     assert code == 0
-    assert b'{"file": "n\xe9\\u738b.wav"' in shown
+    assert b"n\xe9\\u738b.wav" in shown
     assert not re.search(rb"[\x80-\x9f]", shown)
 
 
