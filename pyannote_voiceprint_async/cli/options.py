@@ -12,6 +12,8 @@ import click
 from pyannote_voiceprint_async.errors import ConfigurationError
 from pyannote_voiceprint_async.settings import RateLimit
 
+from .log_format import log_format_option
+
 __all__ = [
     "FILE_PATH",
     "SOURCE_PATH",
@@ -78,6 +80,7 @@ _COMMON_OPTIONS = [
         metavar="N/S",
         help="Send at most N submissions in any S seconds. The limit of the API applies too.",
     ),
+    log_format_option,
     click.option(
         "-v", "--verbose", count=True, help="Log more to stderr: -v accepted and finished jobs, -vv everything."
     ),
