@@ -101,7 +101,7 @@ def make_first_version(connection: sqlite3.Connection) -> None:
         connection.execute(f"ALTER TABLE {table} DROP COLUMN checksum")
     for column in ("pieces", "asked", "notes"):
         connection.execute(f"ALTER TABLE recordings DROP COLUMN {column}")
-    for table in ("looks", "owner", "reserve"):
+    for table in ("looks", "owner", "reserve", "run_state"):
         connection.execute(f"DROP TABLE {table}")
     connection.execute("PRAGMA user_version = 1")
 

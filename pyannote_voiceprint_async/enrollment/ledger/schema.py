@@ -9,6 +9,7 @@ from pyannote_voiceprint_async.errors import LedgerError
 
 from .checksums import CHECKSUM_SCHEMA
 from .ownership import ORIGIN_SCHEMA, OWNER_SCHEMA
+from .run_state import RUN_STATE_SCHEMA
 from .transaction import atomic
 
 __all__ = ["STEPS", "SchemaStep", "applied_steps", "apply_steps"]
@@ -138,6 +139,7 @@ STEPS: Sequence[SchemaStep] = (
     SchemaStep("owner of the ledger", "2026-11-30", OWNER_SCHEMA),
     SchemaStep("checksums of all rows", "2026-11-30", CHECKSUM_SCHEMA),
     SchemaStep("origin of the ledger and of its journal", "2026-11-30", ORIGIN_SCHEMA),
+    SchemaStep("state of the run", "2026-11-30", RUN_STATE_SCHEMA),
 )
 """All steps, in order. `PRAGMA user_version` holds the number of applied steps; the table `schema_steps` holds their
 names and the times at which they were applied."""

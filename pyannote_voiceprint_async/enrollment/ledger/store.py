@@ -33,6 +33,7 @@ from .exclusive_access import lock_ledger
 from .file_lock import FileLock
 from .recordings import PendingRecording, UnknownOutcome
 from .report import read_report
+from .run_state import RunState
 from .sqlite_errors import damage_error
 
 __all__ = ["LedgerStore"]
@@ -356,6 +357,10 @@ class LedgerStore:
     async def record_expiry(self, recording: PendingRecording, error: str, now: float) -> None:
         """Record that a job was paid and its output deleted before it was fetched."""
         await self._write(_SET_FINISHED, (State.EXPIRED, error, "output-gone", now, recording.id))
+
+    def write_run_state(self, state: RunState) -> None:
+        """Queue the state of the run, to be committed together with the next write."""
+        self.database.write_later(state.write)
 
     # Resolution of unknown outcomes
 

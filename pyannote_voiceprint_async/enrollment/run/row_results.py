@@ -27,6 +27,7 @@ class RowResults:
 
     async def succeed(self, recording: PendingRecording, voiceprint: Voiceprint) -> None:
         """Record the voiceprint of a recording."""
+        self._reporter.note_write()
         await self._ledger.record_voiceprint(recording, voiceprint, self._clock.wall())
         self._reporter.progress.succeeded += len(recording.labels)
         self._count_finished(recording)
@@ -40,12 +41,14 @@ class RowResults:
             message: what happened, as a sentence.
             reason: what happened, as a code for the ledger.
         """
+        self._reporter.note_write()
         await self._ledger.record_failure(recording, message, reason, self._clock.wall())
         self._count_failed(recording)
         await self._reporter.events.put(*(RowFailed(label, message) for label in recording.labels))
 
     async def expire(self, recording: PendingRecording, message: str) -> None:
         """Record that the result of a recording expired before it was fetched."""
+        self._reporter.note_write()
         await self._ledger.record_expiry(recording, message, self._clock.wall())
         self._count_failed(recording)
         await self._reporter.events.put(*(RowExpired(label, message) for label in recording.labels))

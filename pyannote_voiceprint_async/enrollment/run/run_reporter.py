@@ -26,6 +26,10 @@ class RunReporter:
         """The first error that ends the run."""
         self.paused_for: str | None = None
         """Why the run sends nothing new; None while it sends."""
+        self.on_pause: Callable[[], None] | None = None
+        """Called when a pause begins or ends."""
+        self.on_write: Callable[[], None] | None = None
+        """Called before a result is written into the ledger."""
         self._now = now
         self._paused_until = 0.0
 
@@ -34,6 +38,7 @@ class RunReporter:
         self.paused_for = reason
         self._paused_until = self._now() + seconds
         self.events.put_nowait(Paused(reason, seconds))
+        _call(self.on_pause)
 
     @property
     def pause_left(self) -> float:
@@ -45,6 +50,11 @@ class RunReporter:
         if self.paused_for is not None:
             self.paused_for = None
             self.events.put_nowait(Resumed())
+            _call(self.on_pause)
+
+    def note_write(self) -> None:
+        """Note that a result is about to be written into the ledger."""
+        _call(self.on_write)
 
     def record_error(self, error: BaseException) -> None:
         """Record an error that ends the run, unless there was one before."""
@@ -77,3 +87,8 @@ class RunReporter:
             self.pause("Another program has the ledger locked, such as an SQLite browser. Close that program.", 0.0)
         else:
             self.resume()
+
+
+def _call(callback: Callable[[], None] | None) -> None:
+    if callback is not None:
+        callback()

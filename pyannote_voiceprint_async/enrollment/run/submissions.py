@@ -144,6 +144,7 @@ class PendingSubmissions:
         """Record an accepted job, and return whether the run waits for it."""
         clock = self._client.engine.clock
         accepted_at = clock.time()
+        self._reporter.note_write()
         try:
             is_new = await self._ledger.record_job(recording, job.job_id, clock.wall())
         except LedgerError:
