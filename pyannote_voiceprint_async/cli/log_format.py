@@ -26,7 +26,6 @@ log_format_option = click.option(
     callback=_remember,
     # Before the other options: an invalid one is reported in this format.
     is_eager=True,
-    expose_value=False,
     help="Write stderr as lines of text, or as one JSON object per line: time, level, event, message and fields.",
 )
 

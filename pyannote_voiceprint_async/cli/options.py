@@ -48,6 +48,8 @@ class CommonOptions:
     """API requests in flight."""
     rate_limit: RateLimit | None = None
     """A ceiling for submissions."""
+    log_format: str = "text"
+    """`text` or `json`; see `log_format.is_json_log`."""
     verbose: int = 0
     """0: log warnings; 1: also accepted and finished jobs; 2: everything."""
 

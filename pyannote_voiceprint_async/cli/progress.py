@@ -95,6 +95,7 @@ class LiveProgress:
         from rich.console import Console  # noqa: PLC0415
         from rich.live import Live  # noqa: PLC0415
 
+        self._view: ProgressView | None = None
         # The escape sequences of rich must bypass the filter of stderr. A closed terminal must not end a run.
         self._console = Console(file=LossyText(unfiltered(sys.stderr)))  # type: ignore[arg-type]  # a text stream
         self._live = Live(
@@ -106,7 +107,6 @@ class LiveProgress:
             redirect_stdout=False,
             redirect_stderr=False,
         )
-        self._view: ProgressView | None = None
         self._lock = threading.RLock()
 
     def show(self, view: ProgressView) -> None:
