@@ -6,10 +6,10 @@ from typing import Any
 
 from pyannote_voiceprint_async.sandbox.diarized_recordings import DiarizedRecording, DiarizedTurn
 from pyannote_voiceprint_async.sandbox.identify_fields import IdentifyFields
-from pyannote_voiceprint_async.sandbox.voiceprints import similarity
+from pyannote_voiceprint_async.sandbox.voice_vectors import similarity
 
 # The similarities whose scores are 0 and 100.
-_UNLIKE, _ALIKE = 0.0, 0.8
+_UNLIKE, _ALIKE = 0.0, 0.65
 
 # Seconds of one number of `confidence`, and the numbers for silence and speech.
 _RESOLUTION = 0.02

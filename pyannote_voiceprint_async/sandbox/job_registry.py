@@ -8,7 +8,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pyannote_voiceprint_async.sandbox.identify_fields import IdentifyFields
-from pyannote_voiceprint_async.sandbox.jobs import FinalStatus, Job
+from pyannote_voiceprint_async.sandbox.job_scripts import FinalStatus, JobScript
+from pyannote_voiceprint_async.sandbox.jobs import Job
 from pyannote_voiceprint_async.sandbox.media import StoredMedia
 from pyannote_voiceprint_async.sandbox.webhook_faults import WebhookFault
 
@@ -31,7 +32,7 @@ class JobRegistry:
         # A string seed, because the plain number would repeat the random series of the faults.
         self._random = Random(f"durations {seed}")
 
-    def accept(
+    def accept(  # noqa: PLR0913 - a job has many properties
         self,
         fields: Mapping[str, Any],
         media: StoredMedia | None,
@@ -39,6 +40,7 @@ class JobRegistry:
         fault: WebhookFault | None = None,
         *,
         identification: IdentifyFields | None = None,
+        script: JobScript | None = None,
     ) -> Job:
         """Create a job from the validated fields of a submission. The job is billed.
 
@@ -48,9 +50,11 @@ class JobRegistry:
             now: Current time in UTC epoch seconds.
             fault: The fault of the job's webhook.
             identification: What an identification job needs besides; `None` for a voiceprint job.
+            script: What a test scripted for the job.
         """
         url = fields["url"]
-        seconds = self._random.uniform(*self._seconds)
+        script = script or JobScript()
+        seconds = self._random.uniform(*(script.seconds or self._seconds))
         job = Job(
             id=str(uuid.uuid4()),
             url=url,
@@ -59,10 +63,11 @@ class JobRegistry:
             webhook_status_only=fields.get("webhookStatusOnly", False),
             created_at=now,
             seconds=0.0 if fault is not None and fault.early else seconds,
-            fate=_final_status(url, media, identification),
+            fate=script.final_status or _final_status(url, media, identification),
             media=media,
             webhook_fault=fault,
             identification=identification,
+            script=script,
         )
         self._positions[job.id] = len(self.accepted)
         self.accepted.append(job)

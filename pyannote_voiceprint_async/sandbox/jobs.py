@@ -1,26 +1,31 @@
 """Jobs. The status of a job depends only on its age."""
 
 import math
+import re
 from typing import Literal
+from urllib.parse import urlsplit
 
 import attrs
 
+from pyannote_voiceprint_async.sandbox.audio import LONGEST_RECORDING
 from pyannote_voiceprint_async.sandbox.clock import isoformat
-from pyannote_voiceprint_async.sandbox.diarized_recordings import (
-    UNKNOWN_SECONDS,
-    DiarizedRecording,
-    make_up_recording,
-)
 from pyannote_voiceprint_async.sandbox.identify_fields import IdentifyFields
+from pyannote_voiceprint_async.sandbox.job_scripts import MOST_TURNS, FinalStatus, JobScript
 from pyannote_voiceprint_async.sandbox.media import StoredMedia
 from pyannote_voiceprint_async.sandbox.voiceprints import voiceprint_of, voiceprint_of_digest
 from pyannote_voiceprint_async.sandbox.webhook_faults import WebhookFault
 
-FinalStatus = Literal["succeeded", "failed", "canceled"]
 JobKind = Literal["voiceprint", "identify"]
 
 # Identification is billed by seconds of audio, and short recordings are billed as this many seconds.
 LEAST_BILLED_SECONDS = 20
+
+# The length of recordings whose length is unknown. The sandbox never fetches URLs.
+UNKNOWN_SECONDS = 60.0
+
+# `100000-turns` in the path of a URL makes an output of that size, in a recording with this many seconds per turn.
+_TURNS = re.compile(r"([0-9]{1,9})-turns")
+_TURN_SECONDS = 0.864
 
 STATUSES = ("pending", "created", "running", "succeeded", "failed", "canceled")
 
@@ -54,6 +59,8 @@ class Job:
     """The fault of the job's webhook."""
     identification: IdentifyFields | None = None
     """What an identification job was submitted with; `None` for a voiceprint job."""
+    script: JobScript = attrs.field(factory=JobScript)
+    """What a test scripted for the job."""
 
     @property
     def kind(self) -> JobKind:
@@ -68,19 +75,30 @@ class Job:
     @property
     def voiceprint(self) -> str:
         """The voiceprint of the job's source."""
-        return voiceprint_of(self.url) if self.media is None else voiceprint_of_digest(self.media.sha256)
+        if self.media is None:
+            return voiceprint_of(self.url)
+        speech = self.media.speech
+        return voiceprint_of_digest(self.media.sha256, None if speech is None else speech.voice)
 
     @property
     def audio_seconds(self) -> float:
         """Length of the job's source."""
-        return UNKNOWN_SECONDS if self.media is None or self.media.seconds is None else self.media.seconds
+        if self.script.audio_seconds is not None:
+            return self.script.audio_seconds
+        if self.media is not None and self.media.seconds is not None:
+            return self.media.seconds
+        return min(LONGEST_RECORDING, max(UNKNOWN_SECONDS, (self.turns or 0) * _TURN_SECONDS))
 
     @property
-    def recording(self) -> DiarizedRecording:
-        """Who speaks when in the source of an identification job."""
-        assert self.identification is not None  # noqa: S101  the caller checked it
-        seed = self.url.encode("utf-8", "surrogatepass") if self.media is None else self.media.sha256
-        return make_up_recording(seed, self.audio_seconds, self.identification)
+    def turns(self) -> int | None:
+        """The number of turns in the output of an identification; `None` if the recording decides."""
+        number = _TURNS.search(urlsplit(self.url).path)
+        return self.script.turns or (min(int(number[1]), MOST_TURNS) or None if number else None)
+
+    @property
+    def error(self) -> str:
+        """The error of the job if it fails."""
+        return "Could not load audio" if self.script.error is None else self.script.error
 
     @property
     def quantity(self) -> int:
@@ -111,7 +129,7 @@ class Job:
             "source": "api",
             "model": self.model,
             "quantity": self.quantity,
-            "reason": "Could not load audio" if status == "failed" else None,
+            "reason": self.error if status == "failed" else None,
             "createdAt": isoformat(self.created_at),
             "completedAt": isoformat(self.finished_at) if now >= self.finished_at else None,
         }

@@ -4,18 +4,23 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
+from typing import TypeAlias
 from urllib.request import urlopen
 
 import attrs
 import pytest
-from cli.command_process import Process, WarmParent, start_command
 from click.testing import CliRunner, Result
+from warm_process import WarmProcess
 
 from pyannote_voiceprint_async.cli.app import app
 
+Process: TypeAlias = subprocess.Popen | WarmProcess
+
+_COMMAND = "pyannote_voiceprint_async.cli"
 _SECONDS = 60
 
 
@@ -36,20 +41,26 @@ class SandboxProcess:
             return json.load(answer)
 
 
-@pytest.fixture(scope="session")
-def warm_parent() -> Iterator[WarmParent]:
-    """The process that forks commands."""
-    with WarmParent.started() as parent:
-        yield parent
+def start_command(*arguments, environment=None, **options) -> Process:
+    """Start the command as a process, with the options of `subprocess.Popen`.
+
+    An interpreter of its own starts only for what a fork cannot have: `preexec_fn`, and variables of Python itself.
+    """
+    more = environment or {}
+    if "preexec_fn" not in options and not any(name.startswith("PYTHON") for name in more):
+        return WarmProcess(_COMMAND, *arguments, environment=more, **options)
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    command = [sys.executable, "-m", _COMMAND, *map(str, arguments)]
+    return subprocess.Popen(command, env={**os.environ, **more}, text=True, **pipes)
 
 
 @pytest.fixture
-def spawn(warm_parent) -> Iterator[Callable[..., Process]]:
+def spawn() -> Iterator[Callable[..., Process]]:
     """Start the command as a process that ends with the test."""
     with ExitStack() as stack:
 
         def start(*arguments, **options) -> Process:
-            process = stack.enter_context(start_command(warm_parent, *arguments, **options))
+            process = stack.enter_context(start_command(*arguments, **options))
             stack.callback(process.kill)
             return process
 
@@ -69,16 +80,14 @@ def command(spawn) -> Callable[..., subprocess.CompletedProcess]:
 
 
 @pytest.fixture(scope="session")
-def on_terminal(warm_parent) -> Callable[..., tuple[int, bytes]]:
+def on_terminal() -> Callable[..., tuple[int, bytes]]:
     """Run the command on its own terminal; return its exit code and every byte that the terminal received."""
 
     def run(*arguments, environment=None, **options) -> tuple[int, bytes]:
         ours, theirs = os.openpty()
         variables = {"TERM": "xterm", **(environment or {})}
         with os.fdopen(ours, "rb", buffering=0) as terminal, os.fdopen(theirs, "wb", buffering=0) as stream:
-            process = start_command(
-                warm_parent, *arguments, environment=variables, stdout=stream, stderr=stream, **options
-            )
+            process = start_command(*arguments, environment=variables, stdout=stream, stderr=stream, **options)
             stream.close()
             with process:
                 try:

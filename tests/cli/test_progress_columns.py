@@ -29,7 +29,9 @@ def test_the_least_important_columns_are_shortened_and_then_dropped(width, expec
 
 
 @given(
-    st.lists(st.builds(ProgressColumn, st.text("ab", min_size=1), short=st.just(""), priority=st.integers(0, 5)), min_size=1),
+    st.lists(
+        st.builds(ProgressColumn, st.text("ab", min_size=1), short=st.just(""), priority=st.integers(0, 5)), min_size=1
+    ),
     st.integers(0, 100),
 )
 def test_the_columns_fit_or_only_one_of_the_most_important_is_left(columns, width):

@@ -1,36 +1,28 @@
-from itertools import pairwise
-
 import pytest
 
-from pyannote_voiceprint_async.sandbox.diarized_recordings import make_up_recording
-from pyannote_voiceprint_async.sandbox.identify_fields import IdentifyFields
-from pyannote_voiceprint_async.sandbox.voiceprints import made_up_vector
-
-SPEAKERS = {name: made_up_vector(name.encode()) for name in ("anna", "bert", "clara")}
+from pyannote_voiceprint_async.sandbox.diarized_recordings import DiarizedRecording, DiarizedTurn
+from pyannote_voiceprint_async.sandbox.voice_vectors import pack_vector
 
 
-@pytest.mark.parametrize("seed", [b"one", b"two", b"three"])
-@pytest.mark.parametrize(
-    ("fields", "speakers"),
-    [
-        ({}, {2, 3, 4}),
-        ({"min_speakers": 6, "max_speakers": 6}, {6}),
-        ({"max_speakers": 1}, {1}),
-        ({"min_speakers": 3, "max_speakers": 3}, {3}),
-    ],
+def voice(x: float, y: float) -> bytes:
+    return pack_vector([x, y] + [0.0] * 46)
+
+
+# The third voice speaks least, and is similar to the second one.
+RECORDING = DiarizedRecording(
+    10.0,
+    [DiarizedTurn(0.0, 4.0, 0), DiarizedTurn(4.0, 5.0, 2), DiarizedTurn(5.0, 10.0, 1)],
+    [voice(1.0, 0.0), voice(0.0, 1.0), voice(0.1, 0.9)],
 )
-def test_a_made_up_recording_is_a_conversation_of_the_requested_speakers(seed, fields, speakers):
-    fields = IdentifyFields(SPEAKERS, **fields)
-    made_up = make_up_recording(seed, 60.0, fields)
-    assert make_up_recording(seed, 60.0, fields) == made_up
-    assert {len(made_up.voices), len({turn.speaker for turn in made_up.turns})} <= speakers
-    assert set(SPEAKERS.values()).intersection(made_up.voices)
-    assert made_up.turns[0].start >= 0.0
-    assert made_up.turns[-1].end == 60.0
-    assert all(turn.start < turn.end for turn in made_up.turns)
-    assert all(one.start < other.start for one, other in pairwise(made_up.turns))
 
 
-def test_a_made_up_recording_has_the_requested_number_of_turns():
-    made_up = make_up_recording(b"long", 24 * 3600.0, IdentifyFields(SPEAKERS), 100_000)
-    assert (len(made_up.turns), made_up.turns[-1].end) == (100_000, 24 * 3600.0)
+@pytest.mark.parametrize(("most", "speakers"), [(50, [0, 2, 1]), (3, [0, 2, 1]), (2, [0, 1, 1]), (1, [0, 0, 0])])
+def test_the_ones_who_speak_least_are_joined_to_similar_speakers(most, speakers):
+    joined = RECORDING.with_speakers(most)
+    assert [turn.speaker for turn in joined.turns] == speakers
+    assert len(joined.voices) == min(most, 3)
+    assert [(turn.start, turn.end) for turn in joined.turns] == [(turn.start, turn.end) for turn in RECORDING.turns]
+
+
+def test_the_remaining_speaker_is_the_one_who_speaks_most():
+    assert RECORDING.with_speakers(1).voices == [voice(0.0, 1.0)]

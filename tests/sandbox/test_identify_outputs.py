@@ -5,7 +5,7 @@ import pytest
 from pyannote_voiceprint_async.sandbox.diarized_recordings import DiarizedRecording, DiarizedTurn
 from pyannote_voiceprint_async.sandbox.identify_fields import IdentifyFields
 from pyannote_voiceprint_async.sandbox.identify_outputs import identify
-from pyannote_voiceprint_async.sandbox.voiceprints import made_up_vector
+from pyannote_voiceprint_async.sandbox.voice_vectors import made_up_vector
 
 ANNA, BERT, CLARA, STRANGER = (made_up_vector(name) for name in (b"anna", b"bert", b"clara", b"stranger"))
 SPEAKERS = {"anna": ANNA, "bert": BERT, "clara": CLARA}

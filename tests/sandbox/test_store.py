@@ -16,8 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyannote_voiceprint_async.sandbox import Job, Sandbox, voiceprint_of
+from pyannote_voiceprint_async.sandbox.diarized_recordings import DiarizedRecording, DiarizedTurn
 from pyannote_voiceprint_async.sandbox.identify_fields import IdentifyFields
+from pyannote_voiceprint_async.sandbox.job_scripts import JobScript
 from pyannote_voiceprint_async.sandbox.media import StoredMedia
+from pyannote_voiceprint_async.sandbox.speech import MeasuredSpeech
 from pyannote_voiceprint_async.sandbox.store import SandboxStore, StoreContents
 
 UPLOAD = StoredMedia(sha256=bytes(range(32)), size=7, usable=True, stored_at=1_800_000_000.25)
@@ -318,7 +321,7 @@ async def test_each_job_and_each_upload_is_one_line_of_json(path):
     assert head == {"file": "pyannote-voiceprint sandbox", "version": 1}
     digest = bytes(range(32)).hex()
     fields = {"sha256": digest, "size": 7, "usable": True, "stored_at": 1_800_000_000.25}
-    fields |= {"seconds": None, "identifiable": False}
+    fields |= {"seconds": None, "identifiable": False, "speech": None}
     assert upload == {"path": "/_media/one", "upload": fields}
     assert job == {
         "job": {
@@ -332,12 +335,17 @@ async def test_each_job_and_each_upload_is_one_line_of_json(path):
             "fate": "succeeded",
             "media": fields,
             "identification": None,
+            "script": dict.fromkeys(("job", "error", "output", "seconds", "audio_seconds", "turns")),
         }
     }
 
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
-uploads = st.builds(StoredMedia, stored_at=finite)
+turns = st.lists(st.builds(DiarizedTurn, finite, finite, st.integers()))
+speech = st.builds(MeasuredSpeech, st.binary(), st.builds(DiarizedRecording, finite, turns, st.lists(st.binary())))
+uploads = st.builds(StoredMedia, stored_at=finite, seconds=st.none() | finite, speech=st.none() | speech)
+scripts = st.builds(JobScript) | st.builds(JobScript, error=st.text(), seconds=st.just((0.5, 2.0)), turns=st.just(3))
+scripts |= st.builds(JobScript, output=st.dictionaries(st.text(), st.text()), audio_seconds=st.just(1.5))
 jobs = st.builds(
     Job,
     url=st.text(st.characters()),
@@ -347,6 +355,7 @@ jobs = st.builds(
     webhook_fault=st.none(),
     identification=st.none()
     | st.builds(IdentifyFields, st.dictionaries(st.text(st.characters()), st.binary()), finite),
+    script=scripts,
 )
 
 

@@ -3,7 +3,8 @@ import base64
 import pytest
 
 from pyannote_voiceprint_async.sandbox import voiceprint_of
-from pyannote_voiceprint_async.sandbox.voiceprints import made_up_vector, similarity, vector_of
+from pyannote_voiceprint_async.sandbox.voice_vectors import made_up_vector, similarity
+from pyannote_voiceprint_async.sandbox.voiceprints import vector_of
 
 
 @pytest.mark.parametrize("data", [b"", b"RIFF", "https://example.com/voice.wav", "https://example.com/\ud800"])
