@@ -73,28 +73,25 @@ class FileLock:
 
 
 def is_locked(path: Path) -> bool | None:
-    """Return whether a run has the lock of a file; None where files cannot be locked, or if this cannot be found out.
+    """Return whether a run has the lock of a file; None if this cannot be found out, as on macOS and Windows.
 
     Closing the file releases the POSIX locks that this process has on it, those of SQLite included.
     """
-    if not hasattr(os, "lockf"):
+    if not hasattr(fcntl, "F_OFD_GETLK"):
         return None
     try:
         with _guard:
             found = path.stat()
             if (found.st_dev, found.st_ino) in _held:
                 return True
-            descriptor = os.open(path, os.O_RDWR)
+            descriptor = os.open(path, os.O_RDONLY)
             try:
-                os.lseek(descriptor, _LOCK_BYTE, os.SEEK_SET)
-                os.lockf(descriptor, os.F_TEST, 1)
-            except (BlockingIOError, PermissionError):
-                return True
+                other = fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, _flock(fcntl.F_WRLCK))
             finally:
                 os.close(descriptor)
-    except OSError:  # a file that may only be read, or a file system without locks
+    except OSError:  # the file system has no locks
         return None
-    return False
+    return struct.unpack_from("h", other)[0] != fcntl.F_UNLCK
 
 
 def in_use_error(process: int | None) -> LedgerInUseError:

@@ -68,7 +68,7 @@ def _last_error(connection: sqlite3.Connection, run: int) -> tuple[str, str] | N
 
 
 def _is_running(run: RunState | None) -> bool:
-    """Return whether the process exists, where files cannot be locked."""
+    """Return whether the process exists, where the lock cannot be tested."""
     try:
         os.kill(0 if run is None else run.process, 0)
     except PermissionError:
