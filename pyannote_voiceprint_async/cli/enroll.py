@@ -30,7 +30,7 @@ from .exit_codes import ExitCode, Failure
 from .formatting import format_cost, format_count
 from .option_groups import Command
 from .options import FILE_PATH, SOURCE_PATH, CommonOptions, common_options, force_option, model_option, preflight_option
-from .output import Output, json_line, open_output, print_status
+from .output import Output, json_line, open_output
 from .repeat_command import repeat_command
 from .report_text import (
     RepeatCommand,
@@ -155,37 +155,40 @@ def _enroll(arguments: EnrollArguments, repeat: RepeatCommand) -> None:
     if not arguments.common.sandbox:
         create_client(arguments.common)  # raises for a wrong configuration, before a ledger is created
     report: Report | None = None
+    opened: AsyncVoiceprintClient | None = None
     rows = arguments.rows()
 
     async def main(output: Output) -> None:
-        nonlocal report
-        # The ledger is locked first, so that of two runs only one opens the file of the sandbox.
-        async with (
-            Ledger(arguments.ledger) as ledger,
-            open_client(arguments.common, output, arguments.sandbox_store) as client,
-            enroll_rows(client, rows, ledger, **attrs.asdict(arguments.options, recurse=False)) as run,
-        ):
-            display = RunDisplay(
-                run,
-                client,
-                output,
-                reports_rows=arguments.common.verbose > 0,
-                list_notes=partial(_list_notes, rows),
-            )
-            try:
+        nonlocal report, opened
+        display: RunDisplay | None = None
+        try:
+            # The ledger is locked first, so that of two runs only one opens the file of the sandbox.
+            async with (
+                Ledger(arguments.ledger) as ledger,
+                open_client(arguments.common, output, arguments.sandbox_store) as client,
+                enroll_rows(client, rows, ledger, **attrs.asdict(arguments.options, recurse=False)) as run,
+            ):
+                opened = client
+                display = RunDisplay(
+                    run,
+                    client,
+                    output,
+                    reports_rows=arguments.common.verbose > 0,
+                    list_notes=partial(_list_notes, rows),
+                )
                 await display.show_until_finished()
-            finally:
-                report = display.report
+        finally:
+            report = None if display is None else display.report
+
+    def explain() -> str | None:
+        # With a report, the summary says how to continue.
+        return None if report is not None else _interruption(opened)
 
     ended_by: BaseException | None = None
     try:
-        run_without_client(arguments.common, main)
+        run_without_client(arguments.common, main, explain=explain)
     except (KeyboardInterrupt, VoiceprintError) as exc:
         if report is None:
-            if isinstance(exc, KeyboardInterrupt):
-                print_status(
-                    "Interrupted. What was done is saved in the ledger. Run the same command again to continue."
-                )
             raise
         ended_by = exc
     assert report is not None  # noqa: S101 - a run ends with a report or an error
@@ -197,6 +200,13 @@ def _enroll(arguments: EnrollArguments, repeat: RepeatCommand) -> None:
     if write_problems:
         raise Failure(write_problems)
     sys.exit(ExitCode.SUCCESS if report.is_complete else ExitCode.SOME_FAILED)
+
+
+def _interruption(client: AsyncVoiceprintClient | None) -> str:
+    """Return what an interruption left that ended the run at once."""
+    in_flight = 0 if client is None else client.stats.in_flight
+    resolved = f" In flight: {format_count(in_flight, 'request')}, which the next run resolves." if in_flight else ""
+    return f"Interrupted. What was done is saved in the ledger.{resolved} Run the same command again to continue."
 
 
 def _finish(

@@ -10,14 +10,16 @@ import click
 
 from pyannote_voiceprint_async.audio import Finding, check_audio
 from pyannote_voiceprint_async.enrollment import Problem
+from pyannote_voiceprint_async.enrollment.ledger.output_file import OutputFile
 from pyannote_voiceprint_async.enrollment.manifest.skipped_files import SkippedFiles
 from pyannote_voiceprint_async.enrollment.manifest.source_expansion import expand_source
 from pyannote_voiceprint_async.errors import MediaError
 
 from .exit_codes import ExitCode
+from .inspect_picture import InspectPicture
 from .inspect_text import UNREADABLE, InspectTable, summary_line
 from .option_groups import Command
-from .options import SOURCE_PATH, json_option
+from .options import FILE_PATH, SOURCE_PATH, force_option, json_option
 from .output import print_record, print_status
 from .sources import reject_problems
 
@@ -27,10 +29,18 @@ __all__ = ["inspect"]
 _DIGITS = 4
 
 
-@click.command(cls=Command, examples=["inspect examples/speech"])
+@click.command(cls=Command, examples=["inspect examples/speech", "inspect talk.wav --plot talk.png"])
 @click.argument("files", nargs=-1, required=True, metavar="FILE…", type=SOURCE_PATH)
+@click.option(
+    "--plot",
+    type=FILE_PATH,
+    metavar="FILE.png",
+    help="Draw the waveform, the speech that was found, clipping, and the segment that `enroll --trim` would select. "
+    "Needs the extra `[plot]`.",
+)
+@force_option
 @json_option
-def inspect(files: tuple[str, ...], *, as_json: bool) -> None:
+def inspect(files: tuple[str, ...], *, plot: Path | None, force: bool, as_json: bool) -> None:
     """Report the properties and problems of audio files. Nothing is sent.
 
     FILE is a file, a directory or a pattern. Print a table on a terminal; else one line of JSON for each file, with its
@@ -40,6 +50,7 @@ def inspect(files: tuple[str, ...], *, as_json: bool) -> None:
     """
     skipped = SkippedFiles()
     paths = _find_files(files, skipped)
+    picture = None if plot is None else InspectPicture(OutputFile(plot, "picture", force), paths)
     is_well, table, is_terminal = True, InspectTable(), sys.stdout.isatty()
     for path in paths:
         record = _record(path)
@@ -47,8 +58,12 @@ def inspect(files: tuple[str, ...], *, as_json: bool) -> None:
         print_record(record, partial(table.lines, record), as_json=as_json)
         if not is_terminal:
             print_status(summary_line(record))
+        if picture is not None and not picture.add(path, summary_line(record)):
+            print_status(f"{path}: not drawn, because it cannot be decoded here.")
     if is_terminal and not as_json and len(paths) > 1:
         print_status(table.total_line)
+    if picture is not None:
+        print_status(picture.write())
     if skipped.count:
         print_status(skipped.warning)
     sys.exit(ExitCode.SUCCESS if is_well else ExitCode.SOME_FAILED)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from pyannote_voiceprint_async.models import JobSummary, VoiceprintJob
+from pyannote_voiceprint_async.models import Job, JobSummary
 
 from .text_layout import Column, field_lines, table_line
 
@@ -26,7 +26,7 @@ _LAYOUTS = (
 )
 
 
-def job_lines(job: VoiceprintJob, width: int) -> Iterator[str]:
+def job_lines(job: Job, width: int) -> Iterator[str]:
     """Yield the lines about a job. Times are local. The value of the voiceprint is not among them."""
     output = job.output
     return field_lines(
@@ -69,7 +69,7 @@ def _local_time(time: datetime | None, form: str) -> str:
     return "" if time is None else time.astimezone().strftime(form)
 
 
-def _voiceprint_hint(job: VoiceprintJob) -> str:
+def _voiceprint_hint(job: Job) -> str:
     if job.voiceprint is None:
         return ""
     return (

@@ -19,7 +19,10 @@ __all__ = ["jobs"]
 
 @click.command(cls=Command, examples=["jobs --status failed"])
 @click.option(
-    "--status", type=click.Choice([str(status) for status in JobStatus]), help="List only jobs with this status."
+    "--status",
+    type=click.Choice([str(status) for status in JobStatus]),
+    metavar="STATUS",
+    help=f"List only jobs with this status: {', '.join(JobStatus)}.",
 )
 @json_option
 @common_options

@@ -15,6 +15,8 @@ from pyannote_voiceprint_async.redaction import redact_url
 from pyannote_voiceprint_async.results import Submission
 
 from .exit_codes import ExitCode, Failure
+from .formatting import possibly_accepted
+from .interrupt import NOTHING_SENT
 from .json_records import submission_record
 from .option_groups import Command
 from .options import CommonOptions, common_options, model_option
@@ -39,7 +41,7 @@ def submit(common: CommonOptions, urls: tuple[str, ...], model: str) -> None:
     """
     reject_problems([f"{redact_url(url)}: {problem}" for url in urls if (problem := _problem(url))])
     requests = [VoiceprintRequest(url, model) for url in dict.fromkeys(urls)]
-    sys.exit(run(common, partial(_submit, requests=requests)))
+    sys.exit(run(common, partial(_submit, requests=requests), explain=_interruption))
 
 
 async def _submit(client: AsyncVoiceprintClient, output: Output, *, requests: Sequence[VoiceprintRequest]) -> ExitCode:
@@ -57,13 +59,20 @@ async def _submit(client: AsyncVoiceprintClient, output: Output, *, requests: Se
     except asyncio.CancelledError:
         for index, job in _accepted(submissions):
             await writer.write(index, job, None)
-        await output.write_status("Interrupted: accepted submissions are on stdout; the others were not sent.")
         raise
     except (OSError, Failure):
         for index, job in _accepted(submissions):
             output.print_status(writer.line(index, job, None))
         raise
     return ExitCode.SOME_FAILED if failed else ExitCode.SUCCESS
+
+
+def _interruption(client: AsyncVoiceprintClient | None) -> str:
+    if client is None:
+        return NOTHING_SENT
+    in_flight = client.stats.in_flight
+    unknown = f" {possibly_accepted(in_flight)}." if in_flight else ""
+    return f"Interrupted: accepted submissions are on stdout; the others were not sent.{unknown}"
 
 
 class _SubmissionWriter:

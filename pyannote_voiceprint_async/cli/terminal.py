@@ -77,16 +77,15 @@ class StderrText(LossyText):
 class StdoutText(LossyText):
     """stdout, with control characters escaped on a terminal and unchanged data in files and pipes."""
 
-    def write(self, text: str | bytes) -> int:
-        """Write text. Click writes its completion scripts as bytes, in UTF-8.
+    def write(self, text: str) -> int:
+        """Write text.
 
         Raises:
             BrokenPipeError: the reader has ended.
             StdoutError: the text cannot be written.
         """
-        shown = text.decode() if isinstance(text, bytes) else text
         try:
-            self.unfiltered.write(printable_lines(shown) if self.isatty() else shown)
+            self.unfiltered.write(printable_lines(text) if self.isatty() else text)
         except BrokenPipeError:
             raise
         except OSError as exc:

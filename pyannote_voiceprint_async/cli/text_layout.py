@@ -52,13 +52,13 @@ def text_cells(text: str) -> int:
     return cell_len(text)
 
 
-def wrap(text: str, width: int) -> list[str]:
-    """Return a text as lines of at most `width` cells, broken between words.
+def wrap(line: str, width: int) -> list[str]:
+    """Return a line as lines of at most `width` cells, broken between words. Its own line breaks are escaped.
 
     A command, a text in backticks or a word that is longer has a line of its own. The lines that continue an indented
     line are indented further.
     """
-    return [line for paragraph in text.split("\n") for line in _wrap_paragraph(printable(paragraph), width)]
+    return list(_wrapped(printable(line), width))
 
 
 def field_lines(fields: Iterable[tuple[str, str]], width: int) -> Iterator[str]:
@@ -82,7 +82,7 @@ def table_line(columns: Sequence[Column], cells: Iterable[str]) -> str:
     return _GAP.join(padded).rstrip()
 
 
-def _wrap_paragraph(line: str, width: int) -> Iterator[str]:
+def _wrapped(line: str, width: int) -> Iterator[str]:
     if text_cells(line) <= width:
         yield line
         return

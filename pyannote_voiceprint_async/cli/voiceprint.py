@@ -1,9 +1,6 @@
 """`pyannote-voiceprint voiceprint`: make voiceprints of recordings, without a ledger."""
 
-import asyncio
 import sys
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import click
@@ -15,6 +12,7 @@ from pyannote_voiceprint_async.enrollment.manifest.preflight import Preflight
 
 from .exit_codes import ExitCode
 from .formatting import format_count
+from .interrupt import NOTHING_SENT
 from .option_groups import Command
 from .options import (
     FILE_PATH,
@@ -83,25 +81,22 @@ def voiceprint(  # noqa: PLR0913 - the options of the command
         for warning in source.warnings:
             # A note about the whole list is a sentence of its own, and does not begin in lower case.
             print_status(f"{source.label}: {warning}" if warning[0].islower() else warning)
-    results = None if out is None else OutputFile(out, "results", force)
-    create_run = partial(VoiceprintRun, sources=labeled, model=model, timeout=timeout, webhook=webhook)
-    main = partial(_voiceprint, create_run=create_run, is_kept=not common.sandbox)
-    sys.exit(run(common, main, results, as_json=as_json))
+    voiceprints: VoiceprintRun | None = None
 
-
-async def _voiceprint(
-    client: AsyncVoiceprintClient,
-    output: Output,
-    *,
-    create_run: Callable[[AsyncVoiceprintClient, Output], VoiceprintRun],
-    is_kept: bool,
-) -> ExitCode:
-    voiceprints = create_run(client, output)
-    try:
+    async def main(client: AsyncVoiceprintClient, output: Output) -> ExitCode:
+        nonlocal voiceprints
+        voiceprints = VoiceprintRun(client, output, labeled, model=model, timeout=timeout, webhook=webhook)
         await voiceprints.run()
-    except asyncio.CancelledError:
-        await output.write_status(voiceprints.interruption())
-        raise
+        return _report(output, voiceprints, is_kept=not common.sandbox)
+
+    def explain(_client: AsyncVoiceprintClient | None) -> str:
+        return NOTHING_SENT if voiceprints is None else voiceprints.interruption()
+
+    results = None if out is None else OutputFile(out, "results", force)
+    sys.exit(run(common, main, results, as_json=as_json, explain=explain))
+
+
+def _report(output: Output, voiceprints: VoiceprintRun, *, is_kept: bool) -> ExitCode:
     if output.is_terminal and voiceprints.succeeded:
         output.print_status(_hidden_values_note(is_kept=is_kept))
     succeeded, failed = format_count(voiceprints.succeeded, "voiceprint"), voiceprints.failed

@@ -1,15 +1,15 @@
 """Upload, submit and wait for many recordings at once, with one line of results for each."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.errors import AccountError, VoiceprintError
-from pyannote_voiceprint_async.models import JobCreated
+from pyannote_voiceprint_async.models import JobCreated, Voiceprint
 from pyannote_voiceprint_async.results import VoiceprintResult
 
-from .formatting import format_count
+from .formatting import format_count, possibly_accepted
 from .json_records import failure_record, submitted_record, success_record
 from .output import Output
 from .progress_columns import text_view
@@ -101,9 +101,7 @@ class VoiceprintRun:
                 "ID --wait`, the ids are printed above"
             )
         if in_flight:
-            parts.append(
-                f"up to {format_count(in_flight, 'job')} may have been accepted; look with `pyannote-voiceprint jobs`"
-            )
+            parts.append(possibly_accepted(in_flight).replace("Up", "up", 1))
         if unsent > 0:
             parts.append(f"{format_count(unsent, 'source')} not sent")
         return f"Interrupted: {'; '.join(parts) or 'no job is left to be fetched'}."
@@ -133,9 +131,9 @@ class VoiceprintRun:
             self.succeeded += 1
             self._mark_written(result.index)
             source, voiceprint = self._sources[result.index], result.voiceprint
-            text = f"{source.label}: voiceprint by {voiceprint.model}, job {voiceprint.job_id}"
-            text += "".join(f"\n  {warning}" for warning in voiceprint.warnings)
-            await self._output.write_record(success_record(source, voiceprint), partial(wrap, text))
+            await self._output.write_record(
+                success_record(source, voiceprint), partial(_success_lines, source.label, voiceprint)
+            )
 
     async def _write_failure(self, index: int, error: VoiceprintError) -> None:
         self.failed += 1
@@ -159,3 +157,9 @@ class VoiceprintRun:
         counts = {"failed": self.failed, "submitted": len(self.open_jobs)}
         text = ", ".join([f"{done} of {total} done", *(f"{count} {state}" for state, count in counts.items() if count)])
         self._output.progress.show(text_view(done, total, text))
+
+
+def _success_lines(label: str, voiceprint: Voiceprint, width: int) -> Iterator[str]:
+    yield from wrap(f"{label}: voiceprint by {voiceprint.model}, job {voiceprint.job_id}", width)
+    for warning in voiceprint.warnings:
+        yield from wrap(f"  {warning}", width)

@@ -99,16 +99,6 @@ def on_terminal() -> Callable[..., tuple[int, bytes]]:
     return run
 
 
-@pytest.fixture(scope="session")
-def on_terminals(on_terminal):
-    """Run each command on its own terminal; return the exit codes and the bytes that the terminals received."""
-
-    def run(folder, commands, **environment) -> list[tuple[int, bytes]]:
-        return [on_terminal(*arguments, cwd=folder, environment=environment) for arguments in commands]
-
-    return run
-
-
 def _read(terminal) -> bytes:
     try:
         return terminal.read(65536)

@@ -1,5 +1,6 @@
 """Properties of all commands: help, usage errors, and the extra that they need."""
 
+import signal
 import subprocess
 import sys
 
@@ -68,9 +69,13 @@ def test_help_and_version_import_no_client(option):
 
 @pytest.mark.parametrize("missing", [["click"], ["rich"], ["click", "rich"]])
 def test_a_missing_extra_is_reported_with_the_command_that_installs_it(monkeypatch, capsys, missing):
-    monkeypatch.setattr(entry, "find_spec", lambda name: None if name in missing else object())
-    with pytest.raises(SystemExit) as raised:
-        entry.main()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name in missing else object())
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(SystemExit) as raised:
+            entry.main()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert raised.value.code == 2
     assert capsys.readouterr().err == (
         f"Error: The command line needs {' and '.join(missing)}: run `pip install 'pyannote-voiceprint-async[cli]'`.\n"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from pyannote_voiceprint_async.cli.job_text import JobTable, job_lines
-from pyannote_voiceprint_async.models import JobStatus, JobSummary, VoiceprintJob, VoiceprintOutput
+from pyannote_voiceprint_async.models import Job, JobStatus, JobSummary, VoiceprintOutput
 
 _ID = "0192f3a4-1b2c-7d3e-8f40-5a6b7c8d9e0f"
 _TIME = datetime(2026, 11, 30, 3, 43, 2, tzinfo=UTC)
@@ -59,7 +59,7 @@ def test_the_titles_are_printed_once():
 
 
 def test_a_job_says_where_its_voiceprint_is_and_does_not_show_it():
-    job = VoiceprintJob(_ID, JobStatus.SUCCEEDED, _TIME, output=VoiceprintOutput(voiceprint="c2VjcmV0" * 400))
+    job = Job(_ID, JobStatus.SUCCEEDED, _TIME, output=VoiceprintOutput(voiceprint="c2VjcmV0" * 400))
     command = f"pyannote-voiceprint job {_ID} --out FILE.jsonl"
     assert list(job_lines(job, 200)) == [
         f"Job         {_ID}",
@@ -70,7 +70,7 @@ def test_a_job_says_where_its_voiceprint_is_and_does_not_show_it():
 
 
 def test_a_failed_job_has_its_reason():
-    job = VoiceprintJob(_ID, JobStatus.FAILED, output=VoiceprintOutput(error="Could not load audio \x1b[2J"))
+    job = Job(_ID, JobStatus.FAILED, output=VoiceprintOutput(error="Could not load audio \x1b[2J"))
     assert list(job_lines(job, 60)) == [
         f"Job     {_ID}",
         "Status  failed",

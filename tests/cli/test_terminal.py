@@ -135,6 +135,16 @@ _REQUESTS = [
 ]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def on_terminals(on_terminal):
+    """Run each command on its own terminal; return the exit codes and the bytes that the terminals received."""
+
+    def run(folder, commands, **environment) -> list[tuple[int, bytes]]:
+        return [on_terminal(*arguments, cwd=folder, environment=environment) for arguments in commands]
+
+    return run
+
+
 def assert_all_harmless(results, commands, codes):
     assert len(results) == len(commands)
     for command, (code, shown) in zip(commands, results, strict=True):

@@ -70,12 +70,11 @@ def test_a_command_at_the_end_of_a_message_stays_on_one_line():
 
 
 def test_lines_that_continue_an_indented_line_are_indented_further():
-    assert wrap("Nothing was sent:\n  one: the audio is too long\nend", 20) == [
-        "Nothing was sent:",
-        "  one: the audio is",
-        "    too long",
-        "end",
-    ]
+    assert wrap("  one: the audio is too long", 20) == ["  one: the audio is", "    too long"]
+
+
+def test_a_line_break_of_a_text_from_outside_cannot_forge_a_line():
+    assert wrap("failed: a\nError: forged", 80) == ["failed: a\\nError: forged"]
 
 
 def test_wide_characters_count_twice():

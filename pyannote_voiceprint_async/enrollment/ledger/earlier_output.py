@@ -7,17 +7,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TextIO, TypeAlias
 
-__all__ = ["EXPORT_FIELDS", "JOB_FIELDS", "RESULT_FIELDS", "Content", "is_earlier_output"]
+__all__ = ["EXPORT_FIELDS", "JOB_FIELDS", "PICTURE_SOFTWARE", "RESULT_FIELDS", "Content", "is_earlier_output"]
 
-Content: TypeAlias = Literal["jsonl", "csv", "json", "results", "jobs", "report", "list"]
-"""What a command writes: the formats of an export, lines of `voiceprint` or `job`, a summary, a list of speakers."""
+Content: TypeAlias = Literal["jsonl", "csv", "json", "results", "jobs", "report", "list", "picture"]
+"""What a command writes: an export, lines of `voiceprint` or `job`, a summary, a list of speakers, a picture."""
 
 EXPORT_FIELDS = ("label", "source", "status", "job_id", "model", "voiceprint", "created_at", "warnings", "error")
 RESULT_FIELDS = ("label", "source", "status", "job_id", "model", "voiceprint", "warnings", "error")
 JOB_FIELDS = ("job_id", "status", "created_at", "updated_at", "voiceprint", "warning", "error")
+PICTURE_SOFTWARE = "pyannote-voiceprint inspect"
+"""The program in the metadata of pictures."""
 # The fields that the reports of runs and of dry runs have in common.
 _REPORT_FIELDS = {"rows", "succeeded", "submitted", "failed", "expired", "invalid", "forgotten", "jobs"}
 
+# The metadata of a picture are at its beginning.
+_PICTURE_HEAD = 1024
 # A file with a line of this many characters was not written by this package.
 _MAX_LINE = 16 * 2**20
 
@@ -28,6 +32,8 @@ def is_earlier_output(path: Path, content: Content) -> bool:
     Raises:
         OSError: the file cannot be read.
     """
+    if content == "picture":
+        return _is_picture(path)
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return _RECOGNIZERS[content](_bounded_lines(file))
@@ -88,6 +94,12 @@ def _is_report(lines: Iterator[str]) -> bool:
     return isinstance(report, dict) and all(type(report.get(name)) is int for name in _REPORT_FIELDS)
 
 
+def _is_picture(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(_PICTURE_HEAD)
+    return head.startswith(b"\x89PNG\r\n\x1a\n") and PICTURE_SOFTWARE.encode() in head
+
+
 def _is_never(_lines: Iterator[str]) -> bool:
     return False
 
@@ -100,4 +112,5 @@ _RECOGNIZERS: Mapping[Content, Callable[[Iterator[str]], bool]] = {
     "jobs": partial(_are_results, JOB_FIELDS),
     "report": _is_report,
     "list": _is_never,
+    "picture": _is_never,  # not text
 }

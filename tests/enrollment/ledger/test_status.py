@@ -12,7 +12,6 @@ from pyannote_voiceprint_async.enrollment.ledger.file_lock import FileLock, is_l
 from pyannote_voiceprint_async.enrollment.ledger.maintenance import failed_rows, forget
 from pyannote_voiceprint_async.enrollment.ledger.status import read_status
 
-
 _PROGRAM = """
 import sys
 from pathlib import Path
