@@ -8,6 +8,7 @@ import click
 from pyannote_voiceprint_async.version import __version__
 
 from .error_translation import translated_errors
+from .log_format import is_json_log, log_object
 
 __all__ = ["app", "load"]
 
@@ -58,8 +59,14 @@ class _Group(click.Group):
             return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with translated_errors():
-            return super().invoke(ctx)
+        try:
+            with translated_errors():
+                return super().invoke(ctx)
+        except click.ClickException as error:
+            if not is_json_log():
+                raise
+            click.echo(log_object("error", error.format_message(), level="error"), err=True)
+            ctx.exit(error.exit_code)
 
 
 @click.group(

@@ -14,7 +14,7 @@ OPTION_GROUPS: Mapping[str, tuple[str, ...]] = {
     ),
     "Money": ("dry_run", "max_jobs", "replace"),
     "Retry": ("retry_failed", "retry_expired", "on_unknown"),
-    "Output": ("ledger_option", "out", "form", "report", "force", "as_json", "plot", "verbose"),
+    "Output": ("ledger_option", "out", "form", "report", "force", "as_json", "plot", "log_format", "verbose"),
     "Connection": ("sandbox", "base_url", "max_concurrency", "rate_limit", "wait", "timeout", "webhook", "new_key"),
 }  # fmt: skip
 """The groups in their order, with the names of their parameters. Other options are in the group `Other`."""

@@ -12,6 +12,8 @@ import click
 from pyannote_voiceprint_async.errors import ConfigurationError
 from pyannote_voiceprint_async.settings import RateLimit
 
+from .log_format import log_format_option
+
 __all__ = [
     "FILE_PATH",
     "SOURCE_PATH",
@@ -46,6 +48,8 @@ class CommonOptions:
     """API requests in flight."""
     rate_limit: RateLimit | None = None
     """A ceiling for submissions."""
+    log_format: str = "text"
+    """`text` or `json`; see `log_format.is_json_log`."""
     verbose: int = 0
     """0: log warnings; 1: also accepted and finished jobs; 2: everything."""
 
@@ -78,6 +82,7 @@ _COMMON_OPTIONS = [
         metavar="N/S",
         help="Send at most N submissions in any S seconds. The limit of the API applies too.",
     ),
+    log_format_option,
     click.option(
         "-v", "--verbose", count=True, help="Log more to stderr: -v accepted and finished jobs, -vv everything."
     ),

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from functools import partial
 from typing import Any, BinaryIO
 
 import click
@@ -13,6 +14,7 @@ from pyannote_voiceprint_async.enrollment.ledger.output_file import OutputFile
 from pyannote_voiceprint_async.redaction import printable
 
 from .exit_codes import Failure
+from .log_format import is_json_log, log_object
 from .progress import ProgressDisplay, create_progress_display
 from .records import RecordText, format_record, json_line
 from .results_file import open_results_file, os_error_reason
@@ -24,7 +26,7 @@ __all__ = ["Output", "json_line", "open_output", "print_record", "print_status"]
 
 def print_status(line: str) -> None:
     """Write a line to stderr, in a command without an event loop. A terminal gets it wrapped at its width."""
-    click.echo(_status_text(line), err=True)
+    click.echo(log_object("message", line) if is_json_log() else _status_text(line), err=True)
 
 
 def print_record(record: Mapping[str, Any], text: RecordText, *, as_json: bool = False) -> None:
@@ -50,6 +52,8 @@ class Output:
         self, results: BinaryIO, progress: ProgressDisplay, encoding: str = "utf-8", *, as_json: bool = False
     ) -> None:
         self.progress = progress
+        self.is_json_log = is_json_log()
+        """Whether stderr gets JSON objects instead of text."""
         self._results = results
         self._encoding = encoding
         self._as_json = as_json
@@ -80,18 +84,34 @@ class Output:
         """
         await self._write_lines([printable(line)])
 
-    async def write_status(self, line: str) -> None:
-        """Write a line to stderr, in order with the results; return when it is written."""
-        await self._run(self.print_status, line)
+    async def write_status(
+        self, line: str, *, event: str = "message", level: str = "info", fields: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write a line to stderr, in order with the results; return when it is written. See `print_status`."""
+        await self._run(partial(self.print_status, event=event, level=level, fields=fields), line)
 
     async def write_status_record(self, record: Mapping[str, Any], text: RecordText) -> None:
         """Write a record to stderr: as text on a terminal, else as JSON."""
+        if self.is_json_log:
+            await self.write_status("", event="record", fields=record)
+            return
         lines = format_record(record, text, terminal_width=terminal_width(sys.stderr))
         await self._run(self._write_status, "\n".join(lines))
 
-    def print_status(self, line: str) -> None:
-        """Write a line to stderr at once. A terminal gets it wrapped at its width."""
-        self._write_status(_status_text(line))
+    def print_status(
+        self, line: str, *, event: str = "message", level: str = "info", fields: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write a line to stderr at once. A terminal gets it wrapped at its width.
+
+        Args:
+            line: the text for people.
+            event: the name of the event, for `--log-format json`, as the arguments below.
+            level: `debug`, `info`, `warning` or `error`.
+            fields: plain JSON types, without secrets.
+        """
+        self._write_status(
+            log_object(event, line, level=level, fields=fields) if self.is_json_log else _status_text(line)
+        )
 
     def close(self) -> None:
         """Write all pending lines, and remove the progress line."""

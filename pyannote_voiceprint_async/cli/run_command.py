@@ -129,4 +129,8 @@ class _StatusHandler(logging.Handler):
         self._output = output
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._output.print_status(self.format(record))
+        fields = {"logger": record.name}
+        if self._output.is_json_log:
+            self._output.print_status(record.getMessage(), event="log", level=record.levelname.lower(), fields=fields)
+        else:
+            self._output.print_status(self.format(record))

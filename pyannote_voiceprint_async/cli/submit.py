@@ -21,6 +21,7 @@ from .json_records import submission_record
 from .option_groups import Command
 from .options import CommonOptions, common_options, model_option
 from .output import Output, json_line
+from .progress_columns import text_view
 from .run_command import run
 from .sources import is_url, reject_problems, url_problem
 
@@ -96,7 +97,7 @@ class _SubmissionWriter:
                 self._output.print_status(line)
             raise
         done = self._total - len(self.unwritten)
-        self._output.progress.show(done, self._total, f"{done} of {self._total} done")
+        self._output.progress.show(text_view(done, self._total, f"{done} of {self._total} done"))
 
 
 def _accepted(submissions: Results[Submission]) -> list[tuple[int, JobCreated]]:

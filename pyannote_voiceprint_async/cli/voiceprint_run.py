@@ -12,6 +12,7 @@ from pyannote_voiceprint_async.results import VoiceprintResult
 from .formatting import format_count, possibly_accepted
 from .json_records import failure_record, submitted_record, success_record
 from .output import Output
+from .progress_columns import text_view
 from .sources import LabeledSource
 from .text_layout import wrap
 
@@ -155,7 +156,7 @@ class VoiceprintRun:
         done, total = self.succeeded + self.failed, self.total
         counts = {"failed": self.failed, "submitted": len(self.open_jobs)}
         text = ", ".join([f"{done} of {total} done", *(f"{count} {state}" for state, count in counts.items() if count)])
-        self._output.progress.show(done, total, text)
+        self._output.progress.show(text_view(done, total, text))
 
 
 def _success_lines(label: str, voiceprint: Voiceprint, width: int) -> Iterator[str]:
