@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import attrs
 
-from pyannote_voiceprint_async.sandbox.diarized_recordings import DiarizedRecording, RecordedTurn
+from pyannote_voiceprint_async.sandbox.diarized_recordings import DiarizedRecording, SandboxTurn
 from pyannote_voiceprint_async.sandbox.identify_fields import IdentifyFields
 from pyannote_voiceprint_async.sandbox.job_scripts import JobScript
 from pyannote_voiceprint_async.sandbox.jobs import SandboxJob
@@ -196,7 +196,7 @@ def _to_media(fields: dict[str, Any]) -> StoredMedia:
 
 
 def _to_speech(voice: str, recording: dict[str, Any]) -> MeasuredSpeech:
-    turns = [RecordedTurn(**turn) for turn in recording["turns"]]
+    turns = [SandboxTurn(**turn) for turn in recording["turns"]]
     voices = [bytes.fromhex(vector) for vector in recording["voices"]]
     return MeasuredSpeech(bytes.fromhex(voice), DiarizedRecording(recording["seconds"], turns, voices))
 

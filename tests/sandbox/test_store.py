@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyannote_voiceprint_async.sandbox import Sandbox, SandboxJob, voiceprint_of
-from pyannote_voiceprint_async.sandbox.diarized_recordings import DiarizedRecording, RecordedTurn
+from pyannote_voiceprint_async.sandbox.diarized_recordings import DiarizedRecording, SandboxTurn
 from pyannote_voiceprint_async.sandbox.identify_fields import IdentifyFields
 from pyannote_voiceprint_async.sandbox.job_scripts import JobScript
 from pyannote_voiceprint_async.sandbox.media import StoredMedia
@@ -341,7 +341,7 @@ async def test_each_job_and_each_upload_is_one_line_of_json(path):
 
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
-turns = st.lists(st.builds(RecordedTurn, finite, finite, st.integers()))
+turns = st.lists(st.builds(SandboxTurn, finite, finite, st.integers()))
 speech = st.builds(MeasuredSpeech, st.binary(), st.builds(DiarizedRecording, finite, turns, st.lists(st.binary())))
 uploads = st.builds(StoredMedia, stored_at=finite, seconds=st.none() | finite, speech=st.none() | speech)
 scripts = st.builds(JobScript) | st.builds(JobScript, error=st.text(), seconds=st.just((0.5, 2.0)), turns=st.just(3))
