@@ -19,7 +19,7 @@ from pyannote_voiceprint_async.errors import (
 )
 from pyannote_voiceprint_async.redaction import printable
 
-from .exit_codes import AccountFailure, ExitCode, Failure, WrongUsage
+from .exit_codes import AccountFailure, ExitCode, Failure, Terminated, WrongUsage
 from .terminal import StdoutError, safe_lines, unfiltered
 
 __all__ = ["to_failure", "translated_errors"]
@@ -51,6 +51,8 @@ def translated_errors() -> Iterator[None]:
         if message == error.format_message():
             raise
         raise _with_message(error, message) from None
+    except Terminated:
+        sys.exit(ExitCode.TERMINATED)
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
     except BrokenPipeError:

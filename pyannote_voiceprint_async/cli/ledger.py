@@ -13,15 +13,20 @@ from pyannote_voiceprint_async.redaction import printable
 
 from .exit_codes import ExitCode
 from .formatting import format_count
-from .options import FILE_PATH
+from .options import FILE_PATH, yes_option
 from .output import json_line, print_status
+from .questions import confirm_change
 from .report_text import failure_reasons, job_counts, row_counts
 from .signals import sigterm_as_interrupt
 
 __all__ = ["ledger"]
 
 # Fields of a `Report` that only a run can fill.
-_RUN_FIELDS = ("forgotten", "replaced", "jobs", "unsaved_jobs", "warnings", "problems", "interrupted", "stopped_by")
+_RUN_FIELDS = (
+    "forgotten", "replaced", "jobs", "failed_jobs", "price", "unsaved_jobs", "warnings", "problems", "interrupted",
+    "stopped_by", "started_at", "finished_at",
+)  # fmt: skip
+_MOST_LABELS = 3
 
 
 @click.group()
@@ -68,11 +73,18 @@ def failed(path: Path) -> None:
 @ledger.command()
 @_ledger_argument
 @click.argument("labels", nargs=-1, required=True, metavar="LABEL…")
-def forget(path: Path, labels: tuple[str, ...]) -> None:
+@yes_option("Do not ask. Without a terminal, nothing is asked.")
+def forget(path: Path, labels: tuple[str, ...], *, yes: bool) -> None:
     """Erase the label, source and voiceprint of people.
 
     Only a hash remains, so that no later run enrolls them again.
     """
+    people = printable(", ".join(labels[:_MOST_LABELS])) + (", …" if len(labels) > _MOST_LABELS else "")
+    confirm_change(
+        f"Erase {format_count(len(labels), 'label')} ({people}) with their recordings and voiceprints from {path}? No "
+        "later run enrolls them again.",
+        yes=yes,
+    )
     with sigterm_as_interrupt():
         forgotten = maintenance.forget(path, labels)
     for label in forgotten.unknown:
@@ -85,11 +97,16 @@ def forget(path: Path, labels: tuple[str, ...]) -> None:
 
 @ledger.command()
 @_ledger_argument
-def purge(path: Path) -> None:
+@yes_option("Do not ask. Without a terminal, nothing is asked.")
+def purge(path: Path, *, yes: bool) -> None:
     """Delete the exported voiceprints from the ledger.
 
     Job ids and hashes remain, so that no row is billed again.
     """
+    confirm_change(
+        f"Delete the exported voiceprints from {path}? The exported file is then the only copy.",
+        yes=yes,
+    )
     with sigterm_as_interrupt():
         purged = maintenance.purge(path)
     kept = f" {purged.kept} were made after the last export, and remain." if purged.kept else ""

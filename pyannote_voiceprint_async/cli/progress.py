@@ -15,6 +15,8 @@ from .terminal import LossyText, unfiltered
 __all__ = ["LiveProgress", "PlainProgress", "ProgressDisplay", "create_progress_display"]
 
 _PLAIN_INTERVAL = 10.0
+# A command that reads a long list must show within ten seconds that it works.
+_FIRST_PLAIN_LINE = 5.0
 
 
 class ProgressDisplay(Protocol):
@@ -41,12 +43,12 @@ class PlainProgress:
     def __init__(self, write: Callable[[str], object], now: Callable[[], float] = time.monotonic) -> None:
         self._write = write
         self._now = now
-        self._last = now()
+        self._next = now() + _FIRST_PLAIN_LINE
 
     def show(self, _done: int, _total: int, text: str) -> None:
         """Write the progress, unless ten seconds have not passed since the last line."""
-        if self._now() - self._last >= _PLAIN_INTERVAL:
-            self._last = self._now()
+        if self._now() >= self._next:
+            self._next = self._now() + _PLAIN_INTERVAL
             self._write(f"{printable(text)}\n")
 
     @contextmanager

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.enrollment import (
@@ -18,11 +18,14 @@ from pyannote_voiceprint_async.enrollment import (
     RowSucceeded,
     RowUncertain,
     RowWarning,
+    RunPlan,
+    RunPlanned,
     Stopping,
 )
 
 from .formatting import format_duration
 from .output import Output
+from .plan_text import reading_text
 from .report_text import skipped_row, warning_lines
 
 __all__ = ["RunDisplay"]
@@ -43,6 +46,7 @@ class RunDisplay:
         output: where the run is reported.
         reports_rows: report the result of every row, also for long lists.
         list_notes: returns the possible notes about the whole list, see `warning_lines`.
+        on_plan: states the plan of the run, and may ask a question; no progress is shown meanwhile.
         now: a monotonic clock, in seconds.
     """
 
@@ -54,6 +58,7 @@ class RunDisplay:
         *,
         reports_rows: bool = False,
         list_notes: Callable[[], Iterable[str]] = tuple,
+        on_plan: Callable[[RunPlan], Awaitable[None]] | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.report: Report | None = None
@@ -63,7 +68,9 @@ class RunDisplay:
         self._output = output
         self._reports_rows = reports_rows
         self._list_notes = list_notes
+        self._on_plan = on_plan
         self._now = now
+        self._is_hidden = False
         self._started_at: float | None = None
         self._has_reported_pause = False
 
@@ -82,6 +89,7 @@ class RunDisplay:
                     "Stopping when the requests in flight are finished. A second signal stops at once."
                 )
             self._run.stop()
+            self._on_plan = None  # a stopping run asks nothing
             await self._report_events()
             raise
         finally:
@@ -92,15 +100,24 @@ class RunDisplay:
         """Return the current progress."""
         progress = self._run.progress
         if not progress.total:
-            file = f", checking {progress.checking}" if progress.checking else ""
-            return f"Reading the list: {progress.read} rows{file}"
+            return reading_text(progress.read, progress.checking)
         return ", ".join(self._progress_parts())
 
     async def _report_events(self) -> None:
         async for event in self._run:
             for line in self._status_lines(event):
                 await self._output.write_status(line)
+            if isinstance(event, RunPlanned) and self._on_plan is not None:
+                await self._state_plan(self._on_plan, event.plan)
             self._show_progress()
+
+    async def _state_plan(self, on_plan: Callable[[RunPlan], Awaitable[None]], plan: RunPlan) -> None:
+        self._is_hidden = True
+        self._output.progress.close()
+        try:
+            await on_plan(plan)
+        finally:
+            self._is_hidden = False
 
     def _status_lines(self, event: Event) -> Iterable[str]:
         if isinstance(event, RowWarning):
@@ -132,6 +149,8 @@ class RunDisplay:
             await asyncio.sleep(_REFRESH_INTERVAL)
 
     def _show_progress(self) -> None:
+        if self._is_hidden:
+            return
         progress = self._run.progress
         if progress.total and self._started_at is None:
             self._started_at = self._now()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from pyannote_voiceprint_async.api.endpoints import DEFAULT_LIMITS
 from pyannote_voiceprint_async.errors import VoiceprintError
-from pyannote_voiceprint_async.settings import RateLimits
+from pyannote_voiceprint_async.settings import RateLimit, RateLimits
 
 from .permit_request import PermitRequest, PermitState
 from .wait_queue import WaitQueue
@@ -46,6 +46,10 @@ class PermitScheduler:
     def limit(self, operation: str) -> int:
         """Return the current limit of an operation."""
         return self._windows[operation].limit
+
+    def expected_limit(self, operation: str) -> RateLimit:
+        """Return the limit of an operation to plan with; see `RateLimitWindow.expected_limit`."""
+        return self._windows[operation].expected_limit
 
     def expected_wait(self, operation: str, now: float) -> float:
         """Estimate the seconds that one more request would wait for its permit."""

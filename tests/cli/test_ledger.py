@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from pyannote_voiceprint_async.cli.exit_codes import WrongUsage
 from pyannote_voiceprint_async.enrollment.ledger.file_lock import FileLock
 from pyannote_voiceprint_async.sandbox import voiceprint_of
 
@@ -30,8 +31,8 @@ def test_status_reports_counts_and_failures(invoke, ledger):
 
 def test_status_as_json_has_only_fields_that_a_ledger_has(invoke, ledger):
     status = json.loads(invoke("ledger", "status", ledger, "--json").stdout)
-    counts = {name: status.pop(name) for name in ("rows", "succeeded", "failed", "jobs_ever")}
-    assert counts == {"rows": 2, "succeeded": 1, "failed": 1, "jobs_ever": 2}
+    counts = {name: status.pop(name) for name in ("rows", "succeeded", "failed", "jobs_ever", "failed_jobs_ever")}
+    assert counts == {"rows": 2, "succeeded": 1, "failed": 1, "jobs_ever": 2, "failed_jobs_ever": 1}
     assert status.pop("failures").values()
     assert status == dict.fromkeys(
         [
@@ -78,6 +79,34 @@ def test_purge_deletes_exported_voiceprints(command, ledger, tmp_path):
     assert result.stderr == "Deleted: 1 voiceprint. The exported file is now the only copy.\n"
     assert voiceprint_of(_URL).encode() not in ledger.read_bytes()
     assert voiceprint_of(_URL) in (tmp_path / "out.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "question"),
+    [
+        (["purge"], "Delete the exported voiceprints from "),
+        (["forget", "Ada", "Eve"], "Erase 2 labels (Ada, Eve) with their recordings and voiceprints from "),
+    ],
+    ids=["purge", "forget"],
+)
+def test_purge_and_forget_ask_on_a_terminal(invoke, ledger, monkeypatch, arguments, question):
+    asked = []
+
+    def confirm_change(question, *, yes):
+        asked.append(question)
+        if not yes:
+            raise WrongUsage("Nothing was changed.")
+
+    monkeypatch.setattr("pyannote_voiceprint_async.cli.ledger.confirm_change", confirm_change)
+    invoke("export", ledger)
+    name, *labels = arguments
+    before = ledger.read_bytes()
+    result = invoke("ledger", name, ledger, *labels)
+    assert (result.exit_code, result.stderr) == (2, "Error: Nothing was changed.\n")
+    assert ledger.read_bytes() == before
+    assert asked[0].startswith(f"{question}{ledger}?")
+    assert invoke("ledger", name, ledger, *labels, "--yes").exit_code == 0
+    assert voiceprint_of(_URL).encode() not in ledger.read_bytes()
 
 
 @pytest.mark.parametrize("arguments", [["status"], ["status", "--json"], ["failed"], ["purge"], ["forget", "Ada"]])

@@ -5,13 +5,13 @@ import re
 from pyannote_voiceprint_async.cli.progress import PlainProgress, create_progress_display
 
 
-def test_plain_progress_writes_at_most_every_ten_seconds():
+def test_plain_progress_writes_after_five_seconds_and_at_most_every_ten_more():
     now, lines = 0.0, []
     progress = PlainProgress(lines.append, now=lambda: now)
     for second in range(25):
         now = float(second)
         progress.show(second, 25, f"{second} of 25 done")
-    assert lines == ["10 of 25 done\n", "20 of 25 done\n"]
+    assert lines == ["5 of 25 done\n", "15 of 25 done\n"]
 
 
 def test_only_a_capable_terminal_has_a_live_line(monkeypatch):

@@ -102,7 +102,7 @@ class JobWaits:
         except JobExpiredError as error:
             await self._results.expire(recording, str(error))
         except JobError as error:
-            await self._results.fail(recording, *_failure(error))
+            await self._results.fail_job(recording, *_failure(error))
         else:
             await self._results.succeed(recording, Voiceprint.from_job(job, recording.model, warning))
 
