@@ -26,7 +26,7 @@ _COMMANDS = {
     "jobs": "List all jobs of the team, of every kind, newest first.",
     "upload": "Upload a file and print its media:// URL.",
     "check": "Check whether the API accepts the key.",
-    "sandbox": "Run pyannoteAI's voiceprint API on this machine.",
+    "sandbox": "Run pyannoteAI's voiceprint and identification API on this machine.",
 }
 
 

@@ -14,7 +14,7 @@ from pyannote_voiceprint_async.enrollment.options import Options
 def arguments(*sources, sandbox=False, rate_limit=None, **changes) -> EnrollArguments:
     defaults = dict.fromkeys(("ledger_option", "out", "report", "label_column", "source_column"))
     common = CommonOptions(sandbox=sandbox, rate_limit=rate_limit)
-    flags = {"force": False, "dry_run": False, "options": Options()}
+    flags = {"force": False, "dry_run": False, "yes": False, "options": Options()}
     return EnrollArguments(**{**defaults, **flags, "common": common, "sources": sources, **changes})
 
 

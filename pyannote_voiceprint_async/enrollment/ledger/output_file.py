@@ -41,8 +41,10 @@ _ENDINGS: Mapping[Content, tuple[str, ...]] = {
     "csv": (".csv",),
     "json": (".json",),
     "results": (".jsonl", ".ndjson", ".json"),
+    "jobs": (".jsonl", ".ndjson", ".json"),
     "report": (".json",),
     "list": (".csv",),
+    "picture": (".png",),
 }
 _EXPORTS = "An export is a .jsonl, .csv or .json file."
 

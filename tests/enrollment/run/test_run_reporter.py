@@ -8,7 +8,7 @@ from pyannote_voiceprint_async.enrollment.run.run_reporter import RunReporter
 
 @pytest.fixture
 def reporter():
-    return RunReporter()
+    return RunReporter(lambda: 0.0)
 
 
 async def reported(reporter) -> list:
