@@ -11,6 +11,7 @@ import attrs
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.enrollment.events import RowWarning
+from pyannote_voiceprint_async.enrollment.ledger.ledger import Ledger
 from pyannote_voiceprint_async.enrollment.ledger.snapshot import copy_ledger
 from pyannote_voiceprint_async.enrollment.ledger.staging import Staging
 from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
@@ -105,8 +106,8 @@ async def dry_run(
     try:
         copy = Path(directory.name, "copy.ledger")
         await asyncio.to_thread(copy_ledger, Path(ledger), copy)
-        async with LedgerStore(copy) as store:
-            return await _stage_and_predict(client, rows, store, options, limit)
+        async with Ledger(copy) as opened:
+            return await _stage_and_predict(client, rows, opened.store, options, limit)
     finally:
         await asyncio.to_thread(directory.cleanup)
 
