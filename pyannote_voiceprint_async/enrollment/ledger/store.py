@@ -15,8 +15,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from pyannote_voiceprint_async.enrollment.events import Report
 from pyannote_voiceprint_async.enrollment.manifest.rows import State
@@ -24,7 +23,6 @@ from pyannote_voiceprint_async.enrollment.manifest.segments import segments_from
 from pyannote_voiceprint_async.errors import LedgerError, LedgerInUseError, LedgerOriginError
 from pyannote_voiceprint_async.models import Voiceprint
 from pyannote_voiceprint_async.redaction import redact_url
-from pyannote_voiceprint_async.reprs import safe_repr
 
 from . import spending
 from .checksums import intact
@@ -105,16 +103,15 @@ _INSERT_UNKNOWN_JOB = "INSERT OR IGNORE INTO jobs (job_id, is_ours, created_at) 
 _MAY_BE_ACCEPTED = "It may have been accepted: an unknown job was created when it was sent."
 
 
-@safe_repr
 class LedgerStore:
-    """The ledger of one run. Internal: users open a `Ledger`.
+    """What a run reads and writes. Internal: users, runs and dry runs open a `Ledger`, which has a store.
 
     Args:
         path: the file; it is created when it is missing, private to its owner.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self.run = 0
         """The number of this run; 0 before `claim`."""
         self.on_lock_wait: Callable[[bool], None] | None = None
@@ -122,18 +119,6 @@ class LedgerStore:
         self._lock: FileLock | None = None
         self._opened: Database | None = None
         self._is_acquired = False
-
-    def __repr__(self) -> str:
-        return f"<LedgerStore {'open' if self.is_open else 'closed'}>"
-
-    async def __aenter__(self) -> Self:
-        await self.open()
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     @property
     def is_open(self) -> bool:

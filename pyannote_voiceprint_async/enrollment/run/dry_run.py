@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.enrollment.events import Progress
+from pyannote_voiceprint_async.enrollment.ledger.ledger import Ledger
 from pyannote_voiceprint_async.enrollment.ledger.snapshot import copy_ledger
 from pyannote_voiceprint_async.enrollment.ledger.staging import Staging
 from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
@@ -63,8 +64,8 @@ class DryRun:
         try:
             copy = Path(directory.name, "copy.ledger")
             await asyncio.to_thread(copy_ledger, self._ledger, copy)
-            async with LedgerStore(copy) as store:
-                return await self._stage_and_plan(store)
+            async with Ledger(copy) as opened:
+                return await self._stage_and_plan(opened.store)
         finally:
             await asyncio.to_thread(directory.cleanup)
 
