@@ -20,7 +20,7 @@ from pyannote_voiceprint_async.enrollment.manifest.sources import SourceRows
 from pyannote_voiceprint_async.enrollment.options import OnUnknown, Options
 from pyannote_voiceprint_async.errors import LedgerError, VoiceprintError
 
-from .clients import is_billed, open_client
+from .clients import SANDBOX_ORIGIN, is_billed, open_client
 from .cost_question import CostQuestion
 from .enroll_arguments import EnrollArguments, list_notes, skipped_files
 from .enroll_dry_run import dry_run
@@ -56,8 +56,6 @@ from .signals import sigterm_as_interrupt
 
 __all__ = ["enroll"]
 
-# The ledger identifies the embedded sandbox by this name, because its URL differs in each run.
-_SANDBOX_ORIGIN = "sandbox"
 # `ledger failed` lists all of them.
 _MOST_FAILED_ROWS = 1000
 
@@ -162,7 +160,7 @@ def enroll(context: click.Context, /, common: CommonOptions, **values: Any) -> N
     # this command must be a field of `EnrollArguments`.
     options = {field.name: values.pop(field.name) for field in attrs.fields(Options) if field.name in values}
     if common.sandbox:
-        options |= {"origin": _SANDBOX_ORIGIN, "price": 0.0}
+        options |= {"origin": SANDBOX_ORIGIN, "price": 0.0}
     arguments = EnrollArguments(common=common, options=Options(**options), **values)
     arguments.check()
     if arguments.dry_run:
