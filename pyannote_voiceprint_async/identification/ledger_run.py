@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from pathlib import Path
@@ -35,6 +36,8 @@ from pyannote_voiceprint_async.models import IdentificationRequest, JobCreated
 from pyannote_voiceprint_async.transport.request import SubmissionHooks
 
 __all__ = ["JobOutcome", "LedgerJob", "LedgerRun", "request_hash"]
+
+log = logging.getLogger("pyannote_voiceprint_async")
 
 # The types of the other jobs of the API: a listed job of such a type is no identification.
 _OTHER_TYPES = frozenset({"diarize", "diarization", "voiceprint"})
@@ -137,7 +140,15 @@ class LedgerRun:
         unresolved = await self._resolver.unresolved(of_earlier_runs=True)
         if unresolved:
             await self._client.check_key()  # measures the clock of the server
-            await self._client.engine.sleep(max(0.0, self._resolver.seconds_left(unresolved)))
+            seconds = max(0.0, self._resolver.seconds_left(unresolved))
+            if seconds:
+                log.warning(
+                    "The outcome of %d submission(s) of an earlier run is unknown. In %.0f s the API cannot accept "
+                    "them any more; then the run looks for their jobs.",
+                    len(unresolved),
+                    seconds,
+                )
+            await self._client.engine.sleep(seconds)
             await self._resolver.resolve(unresolved)
 
     async def _process(self, item: BatchItem) -> Identification:
