@@ -53,6 +53,7 @@ from .report_text import (
 from .run_command import run_without_client
 from .run_display import RunDisplay
 from .signals import sigterm_as_interrupt
+from .status_view import SANDBOX_ORIGIN
 
 __all__ = ["enroll"]
 
