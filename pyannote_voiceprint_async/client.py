@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import NoReturn, Self
 
 import aiohttp
 
@@ -50,7 +50,8 @@ from .voiceprint_operation import VoiceprintOperation, is_stable
 
 __all__ = ["AsyncVoiceprintClient"]
 
-# The most jobs that `voiceprint_many` waits for: more than the documented rate limit admits within the default timeout.
+# The most jobs that `voiceprint_many` waits for at once. Within the default timeout of a job, the documented rate limit
+# allows 1,500 submissions.
 _MAX_WAITING_JOBS = 10_000
 
 
@@ -69,7 +70,7 @@ class AsyncVoiceprintClient:
         retry: what is retried, and how.
         timeouts: limits of one request.
         polling: how often jobs are polled.
-        webhook: the webhook URL of every submission that names none.
+        webhook: the webhook URL of each submission that names none.
         proxy: URL of an HTTP proxy; else the proxy of the environment. `.netrc` is never read.
         session: your own session for API requests; the client never closes or changes it.
         rate_limiter: one rate limiter for several clients of the same key; `max_concurrency` and `rate_limits` of the
@@ -130,7 +131,7 @@ class AsyncVoiceprintClient:
             session=session,
             clock=clock or LoopClock(),
         )
-        """For the package's own wings, such as `enrollment`. Not public API: it may change in any release."""
+        """For `enrollment/`. Not public API: it may change in any release."""
 
     def __repr__(self) -> str:
         stats = self.stats
@@ -168,11 +169,12 @@ class AsyncVoiceprintClient:
     async def aclose(self) -> None:
         """Close the client. Closing twice is fine.
 
-        Pending waits fail with `ClientClosedError`. Submissions in flight are finished, so that no job id is lost.
-        A caller that is cancelled meanwhile, however often, gets its `CancelledError` afterwards.
+        Pending waits fail with `ClientClosedError`. Submissions in flight are finished within `Timeouts.total`, so that
+        no job id is lost. A caller that is cancelled meanwhile, however often, gets its `CancelledError` afterwards.
 
-        In the input or the `on_submitted` of a batch of this client, this only begins to close the client, and returns
-        at once: the client cannot be closed while its own batch waits. Close it once more outside to wait for the end.
+        The input and the `on_submitted` of a batch of this client may call this method too. It then only begins to
+        close the client, and returns at once: the batch cannot end while its own code waits for it. To wait until the
+        client is closed, call it again outside of the batch.
         """
         await self.engine.aclose()
 
@@ -198,17 +200,17 @@ class AsyncVoiceprintClient:
         """Submit one voiceprint job: `POST /v1/voiceprint`. An accepted job is billed unless it fails or is canceled.
 
         Args:
-            url: the URL of the audio, `http(s)://` or `media://`; or a `VoiceprintRequest`, whose own fields then
-                replace `model` and the webhook arguments.
+            url: the URL of the audio, `http(s)://` or `media://`; or a `VoiceprintRequest`, whose fields then replace
+                `model` and the webhook arguments.
             model: the voiceprint model.
-            webhook: the URL to which the API posts the result; else the client's.
+            webhook: the URL to which the API posts the result; None is the webhook of the client.
             webhook_status_only: leave the output out of the webhook's payload.
-            max_queue_wait: seconds; else the client's.
+            max_queue_wait: the longest wait for the rate limit, in seconds; None is the limit of the client.
 
         Raises:
             InvalidRequestError: the request is invalid; nothing was accepted.
-            QueueTooLongError: it would wait longer than `max_queue_wait` for the rate limit; nothing was sent.
-            VoiceprintError: see `outcome_unknown`: True means that the job may exist.
+            QueueTooLongError: the wait would exceed `max_queue_wait`; nothing was sent.
+            VoiceprintError: any other error. If its `outcome_unknown` is True, the job may exist.
         """
         url, webhook = hide(url), hide(webhook)
         arguments.check_queue_wait(max_queue_wait)
@@ -225,12 +227,12 @@ class AsyncVoiceprintClient:
         """Submit many jobs, and yield each `Submission` as it finishes. Use it with `async with`.
 
         Args:
-            items: URLs or requests; read at most `max_concurrency` ahead.
-            model: the voiceprint model of the URLs; a request has its own.
-            webhook: the webhook of the URLs; a request has its own. Else the client's.
+            items: URLs or requests. At most `max_concurrency` of them are read ahead.
+            model: the voiceprint model for URLs; a request has its own.
+            webhook: the webhook for URLs; None is the webhook of the client. A request has its own.
 
         Raises:
-            AccountError: from the iteration, once, when the results of all requests in flight are yielded.
+            AccountError: raised once from the iteration, after the results of all requests in flight were yielded.
         """
         arguments.check_batch(items)
         webhook = hide(webhook)
@@ -239,22 +241,10 @@ class AsyncVoiceprintClient:
             request = arguments.to_request(arguments.hide_url(item.value), model, webhook)
             return await self.engine.submit(request, hooks=item.hooks)
 
-        def to_result(item: BatchItem, job: Any, error: Exception | None) -> Submission:
-            return Submission(item.index, item.value, job, error)
-
-        return self.engine.keep_until_over(
-            Results(
-                items,
-                submit,
-                to_result,
-                read_ahead=self.engine.max_concurrency,
-                max_in_progress=self.engine.max_concurrency,
-                on_abandoned=self.engine.abandon,
-            )
-        )
+        return self.engine.process_many(items, submit, Submission, max_in_progress=self.engine.max_concurrency)
 
     async def wait(self, job: str | JobCreated, *, timeout: float | None = 900.0) -> VoiceprintJob:  # noqa: ASYNC109 - the timeout of the job; it never cancels a request
-        """Wait until a job has succeeded: a job of any kind, submitted by any program.
+        """Wait until a job has succeeded. The job may be of any kind, and any program may have submitted it.
 
         Args:
             job: the job id, or the `JobCreated` that `submit` returned.
@@ -292,10 +282,10 @@ class AsyncVoiceprintClient:
                 `{"waveform": array, "sample_rate": int}` (see `audio.as_clip`). One speaker, at most 30 seconds and
                 100 MiB. A `str` is always a URL. Files and arrays must not change until the job is submitted.
             model: the voiceprint model.
-            webhook: the URL to which the API posts the result too; else the client's.
+            webhook: a URL to which the API also posts the result; None is the webhook of the client.
             timeout: seconds for all steps together; None waits as long as an output can exist (24 hours).
-            on_submitted: called (and awaited) with the job before the wait: save the job id there.
-            max_queue_wait: seconds; else the client's.
+            on_submitted: called (and awaited) with the job before the wait begins, for example to save the job id.
+            max_queue_wait: the longest wait for the rate limit, in seconds; None is the limit of the client.
             check: check local audio on a worker thread before the upload. Audio that is too long, under a second,
                 silent, damaged or joined is refused; smaller findings are added to `warnings` of the result. Without
                 the extra `[audio]`, files are uploaded unchecked. URLs are never checked.
@@ -304,7 +294,7 @@ class AsyncVoiceprintClient:
             MediaError: the audio cannot be read or uploaded, or the check refused it.
             ConfigurationError: the source is a waveform, and the extra `[audio]` is not installed.
             JobError: the job has no voiceprint; `job_id` names the job.
-            VoiceprintError: see `outcome_unknown`: True means that a job may exist.
+            VoiceprintError: any other error. If its `outcome_unknown` is True, a job may exist.
         """
         source, webhook = arguments.hide_url(source), hide(webhook)
         arguments.check_callback(on_submitted)
@@ -330,7 +320,7 @@ class AsyncVoiceprintClient:
         try:
             return await operation.run()
         except BaseException as error:
-            # `operation` keeps the job after an ordinary error.
+            # After an `Exception`, `operation` has added the job to `abandoned` itself.
             if accepted is not None and not isinstance(error, Exception):
                 self.engine.abandon(accepted)
             raise
@@ -350,16 +340,16 @@ class AsyncVoiceprintClient:
         Use it with `async with`.
 
         Args:
-            sources: as for `voiceprint`; read at most `max_concurrency` ahead of the submissions. The source after a
-                waveform is read when the waveform is encoded: a generator may fill the same array again.
+            sources: as for `voiceprint`. At most `max_concurrency` of them are read ahead of the submissions. After a
+                waveform, the next source is read when the waveform is encoded: the input may fill the same array again.
             model: the voiceprint model.
-            webhook: the URL to which the API posts the results too; else the client's.
+            webhook: a URL to which the API also posts the results; None is the webhook of the client.
             timeout: seconds for each job, from its submission on.
-            on_submitted: called (and awaited) with the index of the source and its job, before the wait.
+            on_submitted: called (and awaited) with the index of the source and its job, before the wait begins.
             check: check local audio before the upload, as `voiceprint` does.
 
         Raises:
-            AccountError: from the iteration, once, when the results of all requests in flight are yielded.
+            AccountError: raised once from the iteration, after the results of all requests in flight were yielded.
         """
         self.engine.deadline_after(timeout)  # raises before anything is sent
         arguments.check_batch(sources)
@@ -385,19 +375,8 @@ class AsyncVoiceprintClient:
             )
             return await operation.run()
 
-        def to_result(item: BatchItem, voiceprint: Any, error: Exception | None) -> VoiceprintResult:
-            return VoiceprintResult(item.index, item.value, voiceprint, error)
-
-        return self.engine.keep_until_over(
-            Results(
-                sources,
-                create,
-                to_result,
-                read_ahead=self.engine.max_concurrency,
-                max_in_progress=_MAX_WAITING_JOBS,
-                is_stable=is_stable,
-                on_abandoned=self.engine.abandon,
-            )
+        return self.engine.process_many(
+            sources, create, VoiceprintResult, max_in_progress=_MAX_WAITING_JOBS, is_stable=is_stable
         )
 
     async def upload(
@@ -432,9 +411,9 @@ class AsyncVoiceprintClient:
     def deliver(self, event: WebhookEvent) -> None:
         """Pass a verified webhook to the waits for its job, which finish at once.
 
-        An event with an output is the result itself; after one without, the job is read once. Duplicate deliveries and
-        those for jobs without a wait do no harm. An event that arrives before the response to its own submission is
-        kept for a minute.
+        An event with an output is the result itself. After an event without an output, the job is read once. Duplicate
+        events, and events for jobs that no caller waits for, do no harm. An event that arrives before the response to
+        its submission is kept for a minute.
 
         Args:
             event: the verified webhook.

@@ -1,12 +1,12 @@
-"""The steps that the client's operations and the package's own wings share.
+"""The steps that `client.py`, `voiceprint_operation.py` and `enrollment/` share.
 
-`enrollment` takes these steps one by one, because it records each of them in its ledger before the next.
+`enrollment/` calls these steps one by one, because it records each of them in its ledger before the next.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
 import aiohttp
@@ -19,6 +19,7 @@ from pyannote_voiceprint_async.concurrency.clock import Clock
 from pyannote_voiceprint_async.concurrency.protected_task import ProtectedTask, wait_until_done
 from pyannote_voiceprint_async.concurrency.waiters import Waiters
 from pyannote_voiceprint_async.jobs import uploads
+from pyannote_voiceprint_async.jobs.batch_item import BatchItem
 from pyannote_voiceprint_async.jobs.batch_results import Results
 from pyannote_voiceprint_async.jobs.batch_run import BatchRun
 from pyannote_voiceprint_async.jobs.batch_scope import is_inside_batch, may_wait_for
@@ -42,9 +43,9 @@ R = TypeVar("R")
 
 
 class Engine:
-    """One client's steps: submit, wait, upload, read and list jobs, keep time, close.
+    """The steps of one client: submit, wait, upload, read and list jobs, run batches, measure time, close.
 
-    `client.engine` is documented for the package itself. It is not public API: it may change in any release.
+    `client.engine` is for this package only. It is not public API: it may change in any release.
 
     Args:
         api_key: the API key.
@@ -52,13 +53,14 @@ class Engine:
         max_concurrency: the most API requests in flight.
         max_uploads: the most media files in transfer.
         rate_limiter: grants the permits to send; several engines may share one.
-        max_queue_wait: seconds; a submission that would queue longer is refused, unless it names its own limit.
+        max_queue_wait: seconds; a submission that would wait longer for the rate limit is refused, unless `submit` was
+            called with a limit of its own.
         retry_policy: what is retried, and how.
         timeouts: limits of one request.
         polling: how often jobs are polled.
-        webhook: the webhook URL of every submission that names none.
+        webhook: the webhook URL of each submission that names none.
         proxy: URL of an HTTP proxy.
-        session: the user's session for API requests.
+        session: a session of the user, for API requests; None creates one.
         clock: the source of time.
     """
 
@@ -105,7 +107,7 @@ class Engine:
         )
         self._poller = JobPoller(self._pipeline, polling, clock, self._waiters)
 
-    # Life
+    # Opening and closing
 
     def check_usable(self) -> None:
         """Bind the engine to the running event loop, or check that it is bound to this one.
@@ -128,10 +130,12 @@ class Engine:
     async def aclose(self) -> None:
         """Fail all waits, finish the submissions in flight, and close the connections. Closing twice is fine.
 
-        A caller that is cancelled meanwhile gets its `CancelledError` when the engine is closed.
+        Closing is bounded by `Timeouts.total`, within which each submission in flight has its response or its error. A
+        caller that is cancelled meanwhile gets its `CancelledError` when the engine is closed.
 
-        Inside one of its batches, in an input or in `on_submitted`, this only begins to close the engine, and returns
-        at once. Inside a batch of another engine, a cancellation ends the wait.
+        The input and the `on_submitted` of a batch of this engine may call this method too. It then only begins to
+        close the engine, and returns at once: the batch cannot end while its own code waits for it. Inside a batch of
+        another engine, a caller that is cancelled stops waiting at once.
         """
         if self._pipeline.is_loop_closed:
             await self._pipeline.discard()
@@ -172,9 +176,9 @@ class Engine:
         Args:
             request: the request; without a webhook, the client's is added.
             hooks: called before each try is sent, and when a try was refused.
-            deadline: time on the clock; a request that has not begun by then is not sent. One that has begun is never
-                interrupted.
-            max_queue_wait: seconds; else the client's.
+            deadline: time on the clock; a request that was not sent by then is not sent any more. One that was sent is
+                never interrupted.
+            max_queue_wait: seconds; None is the limit of the client.
 
         Raises:
             VoiceprintError: see `outcome_unknown`: True means that the job may exist.
@@ -202,7 +206,7 @@ class Engine:
 
         Raises:
             JobError: the job has no result, or none by the deadline; see its subclasses.
-            AccountError: the key may not read jobs any more.
+            AccountError: the key may no longer read jobs.
         """
         return await self._poller.wait(job_id, deadline)
 
@@ -210,7 +214,7 @@ class Engine:
         """Wait for a job until it has succeeded, and check that its output holds a voiceprint.
 
         Raises:
-            JobError: as `wait` raises it, or the output is that of another kind of job.
+            JobError: see `wait`; or the output is that of another kind of job.
         """
         return require_voiceprint(await self.wait(job_id, deadline))
 
@@ -260,6 +264,30 @@ class Engine:
         """Check that the API accepts the key: `GET /v1/test`."""
         return await self._pipeline.send(TEST_KEY)
 
+    def process_many(
+        self,
+        items: Iterable[Any] | AsyncIterable[Any],
+        process: Callable[[BatchItem], Awaitable[Any]],
+        make_result: Callable[[int, Any, Any, Exception | None], R],
+        *,
+        max_in_progress: int,
+        is_stable: Callable[[Any], bool] = lambda _: True,
+    ) -> Results[R]:
+        """Process many items at once; `Results` describes the arguments. Closing the engine closes the batch too."""
+        results = Results(
+            items,
+            process,
+            make_result,
+            read_ahead=self.max_concurrency,
+            max_in_progress=max_in_progress,
+            is_stable=is_stable,
+            on_abandoned=self.abandon,
+        )
+        # Kept until its items are finished, so that dropping the results loses no job.
+        self._batches.add(results.batch)
+        results.batch.on_done = self._batches.discard
+        return results
+
     def deliver(self, event: WebhookEvent) -> None:
         """Pass a verified webhook to the waits for its job."""
         self._poller.deliver(event)
@@ -270,7 +298,7 @@ class Engine:
         """Return the deadline of a timeout that begins now: a time on the clock.
 
         Args:
-            timeout: seconds; None is as long as the output of a job can exist.
+            timeout: seconds; None is as long as the output of a job can exist (24 hours).
 
         Raises:
             ConfigurationError: the timeout is not a number above 0.
@@ -289,7 +317,7 @@ class Engine:
         await self._waiters.sleep(seconds)
 
     def server_time(self) -> tuple[float, float]:
-        """Return the earliest and the latest UTC epoch seconds that the server's clock may show now."""
+        """Return the earliest and the latest time that the server's clock may show now, as UTC epoch seconds."""
         return self._pipeline.server_time()
 
     @property
@@ -297,7 +325,7 @@ class Engine:
         """Whether the last response had a `Date` header."""
         return self._pipeline.has_server_time
 
-    # Bookkeeping
+    # Batches, webhooks and counts
 
     @property
     def abandoned(self) -> tuple[JobCreated, ...]:
@@ -305,15 +333,9 @@ class Engine:
         return tuple(self._pipeline.abandoned)
 
     def abandon(self, job: JobCreated) -> None:
-        """Add a job to `abandoned`, once: its caller is gone, but it is billed."""
+        """Add a job to `abandoned`, unless it is there: its caller has gone, but the job is billed."""
         if job not in self._pipeline.abandoned:
             self._pipeline.keep_abandoned(job)
-
-    def keep_until_over(self, results: Results[R]) -> Results[R]:
-        """Keep a reference to a batch until its items are finished, so that dropping its results loses no job."""
-        self._batches.add(results.batch)
-        results.batch.on_over = self._batches.discard
-        return results
 
     @property
     def stats(self) -> ClientStats:

@@ -38,6 +38,11 @@ class Endpoint(NamedTuple, Generic[M]):
     max_response_bytes: int = 1024 * 1024
     """The limit of a response body after decompression; every real response is smaller."""
 
+    @property
+    def name(self) -> str:
+        """The operation as messages name it, such as `GET /v1/jobs/…`."""
+        return f"{self.method} {self.path.replace('{job_id}', '…')}"
+
 
 # fmt: off
 #                      method  path                 rate_limit     repeatable  model

@@ -1,4 +1,4 @@
-"""Parse an HTTP response into a model or an error: pure functions of operation, status, headers and body."""
+"""Parse HTTP responses: pure functions that return a model or raise an error."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ __all__ = ["ApiResponse", "BodyFlaw", "error_after_response", "parse_response", 
 
 M = TypeVar("M")
 
-# Fields of models that hold a sentence of the server.
+# Fields of models with a text that the server wrote.
 _TEXT_FIELDS = ("message", "warning", "error")
-# Statuses that blame the API key. A web page with such a status was sent by a gateway, not by the API.
+# Statuses that mean that the API key was refused. A web page with such a status comes from a gateway, not from the API.
 _KEY_STATUSES = {401, 403}
-# Headers in which gateways name themselves.
+# Headers in which gateways write their name.
 _GATEWAY_HEADERS = ("Server", "Via")
-# A 2xx response, also behind interim (1xx) responses.
+# A 2xx response, perhaps after interim (1xx) responses.
 _RAW_SUCCESS = re.compile(rb"(?:\A|\r\n\r\n)HTTP/1\.[01] (?P<status>2\d\d)[ \r].*?\r\n\r\n(?P<body>.*)", re.DOTALL)
 # What the user can do about a refusal.
 _NEXT_STEPS = {
@@ -62,7 +62,7 @@ class BodyFlaw(Enum):
 
 
 class ApiResponse:
-    """One HTTP response, with its body up to the limit of the operation."""
+    """One HTTP response. Its body is cut at the limit of the operation."""
 
     __slots__ = ("body", "flaw", "headers", "status")
 
@@ -97,19 +97,19 @@ def parse_response(endpoint: Endpoint[M], response: ApiResponse, *, wall: float,
 
 
 def error_after_response(endpoint: Endpoint[M], response: ApiResponse, exc: Exception, *, key: str) -> VoiceprintError:
-    """Return the error for a submission whose response arrived, when other code failed afterwards.
+    """Return the error for a submission whose response arrived, but whose processing failed afterwards.
 
     Args:
         endpoint: the submission.
         response: the response.
-        exc: the exception, from a trace hook for example.
+        exc: the exception, for example of a trace hook.
         key: the API key, which is redacted in the headers.
     """
     job_id = codec.find_job_id(response.body)
     unknown = next_step(RequestOutcome.UNKNOWN, repeatable=False)
     advice = f"Job {job_id} was accepted: wait({job_id!r}) resumes it." if job_id else unknown
     return UnexpectedResponseError(
-        f"{_name(endpoint)} returned status {response.status}, but {type(exc).__name__} was raised while the response "
+        f"{endpoint.name} returned status {response.status}, but {type(exc).__name__} was raised while the response "
         f"was processed. {advice}",
         status=response.status,
         headers=_redact_headers(response.headers, key),
@@ -134,7 +134,7 @@ def _parse_success(endpoint: Endpoint[M], response: ApiResponse, key: str) -> M:
     if not problem:
         try:
             return codec.decode(endpoint.model, response.body)
-        except Exception:  # noqa: BLE001 - whatever is wrong with the body, a job id in it is billed
+        except Exception:  # noqa: BLE001 - a job id in the body is billed, whatever else is wrong with it
             problem = "cannot be parsed"
     if endpoint.model is JobCreated and (job_id := codec.find_job_id(response.body)):
         return JobCreated(job_id)  # type: ignore[return-value]  # it is endpoint.model
@@ -142,7 +142,7 @@ def _parse_success(endpoint: Endpoint[M], response: ApiResponse, key: str) -> M:
 
 
 def _redact_key(model: M, key: str) -> M:
-    """Redact the key in sentences of the server (`Key … is valid`), so that neither `repr()` nor a log shows it."""
+    """Redact the key in texts of the server (`Key … is valid`), so that neither `repr()` nor a log shows the key."""
     output = getattr(model, "output", None)
     changes: dict[str, Any] = {} if output is None else {"output": _redact_key(output, key)}
     for name in _TEXT_FIELDS:
@@ -155,7 +155,7 @@ def _redact_key(model: M, key: str) -> M:
 def _unreadable_error(endpoint: Endpoint[M], response: ApiResponse, problem: str, key: str) -> VoiceprintError:
     error_class = ApiTimeoutError if response.flaw is BodyFlaw.STALLED else UnexpectedResponseError
     return error_class(
-        f"The response to {_name(endpoint)} (status {response.status}) {problem}. "
+        f"The response to {endpoint.name} (status {response.status}) {problem}. "
         f"{next_step(RequestOutcome.UNKNOWN, repeatable=endpoint.repeatable)}",
         status=response.status,
         headers=_redact_headers(response.headers, key),
@@ -172,7 +172,7 @@ def _unexpected_status_error(endpoint: Endpoint[M], response: ApiResponse, key: 
             f"which is not a status of this API. {next_step(RequestOutcome.UNKNOWN, repeatable=endpoint.repeatable)}"
         )
     return UnexpectedResponseError(
-        f"{_name(endpoint)} returned status {response.status}, {meaning}",
+        f"{endpoint.name} returned status {response.status}, {meaning}",
         status=response.status,
         job_id=_job_id(endpoint, response),
         headers=_redact_headers(response.headers, key),
@@ -193,7 +193,7 @@ def _refusal_error(endpoint: Endpoint[M], response: ApiResponse, wall: float, ke
         advice = _NEXT_STEPS.get(response.status, "")
     error_class = status_error_class(response.status)
     return error_class(
-        f"{_name(endpoint)} returned status {response.status} ({_reason(refusal)}). {advice}".rstrip(),
+        f"{endpoint.name} returned status {response.status} ({_reason(refusal)}). {advice}".rstrip(),
         status=response.status,
         message=refusal.message,
         request_id=refusal.request_id,
@@ -206,7 +206,7 @@ def _refusal_error(endpoint: Endpoint[M], response: ApiResponse, wall: float, ke
 
 
 def _job_id(endpoint: Endpoint[M], response: ApiResponse) -> str | None:
-    """Return the job id in a refusal of a submission: that job may be billed, whatever the status says."""
+    """Return the job id in the response to a submission: that job may be billed although the status is an error."""
     return None if endpoint.repeatable else codec.find_job_id(response.body)
 
 
@@ -221,16 +221,16 @@ def _redact_refusal(refusal: Refusal, key: str) -> Refusal:
 
 
 def _reason(refusal: Refusal) -> str:
-    """Return the message and the field errors that the message does not repeat."""
+    """Return the message, and the field errors that it does not contain."""
     message = refusal.message or ""
     details = [text for text in map(format_field_error, refusal.errors) if text and text not in message]
     return "; ".join([message or "no reason given", *details])
 
 
 def _proxy_error(endpoint: Endpoint[M], response: ApiResponse, message: str | None, key: str) -> ProxyError:
-    """Return the error for a 407 to a request over plain HTTP. With TLS the proxy refuses the CONNECT before it."""
+    """Return the error for a 407 to a request over plain HTTP. With TLS, the proxy has refused the CONNECT before."""
     return ProxyError(
-        f"{_name(endpoint)}: the proxy returned status 407, because the user or the password is missing or wrong. "
+        f"{endpoint.name}: the proxy returned status 407, because the user or the password is missing or wrong. "
         "Nothing was accepted. Correct the environment variable HTTP_PROXY, or the argument `proxy` of the client if "
         "it has one: http://user:password@host:port, with special characters percent-encoded.",
         status=response.status,
@@ -243,14 +243,14 @@ def _proxy_error(endpoint: Endpoint[M], response: ApiResponse, message: str | No
 def _gateway_error(
     endpoint: Endpoint[M], response: ApiResponse, message: str | None, key: str
 ) -> UnexpectedResponseError:
-    """Return the error for a page where the API sends JSON: the page says nothing about the API key."""
+    """Return the error for a web page with status 401 or 403. The API sends JSON, so it has not checked the key."""
     names = [
         f"{name}: {redact_text(text, key)[:100]}" for name in _GATEWAY_HEADERS if (text := response.headers.get(name))
     ]
     gateway = f" ({'; '.join(names)})" if names else ", which does not name itself"
     quoted = f' The page says: "{message}".' if message else ""
     return UnexpectedResponseError(
-        f"{_name(endpoint)} was refused with status {response.status} by a gateway between this machine and the API"
+        f"{endpoint.name} was refused with status {response.status} by a gateway between this machine and the API"
         f"{gateway}: the response is a web page or text, and the API sends JSON.{quoted} Nothing was accepted, and the "
         "API key was not checked. Check the proxy, firewall or VPN of this network, and base_url.",
         status=response.status,
@@ -260,10 +260,6 @@ def _gateway_error(
     )
 
 
-def _name(endpoint: Endpoint[M]) -> str:
-    return f"{endpoint.method} {endpoint.path}"
-
-
 def _redact_headers(headers: Mapping[str, str], key: str) -> dict[str, str]:
-    """Return the headers with names in lower case: a gateway may repeat the key, and a `Location` may be signed."""
+    """Return the headers, redacted: a gateway may repeat the key, and the URL in a `Location` may be presigned."""
     return {name.lower(): redact_text(value, key) for name, value in headers.items()}

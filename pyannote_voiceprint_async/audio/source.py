@@ -2,13 +2,12 @@
 
 import io
 import os
-import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 from pyannote_voiceprint_async.errors import MediaError
+from pyannote_voiceprint_async.local_files import open_regular_file, reason_of
 
 __all__ = ["AudioSource", "CancelableFile", "FileSlice", "open_slice", "reject_str"]
 
@@ -109,7 +108,7 @@ class FileSlice:
         except MediaError:
             raise
         except Exception as exc:  # noqa: BLE001 - a file object of the caller may raise anything
-            raise MediaError(f"The audio cannot be read ({_reason(exc)}).") from None
+            raise MediaError(f"The audio cannot be read ({reason_of(exc)}).") from None
 
     def readinto(self, buffer: Any) -> int:
         """Fill the buffer and return the number of bytes read; 0 after an error, which is kept."""
@@ -170,7 +169,7 @@ def open_slice(source: object) -> Iterator[FileSlice]:
     """
     reject_str(source, "The audio", "Pass a file as pathlib.Path(...), and its contents as bytes.")
     if isinstance(source, os.PathLike):
-        with _open_path(source) as file:
+        with open_regular_file(source) as file:
             yield _slice_of(file)
     elif isinstance(source, bytes | bytearray | memoryview):
         yield _slice_of(io.BytesIO(source))
@@ -187,29 +186,13 @@ def open_slice(source: object) -> Iterator[FileSlice]:
         )
 
 
-def _open_path(path: os.PathLike[str]) -> IO[bytes]:
-    try:
-        # Opening a named pipe would block until another process writes to it.
-        mode = Path(path).stat().st_mode
-        if stat.S_ISREG(mode):
-            return Path(path).open("rb")
-    except (OSError, ValueError) as exc:
-        raise MediaError(f"The audio file cannot be opened ({_reason(exc)}): {os.fspath(path)}") from None
-    reason = "it is a directory" if stat.S_ISDIR(mode) else "it is not a regular file"
-    raise MediaError(f"The audio file cannot be opened ({reason}): {os.fspath(path)}")
-
-
 def _slice_of(file: Any) -> FileSlice:
     if isinstance(file, io.TextIOBase):
         raise MediaError("The file is open in text mode. Open it in binary mode: open(path, 'rb').")
     try:
         audio = FileSlice(file)
     except (OSError, ValueError, AttributeError) as exc:
-        raise MediaError(f"The audio cannot be rewound ({_reason(exc)}). Pass a path, or the file's bytes.") from None
+        raise MediaError(f"The audio cannot be rewound ({reason_of(exc)}). Pass a path, or the file's bytes.") from None
     if audio.size <= 0:
         raise MediaError("The audio is empty: it has no bytes.")
     return audio
-
-
-def _reason(exc: Exception) -> str:
-    return (getattr(exc, "strerror", None) or str(exc) or type(exc).__name__).lower()

@@ -92,7 +92,7 @@ class RunDisplay:
         """Return the current progress."""
         progress = self._run.progress
         if not progress.total:
-            file = f", checking {progress.listening_to}" if progress.listening_to else ""
+            file = f", checking {progress.checking}" if progress.checking else ""
             return f"Reading the list: {progress.read} rows{file}"
         return ", ".join(self._progress_parts())
 

@@ -7,6 +7,7 @@ from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.enrollment.ledger.ledger import Ledger
 from pyannote_voiceprint_async.enrollment.manifest.rows import Problem, Row
 from pyannote_voiceprint_async.enrollment.run.enrollment import Enrollment
+from pyannote_voiceprint_async.enrollment.run.runner import EnrollmentRun
 from pyannote_voiceprint_async.errors import ConfigurationError
 from pyannote_voiceprint_async.models import Model
 
@@ -98,4 +99,4 @@ def enroll(  # noqa: PLR0913 - the options of a run, by keyword
         trim=trim,
     )
     opened = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
-    return Enrollment(client, rows, opened.store, options, owns_ledger=not opened.is_open)
+    return Enrollment(EnrollmentRun(client, rows, opened.store, options, owns_ledger=not opened.is_open))

@@ -124,7 +124,7 @@ class Stopping:
 
 @attrs.frozen
 class Report:
-    """How the rows of a list stand at the end of a run. Counts are rows, unless they are called jobs."""
+    """The result of a run: the state of each row of its list. Counts are rows, unless they are called jobs."""
 
     rows: int = 0
     """All rows of this run's list, without those that are left out."""
@@ -184,7 +184,7 @@ class Finished:
     """The run is over. Emitted as the last event."""
 
     report: Report
-    """How the rows stand."""
+    """The result of the run."""
 
 
 @attrs.define
@@ -193,7 +193,7 @@ class Progress:
 
     read: int = 0
     """Rows of the list that were read so far."""
-    listening_to: str | None = None
+    checking: str | None = None
     """The name of the audio file that is being checked, which may take a while for hours of audio."""
     total: int = 0
     """Rows of the list, once it is read."""

@@ -15,15 +15,15 @@ __all__ = ["BatchItem", "ItemState"]
 
 
 class ItemState(Enum):
-    """How far the submission of an item is."""
+    """The state of the submission of an item."""
 
-    UNSENT = "nothing was accepted: the item may be stopped"
-    SENDING = "the submission is in flight: it must finish"
-    SUBMITTED = "the job is accepted"
+    UNSENT = "not sent, or refused: the item may be stopped"
+    SENDING = "in flight: the item must not be stopped"
+    SUBMITTED = "accepted: there is a job"
 
 
 class BatchItem:
-    """One item of a batch. The function that processes it reports its progress here.
+    """One item of a batch. The function that processes the item calls its methods to report progress.
 
     Args:
         index: the position in the input, from 0.
@@ -51,7 +51,7 @@ class BatchItem:
         return SubmissionHooks(self.before_send, self.record_refusal)
 
     def release_value(self) -> None:
-        """Record that the value is not read any more: its owner may change it."""
+        """Record that the value is not used any more, so that the input may change it."""
         self.value_released.set()
 
     async def before_send(self) -> None:
@@ -64,7 +64,7 @@ class BatchItem:
         self.state = ItemState.SENDING
 
     def check_stopped(self) -> None:
-        """Check that the item was not stopped: a callback may have caught the cancellation that stops it.
+        """Check that the item was not stopped. A callback may have caught the cancellation that stops the item.
 
         Raises:
             CancelledError: the item was stopped.
@@ -73,12 +73,12 @@ class BatchItem:
             raise asyncio.CancelledError
 
     def record_refusal(self) -> None:
-        """Record that the submission was refused for now: nothing of it is in flight."""
+        """Record that the submission was refused for now, so nothing is in flight."""
         self.state = ItemState.UNSENT
         self._on_refused(self)
 
     def record_job(self, job: JobCreated) -> None:
-        """Record the accepted job, so that the next item may be read."""
+        """Record the accepted job, and free the slot of the item, so that the next one is read."""
         self.job = job
         self.state = ItemState.SUBMITTED
         self._on_submitted(self)

@@ -1,4 +1,4 @@
-"""The handle of a batch: an iterator over its results."""
+"""The results of a batch: what `submit_many` and `voiceprint_many` return."""
 
 from __future__ import annotations
 
@@ -31,12 +31,13 @@ class Results(Generic[R]):
     Args:
         items: the input; one task reads it.
         process: processes one item.
-        make_result: makes the result of an item from what `process` returned, or from its error.
+        make_result: makes the result of an item from its index, its value, what `process` returned, and its error; one
+            of the last two is None.
         read_ahead: the most items that are read but not submitted, and the most results that wait unread.
         max_in_progress: the most items that are read but whose result was not yielded.
-        is_stable: whether the value of an item stays the same while the next one is read. After an item whose value
-            does not, the next one is read when `BatchItem.release_value` was called: a program may fill the same
-            array again and again.
+        is_stable: returns whether the value of an item cannot change while the next item is read. If it can, as with
+            an array that the input fills again for each item, the batch reads the next item only after
+            `BatchItem.release_value` was called.
         on_abandoned: called with each accepted job whose result was not yielded before the batch was closed.
     """
 
@@ -44,7 +45,7 @@ class Results(Generic[R]):
         self,
         items: Iterable[Any] | AsyncIterable[Any],
         process: Callable[[BatchItem], Awaitable[Any]],
-        make_result: Callable[[BatchItem, Any, Exception | None], R],
+        make_result: Callable[[int, Any, Any, Exception | None], R],
         *,
         read_ahead: int,
         max_in_progress: int,
@@ -54,16 +55,16 @@ class Results(Generic[R]):
         self.batch: BatchRun[R] = BatchRun(
             items, process, make_result, read_ahead, max_in_progress, is_stable, on_abandoned
         )
-        """The work behind the results. It has no reference to them: only so can dropping them close it."""
+        """The tasks behind the results. They have no reference to this object, so that dropping it closes the batch."""
         weakref.finalize(self, self.batch.close_from_any_thread).atexit = False
 
     def __repr__(self) -> str:
-        return f"<Results running={len(self.batch.running)} finished={len(self.batch.finished)}>"
+        return f"<Results running={len(self.batch.running)} unread={len(self.batch.unread)}>"
 
     @property
     def unfinished(self) -> list[R]:
-        """The results that were not yielded before the batch was closed; complete when `aclose()` has returned."""
-        return self.batch.unfinished
+        """The results that were not yielded before the batch was closed. Complete after `aclose()` has returned."""
+        return self.batch.not_yielded
 
     async def __aenter__(self) -> Self:
         return self
@@ -80,12 +81,13 @@ class Results(Generic[R]):
         return await self.batch.next_result()
 
     async def aclose(self) -> None:
-        """Start nothing new, finish the submissions in flight, and keep the results left in `unfinished`.
+        """Start nothing new, finish the submissions in flight, and move the remaining results to `unfinished`.
 
-        A caller that is cancelled meanwhile gets its `CancelledError` afterwards.
+        A caller that is cancelled meanwhile gets its `CancelledError` when the batch is closed.
 
-        Inside the batch itself, in its input or its `on_submitted`, this only begins to close the batch, and returns at
-        once: the batch cannot be over while its own code waits. Inside another batch, a cancellation ends the wait.
+        The input and the `on_submitted` of the batch may call this method too. It then only begins to close the batch,
+        and returns at once: the batch cannot end while its own code waits for it. Inside another batch, a caller that
+        is cancelled stops waiting at once.
         """
         may_wait = may_wait_for(self.batch.scope)
         self.batch.close()

@@ -6,14 +6,14 @@ import asyncio
 import io
 import os
 import re
-import stat
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import IO, Any, TypeAlias, TypeVar, cast
 
 from pyannote_voiceprint_async.errors import MediaError
+from pyannote_voiceprint_async.local_files import open_regular_file, reason_of
 
 __all__ = ["MAX_WAVEFORM_SECONDS", "LocalAudio", "OpenedAudio", "is_local", "open_audio"]
 
@@ -92,7 +92,7 @@ class OpenedAudio:
                 return function(argument)
             return await asyncio.to_thread(function, argument)
         except (OSError, ValueError) as exc:
-            raise MediaError(f"The audio cannot be {verb} ({_reason(exc)}).") from None
+            raise MediaError(f"The audio cannot be {verb} ({reason_of(exc)}).") from None
 
 
 @asynccontextmanager
@@ -124,25 +124,13 @@ async def open_audio(source: LocalAudio, *, for_voiceprint: bool = False) -> Asy
 
 
 async def _open_in_thread(path: os.PathLike[str]) -> IO[bytes]:
-    opening = asyncio.ensure_future(asyncio.to_thread(_open, path))
+    opening = asyncio.ensure_future(asyncio.to_thread(open_regular_file, path))
     try:
         return await asyncio.shield(opening)
     except asyncio.CancelledError:
         # A thread cannot be cancelled: close the file that it will open.
         opening.add_done_callback(lambda done: done.exception() or done.result().close())
         raise
-
-
-def _open(path: os.PathLike[str]) -> IO[bytes]:
-    try:
-        # Checked before opening: opening a named pipe would block until another process writes to it.
-        mode = Path(path).stat().st_mode
-        if stat.S_ISREG(mode):
-            return Path(path).open("rb")
-    except (OSError, ValueError) as exc:
-        raise MediaError(f"The audio file cannot be opened ({_reason(exc)}): {os.fspath(path)}") from None
-    reason = "is a directory" if stat.S_ISDIR(mode) else "not a regular file"
-    raise MediaError(f"The audio file cannot be opened ({reason}): {os.fspath(path)}")
 
 
 def _measure(file: Any, suffix: str) -> OpenedAudio:
@@ -154,8 +142,8 @@ def _measure(file: Any, suffix: str) -> OpenedAudio:
         file.seek(start)
     except (OSError, ValueError, AttributeError) as exc:
         raise MediaError(
-            f"The audio cannot be rewound, so its length is unknown ({_reason(exc)}). Pass a path, or the bytes of the "
-            "file."
+            f"The audio cannot be rewound, so its length is unknown ({reason_of(exc)}). Pass a path, or the bytes of "
+            "the file."
         ) from None
     if size <= 0:
         raise MediaError("The audio is empty: there is nothing to upload.")
@@ -185,7 +173,3 @@ def _warnings(file: IO[bytes], start: int, is_abandoned: Callable[[], bool]) -> 
     if reason := fatal_message(findings):
         raise MediaError(f"The audio {reason}. {_UNCHECKED}")
     return tuple(finding.message for finding in findings)
-
-
-def _reason(exc: Exception) -> str:
-    return (getattr(exc, "strerror", None) or str(exc) or type(exc).__name__).lower()

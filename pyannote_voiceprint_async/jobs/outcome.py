@@ -1,4 +1,4 @@
-"""What a terminal job means for its wait: a result, or an error."""
+"""The outcome of a wait for a job: the finished job, or an error."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def require_success(job: VoiceprintJob, wall: float) -> VoiceprintJob:
 
 
 def is_output_deleted(job: VoiceprintJob, wall: float) -> bool:
-    """Return whether the job is so old, or of such unknown age, that its output must be assumed deleted."""
+    """Return whether the output of a job must be assumed deleted: the job is too old, or its age is unknown."""
     changed = job.updated_at or job.created_at
     return changed is None or wall - changed.timestamp() >= OUTPUT_LIFETIME - _CLOCK_TOLERANCE
 
@@ -89,7 +89,7 @@ def unknown_job_error(job_id: str) -> JobExpiredError:
 
 
 def timeout_error(job_id: str) -> JobTimeoutError:
-    """Build the error for a wait whose deadline has come before the job finished."""
+    """Build the error for a wait whose deadline passed before the job finished."""
     return JobTimeoutError(
         f"Job {job_id} did not finish within the timeout. The job continues: call wait({job_id!r}) to wait for it "
         "again.",

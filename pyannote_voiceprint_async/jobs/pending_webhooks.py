@@ -20,7 +20,7 @@ class PendingWebhooks:
     Pure: the caller passes the time.
 
     Args:
-        grace: seconds for which a job is left to its webhook, before it is polled.
+        grace: seconds for which a job whose webhook is expected is not polled.
     """
 
     def __init__(self, grace: float) -> None:
@@ -35,11 +35,11 @@ class PendingWebhooks:
             del self._expected[next(iter(self._expected))]
 
     def grace_left(self, job_id: str, now: float) -> float:
-        """Return the seconds for which the job is still left to its webhook."""
+        """Return the seconds for which the job must not be polled yet, because its webhook is expected."""
         return max(0.0, self._expected.get(job_id, now) - now)
 
     def record_delivery(self, job_id: str) -> None:
-        """Record that the webhook of a finished job has arrived: there will be no second one."""
+        """Record that the webhook of a finished job has arrived: no second one is expected."""
         self._expected.pop(job_id, None)
 
     def keep_early(self, event: WebhookEvent, now: float) -> None:
@@ -49,6 +49,6 @@ class PendingWebhooks:
             self._early.popitem(last=False)
 
     def pop_early(self, job_id: str, now: float) -> WebhookEvent | None:
-        """Return the webhook that arrived early for this job, and forget it."""
+        """Remove and return the webhook of this job that arrived early; None if there is none."""
         kept_at, event = self._early.pop(job_id, (now, None))
         return event if now - kept_at <= _EARLY_LIFETIME else None

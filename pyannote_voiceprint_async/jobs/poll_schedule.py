@@ -9,9 +9,9 @@ from pyannote_voiceprint_async.settings import Polling
 __all__ = ["PollSchedule"]
 
 _GROWTH = 1.5
-# Each page delays the next poll by this multiple of `Polling.first`. With the default of one second, at most 30 pages
-# are fetched in a minute: at 100 voiceprints a minute, that is a third of a request for each of them.
-_REST_PER_PAGE = 2.0
+# After a poll, the next one waits for this multiple of `Polling.first` for each page that was fetched. With the default
+# of one second, at most 30 pages are fetched in a minute: at 100 voiceprints a minute, a third of a request for each.
+_PAUSE_PER_PAGE = 2.0
 
 
 class PollSchedule:
@@ -30,7 +30,7 @@ class PollSchedule:
         self._earliest = float("-inf")
 
     def restart(self) -> None:
-        """Forget the next poll. The rest after the last pages still holds."""
+        """Plan no poll, and start again with the shortest interval. The pause after the last pages still holds."""
         self.interval, self.next_at = self._polling.first, float("inf")
 
     def reset_interval(self) -> None:
@@ -38,9 +38,10 @@ class PollSchedule:
         self.interval = self._polling.first
 
     def poll_by(self, time: float) -> bool:
-        """Move the next poll forward to this time, and return whether it was moved.
+        """Poll at this time at the latest, but not before the pause after the last pages is over.
 
-        The rest after the pages of the last poll is kept.
+        Returns:
+            Whether this makes the next poll earlier.
         """
         time = max(time, self._earliest)
         if time >= self.next_at:
@@ -54,10 +55,10 @@ class PollSchedule:
         Args:
             now: the current time.
             pages: how many pages the poll fetched.
-            has_polled: whether any job was polled; else the interval does not grow.
-            first_polls: times of first polls that are still to come. They do not wait for the longer interval.
+            has_polled: whether any job was polled; if not, the interval does not grow.
+            first_polls: when jobs that were not polled yet are due. They do not wait for the longer interval.
         """
         if has_polled:
             self.interval = min(self.interval * _GROWTH, self._polling.longest)
-        self._earliest = now + min(pages * self._polling.first * _REST_PER_PAGE, self._polling.longest)
+        self._earliest = now + min(pages * self._polling.first * _PAUSE_PER_PAGE, self._polling.longest)
         self.next_at = max(self._earliest, min([now + self.interval, *first_polls]))

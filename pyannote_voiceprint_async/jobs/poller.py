@@ -1,14 +1,13 @@
 """One poller for all awaited jobs of a client: few requests, many jobs.
 
-One or two jobs are read one by one. From three on, statuses come through pages of `GET /v2/jobs`, 100 in one request.
-Each finished job is then read once, because pages have no outputs. A failed poll is repeated: it never ends the wait
-for a paid job.
+Up to two jobs are read one by one. The statuses of three or more jobs come from pages of `GET /v2/jobs`, 100 in one
+request. Each finished job is then read once, because pages have no outputs. A failed poll is repeated, and never ends
+the wait for a job, which is paid for.
 """
 
 from __future__ import annotations
 
 import asyncio
-import copy
 import logging
 from collections import deque
 from typing import cast
@@ -38,24 +37,25 @@ __all__ = ["JobPoller"]
 
 log = logging.getLogger("pyannote_voiceprint_async")
 
-# Up to so many due jobs are read one by one, without pages.
+# The highest number of jobs that are polled without pages.
 _MAX_WITHOUT_PAGES = 2
-# Jobs that the pages do not show (old jobs, or an API without pages) are read in turn: at each poll a tenth of them,
-# and at least so many.
+# Pages may not show a job: it is old, or the API has no pages. Each poll reads a tenth of such jobs, and at least this
+# many of them. Those that were not polled for the longest time are read first.
 _MIN_READS_PER_POLL = 10
-# Reads in progress. More of them would wait in the rate limiter, where a `get_job` of the caller would queue behind
-# them.
+# The highest number of reads in progress. More of them would only fill the wait queue of the rate limiter, and delay a
+# `get_job` of the caller.
 _MAX_READS = 32
-# A new job may not be visible on every server at once: one 404 proves nothing.
-_PROOF_OF_ABSENCE = 2
-# Seconds within which the output of a job follows its status "succeeded".
+# A job is unknown after this many 404s in a row. A single one proves nothing: a new job may not be visible on every
+# server of the API yet.
+_MAX_NOT_FOUND = 2
+# A job may have the status "succeeded" for this many seconds before it shows its output.
 _OUTPUT_DELAY = 60.0
-# The key was revoked, or lost a right: reading the other jobs would repeat the same refusal once for each of them.
-_ENDS_ALL_WAITS = (AuthenticationError, PermissionDeniedError)
+# The key was revoked, or lost a right: every other read would fail in the same way.
+_FAILS_ALL_WAITS = (AuthenticationError, PermissionDeniedError)
 
 
 class JobPoller:
-    """Polls jobs in one task, which exists only while somebody waits for a job."""
+    """Polls jobs in one task, which exists only while a caller waits for a job."""
 
     def __init__(self, pipeline: Pipeline, polling: Polling, clock: Clock, waiters: Waiters) -> None:
         self._pipeline = pipeline
@@ -68,7 +68,7 @@ class JobPoller:
         self._pages = StatusPages(pipeline, clock)
         self._slow_jobs = SlowJobs()
         self._task: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()  # the task above, and cancelled ones that have not ended yet
+        self._tasks: set[asyncio.Task[None]] = set()  # the task above, and cancelled ones that are not done
         self._rescheduled = asyncio.Event()
         self._to_read: deque[PolledJob] = deque()
         self._reads: set[asyncio.Task[None]] = set()
@@ -100,7 +100,7 @@ class JobPoller:
             raise
 
     def deliver(self, event: WebhookEvent) -> None:
-        """Finish the wait for the job of a webhook, or read the job at once if the webhook has no output."""
+        """Resolve the job of a webhook, or read the job at once if the webhook has no output."""
         if not event.status.is_terminal:
             return
         self._webhooks.record_delivery(event.job_id)
@@ -108,16 +108,16 @@ class JobPoller:
         if polled is None:
             self._webhooks.keep_early(event, self._clock.time())
         elif event.is_complete:
-            self._finish(polled, VoiceprintJob(event.job_id, event.status, None, event.timestamp, event.output))
+            self._resolve(polled, VoiceprintJob(event.job_id, event.status, None, event.timestamp, event.output))
         else:
-            # Set even while a read is in progress: its response may show an older state.
+            # A read that is in progress may return an older state: this makes the poller read the job again.
             polled.is_terminal = True
-            # There is no second webhook: if the read fails, the job must be polled like any other.
+            # No second webhook follows: if the read fails, the job must be polled like any other.
             polled.first_poll_at = min(polled.first_poll_at, self._clock.time())
             self._read_soon(polled)
 
     async def aclose(self) -> None:
-        """Cancel all tasks, and wait for them. The waits must have ended before."""
+        """Cancel all tasks, and wait for them. Fail the waits before, with `Waiters.fail_all`."""
         while tasks := self._tasks | self._reads:
             for task in tasks:
                 task.cancel()
@@ -139,7 +139,7 @@ class JobPoller:
             polled.waiters.discard(waiter)
             if not polled.waiters:
                 self._remove(polled)
-        # A waiter that was woken without an error has a result.
+        # A waiter that was woken without an error has its result here.
         return cast("VoiceprintJob", polled.result)
 
     def _add(self, job_id: str) -> PolledJob:
@@ -149,44 +149,45 @@ class JobPoller:
         if self._task is None or self._task.done():
             self._start()
         if not grace:
-            # A new job is polled as often as if it were alone, however long other jobs have been running.
+            # A new job must not inherit the long interval of jobs that have been polled for a while.
             self._schedule.reset_interval()
         self._poll_by(polled.first_poll_at)
         return polled
 
     def _remove(self, polled: PolledJob) -> None:
         if self._jobs.get(polled.job_id) is not polled:
-            return  # removed before, perhaps by its result; a later wait for the same job has a `PolledJob` of its own
+            return  # removed before; a later wait for the same job has a `PolledJob` of its own
         del self._jobs[polled.job_id]
         if polled.reading is not None:
-            # Without effect if this very read brought the result.
+            # No caller needs the read. A read that removes its own job ends normally: it awaits nothing after this.
             polled.reading.cancel()
         if not self._jobs:
             self._stop()
 
-    def _finish(self, polled: PolledJob, job: VoiceprintJob) -> None:
-        """Wake the waiters of a job with its result."""
+    def _resolve(self, polled: PolledJob, job: VoiceprintJob) -> None:
+        """End the waits for a job with its result."""
         now = self._clock.time()
         self._slow_jobs.record(now - polled.added_at)
         self._schedule.reset_interval()
         self._poll_by(now + self._schedule.interval)
         polled.result = job
-        self._end(polled, None)
-
-    def _end(self, polled: PolledJob, error: VoiceprintError | None) -> None:
         self._remove(polled)
-        for waiter in polled.waiters:
-            wake(waiter, copy.copy(error))
+        polled.wake_waiters(None)
 
-    def _end_all(self, error: VoiceprintError) -> None:
-        """Raise this error in all waits."""
+    def _fail(self, polled: PolledJob, error: VoiceprintError) -> None:
+        """End the waits for a job with an error."""
+        self._remove(polled)
+        polled.wake_waiters(error)
+
+    def _fail_all(self, error: VoiceprintError) -> None:
+        """End all waits with an error."""
         for polled in list(self._jobs.values()):
-            self._end(polled, error)
+            self._fail(polled, error)
 
-    def _end_all_by_bug(self, bug: Exception) -> None:
-        """Raise an unexpected exception of this package in all waits, which would otherwise never end."""
+    def _fail_all_after_bug(self, bug: Exception) -> None:
+        """End all waits after an unexpected exception of this package. Without this they would never end."""
         log.error("The job poller failed.", exc_info=bug)
-        self._end_all(
+        self._fail_all(
             VoiceprintError(
                 f"The wait failed because of a bug in this package: {bug!r}. The job continues: call wait() again."
             )
@@ -201,7 +202,7 @@ class JobPoller:
         self._task.add_done_callback(self._tasks.discard)
 
     def _stop(self) -> None:
-        """Cancel the task. It ends later; a wait that begins before that starts a new task."""
+        """Cancel the task. A wait that begins before the task is done starts a new one."""
         self._to_read.clear()
         task, self._task = self._task, None
         if task is not None:
@@ -215,10 +216,10 @@ class JobPoller:
                 else:
                     await self._poll()
         except Exception as bug:  # noqa: BLE001 - raised in all waits
-            self._end_all_by_bug(bug)
+            self._fail_all_after_bug(bug)
 
     async def _sleep(self) -> None:
-        """Sleep until the next poll is due, or until it was moved."""
+        """Sleep until the next poll is due, or until its time was changed."""
         timer = self._clock.call_at(self._schedule.next_at, self._rescheduled.set)
         try:
             await self._rescheduled.wait()
@@ -227,17 +228,17 @@ class JobPoller:
         self._rescheduled.clear()
 
     def _poll_by(self, time: float) -> None:
-        """Move the next poll forward to this time, and wake the task if that changed anything."""
+        """Poll at this time at the latest; wake the task if this makes the next poll earlier."""
         if self._schedule.poll_by(time):
             self._rescheduled.set()
 
     # Polls
 
     async def _poll(self) -> None:
-        """Poll all jobs that are due, and start to read those that have finished."""
+        """Poll the jobs that are due, and start to read those that have finished."""
         started_at = self._clock.time()
         due = [polled for polled in self._jobs.values() if polled.is_due(started_at)]
-        # While reads are behind, more polls would only find more jobs to read.
+        # While jobs wait to be read, a poll would only find more of them.
         has_polled = bool(due) and not self._to_read
         pages = await self._poll_jobs(due) if has_polled else 0
         self._schedule.record_poll(
@@ -250,33 +251,33 @@ class JobPoller:
         self._slow_jobs.warn(self._jobs.values())
 
     async def _poll_jobs(self, due: list[PolledJob]) -> int:
-        """Find out which jobs have finished, start to read them, and return how many pages that took."""
+        """Find out which jobs have finished, start to read them, and return how many pages were fetched."""
         unseen = {polled.job_id: polled for polled in due if not polled.is_terminal}
-        pages = useless = 0
+        pages = pages_without_match = 0
         if self._pages.is_supported and len(unseen) > _MAX_WITHOUT_PAGES:
             try:
-                pages, useless = await self._pages.update(unseen)
+                pages, pages_without_match = await self._pages.update(unseen)
             except AuthenticationError as error:
-                self._end_all(error)
+                self._fail_all(error)
                 return 0
         longest_unpolled = sorted(unseen.values(), key=lambda polled: polled.polled_at)
-        reads = max(_MIN_READS_PER_POLL, len(longest_unpolled) // 10, useless)
+        reads = max(_MIN_READS_PER_POLL, len(longest_unpolled) // 10, pages_without_match)
         self._read_soon(*(polled for polled in due if polled.is_terminal), *longest_unpolled[:reads])
         return pages
 
     # Reads
 
     def _read_soon(self, *jobs: PolledJob) -> None:
-        """Read these jobs in tasks of their own, so that a slow read delays neither other reads nor the next poll."""
+        """Read these jobs, each in a task of its own: a slow read must delay neither other reads nor the next poll."""
         self._to_read.extend(jobs)
         while self._to_read and len(self._reads) < _MAX_READS:
             polled = self._to_read.popleft()
             if polled.reading is None and self._jobs.get(polled.job_id) is polled:
                 polled.reading = asyncio.create_task(self._read(polled))
                 self._reads.add(polled.reading)
-                polled.reading.add_done_callback(self._end_read)
+                polled.reading.add_done_callback(self._on_read_done)
 
-    def _end_read(self, read: asyncio.Task[None]) -> None:
+    def _on_read_done(self, read: asyncio.Task[None]) -> None:
         self._reads.discard(read)
         self._read_soon()
 
@@ -286,33 +287,33 @@ class JobPoller:
             job = await self._pipeline.read_job(polled.job_id)
         except NotFoundError:
             polled.not_found += 1
-            if polled.not_found >= _PROOF_OF_ABSENCE:
-                self._end(polled, unknown_job_error(polled.job_id))
-        except _ENDS_ALL_WAITS as error:
-            self._end_all(error)
+            if polled.not_found >= _MAX_NOT_FOUND:
+                self._fail(polled, unknown_job_error(polled.job_id))
+        except _FAILS_ALL_WAITS as error:
+            self._fail_all(error)
         except (AccountError, ClientClosedError) as error:
-            self._end(polled, error)
+            self._fail(polled, error)
         except VoiceprintError as error:
             log.debug("Reading job %s failed, and is repeated with a later poll. %s", polled.job_id, error)
         except Exception as bug:  # noqa: BLE001 - raised in all waits
-            self._end_all_by_bug(bug)
+            self._fail_all_after_bug(bug)
         else:
-            self._process(polled, job)
+            self._resolve_if_complete(polled, job)
         finally:
             polled.reading = None
             self._poll_by(self._clock.time() + self._schedule.interval)
 
-    def _process(self, polled: PolledJob, job: VoiceprintJob) -> None:
-        """Finish the wait if the job that was read is terminal and complete."""
+    def _resolve_if_complete(self, polled: PolledJob, job: VoiceprintJob) -> None:
+        """Resolve a job if the response shows that it has finished and that its output is complete."""
         polled.not_found = 0
         if job.status.is_terminal and not self._may_get_output(polled, job):
-            self._finish(polled, job)
+            self._resolve(polled, job)
         elif polled.is_terminal:
-            # A webhook has arrived during the read: the response may show an older state.
+            # A webhook arrived during the read, so the response may show an older state: read the job again.
             self._to_read.append(polled)
 
     def _may_get_output(self, polled: PolledJob, job: VoiceprintJob) -> bool:
-        """Return whether a job that has just succeeded may show its output a moment later."""
+        """Return whether a job that has succeeded without an output may still get it."""
         if job.status is not JobStatus.SUCCEEDED or job.has_result or is_output_deleted(job, self._clock.wall()):
             return False
         now = self._clock.time()

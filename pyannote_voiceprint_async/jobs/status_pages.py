@@ -29,36 +29,36 @@ class StatusPages:
 
     def __init__(self, pipeline: Pipeline, clock: Clock) -> None:
         self.is_supported = True
-        """Whether the API has pages, as far as known."""
+        """False once the API has responded with 404: it has no pages."""
         self._pipeline = pipeline
         self._clock = clock
 
     async def update(self, unseen: dict[str, PolledJob]) -> tuple[int, int]:
-        """Update the jobs from pages, while that is cheaper than reading the rest one by one.
+        """Update the jobs from pages, while that takes fewer requests than reading the remaining jobs one by one.
 
         Args:
             unseen: the jobs, by id; those that a page shows are removed.
 
         Returns:
-            How many pages were fetched, and how many of the last ones showed none of the jobs.
+            How many pages were fetched, and how many pages at the end showed none of the jobs.
 
         Raises:
             AuthenticationError: the key was revoked.
         """
-        query, pages, useless = {"limit": str(MAX_PAGE_SIZE)}, 0, 0
-        while unseen and useless < len(unseen):
+        query, pages, without_match = {"limit": str(MAX_PAGE_SIZE)}, 0, 0
+        while unseen and without_match < len(unseen):
             page = await self._fetch(query)
             if page is None:
                 break
             pages += 1
-            useless = 0 if self._update_from(page.items, unseen) else useless + 1
+            without_match = 0 if self._update_from(page.items, unseen) else without_match + 1
             if page.next_cursor is None or page.next_cursor == query.get("cursor"):
                 break
             query["cursor"] = page.next_cursor
-        return pages, useless
+        return pages, without_match
 
     def _update_from(self, summaries: Iterable[JobSummary], unseen: dict[str, PolledJob]) -> bool:
-        """Update the jobs of one page, and return whether there were any."""
+        """Update the jobs that a page shows, and return whether it shows any."""
         found = False
         for summary in summaries:
             polled = unseen.pop(summary.job_id, None)
@@ -74,7 +74,7 @@ class StatusPages:
         except AuthenticationError:
             raise
         except (AccountError, ClientClosedError):
-            return None  # a key without the right to list jobs may still read single jobs
+            return None  # a key without the right to list jobs may have the right to read them
         except NotFoundError:
             self.is_supported = False
             log.debug("This API has no %s: jobs are read one by one.", LIST_JOBS.path)

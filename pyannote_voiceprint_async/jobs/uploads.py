@@ -17,13 +17,13 @@ from .local_audio import OpenedAudio
 __all__ = ["upload"]
 
 _ERROR_CODE = re.compile(rb"<Code>([A-Za-z]{1,60})</Code>")
-# A storage answers 403 to a presigned URL that has expired: a fresh URL helps.
+# A storage responds with 403 to a presigned URL that has expired: a fresh URL helps.
 _RETRYABLE_STATUSES = {403, 408, 429}
 _FIRST_SUCCESS, _FIRST_ERROR, _FIRST_SERVER_ERROR, _LAST_SERVER_ERROR = 200, 300, 500, 599
 
 
 class _Attempts:
-    """The state of one upload that `Pipeline.with_retries` reads and counts."""
+    """The state of one upload, as `Pipeline.with_retries` needs it."""
 
     first_sent_at: float | None = None
     deadline: float | None = None
@@ -45,7 +45,7 @@ async def upload(
         MediaError: the audio cannot be read, or the storage refuses it.
         VoiceprintError: the API gives no presigned URL.
     """
-    # Flat and without underscores: reports differ on whether the API accepts nested keys and underscores.
+    # No slashes and no underscores: it is unclear whether the API accepts them in media keys.
     target = media_url or f"media://{uuid4().hex}{audio.suffix}"
 
     async def upload_once(_: _Attempts) -> None:
@@ -61,7 +61,7 @@ async def upload(
 def _storage_error(response: ApiResponse, wall: float) -> VoiceprintError:
     if not _FIRST_SUCCESS <= response.status <= _LAST_SERVER_ERROR:
         return UnexpectedResponseError(
-            f"The storage answered with {response.status}, which is not an HTTP status. Nothing was submitted.",
+            f"The storage returned status {response.status}, which is not an HTTP status. Nothing was submitted.",
             status=response.status,
             retryable=True,
         )

@@ -1,4 +1,4 @@
-"""The rate limiter on the client's clock: wait for permits, and record what became of each request."""
+"""The permits of one client: wait for them, and report the result of each request to the rate limiter."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Permits:
     Args:
         scheduler: the scheduler of the rate limiter, which several clients may share.
         retry_policy: limits for how long the server may refuse a request.
-        response_timeout: seconds after its first byte in which the server may still see a request.
+        response_timeout: for this many seconds after its first byte, a request without a response may reach the server.
         clock: the client's clock.
         waiters: the waits that end when the client is closed.
     """
@@ -57,16 +57,16 @@ class Permits:
         self._is_closed = False
 
     def open(self) -> None:
-        """Start to take part in the scheduler."""
+        """Begin to use the scheduler."""
         self._scheduler.reset_timers.add(self._reset_timer)
 
     def close(self) -> None:
-        """Stop to take part in the scheduler. The waits end with the client's `Waiters`."""
+        """Stop using the scheduler. The client's `Waiters` end the waits."""
         self._is_closed = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        # Other clients of a shared scheduler may have relied on the timer of this one.
+        # Other clients may share the scheduler, and the timer of this client may have been the one that wakes them.
         self._scheduler.reset_timers.discard(self._reset_timer)
         for reset_timer in list(self._scheduler.reset_timers):
             reset_timer()
@@ -82,7 +82,7 @@ class Permits:
         )
 
     async def wait(self, request: ApiRequest, permit: PermitRequest) -> None:
-        """Wait until permit and slot are granted.
+        """Wait until a permit and a slot are granted.
 
         Raises:
             ApiTimeoutError: the request's deadline has passed.
@@ -106,7 +106,7 @@ class Permits:
             request.permit_waiter = None
 
     def check_deadline(self, request: ApiRequest, permit: PermitRequest) -> None:
-        """Return the permit of a request whose deadline has passed.
+        """Check the deadline of a request. If it has passed, cancel its permit.
 
         Raises:
             ApiTimeoutError: the deadline has passed.
@@ -116,7 +116,7 @@ class Permits:
             raise _deadline_passed(request.endpoint)
 
     def cancel(self, permit: PermitRequest) -> None:
-        """Return the permit of a request that was cancelled or never sent. A second call does nothing."""
+        """Cancel the permit of a request that was cancelled or never sent. A second call does nothing."""
         self._scheduler.cancel(permit, self._clock.time())
         self._reset_timer()
 
@@ -150,7 +150,7 @@ class Permits:
         self._reset_timer()
 
     def record_no_response(self, request: ApiRequest, permit: PermitRequest) -> None:
-        """Record that no response arrived; an unsent request returns its permit at once."""
+        """Record that no response arrived. The permit of a request that was never sent is cancelled."""
         now = self._clock.time()
         if request.sent_at is None:
             self._scheduler.cancel(permit, now)
@@ -159,17 +159,21 @@ class Permits:
         self._reset_timer()
 
     def refuse_long_queue(self, endpoint: Endpoint[Any], max_queue_wait: float) -> None:
-        """Refuse a request that would wait longer than this for its permit.
+        """Refuse a request that would wait too long for its permit.
+
+        Args:
+            endpoint: the operation.
+            max_queue_wait: the longest allowed wait in seconds.
 
         Raises:
-            QueueTooLongError: it would.
+            QueueTooLongError: the wait would exceed `max_queue_wait`.
         """
         wait = self._scheduler.expected_wait(endpoint.rate_limit, self._clock.time())
         if wait > max_queue_wait:
             raise queue_too_long(endpoint, wait)
 
     def _refuse_overdue(self, endpoint: Endpoint[Any], now: float) -> None:
-        """Refuse the waiting requests that would now wait longer than they may."""
+        """Refuse the waiting requests whose wait now exceeds their limits."""
         for permit in self._scheduler.remove_overdue(endpoint.rate_limit, now):
             if permit.expected_wait is not None:
                 permit.notify(queue_too_long(endpoint, permit.expected_wait))
@@ -177,10 +181,11 @@ class Permits:
                 permit.notify(_refused_too_long(endpoint, self._scheduler.pause_left(endpoint.rate_limit, now)))
 
     def _refuse_long_pause(self, endpoint: Endpoint[Any]) -> None:
+        """Raise an error during a pause that is longer than the retry policy allows."""
         pause = self._scheduler.pause_left(endpoint.rate_limit, self._clock.time())
         if pause > min(self._retry_policy.max_retry_after, self._retry_policy.max_elapsed):
             raise RateLimitError(
-                f"{endpoint.method} {endpoint.path} was not sent: the API requests a pause, which lasts another "
+                f"{endpoint.name} was not sent: the API requests a pause, which lasts another "
                 f"{pause:.0f} s. Try again after it.",
                 status=_TOO_MANY_REQUESTS,
                 retryable=True,
@@ -205,7 +210,7 @@ class Permits:
 def queue_too_long(endpoint: Endpoint[Any], wait: float) -> QueueTooLongError:
     """Return the error for a request that would wait too long for its permit."""
     return QueueTooLongError(
-        f"{endpoint.method} {endpoint.path} was not sent: it would wait about {wait:.0f} s for the rate limit, longer "
+        f"{endpoint.name} was not sent: it would wait about {wait:.0f} s for the rate limit, longer "
         "than max_queue_wait allows. Try again later.",
         expected_wait=wait,
     )
@@ -213,7 +218,7 @@ def queue_too_long(endpoint: Endpoint[Any], wait: float) -> QueueTooLongError:
 
 def _refused_too_long(endpoint: Endpoint[Any], pause: float) -> RateLimitError:
     return RateLimitError(
-        f"{endpoint.method} {endpoint.path} was not sent: the API has refused such requests (429) for about as long as "
+        f"{endpoint.name} was not sent: the API has refused such requests (429) for about as long as "
         "RetryPolicy.max_elapsed allows, and requests a longer pause. Try again later.",
         status=_TOO_MANY_REQUESTS,
         retryable=True,
@@ -223,7 +228,7 @@ def _refused_too_long(endpoint: Endpoint[Any], pause: float) -> RateLimitError:
 
 def _deadline_passed(endpoint: Endpoint[Any]) -> ApiTimeoutError:
     return ApiTimeoutError(
-        f"{endpoint.method} {endpoint.path} was not sent: its timeout ended while it waited for the rate limit. Use a "
+        f"{endpoint.name} was not sent: its timeout ended while it waited for the rate limit. Use a "
         "longer timeout, or send fewer requests at once.",
         retryable=True,
     )

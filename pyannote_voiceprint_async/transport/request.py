@@ -1,4 +1,4 @@
-"""One API request on its way through the pipeline."""
+"""One API request, and its state in the pipeline."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ __all__ = ["ApiRequest", "SubmissionHooks"]
 
 
 class SubmissionHooks(NamedTuple):
-    """The functions that a caller runs around each try of a submission."""
+    """Functions of the caller that are called for each try of a submission."""
 
     before_send: Callable[[], Awaitable[None]]
     """Awaited when permit and slot are granted, before the first byte is sent."""
     on_refused: Callable[[], None]
-    """Called when a try failed with a retryable error: it was not accepted, and is not in flight any more."""
+    """Called when a try failed with a retryable error: it was not accepted, and is no longer in flight."""
 
 
 class ApiRequest:
-    """A request and its progress.
+    """A request and its state.
 
     Args:
         endpoint: the operation.
         url: the URL.
         body: the JSON body.
-        hooks: the caller's hooks of a submission.
-        deadline: the time on the client's clock after which it is not sent any more.
+        hooks: the caller's functions for a submission.
+        deadline: the time on the client's clock after which the request is no longer sent.
         job_id: the id that the job in the response must have.
-        max_queue_wait: seconds that it may wait for its permit; None is without a limit.
+        max_queue_wait: seconds that the request may wait for its permit; None is without a limit.
     """
 
     __slots__ = (
@@ -86,30 +86,30 @@ class ApiRequest:
         """When the first byte of the first try was sent, on the client's clock."""
         self.retries = 0
         self.permit_waiter: asyncio.Future[None] | None = None
-        """What the caller awaits while the request waits for its permit."""
+        """The future that the caller awaits while the request waits for its permit."""
         self.result_waiter: asyncio.Future[Any] | None = None
-        """What the caller of a submission awaits while it is in flight; None when the caller has gone."""
+        """The future that the caller awaits while the submission is in flight; None after the caller was cancelled."""
 
     def prepare(self) -> None:
-        """Start a new try, of which nothing is sent or received yet."""
+        """Reset the state for a new try."""
         self.sent_at: float | None = None
-        """When the first byte of this try was sent, on the client's clock; None: the server has not seen it."""
+        """When the first byte of this try was sent, on the client's clock. None: the server cannot have seen it."""
         self.is_withdrawn = False
-        """The caller has gone before the first byte was sent: the try must not be sent any more."""
+        """Whether the caller was cancelled before the first byte was sent, so that the try must not be sent."""
         self.started_at = self.last_received_at = 0.0
         self.overdue = False
         self.scope: asyncio.Timeout | None = None
-        """The timeout scope that ends a try without a body, because its connection is unknown."""
+        """The timeout scope that ends a try without a body. aiohttp does not show the connection of such a try."""
         self.response: aiohttp.ClientResponse | None = None
         """The response, once its headers are read."""
         self.chunks: list[bytes] = []
-        """The body of the response, as far as it is read."""
+        """The parts of the response's body that were read."""
         self.is_complete = False
-        """Whether the body of the response is read to its end."""
+        """Whether the body of the response was read to its end."""
         self._connection: RecordedConnection | None = None
 
     def __str__(self) -> str:
-        return f"{self.endpoint.method} {self.endpoint.path}"
+        return self.endpoint.name
 
     @property
     def is_sent(self) -> bool:
@@ -118,12 +118,12 @@ class ApiRequest:
 
     @property
     def may_be_billed(self) -> bool:
-        """Whether the server may have accepted this submission: it must be finished, and must not be sent again."""
+        """Whether the server may have accepted this submission. It must then be finished, and not be sent again."""
         return self.sent_at is not None and not self.endpoint.repeatable
 
     @property
     def is_timed(self) -> bool:
-        """Whether the request timeouts count already; the time before the first byte has its own timeout."""
+        """Whether the request timeouts run: from the first byte on. Connecting has a timeout of its own."""
         return self.sent_at is not None
 
     @property
@@ -139,9 +139,9 @@ class ApiRequest:
             transport: the connection, for a request with a body.
 
         Raises:
-            CancelledError: the request was withdrawn. aiohttp writes in a task of its own, which may start after the
-                caller was cancelled.
-            RuntimeError: this try was sent before. A session that repeats a submission would pay for it twice.
+            CancelledError: the request was withdrawn. aiohttp writes a request in a task of its own, which may start
+                after the caller was cancelled.
+            RuntimeError: this try was sent before. A session that sends a submission again would pay for it twice.
         """
         if self.is_withdrawn:
             raise asyncio.CancelledError
@@ -169,7 +169,7 @@ class ApiRequest:
             self.scope.reschedule(0.0)
 
     def release(self) -> None:
-        """Drop the response and the connection. An incomplete response resets the connection."""
+        """Drop the response and the connection. After an incomplete response, reset the connection."""
         connection, self._connection, self.scope = self._connection, None, None
         response, self.response, self.chunks = self.response, None, []
         if connection is not None:

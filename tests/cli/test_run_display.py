@@ -66,7 +66,7 @@ def run_display(run, *, queued=0, in_flight=0, now=lambda: 0.0, **options):
     ("progress", "queued", "expected"),
     [
         (Progress(read=500), 0, "Reading the list: 500 rows"),
-        (Progress(read=500, listening_to="a.wav"), 0, "Reading the list: 500 rows, checking a.wav"),
+        (Progress(read=500, checking="a.wav"), 0, "Reading the list: 500 rows, checking a.wav"),
         (Progress(total=10), 0, "0 of 10 done"),
         (Progress(total=10, succeeded=2, failed=1), 0, "3 of 10 done, 1 failed"),
         (Progress(total=10, waiting=3, sending=5), 0, "0 of 10 done, 8 in flight"),

@@ -235,7 +235,7 @@ async def test_a_wrong_key_is_raised_after_few_requests(start, sandbox):
 
 async def test_the_repr_shows_live_counts(client):
     submissions = client.submit_many(urls(3))
-    assert repr(submissions) == "<Results running=0 finished=0>"
+    assert repr(submissions) == "<Results running=0 unread=0>"
     await all_of(submissions)
 
 
@@ -345,9 +345,9 @@ async def test_no_item_starts_while_max_concurrency_results_wait_unread(start, m
     while results.batch.running:
         await asyncio.sleep(0.001)
     await settle()
-    assert (first.error, len(results.batch.finished) >= 4) == (None, True)
+    assert (first.error, len(results.batch.unread) >= 4) == (None, True)
     started = len(read)
-    assert started <= 1 + len(results.batch.finished) + 1  # the reader may hold one more item
+    assert started <= 1 + len(results.batch.unread) + 1  # the reader may hold one more item
     await settle(500)
     assert (len(read), results.batch.running) == (started, set())
     rest = [one async for one in results]

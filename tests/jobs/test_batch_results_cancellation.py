@@ -109,7 +109,7 @@ async def test_unread_results_are_kept_when_all_tasks_are_cancelled(start):
     )
     results = client.voiceprint_many(urls(100))
     first = await anext(results)
-    while len(results.batch.finished) < 4:
+    while len(results.batch.unread) < 4:
         await asyncio.sleep(0.001)
     tasks = tasks_of_batches()
     for task in tasks:
@@ -117,7 +117,7 @@ async def test_unread_results_are_kept_when_all_tasks_are_cancelled(start):
     await asyncio.gather(*tasks, return_exceptions=True)
     await settle()
     assert sorted([first.voiceprint.job_id, *abandoned_ids(client)]) == accepted_ids(sandbox)
-    assert results.batch.finished == type(results.batch.finished)()
+    assert results.batch.unread == type(results.batch.unread)()
     with pytest.raises(VoiceprintError, match="closed, because other code cancelled"):
         await anext(results)
     with pytest.raises(StopAsyncIteration):
@@ -136,7 +136,7 @@ async def test_a_task_cancelled_at_any_step_loses_no_item(name, steps):
         await asyncio.sleep(0)
 
     items = (number for number in range(20) if not read.append(number))
-    results = Results(items, process, lambda item, value, error: item.index, read_ahead=4, max_in_progress=7)
+    results = Results(items, process, lambda index, *_: index, read_ahead=4, max_in_progress=7)
     seen = []
 
     async def consume():

@@ -20,7 +20,7 @@ async def test_an_item_cancelled_before_its_first_step_is_finished():
             raise AuthenticationError("no")
 
     results = Results(
-        range(100), process, lambda item, value, error: (item.index, error), read_ahead=2, max_in_progress=2
+        range(100), process, lambda index, item, value, error: (index, error), read_ahead=2, max_in_progress=2
     )
     seen = []
     with pytest.raises(AuthenticationError):
@@ -46,7 +46,7 @@ async def test_closing_at_any_moment_accounts_for_every_item(steps):
             raise VoiceprintError("bad item")
         await asyncio.sleep(0)
 
-    results = Results(items(), process, lambda item, value, error: item.index, read_ahead=4, max_in_progress=7)
+    results = Results(items(), process, lambda index, *_: index, read_ahead=4, max_in_progress=7)
     before = asyncio.all_tasks()
 
     async def consume():
@@ -67,7 +67,7 @@ def test_results_may_be_dropped_after_their_event_loop_is_closed():
         await asyncio.sleep(0)
 
     async def begin():
-        results = Results(range(3), process, lambda item, value, error: item.index, read_ahead=2, max_in_progress=2)
+        results = Results(range(3), process, lambda index, *_: index, read_ahead=2, max_in_progress=2)
         await anext(results)
         return results
 
@@ -85,7 +85,7 @@ async def test_items_that_are_accepted_at_once_start_no_faster_than_results_are_
         item.record_job(JobCreated("job", JobStatus.CREATED))
 
     items = (number for number in range(1000) if not read.append(number))
-    results = Results(items, process, lambda item, value, error: item.index, read_ahead=4, max_in_progress=500)
+    results = Results(items, process, lambda index, *_: index, read_ahead=4, max_in_progress=500)
     for taken in range(1, 20):
         await anext(results)
         await settle(200)
@@ -106,7 +106,7 @@ async def test_a_rejected_account_stops_no_item_whose_job_is_accepted():
         return "finished"
 
     results = Results(
-        range(100), process, lambda item, value, error: (item.index, value), read_ahead=2, max_in_progress=10
+        range(100), process, lambda index, item, value, error: (index, value), read_ahead=2, max_in_progress=10
     )
     seen = {}
     with pytest.raises(AuthenticationError):

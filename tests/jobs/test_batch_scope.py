@@ -164,7 +164,7 @@ async def test_a_task_that_outlives_its_batch_may_wait():
         seen.append((is_inside_batch(), may_wait_for(scope), may_wait_for(other)))
         scope.is_closed = True
         seen.append((is_inside_batch(), may_wait_for(scope), may_wait_for(other)))
-        scope.is_over = True
+        scope.is_done = True
         seen.append((is_inside_batch(), may_wait_for(scope), may_wait_for(other)))
 
     await asyncio.create_task(inside())
@@ -184,7 +184,7 @@ async def test_a_context_does_not_keep_the_input_alive():
 
     items = Items([1])
     reference = weakref.ref(items)
-    results = Results(items, process, lambda item, value, error: item.index, read_ahead=2, max_in_progress=2)
+    results = Results(items, process, lambda index, *_: index, read_ahead=2, max_in_progress=2)
     assert [index async for index in results] == [0]
     del items, results
     await settle()

@@ -16,14 +16,14 @@ from .ownership import read_owner
 from .schema import STEPS, SchemaStep
 from .sqlite_errors import read_error, unusable_file_error
 
-__all__ = ["BUSY_TIMEOUT", "create_private_file", "open_read_only", "open_writable", "read_snapshot"]
+__all__ = ["BUSY_TIMEOUT", "check_file", "create_file", "open_read_only", "open_writable", "read_snapshot"]
 
 BUSY_TIMEOUT = 10.0
-"""Seconds that a reader, or the opening of a ledger, waits for a commit of another program."""
+"""Seconds that reading or opening a ledger waits while another program commits."""
 
-# A transaction may leave a journal of this size, in bytes.
+# SQLite shrinks the journal to this size after each transaction, in bytes.
 _JOURNAL_SIZE_LIMIT = 1024 * 1024
-# The pages that a connection may keep in memory, in KiB.
+# How much of the file a connection may cache in memory, in KiB.
 _CACHE_SIZE = 8 * 1024
 
 
@@ -44,7 +44,9 @@ def open_writable(
     """
     path = Path(os.path.realpath(path))
     try:
-        create_private_file(path, create=create)
+        if create:
+            create_file(path)
+        check_file(path)
         check_hot_journal(path, recover=recover, timeout=BUSY_TIMEOUT)
         had_journal = journal_path(path).exists()
         connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
@@ -63,9 +65,10 @@ def open_writable(
 
 
 def open_read_only(path: Path, *, steps: Sequence[SchemaStep] = STEPS) -> sqlite3.Connection:
-    """Open a ledger in a way that cannot change its file. It works while a run has the ledger open.
+    """Open a ledger for reading, also while a run has it open. The file is never changed.
 
-    Ledgers of earlier versions are not migrated: a reader checks whether a column of a later step exists.
+    Schema steps that the file lacks are not applied: before a reader uses a column or a table of a later step, it must
+    check that the file has it.
 
     Args:
         path: the file.
@@ -92,7 +95,9 @@ def open_read_only(path: Path, *, steps: Sequence[SchemaStep] = STEPS) -> sqlite
 
 @contextmanager
 def read_snapshot(path: Path) -> Iterator[sqlite3.Connection]:
-    """Read a ledger as it is at one moment. A run cannot commit until the body ends, so read pages of rows.
+    """Open a ledger for reading; all queries of the body see the same state of it.
+
+    A run cannot commit before the body ends. Read a long table in pages, each in a snapshot of its own.
 
     Raises:
         LedgerError: the ledger cannot be read.
@@ -105,23 +110,30 @@ def read_snapshot(path: Path) -> Iterator[sqlite3.Connection]:
             raise (hot_journal_error(path) if is_rollback_needed(exc) else read_error(path, exc)) from None
 
 
-def create_private_file(path: Path, *, create: bool) -> None:
-    """Check that a file can be a ledger, or create it: SQLite would create it with the permissions of the umask.
+def create_file(path: Path) -> None:
+    """Create an empty file that only its owner may read, if none exists. SQLite gives its journal the same permissions.
 
-    SQLite's journal inherits the permissions of the file. An existing file is not opened here, because closing it
-    would release all locks that this process has on it.
+    An existing file is not opened, because closing it would release all locks that this process has on it.
 
     Raises:
-        LedgerError: the file is missing, or has a hard link.
+        LedgerError: the file cannot be created.
     """
     try:
-        try:
-            found = path.stat()
-        except FileNotFoundError:
-            if not create:
-                raise
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        if path.exists():
             return
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except OSError as exc:
+        raise unusable_file_error(path, exc) from None
+
+
+def check_file(path: Path) -> None:
+    """Check that a ledger can be opened by this path.
+
+    Raises:
+        LedgerError: the file is missing, or has a second name.
+    """
+    try:
+        found = path.stat()
     except OSError as exc:
         raise unusable_file_error(path, exc) from None
     if found.st_nlink > 1 and stat.S_ISREG(found.st_mode):

@@ -8,10 +8,10 @@ SQLite keeps a rollback journal (`journal_mode = PERSIST`), not a write-ahead lo
 - The race of SQLite 3.7.0 to 3.51.2, in which two connections that reset a write-ahead log can lose commits, cannot
   happen.
 
-The price: a reader blocks commits while it reads, so the readers of this package read pages of rows (`export`,
-`maintenance`). Measured with SQLite 3.40.1, three commits of 32 rows for each 32 rows, each commit on the disk (ext4 on
-a virtual disk): write-ahead log 10,000 rows per second, and 5,600 beside a reader that counts all rows in a loop;
-rollback journal 4,600 to 9,200, and 8,500. Both are far above any rate limit.
+Its disadvantage: commits wait while another connection reads. Therefore this package reads in pages (`export`,
+`maintenance`). Measured with SQLite 3.40.1 on ext4 on a virtual disk, where 32 rows at a time passed through three
+commits: a write-ahead log reached 10,000 rows per second, and 5,600 beside a reader that counted all rows in a loop; a
+rollback journal reached 4,600 to 9,200, and 8,500 beside the reader. Both are far above any rate limit.
 """
 
 import asyncio
@@ -41,9 +41,9 @@ __all__ = ["Database"]
 
 T = TypeVar("T")
 
-# Seconds that one batch of writes waits for another program, and that it waits once the run is about to end.
+# How long a batch of writes waits for another program, and how long once the run is about to end, in seconds.
 _LOCK_TIMEOUT, _FINAL_LOCK_TIMEOUT = 60.0, 1.0
-# Seconds after which such a wait is reported, and SQLite's own wait between two attempts.
+# After how long such a wait is reported, and how long SQLite waits in each attempt, in seconds.
 _REPORT_AFTER, _ATTEMPT_TIMEOUT = 2.0, 0.2
 
 
@@ -146,7 +146,7 @@ class Database:
         self._thread.shutdown(wait=False)
 
     def close(self) -> None:
-        """Close the file, where no write was queued."""
+        """Close the file at once. No write may be queued."""
         if self._is_child:
             return
         self._thread.shutdown(wait=False)
@@ -247,7 +247,7 @@ class Database:
                     if not is_busy(exc):
                         raise
                     if waited >= self._lock_timeout:
-                        # The next batches must not wait as long again while the same lock lasts.
+                        # While the same lock lasts, the next batches must not wait as long again.
                         self._lock_timeout = _FINAL_LOCK_TIMEOUT
                         raise lock_timeout_error(waited) from None
                 if waited >= _REPORT_AFTER and not is_reported:

@@ -1,4 +1,4 @@
-"""Recognize earlier output of this package, which a command may replace without being told to."""
+"""Recognize earlier output of this package, which a command may replace without `--force`."""
 
 import csv
 import json
@@ -13,10 +13,10 @@ Content: TypeAlias = Literal["jsonl", "csv", "json", "results", "report", "list"
 
 EXPORT_FIELDS = ("label", "source", "status", "job_id", "model", "voiceprint", "created_at", "warnings", "error")
 RESULT_FIELDS = ("label", "source", "status", "job_id", "model", "voiceprint", "warnings", "error")
-# Reports of runs and of dry runs have these.
+# The fields that the reports of runs and of dry runs have in common.
 _REPORT_FIELDS = {"rows", "succeeded", "submitted", "failed", "expired", "invalid", "forgotten", "jobs"}
 
-# This package writes no longer lines.
+# A file with a line of this many characters was not written by this package.
 _MAX_LINE = 16 * 2**20
 # `voiceprint --out` writes line by line: a killed command leaves an incomplete last line.
 _RESULT_PREFIX = '{"label": "'

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pyannote_voiceprint_async.errors import LedgerError, LedgerInUseError
 
-from .connection import create_private_file, open_read_only, open_writable
+from .connection import check_file, create_file, open_read_only, open_writable
 from .file_lock import FileLock, in_use_error
 from .ownership import mark_closed, mark_open, read_owner
 from .sqlite_errors import unusable_file_error
@@ -17,14 +17,20 @@ __all__ = ["compact", "exclusive_connection", "lock_ledger"]
 
 
 def lock_ledger(path: Path, *, create: bool = False) -> FileLock:
-    """Lock the file of a ledger, whatever link leads to it.
+    """Lock the file of a ledger. Symbolic links are followed, so every path leads to the same lock.
+
+    Args:
+        path: the ledger.
+        create: create the file if it is missing.
 
     Raises:
         LedgerInUseError: another run has it open.
         LedgerError: it is missing, or cannot be opened.
     """
     real = Path(os.path.realpath(path))
-    create_private_file(real, create=create)
+    if create:
+        create_file(real)
+    check_file(real)
     try:
         return FileLock(real)
     except LedgerInUseError:

@@ -31,8 +31,8 @@ __all__ = [
     "ledger_files",
 ]
 
-# Names in `meta` of the last export: when its newest voiceprint was made, and how many voiceprints it had. The count
-# protects voiceprints whose time is older only because a clock was set back (`purge`).
+# Names in `meta`: when the newest voiceprint of the last export was received, and how many voiceprints that export had.
+# The count protects a voiceprint that looks older than the export only because a clock was set back (`purge`).
 EXPORTED_THROUGH, EXPORTED_COUNT = "exported_through", "exported_count"
 
 # Suffixes of files beside a ledger: those of SQLite, of the lock, and of the embedded sandbox.
@@ -100,7 +100,7 @@ def ledger_files(ledger: Path) -> tuple[Path, ...]:
 def export(
     ledger: Path, out: Path, file_format: ExportFormat, *, model: str | None = None, force: bool = False
 ) -> Exported:
-    """Write all rows of a ledger into a file, each as it is when it is read. Works during a run, and blocks.
+    """Write all rows of a ledger into a file. During a run, each row is written as it is when it is read. Blocks.
 
     Args:
         ledger: the ledger.
@@ -120,7 +120,7 @@ def export(
             try:
                 model = _single_model(connection, model)
             except ConfigurationError:
-                check_integrity(connection, ledger)  # a flipped bit may have invented a model
+                check_integrity(connection, ledger)  # a flipped bit can look like a second model
                 raise
         _check_keeps_purged(connection, out)
         # Rows that a run adds from here on are written, but count as not exported: `purge` keeps them.
@@ -136,7 +136,7 @@ def export(
 
 
 def _check_keeps_purged(connection: sqlite3.Connection, out: Path) -> None:
-    """Refuse to replace a file that may be the only place of purged voiceprints."""
+    """Refuse to replace a file that may hold the only copy of purged voiceprints."""
     (purged,) = connection.execute(_PURGED, {"model": None}).fetchone()
     if purged and out.is_file() and out.stat().st_size:
         raise ConfigurationError(

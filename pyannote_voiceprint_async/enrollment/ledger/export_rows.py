@@ -23,7 +23,7 @@ ALL_FIELDS = (*EXPORT_FIELDS, "start", "end")
 # Columns that a ledger of an earlier version lacks. Reading a ledger does not migrate it.
 _LATER_COLUMNS = ("pieces", "notes")
 
-# In the order of the labels, which is that of their table: SQLite would sort any other order in temporary files.
+# Ordered by label, the primary key: any other order would make SQLite sort the rows in temporary files.
 _ROWS = """
 SELECT {intact}, label, source, is_file, state, job_id, model, voiceprint, created_at, warnings, error, extra, {later}
 FROM labels CROSS JOIN recordings ON id = recording_id

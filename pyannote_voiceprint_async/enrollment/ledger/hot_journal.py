@@ -1,16 +1,16 @@
 """A hot journal: what remains beside a ledger when a run is killed inside a commit.
 
-SQLite rolls back with every hot journal that has the right name, before the first query. A journal that an earlier
-state of the ledger left, or another ledger, would replace newer rows with older ones. Therefore it is examined first:
+Before its first query, SQLite rolls back with any hot journal that has the right name. The journal of an earlier state
+of the ledger, or of another ledger, would replace newer rows with older ones. Therefore each journal is examined first:
 
 - Each transaction of this package changes the owner row first (`ownership`). If the old row in the journal and the row
   in the main file have an owner token in common, the journal belongs to the file.
-- A few commits cannot be recognized that way: those that change the schema, and those that move the row. Then the
-  change counter of page 1 has to be that before or after the interrupted commit, and `ledger recover` is needed,
-  because another ledger can have the same counter by chance. Only the commit that creates a ledger needs no command:
-  before it there are no rows.
+- The journals of a few commits cannot be recognized by the token: commits that change the schema or move the owner row.
+  Then the change counter in page 1 must be the one before or after the interrupted commit. Another ledger can have the
+  same counter by chance, so the user must confirm with `ledger recover`. The commit that creates a ledger needs no
+  confirmation, because there are no rows before it.
 
-The main file is read as bytes: SQLite opens no half-written file without its journal.
+The main file is read as bytes, because SQLite does not open a half-written file without its journal.
 The format of journals is specified at https://www.sqlite.org/fileformat2.html#the_rollback_journal.
 """
 

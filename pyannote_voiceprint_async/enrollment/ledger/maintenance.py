@@ -55,8 +55,8 @@ UPDATE recordings SET voiceprint = NULL
 WHERE state = 'succeeded' AND voiceprint IS NOT NULL AND finished_at <= ?
 AND EXISTS (SELECT 1 FROM labels WHERE recording_id = recordings.id)
 """
-# The submission may have been accepted: an unknown job of that time may belong to this recording.
-_KEEP_INTENT = """
+# The submission may have been accepted: a job of that time may belong to the recording.
+_KEEP_UNKNOWN_OUTCOME = """
 INSERT INTO lost_intents (was_resubmitted, intended_from, intended_until)
 SELECT 0, intended_from, intended_until FROM recordings WHERE id = ? AND intended_from IS NOT NULL
 """
@@ -334,7 +334,7 @@ def _erase_recordings(connection: sqlite3.Connection, salt: str, forgotten_ids: 
     """Erase the recordings without a label, and return their number."""
     erased = connection.execute(_WITHOUT_LABEL).fetchall()
     ids = [(id_,) for id_, _ in erased]
-    connection.executemany(_KEEP_INTENT, ids)
+    connection.executemany(_KEEP_UNKNOWN_OUTCOME, ids)
     connection.executemany("DELETE FROM recordings WHERE id = ?", ids)
     connection.execute("UPDATE jobs SET recording_id = NULL WHERE recording_id NOT IN (SELECT id FROM recordings)")
     for id_, identity in erased:

@@ -54,7 +54,7 @@ OWNER_SCHEMA = """
 """The schema step that adds the owner mark and the reserve."""
 
 ORIGIN_SCHEMA = """
-    -- The device of the file, and the boot of the machine for which the number of the device holds.
+    -- The device number of the file, and the boot of the machine: after a restart, the device may have another number.
     ALTER TABLE owner ADD COLUMN device INTEGER;
     ALTER TABLE owner ADD COLUMN boot TEXT;
     -- The token before this one, until the next transaction.

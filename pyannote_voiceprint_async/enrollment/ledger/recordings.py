@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from pyannote_voiceprint_async.enrollment.manifest.rows import Row
 from pyannote_voiceprint_async.enrollment.manifest.segments import Segments
 
-__all__ = ["PendingRecording", "UnresolvedSubmission"]
+__all__ = ["PendingRecording", "UnknownOutcome"]
 
 
 class PendingRecording(NamedTuple):
@@ -33,11 +33,16 @@ class PendingRecording(NamedTuple):
         return Row(self.labels[0], Path(self.source) if self.is_file else self.source, self.model, extra=self.extra)
 
 
-class UnresolvedSubmission(NamedTuple):
-    """A submission with an unknown outcome, and the times between which its intent was written, by any clock."""
+class UnknownOutcome(NamedTuple):
+    """A submission that may have been accepted, although the ledger has no job for it."""
 
     id: int
+    """The recording."""
     intended_from: float
+    """The earliest time at which the intent to submit may have been recorded, in UTC epoch seconds."""
     intended_until: float
+    """The latest such time. The two differ because this machine's clock and the server's differ."""
     is_uncertain: bool
+    """Whether an earlier attempt could not resolve the outcome."""
     model: str = ""
+    """The model of the submission."""

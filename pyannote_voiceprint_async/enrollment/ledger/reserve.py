@@ -7,7 +7,7 @@ __all__ = ["FREE_STEPS", "fill_reserve", "free_reserve"]
 _BLOCKS, _BLOCK_BYTES = 32, 4096
 
 FREE_STEPS = (1, 4, _BLOCKS)
-"""How many blocks one write may free: the fewest first, because one full disk can meet several writes."""
+"""How many blocks a write frees in each attempt: first as few as possible, because other writes may need room too."""
 
 
 def fill_reserve(connection: sqlite3.Connection) -> None:

@@ -79,15 +79,17 @@ STEPS: Sequence[SchemaStep] = (
         ) WITHOUT ROWID;
         CREATE INDEX labels_by_recording ON labels (recording_id);
 
-        -- Every job id ever seen. Only the id is kept of jobs that other programs submitted.
+        -- Every job id ever seen, also those that other programs may have submitted (`is_ours` is 0).
         CREATE TABLE jobs (
             job_id TEXT PRIMARY KEY,
             is_ours INTEGER NOT NULL,
             recording_id INTEGER,
+            -- When our job was accepted, by the clock of this machine. For other jobs: when the API created them.
             created_at REAL
         ) WITHOUT ROWID;
 
-        -- Intents that were given up while their outcome was unknown: a job of that time may belong to one of them.
+        -- Submissions whose outcome stays unknown: their recordings were submitted once more, or erased. A job of that
+        -- time may belong to one of them.
         CREATE TABLE lost_intents (
             id INTEGER PRIMARY KEY,
             was_resubmitted INTEGER NOT NULL,
@@ -102,8 +104,9 @@ STEPS: Sequence[SchemaStep] = (
         "segments of recordings",
         "2026-11-24",
         """
-        -- The segments of the file, as JSON (NULL: the whole file), and the settings of the audio check.
+        -- The segments of the file that are submitted, as JSON. NULL stands for the whole file.
         ALTER TABLE recordings ADD COLUMN pieces TEXT;
+        -- The settings of the audio check that chose the segments.
         ALTER TABLE recordings ADD COLUMN asked TEXT NOT NULL DEFAULT ''
         """,
     ),

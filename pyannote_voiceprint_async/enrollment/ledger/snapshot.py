@@ -1,4 +1,4 @@
-"""A copy of a ledger at one moment, for a dry run."""
+"""A copy of the current state of a ledger, for a dry run."""
 
 import os
 import sqlite3

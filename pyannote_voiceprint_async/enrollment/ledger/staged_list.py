@@ -102,9 +102,9 @@ AND NOT EXISTS (SELECT 1 FROM recordings AS own WHERE own.identity = staged.iden
 ORDER BY staged.position
 """
 
-# The result of an earlier check of an unchanged file. A paid whole file is not checked again. A file that failed
-# because it had changed (reason 'file', written by `sender.py`) is checked again, or it would fail forever. The earlier
-# run reported the warnings, unless its list was refused.
+# The result of an earlier check of an unchanged file. A file that was paid as a whole is not checked again. A file that
+# failed because it had changed (reason 'file', written by `sender.py`) is checked again, or it would fail forever. The
+# warnings of an applied list were reported by its run; those of a refused list are reported now.
 _EARLIER_CHECK = """
 SELECT identity, pieces, NULL FROM recordings
 WHERE source = :source AND is_file AND size = :size AND modified_ns = :modified_ns AND reason IS NOT 'file'

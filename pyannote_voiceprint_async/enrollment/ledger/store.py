@@ -31,7 +31,7 @@ from .connection import open_writable
 from .database import Database
 from .exclusive_access import lock_ledger
 from .file_lock import FileLock
-from .recordings import PendingRecording, UnresolvedSubmission
+from .recordings import PendingRecording, UnknownOutcome
 from .report import read_report
 from .sqlite_errors import damage_error
 
@@ -46,7 +46,7 @@ SELECT {intact("recordings", "r")}, id, identity, source, is_file, model, size, 
     (SELECT extra {_LABELS} LIMIT 1)
 FROM recordings r WHERE {{where}} ORDER BY id LIMIT :limit
 """  # noqa: S608 - names of our own schema
-_UNRESOLVED = f"""
+_UNKNOWN_OUTCOMES = f"""
 SELECT {intact("recordings")}, id, intended_from, intended_until, state = 'uncertain', model
 FROM recordings WHERE state IN ('submitting', 'uncertain') ORDER BY id
 """  # noqa: S608 - names of our own schema
@@ -57,7 +57,7 @@ _KNOWN_JOB = """
 SELECT jobs.created_at, model FROM jobs LEFT JOIN recordings ON id = recording_id WHERE jobs.job_id = ? AND is_ours
 """
 
-# A pending row, or a row that has this very intent: a request that never left is repeated under the same intent.
+# The row is pending, or it has the same intent already: a request of which no byte was sent is repeated under it.
 _RECORD_INTENT = """
 UPDATE recordings SET state = 'submitting', intended_from = :earliest, intended_until = :latest
 WHERE id = :id AND (state = 'pending' OR (state = 'submitting' AND intended_from = :earliest))
@@ -67,12 +67,12 @@ UPDATE recordings SET state = 'pending', error = NULL, intended_from = NULL, int
 WHERE id = ? AND state IN ('pending', 'submitting', 'uncertain')
 """
 _EXTEND_INTENT = "UPDATE recordings SET intended_until = max(intended_until, ?) WHERE id = ?"
-_KEEP_INTENT = """
+_KEEP_UNKNOWN_OUTCOME = """
 INSERT INTO lost_intents (was_resubmitted, intended_from, intended_until)
 SELECT 1, coalesce(intended_from, 0), coalesce(intended_until, 0) FROM recordings WHERE id = ?
 """
 _INSERT_JOB = """
-INSERT INTO jobs (job_id, is_ours, recording_id, created_at) VALUES (:job_id, 1, :id, :created_at)
+INSERT INTO jobs (job_id, is_ours, recording_id, created_at) VALUES (:job_id, 1, :id, :accepted_at)
 ON CONFLICT (job_id) DO UPDATE SET is_ours = 1, recording_id = excluded.recording_id
 WHERE NOT is_ours OR recording_id = :id
 """
@@ -203,32 +203,35 @@ class LedgerStore:
     # Reads
 
     async def pending(self, after: int, limit: int) -> list[PendingRecording]:
-        """Return the next recordings of this run's list that no job was accepted for, by id."""
-        return await self._recordings(f"r.state = 'pending' AND r.id > :after AND {_LISTED}", after, limit)
+        """Return the next pending recordings of this run's list, by id: those with a higher id than `after`."""
+        return await self._recordings(f"r.state = 'pending' AND r.id > :after AND {_LISTED}", limit, after=after)
 
     async def has_pending(self) -> bool:
-        """Return whether a recording of this run's list is still to be sent."""
+        """Return whether this run's list has a pending recording."""
         return bool(await self.pending(0, 1))
 
     async def submitted(self, after: int, limit: int) -> list[PendingRecording]:
-        """Return the next recordings with an unfinished job, by id, whether this run's list has them or not."""
-        return await self._recordings("r.state = 'submitted' AND r.id > :after", after, limit)
+        """Return the next recordings with an unfinished job, by id, of this run's list and of all earlier lists."""
+        return await self._recordings("r.state = 'submitted' AND r.id > :after", limit, after=after)
 
     async def recording(self, recording_id: int) -> PendingRecording:
         """Return one recording."""
-        return (await self._recordings("r.id = :after", recording_id, 1))[0]
+        return (await self._recordings("r.id = :id", 1, id=recording_id))[0]
 
-    async def unresolved(self) -> list[UnresolvedSubmission]:
-        """Return the submissions with an unknown outcome."""
+    async def unknown_outcomes(self) -> list[UnknownOutcome]:
+        """Return the submissions with an unknown outcome, by id."""
 
-        def select(connection: sqlite3.Connection) -> list[UnresolvedSubmission]:
-            rows = map(_check_intact, connection.execute(_UNRESOLVED))
-            return [UnresolvedSubmission(row[0], row[1], row[2], bool(row[3]), row[4]) for row in rows]
+        def select(connection: sqlite3.Connection) -> list[UnknownOutcome]:
+            rows = map(_check_intact, connection.execute(_UNKNOWN_OUTCOMES))
+            return [UnknownOutcome(row[0], row[1], row[2], bool(row[3]), row[4]) for row in rows]
 
         return await self.database.read(select)
 
-    async def abandoned_windows(self) -> list[tuple[float, float]]:
-        """Return the times of the intents that were given up while their outcome was unknown."""
+    async def unresolvable_outcomes(self) -> list[tuple[float, float]]:
+        """Return the earliest and latest time of each intent whose outcome stays unknown.
+
+        Its recording was submitted once more or erased. A job of that time may belong to it.
+        """
         return await self.database.read(
             lambda connection: connection.execute("SELECT intended_from, intended_until FROM lost_intents").fetchall()
         )
@@ -253,7 +256,11 @@ class LedgerStore:
         return found[0] if found else None
 
     async def known_jobs(self, job_ids: Sequence[str]) -> dict[str, tuple[float | None, str | None]]:
-        """Return the time of acceptance and the model of each of some job ids that is ours."""
+        """Return when our jobs were accepted and for which model, by id. Ids of other programs' jobs are left out.
+
+        Args:
+            job_ids: ids of any jobs.
+        """
 
         def select(connection: sqlite3.Connection) -> dict[str, tuple[float | None, str | None]]:
             rows = ((job_id, connection.execute(_KNOWN_JOB, (job_id,)).fetchone()) for job_id in job_ids)
@@ -300,20 +307,20 @@ class LedgerStore:
         """Record the media URL of an uploaded file, which the API keeps for a day."""
         await self._write(_SET_MEDIA_URL, (media_url, now, recording.id))
 
-    async def record_job(self, recording: PendingRecording, job_id: str, created_at: float | None) -> bool:
+    async def record_job(self, recording: PendingRecording, job_id: str, accepted_at: float | None) -> bool:
         """Record the job of an accepted submission.
 
         Args:
             recording: the recording.
             job_id: its job.
-            created_at: when it was accepted, by this machine's clock; None if that is unknown.
+            accepted_at: when its response arrived, in UTC epoch seconds by this machine's clock; None if unknown.
 
         Returns:
             False if the job belongs to another recording; then this recording is uncertain.
         """
 
         def update(connection: sqlite3.Connection) -> bool:
-            values = {"job_id": job_id, "id": recording.id, "created_at": created_at}
+            values = {"job_id": job_id, "id": recording.id, "accepted_at": accepted_at}
             is_new = bool(connection.execute(_INSERT_JOB, values).rowcount)
             if is_new:
                 connection.execute(_SET_SUBMITTED, (job_id, recording.id))
@@ -346,7 +353,7 @@ class LedgerStore:
 
     # Resolution of unknown outcomes
 
-    async def resolve_unsent(self, ids: Iterable[int]) -> None:
+    async def resolve_not_accepted(self, ids: Iterable[int]) -> None:
         """Record that these submissions were not accepted."""
         await self._write_many(_WITHDRAW_INTENT, [(id_,) for id_ in ids])
 
@@ -355,17 +362,17 @@ class LedgerStore:
         await self._write_many(_SET_UNCERTAIN, [(_MAY_BE_ACCEPTED, id_) for id_ in ids])
 
     async def resolve_resubmit(self, ids: Iterable[int]) -> None:
-        """Record that these recordings may be sent once more, and so be paid twice."""
+        """Make recordings pending again although their submissions may have been accepted: they may be paid twice."""
         values = [(id_,) for id_ in ids]
 
         def update(connection: sqlite3.Connection) -> None:
-            connection.executemany(_KEEP_INTENT, values)
+            connection.executemany(_KEEP_UNKNOWN_OUTCOME, values)
             connection.executemany(_WITHDRAW_INTENT, values)
 
         await self.database.atomic(update)
 
     async def record_unknown_jobs(self, jobs: Iterable[tuple[str, float | None]]) -> None:
-        """Record the ids and times of jobs that other programs submitted; never their outputs."""
+        """Record jobs that other programs may have submitted: their ids, and when the API created them."""
         await self._write_many(_INSERT_UNKNOWN_JOB, list(jobs))
 
     def _open(self) -> tuple[FileLock, Database]:
@@ -385,8 +392,8 @@ class LedgerStore:
         if self.on_lock_wait is not None:
             self.on_lock_wait(is_waiting)
 
-    async def _recordings(self, where: str, after: int, limit: int) -> list[PendingRecording]:
-        query, values = _RECORDINGS.format(where=where), {"run": self.run, "after": after, "limit": limit}
+    async def _recordings(self, where: str, limit: int, **values: int) -> list[PendingRecording]:
+        query, values = _RECORDINGS.format(where=where), {**values, "run": self.run, "limit": limit}
 
         def select(connection: sqlite3.Connection) -> list[PendingRecording]:
             return [_to_recording(*_check_intact(row)) for row in connection.execute(query, values)]

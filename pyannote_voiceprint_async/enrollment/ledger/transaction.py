@@ -13,7 +13,7 @@ def atomic(connection: sqlite3.Connection, execute: Callable[[str], object] | No
 
     Args:
         connection: an open connection without a transaction.
-        execute: runs BEGIN and COMMIT, where waiting for other programs needs more than SQLite's timeout.
+        execute: runs BEGIN and COMMIT; by default the connection does, which waits only for SQLite's timeout.
     """
     run = execute or connection.execute
     run("BEGIN IMMEDIATE")

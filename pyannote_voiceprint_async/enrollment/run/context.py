@@ -35,7 +35,7 @@ class RunContext:
     """Pauses all submissions while the API fails."""
     refusals: Refusals
     """Refused and accepted submissions of this run."""
-    unknown: UnknownOutcomes
+    unknown_outcomes: UnknownOutcomes
     """Decides when unknown outcomes must be resolved."""
 
     @classmethod
@@ -52,5 +52,5 @@ class RunContext:
             timeline=Timeline(clock, engine.server_time),
             breaker=CircuitBreaker(clock.time, engine.sleep, reporter.on_breaker_change),
             refusals=Refusals(clock.time),
-            unknown=UnknownOutcomes(clock.time),
+            unknown_outcomes=UnknownOutcomes(clock.time),
         )

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Iterable
 from types import TracebackType
 from typing import Self
 
-from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.concurrency.event_loop import running_loop
 from pyannote_voiceprint_async.enrollment.events import Event, Progress, Report
-from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
-from pyannote_voiceprint_async.enrollment.manifest.rows import Problem, Row
-from pyannote_voiceprint_async.enrollment.options import Options
 from pyannote_voiceprint_async.errors import EnrollmentError
 from pyannote_voiceprint_async.reprs import safe_repr
 
@@ -28,17 +23,9 @@ class Enrollment:
     The run works in tasks of its own. When an event is returned, its row is already written to the ledger.
     """
 
-    def __init__(
-        self,
-        client: AsyncVoiceprintClient,
-        rows: Iterable[Row | Problem] | AsyncIterable[Row | Problem],
-        ledger: LedgerStore,
-        options: Options,
-        *,
-        owns_ledger: bool,
-    ) -> None:
-        self._runner = EnrollmentRun(client, rows, ledger, options, owns_ledger=owns_ledger)
-        self._events = self._runner.reporter.events
+    def __init__(self, run: EnrollmentRun) -> None:
+        self._run = run
+        self._events = run.reporter.events
         self._task: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -46,22 +33,22 @@ class Enrollment:
 
     @property
     def report(self) -> Report:
-        """How the rows stand, once the run is over.
+        """The result of the run, once it is over.
 
         Raises:
             EnrollmentError: the run is not over, or it failed before its list was read.
         """
-        if self._runner.report is None:
+        if self._run.report is None:
             raise EnrollmentError(
                 "There is no report yet: the run is not over, or it failed before its list was read. Read `report` "
                 "after the last event, and `progress` at any time."
             )
-        return self._runner.report
+        return self._run.report
 
     @property
     def progress(self) -> Progress:
         """How far the run is, at any time."""
-        return self._runner.progress
+        return self._run.progress
 
     async def __aenter__(self) -> Self:
         running_loop()  # raises without an asyncio event loop
@@ -76,19 +63,19 @@ class Enrollment:
         return self
 
     async def __anext__(self) -> Event:
-        if self._task is None and not self._runner.is_stopped:
-            self._task = asyncio.create_task(self._runner.run())
+        if self._task is None and not self._run.is_stopped:
+            self._task = asyncio.create_task(self._run.run())
             self._task.add_done_callback(lambda _: self._events.end())
         if self._task is not None and (event := await self._events.get()) is not None:
             return event
-        raise self._runner.reporter.pop_error() or StopAsyncIteration
+        raise self._run.reporter.pop_error() or StopAsyncIteration
 
     def stop(self) -> None:
         """Stop early: send nothing new, finish the submissions in flight, and leave the jobs to the next run.
 
         The events go on until `Finished`.
         """
-        self._runner.stop()
+        self._run.stop()
 
     async def aclose(self) -> None:
         """Stop the run and wait until it is over. Its results are in the ledger. Closing twice is fine."""

@@ -26,8 +26,8 @@ class IncompleteListingError(Exception):
 class JobListing:
     """The listed jobs, ours and unknown ones."""
 
-    total: float
-    """The longest duration of one submission in seconds (`Timeouts.total`)."""
+    max_submission_seconds: float
+    """The longest duration of one submission (`Timeouts.total`)."""
     own_jobs: list[OwnJob] = attrs.field(factory=list)
     unknown_jobs: list[UnknownJob] = attrs.field(factory=list)
     since: float | None = None
@@ -36,7 +36,7 @@ class JobListing:
     @property
     def offset(self) -> ClockOffset:
         """How far the clock of `createdAt` is ahead of this machine's clock."""
-        return measure_offset(self.own_jobs, self.total)
+        return measure_offset(self.own_jobs, self.max_submission_seconds)
 
     def add(self, jobs: Sequence[JobSummary], in_ledger: dict[str, tuple[float | None, str | None]]) -> None:
         """Add a part of the list.
@@ -54,7 +54,12 @@ class JobListing:
 
 
 async def list_jobs_since(
-    client: AsyncVoiceprintClient, ledger: LedgerStore, since: float, *, required: str | None, total: float
+    client: AsyncVoiceprintClient,
+    ledger: LedgerStore,
+    since: float,
+    *,
+    required: str | None,
+    max_submission_seconds: float,
 ) -> JobListing:
     """List jobs, newest first, until all following jobs are older than a point in time.
 
@@ -63,13 +68,13 @@ async def list_jobs_since(
         ledger: the ledger that contains our own jobs.
         since: UTC epoch seconds of this machine's clock; the offset to the clock of `createdAt` is measured on the way.
         required: id of a job of ours that the list must contain; None if there is none.
-        total: the longest duration of one submission in seconds (`Timeouts.total`).
+        max_submission_seconds: the longest duration of one submission (`Timeouts.total`).
 
     Raises:
         IncompleteListingError: the required job is not listed, so other jobs may be missing too.
         VoiceprintError: the jobs cannot be listed.
     """
-    listing, part, has_required = JobListing(total), list[JobSummary](), required is None
+    listing, part, has_required = JobListing(max_submission_seconds), list[JobSummary](), required is None
     async for job in client.list_jobs():
         has_required |= job.job_id == required
         part.append(job)
@@ -80,7 +85,7 @@ async def list_jobs_since(
             raise UnexpectedResponseError("The API's list of jobs does not end, so it cannot be read completely.")
         # The documentation does not promise an exact order, so only a whole part of older jobs ends the listing.
         times = [_created_at(listed) for listed in part]
-        if all(time is not None and time < since + listing.offset.earliest for time in times):
+        if all(time is not None and time < since + listing.offset.lowest for time in times):
             listing.since = times[-1]
             break
         part = []

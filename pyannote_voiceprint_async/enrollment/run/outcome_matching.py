@@ -22,7 +22,7 @@ from typing import NamedTuple, Self
 
 import attrs
 
-from pyannote_voiceprint_async.enrollment.ledger.recordings import UnresolvedSubmission
+from pyannote_voiceprint_async.enrollment.ledger.recordings import UnknownOutcome
 
 __all__ = [
     "LATE_ACCEPTANCE_SECONDS",
@@ -41,11 +41,11 @@ LATE_ACCEPTANCE_SECONDS = 30.0
 """How long after `Timeouts.total` the server may still accept a request that was cut off."""
 MINIMUM_SKEW = 600.0
 """How far the clock that dated one job may be from the clocks that dated our own jobs in the list, in seconds."""
-_TOLERANCE = 5.0
+_SERVER_CLOCK_TOLERANCE = 5.0
 """The `Date` of a response is older than its arrival, and the server's machines differ a little."""
 _LISTED_FOR = 24 * 3600.0
 """Jobs are listed at least as long as their outputs are kept; nothing longer is documented."""
-_UNMEASURED = 15 * 3600.0
+_MAX_CLOCK_DIFFERENCE = 15 * 3600.0
 """The largest plausible difference of the clocks: a time without its zone (up to 14 hours) and an hour of skew."""
 _OTHER_TYPES = frozenset({"diarize", "diarization", "identify", "identification"})
 """Job types that are not voiceprints, for a list that has no job of ours to compare with."""
@@ -83,21 +83,21 @@ class OwnJob(NamedTuple):
 class ClockOffset(NamedTuple):
     """How many seconds the clock of `createdAt` may be ahead of the clocks that date intents, from least to most."""
 
-    earliest: float
-    latest: float
+    lowest: float
+    highest: float
     is_measured: bool = True
 
 
 _NO_OFFSET = ClockOffset(0.0, 0.0)
 
 
-def measure_offset(own_jobs: Iterable[OwnJob], total: float) -> ClockOffset:
+def measure_offset(own_jobs: Iterable[OwnJob], max_submission_seconds: float) -> ClockOffset:
     """Return the clock offset that our own jobs show.
 
     Args:
         own_jobs: the listed jobs that are in the ledger.
-        total: the longest duration of one submission in seconds (`Timeouts.total`): the server may have created a job
-            this long before we received its id.
+        max_submission_seconds: the longest duration of one submission (`Timeouts.total`): the server may have created a
+            job this long before we received its id.
     """
     ahead = [
         job.created_at - job.accepted_at
@@ -105,8 +105,8 @@ def measure_offset(own_jobs: Iterable[OwnJob], total: float) -> ClockOffset:
         if job.created_at is not None and job.accepted_at is not None
     ]
     if not ahead:
-        return ClockOffset(-_UNMEASURED, _UNMEASURED, is_measured=False)
-    return ClockOffset(min(ahead), max(ahead) + total)
+        return ClockOffset(-_MAX_CLOCK_DIFFERENCE, _MAX_CLOCK_DIFFERENCE, is_measured=False)
+    return ClockOffset(min(ahead), max(ahead) + max_submission_seconds)
 
 
 class AcceptanceWindow(NamedTuple):
@@ -150,11 +150,11 @@ def acceptance_windows(
         offset: the clock offset. It only widens the windows and never shifts them, because we cannot tell which clock
             was right when the intent was written.
     """
-    return _windows(intents, request_lifetime, min(offset.earliest, 0.0), max(offset.latest, 0.0))
+    return _windows(intents, request_lifetime, min(offset.lowest, 0.0), max(offset.highest, 0.0))
 
 
 def match_outcomes(  # noqa: PLR0913 - the whole evidence, by keyword where values could be mixed up
-    unresolved: Sequence[UnresolvedSubmission],
+    unresolved: Sequence[UnknownOutcome],
     abandoned_intents: Iterable[tuple[float, float]],
     unknown_jobs: Sequence[UnknownJob],
     *,
@@ -178,14 +178,14 @@ def match_outcomes(  # noqa: PLR0913 - the whole evidence, by keyword where valu
     """
     intents = [(submission.intended_from, submission.intended_until) for submission in unresolved]
     windows = acceptance_windows(intents, request_lifetime, offset)
-    narrow_windows = _narrow_windows(intents, request_lifetime, offset)
+    shifted_windows = _shifted_windows(intents, request_lifetime, offset)
     abandoned_windows = acceptance_windows(abandoned_intents, request_lifetime, offset)
-    spelling = _Spelling.of(own_jobs)
+    listed_forms = _ListedForms.of(own_jobs)
     possible = {
         submission.id: [
             job
             for job in unknown_jobs
-            if window.widened(MINIMUM_SKEW).contains(job) and spelling.may_be(job, submission.model)
+            if window.widened(MINIMUM_SKEW).contains(job) and listed_forms.may_be(job, submission.model)
         ]
         for submission, window in zip(unresolved, windows, strict=True)
     }
@@ -195,14 +195,14 @@ def match_outcomes(  # noqa: PLR0913 - the whole evidence, by keyword where valu
     }
     claims = Counter(job.job_id for jobs in candidates.values() for job in jobs)
     not_accepted, possibly_accepted, adoptable = [], [], {}
-    for submission, window, narrow in zip(unresolved, windows, narrow_windows, strict=True):
+    for submission, window, shifted in zip(unresolved, windows, shifted_windows, strict=True):
         if not possible[submission.id] and _is_listed(window.widened(MINIMUM_SKEW), listed_since, now):
             not_accepted.append(submission.id)
             continue
         possibly_accepted.append(submission.id)
         match candidates[submission.id]:
             case [job] if (
-                narrow.contains(job)
+                shifted.contains(job)
                 and claims[job.job_id] == 1
                 and not any(abandoned.contains(job) for abandoned in abandoned_windows)
             ):
@@ -211,11 +211,11 @@ def match_outcomes(  # noqa: PLR0913 - the whole evidence, by keyword where valu
     return MatchResult(not_accepted, possibly_accepted, adoptable, list(found.values()))
 
 
-def _narrow_windows(
+def _shifted_windows(
     intents: Iterable[tuple[float, float]], request_lifetime: float, offset: ClockOffset
 ) -> list[AcceptanceWindow]:
     """Return the windows for adopting a job: shifted by a measured offset instead of widened by it."""
-    early, late = (offset.earliest, offset.latest) if offset.is_measured else (0.0, 0.0)
+    early, late = (offset.lowest, offset.highest) if offset.is_measured else (0.0, 0.0)
     return _windows(intents, request_lifetime, early, late)
 
 
@@ -223,13 +223,13 @@ def _windows(
     intents: Iterable[tuple[float, float]], request_lifetime: float, early: float, late: float
 ) -> list[AcceptanceWindow]:
     return [
-        AcceptanceWindow(earliest + early - _TOLERANCE, latest + late + request_lifetime + _TOLERANCE)
+        AcceptanceWindow(earliest + early, latest + late + request_lifetime).widened(_SERVER_CLOCK_TOLERANCE)
         for earliest, latest in intents
     ]
 
 
 @attrs.frozen
-class _Spelling:
+class _ListedForms:
     """How the list writes the type and the models of our own jobs."""
 
     types: frozenset[str]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import attrs
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
-from pyannote_voiceprint_async.enrollment.ledger.recordings import UnresolvedSubmission
+from pyannote_voiceprint_async.enrollment.ledger.recordings import UnknownOutcome
 from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
 from pyannote_voiceprint_async.enrollment.options import OnUnknown
 from pyannote_voiceprint_async.errors import JobError, NotFoundError, UnexpectedResponseError
@@ -57,19 +57,19 @@ class OutcomeResolver:
         self._on_unknown = on_unknown
         self._timeline = timeline
         self._resubmitted: set[int] = set()
-        self._total = client.engine.timeouts.total
-        self._request_lifetime = self._total + LATE_ACCEPTANCE_SECONDS
+        self._max_submission_seconds = client.engine.timeouts.total
+        self._request_lifetime = self._max_submission_seconds + LATE_ACCEPTANCE_SECONDS
 
-    async def unresolved(self, *, of_earlier_runs: bool) -> list[UnresolvedSubmission]:
+    async def unresolved(self, *, of_earlier_runs: bool) -> list[UnknownOutcome]:
         """Return the submissions of unknown outcome.
 
         Args:
             of_earlier_runs: whether to include those that earlier runs could not resolve.
         """
-        unresolved = await self._ledger.unresolved()
+        unresolved = await self._ledger.unknown_outcomes()
         return [submission for submission in unresolved if of_earlier_runs or not submission.is_uncertain]
 
-    def seconds_left(self, unresolved: Sequence[UnresolvedSubmission]) -> float:
+    def seconds_left(self, unresolved: Sequence[UnknownOutcome]) -> float:
         """Return the seconds until the server can no longer accept any of these requests.
 
         All of them were sent before now, so a wrong clock never makes this longer than the lifetime of one request.
@@ -77,7 +77,7 @@ class OutcomeResolver:
         latest = max(submission.intended_until for submission in unresolved)
         return min(latest - self._timeline.now().earliest, 0.0) + self._request_lifetime
 
-    async def resolve(self, unresolved: Sequence[UnresolvedSubmission]) -> Resolution:
+    async def resolve(self, unresolved: Sequence[UnknownOutcome]) -> Resolution:
         """Match the submissions with the team's jobs, and record the result in the ledger.
 
         Raises:
@@ -85,7 +85,7 @@ class OutcomeResolver:
         """
         result = await self._match(unresolved)
         await self._ledger.record_unknown_jobs((job.job_id, job.created_at) for job in result.unknown_jobs)
-        await self._ledger.resolve_unsent(result.not_accepted)
+        await self._ledger.resolve_not_accepted(result.not_accepted)
         adopted = await self._adopt(result) if self._on_unknown == "adopt" else []
         adopted_ids = {number for number, _ in adopted}
         held = [number for number in result.possibly_accepted if number not in adopted_ids]
@@ -94,7 +94,7 @@ class OutcomeResolver:
         await self._ledger.resolve_uncertain(uncertain)
         return Resolution(len(result.not_accepted), len(resubmitted), adopted, uncertain)
 
-    async def _match(self, unresolved: Sequence[UnresolvedSubmission]) -> MatchResult:
+    async def _match(self, unresolved: Sequence[UnknownOutcome]) -> MatchResult:
         all_possible = MatchResult([], [submission.id for submission in unresolved], {}, [])
         since = min(submission.intended_from for submission in unresolved)
         newest, required = await self._ledger.newest_job(), None
@@ -102,7 +102,11 @@ class OutcomeResolver:
             required, since = newest[0], min(since, newest[1])
         try:
             listing = await list_jobs_since(
-                self._client, self._ledger, since - _LISTING_MARGIN, required=required, total=self._total
+                self._client,
+                self._ledger,
+                since - _LISTING_MARGIN,
+                required=required,
+                max_submission_seconds=self._max_submission_seconds,
             )
         except (NotFoundError, UnexpectedResponseError, IncompleteListingError):
             return all_possible  # a gateway without the list, or with a list that shows too little
@@ -110,7 +114,7 @@ class OutcomeResolver:
             return all_possible  # nothing shows how wrong this machine's clock is
         return match_outcomes(
             unresolved,
-            await self._ledger.abandoned_windows(),
+            await self._ledger.unresolvable_outcomes(),
             listing.unknown_jobs,
             request_lifetime=self._request_lifetime,
             listed_since=listing.since,

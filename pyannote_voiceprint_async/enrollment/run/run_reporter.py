@@ -27,8 +27,12 @@ class RunReporter:
             self.progress.paused_for = None
             self.events.put_nowait(Resumed())
 
-    def end_with(self, error: BaseException) -> None:
-        """Keep the first error that ends the run, and report it at once: submissions in flight may take minutes."""
+    def record_error(self, error: BaseException) -> None:
+        """Record an error that ends the run, unless there was one before."""
+        self.error = self.error or error
+
+    def report_error(self, error: BaseException) -> None:
+        """Record the first error that ends the run, and report it at once: submissions in flight may take minutes."""
         if self.error is None:
             self.error = error
             self.progress.paused_for = str(error)

@@ -62,7 +62,7 @@ class EnrollmentRun:
         owns_ledger: bool,
     ) -> None:
         self.report: Report | None = None
-        """How the rows stand, once the run is over; None if it failed before the list was staged."""
+        """The result of the run, once it is over; None if it failed before the list was staged."""
         self.is_stopped = False
         """Whether `stop` was called."""
         self._client = client
@@ -79,14 +79,14 @@ class EnrollmentRun:
         self._submissions = PendingSubmissions(self._context, self._waits)
         self._resolver = OutcomeResolver(client, ledger, options.on_unknown, self._context.timeline)
         self._work: asyncio.Task[None] | None = None
-        self._ending: asyncio.Task[None] | None = None
+        self._stop_task: asyncio.Task[None] | None = None
         self._is_staged = self._has_ledger = False
 
     @property
     def progress(self) -> Progress:
         """How far the run is."""
         progress = self.reporter.progress
-        progress.read, progress.listening_to = self._staging.rows_read, self._staging.checking
+        progress.read, progress.checking = self._staging.rows_read, self._staging.checking
         return progress
 
     def stop(self) -> None:
@@ -94,7 +94,7 @@ class EnrollmentRun:
         if not self.is_stopped:
             self.is_stopped = True
             self._ledger.shorten_lock_waits()
-            self._end_work()
+            self._stop_work()
             self._waits.cancel()
 
     async def run(self) -> None:
@@ -103,14 +103,14 @@ class EnrollmentRun:
         try:
             await asyncio.wait([self._work])
             if not self._work.cancelled() and (error := self._work.exception()) is not None:
-                self._keep_error(error)
-            await self._end_waits()
+                self.reporter.record_error(error)
+            await self._stop_waits()
             if self._is_staged:
                 await self._submissions.save_unsaved()
                 self.report = await self._build_report()
                 await self.reporter.events.put(Finished(self.report))
         except Exception as error:  # noqa: BLE001 - raised out of the iteration
-            self._keep_error(error)
+            self.reporter.record_error(error)
         finally:
             self._work.cancel()
             await self._release_ledger()
@@ -121,7 +121,7 @@ class EnrollmentRun:
             await self._check_key()
             await self._wait_for_leftovers()
             await self._resolve_outcomes(of_earlier_runs=True)
-        while not self._is_ending and await self._submissions.has_more():
+        while not self._is_stopping and await self._submissions.has_more():
             await self._submissions.send_pending()
             await self._resolve_outcomes(of_earlier_runs=False)
         await self._waits.join()
@@ -156,7 +156,9 @@ class EnrollmentRun:
         await self._recount()
         await self.reporter.events.put(*map(RowSkipped, self._staging.problems), *self._staging.warnings)
         return bool(
-            await self._ledger.has_pending() or await self._ledger.submitted(0, 1) or await self._ledger.unresolved()
+            await self._ledger.has_pending()
+            or await self._ledger.submitted(0, 1)
+            or await self._ledger.unknown_outcomes()
         )
 
     async def _recount(self) -> None:
@@ -191,8 +193,8 @@ class EnrollmentRun:
         Args:
             of_earlier_runs: whether to include rows that earlier runs could not resolve.
         """
-        unresolved = [] if self._is_ending else await self._resolver.unresolved(of_earlier_runs=of_earlier_runs)
-        self._context.unknown.begin_resolving()
+        unresolved = [] if self._is_stopping else await self._resolver.unresolved(of_earlier_runs=of_earlier_runs)
+        self._context.unknown_outcomes.begin_resolving()
         if not unresolved:
             return
         await self._check_key()
@@ -219,7 +221,7 @@ class EnrollmentRun:
             await self.reporter.events.put(*(RowSucceeded(label, voiceprint) for label in labels[number]))
 
     def _check_for_lost_responses(self, resolution: Resolution) -> None:
-        unknown = self._context.unknown
+        unknown = self._context.unknown_outcomes
         unknown.record_resolution(resolution.not_accepted)
         if unknown.has_lost_responses:
             raise EnrollmentError(
@@ -232,28 +234,25 @@ class EnrollmentRun:
     # The end
 
     @property
-    def _is_ending(self) -> bool:
+    def _is_stopping(self) -> bool:
         return self.is_stopped or self.reporter.error is not None
-
-    def _keep_error(self, error: BaseException) -> None:
-        self.reporter.error = self.reporter.error or error
 
     def _on_wait_error(self, error: BaseException) -> None:
         if self.reporter.error is None:
-            self.reporter.end_with(error)
-            self._end_work()
+            self.reporter.report_error(error)
+            self._stop_work()
 
-    def _end_work(self) -> None:
+    def _stop_work(self) -> None:
         """Start nothing new. Submissions in flight are finished while the events go on."""
-        if self._ending is None:
-            self._ending = asyncio.create_task(self._finish_submissions())
+        if self._stop_task is None:
+            self._stop_task = asyncio.create_task(self._finish_submissions_and_cancel())
 
-    async def _finish_submissions(self) -> None:
+    async def _finish_submissions_and_cancel(self) -> None:
         await self._submissions.aclose()
         if self._work is not None:
             self._work.cancel()
 
-    async def _end_waits(self) -> None:
+    async def _stop_waits(self) -> None:
         """Leave the jobs to the next run. Without credit (402), wait for them first: results can still be fetched."""
         if isinstance(self.reporter.error, SubscriptionRequiredError) and not self.is_stopped:
             await self._waits.join(self._clock.time() + _WAIT_TIMEOUT)
@@ -264,7 +263,7 @@ class EnrollmentRun:
             report = await self._ledger.report()
         except LedgerError as error:
             # Jobs that could not be saved must be reported even when the ledger can no longer be read.
-            self._keep_error(error)
+            self.reporter.record_error(error)
             report = Report()
         return attrs.evolve(
             report,

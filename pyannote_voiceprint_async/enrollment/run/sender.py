@@ -34,7 +34,7 @@ class Sender:
         self._breaker = context.breaker
         self._refusals = context.refusals
         self._timeline = context.timeline
-        self._unknown = context.unknown
+        self._unknown_outcomes = context.unknown_outcomes
         self._urls = SubmissionUrls(context.client, context.ledger, context.options.resolve)
         self._key_check = KeyCheck(context.client)
         self._has_more = has_more
@@ -153,7 +153,7 @@ class Sender:
 
         async def before_send() -> None:
             nonlocal intended_from
-            if self._unknown.must_be_resolved:
+            if self._unknown_outcomes.must_be_resolved:
                 raise PostponedError("The row was not sent: unknown outcomes must be resolved first.")
             await item.before_send()
             # The request may have queued for a long time since `url_of` checked the URL.

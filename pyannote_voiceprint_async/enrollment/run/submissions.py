@@ -38,7 +38,7 @@ class PendingSubmissions:
         self._max_jobs = context.options.max_jobs
         self._reporter = context.reporter
         self._results = context.results
-        self._unknown = context.unknown
+        self._unknown_outcomes = context.unknown_outcomes
         self._waits = waits
         self._sender = Sender(context, has_more=self._has_unsent)
         self._batch: Results[None] | None = None
@@ -57,11 +57,9 @@ class PendingSubmissions:
         Raises:
             VoiceprintError: no row will succeed until a person acts.
         """
-        self._unknown.begin_round()
+        self._unknown_outcomes.begin_round()
         ahead = self._client.engine.max_concurrency + _PREPARED_AHEAD
-        self._batch = Results(
-            self._feed(), self._send, lambda _item, _none, _error: None, read_ahead=ahead, max_in_progress=ahead
-        )
+        self._batch = Results(self._feed(), self._send, lambda *_: None, read_ahead=ahead, max_in_progress=ahead)
         try:
             async with self._batch as batch:
                 async for _ in batch:
@@ -97,7 +95,7 @@ class PendingSubmissions:
         after = 0
         while recordings := await self._ledger.pending(after, _PAGE):
             for recording in recordings:
-                if self._unknown.must_be_resolved or self._has_reached_max_jobs:
+                if self._unknown_outcomes.must_be_resolved or self._has_reached_max_jobs:
                     return
                 await self._waits.reserve()
                 self._counted += 1
@@ -116,13 +114,13 @@ class PendingSubmissions:
         try:
             job = await self._sender.send(item, recording)
             is_counted = True
-            self._unknown.record_accepted()
+            self._unknown_outcomes.record_accepted()
             is_awaited = await self._accept(recording, job)
         except VoiceprintError as error:
             is_counted |= action_for(error) is ErrorAction.RESOLVE
             await self._handle(recording, error)
         except Exception as defect:
-            self._reporter.end_with(defect)
+            self._reporter.report_error(defect)
             raise
         finally:
             self._reporter.progress.sending -= 1
@@ -153,12 +151,12 @@ class PendingSubmissions:
         """
         match action_for(error):
             case ErrorAction.RESOLVE:
-                self._unknown.record_unknown()
+                self._unknown_outcomes.record_unknown()
             case ErrorAction.POSTPONE:
                 pass  # the row is still pending
             case ErrorAction.FAIL_ROW:
                 reason = error.reason if isinstance(error, RowError) else "refused"
                 await self._results.fail(recording, str(error), reason)
             case _:
-                self._reporter.end_with(error)
+                self._reporter.report_error(error)
                 raise error

@@ -44,8 +44,8 @@ async def test_a_request_that_was_never_sent_is_repeated_under_its_intent(ledger
     task = await only_task(ledger)
     await ledger.record_intent(task, 1.0, 2.0)
     await ledger.record_intent(task, 1.0, 7.0)
-    [unresolved] = await ledger.unresolved()
-    assert (unresolved.intended_from, unresolved.intended_until) == (1.0, 7.0)
+    [outcome] = await ledger.unknown_outcomes()
+    assert (outcome.intended_from, outcome.intended_until) == (1.0, 7.0)
 
 
 async def test_a_withdrawn_intent_may_be_followed_by_another(ledger):
@@ -53,7 +53,7 @@ async def test_a_withdrawn_intent_may_be_followed_by_another(ledger):
     await ledger.record_intent(task, 1.0, 2.0)
     ledger.withdraw_intent_later(task)
     await ledger.record_intent(task, 5.0, 6.0)
-    assert [one.intended_from for one in await ledger.unresolved()] == [5.0]
+    assert [one.intended_from for one in await ledger.unknown_outcomes()] == [5.0]
 
 
 def linked_softly(path):

@@ -35,7 +35,7 @@ class FakeLedger:
 
 
 async def listing_of(api, every, back, required=None):
-    return await list_jobs_since(api, FakeLedger(every), NOW - back, required=required, total=60.0)
+    return await list_jobs_since(api, FakeLedger(every), NOW - back, required=required, max_submission_seconds=60.0)
 
 
 @pytest.mark.parametrize("ahead", [-HOUR, 0.0, HOUR])

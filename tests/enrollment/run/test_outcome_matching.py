@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyannote_voiceprint_async.enrollment.ledger.recordings import UnresolvedSubmission
+from pyannote_voiceprint_async.enrollment.ledger.recordings import UnknownOutcome
 from pyannote_voiceprint_async.enrollment.run.outcome_matching import (
     MINIMUM_SKEW,
     ClockOffset,
@@ -21,7 +21,7 @@ NOW = 100_000.0
 
 def match(intents, jobs, *, abandoned_intents=(), listed_since=None):
     """Match submissions with these intents against unknown jobs with these times."""
-    unresolved = [UnresolvedSubmission(number, *times, False) for number, times in enumerate(intents, 1)]
+    unresolved = [UnknownOutcome(number, *times, False) for number, times in enumerate(intents, 1)]
     return match_outcomes(
         unresolved,
         abandoned_intents,
@@ -35,7 +35,7 @@ def match(intents, jobs, *, abandoned_intents=(), listed_since=None):
 def match_one(job, **options):
     """Match one submission against one unknown job."""
     return match_outcomes(
-        [UnresolvedSubmission(1, AT, AT, False, "precision-2")],
+        [UnknownOutcome(1, AT, AT, False, "precision-2")],
         [],
         [job],
         request_lifetime=REQUEST_LIFETIME,
