@@ -4,8 +4,8 @@ A store reads the state, calls `step`, and writes the new state, in one transact
 *member*. All times are whole milliseconds on the clock of the store; members report differences of time only, so their
 own clocks need not agree.
 
-A permit has a name, `member:step:index`, so that a member whose step got no reply can name the permits that the step may
-have granted, and return them.
+A permit has a name, `member:step:index`, so that a member whose step got no reply can name the permits that the step
+may have granted, and return them.
 """
 
 from __future__ import annotations

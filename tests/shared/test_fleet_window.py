@@ -59,7 +59,7 @@ def _at(report: Report, age: int) -> Report:
 
 
 class Fleet:
-    """Members and one stored window, driven by chance. The model knows every request that the server may still count."""
+    """Members and one stored window, driven by chance. It knows every request that the server may still count."""
 
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
