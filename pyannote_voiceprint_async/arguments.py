@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 
 from .errors import ConfigurationError
-from .models import VoiceprintRequest
+from .models import IdentificationOptions, VoiceprintRequest
 from .secret import hide
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "check_session",
     "check_types",
     "first_set",
+    "hide_options",
     "hide_url",
     "run_callback",
     "to_request",
@@ -43,6 +44,13 @@ def to_request(source: Any, model: str, webhook: str | None, *, webhook_status_o
 def hide_url(source: Any) -> Any:
     """Return a URL as a `Secret`, so that no traceback shows its query; audio is returned as it is."""
     return hide(source) if isinstance(source, str) else source
+
+
+def hide_options(options: IdentificationOptions) -> IdentificationOptions:
+    """Return the options with the webhook as a `Secret`, so that no traceback shows its query."""
+    hidden = options.copy()
+    hidden["webhook"] = hide(options.get("webhook"))
+    return hidden
 
 
 async def run_callback(callback: Callable[..., Awaitable[None] | None] | None, *arguments: object) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import Any, NoReturn, Self, TypeVar, Unpack
 
 import aiohttp
 
@@ -19,6 +20,7 @@ from pyannote_voiceprint_async.api.request_checks import (
     check_job_id,
     check_media_key,
     check_proxy,
+    check_request,
     check_webhook,
 )
 from pyannote_voiceprint_async.concurrency.clock import Clock, LoopClock
@@ -30,25 +32,34 @@ from pyannote_voiceprint_async.ratelimit.limiter import RateLimiter
 from . import arguments
 from .engine import Engine
 from .errors import MediaError
+from .identified.identification import Identification
+from .job_operation import JobOperation, is_stable
+from .job_plans import IdentificationPlan, JobPlan, VoiceprintPlan
 from .models import (
+    ANY_URL,
+    IdentificationOptions,
+    IdentificationRequest,
+    Job,
     JobCreated,
     JobStatus,
     JobSummary,
     KeyStatus,
+    Matching,
     Model,
     Voiceprint,
-    VoiceprintJob,
     VoiceprintRequest,
     WebhookEvent,
+    hide_voiceprints,
 )
 from .redaction import redact_url
 from .reprs import safe_repr
-from .results import ClientStats, Source, Submission, VoiceprintResult
+from .results import ClientStats, IdentificationResult, RecordingSource, Source, Submission, VoiceprintResult
 from .secret import hide
 from .settings import Polling, RateLimits, RetryPolicy, Timeouts
-from .voiceprint_operation import VoiceprintOperation, is_stable
 
 __all__ = ["AsyncVoiceprintClient"]
+
+R = TypeVar("R")
 
 # The most jobs that `voiceprint_many` waits for at once. Within the default timeout of a job, the documented rate limit
 # allows 1,500 submissions.
@@ -243,7 +254,34 @@ class AsyncVoiceprintClient:
 
         return self.engine.process_many(items, submit, Submission, max_in_progress=self.engine.max_concurrency)
 
-    async def wait(self, job: str | JobCreated, *, timeout: float | None = 900.0) -> VoiceprintJob:  # noqa: ASYNC109 - the timeout of the job; it never cancels a request
+    async def submit_identification(
+        self,
+        url: str | IdentificationRequest,
+        speakers: Mapping[str, Voiceprint | str] | None = None,
+        *,
+        max_queue_wait: float | None = None,
+        **options: Unpack[IdentificationOptions],
+    ) -> JobCreated:
+        """Submit one identification job: `POST /v1/identify`. It is billed unless it fails or is canceled.
+
+        Args:
+            url: the URL of the recording, `http(s)://` or `media://`; or an `IdentificationRequest`, whose own fields
+                then replace `speakers` and the options.
+            speakers: the voiceprints by label, as for `identify`.
+            max_queue_wait: seconds; else the client's.
+            options: the other fields of `IdentificationRequest`, such as `num_speakers=2`.
+
+        Raises:
+            InvalidRequestError: the request is invalid; nothing was accepted.
+            QueueTooLongError: it would wait longer than `max_queue_wait` for the rate limit; nothing was sent.
+            VoiceprintError: see `outcome_unknown`: True means that the job may exist.
+        """
+        url, speakers, options = arguments.hide_url(url), hide_voiceprints(speakers), arguments.hide_options(options)
+        arguments.check_queue_wait(max_queue_wait)
+        request = url if isinstance(url, IdentificationRequest) else IdentificationRequest(url, speakers, **options)
+        return await self.engine.submit(request, max_queue_wait=max_queue_wait)
+
+    async def wait(self, job: str | JobCreated, *, timeout: float | None = 900.0) -> Job:  # noqa: ASYNC109 - the timeout of the job; it never cancels a request
         """Wait until a job has succeeded. The job may be of any kind, and any program may have submitted it.
 
         Args:
@@ -251,7 +289,8 @@ class AsyncVoiceprintClient:
             timeout: seconds; None waits as long as an output can exist (24 hours).
 
         Returns:
-            The job. Outputs of other kinds than voiceprints are in `output.extra`.
+            The job. The output of an identification is an `IdentificationOutput`. Those of other kinds than
+            identifications and voiceprints are in `output.extra`.
 
         Raises:
             AuthenticationError, PermissionDeniedError: the key may no longer read jobs. This ends all waits of the
@@ -297,33 +336,9 @@ class AsyncVoiceprintClient:
             VoiceprintError: any other error. If its `outcome_unknown` is True, a job may exist.
         """
         source, webhook = arguments.hide_url(source), hide(webhook)
-        arguments.check_callback(on_submitted)
-        arguments.check_queue_wait(max_queue_wait)
-        self.engine.check_usable()
-        accepted: JobCreated | None = None
-
-        async def keep(job: JobCreated) -> None:
-            nonlocal accepted
-            accepted = job
-            await arguments.run_callback(on_submitted, job)
-
-        operation = VoiceprintOperation(
-            engine=self.engine,
-            source=source,
-            model=model,
-            webhook=webhook,
-            check=check,
-            on_submitted=keep,
-            deadline=self.engine.deadline_after(timeout),
-            max_queue_wait=max_queue_wait,
+        return await self._run_alone(
+            source, VoiceprintPlan(model, webhook, check), timeout, on_submitted, max_queue_wait
         )
-        try:
-            return await operation.run()
-        except BaseException as error:
-            # After an `Exception`, `operation` has added the job to `abandoned` itself.
-            if accepted is not None and not isinstance(error, Exception):
-                self.engine.abandon(accepted)
-            raise
 
     def voiceprint_many(  # noqa: PLR0913 - as `voiceprint`
         self,
@@ -351,23 +366,158 @@ class AsyncVoiceprintClient:
         Raises:
             AccountError: raised once from the iteration, after the results of all requests in flight were yielded.
         """
+        plan = VoiceprintPlan(model, hide(webhook), check)
+        del webhook
+        return self._run_many(sources, plan, VoiceprintResult, timeout, on_submitted)
+
+    async def identify(  # noqa: PLR0913 - all fields of the request; all but the first two by keyword
+        self,
+        source: RecordingSource,
+        speakers: Mapping[str, Voiceprint | str],
+        *,
+        model: str = Model.PRECISION_2,
+        matching: Matching = Matching(),
+        num_speakers: int | None = None,
+        min_speakers: int | None = None,
+        max_speakers: int | None = None,
+        exclusive: bool = False,
+        confidence: bool = False,
+        turn_level_confidence: bool = False,
+        vad_sensitivity: float | None = None,
+        crosstalk_sensitivity: float | None = None,
+        webhook: str | None = None,
+        webhook_status_only: bool = False,
+        timeout: float | None = 3600.0,  # noqa: ASYNC109 - it never interrupts a submission, as `asyncio.timeout` would
+        on_submitted: Callable[[JobCreated], Awaitable[None] | None] | None = None,
+        max_queue_wait: float | None = None,
+    ) -> Identification:
+        """Find out who speaks when in a recording: upload it if it is local, submit it, and wait for its job.
+
+        The recording is billed by its seconds. All arguments are checked before anything is uploaded.
+
+        Args:
+            source: a URL, or local audio: a path, bytes, an open binary file, or a waveform. At most 24 hours and 1
+                GiB. A `str` is always a URL.
+            speakers: 1 to 50 voiceprints, or their values, by label; `identification.Speakers.load` reads them from a
+                file. A label has at most 100 characters and does not begin with `speaker_`. For more than 50, see
+                `identification.identify_among`.
+            model: the model of all voiceprints.
+            matching: how voiceprints are assigned to diarized speakers.
+            num_speakers: the number of speakers, if it is known.
+            min_speakers: the least number of speakers.
+            max_speakers: the largest number of speakers.
+            exclusive: also return a diarization without overlaps.
+            confidence: also return the confidence over time.
+            turn_level_confidence: also return the confidence of each turn.
+            vad_sensitivity: how readily sound counts as speech, from -5 to 5.
+            crosstalk_sensitivity: how readily overlapping voices count as speech, from -5 to 5.
+            webhook: the URL to which the API posts the result too; else the client's.
+            webhook_status_only: leave the output out of the webhook's payload.
+            timeout: seconds for all steps together; None waits as long as an output can exist (24 hours).
+            on_submitted: called (and awaited) with the job before the wait: save the job id there.
+            max_queue_wait: seconds; else the client's.
+
+        Raises:
+            InvalidRequestError: an argument is invalid; `errors` lists the fields. Nothing was sent.
+            MediaError: the audio cannot be read or uploaded.
+            JobError: the job has no identification; `job_id` names the job.
+            VoiceprintError: see `outcome_unknown`: True means that a job may exist.
+        """
+        source, speakers, webhook = arguments.hide_url(source), hide_voiceprints(speakers), hide(webhook)
+        template = IdentificationRequest(
+            ANY_URL,
+            speakers,
+            model=model,
+            matching=matching,
+            num_speakers=num_speakers,
+            min_speakers=min_speakers,
+            max_speakers=max_speakers,
+            exclusive=exclusive,
+            confidence=confidence,
+            turn_level_confidence=turn_level_confidence,
+            vad_sensitivity=vad_sensitivity,
+            crosstalk_sensitivity=crosstalk_sensitivity,
+            webhook=webhook,
+            webhook_status_only=webhook_status_only,
+        )
+        check_request(template)
+        return await self._run_alone(source, IdentificationPlan(template), timeout, on_submitted, max_queue_wait)
+
+    def identify_many(
+        self,
+        sources: Iterable[RecordingSource] | AsyncIterable[RecordingSource],
+        speakers: Mapping[str, Voiceprint | str],
+        *,
+        timeout: float | None = 3600.0,
+        on_submitted: Callable[[int, JobCreated], Awaitable[None] | None] | None = None,
+        **options: Unpack[IdentificationOptions],
+    ) -> Results[IdentificationResult]:
+        """Find out who speaks when in many recordings, and yield each `IdentificationResult` as it finishes.
+
+        Use it with `async with`. All recordings are compared with the same voiceprints.
+
+        Args:
+            sources: as for `identify`; read at most `max_concurrency` ahead of the submissions.
+            speakers: the voiceprints by label, as for `identify`.
+            timeout: seconds for each job, from its submission on.
+            on_submitted: called (and awaited) with the index of the source and its job, before the wait.
+            options: the other fields of `IdentificationRequest`, as for `identify`.
+
+        Raises:
+            InvalidRequestError: at once: an argument is invalid.
+            AccountError: from the iteration, once, when the results of all requests in flight are yielded.
+        """
+        speakers, options = hide_voiceprints(speakers), arguments.hide_options(options)
+        template = IdentificationRequest(ANY_URL, speakers, **options)
+        check_request(template)
+        return self._run_many(sources, IdentificationPlan(template), IdentificationResult, timeout, on_submitted)
+
+    async def _run_alone(
+        self,
+        source: Source,
+        plan: JobPlan[R],
+        timeout: float | None,  # noqa: ASYNC109 - it never interrupts a submission
+        on_submitted: Callable[[JobCreated], Awaitable[None] | None] | None,
+        max_queue_wait: float | None,
+    ) -> R:
+        """Run the operation of one source within a timeout for all its steps."""
+        arguments.check_callback(on_submitted)
+        arguments.check_queue_wait(max_queue_wait)
+        self.engine.check_usable()
+        operation = JobOperation(
+            engine=self.engine,
+            source=source,
+            plan=plan,
+            on_submitted=partial(arguments.run_callback, on_submitted),
+            deadline=self.engine.deadline_after(timeout),
+            max_queue_wait=max_queue_wait,
+            keeps_cancelled_job=True,
+        )
+        return await operation.run()
+
+    def _run_many(
+        self,
+        sources: Iterable[Source] | AsyncIterable[Source],
+        plan: JobPlan[Any],
+        make_result: Callable[[int, Any, Any, Exception | None], R],
+        timeout: float | None,
+        on_submitted: Callable[[int, JobCreated], Awaitable[None] | None] | None,
+    ) -> Results[R]:
+        """Run the operations of many sources, each with a timeout from its submission on."""
         self.engine.deadline_after(timeout)  # raises before anything is sent
         arguments.check_batch(sources)
         arguments.check_callback(on_submitted)
-        webhook = hide(webhook)
 
-        async def create(item: BatchItem) -> Voiceprint:
+        async def process(item: BatchItem) -> Any:
             async def record(job: JobCreated) -> None:
                 item.record_job(job)
                 await arguments.run_callback(on_submitted, item.index, job)
                 item.check_stopped()
 
-            operation = VoiceprintOperation(
+            operation = JobOperation(
                 engine=self.engine,
                 source=arguments.hide_url(item.value),
-                model=model,
-                webhook=webhook,
-                check=check,
+                plan=plan,
                 on_submitted=record,
                 timeout=timeout,
                 hooks=item.hooks,
@@ -376,7 +526,7 @@ class AsyncVoiceprintClient:
             return await operation.run()
 
         return self.engine.process_many(
-            sources, create, VoiceprintResult, max_in_progress=_MAX_WAITING_JOBS, is_stable=is_stable
+            sources, process, make_result, max_in_progress=_MAX_WAITING_JOBS, is_stable=is_stable
         )
 
     async def upload(
@@ -420,7 +570,7 @@ class AsyncVoiceprintClient:
         """
         self.engine.deliver(event)
 
-    async def get_job(self, job_id: str) -> VoiceprintJob:
+    async def get_job(self, job_id: str) -> Job:
         """Read a job: `GET /v1/jobs/{jobId}`.
 
         Raises:

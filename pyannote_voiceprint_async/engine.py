@@ -13,7 +13,14 @@ import aiohttp
 import attrs
 
 from pyannote_voiceprint_async.api import codec
-from pyannote_voiceprint_async.api.endpoints import LIST_JOBS, MAX_PAGE_SIZE, OUTPUT_LIFETIME, TEST_KEY, VOICEPRINT
+from pyannote_voiceprint_async.api.endpoints import (
+    IDENTIFY,
+    LIST_JOBS,
+    MAX_PAGE_SIZE,
+    OUTPUT_LIFETIME,
+    TEST_KEY,
+    VOICEPRINT,
+)
 from pyannote_voiceprint_async.api.request_checks import check_request
 from pyannote_voiceprint_async.concurrency.clock import Clock
 from pyannote_voiceprint_async.concurrency.protected_task import ProtectedTask, wait_until_done
@@ -32,7 +39,16 @@ from pyannote_voiceprint_async.transport.pipeline import Pipeline
 from pyannote_voiceprint_async.transport.request import SubmissionHooks
 
 from .errors import ConfigurationError
-from .models import JobCreated, JobStatus, JobSummary, KeyStatus, VoiceprintJob, VoiceprintRequest, WebhookEvent
+from .models import (
+    IdentificationRequest,
+    Job,
+    JobCreated,
+    JobStatus,
+    JobSummary,
+    KeyStatus,
+    VoiceprintRequest,
+    WebhookEvent,
+)
 from .results import ClientStats
 from .secret import Secret
 from .settings import Polling, RetryPolicy, Timeouts
@@ -165,13 +181,13 @@ class Engine:
 
     async def submit(
         self,
-        request: VoiceprintRequest,
+        request: VoiceprintRequest | IdentificationRequest,
         *,
         hooks: SubmissionHooks | None = None,
         deadline: float | None = None,
         max_queue_wait: float | None = None,
     ) -> JobCreated:
-        """Submit a voiceprint job: `POST /v1/voiceprint`.
+        """Submit a job: `POST /v1/voiceprint` or `POST /v1/identify`.
 
         Args:
             request: the request; without a webhook, the client's is added.
@@ -187,7 +203,7 @@ class Engine:
             request = attrs.evolve(request, webhook=self._webhook)
         check_request(request)
         job = await self._pipeline.send(
-            VOICEPRINT,
+            IDENTIFY if isinstance(request, IdentificationRequest) else VOICEPRINT,
             body=memoryview(codec.encode(request)),
             hooks=hooks,
             max_queue_wait=self._max_queue_wait if max_queue_wait is None else max_queue_wait,
@@ -197,7 +213,7 @@ class Engine:
             self._poller.expect_webhook(job.job_id)
         return job
 
-    async def wait(self, job_id: str, deadline: float) -> VoiceprintJob:
+    async def wait(self, job_id: str, deadline: float) -> Job:
         """Wait for a job of any kind until it has succeeded.
 
         Args:
@@ -210,7 +226,7 @@ class Engine:
         """
         return await self._poller.wait(job_id, deadline)
 
-    async def wait_for_voiceprint(self, job_id: str, deadline: float) -> VoiceprintJob:
+    async def wait_for_voiceprint(self, job_id: str, deadline: float) -> Job:
         """Wait for a job until it has succeeded, and check that its output holds a voiceprint.
 
         Raises:
@@ -238,7 +254,7 @@ class Engine:
         async with self._upload_slots:
             return await uploads.upload(self._pipeline, audio, media_url, on_progress)
 
-    async def get_job(self, job_id: str) -> VoiceprintJob:
+    async def get_job(self, job_id: str) -> Job:
         """Read a job: `GET /v1/jobs/{jobId}`."""
         return await self._pipeline.read_job(job_id)
 

@@ -3,27 +3,33 @@
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
 import attrs
 
+from .identified.output import IdentificationOutput
 from .redaction import printable, redact_text, redact_url
 from .reprs import safe_repr
-from .secret import Secret
+from .secret import Secret, hide
 
 __all__ = [
+    "ANY_URL",
+    "IdentificationOptions",
+    "IdentificationRequest",
+    "Job",
     "JobCreated",
     "JobPage",
     "JobStatus",
     "JobSummary",
     "KeyStatus",
+    "Matching",
     "MediaUpload",
     "Model",
     "Voiceprint",
-    "VoiceprintJob",
     "VoiceprintOutput",
     "VoiceprintRequest",
     "WebhookEvent",
+    "hide_voiceprints",
 ]
 
 
@@ -105,6 +111,91 @@ class VoiceprintRequest:
     """Whether the webhook omits the output."""
 
 
+def hide_voiceprints(voiceprints: Any) -> Any:
+    """Return a mapping of labels to voiceprints whose values no traceback shows; of anything else, its type."""
+    if not isinstance(voiceprints, Mapping):
+        return voiceprints if isinstance(voiceprints, type) else type(voiceprints)
+    return {label: _hide_value(value) for label, value in voiceprints.items()}
+
+
+def _hide_value(value: object) -> Any:
+    if isinstance(value, Voiceprint | str):
+        return hide(value)
+    return value if isinstance(value, type) else type(value)
+
+
+def _repr_voiceprints(voiceprints: object) -> str:
+    return f"<{len(voiceprints)} hidden>" if isinstance(voiceprints, Mapping) else repr(voiceprints)
+
+
+@safe_repr
+@attrs.frozen
+class Matching:
+    """How an identification assigns voiceprints to diarized speakers."""
+
+    threshold: float = 0
+    """The least score of a match, from 0 to 100. The scores in the output are the same with any threshold."""
+    exclusive: bool = True
+    """Whether each voiceprint matches at most one diarized speaker."""
+
+
+@safe_repr
+@attrs.frozen
+class IdentificationRequest:
+    """The body of `POST /v1/identify`. `repr()` shows no voiceprint."""
+
+    url: str = attrs.field(repr=_redact)
+    """The URL of the recording: `http(s)://` (a direct link, public or presigned) or `media://`."""
+    voiceprints: "Mapping[str, Voiceprint | str]" = attrs.field(converter=hide_voiceprints, repr=_repr_voiceprints)
+    """1 to 50 voiceprints, or their values, by label. A label has at most 100 characters and does not begin with
+    `speaker_`."""
+    model: str = Model.PRECISION_2
+    """The model of all voiceprints. Always sent, because voiceprints of different models must not be mixed."""
+    matching: Matching = Matching()
+    """How voiceprints are assigned to diarized speakers."""
+    num_speakers: int | None = None
+    """The number of speakers in the recording, if it is known."""
+    min_speakers: int | None = None
+    """The least number of speakers."""
+    max_speakers: int | None = None
+    """The largest number of speakers."""
+    exclusive: bool = False
+    """Whether the output also has a diarization without overlaps."""
+    confidence: bool = False
+    """Whether the output has the confidence over time."""
+    turn_level_confidence: bool = False
+    """Whether each turn has a confidence."""
+    vad_sensitivity: float | None = None
+    """How readily sound counts as speech, from -5 to 5; the API's default is 0."""
+    crosstalk_sensitivity: float | None = None
+    """How readily overlapping voices count as speech, from -5 to 5; the API's default is 0."""
+    webhook: str | None = attrs.field(default=None, repr=_redact)
+    """The `https://` URL to which the API posts the result."""
+    webhook_status_only: bool = False
+    """Whether the webhook omits the output."""
+
+
+ANY_URL = "media://any"
+"""The URL of a request that is checked before its recording is uploaded."""
+
+
+class IdentificationOptions(TypedDict, total=False):
+    """The fields of `IdentificationRequest` that have a default, as keywords of a call."""
+
+    model: str
+    matching: Matching
+    num_speakers: int | None
+    min_speakers: int | None
+    max_speakers: int | None
+    exclusive: bool
+    confidence: bool
+    turn_level_confidence: bool
+    vad_sensitivity: float | None
+    crosstalk_sensitivity: float | None
+    webhook: str | None
+    webhook_status_only: bool
+
+
 @safe_repr
 @attrs.frozen
 class JobCreated:
@@ -132,13 +223,18 @@ class VoiceprintOutput:
     error: str | None = attrs.field(default=None, repr=_redact)
     """Why the job failed (`Could not load audio`)."""
     extra: Mapping[str, Any] = _extra()
-    """Fields that this version does not know, as parsed from JSON."""
+    """Fields that this version does not know, as parsed from JSON; the whole result of another kind of job."""
+
+    @property
+    def has_result(self) -> bool:
+        """Whether there is a result: a voiceprint, or in `extra` the result of another kind of job."""
+        return bool(self.voiceprint or self.extra)
 
 
 @safe_repr
 @attrs.frozen
-class VoiceprintJob:
-    """The response to `GET /v1/jobs/{jobId}`."""
+class Job:
+    """The response to `GET /v1/jobs/{jobId}`: a job of any kind."""
 
     job_id: str = attrs.field(validator=_not_empty)
     """The id of the job."""
@@ -148,20 +244,24 @@ class VoiceprintJob:
     """When the API accepted the job (UTC)."""
     updated_at: datetime | None = None
     """When the job last changed (UTC); the API may leave it out."""
-    output: VoiceprintOutput | None = None
-    """The result, or the reason of a failure. None before the job ends, and 24 hours after."""
+    output: VoiceprintOutput | IdentificationOutput | None = None
+    """The result, or the reason of a failure. None before the job ends, and 24 hours after.
+
+    The output of an identification is an `IdentificationOutput`. All others are a `VoiceprintOutput`; those of other
+    kinds than voiceprints are in its `extra`.
+    """
     extra: Mapping[str, Any] = _extra()
     """Fields that this version does not know, as parsed from JSON."""
 
     @property
     def voiceprint(self) -> str | None:
-        """The voiceprint, or None before the job succeeds and after its output expires."""
-        return self.output.voiceprint if self.output else None
+        """The voiceprint; None before the job succeeds, after its output expires, and for other kinds of jobs."""
+        return self.output.voiceprint if isinstance(self.output, VoiceprintOutput) else None
 
     @property
     def has_result(self) -> bool:
-        """Whether the output holds a result: a voiceprint, or in `extra` the result of another kind of job."""
-        return self.output is not None and bool(self.output.voiceprint or self.output.extra)
+        """Whether the output holds a result of any kind."""
+        return self.output is not None and self.output.has_result
 
 
 @safe_repr
@@ -233,8 +333,8 @@ class WebhookEvent:
     """The id of the job."""
     status: JobStatus
     """The final status of the job."""
-    output: VoiceprintOutput | None = None
-    """The output; None if the submission set `webhook_status_only`."""
+    output: VoiceprintOutput | IdentificationOutput | None = None
+    """The output, as in `Job`; None if the submission set `webhook_status_only`."""
     timestamp: datetime | None = None
     """When the API signed the webhook (UTC)."""
     retry_num: int | None = None
@@ -251,7 +351,7 @@ class WebhookEvent:
         if self.output is None:
             return False
         if self.status is JobStatus.SUCCEEDED:
-            return self.output.voiceprint is not None
+            return isinstance(self.output, IdentificationOutput) or self.output.voiceprint is not None
         return self.status is JobStatus.FAILED and self.output.error is not None
 
 
@@ -272,7 +372,7 @@ class Voiceprint:
     """Warnings of the API, and findings of the check of local audio."""
 
     @classmethod
-    def from_job(cls, job: VoiceprintJob, model: str, *warnings: str | None) -> Self:
+    def from_job(cls, job: Job, model: str, *warnings: str | None) -> Self:
         """Return the voiceprint of a succeeded job.
 
         Args:

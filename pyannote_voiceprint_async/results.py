@@ -6,14 +6,18 @@ import attrs
 
 from pyannote_voiceprint_async.jobs.local_audio import LocalAudio
 
+from .identified.identification import Identification
 from .models import JobCreated, Voiceprint, VoiceprintRequest
 from .redaction import redact_url
 from .reprs import safe_repr
 
-__all__ = ["ClientStats", "Source", "Submission", "VoiceprintResult"]
+__all__ = ["ClientStats", "IdentificationResult", "RecordingSource", "Source", "Submission", "VoiceprintResult"]
 
 Source: TypeAlias = "str | VoiceprintRequest | LocalAudio"
 """A URL, a request, or local audio: a path, bytes, an open binary file, or a waveform with its sample rate."""
+
+RecordingSource: TypeAlias = "str | LocalAudio"
+"""A URL, or local audio, for an identification."""
 
 
 def _repr_source(source: object) -> str:
@@ -51,6 +55,21 @@ class VoiceprintResult:
     """The voiceprint, if there is one."""
     error: Exception | None = None
     """The error, if there is no voiceprint. An error with a `job_id` means that a job was accepted."""
+
+
+@safe_repr
+@attrs.frozen
+class IdentificationResult:
+    """The result of one source of `identify_many`."""
+
+    index: int
+    """The position in the input, from 0."""
+    source: RecordingSource = attrs.field(repr=_repr_source)
+    """The source, as it was passed."""
+    identification: Identification | None = None
+    """The identification, if there is one."""
+    error: Exception | None = None
+    """The error, if there is no identification. An error with a `job_id` means that a job was accepted."""
 
 
 @safe_repr

@@ -8,6 +8,7 @@ signature in base64, its sample code in hex, and other programs expect `v0=` and
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -16,11 +17,13 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .api import codec
+from .api.endpoints import MAX_OUTPUT_BYTES
 from .errors import ConfigurationError, InvalidSignatureError, StaleWebhookError, WebhookError
-from .models import VoiceprintJob, WebhookEvent
+from .models import Job, WebhookEvent
 from .secret import Secret
 
 if TYPE_CHECKING:
@@ -28,8 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_WEBHOOK_BYTES", "aiohttp_webhook_handler", "verify_webhook"]
 
-MAX_WEBHOOK_BYTES = 1024 * 1024
-"""The limit of a body in bytes; every real webhook is smaller."""
+MAX_WEBHOOK_BYTES = MAX_OUTPUT_BYTES
+"""The limit of a body in bytes: a webhook may hold the output of the longest job."""
 
 Body: TypeAlias = "bytes | bytearray | memoryview | str"
 """The body of a request, in the types that frameworks use."""
@@ -50,6 +53,9 @@ def verify_webhook(
     now: float | None = None,
 ) -> WebhookEvent:
     """Verify the signature of a delivery, then parse its body.
+
+    A body with the output of a long recording takes a second: call this function in a thread if `body` has megabytes,
+    as `aiohttp_webhook_handler` does.
 
     Args:
         body: the raw body as received. A `str` (AWS Lambda) is encoded as UTF-8. Decode a body that a gateway marks as
@@ -77,23 +83,32 @@ def verify_webhook(
     if len(raw) > MAX_WEBHOOK_BYTES:
         raise WebhookError(f"The webhook body has {len(raw)} bytes, more than any webhook of pyannoteAI.")
     api_headers = _read_headers(headers)
-    timestamp = api_headers.get("x-request-timestamp", "")
-    _check_signature(raw, timestamp, api_headers.get("x-signature", ""), secrets)
+    timestamp, signature = _signature_of(api_headers)
+    _check_signature(raw, timestamp, signature, secrets)
     _check_freshness(int(timestamp), tolerance, time.time() if now is None else now)
     return _parse_event(raw, api_headers, int(timestamp))
 
 
 def aiohttp_webhook_handler(
-    deliver: Callable[[WebhookEvent], None], secret: str | bytes | Iterable[str | bytes], *, tolerance: float = 600.0
+    deliver: Callable[[WebhookEvent], None],
+    secret: str | bytes | Iterable[str | bytes],
+    *,
+    tolerance: float = 600.0,
+    max_bytes: int = MAX_WEBHOOK_BYTES,
 ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     """Return a handler for aiohttp.web that verifies deliveries and passes their events to `deliver`.
 
     `app.router.add_post("/webhooks/pyannote", aiohttp_webhook_handler(client.deliver, secret))`
 
+    A delivery without a signature, or with an old timestamp, is refused before its body is read. Large bodies are
+    verified in a thread.
+
     Args:
         deliver: the function that receives each event, usually `client.deliver`.
         secret: see `verify_webhook`.
         tolerance: see `verify_webhook`.
+        max_bytes: the limit of a body. The output of an identification of 24 hours may have a hundred megabytes; a
+            mebibyte is enough for voiceprints, and for submissions with `webhook_status_only`.
 
     Raises:
         ConfigurationError: there is no secret, or a secret is not text.
@@ -107,7 +122,10 @@ def aiohttp_webhook_handler(
     async def handle(request: web.Request) -> web.StreamResponse:
         refusal: type[web.HTTPException] = web.HTTPBadRequest
         try:
-            deliver(verify_webhook(await _receive_body(request), request.headers, secrets, tolerance=tolerance))
+            _check_headers(_read_headers(request.headers), tolerance, time.time())
+            body = await _receive_body(request, max_bytes)
+            verify = partial(verify_webhook, body, request.headers, secrets, tolerance=tolerance)
+            deliver(await asyncio.to_thread(verify) if len(body) > codec.LARGE_BODY else verify())
             return web.Response(status=204)
         except (InvalidSignatureError, StaleWebhookError) as error:
             refusal, reason = web.HTTPUnauthorized, str(error)
@@ -120,10 +138,12 @@ def aiohttp_webhook_handler(
     return handle
 
 
-async def _receive_body(request: web.Request) -> memoryview:
+async def _receive_body(request: web.Request, max_bytes: int) -> memoryview:
     body = bytearray()
-    while not request.content.at_eof() and len(body) <= MAX_WEBHOOK_BYTES:
-        body += await request.content.read(MAX_WEBHOOK_BYTES + 1 - len(body))
+    while not request.content.at_eof():
+        body += await request.content.read(max_bytes + 1 - len(body))
+        if len(body) > max_bytes:
+            raise WebhookError(f"The webhook body has more than {max_bytes} bytes.")
     return memoryview(body)
 
 
@@ -200,12 +220,28 @@ def _header_text(value: Any) -> str:
             return ""
 
 
-def _check_signature(body: memoryview, timestamp: str, signature: str, secrets: list[Secret]) -> None:
+def _check_headers(headers: Mapping[str, str], tolerance: float, now: float) -> None:
+    """Check all that the headers alone can show.
+
+    Raises:
+        WebhookError: the delivery has no signature, or an old timestamp.
+    """
+    timestamp, _ = _signature_of(headers)
+    _check_freshness(int(timestamp), tolerance, now)
+
+
+def _signature_of(headers: Mapping[str, str]) -> tuple[str, str]:
+    """Return the timestamp and the signature of a delivery."""
+    timestamp, signature = headers.get("x-request-timestamp", ""), headers.get("x-signature", "")
     if not signature or not _TIMESTAMP.fullmatch(timestamp):
         raise InvalidSignatureError(
             "The header X-Signature is missing, or the header X-Request-Timestamp is missing or malformed. Pass the "
             "headers of the request as received."
         )
+    return timestamp, signature
+
+
+def _check_signature(body: memoryview, timestamp: str, signature: str, secrets: list[Secret]) -> None:
     digests = _decode_signature(signature)
     is_valid = False
     for secret in secrets:
@@ -240,7 +276,7 @@ def _check_freshness(timestamp: int, tolerance: float, now: float) -> None:
 
 def _parse_event(body: memoryview, headers: Mapping[str, str], timestamp: int) -> WebhookEvent:
     try:
-        job, problem = codec.decode(VoiceprintJob, body), ""
+        job, problem = codec.decode(Job, body), ""
     except ValueError as error:
         job, problem = None, str(error)
     if job is None:

@@ -1,5 +1,7 @@
 """Fixtures of all tests: sandbox, client, fake clock, a check for blocking calls; and the summary of faults."""
 
+import gc
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -8,7 +10,7 @@ from typing import Any
 import backoff  # noqa: F401 - importing it in the first client would be reported as a blocking call
 import cattrs  # noqa: F401 - as above
 import pytest
-from blockbuster import BlockBuster, blockbuster_ctx
+from blockbuster import BlockBuster
 from fake_clock import FakeClock
 from faults.rows import lines
 from hypothesis import settings
@@ -23,11 +25,28 @@ settings.load_profile("patient")
 SPEECH = Path(__file__).parents[1] / "examples" / "speech"
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Return the number of workers for `-n auto`: more than cores, because tests also wait for processes and disks."""
+    return 2 * (os.cpu_count() or 1)
+
+
+def pytest_collection_finish() -> None:
+    """Exempt the collected tests from garbage collection; a collection in a test would take half a second."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def _blocker() -> BlockBuster:
+    return BlockBuster("pyannote_voiceprint_async", excluded_modules=["pyannote_voiceprint_async.cli"])
+
+
 @pytest.fixture(autouse=True)
-def _no_blocking_calls() -> Iterator[BlockBuster]:
+def _no_blocking_calls(_blocker: BlockBuster) -> Iterator[None]:
     """A blocking call of the package on the event loop fails the test."""
-    with blockbuster_ctx("pyannote_voiceprint_async", excluded_modules=["pyannote_voiceprint_async.cli"]) as blocker:
-        yield blocker
+    _blocker.activate()
+    yield
+    _blocker.deactivate()
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,6 +14,7 @@ from fake_clock import FakeClock
 from pyannote_voiceprint_async import AsyncVoiceprintClient
 from pyannote_voiceprint_async.enrollment import Finished, Report, Row, enroll
 from pyannote_voiceprint_async.enrollment.ledger import checksums
+from pyannote_voiceprint_async.enrollment.ledger.schema import STEPS, apply_steps
 from pyannote_voiceprint_async.sandbox import Sandbox, voiceprint_of
 from pyannote_voiceprint_async.sandbox.clock import http_date
 
@@ -97,13 +99,27 @@ def make_first_version(connection: sqlite3.Connection) -> None:
     """Change a ledger back to the first version of its schema."""
     for (trigger,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall():
         connection.execute(f"DROP TRIGGER {trigger}")
-    for table in ("meta", "recordings", "labels", "jobs", "lost_intents", "forgotten"):
-        connection.execute(f"ALTER TABLE {table} DROP COLUMN checksum")
-    for column in ("pieces", "asked", "notes"):
-        connection.execute(f"ALTER TABLE recordings DROP COLUMN {column}")
-    for table in ("looks", "owner", "reserve"):
-        connection.execute(f"DROP TABLE {table}")
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as first:
+        apply_steps(first, STEPS[:1], 0)
+        columns = {table: columns_of(first, table) for table in tables_of(first)}
+    for table in tables_of(connection):
+        if table not in columns:
+            connection.execute(f"DROP TABLE {table}")
+            continue
+        for column in columns_of(connection, table):
+            if column not in columns[table]:
+                connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
     connection.execute("PRAGMA user_version = 1")
+
+
+def tables_of(connection: sqlite3.Connection) -> list[str]:
+    """Return the names of the tables of a ledger."""
+    return [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+
+
+def columns_of(connection: sqlite3.Connection, table: str) -> list[str]:
+    """Return the names of the columns of a table."""
+    return [name for (name,) in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))]
 
 
 def flip_bit_in(path: Path, table: str, column: str, number: int) -> None:

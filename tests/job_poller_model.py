@@ -11,7 +11,7 @@ from typing import Any
 
 from fake_clock import START, FakeClock
 
-from pyannote_voiceprint_async import JobStatus, JobSummary, NotFoundError, Polling, VoiceprintJob
+from pyannote_voiceprint_async import Job, JobStatus, JobSummary, NotFoundError, Polling
 from pyannote_voiceprint_async.api.endpoints import LIST_JOBS
 from pyannote_voiceprint_async.concurrency.waiters import Waiters
 from pyannote_voiceprint_async.jobs.poller import JobPoller
@@ -112,7 +112,7 @@ class ModelApi:
         assert endpoint is LIST_JOBS
         return await self._round_trip("lists", self.lists.append, lambda: self._page(**query))
 
-    async def read_job(self, job_id: str) -> VoiceprintJob:
+    async def read_job(self, job_id: str) -> Job:
         return await self._round_trip("reads", lambda at: self.reads.append((at, job_id)), lambda: self._read(job_id))
 
     async def _round_trip(self, kind: str, record: Callable[[float], None], respond: Callable[[], Any]) -> Any:
@@ -142,14 +142,14 @@ class ModelApi:
         jobs = [job for job in self._newest_last[start:end][::-1] if now < job.vanishes_at]
         return JobPage(tuple(JobSummary(job.job_id, job.status(now)) for job in jobs), str(start) if start else None)
 
-    def _read(self, job_id: str) -> VoiceprintJob:
+    def _read(self, job_id: str) -> Job:
         now = self.clock.time()
         job = self.jobs.get(job_id)
         if job is None or now >= job.vanishes_at:
             raise NotFoundError("There is no such job.", status=404)
         self.useful[job_id] += job.is_complete_at(now)
         since = datetime.fromtimestamp(START + (job.ends_at if job.is_over(now) else job.created_at), UTC)
-        return VoiceprintJob(job_id, job.status(now), None, since, job.output(now) if job.is_over(now) else None)
+        return Job(job_id, job.status(now), None, since, job.output(now) if job.is_over(now) else None)
 
 
 class SlidingWindow:
@@ -197,9 +197,7 @@ class World:
             await idle()
         return await asyncio.gather(*tasks, return_exceptions=True)
 
-    def wait(
-        self, job_id: str, timeout: float = 86_400.0, *, has_webhook: bool = False
-    ) -> "asyncio.Task[VoiceprintJob]":
+    def wait(self, job_id: str, timeout: float = 86_400.0, *, has_webhook: bool = False) -> "asyncio.Task[Job]":
         """Start a wait for a job."""
         if has_webhook:
             self.poller.expect_webhook(job_id)

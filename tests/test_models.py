@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyannote_voiceprint_async import (
+    Job,
     JobCreated,
     JobStatus,
     JobSummary,
@@ -18,7 +19,6 @@ from pyannote_voiceprint_async import (
     Model,
     Submission,
     Voiceprint,
-    VoiceprintJob,
     VoiceprintOutput,
     VoiceprintRequest,
     VoiceprintResult,
@@ -86,7 +86,7 @@ MODELS = [
     VoiceprintRequest(SIGNED, "precision-3", SIGNED, webhook_status_only=True),
     JobCreated("job-1", JobStatus("new"), "careful", extra={"a": [1]}),
     VoiceprintOutput(SECRET, "careful", "bad", extra={"a": SECRET}),
-    VoiceprintJob("job-1", JobStatus.SUCCEEDED, NOW, NOW, VoiceprintOutput(SECRET), extra={"a": SECRET}),
+    Job("job-1", JobStatus.SUCCEEDED, NOW, NOW, VoiceprintOutput(SECRET), extra={"a": SECRET}),
     JobSummary("job-1", JobStatus.FAILED, NOW, extra={"a": SECRET}),
     JobPage((JobSummary("job-1", JobStatus.CREATED),), "next"),
     KeyStatus("OK", "fine", extra={"a": SECRET}),
@@ -142,7 +142,7 @@ def test_repr_of_a_voiceprint_names_its_value_attribute():
     "make",
     [
         JobCreated,
-        lambda job_id: VoiceprintJob(job_id, JobStatus.CREATED),
+        lambda job_id: Job(job_id, JobStatus.CREATED),
         lambda job_id: JobSummary(job_id, JobStatus.CREATED),
     ],
 )
@@ -156,7 +156,7 @@ def test_job_needs_a_non_empty_id(make, job_id):
     [(None, None), (VoiceprintOutput(), None), (VoiceprintOutput("v"), "v"), (VoiceprintOutput(error="bad"), None)],
 )
 def test_voiceprint_of_a_job(output, expected):
-    assert VoiceprintJob("job-1", JobStatus.SUCCEEDED, output=output).voiceprint == expected
+    assert Job("job-1", JobStatus.SUCCEEDED, output=output).voiceprint == expected
 
 
 MOMENTS = st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=30))]))

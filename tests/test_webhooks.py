@@ -505,6 +505,13 @@ def fresh(body=BODY, **changes):
     return signed(body, int(time.time()), **changes)
 
 
+MIB = 1024 * 1024
+
+
+def header_lines(headers):
+    return b"".join(f"{name}: {value}\r\n".encode() for name, value in headers.items())
+
+
 async def in_pieces(body, size=7):
     for at in range(0, len(body), size):
         yield body[at : at + size]
@@ -560,34 +567,42 @@ async def test_refused_delivery_has_a_status_and_a_reason(post, body, headers, s
     assert digest().hex() not in text
 
 
+@pytest.mark.parametrize("sign", [lambda: b"", lambda: header_lines(signed(timestamp=5))], ids=["unsigned", "old"])
+async def test_a_body_is_not_read_without_a_signature_and_a_fresh_timestamp(serve, sign):
+    """The header announces 10 GB, and no byte is sent."""
+    assert await raw(await serve(), sign() + b"Content-Length: 10000000000\r\n", b"") == 401
+
+
 async def test_body_over_the_limit_is_refused_before_it_is_complete(serve):
     """The header announces 10 GB, but only one byte over the limit is sent."""
-    head = b"Content-Length: 10000000000\r\n"
-    assert await raw(await serve(), head, b"x" * (MAX_WEBHOOK_BYTES + 1)) == 400
+    head = header_lines(fresh()) + b"Content-Length: 10000000000\r\n"
+    assert await raw(await serve(max_bytes=MIB), head, b"x" * (MIB + 1)) == 400
 
 
 async def test_endless_chunks_are_refused(serve):
     chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
-    assert await raw(await serve(), b"Transfer-Encoding: chunked\r\n", chunk * 17) == 400
+    head = header_lines(fresh()) + b"Transfer-Encoding: chunked\r\n"
+    assert await raw(await serve(max_bytes=MIB), head, chunk * 17) == 400
 
 
 async def test_body_over_the_limit_after_decompression_is_refused(serve):
     body = zlib.compress(b" " * 50_000_000)
-    head = b"Content-Encoding: deflate\r\nContent-Length: %d\r\n" % len(body)
-    assert await raw(await serve(), head, body) == 400
+    head = header_lines(fresh()) + b"Content-Encoding: deflate\r\nContent-Length: %d\r\n" % len(body)
+    assert await raw(await serve(max_bytes=MIB), head, body) == 400
 
 
 @pytest.mark.parametrize("encoding", [b"gzip", b"deflate"])
 async def test_body_that_cannot_be_decompressed_is_a_bad_request(serve, encoding):
     """A status of 500 would raise an alarm at the receiver."""
-    head = b"Content-Encoding: %s\r\nContent-Length: 9\r\n" % encoding
+    head = header_lines(fresh()) + b"Content-Encoding: %s\r\nContent-Length: 9\r\n" % encoding
     assert await raw(await serve(), head, b"abcabcabc") == 400
 
 
 async def test_sender_that_disconnects_halfway_does_no_harm(post, serve):
     url = await serve()
     _, writer = await asyncio.open_connection("127.0.0.1", int(url.split(":")[2].split("/")[0]))
-    writer.write(b"POST /hook HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nabc")
+    head = b"POST /hook HTTP/1.1\r\nHost: localhost\r\n" + header_lines(fresh())
+    writer.write(head + b"Content-Length: 100\r\n\r\nabc")
     await writer.drain()
     writer.transport.abort()
     assert await post(BODY, fresh(), url) == (204, "")

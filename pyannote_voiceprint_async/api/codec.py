@@ -18,13 +18,27 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, get_args
 import attrs
 import orjson
 
-from pyannote_voiceprint_async.models import JobStatus, JobSummary, VoiceprintRequest
+from pyannote_voiceprint_async.identified.output import IdentificationOutput
+from pyannote_voiceprint_async.models import (
+    IdentificationRequest,
+    JobStatus,
+    JobSummary,
+    Voiceprint,
+    VoiceprintOutput,
+    VoiceprintRequest,
+)
 from pyannote_voiceprint_async.secret import Secret
+
+from .identification_codec import is_identification, read_identification
+from .large_json import parse_large
 
 if TYPE_CHECKING:
     import cattrs
 
-__all__ = ["decode", "encode", "find_job_id", "parse_json", "prepare"]
+__all__ = ["LARGE_BODY", "decode", "encode", "find_job_id", "parse_json", "prepare"]
+
+LARGE_BODY = 256 * 1024
+"""Bytes above which decoding a body may take milliseconds: do it in a thread. The event loop then goes on."""
 
 M = TypeVar("M")
 StructureHook: TypeAlias = Callable[[Any, Any], Any]
@@ -41,9 +55,11 @@ def prepare() -> None:
     _converter()
 
 
-def encode(body: VoiceprintRequest | Mapping[str, Any]) -> bytes:
+def encode(body: VoiceprintRequest | IdentificationRequest | Mapping[str, Any]) -> bytes:
     """Return the JSON of a request body. Fields with their default are left out, except `model`."""
-    return orjson.dumps(_request_hook()(body) if isinstance(body, VoiceprintRequest) else body)
+    if isinstance(body, Mapping):
+        return orjson.dumps(body)
+    return orjson.dumps(_request_hook(type(body))(body))  # type: ignore[arg-type]  # a class is hashable
 
 
 def decode(model: type[M], body: bytes | memoryview) -> M:
@@ -52,7 +68,7 @@ def decode(model: type[M], body: bytes | memoryview) -> M:
     Raises:
         ValueError: the body is not JSON, is not an object, or lacks a required field of the model.
     """
-    raw = orjson.loads(body)
+    raw = orjson.loads(body) if len(body) <= LARGE_BODY else parse_large(bytes(body), orjson.loads)
     try:
         return _structure_hook(model)(raw, model)  # type: ignore[arg-type, no-any-return]  # the hook of this model
     except Exception as exc:  # cattrs and validators raise errors of many classes
@@ -87,17 +103,18 @@ def _converter() -> cattrs.Converter:
         converter.register_structure_hook(kind, hook)
     converter.register_structure_hook_factory(attrs.has, _make_model_hook)
     converter.register_structure_hook_factory(lambda kind: kind == tuple[JobSummary, ...], _make_summaries_hook)
-    converter.register_unstructure_hook(
-        VoiceprintRequest,
-        make_dict_unstructure_fn(
-            VoiceprintRequest,
-            converter,
-            _cattrs_omit_if_default=True,
+    for request in (VoiceprintRequest, IdentificationRequest):
+        overrides = {name: override(rename=_camel_case(name)) for name in attrs.fields_dict(request)} | {
             # A plain str also for a member of `Model`.
-            model=override(omit_if_default=False, unstruct_hook=str),
-            webhook_status_only=override(rename="webhookStatusOnly", unstruct_hook=bool),
-        ),
-    )
+            "model": override(omit_if_default=False, unstruct_hook=str),
+            "webhook_status_only": override(rename="webhookStatusOnly", unstruct_hook=bool),
+        }
+        if request is IdentificationRequest:
+            overrides["voiceprints"] = override(unstruct_hook=_unstructure_voiceprints)
+        converter.register_unstructure_hook(
+            request,
+            make_dict_unstructure_fn(request, converter, _cattrs_omit_if_default=True, **overrides),  # type: ignore[arg-type]  # names of fields
+        )
     return converter
 
 
@@ -108,8 +125,8 @@ def _structure_hook(model: type[Any]) -> StructureHook:
 
 
 @cache
-def _request_hook() -> Callable[[VoiceprintRequest], dict[str, Any]]:
-    return _converter().get_unstructure_hook(VoiceprintRequest)
+def _request_hook(request: type[Any]) -> Callable[[Any], dict[str, Any]]:
+    return _converter().get_unstructure_hook(request)
 
 
 def _make_model_hook(model: type[Any], converter: cattrs.Converter) -> StructureHook:
@@ -211,10 +228,24 @@ def _structure_number(raw: Any, _: Any) -> int | float:
     raise TypeError("not a number")
 
 
+def _structure_output(raw: Any, _: Any) -> VoiceprintOutput | IdentificationOutput:
+    if isinstance(raw, dict) and is_identification(raw):
+        return read_identification(raw)
+    return _structure_hook(VoiceprintOutput)(raw, VoiceprintOutput)  # type: ignore[no-any-return]  # of this model
+
+
+def _unstructure_voiceprints(voiceprints: Mapping[str, Voiceprint | str]) -> list[dict[str, str]]:
+    return [
+        {"label": label, "voiceprint": value.value if isinstance(value, Voiceprint) else value}
+        for label, value in voiceprints.items()
+    ]
+
+
 _HOOKS: dict[Any, StructureHook] = {
     str: _structure_text,
     Secret: _structure_secret,
     JobStatus: _structure_status,
     datetime: _structure_time,
     int | float: _structure_number,
+    VoiceprintOutput | IdentificationOutput: _structure_output,
 }

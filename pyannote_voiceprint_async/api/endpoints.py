@@ -2,13 +2,17 @@
 
 from typing import Generic, NamedTuple, TypeVar
 
-from pyannote_voiceprint_async.models import JobCreated, JobPage, KeyStatus, MediaUpload, VoiceprintJob
+from pyannote_voiceprint_async.models import Job, JobCreated, JobPage, KeyStatus, MediaUpload
 
 __all__ = [
     "DEFAULT_BASE_URL",
     "DEFAULT_LIMITS",
     "GET_JOB",
+    "IDENTIFY",
     "LIST_JOBS",
+    "MAX_IDENTIFICATION_BYTES",
+    "MAX_IDENTIFICATION_SECONDS",
+    "MAX_OUTPUT_BYTES",
     "MAX_PAGE_SIZE",
     "MAX_VOICEPRINT_BYTES",
     "MAX_VOICEPRINT_SECONDS",
@@ -44,12 +48,32 @@ class Endpoint(NamedTuple, Generic[M]):
         return f"{self.method} {self.path.replace('{job_id}', '…')}"
 
 
+MAX_IDENTIFICATION_SECONDS = 24 * 3600.0
+"""Seconds of the audio for an identification, at most (docs.pyannote.ai)."""
+
+# What the longest output can need. A conversation has a turn every second or two; many speakers at once have more.
+_MOST_TURNS = int(MAX_IDENTIFICATION_SECONDS) * 2
+# A turn of `identification` has at most 100 bytes beside its names; a label of 100 characters occurs in it twice. Turns
+# of `diarization` and of `exclusiveDiarization` have at most 100 bytes each. With `turn_level_confidence`, a few scores
+# of 20 bytes are added.
+_TURN_BYTES = (100 + 2 * 100) + 100 + 100 + 5 * 20
+# `confidence` has 50 frames a second, each a score of 0 to 100 and a comma.
+_FRAME_BYTES = int(MAX_IDENTIFICATION_SECONDS) * 50 * 4
+# `voiceprints` has a score of each of 50 labels for each diarized speaker; a long recording may have 50 of them.
+_SCORE_BYTES = 50 * 50 * 130
+MAX_OUTPUT_BYTES = _MOST_TURNS * _TURN_BYTES + _FRAME_BYTES + _SCORE_BYTES
+"""The limit of a job with its output, 116 MiB: what the identification of 24 hours can need.
+
+A typical one of 24 hours has 100,000 turns and 30 MB.
+"""
+
 # fmt: off
 #                      method  path                 rate_limit     repeatable  model
 TEST_KEY    = Endpoint("GET",  "/v1/test",          "key_test",    True,       KeyStatus)
 MEDIA_INPUT = Endpoint("POST", "/v1/media/input",   "media",       True,       MediaUpload)
 VOICEPRINT  = Endpoint("POST", "/v1/voiceprint",    "submissions", False,      JobCreated)
-GET_JOB     = Endpoint("GET",  "/v1/jobs/{job_id}", "job_reads",   True,       VoiceprintJob)
+IDENTIFY    = Endpoint("POST", "/v1/identify",      "identify",    False,      JobCreated)
+GET_JOB     = Endpoint("GET",  "/v1/jobs/{job_id}", "job_reads",   True,       Job, MAX_OUTPUT_BYTES)
 LIST_JOBS   = Endpoint("GET",  "/v2/jobs",          "job_lists",   True,       JobPage)
 
 # Requests in 60 seconds for a team without Enterprise, by the field of `RateLimits`.
@@ -71,5 +95,7 @@ OUTPUT_LIFETIME = 24 * 3600.0
 """Seconds after the end of a job at which the API deletes its output."""
 MAX_VOICEPRINT_BYTES = 100 * 1024 * 1024
 """Bytes of the audio for a voiceprint, at most (docs.pyannote.ai)."""
+MAX_IDENTIFICATION_BYTES = 1024 * 1024 * 1024
+"""Bytes of the audio for an identification, at most (docs.pyannote.ai)."""
 MAX_VOICEPRINT_SECONDS = 30.0
 """Seconds of the audio for a voiceprint, at most; one speaker (docs.pyannote.ai)."""

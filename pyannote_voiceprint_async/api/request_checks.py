@@ -8,8 +8,10 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from pyannote_voiceprint_async.errors import ConfigurationError, FieldError, InvalidRequestError
-from pyannote_voiceprint_async.models import Model, VoiceprintRequest
+from pyannote_voiceprint_async.models import IdentificationRequest, Model, VoiceprintRequest
 from pyannote_voiceprint_async.secret import Secret, hide
+
+from . import identification_checks
 
 __all__ = [
     "check_api_key",
@@ -36,17 +38,22 @@ _MAX_MEDIA_URL = 255
 _JOB_ID = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,1000}")
 
 
-def check_request(request: VoiceprintRequest) -> None:
-    """Check the body of a submission.
+def check_request(request: VoiceprintRequest | IdentificationRequest) -> None:
+    """Check the body of a submission of either kind.
 
     Raises:
         InvalidRequestError: a field is invalid; `errors` is the list that the API would return.
     """
     url, model = _source_problem(request.url), _model_problem(request.model)
     webhook = None if request.webhook is None else _webhook_problem(request.webhook)
+    errors = []
     if url or model or webhook:
         problems = (("url", url), ("model", model), ("webhook", webhook))
-        _raise(FieldError(field, problem) for field, problem in problems if problem)
+        errors = [FieldError(field, problem) for field, problem in problems if problem]
+    if isinstance(request, IdentificationRequest):
+        errors += identification_checks.field_errors(request)
+    if errors:
+        _raise(errors)
 
 
 def check_webhook(webhook: object) -> None:

@@ -72,6 +72,11 @@ class ApiResponse:
         self.body = body
         self.flaw = flaw
 
+    @property
+    def is_large(self) -> bool:
+        """Whether decoding the body may take so long that it should be done in a thread."""
+        return len(self.body) > codec.LARGE_BODY
+
 
 def parse_response(endpoint: Endpoint[M], response: ApiResponse, *, wall: float, key: str) -> M:
     """Return the model in a response.

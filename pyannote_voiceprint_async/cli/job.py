@@ -7,7 +7,7 @@ import click
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.errors import JobCanceledError, JobFailedError
-from pyannote_voiceprint_async.models import JobStatus, VoiceprintJob
+from pyannote_voiceprint_async.models import Job, JobStatus
 
 from .exit_codes import ExitCode
 from .json_records import job_record
@@ -44,7 +44,7 @@ async def _job(
     return ExitCode.SOME_FAILED if done.status in {JobStatus.FAILED, JobStatus.CANCELED} else ExitCode.SUCCESS
 
 
-async def _wait(client: AsyncVoiceprintClient, job_id: str, timeout: float) -> VoiceprintJob:  # noqa: ASYNC109 - of the wait
+async def _wait(client: AsyncVoiceprintClient, job_id: str, timeout: float) -> Job:  # noqa: ASYNC109 - of the wait
     try:
         return await client.wait(job_id, timeout=timeout)
     except (JobFailedError, JobCanceledError):

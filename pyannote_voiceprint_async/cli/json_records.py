@@ -8,7 +8,7 @@ from pyannote_voiceprint_async.errors import (
     JobFailedError,
     VoiceprintError,
 )
-from pyannote_voiceprint_async.models import JobCreated, JobSummary, Voiceprint, VoiceprintJob
+from pyannote_voiceprint_async.models import Job, JobCreated, JobSummary, Voiceprint
 from pyannote_voiceprint_async.redaction import redact_url
 
 from .sources import LabeledSource
@@ -87,7 +87,7 @@ def submission_record(url: str, job: JobCreated | None, error: VoiceprintError |
     }
 
 
-def job_record(job: VoiceprintJob) -> dict[str, Any]:
+def job_record(job: Job) -> dict[str, Any]:
     """Return the record of a whole job, the value of its voiceprint included."""
     return {
         **job_summary_record(job),
@@ -98,7 +98,7 @@ def job_record(job: VoiceprintJob) -> dict[str, Any]:
     }
 
 
-def job_summary_record(job: JobSummary | VoiceprintJob) -> dict[str, Any]:
+def job_summary_record(job: JobSummary | Job) -> dict[str, Any]:
     """Return the record of a job in the list of jobs."""
     return {
         "job_id": job.job_id,

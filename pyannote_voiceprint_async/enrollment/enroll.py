@@ -35,28 +35,28 @@ def enroll(  # noqa: PLR0913 - the options of a run, by keyword
     preflight: bool = True,
     trim: bool = False,
 ) -> Enrollment:
-    """Enroll a list of speakers: submit each recording once, wait for its voiceprint, and keep it in a ledger.
+    """Enroll a list of speakers: submit each recording once, wait for its voiceprint, and write it to a ledger.
 
     Returns an async iterator over events; the last event is `Finished` with the report. Use it with `async with`. A run
-    may be killed at any instant and started again with the same ledger: rows that are done cost nothing, submitted rows
-    are waited for, and all others are submitted.
+    may be killed at any instant and started again with the same ledger: the next run waits for the jobs that are
+    accepted, submits the rows that were not sent, and pays nothing for the rows that have their voiceprint.
 
     Args:
         client: the client.
-        rows: the list, such as a `Manifest`; read piece by piece. A plain iterable is read in a worker thread.
-        ledger: the ledger or its path. A ledger that is open already stays open.
-        model: the model of rows that name none.
-        resolve: a sync or async function that returns the URL of a row just before it is submitted, so that it can be
-            presigned then. A row's `source` may be any text that the function understands.
-        on_unknown: what to do with rows whose submission may have been accepted, when an unknown job was created at
-            that time: `"hold"` keeps them for a person to decide, `"resubmit"` submits them once more (they may be
-            billed twice), `"adopt"` takes the unknown job for the row's. Adopt only if no other program uses the key.
+        rows: the list, such as a `Manifest`. It is read piece by piece; a sync iterable is read in a worker thread.
+        ledger: the ledger or its path. A ledger that is already open stays open.
+        model: the model for rows that name none.
+        resolve: a sync or async function that returns the URL of a row just before the row is submitted, for example a
+            presigned URL. A row's `source` may be any text that the function understands.
+        on_unknown: what to do with a row whose submission may have been accepted, if an unknown job was created at that
+            time. `"hold"`: leave the decision to a person. `"resubmit"`: submit the row once more (it may be billed
+            twice). `"adopt"`: use the unknown job as that of the row; only if no other program uses the key.
         retry_failed: submit rows again that failed with this text in their error; an empty text means all failed rows.
         retry_expired: resubmit rows whose result expired before it was fetched (billed again).
         allow_shared_audio: allow several labels for the same audio, which is submitted once for all of them.
-        skip_invalid: leave out invalid rows. By default they end the run before anything is sent.
-        replace: submit rows whose label is paid already and whose URL differs from the paid one only in its query
-            (billed again). By default such a row is invalid: its URL was probably signed anew in an unknown way.
+        skip_invalid: leave out invalid rows. By default an invalid row ends the run before anything is sent.
+        replace: submit rows whose label was billed before with a URL that differs only in its query (billed again). By
+            default such a row is invalid: its URL is probably of the same recording, signed anew in an unknown way.
         max_jobs: the highest number of jobs to submit.
         new_key: accept that the client's key is not the one that the ledger was created with. Both must belong to the
             same team.

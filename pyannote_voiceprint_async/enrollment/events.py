@@ -36,8 +36,8 @@ class RowWarning:
     label: str
     """The row."""
     message: str
-    """What was found and what to do. It begins in lower case, to be printed after the label. A note about the whole
-    list, such as skipped files, is a complete sentence in the warning of its first row."""
+    """What was found and what to do. It begins in lower case, to be printed after the label. A message about the whole
+    list, for example about skipped files, is a complete sentence in the warning of the first row."""
 
 
 @attrs.frozen
@@ -83,7 +83,7 @@ class RowFailed:
 
 @attrs.frozen
 class RowUncertain:
-    """A row may have a job whose id is unknown. Emitted when its outcome cannot be resolved; it is not sent again."""
+    """A row may have a job whose id is unknown. Emitted when its outcome cannot be resolved. It is not sent again."""
 
     label: str
     """The row."""
@@ -91,7 +91,7 @@ class RowUncertain:
 
 @attrs.frozen
 class RowExpired:
-    """A row was paid, and its result expired before it was fetched. Emitted when this is in the ledger."""
+    """A row was billed, but its result expired before it was fetched. Emitted when this is in the ledger."""
 
     label: str
     """The row."""
@@ -127,15 +127,15 @@ class Report:
     """The result of a run: the state of each row of its list. Counts are rows, unless they are called jobs."""
 
     rows: int = 0
-    """All rows of this run's list, without those that are left out."""
+    """All rows of the list, without those that were left out."""
     succeeded: int = 0
     """Rows with a voiceprint, from this run or an earlier one."""
     failed: int = 0
-    """Rows without a voiceprint that are at fault themselves; they are not billed."""
+    """Rows without a voiceprint, because the row is at fault. They are not billed."""
     uncertain: int = 0
     """Rows that may have a job whose id is unknown."""
     expired: int = 0
-    """Rows that were paid, and whose result expired before it was fetched."""
+    """Rows that were billed, but whose result expired before it was fetched."""
     submitted: int = 0
     """Rows with an accepted job that is not finished: the next run waits for it."""
     unanswered: int = 0
@@ -153,13 +153,14 @@ class Report:
     jobs_ever: int = 0
     """Jobs that were accepted in all runs on this ledger."""
     possibly_paid_twice: int = 0
-    """Submissions of all runs that were repeated although the first one may have been accepted."""
+    """Submissions, in all runs, that were repeated although the first one may have been accepted."""
     unknown_jobs: int = 0
-    """Jobs that are not ours, created at the time of a submission of unknown outcome; in all runs."""
+    """Jobs, in all runs, that are not in the ledger and were created at the time of a submission of unknown outcome."""
     unsaved_jobs: Mapping[str, str] = attrs.field(factory=dict)
-    """Labels by job id, for job ids that could not be written to the ledger, for example on a full disk. Keep them."""
+    """Labels by job id, for jobs that could not be written to the ledger, for example on a full disk. Keep the ids: the
+    jobs are billed."""
     failures: Mapping[str, int] = attrs.field(factory=dict)
-    """Numbers of failed rows by error text, the most frequent first."""
+    """The number of failed rows for each error text, the most frequent first."""
     warnings: tuple[RowWarning, ...] = ()
     """The warnings about recordings that this run emitted."""
     problems: tuple[Problem, ...] = ()
@@ -189,7 +190,7 @@ class Finished:
 
 @attrs.define
 class Progress:
-    """How far a run is, at any time."""
+    """The counts of a run, which can be read at any time."""
 
     read: int = 0
     """Rows of the list that were read so far."""
@@ -200,13 +201,13 @@ class Progress:
     succeeded: int = 0
     """Rows with a voiceprint."""
     failed: int = 0
-    """Rows without one: failed, uncertain or expired."""
+    """Rows without a voiceprint: failed, uncertain or expired."""
     waiting: int = 0
     """Accepted jobs that are not finished."""
     sending: int = 0
-    """Recordings that are uploaded, queue for the rate limit, or are in flight."""
+    """Recordings that are being uploaded, wait for the rate limit, or are in flight."""
     finished_now: int = 0
-    """Rows that this run has finished."""
+    """Rows that got their result in this run: a voiceprint or a failure."""
     paused_for: str | None = None
     """Why the run sends nothing new, as a sentence; None while it sends."""
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import attrs
+
 from pyannote_voiceprint_async.api.endpoints import OUTPUT_LIFETIME
+from pyannote_voiceprint_async.api.identification_codec import read_identification
 from pyannote_voiceprint_async.errors import (
     JobCanceledError,
     JobError,
@@ -10,16 +13,24 @@ from pyannote_voiceprint_async.errors import (
     JobFailedError,
     JobTimeoutError,
 )
-from pyannote_voiceprint_async.models import JobStatus, VoiceprintJob
+from pyannote_voiceprint_async.identified.output import IdentificationOutput
+from pyannote_voiceprint_async.models import Job, JobStatus
 from pyannote_voiceprint_async.redaction import redact_text
 
-__all__ = ["is_output_deleted", "require_success", "require_voiceprint", "timeout_error", "unknown_job_error"]
+__all__ = [
+    "is_output_deleted",
+    "require_identification",
+    "require_success",
+    "require_voiceprint",
+    "timeout_error",
+    "unknown_job_error",
+]
 
 # Seconds by which the clocks of the server and of this machine may differ.
 _CLOCK_TOLERANCE = 60.0
 
 
-def require_success(job: VoiceprintJob, wall: float) -> VoiceprintJob:
+def require_success(job: Job, wall: float) -> Job:
     """Return a job of any kind, if it has succeeded and its output still exists.
 
     Args:
@@ -45,19 +56,19 @@ def require_success(job: VoiceprintJob, wall: float) -> VoiceprintJob:
     if not job.has_result and is_output_deleted(job, wall):
         raise JobExpiredError(
             f"Job {job.job_id} succeeded, but its output no longer exists: the API deletes outputs 24 hours after "
-            "completion. To get a voiceprint, submit the audio again; it is billed again.",
+            "completion. To get a result, submit the audio again; it is billed again.",
             job_id=job.job_id,
         )
     return job
 
 
-def is_output_deleted(job: VoiceprintJob, wall: float) -> bool:
+def is_output_deleted(job: Job, wall: float) -> bool:
     """Return whether the output of a job must be assumed deleted: the job is too old, or its age is unknown."""
     changed = job.updated_at or job.created_at
     return changed is None or wall - changed.timestamp() >= OUTPUT_LIFETIME - _CLOCK_TOLERANCE
 
 
-def require_voiceprint(job: VoiceprintJob) -> VoiceprintJob:
+def require_voiceprint(job: Job) -> Job:
     """Return a job that has succeeded, if its output holds a voiceprint.
 
     Raises:
@@ -66,13 +77,35 @@ def require_voiceprint(job: VoiceprintJob) -> VoiceprintJob:
     """
     if job.voiceprint is not None:
         return job
-    if job.has_result:
-        raise JobError(
-            f"Job {job.job_id} succeeded, but its output holds no voiceprint: it is a job of another kind. wait() "
-            "returns its output.",
-            job_id=job.job_id,
-        )
-    raise JobExpiredError(
+    raise _other_kind_error(job, "voiceprint") if job.has_result else _no_output_error(job)
+
+
+def require_identification(job: Job) -> IdentificationOutput:
+    """Return the output of a succeeded job, if it can be that of an identification: every list can be missing.
+
+    Raises:
+        JobExpiredError: the job has no output.
+        JobError: the output is that of another kind of job.
+    """
+    if isinstance(job.output, IdentificationOutput):
+        return job.output
+    if job.output is None:
+        raise _no_output_error(job)
+    if job.output.voiceprint is not None:
+        raise _other_kind_error(job, "identification")
+    return attrs.evolve(read_identification(job.output.extra), warning=job.output.warning, error=job.output.error)
+
+
+def _other_kind_error(job: Job, expected: str) -> JobError:
+    return JobError(
+        f"Job {job.job_id} succeeded, but its output holds no {expected}: it is a job of another kind. wait() "
+        "returns its output.",
+        job_id=job.job_id,
+    )
+
+
+def _no_output_error(job: Job) -> JobExpiredError:
+    return JobExpiredError(
         f"Job {job.job_id} succeeded, but the API shows no output for it. Call wait({job.job_id!r}) to try again; if "
         "there is still no output, submit the audio again; it is billed again.",
         job_id=job.job_id,

@@ -9,7 +9,7 @@ import attrs
 
 from pyannote_voiceprint_async.concurrency.waiters import wake
 from pyannote_voiceprint_async.errors import VoiceprintError
-from pyannote_voiceprint_async.models import VoiceprintJob
+from pyannote_voiceprint_async.models import Job
 
 __all__ = ["PolledJob"]
 
@@ -29,7 +29,7 @@ class PolledJob:
     """The task that reads the job at present."""
     is_terminal: bool = False
     """Whether a page or a webhook reported a terminal status: the job must be read."""
-    result: VoiceprintJob | None = None
+    result: Job | None = None
     """The terminal job, once it is known."""
     not_found: int = 0
     """How many reads in a row returned status 404."""

@@ -22,7 +22,7 @@ from pyannote_voiceprint_async.errors import (
     PermissionDeniedError,
     VoiceprintError,
 )
-from pyannote_voiceprint_async.models import JobStatus, VoiceprintJob, WebhookEvent
+from pyannote_voiceprint_async.models import Job, JobStatus, WebhookEvent
 from pyannote_voiceprint_async.settings import Polling
 from pyannote_voiceprint_async.transport.pipeline import Pipeline
 
@@ -80,7 +80,7 @@ class JobPoller:
         """Leave a job to the webhook that was requested for it: poll it only after `Polling.webhook_grace`."""
         self._webhooks.expect(job_id, self._clock.time())
 
-    async def wait(self, job_id: str, deadline: float) -> VoiceprintJob:
+    async def wait(self, job_id: str, deadline: float) -> Job:
         """Wait for a job of any kind until it has succeeded.
 
         Args:
@@ -108,7 +108,7 @@ class JobPoller:
         if polled is None:
             self._webhooks.keep_early(event, self._clock.time())
         elif event.is_complete:
-            self._resolve(polled, VoiceprintJob(event.job_id, event.status, None, event.timestamp, event.output))
+            self._resolve(polled, Job(event.job_id, event.status, None, event.timestamp, event.output))
         else:
             # A read that is in progress may return an older state: this makes the poller read the job again.
             polled.is_terminal = True
@@ -125,7 +125,7 @@ class JobPoller:
 
     # Waits
 
-    async def _wait(self, job_id: str, deadline: float) -> VoiceprintJob:
+    async def _wait(self, job_id: str, deadline: float) -> Job:
         waiter = self._waiters.create_future()
         timer = self._clock.call_at(deadline, lambda: wake(waiter, timeout_error(job_id)))
         polled = self._jobs.get(job_id) or self._add(job_id)
@@ -140,7 +140,7 @@ class JobPoller:
             if not polled.waiters:
                 self._remove(polled)
         # A waiter that was woken without an error has its result here.
-        return cast("VoiceprintJob", polled.result)
+        return cast("Job", polled.result)
 
     def _add(self, job_id: str) -> PolledJob:
         now = self._clock.time()
@@ -164,7 +164,7 @@ class JobPoller:
         if not self._jobs:
             self._stop()
 
-    def _resolve(self, polled: PolledJob, job: VoiceprintJob) -> None:
+    def _resolve(self, polled: PolledJob, job: Job) -> None:
         """End the waits for a job with its result."""
         now = self._clock.time()
         self._slow_jobs.record(now - polled.added_at)
@@ -303,7 +303,7 @@ class JobPoller:
             polled.reading = None
             self._poll_by(self._clock.time() + self._schedule.interval)
 
-    def _resolve_if_complete(self, polled: PolledJob, job: VoiceprintJob) -> None:
+    def _resolve_if_complete(self, polled: PolledJob, job: Job) -> None:
         """Resolve a job if the response shows that it has finished and that its output is complete."""
         polled.not_found = 0
         if job.status.is_terminal and not self._may_get_output(polled, job):
@@ -312,7 +312,7 @@ class JobPoller:
             # A webhook arrived during the read, so the response may show an older state: read the job again.
             self._to_read.append(polled)
 
-    def _may_get_output(self, polled: PolledJob, job: VoiceprintJob) -> bool:
+    def _may_get_output(self, polled: PolledJob, job: Job) -> bool:
         """Return whether a job that has succeeded without an output may still get it."""
         if job.status is not JobStatus.SUCCEEDED or job.has_result or is_output_deleted(job, self._clock.wall()):
             return False

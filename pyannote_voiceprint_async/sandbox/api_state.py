@@ -1,12 +1,15 @@
 """What the sandbox's API remembers between requests: jobs, media, webhooks, rate limits and credit."""
 
+from pyannote_voiceprint_async.sandbox.identify_validation import identify_rules
 from pyannote_voiceprint_async.sandbox.job_registry import JobRegistry
+from pyannote_voiceprint_async.sandbox.job_scripts import JobScripts
 from pyannote_voiceprint_async.sandbox.media import MediaStorage
 from pyannote_voiceprint_async.sandbox.operations import OPERATIONS
 from pyannote_voiceprint_async.sandbox.rate_limit_windows import RateLimitWindows
 from pyannote_voiceprint_async.sandbox.requests import SandboxRequest
 from pyannote_voiceprint_async.sandbox.responses import SandboxResponse, error
 from pyannote_voiceprint_async.sandbox.settings import Settings
+from pyannote_voiceprint_async.sandbox.speech import SpeechMeter
 from pyannote_voiceprint_async.sandbox.store import SandboxStore
 from pyannote_voiceprint_async.sandbox.validation import media_rules, voiceprint_rules
 from pyannote_voiceprint_async.sandbox.webhooks import WebhookDispatcher
@@ -20,9 +23,12 @@ class ApiState:
         self.now = settings.now
         self.media_rules = media_rules(settings.media_keys)
         self.voiceprint_rules = voiceprint_rules(settings.media_keys)
+        self.identify_rules = identify_rules(settings.media_keys)
         self.jobs = JobRegistry(settings.job_seconds, settings.seed)
+        self.scripts = JobScripts()
         self.webhooks = WebhookDispatcher(settings)
         self.media = MediaStorage(settings.media_seconds, settings.presigned_seconds)
+        self.speech = SpeechMeter()
         self.store = SandboxStore(settings.store)
         limits = {
             name: settings.read_limit if operation.reads else settings.rate_limit

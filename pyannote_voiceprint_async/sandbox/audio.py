@@ -7,7 +7,10 @@ are recognized by their first bytes, and accepted with any duration.
 import struct
 from collections.abc import Callable
 
-LONGEST_SECONDS = 30.0
+import attrs
+
+# The longest audio of a voiceprint and of an identification.
+LONGEST_VOICE, LONGEST_RECORDING = 30.0, 24 * 3600.0
 
 # Cover art and broadcast metadata may precede the samples. One MiB is enough to find the header behind them.
 HEAD_BYTES = 1024 * 1024
@@ -19,18 +22,38 @@ _STREAMINFO_END = 26
 _MP3_MASK, _MP3_LAYER_III = 0xFFE6, 0xFFE2
 
 
-def is_usable(head: bytes, size: int) -> bool:
-    """Return whether a voiceprint can be made of this file.
+@attrs.frozen
+class AudioHeader:
+    """What the first bytes of a file show of its audio."""
+
+    is_audio: bool
+    """Whether the file is audio, and not empty or damaged as far as the header shows."""
+    seconds: float | None = None
+    """Duration; `None` where the header does not contain it."""
+
+    def is_usable(self, longest: float) -> bool:
+        """Return whether the API accepts the file for an operation with this limit in seconds."""
+        return self.is_audio and (self.seconds is None or self.seconds <= longest)
+
+
+def read_header(head: bytes, size: int) -> AudioHeader:
+    """Return the header of a file.
 
     Args:
         head: The first bytes of the file, at most `HEAD_BYTES`.
         size: Length of the whole file in bytes.
     """
-    for matches, seconds in _WITH_DURATION:
+    for matches, read in _WITH_DURATION:
         if matches(head):
-            duration = seconds(head, size)
-            return duration is not None and 0 < duration <= LONGEST_SECONDS
-    return any(matches(head) for matches in _WITHOUT_DURATION)
+            return read(head, size)
+    return AudioHeader(any(matches(head) for matches in _WITHOUT_DURATION))
+
+
+def _with_duration(seconds: float) -> AudioHeader:
+    return AudioHeader(seconds > 0, seconds)
+
+
+_DAMAGED = AudioHeader(is_audio=False)
 
 
 def _is_wav(head: bytes) -> bool:
@@ -41,8 +64,8 @@ def _is_flac(head: bytes) -> bool:
     return head[:4] == b"fLaC"
 
 
-def _wav_seconds(head: bytes, size: int) -> float | None:
-    """Return the duration from the byte rate of `fmt ` and the size of `data`, for any format tag."""
+def _read_wav(head: bytes, size: int) -> AudioHeader:
+    """Compute the duration from the byte rate of `fmt ` and the size of `data`, for any format tag."""
     byte_rate, offset = 0, 12
     while offset + 8 <= len(head):
         name, length = struct.unpack_from("<4sI", head, offset)
@@ -51,21 +74,21 @@ def _wav_seconds(head: bytes, size: int) -> float | None:
             byte_rate = struct.unpack_from("<I", head, offset + 8)[0]
         if name == b"data":
             # A streaming writer leaves 0xFFFFFFFF as the size: the file is no longer than what was received.
-            return min(length, size - offset) / byte_rate if byte_rate else None
+            return _with_duration(min(length, size - offset) / byte_rate) if byte_rate else _DAMAGED
         offset += length + length % 2
-    return None
+    return _DAMAGED
 
 
-def _flac_seconds(head: bytes, _size: int) -> float | None:
-    """Return the duration from STREAMINFO: 20 bits of sample rate, 8 of channels and depth, 36 of sample count."""
+def _read_flac(head: bytes, _size: int) -> AudioHeader:
+    """Compute the duration from STREAMINFO: 20 bits of sample rate, 8 of channels and depth, 36 of sample count."""
     if len(head) < _STREAMINFO_END or head[4] & 0x7F:  # the first block is not STREAMINFO
-        return None
+        return _DAMAGED
     bits = int.from_bytes(head[18:_STREAMINFO_END], "big")
     rate, samples = bits >> 44, bits & (1 << 36) - 1
     if not rate:
-        return None
-    # A count of 0 means that the encoder did not know the length. Such a file is accepted.
-    return samples / rate if samples else LONGEST_SECONDS
+        return _DAMAGED
+    # A count of 0 means that the encoder did not know the length.
+    return _with_duration(samples / rate) if samples else AudioHeader(is_audio=True)
 
 
 def _starts_with(*magics: bytes, at: int = 0) -> Callable[[bytes], bool]:
@@ -81,7 +104,7 @@ def _is_mp3_frame(head: bytes) -> bool:
     return int.from_bytes(head[:2], "big") & _MP3_MASK == _MP3_LAYER_III
 
 
-_WITH_DURATION = ((_is_wav, _wav_seconds), (_is_flac, _flac_seconds))
+_WITH_DURATION = ((_is_wav, _read_wav), (_is_flac, _read_flac))
 
 _WITHOUT_DURATION = (
     _starts_with(b"OggS"),

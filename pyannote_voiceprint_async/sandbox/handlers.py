@@ -8,10 +8,18 @@ import attrs
 
 from pyannote_voiceprint_async.sandbox.api_state import ApiState
 from pyannote_voiceprint_async.sandbox.clock import isoformat
-from pyannote_voiceprint_async.sandbox.jobs import STATUSES, Job
+from pyannote_voiceprint_async.sandbox.identify_fields import IdentifyFields
+from pyannote_voiceprint_async.sandbox.identify_validation import parse_identify_body
+from pyannote_voiceprint_async.sandbox.jobs import STATUSES
 from pyannote_voiceprint_async.sandbox.outputs import output_of
 from pyannote_voiceprint_async.sandbox.requests import SandboxRequest
-from pyannote_voiceprint_async.sandbox.responses import SandboxResponse, error, json_response, validation_error
+from pyannote_voiceprint_async.sandbox.responses import (
+    SandboxResponse,
+    error,
+    json_response,
+    large_json_response,
+    validation_error,
+)
 from pyannote_voiceprint_async.sandbox.validation import InvalidBody, parse_body
 
 _PAGE_LIMIT = re.compile(r"[1-9][0-9]?|100")
@@ -38,15 +46,28 @@ def _create_media_input(api: ApiState, request: SandboxRequest) -> SandboxRespon
 
 
 def _submit_voiceprint(api: ApiState, request: SandboxRequest) -> SandboxResponse:
-    fields = parse_body(request.body, api.voiceprint_rules)
+    return _accept(api, request, parse_body(request.body, api.voiceprint_rules))
+
+
+def _submit_identification(api: ApiState, request: SandboxRequest) -> SandboxResponse:
+    fields = parse_identify_body(request.body, api.identify_rules)
+    return _accept(api, request, fields, IdentifyFields.parse(fields))
+
+
+def _accept(
+    api: ApiState, request: SandboxRequest, fields: Mapping[str, Any], identification: IdentifyFields | None = None
+) -> SandboxResponse:
+    """Create the job of a valid submission and return the response, or a 402 without credit."""
     if not api.has_credit():
         return error(402, "Subscription is required")
     now = api.now()
     fault = api.webhooks.choose_fault() if "webhook" in fields else None
-    job = api.jobs.accept(fields, api.media.find(fields["url"], now), now, fault)
+    media = api.media.find(fields["url"], now)
+    script = api.scripts.choose(request.operation.name, fields["url"])
+    job = api.jobs.accept(fields, media, now, fault, identification=identification, script=script)
     api.store.add_job(job)
     created = json_response(200, {"jobId": job.id, "status": job.status(now)})
-    return attrs.evolve(created, send_after=api.webhooks.schedule(job))
+    return attrs.evolve(created, send_after=api.webhooks.schedule(job), job_id=job.id)
 
 
 def _read_job(api: ApiState, request: SandboxRequest) -> SandboxResponse:
@@ -61,14 +82,11 @@ def _read_job(api: ApiState, request: SandboxRequest) -> SandboxResponse:
         "createdAt": isoformat(job.created_at),
         "updatedAt": None if status == "pending" else isoformat(since),
     }
-    return json_response(200, fields | _output(api, job, now))
-
-
-def _output(api: ApiState, job: Job, now: float) -> dict[str, Any]:
-    """Return the field `output`, or no field for a job that is unfinished or whose output has expired."""
     if not job.finished_at <= now < job.finished_at + api.settings.output_seconds:
-        return {}
-    return output_of(job, api.settings.failed_output)
+        return json_response(200, fields)
+    if job.identification is None:
+        return json_response(200, fields | output_of(job, api.settings.failed_output))
+    return large_json_response(lambda: fields | output_of(job, api.settings.failed_output))
 
 
 def _list_jobs(api: ApiState, request: SandboxRequest) -> SandboxResponse:
@@ -92,6 +110,7 @@ _HANDLERS: Mapping[str, Callable[[ApiState, SandboxRequest], SandboxResponse]] =
     "test": _test_key,
     "media": _create_media_input,
     "voiceprint": _submit_voiceprint,
+    "identify": _submit_identification,
     "job": _read_job,
     "jobs": _list_jobs,
 }

@@ -1,8 +1,10 @@
 """A request of the API whose body is still on the socket."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import attrs
 from aiohttp import web
 
 from pyannote_voiceprint_async.sandbox.api_state import ApiState
@@ -43,6 +45,8 @@ class IncomingRequest:
         await self._api.store.flush()
         if response.send_after is not None:
             await response.send_after.wait()
+        if response.build_body is not None:
+            return attrs.evolve(response, body=await asyncio.to_thread(response.build_body))
         return response
 
     async def process_later(self) -> None:

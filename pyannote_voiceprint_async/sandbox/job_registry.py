@@ -7,7 +7,9 @@ from random import Random
 from typing import Any
 from urllib.parse import urlsplit
 
-from pyannote_voiceprint_async.sandbox.jobs import FinalStatus, Job
+from pyannote_voiceprint_async.sandbox.identify_fields import IdentifyFields
+from pyannote_voiceprint_async.sandbox.job_scripts import FinalStatus, JobScript
+from pyannote_voiceprint_async.sandbox.jobs import Job
 from pyannote_voiceprint_async.sandbox.media import StoredMedia
 from pyannote_voiceprint_async.sandbox.webhook_faults import WebhookFault
 
@@ -30,12 +32,29 @@ class JobRegistry:
         # A string seed, because the plain number would repeat the random series of the faults.
         self._random = Random(f"durations {seed}")
 
-    def accept(
-        self, fields: Mapping[str, Any], media: StoredMedia | None, now: float, fault: WebhookFault | None = None
+    def accept(  # noqa: PLR0913 - a job has many properties
+        self,
+        fields: Mapping[str, Any],
+        media: StoredMedia | None,
+        now: float,
+        fault: WebhookFault | None = None,
+        *,
+        identification: IdentifyFields | None = None,
+        script: JobScript | None = None,
     ) -> Job:
-        """Create a job from the validated fields of a submission. The job is billed."""
+        """Create a job from the validated fields of a submission. The job is billed.
+
+        Args:
+            fields: The fields of the body.
+            media: The uploaded file behind the submitted URL, if there is one.
+            now: Current time in UTC epoch seconds.
+            fault: The fault of the job's webhook.
+            identification: What an identification job needs besides; `None` for a voiceprint job.
+            script: What a test scripted for the job.
+        """
         url = fields["url"]
-        seconds = self._random.uniform(*self._seconds)
+        script = script or JobScript()
+        seconds = self._random.uniform(*(script.seconds or self._seconds))
         job = Job(
             id=str(uuid.uuid4()),
             url=url,
@@ -44,9 +63,11 @@ class JobRegistry:
             webhook_status_only=fields.get("webhookStatusOnly", False),
             created_at=now,
             seconds=0.0 if fault is not None and fault.early else seconds,
-            fate=_final_status(url, media),
+            fate=script.final_status or _final_status(url, media, identification),
             media=media,
             webhook_fault=fault,
+            identification=identification,
+            script=script,
         )
         self._positions[job.id] = len(self.accepted)
         self.accepted.append(job)
@@ -80,8 +101,9 @@ class JobRegistry:
         return (self.accepted[position] for position in range(end - 1, -1, -1))
 
 
-def _final_status(url: str, media: StoredMedia | None) -> FinalStatus:
+def _final_status(url: str, media: StoredMedia | None, identification: IdentifyFields | None) -> FinalStatus:
     if url.startswith("media:"):
-        return "succeeded" if media is not None and media.usable else "failed"
+        usable = media is not None and (media.usable if identification is None else media.identifiable)
+        return "succeeded" if usable else "failed"
     path = urlsplit(url).path
     return next((status for word, status in _STATUS_BY_WORD.items() if word in path), "succeeded")

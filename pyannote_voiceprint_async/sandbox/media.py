@@ -10,6 +10,8 @@ from urllib.parse import urlencode
 
 import attrs
 
+from pyannote_voiceprint_async.sandbox.speech import MeasuredSpeech
+
 PREFIX = "/_media/"
 
 _DATE = "%Y%m%dT%H%M%SZ"
@@ -27,6 +29,12 @@ class StoredMedia:
     """Whether a voiceprint can be made of the file."""
     stored_at: float
     """Time of the upload in UTC epoch seconds."""
+    seconds: float | None = None
+    """Duration of the audio; `None` if its header does not contain the duration."""
+    identifiable: bool = False
+    """Whether speakers can be identified in the file."""
+    speech: MeasuredSpeech | None = None
+    """The measured speech; `None` if there is none, or none could be measured."""
 
 
 class MediaStorage:

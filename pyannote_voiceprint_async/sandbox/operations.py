@@ -24,6 +24,7 @@ _TABLE = (
     Operation("test", "GET", "/v1/test", reads=False, submits=False),
     Operation("media", "POST", "/v1/media/input", reads=False, submits=False),
     Operation("voiceprint", "POST", "/v1/voiceprint", reads=False, submits=True),
+    Operation("identify", "POST", "/v1/identify", reads=False, submits=True),
     Operation("job", "GET", "/v1/jobs/*", reads=True, submits=False),
     Operation("jobs", "GET", "/v2/jobs", reads=True, submits=False),
 )

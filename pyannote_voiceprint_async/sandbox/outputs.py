@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from pyannote_voiceprint_async.sandbox.identify_fields import IdentifyFields
+from pyannote_voiceprint_async.sandbox.identify_outputs import identify
 from pyannote_voiceprint_async.sandbox.jobs import Job
+from pyannote_voiceprint_async.sandbox.made_up_recordings import make_up_recording
 
 FailedOutput = Literal["error", "null", "missing"]
 
-_FAILED_OUTPUTS: Mapping[FailedOutput, dict[str, Any]] = {
-    "error": {"output": {"error": "Could not load audio"}},
-    "null": {"output": None},
-    "missing": {},
-}
+_MEASURED = "Sandbox: the names come from a comparison of average spectra, which is no recognition of voices."
+_MADE_UP = "Sandbox: the turns and names are made up, because the sandbox did not decode the recording."
 
 
 def output_of(job: Job, failed_output: FailedOutput) -> dict[str, Any]:
@@ -19,8 +19,25 @@ def output_of(job: Job, failed_output: FailedOutput) -> dict[str, Any]:
 
     Args:
         job: A finished job.
-        failed_output: Form of the output of a failed job.
+        failed_output: Form of the output of a failed job. A scripted error is always shown.
     """
     if job.fate == "succeeded":
-        return {"output": {"voiceprint": job.voiceprint}}
-    return _FAILED_OUTPUTS[failed_output] if job.fate == "failed" else {}
+        return {"output": _succeeded(job)}
+    if job.fate == "canceled" or (failed_output == "missing" and job.script.error is None):
+        return {}
+    return {"output": None if failed_output == "null" and job.script.error is None else {"error": job.error}}
+
+
+def _succeeded(job: Job) -> Mapping[str, Any]:
+    if job.script.output is not None:
+        return job.script.output
+    return {"voiceprint": job.voiceprint} if job.identification is None else _identified(job, job.identification)
+
+
+def _identified(job: Job, fields: IdentifyFields) -> dict[str, Any]:
+    """Return the output of an identification, with a warning that it is no recognition."""
+    speech = None if job.media is None or job.turns is not None else job.media.speech
+    if speech is not None:
+        return {**identify(speech.recording.with_speakers(fields.max_speakers), fields), "warning": _MEASURED}
+    seed = job.url.encode("utf-8", "surrogatepass") if job.media is None else job.media.sha256
+    return {**identify(make_up_recording(seed, job.audio_seconds, fields, job.turns), fields), "warning": _MADE_UP}

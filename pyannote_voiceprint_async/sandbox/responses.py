@@ -3,7 +3,7 @@
 import asyncio
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -22,11 +22,20 @@ class SandboxResponse:
     headers: Mapping[str, str]
     send_after: asyncio.Event | None = None
     """Event that must be set before the response is sent."""
+    build_body: Callable[[], bytes] | None = None
+    """Computes a body that may be large. It is called in a thread before the response is sent."""
+    job_id: str | None = None
+    """The id of the job that a submission created."""
 
 
 def json_response(status: int, payload: Any, headers: Mapping[str, str] | None = None) -> SandboxResponse:
     """Build a response with a JSON body."""
     return SandboxResponse(status, json.dumps(payload).encode(), {**_JSON, **headers} if headers else _JSON)
+
+
+def large_json_response(build: Callable[[], Any]) -> SandboxResponse:
+    """Build a 200 whose JSON body may be large. `build` returns the payload, and runs in a thread."""
+    return SandboxResponse(200, b"", _JSON, build_body=lambda: json.dumps(build()).encode())
 
 
 def error(status: int, message: str, headers: Mapping[str, str] | None = None) -> SandboxResponse:

@@ -26,6 +26,9 @@ from pyannote_voiceprint_async.sandbox.webhook_sender import Delivery
 # Benchmarks open thousands of connections at once. The kernel reduces this to its own maximum.
 _BACKLOG = 4096
 
+# 50 voiceprints of 20,000 characters, each written as two escapes of JSON, need 12 million bytes.
+_LARGEST_BODY = 16 * 1024**2
+
 # aiohttp waits this long for the remaining connections, whose clients have their response and still send.
 _SHUTDOWN_SECONDS = 0.1
 
@@ -92,8 +95,8 @@ class Sandbox:
 
         Args:
             faults: A name of `FAULTS`, or one name for each of several requests.
-            operation: `test`, `media`, `voiceprint`, `job` or `jobs`; `None` is any operation to which the fault
-                applies.
+            operation: `test`, `media`, `voiceprint`, `identify`, `job` or `jobs`; `None` is any operation to which the
+                fault applies.
 
         Raises:
             ValueError: For an unknown name, or a fault that does not apply to this operation.
@@ -112,7 +115,7 @@ class Sandbox:
         self._api.webhooks.script([faults] if isinstance(faults, str) else faults)
 
     async def __aenter__(self) -> Self:
-        server = web.Server(self._handle, access_log=None)
+        server = web.Server(self._handle, request_factory=_make_request, access_log=None)
         self._runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_SECONDS)
         await self._runner.setup()
         try:
@@ -184,6 +187,11 @@ class Sandbox:
         if request.path == STATE_PATH:
             return json_response(200, self.state.to_dict())
         return error(404, f"Cannot {request.method} {request.path}")
+
+
+def _make_request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=_LARGEST_BODY)
 
 
 def _not_allowed(request: web.BaseRequest, allowed: str) -> SandboxResponse:

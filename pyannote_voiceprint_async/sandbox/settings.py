@@ -14,20 +14,13 @@ from pyannote_voiceprint_async.sandbox.faults import check_faults
 from pyannote_voiceprint_async.sandbox.limits import Limit, WindowKind
 from pyannote_voiceprint_async.sandbox.outputs import FailedOutput
 from pyannote_voiceprint_async.sandbox.validation import MediaKeys
-from pyannote_voiceprint_async.sandbox.validators import finite, not_negative, one_of, positive
+from pyannote_voiceprint_async.sandbox.validators import finite, not_negative, one_of, positive, to_range
 from pyannote_voiceprint_async.sandbox.webhook_faults import check_webhook_faults
 from pyannote_voiceprint_async.sandbox.webhook_signatures import SIGNATURES, SignatureForm
 
 
 def _to_limit(value: Limit | tuple[int, float]) -> Limit:
     return value if isinstance(value, Limit) else Limit(*value)
-
-
-def _to_range(value: float | tuple[float, float]) -> tuple[float, float]:
-    low, high = value if isinstance(value, tuple) else (value, value)
-    if not 0 <= low <= high < math.inf:
-        raise ValueError(f"Seconds must be a number, or (low, high) with 0 <= low <= high, not {value!r}.")
-    return float(low), float(high)
 
 
 def _to_delays(value: Iterable[float]) -> tuple[float, ...]:
@@ -54,8 +47,8 @@ class Settings:
         host: Address to listen on. The default is reachable from this machine only.
         port: Port to listen on; 0 selects a free port.
         api_key: The only valid API key.
-        rate_limit: Limit of submissions, of media requests and of key tests, each on its own; a `Limit` or a tuple
-            (requests, seconds).
+        rate_limit: Limit of voiceprint submissions, of identification submissions, of media requests and of key tests,
+            each on its own; a `Limit` or a tuple (requests, seconds).
         read_limit: The same for job reads and for job lists.
         window: Kind of rate-limit window: `sliding` (any span of that length), `fixed` (spans counted from the epoch)
             or `none` (no limit).
@@ -96,9 +89,9 @@ class Settings:
     read_limit: Limit = attrs.field(default=Limit(300, 60.0), converter=_to_limit)
     window: WindowKind = attrs.field(default="sliding", validator=one_of("sliding", "fixed", "none"))
     shared_budgets: bool = False
-    job_seconds: tuple[float, float] = attrs.field(default=(1.0, 1.0), converter=_to_range)
+    job_seconds: tuple[float, float] = attrs.field(default=(1.0, 1.0), converter=to_range)
     credit: int | None = attrs.field(default=None, validator=not_negative)
-    latency: tuple[float, float] = attrs.field(default=(0.0, 0.0), converter=_to_range)
+    latency: tuple[float, float] = attrs.field(default=(0.0, 0.0), converter=to_range)
     faults: Mapping[str, float] = attrs.field(factory=dict, converter=_to_faults)
     seed: int = 0
     output_seconds: float = attrs.field(default=24 * 3600, validator=not_negative)

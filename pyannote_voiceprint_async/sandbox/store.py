@@ -11,8 +11,12 @@ from typing import Any, BinaryIO
 
 import attrs
 
+from pyannote_voiceprint_async.sandbox.diarized_recordings import DiarizedRecording, DiarizedTurn
+from pyannote_voiceprint_async.sandbox.identify_fields import IdentifyFields
+from pyannote_voiceprint_async.sandbox.job_scripts import JobScript
 from pyannote_voiceprint_async.sandbox.jobs import Job
 from pyannote_voiceprint_async.sandbox.media import StoredMedia
+from pyannote_voiceprint_async.sandbox.speech import MeasuredSpeech
 
 # The first line identifies the file: the repair of an incomplete last line must never truncate a foreign file.
 _HEAD = b'{"file": "pyannote-voiceprint sandbox", "version": 1}\n'
@@ -159,12 +163,42 @@ def _parse_entry(contents: StoreContents, entry: dict[str, Any]) -> None:
 
 
 def _to_job(fields: dict[str, Any]) -> Job:
-    media = fields["media"]
-    return Job(**{**fields, "media": None if media is None else _to_media(media)})
+    media, identification = fields["media"], fields.get("identification")
+    return Job(
+        **{
+            **fields,
+            "media": None if media is None else _to_media(media),
+            "identification": None if identification is None else _to_identify_fields(identification),
+            "script": _to_script(fields.get("script", {})),
+        }
+    )
+
+
+def _to_script(fields: dict[str, Any]) -> JobScript:
+    seconds = fields.get("seconds")
+    return JobScript(**{**fields, "seconds": None if seconds is None else tuple(seconds)})
+
+
+def _to_identify_fields(fields: dict[str, Any]) -> IdentifyFields:
+    speakers = {label: bytes.fromhex(vector) for label, vector in fields["speakers"].items()}
+    return IdentifyFields(**{**fields, "speakers": speakers})
 
 
 def _to_media(fields: dict[str, Any]) -> StoredMedia:
-    return StoredMedia(**{**fields, "sha256": bytes.fromhex(fields["sha256"])})
+    speech = fields.get("speech")
+    return StoredMedia(
+        **{
+            **fields,
+            "sha256": bytes.fromhex(fields["sha256"]),
+            "speech": None if speech is None else _to_speech(speech["voice"], speech["recording"]),
+        }
+    )
+
+
+def _to_speech(voice: str, recording: dict[str, Any]) -> MeasuredSpeech:
+    turns = [DiarizedTurn(**turn) for turn in recording["turns"]]
+    voices = [bytes.fromhex(vector) for vector in recording["voices"]]
+    return MeasuredSpeech(bytes.fromhex(voice), DiarizedRecording(recording["seconds"], turns, voices))
 
 
 def _to_json(_instance: object, _field: object, value: Any) -> Any:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 from aiohttp import web
 
 from pyannote_voiceprint_async.sandbox.api_state import ApiState
-from pyannote_voiceprint_async.sandbox.audio import HEAD_BYTES, is_usable
+from pyannote_voiceprint_async.sandbox.audio import HEAD_BYTES, LONGEST_RECORDING, LONGEST_VOICE, read_header
 from pyannote_voiceprint_async.sandbox.expect_continue import send_continue
 from pyannote_voiceprint_async.sandbox.media import StoredMedia
 from pyannote_voiceprint_async.sandbox.responses import SandboxResponse, xml_error
+from pyannote_voiceprint_async.sandbox.speech import LARGEST_MEASURED
 
-LARGEST_BYTES = 100 * 1024 * 1024
+# The largest file of a voiceprint, and the largest file at all, which is that of an identification.
+LARGEST_VOICE, LARGEST_BYTES = 100 * 1024**2, 1024**3
 
 # Returns whether a request must be refused.
 Condition = Callable[[ApiState, web.BaseRequest], bool]
@@ -38,16 +40,29 @@ async def handle_upload(api: ApiState, request: web.BaseRequest) -> SandboxRespo
 
 
 async def _receive(request: web.BaseRequest, api: ApiState) -> StoredMedia | None:
-    """Hash the body while it arrives, and keep only its head. Return `None` for a body that is too large."""
-    digest, head, size = hashlib.sha256(), bytearray(), 0
+    """Hash and measure the body. Return `None` for a body that is too large."""
+    digest, kept, size = hashlib.sha256(), bytearray(), 0
     await send_continue(request)
     async for chunk in request.content.iter_any():
         size += len(chunk)
         if size > LARGEST_BYTES:
             return None
         digest.update(chunk)
-        head += chunk[: HEAD_BYTES - len(head)]
-    return StoredMedia(digest.digest(), size, is_usable(bytes(head), size), api.now())
+        if size <= LARGEST_MEASURED:
+            kept += chunk
+        else:
+            del kept[HEAD_BYTES:]
+    header = read_header(bytes(kept[:HEAD_BYTES]), size)
+    speech = await api.speech.measure(bytes(kept)) if header.is_audio and size <= LARGEST_MEASURED else None
+    return StoredMedia(
+        sha256=digest.digest(),
+        size=size,
+        usable=header.is_usable(LONGEST_VOICE) and size <= LARGEST_VOICE,
+        stored_at=api.now(),
+        seconds=header.seconds,
+        identifiable=header.is_usable(LONGEST_RECORDING),
+        speech=speech,
+    )
 
 
 def _is_not_put(_api: ApiState, request: web.BaseRequest) -> bool:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -20,8 +20,9 @@ _MEDIA_URLS: Mapping[MediaKeys, re.Pattern[str]] = {
 _MEDIA_URL_LENGTH = 255
 _WEB_URL = re.compile(r"https?://[^\s/?#\x00-\x20]+[^\s\x00-\x20\x7f]*", re.IGNORECASE)
 
-# Returns the error message for an invalid value, or an empty string for a valid one.
-Rule = Callable[[Any], str]
+# Returns the error message for an invalid value, or an empty string for a valid one. The rule of an object or a list
+# returns the messages of its invalid members instead.
+Rule = Callable[[Any], str | Mapping[str, str]]
 
 
 class InvalidBody(Exception):  # noqa: N818  it becomes a response and is not a failure of the sandbox
@@ -32,20 +33,30 @@ class InvalidBody(Exception):  # noqa: N818  it becomes a response and is not a 
         self.errors = errors
 
 
-def parse_body(body: bytes, rules: Mapping[str, Rule]) -> dict[str, Any]:
+def parse_body(body: bytes, rules: Mapping[str, Rule], required: Collection[str] = ("url",)) -> dict[str, Any]:
     """Parse a JSON object and validate its fields. Fields without a rule are accepted unchecked.
+
+    Args:
+        body: The body of the request.
+        rules: The rule of each field.
+        required: The fields to which their rules apply even if they are absent.
 
     Raises:
         InvalidBody: With the errors of all invalid fields.
     """
     fields = _parse_object(body)
-    # `url` is the only required field: all other rules apply to fields that are present.
-    present = [(field, rule) for field, rule in rules.items() if field in fields or field == "url"]
-    messages = [(field, rule(fields.get(field))) for field, rule in present]
-    errors = [{"field": field, "message": message} for field, message in messages if message]
+    checked = [(field, rule) for field, rule in rules.items() if field in fields or field in required]
+    errors = [error for field, rule in checked for error in _to_errors(field, rule(fields.get(field)))]
     if errors:
         raise InvalidBody(errors)
     return fields
+
+
+def _to_errors(field: str, messages: str | Mapping[str, str]) -> list[dict[str, str]]:
+    """Return the items of `errors`. A member of a list or an object is named like `voiceprints.0.label`."""
+    if isinstance(messages, str):
+        return [{"field": field, "message": messages}] if messages else []
+    return [{"field": f"{field}.{member}", "message": message} for member, message in messages.items()]
 
 
 def _parse_object(body: bytes) -> dict[str, Any]:
@@ -64,7 +75,7 @@ def media_rules(keys: MediaKeys) -> Mapping[str, Rule]:
 
 
 def voiceprint_rules(keys: MediaKeys) -> Mapping[str, Rule]:
-    """Return the rules for the body of a submission."""
+    """Return the rules for the body of `POST /v1/voiceprint`, which apply to `POST /v1/identify`, too."""
     return {
         "url": _source_url(keys),
         "model": _model,
@@ -73,7 +84,7 @@ def voiceprint_rules(keys: MediaKeys) -> Mapping[str, Rule]:
     }
 
 
-def _media_url(keys: MediaKeys) -> Rule:
+def _media_url(keys: MediaKeys) -> Callable[[Any], str]:
     def rule(value: Any) -> str:
         if not isinstance(value, str):
             return "url must be a string"
@@ -85,7 +96,7 @@ def _media_url(keys: MediaKeys) -> Rule:
     return rule
 
 
-def _source_url(keys: MediaKeys) -> Rule:
+def _source_url(keys: MediaKeys) -> Callable[[Any], str]:
     media_url = _media_url(keys)
 
     def rule(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""attrs validators for settings. Each raises a `ValueError` that names the setting and the accepted values."""
+"""attrs validators and converters. Each raises a `ValueError` that names the setting and the accepted values."""
 
 import math
 from collections.abc import Callable
@@ -33,3 +33,16 @@ def positive(_instance: object, attribute: "attrs.Attribute[Any]", value: float)
     """Accept positive finite numbers."""
     if not 0 < value < math.inf:
         raise ValueError(f"{attribute.name!r} must be a positive number, not {value!r}.")
+
+
+def to_range(value: float | tuple[float, float]) -> tuple[float, float]:
+    """Convert a number of seconds, or (low, high), to a range."""
+    low, high = value if isinstance(value, tuple) else (value, value)
+    if not 0 <= low <= high < math.inf:
+        raise ValueError(f"Seconds must be a number, or (low, high) with 0 <= low <= high, not {value!r}.")
+    return float(low), float(high)
+
+
+def optional_range(value: float | tuple[float, float] | None) -> tuple[float, float] | None:
+    """Convert like `to_range`, and accept `None`."""
+    return None if value is None else to_range(value)

@@ -1,5 +1,6 @@
 """Delivery of webhooks: one POST to a receiver, and its outcome."""
 
+import io
 from collections.abc import Mapping
 
 import aiohttp
@@ -12,6 +13,8 @@ _DELIVERED = range(200, 300)
 
 # aiohttp also counts the redirect at which it gives up: three redirects are followed.
 _MAX_REDIRECTS = 4
+
+_LARGE_BODY = 1024**2
 
 # Common servers close an idle connection after 5 seconds. A webhook that is sent at that moment would fail.
 _KEEPALIVE_SECONDS = 4.0
@@ -63,7 +66,9 @@ class WebhookSender:
         """
         session = self._session = self._session or self._open_session()
         try:
-            async with session.post(url, data=body, headers=headers, max_redirects=_MAX_REDIRECTS) as response:
+            # aiohttp warns about large bodies that are bytes.
+            data = body if len(body) < _LARGE_BODY else io.BytesIO(body)
+            async with session.post(url, data=data, headers=headers, max_redirects=_MAX_REDIRECTS) as response:
                 return response.status, None if response.status in _DELIVERED else "http_error"
         except Exception as exc:  # noqa: BLE001  one receiver's invalid URL or response must not stop other webhooks
             return None, _reason_of(exc)

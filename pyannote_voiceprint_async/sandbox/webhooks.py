@@ -73,13 +73,20 @@ class WebhookDispatcher:
         timestamp = message.signed_at
         if timestamp is None or self._settings.webhook_sign_anew:
             timestamp = int(self._settings.now())
-        status, reason = await self._sender.post(message.url, *build_request(message, timestamp, self._settings))
+        body, headers = await self._build(message, timestamp)
+        status, reason = await self._sender.post(message.url, body, headers)
         self.deliveries.append(Delivery(message.job.id, message.url, message.attempt, status, reason))
         self._delivered += reason is None
         if reason is None or not self._schedule_retry(message, timestamp, reason):
             self._waiting -= 1
         if message.attempted is not None:
             message.attempted.set()
+
+    async def _build(self, message: WebhookMessage, timestamp: int) -> tuple[bytes, dict[str, str]]:
+        """Build body and headers, in a thread if the output may be large."""
+        if message.job.identification is None:
+            return build_request(message, timestamp, self._settings)
+        return await asyncio.to_thread(build_request, message, timestamp, self._settings)
 
     def _schedule_retry(self, message: WebhookMessage, timestamp: int, reason: str) -> bool:
         """Schedule the next attempt. Return `False` if this attempt was the last."""

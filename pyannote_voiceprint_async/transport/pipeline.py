@@ -12,6 +12,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -24,7 +25,7 @@ from pyannote_voiceprint_async.concurrency.clock import Clock
 from pyannote_voiceprint_async.concurrency.event_loop import running_loop
 from pyannote_voiceprint_async.concurrency.waiters import Waiters
 from pyannote_voiceprint_async.errors import ClientClosedError, RateLimitError, UnexpectedResponseError, VoiceprintError
-from pyannote_voiceprint_async.models import JobCreated, VoiceprintJob
+from pyannote_voiceprint_async.models import Job, JobCreated
 from pyannote_voiceprint_async.ratelimit.limiter import RateLimiter
 from pyannote_voiceprint_async.ratelimit.permit_request import PermitRequest, PermitState
 from pyannote_voiceprint_async.settings import RetryPolicy, Timeouts
@@ -138,7 +139,7 @@ class Pipeline:
         finally:
             self.retries += request.retries
 
-    async def read_job(self, job_id: str) -> VoiceprintJob:
+    async def read_job(self, job_id: str) -> Job:
         """Read a job, and check that the response is about this job."""
         try:
             return await self.send(GET_JOB, path={"job_id": job_id}, job_id=job_id)
@@ -187,7 +188,7 @@ class Pipeline:
             if request.hooks is not None:
                 await request.hooks.before_send()
             response = await self.http.request(request)
-            return self._parse(request, permit, response)
+            return await self._parse(request, permit, response)
         except BaseException as error:
             if response is None:
                 self._permits.record_no_response(request, permit)
@@ -203,13 +204,13 @@ class Pipeline:
         finally:
             del problem  # breaks the reference cycle of the error and this frame
 
-    def _parse(self, request: ApiRequest, permit: PermitRequest, response: ApiResponse) -> Any:
+    async def _parse(self, request: ApiRequest, permit: PermitRequest, response: ApiResponse) -> Any:
         """Record a response with the rate limiter and the server clock, and return its model."""
         now, wall = self._clock.time(), self._clock.wall()
         self._server_clock.record(response.headers, now, wall)
         self._permits.record_response(request, permit, response, now)
         try:
-            model = responses.parse_response(request.endpoint, response, wall=wall, key=self._key)
+            model = await self._decode(request.endpoint, response, wall)
         except RateLimitError as error:
             self._permits.record_refusal(request, permit, response, error)
             raise
@@ -223,6 +224,12 @@ class Pipeline:
                 retryable=True,
             )
         return model
+
+    async def _decode(self, endpoint: Endpoint[A], response: ApiResponse, wall: float) -> A:
+        """Return the model of a response. The output of a long recording is decoded in a thread."""
+        decode = partial(responses.parse_response, endpoint, response, wall=wall, key=self._key)
+        # A submission is decoded here: its task must not end without the job id.
+        return await asyncio.to_thread(decode) if endpoint.repeatable and response.is_large else decode()
 
     def _url(self, endpoint: Endpoint[Any], path: Mapping[str, str] | None, query: Mapping[str, str] | None) -> URL:
         if path is None and query is None:

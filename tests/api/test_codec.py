@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from json_bodies import ANY_JSON, BODIES
 
 from pyannote_voiceprint_async import (
+    Job,
     JobCreated,
     JobStatus,
     JobSummary,
     KeyStatus,
     Model,
-    VoiceprintJob,
     VoiceprintOutput,
     VoiceprintRequest,
 )
@@ -28,7 +28,7 @@ LISTED = {"id": "1", "status": "failed", "type": "diarize", "source": "api", "mo
           "reason": "why", "completedAt": "2026-01-02T03:04:05Z"}  # fmt: skip
 DIARIZED = JobSummary("1", JobStatus.FAILED, None, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "diarize", "precision-3",
                       "api", "why", 20.5)  # fmt: skip
-MODELS = [JobCreated, VoiceprintJob, VoiceprintOutput, JobSummary, JobPage, KeyStatus, MediaUpload]
+MODELS = [JobCreated, Job, VoiceprintOutput, JobSummary, JobPage, KeyStatus, MediaUpload]
 # Models with a required field, or that must at least be an object.
 STRICT = [model for model in MODELS if model is not VoiceprintOutput]
 
@@ -70,9 +70,9 @@ def test_request_keeps_its_values(url, model, webhook, status_only):
         (JobCreated, {"jobId": "1", "warning": "w", "new": [1]}, JobCreated("1", warning="w", extra={"new": [1]})),
         (JobCreated, {"jobId": "1", "job_id": "2"}, JobCreated("1", extra={"job_id": "2"})),
         (JobCreated, {"jobId": "1", "extra": {"new": 1}}, JobCreated("1", extra={"extra": {"new": 1}})),
-        (VoiceprintJob, {"jobId": "1", "status": "cancelled"}, VoiceprintJob("1", JobStatus.CANCELED)),
+        (Job, {"jobId": "1", "status": "cancelled"}, Job("1", JobStatus.CANCELED)),
         (
-            VoiceprintJob,
+            Job,
             {
                 "jobId": "1",
                 "status": "succeeded",
@@ -80,22 +80,20 @@ def test_request_keeps_its_values(url, model, webhook, status_only):
                 "updatedAt": None,
                 "output": {"voiceprint": "v"},
             },
-            VoiceprintJob(
-                "1", JobStatus.SUCCEEDED, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), None, VoiceprintOutput("v")
-            ),
+            Job("1", JobStatus.SUCCEEDED, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), None, VoiceprintOutput("v")),
         ),
-        (VoiceprintJob, {"jobId": "1", "status": "failed", "output": None}, VoiceprintJob("1", JobStatus.FAILED)),
-        (VoiceprintJob, {"jobId": "1", "status": "failed", "output": "bad"}, VoiceprintJob("1", JobStatus.FAILED)),
-        (VoiceprintJob, {"jobId": "1", "status": "failed", "output": []}, VoiceprintJob("1", JobStatus.FAILED)),
+        (Job, {"jobId": "1", "status": "failed", "output": None}, Job("1", JobStatus.FAILED)),
+        (Job, {"jobId": "1", "status": "failed", "output": "bad"}, Job("1", JobStatus.FAILED)),
+        (Job, {"jobId": "1", "status": "failed", "output": []}, Job("1", JobStatus.FAILED)),
         (
-            VoiceprintJob,
+            Job,
             {"jobId": "1", "status": "failed", "output": {"error": "bad", "voiceprint": 5, "more": 1}},
-            VoiceprintJob("1", JobStatus.FAILED, output=VoiceprintOutput(error="bad", extra={"more": 1})),
+            Job("1", JobStatus.FAILED, output=VoiceprintOutput(error="bad", extra={"more": 1})),
         ),
         (
-            VoiceprintJob,
+            Job,
             {"jobId": "1", "status": "created", "createdAt": "yesterday", "updatedAt": 5},
-            VoiceprintJob("1", JobStatus.CREATED),
+            Job("1", JobStatus.CREATED),
         ),
         (JobPage, {"items": [], "nextCursor": None}, JobPage(())),
         (JobPage, {"items": [], "nextCursor": 5}, JobPage(())),
@@ -146,9 +144,9 @@ def test_page_with_a_job_without_a_status(status):
         (JobCreated, {"jobId": 17}),
         (JobCreated, {"jobId": ["1"]}),
         (JobCreated, {"id": "1"}),
-        (VoiceprintJob, {"status": "created"}),
-        (VoiceprintJob, {"jobId": "1"}),
-        (VoiceprintJob, {"jobId": "1", "status": None}),
+        (Job, {"status": "created"}),
+        (Job, {"jobId": "1"}),
+        (Job, {"jobId": "1", "status": None}),
         (MediaUpload, {}),
         (MediaUpload, {"url": None}),
         (MediaUpload, {"url": ""}),
@@ -175,7 +173,7 @@ def test_body_without_a_required_field_is_a_value_error(kind, body):
 )
 def test_every_time_has_a_time_zone(text, expected):
     """The API documents UTC. A time without a zone cannot be compared with one that has a zone."""
-    job = decode(VoiceprintJob, json.dumps({"jobId": "1", "status": "created", "createdAt": text}).encode())
+    job = decode(Job, json.dumps({"jobId": "1", "status": "created", "createdAt": text}).encode())
     assert job.created_at == expected
 
 
@@ -235,7 +233,7 @@ SUMMARIES = some(JobSummary, {"job_id": TEXT}, status=STATUSES, created_at=MOMEN
                  model=TEXT, source=TEXT, reason=TEXT, quantity=QUANTITIES, extra=EXTRA)  # fmt: skip
 RESPONSES = st.one_of(
     some(JobCreated, {"job_id": TEXT}, status=STATUSES, warning=TEXT, extra=EXTRA),
-    some(VoiceprintJob, {"job_id": TEXT, "status": STATUSES}, created_at=MOMENTS, updated_at=MOMENTS, output=OUTPUTS,
+    some(Job, {"job_id": TEXT, "status": STATUSES}, created_at=MOMENTS, updated_at=MOMENTS, output=OUTPUTS,
          extra=EXTRA),
     some(JobPage, {"items": st.lists(SUMMARIES, max_size=3).map(tuple)}, next_cursor=TEXT),
     some(KeyStatus, status=TEXT, message=TEXT, extra=EXTRA),

@@ -32,7 +32,7 @@ from pyannote_voiceprint_async import (
 )
 from pyannote_voiceprint_async.api.endpoints import GET_JOB, LIST_JOBS, MEDIA_INPUT, TEST_KEY, VOICEPRINT, Endpoint
 from pyannote_voiceprint_async.api.responses import ApiResponse, BodyFlaw, parse_response
-from pyannote_voiceprint_async.models import JobCreated, JobPage, MediaUpload, VoiceprintJob
+from pyannote_voiceprint_async.models import Job, JobCreated, JobPage, MediaUpload
 
 KEY = "sk-1234567890abcdef"
 WALL = 1_800_000_000.0
@@ -287,7 +287,7 @@ JOB = {"jobId": "job-1", "status": "created"}
         (VOICEPRINT, JOB | {"warning": "short"}, JobCreated("job-1", JobStatus.CREATED, "short")),
         (VOICEPRINT, JOB | {"new": [1]}, JobCreated("job-1", JobStatus.CREATED, extra={"new": [1]})),
         (VOICEPRINT, {"jobId": "job-1", "status": "queued"}, JobCreated("job-1", JobStatus("queued"))),
-        (GET_JOB, {"jobId": "job-1", "status": "running"}, VoiceprintJob("job-1", JobStatus.RUNNING)),
+        (GET_JOB, {"jobId": "job-1", "status": "running"}, Job("job-1", JobStatus.RUNNING)),
         (LIST_JOBS, {"items": [], "nextCursor": None}, JobPage(())),
         (TEST_KEY, {"status": "OK", "message": "valid"}, KeyStatus("OK", "valid")),
         (MEDIA_INPUT, {"url": "https://s.example/a?sig=1"}, MediaUpload("https://s.example/a?sig=1")),

@@ -8,15 +8,19 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
+from typing import TypeAlias
 from urllib.request import urlopen
 
 import attrs
 import pytest
 from click.testing import CliRunner, Result
+from warm_process import WarmProcess
 
 from pyannote_voiceprint_async.cli.app import app
 
-_COMMAND = [sys.executable, "-m", "pyannote_voiceprint_async.cli"]
+Process: TypeAlias = subprocess.Popen | WarmProcess
+
+_COMMAND = "pyannote_voiceprint_async.cli"
 _SECONDS = 60
 
 
@@ -26,7 +30,7 @@ class SandboxProcess:
 
     url: str
     api_key: str
-    process: subprocess.Popen
+    process: Process
 
     @property
     def environment(self) -> dict[str, str]:
@@ -37,18 +41,26 @@ class SandboxProcess:
             return json.load(answer)
 
 
+def start_command(*arguments, environment=None, **options) -> Process:
+    """Start the command as a process, with the options of `subprocess.Popen`.
+
+    An interpreter of its own starts only for what a fork cannot have: `preexec_fn`, and variables of Python itself.
+    """
+    more = environment or {}
+    if "preexec_fn" not in options and not any(name.startswith("PYTHON") for name in more):
+        return WarmProcess(_COMMAND, *arguments, environment=more, **options)
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    command = [sys.executable, "-m", _COMMAND, *map(str, arguments)]
+    return subprocess.Popen(command, env={**os.environ, **more}, text=True, **pipes)
+
+
 @pytest.fixture
-def spawn() -> Iterator[Callable[..., subprocess.Popen]]:
+def spawn() -> Iterator[Callable[..., Process]]:
     """Start the command as a process that ends with the test."""
     with ExitStack() as stack:
 
-        def start(*arguments, environment=None, **options) -> subprocess.Popen:
-            pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-            process = stack.enter_context(
-                subprocess.Popen(
-                    [*_COMMAND, *map(str, arguments)], env={**os.environ, **(environment or {})}, text=True, **pipes
-                )
-            )
+        def start(*arguments, **options) -> Process:
+            process = stack.enter_context(start_command(*arguments, **options))
             stack.callback(process.kill)
             return process
 
@@ -67,25 +79,22 @@ def command(spawn) -> Callable[..., subprocess.CompletedProcess]:
     return run
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def on_terminal() -> Callable[..., tuple[int, bytes]]:
     """Run the command on its own terminal; return its exit code and every byte that the terminal received."""
 
-    def run(*arguments, environment=None, stdin=subprocess.DEVNULL, **options) -> tuple[int, bytes]:
+    def run(*arguments, environment=None, **options) -> tuple[int, bytes]:
         ours, theirs = os.openpty()
-        with os.fdopen(ours, "rb", buffering=0) as terminal:
-            process = subprocess.Popen(
-                [*_COMMAND, *map(str, arguments)],
-                env={**os.environ, "TERM": "xterm", **(environment or {})},
-                stdin=stdin, stdout=theirs, stderr=theirs, **options,
-            )  # fmt: skip
-            os.close(theirs)
-            try:
-                shown = b"".join(iter(partial(_read, terminal), b""))
-                return process.wait(timeout=_SECONDS), shown
-            finally:
-                process.kill()
-                process.wait()
+        variables = {"TERM": "xterm", **(environment or {})}
+        with os.fdopen(ours, "rb", buffering=0) as terminal, os.fdopen(theirs, "wb", buffering=0) as stream:
+            process = start_command(*arguments, environment=variables, stdout=stream, stderr=stream, **options)
+            stream.close()
+            with process:
+                try:
+                    shown = b"".join(iter(partial(_read, terminal), b""))
+                    return process.wait(timeout=_SECONDS), shown
+                finally:
+                    process.kill()
 
     return run
 

@@ -136,23 +136,13 @@ _REQUESTS = [
 
 
 @pytest.fixture(scope="module")
-def on_terminals():
+def on_terminals(on_terminal):
     """Run each command on its own terminal; return the exit codes and the bytes that the terminals received."""
-    program = [sys.executable, Path(__file__).with_name("on_terminals.py")]
-    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
 
-        def run(folder, commands, **environment) -> list[tuple[int, bytes]]:
-            results = []
-            for arguments in commands:
-                case = {"arguments": arguments, "environment": environment, "folder": str(folder)}
-                process.stdin.write(json.dumps(case) + "\n")
-                process.stdin.flush()
-                code, shown = json.loads(process.stdout.readline())
-                results.append((code, shown.encode("latin-1")))
-            return results
+    def run(folder, commands, **environment) -> list[tuple[int, bytes]]:
+        return [on_terminal(*arguments, cwd=folder, environment=environment) for arguments in commands]
 
-        yield run
-        process.stdin.close()
+    return run
 
 
 def assert_all_harmless(results, commands, codes):

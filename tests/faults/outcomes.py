@@ -70,6 +70,6 @@ def by_chance(outcome: Outcome) -> Outcome:
 
 
 ACCEPTED = Outcome("JobCreated")
-READ = Outcome("VoiceprintJob")
+READ = Outcome("Job")
 ENROLLED = Outcome("Voiceprint", tries=None, met=0)
 CANCELLED = Outcome(asyncio.CancelledError.__name__)

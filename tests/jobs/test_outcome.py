@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 import pytest
 
 from pyannote_voiceprint_async import (
+    Job,
     JobCanceledError,
     JobError,
     JobExpiredError,
     JobFailedError,
     JobStatus,
-    VoiceprintJob,
     VoiceprintOutput,
 )
 from pyannote_voiceprint_async.jobs.outcome import is_output_deleted, require_success, require_voiceprint
@@ -21,7 +21,7 @@ DAY = 24 * 3600.0
 
 def job(status="succeeded", output=None, age=0.0):
     changed = None if age is None else datetime.fromtimestamp(NOW - age, UTC)
-    return VoiceprintJob("job-1", JobStatus(status), None, changed, output)
+    return Job("job-1", JobStatus(status), None, changed, output)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from pyannote_voiceprint_async import (
     AsyncVoiceprintClient,
     AuthenticationError,
     ClientClosedError,
+    Job,
     JobCanceledError,
     JobCreated,
     JobError,
@@ -34,7 +35,6 @@ from pyannote_voiceprint_async import (
     SubscriptionRequiredError,
     UnexpectedResponseError,
     VoiceprintError,
-    VoiceprintJob,
     WebhookEvent,
 )
 from pyannote_voiceprint_async.models import VoiceprintOutput
@@ -42,7 +42,7 @@ from pyannote_voiceprint_async.sandbox import Sandbox, voiceprint_of
 
 URL = "https://example.com/voice.wav"
 OUTCOMES = {
-    "succeeded": VoiceprintJob,
+    "succeeded": Job,
     "failed": JobFailedError,
     "failed without a word": JobFailedError,
     "canceled": JobCanceledError,
@@ -216,7 +216,7 @@ async def test_500_waits_stay_within_the_rate_limits(foreign, seconds, most_list
             made.api.add(f"job-{number}", seconds)
         made.api.add_foreign(foreign)
         ended = await made.finish(*(made.wait(f"job-{number}") for number in range(500)))
-        assert {type(outcome) for outcome in ended} == {VoiceprintJob}
+        assert {type(outcome) for outcome in ended} == {Job}
         assert most_in_a_minute(made.api.lists) <= most_lists
         assert most_in_a_minute(at for at, _ in made.api.reads) <= 300
         assert set(made.api.useful.values()) == {1}
@@ -547,7 +547,7 @@ async def test_a_job_that_disappears_during_its_wait(others):
             tasks.append(made.wait(f"job-{number}"))
         gone, *rest = await made.finish(*tasks)
         assert (type(gone), gone.job_id) == (JobExpiredError, "job")
-        assert {type(job) for job in rest} <= {VoiceprintJob}
+        assert {type(job) for job in rest} <= {Job}
 
 
 @pytest.mark.parametrize(
@@ -865,7 +865,7 @@ async def test_an_api_without_lists_and_with_its_own_spelling(start, clock):
     client = await connect(start, url, clock=clock)
     async with clock.running(client):
         ended = await asyncio.gather(*map(client.wait, ends), return_exceptions=True)
-    expected = [VoiceprintJob, JobCanceledError, JobCanceledError, JobFailedError, JobFailedError, JobExpiredError]
+    expected = [Job, JobCanceledError, JobCanceledError, JobFailedError, JobFailedError, JobExpiredError]
     assert [type(one) for one in ended] == expected
     assert [one.job_id for one in ended] == list(ends)
     assert [one.message for one in ended[3:5]] == [None, "Could not load audio"]

@@ -77,6 +77,11 @@ class SandboxClient:
     async def submit(self, url="https://example.com/voice.wav", **fields) -> Response:
         return await self.post("/v1/voiceprint", {"url": url, **fields})
 
+    async def identify(self, url="https://example.com/meeting.wav", speakers=("anna", "bert"), **fields) -> Response:
+        """Submit an identification with a made-up voiceprint for each label."""
+        voiceprints = [{"label": label, "voiceprint": f"voiceprint of {label}"} for label in speakers]
+        return await self.post("/v1/identify", {"url": url, "voiceprints": voiceprints, **fields})
+
     async def job(self, job_id) -> dict:
         return (await self.get(f"/v1/jobs/{job_id}")).json
 

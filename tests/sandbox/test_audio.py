@@ -2,7 +2,7 @@ import struct
 
 import pytest
 
-from pyannote_voiceprint_async.sandbox.audio import HEAD_BYTES, is_usable
+from pyannote_voiceprint_async.sandbox.audio import HEAD_BYTES, LONGEST_VOICE, read_header
 
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 
@@ -13,7 +13,7 @@ def flac(rate: int, samples: int, *, block: int = 0) -> bytes:
 
 
 def usable(data: bytes) -> bool:
-    return is_usable(data[:HEAD_BYTES], len(data))
+    return read_header(data[:HEAD_BYTES], len(data)).is_usable(LONGEST_VOICE)
 
 
 @pytest.mark.parametrize("tag", [PCM, FLOAT, EXTENSIBLE])

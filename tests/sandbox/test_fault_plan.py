@@ -13,7 +13,7 @@ from pyannote_voiceprint_async.sandbox.operations import OPERATIONS
     [
         ("gremlins", None, f"There is no fault 'gremlins'. The faults are {', '.join(FAULTS)}."),
         (["server-error", "gremlins"], "test", "There is no fault 'gremlins'"),
-        ("server-error", "identify", "There is no operation 'identify'. The operations are test, media, "),
+        ("server-error", "diarize", "There is no operation 'diarize'. The operations are test, media, "),
         ("accept-late", "test", "The fault 'accept-late' applies to submissions only, and 'test' submits no job."),
     ],
 )

@@ -10,7 +10,7 @@ async def test_a_presigned_url_has_the_host_of_the_request(client):
 
 
 async def test_a_body_that_is_too_large_is_413(client):
-    response = await client.post("/v1/voiceprint", data=io.BytesIO(bytes(1024 * 1024 + 1)))
+    response = await client.post("/v1/voiceprint", data=io.BytesIO(bytes(16 * 1024**2 + 1)))
     assert (response.status, sorted(response.json)) == (413, ["message", "requestId"])
 
 

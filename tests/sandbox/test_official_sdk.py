@@ -44,3 +44,28 @@ async def test_the_sdk_raises_for_a_failed_job(monkeypatch):
         with pytest.raises(PyannoteAIFailedJob) as caught:
             await asyncio.to_thread(fail, sandbox.api_key)
         assert caught.value.args[0] == "Could not load audio"
+
+
+def identify(key, recording, speakers):
+    """Enroll the speakers, then identify them, as in the vendor's documentation."""
+    client = Client(token=key)
+    voiceprints = {name: enroll(None, key, path)["output"]["voiceprint"] for name, path in speakers.items()}
+    with pytest.warns(UserWarning, match="temporary storage"):
+        media = client.upload(recording)
+    job_id = client.identify(media, voiceprints, exclusive=True, turn_level_confidence=True, matching_threshold=50.0)
+    with pytest.warns(UserWarning, match="periodic polling"):
+        return client.retrieve(job_id, every_seconds=0.01)
+
+
+async def test_the_sdk_identifies_the_speakers_of_a_conversation(monkeypatch, speech):
+    """The SDK sends null for the numbers of speakers that its user leaves out."""
+    recording = speech.parent / "conversation" / "conversation.flac"
+    speakers = {"june": speech / "june-fr.wav", "carlo": speech / "carlo-it.wav", "allison": speech / "allison-en.wav"}
+    async with Sandbox(job_seconds=0.05) as sandbox:
+        monkeypatch.setattr(Client, "API_URL", sandbox.url + "/v1")
+        job = await asyncio.to_thread(identify, sandbox.api_key, recording, speakers)
+    output = job["output"]
+    assert [turn["match"] for turn in output["identification"]] == ["june", "carlo", "june", "allison", "carlo"]
+    assert output["exclusiveDiarization"] == output["diarization"]
+    assert output["identification"][0]["confidence"]["june"] > 50
+    assert [accepted.kind for accepted in sandbox.accepted] == ["voiceprint"] * 3 + ["identify"]

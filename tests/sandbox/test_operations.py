@@ -9,6 +9,7 @@ from pyannote_voiceprint_async.sandbox.operations import find_operation
         ("/v1/test", "test", ""),
         ("/v1/media/input", "media", ""),
         ("/v1/voiceprint", "voiceprint", ""),
+        ("/v1/identify", "identify", ""),
         ("/v1/jobs/8c1d8b0e", "job", "8c1d8b0e"),
         ("/v2/jobs", "jobs", ""),
     ],

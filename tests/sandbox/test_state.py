@@ -12,6 +12,7 @@ async def test_the_state_has_the_counts_of_each_operation(open_sandbox):
             "test": quiet,
             "media": quiet,
             "voiceprint": {"requests": 3, "rateLimited": 1, "inFlight": 0, "highestInFlight": 1},
+            "identify": quiet,
             "job": quiet,
             "jobs": once,
             "upload": once,

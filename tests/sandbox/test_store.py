@@ -16,7 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyannote_voiceprint_async.sandbox import Job, Sandbox, voiceprint_of
+from pyannote_voiceprint_async.sandbox.diarized_recordings import DiarizedRecording, DiarizedTurn
+from pyannote_voiceprint_async.sandbox.identify_fields import IdentifyFields
+from pyannote_voiceprint_async.sandbox.job_scripts import JobScript
 from pyannote_voiceprint_async.sandbox.media import StoredMedia
+from pyannote_voiceprint_async.sandbox.speech import MeasuredSpeech
 from pyannote_voiceprint_async.sandbox.store import SandboxStore, StoreContents
 
 UPLOAD = StoredMedia(sha256=bytes(range(32)), size=7, usable=True, stored_at=1_800_000_000.25)
@@ -86,14 +90,15 @@ async def test_a_restarted_sandbox_has_the_same_jobs(client, stop, open_sandbox,
     await client.put(await client.presign("media://voice.wav"), wav(1.0))
     for url in ("https://x/voice", "media://voice.wav", "media://none", "https://x/unreachable", "https://x/\ud800"):
         await client.submit(url, model="precision-3")
+    await client.identify("media://voice.wav", exclusive=True, numSpeakers=2)
     await clock.advance(100.0)
     await client.submit("https://x/canceled", webhook="https://127.0.0.1:9/hook", webhookStatusOnly=True)
     before, accepted = await all_jobs(client), list(client.sandbox.accepted)
     await stop(client)
     again = await open_sandbox(store=path)
-    assert (len(before), await all_jobs(again)) == (6, before)
+    assert (len(before), await all_jobs(again)) == (7, before)
     assert list(again.sandbox.accepted) == accepted
-    assert again.sandbox.state.jobs == 6
+    assert again.sandbox.state.jobs == 7
 
 
 async def test_jobs_continue_while_the_sandbox_is_stopped(client, stop, open_sandbox, path, clock):
@@ -316,6 +321,7 @@ async def test_each_job_and_each_upload_is_one_line_of_json(path):
     assert head == {"file": "pyannote-voiceprint sandbox", "version": 1}
     digest = bytes(range(32)).hex()
     fields = {"sha256": digest, "size": 7, "usable": True, "stored_at": 1_800_000_000.25}
+    fields |= {"seconds": None, "identifiable": False, "speech": None}
     assert upload == {"path": "/_media/one", "upload": fields}
     assert job == {
         "job": {
@@ -328,12 +334,18 @@ async def test_each_job_and_each_upload_is_one_line_of_json(path):
             "seconds": 0.1,
             "fate": "succeeded",
             "media": fields,
+            "identification": None,
+            "script": dict.fromkeys(("job", "error", "output", "seconds", "audio_seconds", "turns")),
         }
     }
 
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
-uploads = st.builds(StoredMedia, stored_at=finite)
+turns = st.lists(st.builds(DiarizedTurn, finite, finite, st.integers()))
+speech = st.builds(MeasuredSpeech, st.binary(), st.builds(DiarizedRecording, finite, turns, st.lists(st.binary())))
+uploads = st.builds(StoredMedia, stored_at=finite, seconds=st.none() | finite, speech=st.none() | speech)
+scripts = st.builds(JobScript) | st.builds(JobScript, error=st.text(), seconds=st.just((0.5, 2.0)), turns=st.just(3))
+scripts |= st.builds(JobScript, output=st.dictionaries(st.text(), st.text()), audio_seconds=st.just(1.5))
 jobs = st.builds(
     Job,
     url=st.text(st.characters()),
@@ -341,6 +353,9 @@ jobs = st.builds(
     seconds=finite,
     media=st.none() | uploads,
     webhook_fault=st.none(),
+    identification=st.none()
+    | st.builds(IdentifyFields, st.dictionaries(st.text(st.characters()), st.binary()), finite),
+    script=scripts,
 )
 
 

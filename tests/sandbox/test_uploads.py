@@ -4,7 +4,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from pyannote_voiceprint_async.sandbox import voiceprint_of
+from pyannote_voiceprint_async.sandbox import uploads, voiceprint_of
 from pyannote_voiceprint_async.sandbox.uploads import LARGEST_BYTES
 
 
@@ -147,11 +147,12 @@ async def test_chunked_uploads_can_be_allowed(open_sandbox, clock, wav):
     )
 
 
-async def test_a_chunked_upload_above_the_limit_is_refused(open_sandbox):
+async def test_a_chunked_upload_above_the_limit_is_refused(open_sandbox, monkeypatch):
+    monkeypatch.setattr(uploads, "LARGEST_BYTES", 3 * 2**20)
     client = await open_sandbox(chunked_put=True)
 
     async def chunks():
-        for _ in range(LARGEST_BYTES // 2**20 + 1):
+        for _ in range(4):
             yield bytes(2**20)
 
     response = await client.put(await client.presign("media://voice.wav"), chunks())

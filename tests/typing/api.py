@@ -1,7 +1,7 @@
 """The public API as users write it. mypy checks this file (`nox -s types`); it is never run."""
 
 import io
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, assert_type
@@ -18,14 +18,26 @@ from pyannote_voiceprint_async import (
     ApiTimeoutError,
     AsyncVoiceprintClient,
     AuthenticationError,
+    Certainty,
     ClientClosedError,
     ClientStats,
     Clock,
     ConfigurationError,
+    Decision,
+    DiarizedTurn,
     EnrollmentError,
     FieldError,
+    FrameConfidence,
+    Identification,
+    IdentificationOptions,
+    IdentificationOutput,
+    IdentificationRequest,
+    IdentificationResult,
+    IdentifiedSpeaker,
+    IdentifiedTurn,
     InvalidRequestError,
     InvalidSignatureError,
+    Job,
     JobCanceledError,
     JobCreated,
     JobError,
@@ -40,6 +52,7 @@ from pyannote_voiceprint_async import (
     LedgerOriginError,
     LocalAudio,
     ManifestError,
+    Matching,
     MediaError,
     Model,
     NotFoundError,
@@ -55,6 +68,7 @@ from pyannote_voiceprint_async import (
     RetryPolicy,
     ServerError,
     Source,
+    SpeakerScores,
     StaleWebhookError,
     Submission,
     SubscriptionRequiredError,
@@ -62,7 +76,6 @@ from pyannote_voiceprint_async import (
     UnexpectedResponseError,
     Voiceprint,
     VoiceprintError,
-    VoiceprintJob,
     VoiceprintOutput,
     VoiceprintRequest,
     VoiceprintResult,
@@ -192,6 +205,9 @@ async def one_voiceprint(
 async def keep(job: JobCreated) -> None: ...
 
 
+def keep_each(index: int, job: JobCreated) -> None: ...
+
+
 def keep_at_once(job: JobCreated) -> None: ...
 
 
@@ -204,19 +220,71 @@ async def step_by_step(client: AsyncVoiceprintClient) -> None:
     assert_type(job.status, JobStatus)
     assert_type(job.warning, str | None)
 
-    assert_type(await client.wait(job), VoiceprintJob)
-    assert_type(await client.wait(job.job_id, timeout=60), VoiceprintJob)
+    assert_type(await client.wait(job), Job)
+    assert_type(await client.wait(job.job_id, timeout=60), Job)
     await client.wait(job, timeout=None)
-    done = assert_type(await client.get_job(job.job_id), VoiceprintJob)
+    done = assert_type(await client.get_job(job.job_id), Job)
     assert_type(done.created_at, datetime | None)
     assert_type(done.updated_at, datetime | None)
-    assert_type(done.output, VoiceprintOutput | None)
+    assert_type(done.output, VoiceprintOutput | IdentificationOutput | None)
     assert_type(done.voiceprint, str | None)
     assert_type(done.status.is_terminal, bool)
-    if done.output:
+    if isinstance(done.output, IdentificationOutput):
+        assert_type(done.output.identification, tuple[IdentifiedTurn, ...])
+        assert_type(done.output.voiceprints, tuple[SpeakerScores, ...])
+    elif done.output:
         assert_type(done.output.voiceprint, str | None)
+    if done.output:
         assert_type(done.output.warning, str | None)
         assert_type(done.output.error, str | None)
+
+
+async def name_speakers(client: AsyncVoiceprintClient, path: Path, voiceprint: Voiceprint) -> None:
+    speakers = {"Ada": voiceprint}
+    found = assert_type(await client.identify(path, speakers), Identification)
+    await client.identify(URL, {"Ada": "the value"}, num_speakers=2, matching=Matching(threshold=50, exclusive=False))
+    await client.identify(
+        {"waveform": [0.0], "sample_rate": 8000},
+        {"Ada": voiceprint, "Bo": "the value"},
+        model=Model.PRECISION_3,
+        min_speakers=1,
+        max_speakers=3,
+        exclusive=True,
+        confidence=True,
+        turn_level_confidence=True,
+        vad_sensitivity=-0.5,
+        crosstalk_sensitivity=1,
+        webhook="https://example.com/hook",
+        webhook_status_only=True,
+        timeout=None,
+        on_submitted=keep,
+        max_queue_wait=5,
+    )
+    await client.identify(URL, [voiceprint])  # type: ignore[arg-type]  # labels are needed
+    for turn in found.turns:
+        assert_type((turn.speaker, turn.start, turn.end), tuple[str, float, float])
+        assert_type((turn.diarization_speaker, turn.match), tuple[str, str | None])
+    for speaker in found.speakers:
+        assert_type(speaker, IdentifiedSpeaker)
+        assert_type(speaker.scores, Mapping[str, float])
+    for decision in found.decide(min_score=60, min_margin=15, min_speech=8.0):
+        assert_type(decision, Decision)
+        assert_type(decision.certainty is Certainty.CERTAIN, bool)
+        assert_type(decision.label, str | None)
+    assert_type(found.diarization, tuple[DiarizedTurn, ...])
+    assert_type(found.confidence, FrameConfidence | None)
+    assert_type(found.to_rttm("talk"), str)
+    assert_type(Identification.from_dict(found.to_dict()), Identification)
+
+    options: IdentificationOptions = {"num_speakers": 2, "model": "precision-3"}
+    assert_type(await client.submit_identification(URL, speakers, max_queue_wait=1, **options), JobCreated)
+    await client.submit_identification(IdentificationRequest(URL, speakers, num_speakers=2))
+    await client.submit_identification(URL, speakers, number=2)  # type: ignore[call-arg]
+    async with client.identify_many([URL, path], speakers, timeout=None, on_submitted=keep_each, **options) as results:
+        assert_type(results, Results[IdentificationResult])
+        async for result in results:
+            assert_type(result.identification, Identification | None)
+            assert_type(result.error, Exception | None)
 
 
 async def upload(client: AsyncVoiceprintClient, path: Path, audio: LocalAudio) -> None:
@@ -324,7 +392,7 @@ def deliver(client: AsyncVoiceprintClient, body: bytes, headers: dict[str, str])
     client.deliver(event)
     assert_type(event.job_id, str)
     assert_type(event.status, JobStatus)
-    assert_type(event.output, VoiceprintOutput | None)
+    assert_type(event.output, VoiceprintOutput | IdentificationOutput | None)
     assert_type(event.timestamp, datetime | None)
     assert_type(event.retry_num, int | None)
     assert_type(event.retry_reason, str | None)
@@ -410,7 +478,7 @@ async def wait_longer(client: AsyncVoiceprintClient) -> None:
     try:
         await client.voiceprint(URL, timeout=60)
     except JobTimeoutError as error:
-        assert_type(await client.wait(error.job_id), VoiceprintJob)
+        assert_type(await client.wait(error.job_id), Job)
 
 
 # `except` with the class on the left catches the classes on the right.

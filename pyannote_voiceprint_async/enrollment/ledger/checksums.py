@@ -1,45 +1,24 @@
 """A checksum in each row of the ledger: one flipped bit is detected before anything is sent or exported.
 
-Triggers write the checksum, so no statement can forget it. An update first compares the old row with its checksum, so
-that damaged data never gets a valid checksum.
+A checksum covers all other columns of its row, in the order of the table. Triggers write it, so no statement can forget
+it. An update first compares the old row with its checksum, so that damaged data never gets a valid checksum.
 """
 
 import hashlib
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from .sqlite_errors import DAMAGED_ROW, damage_error
 
-__all__ = [
-    "CHECKSUM_SCHEMA",
-    "COVERED_COLUMNS",
-    "check_integrity",
-    "find_damage",
-    "intact",
-    "intact_if_covered",
-    "register",
-]
+__all__ = ["check_integrity", "cover", "covered_columns", "find_damage", "intact", "register"]
 
 _COLUMN, _FUNCTION = "checksum", "row_checksum"
 
-# The columns that identify a row, and all columns that the checksum covers.
-_TABLES: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
-    "meta": (("name",), ("name", "value")),
-    "recordings": (
-        ("id",),
-        (
-            "id", "identity", "model", "source", "is_file", "size", "modified_ns", "expires_at", "media_url",
-            "uploaded_at", "state", "intended_from", "intended_until", "job_id", "voiceprint", "voiceprint_hash",
-            "created_at", "warnings", "finished_at", "error", "reason", "pieces", "asked", "notes",
-        ),
-    ),
-    "labels": (("label",), ("label", "recording_id", "listed_in", "position", "extra")),
-    "jobs": (("job_id",), ("job_id", "is_ours", "recording_id", "created_at")),
-    "lost_intents": (("id",), ("id", "was_resubmitted", "intended_from", "intended_until")),
-    "forgotten": (("hash",), ("hash",)),
-    "looks": (("source", "asked"), ("source", "asked", "size", "modified_ns", "identity", "pieces", "notes")),
-}  # fmt: skip
+_TABLES = """
+SELECT name FROM sqlite_schema AS found WHERE type = 'table'
+AND EXISTS (SELECT 1 FROM pragma_table_info(found.name) WHERE name = 'checksum') ORDER BY name
+"""
 
 
 def register(connection: sqlite3.Connection) -> None:
@@ -47,20 +26,51 @@ def register(connection: sqlite3.Connection) -> None:
     connection.create_function(_FUNCTION, -1, _checksum, deterministic=True)
 
 
-def intact(table: str, alias: str | None = None) -> str:
-    """Return the SQL condition that a row matches its checksum.
+def covered_columns(connection: sqlite3.Connection, table: str) -> Sequence[str]:
+    """Return the columns of a table that its checksums cover; nothing if its rows have no checksums."""
+    columns = [name for name, _ in _columns(connection, table)]
+    return [name for name in columns if name != _COLUMN] if _COLUMN in columns else []
+
+
+def cover(connection: sqlite3.Connection, table: str, before: Sequence[str]) -> None:
+    """Extend the checksums of a table to all of its columns, within a transaction of the caller.
+
+    Rows that differ from their checksums keep them, so the damage is still detected.
 
     Args:
+        connection: the ledger.
+        table: a table whose columns were changed, or whose rows get checksums.
+        before: the result of `covered_columns` before the change.
+    """
+    if not before:
+        connection.execute(f"ALTER TABLE {table} ADD COLUMN {_COLUMN} BLOB")
+    columns = covered_columns(connection, table)
+    is_intact = f"{table}.{_COLUMN} IS {_call(table, before)}" if before else "1"
+    keys = [name for name, is_key in _columns(connection, table) if is_key]
+    is_new_row = " AND ".join(f"{table}.{key} IS NEW.{key}" for key in keys)
+    write = f"UPDATE {table} SET {_COLUMN} = {_call(table, columns)}"  # noqa: S608 - names of our own schema
+    connection.execute(f"{write} WHERE {is_intact}")
+    for trigger in ("inserted", "updated"):
+        connection.execute(f"DROP TRIGGER IF EXISTS {table}_{trigger}")
+    connection.execute(f"CREATE TRIGGER {table}_inserted AFTER INSERT ON {table} BEGIN {write} WHERE {is_new_row}; END")
+    connection.execute(f"""
+        CREATE TRIGGER {table}_updated AFTER UPDATE OF {", ".join(columns)} ON {table} BEGIN
+            SELECT RAISE(ABORT, '{DAMAGED_ROW}') WHERE OLD.{_COLUMN} IS NOT {_call("OLD", columns)};
+            {write} WHERE {is_new_row};
+        END
+    """)
+
+
+def intact(connection: sqlite3.Connection, table: str, alias: str | None = None) -> str:
+    """Return the SQL condition that a row matches its checksum; it always holds where rows have no checksums.
+
+    Args:
+        connection: the ledger, which an earlier version may have written.
         table: the table.
         alias: its name in the statement, where that differs.
     """
-    name = alias or table
-    return f"{name}.{_COLUMN} IS {_call(table, name)}"
-
-
-def intact_if_covered(connection: sqlite3.Connection, table: str) -> str:
-    """Return `intact(table)`, or a condition that always holds where an earlier version made the table."""
-    return intact(table) if _is_covered(connection, table) else "1"
+    name, columns = alias or table, covered_columns(connection, table)
+    return f"{name}.{_COLUMN} IS {_call(name, columns)}" if columns else "1"
 
 
 def check_integrity(connection: sqlite3.Connection, path: Path) -> None:
@@ -81,10 +91,8 @@ def find_damage(connection: sqlite3.Connection) -> str | None:
     A ledger of an earlier version has no checksums and passes.
     """
     try:
-        for table in _TABLES:
-            if not _is_covered(connection, table):
-                continue
-            query = f"SELECT count(*) FROM {table} WHERE NOT ({intact(table)})"  # noqa: S608 - names of our own schema
+        for (table,) in connection.execute(_TABLES).fetchall():
+            query = f"SELECT count(*) FROM {table} WHERE NOT ({intact(connection, table)})"  # noqa: S608 - our own schema
             (damaged,) = connection.execute(query).fetchone()
             if damaged:
                 rows = "one row" if damaged == 1 else f"{damaged} rows"
@@ -96,39 +104,15 @@ def find_damage(connection: sqlite3.Connection) -> str | None:
     return None
 
 
-def _is_covered(connection: sqlite3.Connection, table: str) -> bool:
-    query = "SELECT 1 FROM pragma_table_info(?) WHERE name = ?"
-    return connection.execute(query, (table, _COLUMN)).fetchone() is not None
+def _columns(connection: sqlite3.Connection, table: str) -> list[tuple[str, bool]]:
+    """Return the columns of a table in its order, and whether each is part of the primary key."""
+    return connection.execute("SELECT name, pk > 0 FROM pragma_table_info(?) ORDER BY cid", (table,)).fetchall()
+
+
+def _call(row: str, columns: Iterable[str]) -> str:
+    return f"{_FUNCTION}({', '.join(f'{row}.{column}' for column in columns)})"
 
 
 def _checksum(*values: object) -> bytes:
     # `repr` escapes different characters in different versions of Python.
     return hashlib.blake2b(ascii(values).encode(), digest_size=8).digest()
-
-
-def _call(table: str, name: str) -> str:
-    return f"{_FUNCTION}({', '.join(f'{name}.{column}' for column in _TABLES[table][1])})"
-
-
-def _script(table: str) -> str:
-    keys, columns = _TABLES[table]
-    is_new_row = " AND ".join(f"{table}.{key} IS NEW.{key}" for key in keys)
-    write = f"UPDATE {table} SET {_COLUMN} = {_call(table, table)}"  # noqa: S608 - names of our own schema
-    return f"""
-        ALTER TABLE {table} ADD COLUMN {_COLUMN} BLOB;
-        {write};
-        CREATE TRIGGER {table}_inserted AFTER INSERT ON {table} BEGIN
-            {write} WHERE {is_new_row};
-        END;
-        CREATE TRIGGER {table}_updated AFTER UPDATE OF {", ".join(columns)} ON {table} BEGIN
-            SELECT RAISE(ABORT, '{DAMAGED_ROW}') WHERE OLD.{_COLUMN} IS NOT {_call(table, "OLD")};
-            {write} WHERE {is_new_row};
-        END
-    """
-
-
-COVERED_COLUMNS: Mapping[str, set[str]] = {table: set(columns) for table, (_, columns) in _TABLES.items()}
-"""The columns that a checksum covers, by table."""
-
-CHECKSUM_SCHEMA = ";".join(_script(table) for table in _TABLES)
-"""The schema step that adds the checksums and computes those of existing rows."""

@@ -10,7 +10,7 @@ from typing import Any
 from pyannote_voiceprint_async.enrollment.manifest.segments import format_segments, segments_from_json
 from pyannote_voiceprint_async.redaction import redact_url
 
-from .checksums import intact_if_covered
+from .checksums import intact
 from .connection import open_read_only
 from .earlier_output import EXPORT_FIELDS
 from .sqlite_errors import damage_error, read_error
@@ -81,7 +81,7 @@ class ExportRows:
         with closing(open_read_only(self._ledger)) as connection:
             columns = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info('recordings')")}
             query = statement.format(
-                intact=f"{intact_if_covered(connection, 'labels')} AND {intact_if_covered(connection, 'recordings')}",
+                intact=f"{intact(connection, 'labels')} AND {intact(connection, 'recordings')}",
                 later=", ".join(name if name in columns else "NULL" for name in _LATER_COLUMNS),
             )
             last = ""

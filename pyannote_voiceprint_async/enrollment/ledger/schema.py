@@ -1,4 +1,12 @@
-"""The schema of the ledger, as numbered steps that are appended and never changed: existing files were made by them."""
+"""The schema of the ledger, as numbered steps that are appended and never changed: existing files were made by them.
+
+To add a column, append a step with its ALTER TABLE, and name the table in `checksums`: the checksum of a row covers all
+of its columns. Until a run opens an older ledger, the ledger lacks the column, and readers such as `ledger status` and
+`export` must still read it: see `_LATER_COLUMNS` in `export_rows`.
+
+To add a table, append a step with its CREATE TABLE. Name the table in `checksums` if a wrong value in it can cost money
+or mix up voiceprints, and in `_TABLES` of `snapshot` if a dry run needs it.
+"""
 
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -7,7 +15,7 @@ from typing import NamedTuple
 
 from pyannote_voiceprint_async.errors import LedgerError
 
-from .checksums import CHECKSUM_SCHEMA
+from . import checksums
 from .ownership import ORIGIN_SCHEMA, OWNER_SCHEMA
 from .transaction import atomic
 
@@ -28,6 +36,8 @@ class SchemaStep(NamedTuple):
     date: str
     """The day on which the step was added to this package."""
     script: str
+    checksums: Sequence[str] = ()
+    """The tables whose rows get checksums, or whose checksums are extended to the columns that the script adds."""
 
 
 STEPS: Sequence[SchemaStep] = (
@@ -136,7 +146,12 @@ STEPS: Sequence[SchemaStep] = (
         """,
     ),
     SchemaStep("owner of the ledger", "2026-11-30", OWNER_SCHEMA),
-    SchemaStep("checksums of all rows", "2026-11-30", CHECKSUM_SCHEMA),
+    SchemaStep(
+        "checksums of all rows",
+        "2026-11-30",
+        "",
+        ("meta", "recordings", "labels", "jobs", "lost_intents", "forgotten", "looks"),
+    ),
     SchemaStep("origin of the ledger and of its journal", "2026-11-30", ORIGIN_SCHEMA),
 )
 """All steps, in order. `PRAGMA user_version` holds the number of applied steps; the table `schema_steps` holds their
@@ -170,8 +185,11 @@ def apply_steps(connection: sqlite3.Connection, steps: Sequence[SchemaStep], app
     with atomic(connection):
         connection.execute(_RECORD)
         for number, step in enumerate(steps[applied:], applied + 1):
+            before = {table: checksums.covered_columns(connection, table) for table in step.checksums}
             for statement in _statements(step.script):
                 connection.execute(statement)
+            for table, columns in before.items():
+                checksums.cover(connection, table, columns)
             connection.execute(_RECORD_STEP, (number, step.name))
         connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {len(steps)}")

@@ -29,7 +29,7 @@ def unusable_file_error(path: Path, exc: Exception) -> LedgerError:
     if isinstance(exc, FileNotFoundError):
         folder = path.parent
         return LedgerError(f"There is no ledger {path}." if folder.is_dir() else f"There is no folder {folder}.")
-    if "malformed" in reason:
+    if "malformed" in reason or is_damage(exc):
         return damage_error(reason, str(path))
     if is_busy(exc):
         return LedgerError(

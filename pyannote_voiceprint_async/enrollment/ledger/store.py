@@ -41,15 +41,15 @@ _LISTED = "EXISTS (SELECT 1 FROM labels WHERE recording_id = r.id AND listed_in 
 # If several labels share a recording, the label in this run's list comes first.
 _LABELS = "FROM labels WHERE recording_id = r.id ORDER BY listed_in DESC, position"
 _RECORDINGS = f"""
-SELECT {intact("recordings", "r")}, id, identity, source, is_file, model, size, modified_ns, expires_at, media_url,
+SELECT {{intact}}, id, identity, source, is_file, model, size, modified_ns, expires_at, media_url,
     uploaded_at, job_id, pieces, (SELECT json_group_array(label) FROM (SELECT label {_LABELS})),
     (SELECT extra {_LABELS} LIMIT 1)
 FROM recordings r WHERE {{where}} ORDER BY id LIMIT :limit
 """  # noqa: S608 - names of our own schema
-_UNKNOWN_OUTCOMES = f"""
-SELECT {intact("recordings")}, id, intended_from, intended_until, state = 'uncertain', model
+_UNKNOWN_OUTCOMES = """
+SELECT {intact}, id, intended_from, intended_until, state = 'uncertain', model
 FROM recordings WHERE state IN ('submitting', 'uncertain') ORDER BY id
-"""  # noqa: S608 - names of our own schema
+"""
 _NEWEST_JOB = """
 SELECT job_id, created_at FROM jobs WHERE is_ours AND created_at IS NOT NULL ORDER BY created_at DESC LIMIT 1
 """
@@ -222,7 +222,8 @@ class LedgerStore:
         """Return the submissions with an unknown outcome, by id."""
 
         def select(connection: sqlite3.Connection) -> list[UnknownOutcome]:
-            rows = map(_check_intact, connection.execute(_UNKNOWN_OUTCOMES))
+            query = _UNKNOWN_OUTCOMES.format(intact=intact(connection, "recordings"))
+            rows = map(_check_intact, connection.execute(query))
             return [UnknownOutcome(row[0], row[1], row[2], bool(row[3]), row[4]) for row in rows]
 
         return await self.database.read(select)
@@ -393,9 +394,10 @@ class LedgerStore:
             self.on_lock_wait(is_waiting)
 
     async def _recordings(self, where: str, limit: int, **values: int) -> list[PendingRecording]:
-        query, values = _RECORDINGS.format(where=where), {**values, "run": self.run, "limit": limit}
+        values |= {"run": self.run, "limit": limit}
 
         def select(connection: sqlite3.Connection) -> list[PendingRecording]:
+            query = _RECORDINGS.format(intact=intact(connection, "recordings", "r"), where=where)
             return [_to_recording(*_check_intact(row)) for row in connection.execute(query, values)]
 
         return await self.database.read(select)

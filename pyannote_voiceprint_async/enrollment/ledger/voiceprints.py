@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pyannote_voiceprint_async.models import Voiceprint
 
-from .checksums import intact_if_covered
+from .checksums import intact
 from .connection import read_snapshot
 from .sqlite_errors import damage_error
 
@@ -26,7 +26,7 @@ def read_voiceprints(path: Path, after: str) -> list[tuple[str, Voiceprint]]:
         LedgerError: the ledger is damaged, or cannot be read.
     """
     with read_snapshot(path) as connection:
-        conditions = (intact_if_covered(connection, table) for table in ("recordings", "labels"))
+        conditions = (intact(connection, table) for table in ("recordings", "labels"))
         rows = connection.execute(_VOICEPRINTS.format(intact=" AND ".join(conditions)), (after, _PAGE)).fetchall()
     page = []
     for is_intact, label, value, model, job_id, created_at, warnings in rows:

@@ -1,1 +1,1 @@
-"""One enrollment run: its course, from the list to the report."""
+"""One enrollment run, from the list to the report."""

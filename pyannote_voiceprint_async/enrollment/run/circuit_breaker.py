@@ -1,4 +1,4 @@
-"""A circuit breaker: it stops sending after a failure of the API, and lets one probe go first after a pause."""
+"""A circuit breaker: after a failure of the API it stops all submissions for a pause, then allows one, the probe."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -29,12 +29,12 @@ class CircuitState(Enum):
 
 
 class Attempt:
-    """One attempt that the circuit breaker allowed to start. Report its result once it is known."""
+    """One attempt that the circuit breaker allowed to start. The caller must report its result."""
 
     def __init__(self, breaker: "CircuitBreaker", *, is_probe: bool) -> None:
         self._breaker = breaker
         self.is_probe = is_probe
-        """Whether all other attempts wait for the result of this one."""
+        """Whether this attempt is the probe: all other attempts wait for its result."""
 
     def record_success(self) -> None:
         """Close the circuit."""
@@ -82,7 +82,7 @@ class CircuitBreaker:
 
     @asynccontextmanager
     async def attempt(self) -> AsyncIterator[Attempt]:
-        """Wait until an attempt may start. If a probe ends without a result, the next attempt becomes the probe."""
+        """Wait until an attempt may start. If the probe ends without a result, the next attempt becomes the probe."""
         while self._probe_at is not None and self._has_probe:
             await self._changed.wait()
         is_probe = self._probe_at is not None
@@ -101,7 +101,7 @@ class CircuitBreaker:
         """Call a function, and repeat the call until it succeeds.
 
         Args:
-            function: what is called.
+            function: the function to call.
             is_transient: returns whether a repeated call may succeed after this error.
 
         Raises:
@@ -130,8 +130,8 @@ class CircuitBreaker:
     def record_failure(self, reason: str, pause: float | None = None, *, is_probe: bool = False) -> None:
         """Open the circuit, or keep it open.
 
-        While the circuit is open, a failure of an attempt that started earlier only moves the end of the pause to the
-        latest time that the server requested: 64 failures in flight at once are one failure of the API.
+        While the circuit is open, attempts that started earlier may still fail. They only extend the pause, and only if
+        the server requests it: 64 failures that were in flight at once count as one failure of the API.
 
         Args:
             reason: what happened, as a sentence.
@@ -142,8 +142,8 @@ class CircuitBreaker:
             self._probe_at = max(self._probe_at, self._now() + min(pause or 0.0, _LONGEST_REQUESTED_PAUSE))
             return
         self._failures += 1
-        growing = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(self._failures - 1, 10))
-        seconds = growing if pause is None else min(max(pause, _FIRST_PAUSE), _LONGEST_REQUESTED_PAUSE)
+        doubled = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(self._failures - 1, 10))
+        seconds = doubled if pause is None else min(max(pause, _FIRST_PAUSE), _LONGEST_REQUESTED_PAUSE)
         self._probe_at = self._now() + seconds
         self._on_change(reason, seconds)
 

@@ -1,4 +1,4 @@
-"""What the parts of one run share."""
+"""The objects that the parts of one run share."""
 
 from typing import Self
 
@@ -20,7 +20,7 @@ __all__ = ["RunContext"]
 
 @attrs.frozen
 class RunContext:
-    """The objects that the parts of one run share."""
+    """The shared objects of one run."""
 
     client: AsyncVoiceprintClient
     ledger: LedgerStore
@@ -28,7 +28,7 @@ class RunContext:
     reporter: RunReporter
     """Events and progress."""
     results: RowResults
-    """Where the results of rows are recorded."""
+    """Writes the results of rows to the ledger."""
     timeline: Timeline
     """The clocks that date intents."""
     breaker: CircuitBreaker

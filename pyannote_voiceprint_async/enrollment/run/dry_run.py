@@ -1,4 +1,4 @@
-"""A dry run: what a run would do and cost. The list is read and checked, and nothing is sent or changed."""
+"""A dry run: predict what a run would do and cost. The list is read and checked; nothing is sent or changed."""
 
 import asyncio
 import os
@@ -30,12 +30,12 @@ _PAGE = 256
 
 @attrs.frozen
 class DryRun:
-    """What a run would find and do."""
+    """The prediction of a run. Counts are rows, unless another unit is named."""
 
     rows: int = 0
-    """Rows of the list, without those that are left out."""
+    """All rows of the list, without those that would be left out."""
     succeeded: int = 0
-    """Rows that have their voiceprint already."""
+    """Rows that already have their voiceprint."""
     submitted: int = 0
     """Rows with an accepted job that the run would wait for."""
     unresolved: int = 0
@@ -43,13 +43,13 @@ class DryRun:
     failed: int = 0
     """Rows that failed and would not be retried."""
     expired: int = 0
-    """Rows that were paid, whose result expired, and that would not be resubmitted."""
+    """Rows that were billed, whose result expired, and that would not be resubmitted."""
     invalid: int = 0
     """Invalid rows, which would be left out."""
     forgotten: int = 0
     """Rows that were erased, which would be left out."""
     replaced: int = 0
-    """Rows with another recording than the paid one of an earlier list."""
+    """Rows with another recording than in an earlier list, which was billed."""
     jobs: int = 0
     """Jobs that would be submitted and billed."""
     uploads: int = 0
@@ -57,9 +57,9 @@ class DryRun:
     left: int = 0
     """Recordings that `max_jobs` would leave to a later run."""
     seconds: float = 0.0
-    """The least time in seconds that the rate limit allows for the submissions."""
+    """The shortest time for the submissions that the rate limit allows, in seconds."""
     expiring: int = 0
-    """Presigned URLs that would expire before their turn."""
+    """Presigned URLs that would expire before they are submitted."""
     warnings: tuple[RowWarning, ...] = ()
     """The warnings about recordings; the first thousand."""
     problems: tuple[Problem, ...] = ()
@@ -100,7 +100,7 @@ async def dry_run(
         ManifestError: the list is invalid.
         LedgerError: the ledger cannot be read, or belongs to another API or key.
     """
-    # A directory that only this user can read, like the ledger itself.
+    # Only this user can read the directory, as the ledger itself.
     directory = await asyncio.to_thread(tempfile.TemporaryDirectory, prefix="pyannote-voiceprint-")
     try:
         copy = Path(directory.name, "copy.ledger")
@@ -136,17 +136,17 @@ async def _stage_and_predict(
 async def _predict(ledger: LedgerStore, *, max_jobs: int | None, limit: RateLimit, now: float) -> DryRun:
     report = await ledger.report()
     after = uploads = expiring = jobs = left = 0
-    while recordings := await ledger.pending(after, _PAGE):  # in the order in which a run submits them
+    while recordings := await ledger.pending(after, _PAGE):  # in the order of a run
         after = recordings[-1].id
         for recording in recordings:
             if jobs == max_jobs:
                 left += 1
                 continue
-            # The rate limit lets the first `limit` jobs go at once, and as many after each `per` seconds.
-            turn = now + jobs // limit.limit * limit.per
+            # The rate limit allows `limit` jobs at once, and as many again after each `per` seconds.
+            submitted_at = now + jobs // limit.limit * limit.per
             jobs += 1
             uploads += recording.is_file
-            expiring += recording.expires_at is not None and recording.expires_at <= turn
+            expiring += recording.expires_at is not None and recording.expires_at <= submitted_at
     return DryRun(
         rows=report.rows,
         succeeded=report.succeeded,

@@ -1,4 +1,4 @@
-"""A run as its user sees it: an async iterator over events that can be stopped."""
+"""The public object of a run: an async iterator over its events."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ __all__ = ["Enrollment"]
 
 @safe_repr
 class Enrollment:
-    """One run: an async iterator over its events and an async context manager. Leaving early stops the run cleanly.
+    """One run: an async iterator over its events, and an async context manager.
 
-    The run works in tasks of its own. When an event is returned, its row is already written to the ledger.
+    The run works in tasks of its own. When an event is returned, its row is already written to the ledger. Leaving the
+    `async with` block early stops the run; submissions in flight are finished.
     """
 
     def __init__(self, run: EnrollmentRun) -> None:
@@ -33,7 +34,7 @@ class Enrollment:
 
     @property
     def report(self) -> Report:
-        """The result of the run, once it is over.
+        """The result of the run, when it is over.
 
         Raises:
             EnrollmentError: the run is not over, or it failed before its list was read.
@@ -47,7 +48,7 @@ class Enrollment:
 
     @property
     def progress(self) -> Progress:
-        """How far the run is, at any time."""
+        """The counts of the run, which can be read at any time."""
         return self._run.progress
 
     async def __aenter__(self) -> Self:
@@ -73,12 +74,12 @@ class Enrollment:
     def stop(self) -> None:
         """Stop early: send nothing new, finish the submissions in flight, and leave the jobs to the next run.
 
-        The events go on until `Finished`.
+        The iteration continues until `Finished`.
         """
         self._run.stop()
 
     async def aclose(self) -> None:
-        """Stop the run and wait until it is over. Its results are in the ledger. Closing twice is fine."""
+        """Stop the run, and wait until it is over. Its results are in the ledger. Closing twice is fine."""
         self._events.abandon()
         self.stop()
         if self._task is not None:

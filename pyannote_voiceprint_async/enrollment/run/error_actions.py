@@ -1,4 +1,4 @@
-"""What a run does about an error of an upload or a submission, as one table."""
+"""What a run does after an error of an upload or a submission, as one table."""
 
 from collections.abc import Callable
 from enum import Enum
@@ -32,18 +32,18 @@ class RowError(VoiceprintError):
 
 
 class ErrorAction(Enum):
-    """What to do about an error."""
+    """What a run does after an error."""
 
     FAIL_ROW = "fail the row: it is at fault"
     PAUSE = "pause: the API or the network fails at present"
-    PAUSE_OR_STOP = "pause if this run had a job accepted, else stop: a proxy or certificate of this machine is wrong"
-    JUDGE_REFUSAL = "find out whether the row or the API is at fault, by the refusals of all rows"
+    PAUSE_OR_STOP = "pause if this run had a job accepted, otherwise stop: a proxy or certificate here may be wrong"
+    JUDGE_REFUSAL = "compare with the refusals of all rows, which show whether the row or the API is at fault"
     RESOLVE = "resolve the outcome first: the row may have been accepted"
     STOP = "stop the run: no row will succeed until a person acts"
     POSTPONE = "leave the row pending: unknown outcomes must be resolved first"
 
 
-# The first rule that applies decides. Without one, the run pauses.
+# The first rule that applies decides. If none applies, the run pauses.
 _RULES: tuple[tuple[Callable[[VoiceprintError], bool], ErrorAction], ...] = (
     (lambda error: isinstance(error, SubscriptionRequiredError | LedgerError), ErrorAction.STOP),
     (lambda error: isinstance(error, PostponedError), ErrorAction.POSTPONE),
@@ -58,5 +58,5 @@ _RULES: tuple[tuple[Callable[[VoiceprintError], bool], ErrorAction], ...] = (
 
 
 def action_for(error: VoiceprintError) -> ErrorAction:
-    """Return what a run does about an error of an upload or a submission."""
+    """Return what a run does after an error of an upload or a submission."""
     return next((action for applies, action in _RULES if applies(error)), ErrorAction.PAUSE)

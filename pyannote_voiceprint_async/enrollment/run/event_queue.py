@@ -1,4 +1,4 @@
-"""The bounded queue between a run, which puts its events, and the program that iterates over them."""
+"""The queue between a run, which puts its events into it, and the program that iterates over them."""
 
 import asyncio
 from collections import deque
@@ -11,19 +11,18 @@ _MAX_SIZE = 1000
 
 
 class EventQueue:
-    """A bounded queue of events with one producer side, the run, and one consumer.
+    """A bounded queue of events, with the tasks of the run as producers and one consumer.
 
-    A consumer that stops reading holds up the run once the queue is full. A consumer that leaves no longer does: events
-    that are put afterwards are dropped.
+    When the queue is full, `put` waits until the consumer has read an event. After `abandon`, events are dropped.
     """
 
     def __init__(self) -> None:
         self._events: deque[Event] = deque()
         self._is_abandoned = self._is_ended = False
-        self._has_news, self._has_room = asyncio.Event(), asyncio.Event()
+        self._changed, self._has_room = asyncio.Event(), asyncio.Event()
 
     async def put(self, *events: Event) -> None:
-        """Add events, in order, as soon as the queue has room."""
+        """Wait until the queue has room, then add events in this order."""
         while len(self._events) >= _MAX_SIZE and not self._is_abandoned:
             self._has_room.clear()
             await self._has_room.wait()
@@ -34,24 +33,24 @@ class EventQueue:
         """Add an event at once, even to a full queue."""
         if not self._is_abandoned:
             self._events.append(event)
-            self._has_news.set()
+            self._changed.set()
 
     async def get(self) -> Event | None:
         """Remove and return the next event, or return None when the queue is empty and has ended."""
         while not self._events:
             if self._is_ended:
                 return None
-            self._has_news.clear()
-            await self._has_news.wait()
+            self._changed.clear()
+            await self._changed.wait()
         self._has_room.set()
         return self._events.popleft()
 
     def abandon(self) -> None:
-        """Record that the consumer has left: `put` returns at once from now on."""
+        """Record that the consumer has left: from now on, `put` drops its events and returns at once."""
         self._is_abandoned = True
         self._has_room.set()
 
     def end(self) -> None:
         """Record that no more events follow."""
         self._is_ended = True
-        self._has_news.set()
+        self._changed.set()

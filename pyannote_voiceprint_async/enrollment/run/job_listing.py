@@ -14,7 +14,7 @@ from .outcome_matching import ClockOffset, OwnJob, UnknownJob, measure_offset
 __all__ = ["IncompleteListingError", "JobListing", "list_jobs_since"]
 
 _LOOKUP_SIZE = 100
-# More unknown jobs than the highest known rate limit allows in a day and a half: the list has no end.
+# More unknown jobs than the highest known rate limit allows in a day and a half. A longer list probably has no end.
 _MAX_UNKNOWN = 1_000_000
 
 
@@ -24,7 +24,7 @@ class IncompleteListingError(Exception):
 
 @attrs.define
 class JobListing:
-    """The listed jobs, ours and unknown ones."""
+    """The listed jobs, divided into our own (those in the ledger) and unknown ones."""
 
     max_submission_seconds: float
     """The longest duration of one submission (`Timeouts.total`)."""
@@ -43,7 +43,7 @@ class JobListing:
 
         Args:
             jobs: the part.
-            in_ledger: the time of acceptance and the model of each of these jobs that the ledger contains, by job id.
+            in_ledger: the jobs among them that the ledger contains: their time of acceptance and model, by job id.
         """
         for job in jobs:
             created_at = _created_at(job)
@@ -66,7 +66,8 @@ async def list_jobs_since(
     Args:
         client: the client that lists the jobs.
         ledger: the ledger that contains our own jobs.
-        since: UTC epoch seconds of this machine's clock; the offset to the clock of `createdAt` is measured on the way.
+        since: the point in time, UTC epoch seconds of this machine's clock. The difference to the clock of `createdAt`
+            is measured from the jobs that are listed.
         required: id of a job of ours that the list must contain; None if there is none.
         max_submission_seconds: the longest duration of one submission (`Timeouts.total`).
 
@@ -83,7 +84,7 @@ async def list_jobs_since(
         listing.add(part, await ledger.known_jobs([listed.job_id for listed in part]))
         if len(listing.unknown_jobs) > _MAX_UNKNOWN:
             raise UnexpectedResponseError("The API's list of jobs does not end, so it cannot be read completely.")
-        # The documentation does not promise an exact order, so only a whole part of older jobs ends the listing.
+        # The order of the list may be inexact, so the listing ends only when all jobs of a part are older.
         times = [_created_at(listed) for listed in part]
         if all(time is not None and time < since + listing.offset.lowest for time in times):
             listing.since = times[-1]

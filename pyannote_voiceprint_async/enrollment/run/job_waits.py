@@ -14,15 +14,15 @@ from pyannote_voiceprint_async.errors import (
     JobFailedError,
     JobTimeoutError,
 )
-from pyannote_voiceprint_async.models import Voiceprint, VoiceprintJob
+from pyannote_voiceprint_async.models import Job, Voiceprint
 
 from .context import RunContext
 
 __all__ = ["JobWaits"]
 
-# More jobs than the documented rate limit allows in an hour and a half.
+# The most jobs that a run waits for: as many as the documented rate limit allows in 100 minutes.
 _MAX_JOBS = 10_000
-# An API that does not know a job of today fails: poll the job again at this interval, for at most this long.
+# An API that does not know a job of today has a fault. Poll the job again at this interval, for at most this long.
 _UNKNOWN_JOB_INTERVAL, _UNKNOWN_JOB_TIMEOUT = 60.0, 3600.0
 
 
@@ -31,7 +31,7 @@ class JobWaits:
 
     Args:
         context: the shared objects of the run.
-        on_error: called with an error that is no result of a job, such as a revoked key or a full disk.
+        on_error: called with an error that is not the result of a job, such as a revoked key or a full disk.
     """
 
     def __init__(self, context: RunContext, on_error: Callable[[BaseException], None]) -> None:
@@ -46,7 +46,7 @@ class JobWaits:
         self._slots = asyncio.Semaphore(_MAX_JOBS)
 
     async def reserve(self) -> None:
-        """Reserve a slot for one more job, as soon as there is a free one."""
+        """Wait until a slot is free, and reserve it for one more job."""
         await self._slots.acquire()
 
     def release(self) -> None:
@@ -54,20 +54,20 @@ class JobWaits:
         self._slots.release()
 
     def start(self, recording: PendingRecording, job_id: str, warning: str | None = None) -> None:
-        """Start to wait for a job, in a slot that was reserved.
+        """Start to wait for a job. The caller has reserved the slot.
 
         Args:
-            recording: what the job was made from.
+            recording: the recording of the job.
             job_id: the job.
             warning: the API's warning about the submission.
         """
         self._progress.waiting += 1
         task = asyncio.create_task(self._wait(recording, job_id, warning))
         self._tasks.add(task)
-        task.add_done_callback(self._finish)
+        task.add_done_callback(self._on_task_done)
 
     async def join(self, deadline: float | None = None) -> None:
-        """Wait until all jobs have their results, or until the deadline.
+        """Wait until no job is waited for any more, or until the deadline.
 
         Args:
             deadline: time on the clock; None waits for ever.
@@ -83,11 +83,11 @@ class JobWaits:
             task.cancel()
 
     async def aclose(self) -> None:
-        """Stop waiting, and return when all tasks are over."""
+        """Stop waiting, and return when all tasks are done."""
         self.cancel()
         await self.join()
 
-    def _finish(self, task: asyncio.Task[None]) -> None:
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._progress.waiting -= 1
         self.release()
@@ -106,8 +106,8 @@ class JobWaits:
         else:
             await self._results.succeed(recording, Voiceprint.from_job(job, recording.model, warning))
 
-    async def _poll(self, job_id: str) -> VoiceprintJob:
-        """Wait for a job. If the API does not know a job whose output cannot have expired yet, the API is at fault.
+    async def _poll(self, job_id: str) -> Job:
+        """Wait for a job. Poll again if the API does not know a job whose output cannot have expired yet.
 
         Raises:
             JobTimeoutError: the job is left to the next run.

@@ -1,4 +1,4 @@
-"""A check whether the API still accepts the key, shared by refusals that arrive together."""
+"""The check whether the API still accepts the key. Refusals that arrive together share one check."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ from pyannote_voiceprint_async.errors import AccountError, VoiceprintError
 
 __all__ = ["KeyCheck"]
 
-# One check answers for all refusals within this many seconds.
+# The result of a check is used for all refusals within this many seconds.
 _VALID_FOR = 5.0
 
 
@@ -25,7 +25,7 @@ class KeyCheck:
         self._is_refused = False
 
     async def is_refused(self) -> bool:
-        """Return whether the API refuses the key: a gateway may refuse a single row with status 401 or 403."""
+        """Return whether the API refuses the key. If not, a gateway has refused a single row with status 401 or 403."""
         async with self._lock:
             if self._client.engine.clock.time() - self._checked_at > _VALID_FOR:
                 try:

@@ -1,18 +1,18 @@
 """Match submissions of unknown outcome with the team's list of jobs: a pure decision.
 
-The list does not show which URL a job was made from, and it contains the jobs of the whole team, so the only evidence
-is time. The job of an accepted submission was created in the window of the submission. The window begins with the
-intent in the ledger, and ends when the server can no longer accept a request that was cut off. If the window contains
-no unknown job, the submission was not accepted.
+The list contains the jobs of the whole team, and does not show the URL of a job. The only evidence is the time at which
+a job was created. Each submission has a window of time: it begins with the intent in the ledger, and ends when the
+server can no longer accept a request that was cut off. The job of an accepted submission was created in this window.
+If the window contains no unknown job, which is a job that is not in the ledger, the submission was not accepted.
 
-The server dates jobs by another clock than the one that dates intents. Our own jobs in the list show the difference,
-because the ledger has the time when each of them was accepted. The windows are widened by this difference. If the list
-has no job of ours, they are widened by the largest plausible difference, so that a submission is rather held than paid
+The clock that dates jobs is not the clock that dates intents. Our own jobs in the list show the difference, because the
+ledger has the time at which each of them was accepted. The windows are widened by this difference. If the list has no
+job of ours, they are widened by the largest plausible difference: it is better to hold a submission than to pay for it
 twice. A job of another type or model than the submission is never its job.
 
-The measured difference may not hold for the lost job: the clock of `createdAt` may have been set since, and another
-application server may have dated the job. An unknown job within `MINIMUM_SKEW` around a window therefore holds the
-submission, too. Such a job is never adopted.
+The measured difference may be wrong for the lost job: the clock of `createdAt` may have been set since, or another
+server of the API may have dated the job. A submission is therefore also held if an unknown job lies up to
+`MINIMUM_SKEW` before or after its window. Such a job is never adopted.
 """
 
 import re
@@ -40,17 +40,18 @@ __all__ = [
 LATE_ACCEPTANCE_SECONDS = 30.0
 """How long after `Timeouts.total` the server may still accept a request that was cut off."""
 MINIMUM_SKEW = 600.0
-"""How far the clock that dated one job may be from the clocks that dated our own jobs in the list, in seconds."""
+"""Seconds by which the clock that dated one job may differ from the clocks that dated our own jobs in the list."""
 _SERVER_CLOCK_TOLERANCE = 5.0
-"""The `Date` of a response is older than its arrival, and the server's machines differ a little."""
+"""Seconds by which the server's time may be wrong: a `Date` is older than its response, and the machines of the server
+differ a little."""
 _LISTED_FOR = 24 * 3600.0
-"""Jobs are listed at least as long as their outputs are kept; nothing longer is documented."""
+"""Seconds for which a job is certainly listed. The API documents no more than the time for which it keeps outputs."""
 _MAX_CLOCK_DIFFERENCE = 15 * 3600.0
-"""The largest plausible difference of the clocks: a time without its zone (up to 14 hours) and an hour of skew."""
+"""The largest plausible difference of the clocks, in seconds: 14 hours for a missing time zone, and an hour of skew."""
 _OTHER_TYPES = frozenset({"diarize", "diarization", "identify", "identification"})
-"""Job types that are not voiceprints, for a list that has no job of ours to compare with."""
+"""Job types that are not voiceprints. Used if the list has no job of ours that shows how it writes our type."""
 _MODEL = re.compile(r"precision-\d+")
-"""The API's own model names: two different names of this form are two models."""
+"""The form of the API's own model names. Two different names of this form are two models."""
 
 
 class UnknownJob(NamedTuple):
@@ -58,7 +59,7 @@ class UnknownJob(NamedTuple):
 
     job_id: str
     created_at: float | None
-    """UTC epoch seconds; None may be any time."""
+    """UTC epoch seconds. None: the list has no time, so the job may have been created at any time."""
     type: str | None = None
     """The listed type; None if the list has no types."""
     model: str | None = None
@@ -81,11 +82,12 @@ class OwnJob(NamedTuple):
 
 
 class ClockOffset(NamedTuple):
-    """How many seconds the clock of `createdAt` may be ahead of the clocks that date intents, from least to most."""
+    """The seconds by which the clock of `createdAt` may be ahead of the clocks that date intents."""
 
     lowest: float
     highest: float
     is_measured: bool = True
+    """Whether our own jobs showed these values. If not, they are the largest plausible ones."""
 
 
 _NO_OFFSET = ClockOffset(0.0, 0.0)
@@ -133,9 +135,9 @@ class MatchResult:
     possibly_accepted: Sequence[int]
     """Ids of submissions that may have been accepted."""
     adoptable: Mapping[int, str]
-    """Job ids by id of submission, where exactly one unknown job is in its window, and in no other window."""
+    """The job id of each submission with exactly one unknown job in its window, if no other window has that job."""
     unknown_jobs: Sequence[UnknownJob]
-    """The unknown jobs in the windows, and within `MINIMUM_SKEW` around them."""
+    """The unknown jobs in the windows, and up to `MINIMUM_SKEW` before and after them."""
 
 
 def acceptance_windows(
@@ -144,11 +146,11 @@ def acceptance_windows(
     """Return the window of each intent.
 
     Args:
-        intents: earliest and latest time at which each intent was written.
-        request_lifetime: how long after its intent a request may be accepted, in seconds (`Timeouts.total` and
-            `LATE_ACCEPTANCE_SECONDS`).
-        offset: the clock offset. It only widens the windows and never shifts them, because we cannot tell which clock
-            was right when the intent was written.
+        intents: for each intent, the earliest and the latest time at which it was written.
+        request_lifetime: seconds after its intent in which a request may be accepted: `Timeouts.total` plus
+            `LATE_ACCEPTANCE_SECONDS`.
+        offset: the clock offset. It widens the windows, and never shifts them: the clocks may have agreed when the
+            intent was written.
     """
     return _windows(intents, request_lifetime, min(offset.lowest, 0.0), max(offset.highest, 0.0))
 
@@ -164,17 +166,18 @@ def match_outcomes(  # noqa: PLR0913 - the whole evidence, by keyword where valu
     offset: ClockOffset = _NO_OFFSET,
     own_jobs: Sequence[OwnJob] = (),
 ) -> MatchResult:
-    """Match submissions with jobs, when all their windows are over and no submission is in flight.
+    """Match submissions with jobs. Call it when all their windows are over and no submission is in flight.
 
     Args:
         unresolved: the submissions.
-        abandoned_intents: intents whose outcome stays unknown for ever; an unknown job in their windows may be theirs.
+        abandoned_intents: the intents of submissions that are no longer resolved, such as repeated ones. An unknown job
+            in one of their windows may belong to that submission, and is not adopted.
         unknown_jobs: the listed jobs that are not in the ledger.
         request_lifetime: see `acceptance_windows`.
         listed_since: creation time of the oldest listed job; None if the list was read to its end.
         now: UTC epoch seconds.
         offset: see `acceptance_windows`.
-        own_jobs: the listed jobs that are in the ledger: they show how the list writes types and models.
+        own_jobs: the listed jobs that are in the ledger. They show how the list writes types and models.
     """
     intents = [(submission.intended_from, submission.intended_until) for submission in unresolved]
     windows = acceptance_windows(intents, request_lifetime, offset)
@@ -214,7 +217,7 @@ def match_outcomes(  # noqa: PLR0913 - the whole evidence, by keyword where valu
 def _shifted_windows(
     intents: Iterable[tuple[float, float]], request_lifetime: float, offset: ClockOffset
 ) -> list[AcceptanceWindow]:
-    """Return the windows for adopting a job: shifted by a measured offset instead of widened by it."""
+    """Return the narrower windows in which a job is adopted: shifted by the measured offset, not widened by it."""
     early, late = (offset.lowest, offset.highest) if offset.is_measured else (0.0, 0.0)
     return _windows(intents, request_lifetime, early, late)
 
@@ -230,11 +233,11 @@ def _windows(
 
 @attrs.frozen
 class _ListedForms:
-    """How the list writes the type and the models of our own jobs."""
+    """The forms in which the list writes the type and the models of our own jobs. They may differ from ours."""
 
     types: frozenset[str]
     models: Mapping[str, frozenset[str]]
-    """Listed models by submitted model."""
+    """The listed forms of each submitted model."""
 
     @classmethod
     def of(cls, own_jobs: Sequence[OwnJob]) -> Self:
@@ -248,15 +251,15 @@ class _ListedForms:
         )
 
     def may_be(self, job: UnknownJob, model: str) -> bool:
-        """Return whether a job may be a voiceprint by this model. A value that the list lacks excludes nothing."""
-        return self._type_fits(job.type) and self._model_fits(job.model, model)
+        """Return whether a job may be a voiceprint of this model. A type or model that is not listed may be any."""
+        return self._may_be_voiceprint(job.type) and self._may_be_model(job.model, model)
 
-    def _type_fits(self, listed: str | None) -> bool:
+    def _may_be_voiceprint(self, listed: str | None) -> bool:
         if listed is None:
             return True
         return listed in self.types if self.types else listed.casefold() not in _OTHER_TYPES
 
-    def _model_fits(self, listed: str | None, model: str) -> bool:
+    def _may_be_model(self, listed: str | None, model: str) -> bool:
         if listed is None:
             return True
         if model in self.models:
@@ -265,7 +268,11 @@ class _ListedForms:
 
 
 def _is_listed(window: AcceptanceWindow, listed_since: float | None, now: float) -> bool:
-    """Return whether the list shows every job of the window: it reaches further back, or lost no job of it yet."""
+    """Return whether the list must contain every job of a window.
+
+    It must if its oldest job was created before the window, or if the window is so recent that each of its jobs is
+    still listed.
+    """
     if listed_since is not None and listed_since < window.begins:
         return True
     return now - window.begins < _LISTED_FOR

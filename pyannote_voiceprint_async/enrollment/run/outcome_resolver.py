@@ -1,4 +1,4 @@
-"""Resolves submissions of unknown outcome: reads the team's list of jobs, matches, and records the result."""
+"""Resolve submissions of unknown outcome with the team's list of jobs, and record the result in the ledger."""
 
 from collections.abc import Sequence
 
@@ -17,26 +17,26 @@ from .timeline import Timeline
 
 __all__ = ["OutcomeResolver", "Resolution"]
 
-# If our newest job is under 24 h old, the listing must contain it.
+# If our newest job is under 24 h old, the list must contain it.
 _LISTED_FOR = 24 * 3600.0
-# The list is read back to this many seconds before the first intent: every job that may hold a submission is needed.
+# The list is read back to this many seconds before the first intent: this covers each job that may hold a submission.
 _LISTING_MARGIN = MINIMUM_SKEW + 60.0
-# A job that is not finished by then is not adopted, but left to the program that may have made it.
+# A job that does not finish within this many seconds is not adopted: another program may have submitted it.
 _ADOPTION_TIMEOUT = 900.0
 
 
 @attrs.frozen
 class Resolution:
-    """What is known about submissions of unknown outcome after they were resolved, by id of the recording."""
+    """The result of resolving submissions of unknown outcome."""
 
     not_accepted: int = 0
-    """How many were not accepted: they are sent again and billed once."""
+    """How many submissions were not accepted. They are sent again, and billed once."""
     resubmitted: int = 0
-    """How many are sent once more and may be billed twice."""
+    """How many submissions are sent once more although they may have been accepted: they may be billed twice."""
     adopted: Sequence[tuple[int, Voiceprint]] = ()
-    """Recordings whose job was found, with its voiceprint."""
+    """Ids of the recordings whose job was found, each with its voiceprint."""
     uncertain: Sequence[int] = ()
-    """Recordings whose outcome stays unknown."""
+    """Ids of the recordings whose outcome stays unknown."""
 
 
 class OutcomeResolver:
@@ -64,7 +64,7 @@ class OutcomeResolver:
         """Return the submissions of unknown outcome.
 
         Args:
-            of_earlier_runs: whether to include those that earlier runs could not resolve.
+            of_earlier_runs: whether to include the submissions that earlier runs could not resolve.
         """
         unresolved = await self._ledger.unknown_outcomes()
         return [submission for submission in unresolved if of_earlier_runs or not submission.is_uncertain]
@@ -72,7 +72,7 @@ class OutcomeResolver:
     def seconds_left(self, unresolved: Sequence[UnknownOutcome]) -> float:
         """Return the seconds until the server can no longer accept any of these requests.
 
-        All of them were sent before now, so a wrong clock never makes this longer than the lifetime of one request.
+        The result is never longer than the lifetime of one request, even with a wrong clock: all were sent before now.
         """
         latest = max(submission.intended_until for submission in unresolved)
         return min(latest - self._timeline.now().earliest, 0.0) + self._request_lifetime
@@ -109,9 +109,9 @@ class OutcomeResolver:
                 max_submission_seconds=self._max_submission_seconds,
             )
         except (NotFoundError, UnexpectedResponseError, IncompleteListingError):
-            return all_possible  # a gateway without the list, or with a list that shows too little
+            return all_possible  # there is no list, or it is incomplete
         if not listing.offset.is_measured and not self._client.engine.has_server_time:
-            return all_possible  # nothing shows how wrong this machine's clock is
+            return all_possible  # this machine's clock may be wrong by any amount
         return match_outcomes(
             unresolved,
             await self._ledger.unresolvable_outcomes(),
@@ -124,7 +124,7 @@ class OutcomeResolver:
         )
 
     async def _resubmit(self, held: Sequence[int]) -> list[int]:
-        """Make recordings pending again, each once in a run: a lost response that repeats would be billed each time."""
+        """Make recordings pending again, each at most once in a run: it may be billed again each time."""
         resubmitted = [number for number in held if number not in self._resubmitted]
         self._resubmitted.update(resubmitted)
         await self._ledger.resolve_resubmit(resubmitted)
@@ -140,7 +140,7 @@ class OutcomeResolver:
                     job_id, self._client.engine.clock.time() + _ADOPTION_TIMEOUT
                 )
             except JobError:
-                continue  # the job has no voiceprint: it is of another kind, or it failed
+                continue  # the job has no voiceprint: it is of another kind, failed, or has not finished
             if await self._ledger.record_job(recording, job_id, None):
                 voiceprint = Voiceprint.from_job(job, recording.model)
                 await self._ledger.record_voiceprint(recording, voiceprint, self._client.engine.clock.wall())

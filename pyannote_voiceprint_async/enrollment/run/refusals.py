@@ -1,9 +1,9 @@
-"""What to do about refused submissions whose refusal names no fault of the row: a pure decision.
+"""What to do after refusals that do not show whether the row is at fault: a pure decision.
 
-A 404, 409, 413 or redirect may be the fault of one row, or of the API and the network on the way to it. The order of
-the refusals and acceptances of all rows shows which. While many rows in a row are refused in the same way, one row is
-submitted per pause, and rows that were not refused yet go first: one acceptance shows that the refused rows are at
-fault. Without such rows, a few more refusals show the same in a run that had jobs accepted.
+A 404, 409, 413 or redirect may be caused by the row, or by the API and the network on the way to it. The refusals and
+acceptances of the other rows show which. After several refusals of the same kind without an acceptance between them,
+one row is submitted per pause, and rows that were not refused yet go first. If one of these is accepted, the refused
+rows are at fault. If no such rows are left, and the run had jobs accepted, a few more refusals show the same.
 """
 
 from collections import Counter
@@ -20,12 +20,13 @@ PROBE_PAUSE = 10.0
 
 # After this many refusals of one row, while other rows are accepted, the row is at fault.
 _ROW_TRIES = 3
-# After this many rows in a row were refused in the same way, all of them are at fault, or none.
-_ROWS_IN_A_ROW = 5
-# After this many refused probes without rows that were not refused yet, all refused rows are at fault.
+# After this many different rows were refused in the same way, and none was accepted, all of them are at fault, or none.
+_COMMON_REFUSALS = 5
+# When only refused rows are left, they are at fault after this many refused probes.
 _LAST_PROBES = 3
-# How long a run with accepted jobs keeps submitting rows that were not refused yet, while all of them are refused.
+# A run stops when every submission has been refused for this many seconds.
 _STOP_AFTER = 3600.0
+# The longest delay before a refused row is submitted again, in seconds.
 _LONGEST_DELAY = 60.0
 
 
@@ -58,24 +59,24 @@ class Refusals:
         self.accepted = 0
         """Jobs accepted in this run."""
         self.accepted_earlier = False
-        """Whether an earlier run had jobs accepted: then the base URL and the key are right in principle."""
+        """Whether an earlier run had jobs accepted, which shows that the base URL and the key were right."""
         self._now = now
         self._rows: dict[int, _RefusedRow] = {}
-        self._kinds_in_a_row: dict[int, object] = {}
-        """Kinds of the refusals since the last acceptance, by row."""
+        self._kinds: dict[int, object] = {}
+        """The kind of the last refusal of each row since the last acceptance."""
         self._last_probes: Counter[object] = Counter()
-        """Refused probes since the last acceptance, while all rows were refused already, by kind."""
+        """For each kind, the probes since the last acceptance that were refused when only refused rows were left."""
         self._since = 0.0
 
     def record_acceptance(self, row: int) -> None:
         """Record that a row was accepted."""
         self.accepted += 1
         self._rows.pop(row, None)
-        self._kinds_in_a_row.clear()
+        self._kinds.clear()
         self._last_probes.clear()
 
     def was_refused(self, row: int) -> bool:
-        """Return whether a row was refused and not accepted since."""
+        """Return whether a row was refused, and not accepted afterwards."""
         return row in self._rows
 
     def is_at_fault(self, row: int) -> bool:
@@ -85,11 +86,11 @@ class Refusals:
     def must_step_aside(self, row: int, *, has_others: bool) -> bool:
         """Return whether a refused row must make room for rows that were not refused since the last acceptance.
 
-        Else the refused rows would keep all rows that may be accepted from being read.
+        Otherwise the refused rows would occupy all slots, and no row that may be accepted would be read.
         """
-        if not has_others or row not in self._kinds_in_a_row:
+        if not has_others or row not in self._kinds:
             return False
-        return self._rows[row].tries >= _ROW_TRIES or self.count_kind(self._kinds_in_a_row[row]) >= _ROWS_IN_A_ROW
+        return self._rows[row].tries >= _ROW_TRIES or self.count_kind(self._kinds[row]) >= _COMMON_REFUSALS
 
     def retry_delay(self, row: int) -> float:
         """Return the seconds until a row may be submitted again; 0 for a row that was never refused."""
@@ -98,11 +99,11 @@ class Refusals:
 
     def count_kind(self, kind: object) -> int:
         """Return how many rows had a refusal of this kind since the last acceptance."""
-        return sum(other == kind for other in self._kinds_in_a_row.values())
+        return sum(other == kind for other in self._kinds.values())
 
     def has_others(self, active: AbstractSet[int]) -> bool:
         """Return whether any active row was not refused since the last acceptance."""
-        return not active <= self._kinds_in_a_row.keys()
+        return not active <= self._kinds.keys()
 
     def record_refusal(self, row: int, kind: object, *, has_others: bool, is_final: bool = False) -> RefusalAction:
         """Record that a row was refused, and return what to do.
@@ -111,11 +112,11 @@ class Refusals:
             row: the number of the row.
             kind: a value that is equal for refusals of the same cause, such as the status.
             has_others: whether there are rows that were not submitted since the last acceptance.
-            is_final: whether the refusal stays, however long the run waits.
+            is_final: whether waiting cannot help, as after a 403.
         """
-        if not self._kinds_in_a_row:
+        if not self._kinds:
             self._since = self._now()
-        self._kinds_in_a_row[row] = kind
+        self._kinds[row] = kind
         refused = self._rows.setdefault(row, _RefusedRow(self.accepted))
         refused.tries += 1
         action = self._action(refused, kind, has_others=has_others, is_final=is_final)
@@ -123,12 +124,12 @@ class Refusals:
             self._blame_rows(kind)
         if action in {RefusalAction.FAIL_ROW, RefusalAction.FAIL_ROWS}:
             del self._rows[row]
-            self._kinds_in_a_row.pop(row, None)
+            self._kinds.pop(row, None)
         return action
 
     def _action(self, row: _RefusedRow, kind: object, *, has_others: bool, is_final: bool) -> RefusalAction:
         was_tried_enough = row.tries >= _ROW_TRIES
-        is_common = self.count_kind(kind) >= _ROWS_IN_A_ROW
+        is_common = self.count_kind(kind) >= _COMMON_REFUSALS
         if was_tried_enough and self.accepted > row.accepted_before:
             return RefusalAction.FAIL_ROW
         if is_common and (not self.accepted or is_final):
@@ -138,12 +139,12 @@ class Refusals:
             return RefusalAction.FAIL_ROWS if self._last_probes[kind] >= _LAST_PROBES else RefusalAction.PAUSE
         if was_tried_enough and not has_others:
             return RefusalAction.FAIL_ROW if self.accepted or self.accepted_earlier else RefusalAction.STOP
-        if is_common or (not self.accepted and len(self._kinds_in_a_row) >= _ROWS_IN_A_ROW):
+        if is_common or (not self.accepted and len(self._kinds) >= _COMMON_REFUSALS):
             return RefusalAction.STOP if self._now() - self._since > _STOP_AFTER else RefusalAction.PAUSE
         return RefusalAction.RETRY
 
     def _blame_rows(self, kind: object) -> None:
         """Mark all rows that had a refusal of this kind since the last acceptance."""
-        for row in [row for row, other in self._kinds_in_a_row.items() if other == kind]:
+        for row in [row for row, other in self._kinds.items() if other == kind]:
             self._rows[row].is_at_fault = True
-            del self._kinds_in_a_row[row]
+            del self._kinds[row]

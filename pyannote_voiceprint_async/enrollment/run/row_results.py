@@ -1,4 +1,4 @@
-"""The results of rows: each is written to the ledger first and reported afterwards."""
+"""The results of rows. Each is written to the ledger first, and reported afterwards."""
 
 from pyannote_voiceprint_async.concurrency.clock import Clock
 from pyannote_voiceprint_async.enrollment.events import RowExpired, RowFailed, RowSucceeded
@@ -16,8 +16,8 @@ class RowResults:
 
     Args:
         ledger: the ledger.
-        clock: dates the results.
-        reporter: reports the results.
+        clock: the clock for the time of each result.
+        reporter: the events and the progress of the run.
     """
 
     def __init__(self, ledger: LedgerStore, clock: Clock, reporter: RunReporter) -> None:

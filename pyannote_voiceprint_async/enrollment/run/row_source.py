@@ -1,4 +1,4 @@
-"""The list of a run, read into the staging table of the ledger."""
+"""Read the list of a run into the staging table of the ledger."""
 
 import asyncio
 from collections.abc import AsyncIterable, Iterable
@@ -14,8 +14,8 @@ async def stage_rows(staging: Staging, rows: Iterable[Row | Problem] | AsyncIter
     """Read and check the list; see `Staging.stage`.
 
     Raises:
-        EnrollmentError: the iterable raised `CancelledError` of its own. It must not look like a cancellation of the
-            run, which ends without an error.
+        EnrollmentError: the iterable raised `CancelledError`, although the run was not cancelled. A cancelled run ends
+            without an error, so this must not look the same.
     """
     try:
         await staging.stage(rows)

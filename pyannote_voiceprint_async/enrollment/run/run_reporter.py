@@ -1,4 +1,4 @@
-"""What a run reports while it goes on: events, progress, and the error that ends it."""
+"""What a run reports: events, progress, and the error that ends the run."""
 
 from pyannote_voiceprint_async.enrollment.events import Paused, Progress, Resumed, Stopping
 
@@ -32,19 +32,19 @@ class RunReporter:
         self.error = self.error or error
 
     def report_error(self, error: BaseException) -> None:
-        """Record the first error that ends the run, and report it at once: submissions in flight may take minutes."""
+        """Record the first error that ends the run, and report it before submissions in flight are finished."""
         if self.error is None:
             self.error = error
             self.progress.paused_for = str(error)
             self.events.put_nowait(Stopping(str(error)))
 
     def pop_error(self) -> BaseException | None:
-        """Return the error that ends the run, once: it must not be raised a second time."""
+        """Remove and return the error that ends the run, so that it is raised only once."""
         error, self.error = self.error, None
         return error
 
     def on_breaker_change(self, reason: str | None, seconds: float) -> None:
-        """Report that the circuit breaker has opened or closed; a run that ends reports no more pauses."""
+        """Report that the circuit breaker has opened or closed. A run that stops reports no more pauses."""
         if self.error is not None:
             return
         if reason is None:
@@ -53,7 +53,7 @@ class RunReporter:
             self.pause(reason, seconds)
 
     def on_ledger_wait(self, is_waiting: bool) -> None:  # noqa: FBT001 - a callback
-        """Report that the ledger waits for another program's lock, or does no longer."""
+        """Report the beginning or the end of a wait for the lock of another program on the ledger."""
         if is_waiting:
             self.pause("Another program has the ledger locked, such as an SQLite browser. Close that program.", 0.0)
         else:

@@ -1,4 +1,4 @@
-"""The course of one run, from the list of rows to the report."""
+"""One run, step by step, from the list of rows to the report."""
 
 import asyncio
 from collections.abc import AsyncIterable, Iterable
@@ -36,7 +36,8 @@ from .submissions import PendingSubmissions
 
 __all__ = ["EnrollmentRun"]
 
-# How long a run waits for the jobs of earlier runs before it sends new ones, and for its last jobs without credit.
+# The longest wait for the jobs of earlier runs before new rows are sent, and, in a team without credit, for the jobs in
+# progress before the run ends.
 _WAIT_TIMEOUT = 900.0
 _PAGE = 256
 
@@ -64,7 +65,7 @@ class EnrollmentRun:
         self.report: Report | None = None
         """The result of the run, once it is over; None if it failed before the list was staged."""
         self.is_stopped = False
-        """Whether `stop` was called."""
+        """Whether the caller stopped the run."""
         self._client = client
         self._rows = rows
         self._ledger = ledger
@@ -98,7 +99,7 @@ class EnrollmentRun:
             self._waits.cancel()
 
     async def run(self) -> None:
-        """Do the work, end the waits, save what could not be saved before, and report."""
+        """Do the work, stop the waits, write the job ids that could not be written before, and report."""
         self._work = asyncio.create_task(self._do_work())
         try:
             await asyncio.wait([self._work])
@@ -116,6 +117,7 @@ class EnrollmentRun:
             await self._release_ledger()
 
     async def _do_work(self) -> None:
+        """Read the list, finish what earlier runs left, then submit the pending rows and wait for their jobs."""
         await self._acquire_ledger()
         if await self._stage():
             await self._check_key()
@@ -143,7 +145,7 @@ class EnrollmentRun:
             await self._ledger.aclose()
 
     async def _stage(self) -> bool:
-        """Read the list into the ledger, and return whether the API is needed for anything."""
+        """Read the list into the ledger, and return whether any row still needs the API."""
         options = self._options
         base_url = options.origin or self._client.engine.base_url
         await self._ledger.claim(base_url, self._client.engine.api_key, new_key=options.new_key)
@@ -169,12 +171,12 @@ class EnrollmentRun:
     # The steps before and between submissions
 
     async def _check_key(self) -> None:
-        """Check that the key works, and learn the server's time, before any step depends on them."""
+        """Check the key, and record the server's time from the response, before other steps depend on them."""
         with suppress(NotFoundError):  # a gateway may serve only the endpoints that its users need
             await self._context.breaker.call(self._client.check_key, self._is_transient)
 
     def _is_transient(self, error: VoiceprintError) -> bool:
-        """Return whether a request may succeed later. A proxy that worked in this run may work again."""
+        """Return whether a repeated request may succeed. A proxy that worked in this run may work again."""
         return error.retryable or (isinstance(error, ApiConnectionError) and self._context.refusals.accepted > 0)
 
     async def _wait_for_leftovers(self) -> None:
@@ -231,7 +233,7 @@ class EnrollmentRun:
         if unknown.has_too_many:
             self._context.breaker.record_failure("The API did not respond to several submissions in a row.")
 
-    # The end
+    # Stopping
 
     @property
     def _is_stopping(self) -> bool:
@@ -243,7 +245,7 @@ class EnrollmentRun:
             self._stop_work()
 
     def _stop_work(self) -> None:
-        """Start nothing new. Submissions in flight are finished while the events go on."""
+        """Start nothing new, and finish the submissions in flight in a task of their own."""
         if self._stop_task is None:
             self._stop_task = asyncio.create_task(self._finish_submissions_and_cancel())
 

@@ -1,4 +1,4 @@
-"""The submission of one row: its URL, its intent in the ledger, its request, and what to do about an error."""
+"""Submit one row: its URL, its intent in the ledger, its request, and what to do after an error."""
 
 import copy
 import math
@@ -25,7 +25,7 @@ class Sender:
 
     Args:
         context: the shared objects of the run.
-        has_more: returns whether there are rows that were not passed to `send` yet.
+        has_more: returns whether there are pending rows that were not passed to `send` yet.
     """
 
     def __init__(self, context: RunContext, *, has_more: Callable[[], Awaitable[bool]]) -> None:
@@ -43,20 +43,20 @@ class Sender:
         """The message of the last refusal of each refused row."""
 
     async def send(self, item: BatchItem, recording: PendingRecording) -> JobCreated:
-        """Submit a row, however long the API fails.
+        """Submit a row. While the API fails, wait and try again.
 
         Args:
-            item: records whether the submission is in flight, so that stopping the run does not interrupt it.
+            item: the row in its batch, which records whether the submission is in flight and must not be stopped.
             recording: the row.
 
         Raises:
-            VoiceprintError: the row was not accepted, or may have been accepted; see `action_for`. Never an error that
-                only pauses the run.
+            VoiceprintError: an error that ends the submission of the row; see `action_for`. An error that only pauses
+                the run is never raised.
         """
         self._active.add(recording.id)
         try:
             while (job := await self._try_once(item, recording)) is None:
-                # Other rows go first after a refusal: whether they are accepted shows which side is at fault.
+                # After a refusal, other rows go first: they show whether the row or the API is at fault.
                 if (delay := self._refusals.retry_delay(recording.id)) > 0:
                     await self._client.engine.sleep(delay)
             return job
@@ -79,7 +79,7 @@ class Sender:
             return job
 
     async def _check_turn(self, recording: PendingRecording) -> None:
-        """Check that a row is still to be submitted at this time, if it was refused before.
+        """Check that a row that was refused before must be submitted again now.
 
         Raises:
             RowError: the refusals of other rows showed meanwhile that the row is at fault.
@@ -102,7 +102,7 @@ class Sender:
         """Act on an error of a submission, and return whether the error ends the submission of the row."""
         match self._action_for(error):
             case ErrorAction.PAUSE:
-                item.record_refusal()  # nothing is in flight, so the run may be stopped during the pause
+                item.record_refusal()  # the run may be stopped during the pause, because nothing is in flight
                 attempt.record_failure(str(error), error.retry_after)
                 return False
             case ErrorAction.JUDGE_REFUSAL:
@@ -110,7 +110,7 @@ class Sender:
                 await self._judge(recording, error, attempt)
                 return False
             case ErrorAction.RESOLVE:
-                # The request was sent before now, however long the process was suspended before sending it.
+                # The intent may be much older than the request, if the process was suspended between them.
                 await self._ledger.extend_intent(recording, self._timeline.now().latest)
             case ErrorAction.FAIL_ROW if error.status is not None:
                 attempt.record_success()  # a response with a status shows that the API works
@@ -124,7 +124,7 @@ class Sender:
         return action
 
     async def _judge(self, recording: PendingRecording, error: VoiceprintError, attempt: Attempt) -> None:
-        """Decide which side is at fault for a refusal, as far as this is known already.
+        """Record a refusal, and act on what the refusals of all rows show.
 
         Raises:
             RowError: the row is at fault.
@@ -159,7 +159,7 @@ class Sender:
             # The request may have queued for a long time since `url_of` checked the URL.
             self._urls.check_expiry(url)
             earliest, latest = self._timeline.now()
-            # A try that was not refused may have been accepted, so the intent covers the first such try to the last.
+            # Earlier tries that were not refused may have been accepted, so the intent begins with the first of them.
             intended_from = earliest if intended_from is None else intended_from
             await self._ledger.record_intent(recording, intended_from, latest)
 
@@ -182,7 +182,7 @@ class Sender:
 
 
 def _all_refused(error: VoiceprintError, label: str, rows: int, *, accepted: int) -> VoiceprintError:
-    """Return the error of a run whose submissions are all refused: the last refusal, with what it means."""
+    """Return the error of a run that stops because all submissions are refused: the last refusal, explained."""
     stopped = copy.copy(error)
     refused = f"{rows} rows were" if rows > 1 else f"The row {label!r} was"
     since = "none has been accepted since" if accepted else "none has ever been accepted"

@@ -24,7 +24,7 @@ _UPLOAD_LIFETIME = 20 * 3600.0
 
 
 class SubmissionUrls:
-    """Makes the URL of a recording just before it is submitted.
+    """Returns the URL of a recording just before it is submitted: uploads a file, or calls `resolve`.
 
     Args:
         client: the client that uploads files.
@@ -59,7 +59,7 @@ class SubmissionUrls:
         expires_at = url_expires_at(url)
         if expires_at is not None and expires_at <= self._client.engine.server_time()[1]:
             raise RowError(
-                "The presigned URL expired before its turn; nothing was sent. Run again with a list of fresh URLs.",
+                "The presigned URL expired before the row was submitted. Nothing was sent. Run again with fresh URLs.",
                 "url-expired",
             )
 
@@ -70,7 +70,7 @@ class SubmissionUrls:
         except asyncio.CancelledError as exc:
             if (this := asyncio.current_task()) is None or this.cancelling():
                 raise
-            raise _resolve_error("failed", exc) from exc  # the function cancelled something of its own, not this task
+            raise _resolve_error("failed", exc) from exc  # raised by the function itself: the task was not cancelled
         except VoiceprintError:
             raise
         except Exception as exc:
@@ -91,7 +91,7 @@ class SubmissionUrls:
         return url
 
     async def _audio(self, recording: PendingRecording, path: Path) -> Path | bytes:
-        """Return what is uploaded: the whole file, or the segments that are cut out of it."""
+        """Return what to upload: the path of the whole file, or the bytes of its segments."""
         if not recording.segments:
             return path
         clip = await asyncio.to_thread(cut_segments, path, recording.segments)
@@ -100,7 +100,7 @@ class SubmissionUrls:
         return clip.audio
 
     async def _check_unchanged(self, recording: PendingRecording, path: Path) -> None:
-        """Check that the file is still the one whose hash is in the ledger: another file may be another person."""
+        """Check that the file did not change since its hash was computed: a new file may be another person."""
         try:
             found: os.stat_result = await asyncio.to_thread(path.stat)
         except OSError as exc:
@@ -110,5 +110,5 @@ class SubmissionUrls:
 
 
 def _resolve_error(what: str, cause: object) -> RowError:
-    """Return the error for a defect of the user's function: it fails one row and never the run."""
+    """Return the error for a failure of the user's function. It fails one row, and never the run."""
     return RowError(f"resolve() {what} for this row ({type(cause).__name__}).", "unresolved")

@@ -1,4 +1,4 @@
-"""The submissions of one run: the pending recordings of the ledger, within `max_jobs`."""
+"""The submissions of one run: all pending recordings of the ledger, up to `max_jobs`."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -17,13 +17,13 @@ from .sender import Sender
 
 __all__ = ["PendingSubmissions"]
 
-# Rows whose files are uploaded, or whose URLs are resolved, before a slot for their request is free.
+# How many rows are prepared in advance (file uploaded, URL resolved), while all slots for requests are in use.
 _PREPARED_AHEAD = 16
 _PAGE = 256
 
 
 class PendingSubmissions:
-    """Submits pending recordings and hands their jobs over to `JobWaits`.
+    """Submits pending recordings, and passes their jobs to `JobWaits`.
 
     Args:
         context: the shared objects of the run.
@@ -73,7 +73,7 @@ class PendingSubmissions:
         self._counted -= count
 
     async def save_unsaved(self) -> None:
-        """Write the unsaved job ids once more, all at once: the disk may have room by now."""
+        """Try again to write the unsaved job ids: the disk may have room by now."""
         now = self._client.engine.clock.wall()
         unsaved = list(self.unsaved.items())
         saving = (self._ledger.record_job(recording, job_id, now) for job_id, recording in unsaved)
@@ -84,7 +84,8 @@ class PendingSubmissions:
     async def aclose(self) -> None:
         """Submit nothing new, and return when the submissions in flight are finished."""
         if self._batch is not None:
-            # Waits inside the batch too: the tasks of the waits begin there, but no item waits for them.
+            # `Results.aclose` would return at once if an error in a task of `JobWaits` led here, because these tasks
+            # are started inside the batch. No item of the batch waits for them, so this call may wait.
             await self._batch.batch.aclose()
 
     @property
@@ -135,7 +136,7 @@ class PendingSubmissions:
         except LedgerError:
             self.unsaved[job.job_id] = recording
             raise
-        if not is_new:  # the id belongs to another row: a proxy repeated an earlier response
+        if not is_new:  # another row has this id: a proxy repeated an earlier response
             self._reporter.progress.failed += len(recording.labels)
             await self._reporter.events.put(*(RowUncertain(label) for label in recording.labels))
             return False

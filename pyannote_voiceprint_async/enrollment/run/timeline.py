@@ -1,7 +1,7 @@
-"""The current time as a span that contains the time of every clock of a run.
+"""The current time by all clocks of a run, as a span from the lowest to the highest.
 
-No single clock can be trusted. This machine's clock may be wrong, set or suspended. The server's `Date` may come from a
-cache, or from another machine than the one that dates the jobs.
+No single clock can be trusted. This machine's clock may be wrong, may be set, or may stop while the machine sleeps. The
+server's `Date` may come from a cache, or from another machine than the one that dates the jobs.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from pyannote_voiceprint_async.concurrency.clock import Clock
 
 __all__ = ["Span", "Timeline"]
 
-# After the wall clock is set, both its old and its new time count for this many seconds.
+# For up to this many seconds after the wall clock was set, the span contains both its old and its new time.
 _ANCHOR_LIFETIME = 3600.0
 
 
@@ -43,11 +43,11 @@ class Timeline:
         return Span(min(*local, *server_time), max(*local, *server_time))
 
     def at_least(self) -> float:
-        """Return a time that is certainly over. A clock that stands still does not hold it back."""
+        """Return a time that has certainly passed, even if one of the clocks stands still."""
         return max(min(self._local_times()), self._server_time()[0])
 
     def _local_times(self) -> tuple[float, float]:
-        """Return the wall clock's time, and the time that it would show if it had not been set."""
+        """Return the time of the wall clock, and the time that it would show if it had not been set."""
         time, wall = self._clock.time(), self._clock.wall()
         if self._anchor is None or time - self._anchor[0] > _ANCHOR_LIFETIME:
             self._anchor = (time, wall)

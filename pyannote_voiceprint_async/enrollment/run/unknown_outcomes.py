@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 __all__ = ["UnknownOutcomes"]
 
-# After this many unknown outcomes in a row the API probably loses responses: resolve them before sending more.
+# After this many unknown outcomes in a row, responses are probably lost: resolve the outcomes before sending more.
 _MAX_IN_A_ROW = 3
-# After this many rounds in a row whose submissions were all accepted without a response, each further one is paid for
-# nothing.
+# A round is lost if too many of its responses did not arrive, although the API accepted all of these submissions. After
+# this many lost rounds in a row, further submissions would probably be billed without a result.
 _MAX_LOST_ROUNDS = 2
-# No outcome stays unknown for longer than this while other rows are sent.
+# While rows are sent, an outcome stays unknown for at most this many seconds.
 _MAX_AGE = 1800.0
 
 
@@ -58,7 +58,7 @@ class UnknownOutcomes:
             self._since = self._now()
 
     def begin_resolving(self) -> None:
-        """Record that the unknown outcomes are being resolved: their age counts from zero again."""
+        """Record that the unknown outcomes are being resolved, which resets their age."""
         self._since = None
 
     def record_resolution(self, not_accepted: int) -> None:

@@ -7,19 +7,22 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from enrollment_world import flip_bit_in, make_first_version, people
+from enrollment_world import columns_of, flip_bit_in, make_first_version, people, tables_of
 
 from pyannote_voiceprint_async import LedgerError
 from pyannote_voiceprint_async.enrollment.ledger import checksums
 from pyannote_voiceprint_async.enrollment.ledger.connection import open_read_only, open_writable
-from pyannote_voiceprint_async.enrollment.ledger.maintenance import forget, purge
+from pyannote_voiceprint_async.enrollment.ledger.export import export
+from pyannote_voiceprint_async.enrollment.ledger.maintenance import forget, purge, status
+from pyannote_voiceprint_async.enrollment.ledger.schema import STEPS, SchemaStep
 from pyannote_voiceprint_async.enrollment.ledger.sqlite_errors import is_damage
+from pyannote_voiceprint_async.enrollment.ledger.voiceprints import read_voiceprints
 
 COLUMNS = ("identity", "model", "source", "state", "job_id", "voiceprint", "voiceprint_hash")
 
 
-def verified(path):
-    with closing(open_read_only(path)) as connection:
+def verified(path, steps=STEPS):
+    with closing(open_read_only(path, steps=steps)) as connection:
         return checksums.find_damage(connection)
 
 
@@ -105,13 +108,80 @@ def test_an_integer_in_a_real_column_has_one_checksum(tmp_path):
     connection.close()
 
 
-def test_every_table_of_the_ledger_has_checksums(tmp_path):
-    """Except the owner mark, the reserve and the record of schema steps."""
-    connection = open_writable(tmp_path / "x.ledger", create=True)
-    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-    columns = {
-        table: {name for (name,) in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))}
-        for table in tables - {"owner", "reserve", "schema_steps"}
-    }
-    connection.close()
-    assert {table: covered | {"checksum"} for table, covered in checksums.COVERED_COLUMNS.items()} == columns
+UNCOVERED = {"owner", "reserve", "schema_steps"}
+
+
+def test_every_column_of_the_ledger_has_a_checksum(tmp_path):
+    """Except in the owner mark, the reserve and the record of schema steps."""
+    with closing(open_writable(tmp_path / "x.ledger", create=True)) as connection:
+        tables = set(tables_of(connection)) - UNCOVERED
+        written = {table: triggered_by(connection, table) for table in tables}
+        covered = {table: set(columns_of(connection, table)) - {"checksum"} for table in tables}
+        assert {table: set(checksums.covered_columns(connection, table)) for table in tables} == covered == written
+
+
+def triggered_by(connection, table):
+    """Return the columns whose update writes a new checksum."""
+    (sql,) = connection.execute("SELECT sql FROM sqlite_schema WHERE name = ?", (f"{table}_updated",)).fetchone()
+    return set(re.search("UPDATE OF (.*) ON", sql)[1].split(", "))
+
+
+# A column that a later version adds
+
+LANGUAGE = SchemaStep("language", "2027-01-01", "ALTER TABLE recordings ADD COLUMN language TEXT", ("recordings",))
+LATER_STEPS = (*STEPS, LANGUAGE)
+
+
+@pytest.fixture
+async def older(world):
+    """A ledger without the column, with one damaged row."""
+    await world.enroll(people(3))
+    await asyncio.to_thread(flip_bit_in, world.path, "recordings", "job_id", 2)
+    return world
+
+
+def test_a_new_column_is_covered(tmp_path):
+    path = tmp_path / "x.ledger"
+    insert = "INSERT INTO recordings (identity, model, source, is_file) VALUES (?, 'precision-2', 'https://e.com', 0)"
+    with closing(open_writable(path, create=True)) as connection:
+        connection.execute(insert, ("url:1",))
+    with closing(open_writable(path, steps=LATER_STEPS)) as connection:
+        assert "language" in checksums.covered_columns(connection, "recordings")
+        connection.execute(insert, ("url:2",))
+        connection.execute("UPDATE recordings SET language = 'fr'")
+        assert checksums.find_damage(connection) is None
+    flip_bit_in(path, "recordings", "language", 1)
+    assert verified(path, LATER_STEPS) == "one row of its table recordings"
+
+
+async def test_a_new_column_leaves_a_damaged_row_damaged(older):
+    def add_column():
+        with closing(open_writable(older.path, steps=LATER_STEPS)) as connection:
+            is_intact = checksums.intact(connection, "recordings")
+            query = f"SELECT id, language, {is_intact} FROM recordings"  # noqa: S608 - names of our own schema
+            return connection.execute(query).fetchall()
+
+    assert await asyncio.to_thread(add_column) == [(1, None, 1), (2, None, 0), (3, None, 1)]
+
+
+async def test_a_step_that_changes_a_damaged_row_is_refused(older):
+    steps = (*STEPS, SchemaStep("models", "2027-01-01", "UPDATE recordings SET model = 'precision-9'"))
+    with pytest.raises(LedgerError, match="is damaged"):
+        await asyncio.to_thread(open_writable, older.path, steps=steps)
+
+
+async def test_readers_do_not_add_a_later_column(world, tmp_path):
+    """They verify the rows by the columns that the file has."""
+    await world.enroll(people(3))
+
+    def read():
+        with closing(open_read_only(world.path, steps=LATER_STEPS)) as connection:
+            return checksums.find_damage(connection), columns_of(connection, "recordings")
+
+    before = await asyncio.to_thread(world.path.read_bytes)
+    damage, columns = await asyncio.to_thread(read)
+    assert (damage, "language" in columns) == (None, False)
+    assert (await asyncio.to_thread(status, world.path)).succeeded == 3
+    assert len(await asyncio.to_thread(read_voiceprints, world.path, "")) == 3
+    assert await asyncio.to_thread(world.path.read_bytes) == before
+    assert (await asyncio.to_thread(export, world.path, tmp_path / "out.jsonl", "jsonl")).voiceprints == 3

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from warm_process import WarmProcess
 
 from pyannote_voiceprint_async import LedgerError, LedgerInUseError
 from pyannote_voiceprint_async.enrollment.ledger import database as database_module
@@ -267,8 +268,9 @@ asyncio.run(main())
 def killed(tmp_path):
     """A ledger whose run was killed."""
     path = tmp_path / "x.ledger"
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    assert subprocess.run([sys.executable, "-c", KILLED, path], env=environment, check=False).returncode == -9
+    with WarmProcess("python_code", KILLED, path) as process:
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == -9, errors
     return path
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from warm_process import WarmProcess
 
 from pyannote_voiceprint_async import LedgerInUseError
 from pyannote_voiceprint_async.enrollment.ledger.file_lock import FileLock
@@ -40,7 +41,10 @@ def file(tmp_path):
 
 
 def other_process(path):
-    return subprocess.run([sys.executable, "-c", TRY, path], capture_output=True, text=True, check=True).stdout.strip()
+    with WarmProcess("python_code", TRY, path) as process:
+        result, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    return result.strip()
 
 
 def linked_hard(path):
@@ -88,7 +92,7 @@ def test_releasing_twice_does_not_release_another_lock(file):
 
 
 def test_a_dead_process_keeps_no_lock(file):
-    with subprocess.Popen([sys.executable, "-c", HOLDER, file], stdout=subprocess.PIPE, text=True) as holder:
+    with WarmProcess("python_code", HOLDER, file) as holder:
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(LedgerInUseError):
             FileLock(file)
@@ -128,9 +132,7 @@ sys.stdin.buffer.raw.read(1)
 
 def test_a_forked_child_keeps_no_lock(file):
     """Neither when its parent releases the lock nor when its parent is killed."""
-    with subprocess.Popen(
-        [sys.executable, "-c", FORKING, file], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as parent:
+    with WarmProcess("python_code", FORKING, file, stdin=subprocess.PIPE) as parent:
         assert parent.stdout.readline() == "forked\n"
         assert other_process(file) == "refused"
         parent.kill()

@@ -12,6 +12,7 @@ import subprocess
 import sys
 
 import pytest
+from warm_process import WarmProcess
 
 from pyannote_voiceprint_async import LedgerError
 from pyannote_voiceprint_async.enrollment.ledger.connection import open_writable
@@ -113,9 +114,9 @@ getattr(tests, sys.argv[1])(pathlib.Path(sys.argv[2]), int(sys.argv[3]))
 
 
 def kill_while(step, path, pages=12):
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-c", PROGRAM, step.__name__, path, str(pages)]
-    assert subprocess.run(command, env=environment, check=False, timeout=60).returncode == -signal.SIGXFSZ
+    with WarmProcess("python_code", PROGRAM, step.__name__, path, pages) as process:
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGXFSZ, errors
     assert journal_path(path).read_bytes()[0] == 0xD9
 
 

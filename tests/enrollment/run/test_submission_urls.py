@@ -54,7 +54,7 @@ async def test_an_expired_url_fails_its_row_and_a_fresh_one_is_submitted_by_the_
     old = f"{url(1)}?X-Amz-Date=20260101T000000Z&X-Amz-Expires=60&X-Amz-Signature=old"
     report = await world.enroll([Row("a", old), Row("b", url(2))])
     assert (report.failed, report.succeeded, len(world.sandbox.accepted)) == (1, 1, 1)
-    assert "expired before its turn; nothing was sent" in next(iter(report.failures))
+    assert "expired before the row was submitted. Nothing was sent." in next(iter(report.failures))
     fresh = f"{url(1)}?X-Amz-Date=20270115T080000Z&X-Amz-Expires=604800&X-Amz-Signature=new"
     report = await world.enroll([Row("a", fresh), Row("b", url(2))])
     assert (report.succeeded, report.jobs, len(world.sandbox.accepted)) == (2, 1, 2)

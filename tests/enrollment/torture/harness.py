@@ -2,13 +2,12 @@
 
 import asyncio
 import json
-import os
-import sys
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from random import Random
+from subprocess import PIPE
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,6 +26,7 @@ from enrollment.torture.points import SEEN_BY_THE_SANDBOX
 from enrollment.torture.program import ProgramArguments
 from enrollment.torture.proxy import Proxy
 from enrollment.torture.scaled_clock import ScaledClock
+from warm_process import WarmProcess
 
 from pyannote_voiceprint_async import AsyncVoiceprintClient, RateLimit, RateLimits, VoiceprintError
 from pyannote_voiceprint_async.sandbox import Sandbox, voiceprint_of
@@ -105,7 +105,7 @@ class _Harness:
         self._ledger = folder / "speakers.ledger"
         self._sources, self._expected, self._label_of = _speakers(case, folder)
         self._random = Random(f"harness {case.seed}")
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: WarmProcess | None = None
         self._kill: Kill | None = None
         self._passed = 0
         self._until_outage = 0
@@ -194,20 +194,15 @@ class _Harness:
         self._kill, self._passed = (kill if outside else None), 0
         self._job_ids_sent.clear()
         self._has_connected = False
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "enrollment.torture.program"),
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        communication = asyncio.create_task(self._process.communicate(json.dumps(attrs.asdict(arguments)).encode()))
+        self._process = await asyncio.to_thread(WarmProcess, "enrollment.torture.program", stdin=PIPE)
+        text = json.dumps(attrs.asdict(arguments))
+        communication = asyncio.create_task(asyncio.to_thread(self._process.communicate, text))
         if not (await asyncio.wait([communication], timeout=_TIMEOUT))[0]:
             self._break(f"ended: not at all in {_TIMEOUT:.0f} s")
             self._process.kill()
         out, err = await communication
-        ended = self._parse_output(out, self._process.returncode, err)
+        with self._process as process:
+            ended = self._parse_output(out, process.returncode, err)
         if ended.was_killed and kill is not None:
             self.outcome.kills += 1
             self.outcome.killed_at.append(kill.point)
@@ -218,7 +213,7 @@ class _Harness:
         self._process = None
         return ended
 
-    def _parse_output(self, out: bytes, code: int | None, err: bytes) -> Ended:
+    def _parse_output(self, out: str, code: int | None, err: str) -> Ended:
         ended = None
         for line in map(json.loads, out.splitlines()):
             if "submitted" in line:
@@ -233,7 +228,7 @@ class _Harness:
         if ended is not None and code == 0:
             return ended
         if code != -9:
-            self._break(f"ended: with exit code {code}: {err.decode()[-2000:]}")
+            self._break(f"ended: with exit code {code}: {err[-2000:]}")
             return Ended(was_killed=False, error="a defect")
         return Ended(was_killed=True)
 
@@ -265,8 +260,7 @@ class _Harness:
 
     def _kill_at(self, point: str, passed: int) -> None:
         if self._process is not None and self._kill == Kill(point, passed):
-            with suppress(ProcessLookupError):
-                self._process.kill()
+            self._process.kill()
 
     # What the program meets
 

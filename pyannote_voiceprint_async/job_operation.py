@@ -1,25 +1,26 @@
-"""One recording on its way to a voiceprint: upload, submit, wait."""
+"""One recording on its way to a result: upload, submit, wait."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import cast
+from typing import Generic, TypeVar, cast
 
 import attrs
 
-from pyannote_voiceprint_async.api.endpoints import MAX_VOICEPRINT_BYTES
 from pyannote_voiceprint_async.concurrency.clock import timeout_at
 from pyannote_voiceprint_async.jobs.local_audio import LocalAudio, OpenedAudio, is_local, open_audio
 from pyannote_voiceprint_async.transport.request import SubmissionHooks
 
-from .arguments import to_request
 from .engine import Engine
 from .errors import ApiTimeoutError, MediaError
-from .models import JobCreated, Voiceprint, VoiceprintRequest
+from .job_plans import JobPlan
+from .models import IdentificationRequest, JobCreated, VoiceprintRequest
 from .results import Source
 
-__all__ = ["VoiceprintOperation", "is_stable"]
+__all__ = ["JobOperation", "is_stable"]
+
+R = TypeVar("R")
 
 
 def is_stable(source: object) -> bool:
@@ -28,15 +29,13 @@ def is_stable(source: object) -> bool:
 
 
 @attrs.frozen(kw_only=True)
-class VoiceprintOperation:
-    """The steps from one source to its voiceprint."""
+class JobOperation(Generic[R]):
+    """The steps from one source to its result. They are the same for voiceprints and identifications."""
 
     engine: Engine
     source: Source
-    model: str
-    webhook: str | None
-    check: bool
-    """Whether local audio is checked before the upload."""
+    plan: JobPlan[R]
+    """What differs between the kinds of jobs."""
     on_submitted: Callable[[JobCreated], Awaitable[None]]
     """Awaited with the accepted job before the wait."""
     deadline: float | None = None
@@ -47,9 +46,11 @@ class VoiceprintOperation:
     on_encoded: Callable[[], None] | None = None
     """Called when the audio of a waveform is encoded: its array is not read any more."""
     max_queue_wait: float | None = None
+    keeps_cancelled_job: bool = False
+    """Whether a job whose wait is cancelled is added to `abandoned` here; a batch does so itself."""
 
-    async def run(self) -> Voiceprint:
-        """Upload the source if it is local, submit it, and wait for its voiceprint."""
+    async def run(self) -> R:
+        """Upload the source if it is local, submit it, and wait for its result."""
         request, warnings = await self._prepare()
         job = await self.engine.submit(
             request, hooks=self.hooks, deadline=self.deadline, max_queue_wait=self.max_queue_wait
@@ -57,29 +58,34 @@ class VoiceprintOperation:
         try:
             await self.on_submitted(job)
             deadline = self.engine.deadline_after(self.timeout) if self.deadline is None else self.deadline
-            done = await self.engine.wait_for_voiceprint(job.job_id, deadline)
+            done = await self.engine.wait(job.job_id, deadline)
+            return await self.plan.make_result(done, request.model, (*warnings, job.warning))
         except Exception as error:
             if getattr(error, "job_id", None) != job.job_id:
                 # The error has no id, or that of another job which `on_submitted` read: ours is paid for too.
                 self.engine.abandon(job)
                 error.add_note(f"The job is {job.job_id}; wait() continues to wait for it.")
             raise
-        return Voiceprint.from_job(done, request.model, *warnings, job.warning)
+        except BaseException:
+            if self.keeps_cancelled_job:
+                self.engine.abandon(job)
+            raise
 
-    async def _prepare(self) -> tuple[VoiceprintRequest, tuple[str, ...]]:
+    async def _prepare(self) -> tuple[VoiceprintRequest | IdentificationRequest, tuple[str, ...]]:
         """Return the request, and the warnings of the check of local audio."""
         if not is_local(self.source):
-            return to_request(self.source, self.model, self.webhook), ()
-        async with open_audio(cast("LocalAudio", self.source), for_voiceprint=self.check) as audio:
+            return self.plan.to_request(self.source), ()
+        check = self.plan.checks_voice
+        async with open_audio(cast("LocalAudio", self.source), for_voiceprint=check) as audio:
             if self.on_encoded is not None and not is_stable(self.source):
                 self.on_encoded()
-            if audio.size > MAX_VOICEPRINT_BYTES:
+            if audio.size > self.plan.max_bytes:
                 raise MediaError(
-                    f"The audio has {audio.size / 2**20:.0f} MiB, more than the API accepts for a voiceprint: at most "
-                    "100 MiB and 30 seconds. Nothing was sent; pass a shorter excerpt."
+                    f"The audio has {audio.size / 2**20:.0f} MiB, more than the API accepts for {self.plan.limits}. "
+                    "Nothing was sent; pass a shorter excerpt."
                 )
             url, warnings = await self._upload(audio)
-        return to_request(url, self.model, self.webhook), warnings
+        return self.plan.to_request(url), warnings
 
     async def _upload(self, audio: OpenedAudio) -> tuple[str, tuple[str, ...]]:
         url: str | None = None
@@ -87,7 +93,7 @@ class VoiceprintOperation:
         with suppress(TimeoutError):
             async with timeout_at(self.engine.clock, self.deadline):
                 # A waveform was checked when it was encoded.
-                warnings = await audio.check() if self.check and is_stable(self.source) else ()
+                warnings = await audio.check() if self.plan.checks_voice and is_stable(self.source) else ()
                 url = await self.engine.upload(audio)
         if url is None:
             # Raised outside of an `except`: the frames of its context would hold the presigned URL.

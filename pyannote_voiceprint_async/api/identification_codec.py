@@ -1,0 +1,143 @@
+"""The output of an identification job, from parsed JSON. Plain functions: a day of speech has 100,000 turns and more.
+
+The API varies: a match can be null or missing, lists can be missing, and each entry can have unknown fields. An entry
+that cannot be placed in time, or that names no speaker, is left out and counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from pyannote_voiceprint_async.identified.output import IdentificationOutput
+from pyannote_voiceprint_async.identified.turns import (
+    Confidence,
+    DiarizedTurn,
+    FrameConfidence,
+    IdentifiedTurn,
+    SpeakerScores,
+)
+
+__all__ = ["is_identification", "read_identification"]
+
+T = TypeVar("T")
+
+_KNOWN = frozenset(
+    {"diarization", "exclusiveDiarization", "identification", "voiceprints", "confidence", "warning", "error"}
+)
+# No other kind of job has these lists. A diarization has the list `diarization` alone.
+_ONLY_IDENTIFICATION = ("identification", "voiceprints")
+
+
+def is_identification(raw: Mapping[str, Any]) -> bool:
+    """Return whether an output is that of an identification."""
+    return any(isinstance(raw.get(name), list) for name in _ONLY_IDENTIFICATION)
+
+
+def read_identification(raw: Mapping[str, Any]) -> IdentificationOutput:
+    """Return the output of an identification. Fields that are missing, null or of the wrong type are empty."""
+    names = _Names()
+    diarization, skipped_1 = _read_list(raw.get("diarization"), names.diarized_turn)
+    exclusive, skipped_2 = _read_list(raw.get("exclusiveDiarization"), names.diarized_turn)
+    identification, skipped_3 = _read_list(raw.get("identification"), names.identified_turn)
+    voiceprints, skipped_4 = _read_list(raw.get("voiceprints"), names.speaker_scores)
+    return IdentificationOutput(
+        diarization=diarization,
+        exclusive_diarization=exclusive,
+        identification=identification,
+        voiceprints=voiceprints,
+        confidence=_read_frames(raw.get("confidence")),
+        warning=_text(raw.get("warning")),
+        error=_text(raw.get("error")),
+        unreadable=skipped_1 + skipped_2 + skipped_3 + skipped_4,
+        extra={name: value for name, value in raw.items() if name not in _KNOWN},
+    )
+
+
+def _read_list(raw: Any, read: Callable[[Any], T | None]) -> tuple[tuple[T, ...], int]:
+    """Return the entries that can be read, and the number of the others."""
+    entries = raw if isinstance(raw, list) else ()
+    found = tuple(entry for entry in map(read, entries) if entry is not None)
+    return found, len(entries) - len(found)
+
+
+class _Names:
+    """Reads entries, and keeps one string for each name: a parser makes a new one for each turn."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
+    def diarized_turn(self, raw: Any) -> DiarizedTurn | None:
+        """Return a turn of the diarization, or None."""
+        try:
+            speaker, start, end = self._name(raw["speaker"]), raw["start"], raw["end"]
+        except (KeyError, TypeError):
+            return None
+        if speaker is None or not _is_span(start, end):
+            return None
+        return DiarizedTurn(speaker, start, end, _read_confidence(raw.get("confidence")))
+
+    def identified_turn(self, raw: Any) -> IdentifiedTurn | None:
+        """Return an identified turn, or None."""
+        try:
+            start, end = raw["start"], raw["end"]
+            speaker, diarized, match = raw.get("speaker"), raw.get("diarizationSpeaker"), raw.get("match")
+        except (KeyError, TypeError):
+            return None
+        speaker, diarized, match = self._name(speaker), self._name(diarized), self._name(match)
+        shown = speaker or match or diarized
+        if shown is None or not _is_span(start, end):
+            return None
+        return IdentifiedTurn(shown, start, end, diarized or shown, match, _read_confidence(raw.get("confidence")))
+
+    def speaker_scores(self, raw: Any) -> SpeakerScores | None:
+        """Return the scores of a diarized speaker, or None."""
+        if not isinstance(raw, dict):
+            return None
+        speaker = self._name(raw.get("speaker")) or self._name(raw.get("diarizationSpeaker"))
+        if speaker is None:
+            return None
+        return SpeakerScores(speaker, self._name(raw.get("match")), _read_scores(raw.get("confidence")))
+
+    def _name(self, raw: Any) -> str | None:
+        return self._known.setdefault(raw, raw) if isinstance(raw, str) and raw else None
+
+
+def _is_span(start: Any, end: Any) -> bool:
+    return type(start) in _NUMBERS and type(end) in _NUMBERS and 0 <= start <= end
+
+
+# Not `isinstance`: a bool is no time.
+_NUMBERS = frozenset({int, float})
+
+
+def _read_confidence(raw: Any) -> Confidence | None:
+    if raw is None:
+        return None
+    if type(raw) in _NUMBERS:
+        return raw  # type: ignore[no-any-return]  # a number
+    return _read_scores(raw) or None
+
+
+def _read_scores(raw: Any) -> dict[str, float]:
+    if not isinstance(raw, dict):
+        return {}
+    return {label: score for label, score in raw.items() if type(score) in _NUMBERS}
+
+
+def _read_frames(raw: Any) -> FrameConfidence | None:
+    if not isinstance(raw, dict):
+        return None
+    score, resolution = raw.get("score"), raw.get("resolution")
+    if not isinstance(score, list) or isinstance(resolution, bool) or not isinstance(resolution, int | float):
+        return None
+    # A frame without a number keeps its place in time.
+    return FrameConfidence(tuple(_frames(score)), resolution)
+
+
+def _frames(scores: Iterable[Any]) -> Iterator[float]:
+    return (score if type(score) in _NUMBERS else 0.0 for score in scores)
+
+
+def _text(raw: Any) -> str | None:
+    return raw if isinstance(raw, str) and raw else None

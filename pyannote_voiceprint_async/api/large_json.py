@@ -1,0 +1,142 @@
+"""Parse large JSON in pieces, so that a worker thread does not stop the event loop.
+
+A JSON parser in C holds the interpreter lock until it has parsed everything: in a thread as well, it would block the
+event loop for as long as the parsing takes. This module finds the long lists of a document, and parses them a few
+hundred kilobytes at a time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+__all__ = ["parse_large"]
+
+_PIECE = 256 * 1024
+# Objects inside objects: deeper documents are parsed in one piece.
+_MAX_DEPTH = 4
+
+_SPACE = re.compile(rb"[ \t\n\r]*+")
+_TEXT = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_KEY = re.compile(rb"[ \t\n\r]*+(" + _TEXT + rb")[ \t\n\r]*+:[ \t\n\r]*+", re.DOTALL)
+_SCALAR = re.compile(_TEXT + rb'|[^][{}",: \t\n\r]++', re.DOTALL)
+_TOKEN = re.compile(_TEXT + rb"|[][{},]", re.DOTALL)
+_COMMA, _CLOSE = ord(","), ord("}")
+# Nested objects: at most every second `},` is inside an item.
+_GUESSES = 3
+
+
+def parse_large(document: bytes, loads: Callable[[bytes], Any], piece: int = _PIECE) -> Any:
+    """Parse a JSON document. The result, or the error, is that of `loads`.
+
+    Args:
+        document: the document.
+        loads: parses a part of the document; its errors are `ValueError`.
+        piece: the length of a piece, in bytes.
+
+    Raises:
+        ValueError: the document is not JSON.
+    """
+    try:
+        value, end = _Parser(document, loads, piece).value(_SPACE.match(document).end(), 0)  # type: ignore[union-attr]  # matches an empty text too
+        if _SPACE.fullmatch(document, end):
+            return value
+    except (ValueError, IndexError):
+        pass  # the parser reports it in its own words
+    return loads(document)
+
+
+class _Parser:
+    """Parses values at positions of a document. Each method returns the value and the position after it.
+
+    A document that is not JSON raises `ValueError` or `IndexError`.
+    """
+
+    def __init__(self, document: bytes, loads: Callable[[bytes], Any], piece: int) -> None:
+        self._document = document
+        self._loads = loads
+        self._piece = piece
+
+    def value(self, at: int, depth: int) -> tuple[Any, int]:
+        """Parse the value that begins at this position."""
+        first = self._document[at : at + 1]
+        if first == b"{":
+            return self._object(at, depth + 1)
+        if first == b"[":
+            return self._list(at + 1)
+        if (scalar := _SCALAR.match(self._document, at)) is None:
+            raise ValueError("not a value")
+        return self._loads(scalar.group()), scalar.end()
+
+    def _object(self, at: int, depth: int) -> tuple[dict[str, Any], int]:
+        if depth > _MAX_DEPTH:
+            raise ValueError("too deep")
+        found: dict[str, Any] = {}
+        at = self._skip_space(at + 1)
+        if self._document[at] == _CLOSE:
+            return found, at + 1
+        while key := _KEY.match(self._document, at):
+            found[self._loads(key[1])], at = self.value(key.end(), depth)
+            at = self._skip_space(at)
+            if self._document[at] == _CLOSE:
+                return found, at + 1
+            if self._document[at] != _COMMA:
+                break
+            at += 1
+        raise ValueError("not an object")
+
+    def _list(self, at: int) -> tuple[list[Any], int]:
+        """Parse a list whose first item begins here."""
+        items: list[Any] = []
+        while True:
+            part = self._guess_part(at)
+            if part is None:
+                end, is_last = self._find_part(at)
+                part = self._loads(b"[%b]" % self._document[at:end]), end
+                if is_last and not items:
+                    return part[0], end + 1
+                if is_last and part[0]:
+                    items += part[0]
+                    return items, end + 1
+            if not part[0]:
+                raise ValueError("a comma without an item")
+            items += part[0]
+            at = part[1] + 1
+
+    def _guess_part(self, at: int) -> tuple[list[Any], int] | None:
+        """Parse up to a comma that probably separates two items, about one piece further.
+
+        Text that contains such a comma, and a comma inside an item, cannot be parsed: the guess is then wrong.
+        """
+        separator = b"}," if self._document.startswith(b"{", self._skip_space(at)) else b","
+        end = at + self._piece
+        for _ in range(_GUESSES):
+            end = self._document.rfind(separator, at, end) + len(separator) - 1
+            if end <= at:
+                return None
+            with suppress(ValueError):
+                return self._loads(b"[%b]" % self._document[at:end]), end
+        return None
+
+    def _find_part(self, at: int) -> tuple[int, bool]:
+        """Return the end of the list, or a comma between two items about one piece further, and whether it is the end.
+
+        This reads every token, and is needed once or twice for each list.
+        """
+        depth, window = 0, at + self._piece
+        for token in _TOKEN.finditer(self._document, at):
+            text = token.group()
+            if text in (b"[", b"{"):
+                depth += 1
+            elif text == b"," and depth == 0 and token.start() >= window:
+                return token.start(), False
+            elif text in (b"]", b"}"):
+                depth -= 1
+                if depth < 0:
+                    return token.start(), True
+        raise ValueError("a list without an end")
+
+    def _skip_space(self, at: int) -> int:
+        return _SPACE.match(self._document, at).end()  # type: ignore[union-attr]  # matches an empty text too

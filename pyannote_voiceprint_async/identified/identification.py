@@ -1,0 +1,172 @@
+"""The result of an identification."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Self
+
+import attrs
+
+from pyannote_voiceprint_async.reprs import safe_repr
+
+from . import rttm_text, timeline
+from .decisions import Decision, Thresholds, check_thresholds, decide
+from .output import IdentificationOutput
+from .speakers import match_turns, summarize
+from .turns import DiarizedTurn, FrameConfidence, IdentifiedSpeaker, IdentifiedTurn
+
+__all__ = ["Identification"]
+
+_DEFAULTS = Thresholds()
+
+
+@safe_repr
+@attrs.frozen(repr=False)
+class Identification:
+    """Who speaks when in a recording. `_repr_html_` shows a timeline in Jupyter."""
+
+    job_id: str
+    """The id of its job; of the first job, if `identify_among` made several."""
+    model: str
+    """The model of the voiceprints."""
+    turns: tuple[IdentifiedTurn, ...] = ()
+    """Who speaks when, in the order of the API."""
+    speakers: tuple[IdentifiedSpeaker, ...] = ()
+    """The diarized speakers in the order of their first turn, each with all scores."""
+    diarization: tuple[DiarizedTurn, ...] = ()
+    """Who speaks when, with the names of the diarization."""
+    exclusive_diarization: tuple[DiarizedTurn, ...] = ()
+    """The same without overlaps; empty unless the request set `exclusive`."""
+    confidence: FrameConfidence | None = None
+    """The confidence over time; None unless the request set `confidence`."""
+    created_at: datetime | None = None
+    """When the job was accepted (UTC)."""
+    warnings: tuple[str, ...] = ()
+    """Warnings of the API and of this package."""
+
+    @classmethod
+    def from_output(
+        cls,
+        output: IdentificationOutput,
+        *,
+        job_id: str,
+        model: str,
+        created_at: datetime | None = None,
+        warnings: Iterable[str | None] = (),
+    ) -> Self:
+        """Return the identification of an output. Lists that the API left out are derived from the others.
+
+        Args:
+            output: the output of the job.
+            job_id: the job.
+            model: the model that the submission named.
+            created_at: when the job was accepted.
+            warnings: earlier warnings; None is left out.
+        """
+        turns = match_turns(output)
+        unreadable = f"{output.unreadable} entries of the output cannot be read and are left out."
+        return cls(
+            job_id=job_id,
+            model=str(model),
+            turns=turns,
+            speakers=summarize(turns, output.voiceprints),
+            diarization=output.diarization,
+            exclusive_diarization=output.exclusive_diarization,
+            confidence=output.confidence,
+            created_at=created_at,
+            warnings=tuple(filter(None, (*warnings, output.warning, unreadable if output.unreadable else None))),
+        )
+
+    def __repr__(self) -> str:
+        return f"<Identification job_id={self.job_id} speakers={len(self.speakers)} turns={len(self.turns)}>"
+
+    def decide(
+        self,
+        min_score: float = _DEFAULTS.min_score,
+        min_margin: float = _DEFAULTS.min_margin,
+        min_speech: float = _DEFAULTS.min_speech,
+    ) -> tuple[Decision, ...]:
+        """Return for each diarized speaker who it is: `certain`, `review` or `unknown`, with the reason.
+
+        The label is that of the highest score, whatever the API matched: one person may be split over several diarized
+        speakers, and `Matching(exclusive=True)` matches only one of them. The first of these rules decides:
+
+        | certainty | rule |
+        | --- | --- |
+        | unknown | there are neither scores nor a match |
+        | unknown | the highest score is not above `min_score` |
+        | review | there is a match, but there are no scores |
+        | review | the distance to the second highest score is below `min_margin` |
+        | review | the speech is shorter than `min_speech` |
+        | review | the API matched another label |
+        | certain | none of these |
+
+        A stricter threshold never makes a decision more certain.
+
+        Args:
+            min_score: the score that the highest score must exceed, from 0 to 100.
+            min_margin: the least distance of the two highest scores; a single score is compared with 0.
+            min_speech: the least seconds of speech.
+
+        Raises:
+            ConfigurationError: a threshold is not a number.
+        """
+        limits = check_thresholds(Thresholds(min_score, min_margin, min_speech))
+        return tuple(decide(speaker, limits) for speaker in self.speakers)
+
+    def to_rttm(self, file_id: str = "recording") -> str:
+        """Return the turns as RTTM, with the labels as names. White space in a name becomes an underscore.
+
+        Args:
+            file_id: the name of the recording, usually that of its file without suffix.
+        """
+        return rttm_text.to_rttm(self.turns, file_id)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON types. The result has labels and times, and no voiceprints."""
+        created_at = self.created_at.isoformat() if self.created_at else None
+        return attrs.asdict(self, value_serializer=_to_json) | {"created_at": created_at}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """Return the identification of a dictionary made by `to_dict`. Unknown fields are ignored.
+
+        Raises:
+            KeyError: `job_id` or `model` is missing, or a turn lacks a field.
+        """
+        created_at, confidence = stored.get("created_at"), stored.get("confidence")
+        return cls(
+            job_id=stored["job_id"],
+            model=stored["model"],
+            turns=_read_all(IdentifiedTurn, stored.get("turns")),
+            speakers=_read_all(IdentifiedSpeaker, stored.get("speakers")),
+            diarization=_read_all(DiarizedTurn, stored.get("diarization")),
+            exclusive_diarization=_read_all(DiarizedTurn, stored.get("exclusive_diarization")),
+            confidence=FrameConfidence(tuple(confidence["score"]), confidence["resolution"]) if confidence else None,
+            created_at=datetime.fromisoformat(created_at) if created_at else None,
+            warnings=tuple(stored.get("warnings") or ()),
+        )
+
+    def _repr_html_(self) -> str:
+        names = dict.fromkeys(turn.match for turn in self.turns if turn.match is not None)
+        summary = f"{len(self.speakers)} speakers, {len(names)} with a name, {len(self.turns)} turns"
+        return timeline.to_html(self.turns, summary)
+
+
+def _to_json(_: object, __: object, value: Any) -> Any:
+    if isinstance(value, tuple):
+        return list(value)
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _read_all(kind: type[Any], entries: Iterable[Mapping[str, Any]] | None) -> tuple[Any, ...]:
+    required = [field.name for field in attrs.fields(kind) if field.default is attrs.NOTHING]
+    optional = [field.name for field in attrs.fields(kind) if field.default is not attrs.NOTHING]
+    return tuple(
+        kind(
+            *(entry[name] for name in required),
+            **{name: value for name in optional if (value := entry.get(name)) is not None},
+        )
+        for entry in entries or ()
+    )

@@ -1,0 +1,90 @@
+"""The parts of an identification: turns, speakers and scores."""
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import attrs
+
+from pyannote_voiceprint_async.reprs import safe_repr
+
+__all__ = ["Confidence", "DiarizedTurn", "FrameConfidence", "IdentifiedSpeaker", "IdentifiedTurn", "SpeakerScores"]
+
+Confidence: TypeAlias = Mapping[str, float] | float
+"""The confidence of one turn: scores by speaker, or one score. The API documents an object without its fields."""
+
+
+def _repr_length(values: Sequence[object]) -> str:
+    return f"<{len(values)} values>"
+
+
+@safe_repr
+@attrs.frozen
+class DiarizedTurn:
+    """A span in which one diarized speaker speaks. Times are in seconds from the beginning of the recording."""
+
+    speaker: str
+    """The diarized speaker (`SPEAKER_00`)."""
+    start: float
+    """Seconds."""
+    end: float
+    """Seconds; at least `start`."""
+    confidence: Confidence | None = None
+    """The confidence, if the request set `turn_level_confidence`."""
+
+
+@safe_repr
+@attrs.frozen
+class IdentifiedTurn:
+    """A span in which one speaker speaks. Times are in seconds from the beginning of the recording."""
+
+    speaker: str
+    """The label of the matched voiceprint; the diarized speaker if no voiceprint matched."""
+    start: float
+    """Seconds."""
+    end: float
+    """Seconds; at least `start`."""
+    diarization_speaker: str
+    """The diarized speaker (`SPEAKER_00`)."""
+    match: str | None = None
+    """The label of the matched voiceprint; None if no voiceprint matched."""
+    confidence: Confidence | None = None
+    """The confidence, if the request set `turn_level_confidence`."""
+
+
+@safe_repr
+@attrs.frozen
+class SpeakerScores:
+    """How well the voiceprints fit one diarized speaker: an entry of the API's `voiceprints`."""
+
+    speaker: str
+    """The diarized speaker."""
+    match: str | None = None
+    """The label of the voiceprint that the API matched, if any."""
+    confidence: Mapping[str, float] = attrs.field(factory=dict)
+    """The score of each voiceprint by its label, from 0 to 100."""
+
+
+@safe_repr
+@attrs.frozen
+class IdentifiedSpeaker:
+    """A diarized speaker, with all scores. One person may be split over several diarized speakers."""
+
+    diarization_speaker: str
+    """The diarized speaker (`SPEAKER_00`)."""
+    seconds: float
+    """Seconds of speech; seconds in which several turns of the speaker overlap count once."""
+    match: str | None = None
+    """The label of the voiceprint that the API matched, if any."""
+    scores: Mapping[str, float] = attrs.field(factory=dict)
+    """The score of each voiceprint by its label, from 0 to 100, the highest first."""
+
+
+@safe_repr
+@attrs.frozen
+class FrameConfidence:
+    """The confidence of the diarization over time, if the request set `confidence`."""
+
+    score: tuple[float, ...] = attrs.field(repr=_repr_length)
+    """One score for each frame."""
+    resolution: float
+    """Seconds of one frame."""

@@ -1,0 +1,103 @@
+"""What differs between an operation for a voiceprint and one for an identification."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+import attrs
+
+from pyannote_voiceprint_async.api.endpoints import MAX_IDENTIFICATION_BYTES, MAX_VOICEPRINT_BYTES
+from pyannote_voiceprint_async.identified.identification import Identification
+from pyannote_voiceprint_async.jobs.outcome import require_identification, require_voiceprint
+
+from .arguments import to_request
+from .models import IdentificationRequest, Job, Voiceprint, VoiceprintRequest
+
+__all__ = ["IdentificationPlan", "JobPlan", "VoiceprintPlan"]
+
+R_co = TypeVar("R_co", covariant=True)
+
+# Sorting the turns of a long recording would block the event loop.
+_MANY_TURNS = 2_000
+
+
+class JobPlan(Protocol[R_co]):
+    """What differs between the kinds of jobs."""
+
+    @property
+    def checks_voice(self) -> bool:
+        """Whether local audio is checked for its use as a voiceprint."""
+
+    @property
+    def max_bytes(self) -> int:
+        """Bytes of the audio, at most."""
+
+    @property
+    def limits(self) -> str:
+        """The kind of job and the limits of its audio, as the end of a sentence."""
+
+    def to_request(self, source: Any) -> VoiceprintRequest | IdentificationRequest:
+        """Return the request for a URL, or the request that was passed instead of one."""
+
+    async def make_result(self, job: Job, model: str, warnings: Iterable[str | None]) -> R_co:
+        """Return the result of a succeeded job.
+
+        Args:
+            job: the job.
+            model: the model that the submission named.
+            warnings: earlier warnings; None is left out.
+
+        Raises:
+            JobError: the output is missing, or that of another kind of job.
+        """
+
+
+@attrs.frozen
+class VoiceprintPlan:
+    """The plan of `voiceprint`."""
+
+    model: str
+    webhook: str | None
+    checks_voice: bool
+    max_bytes: int = MAX_VOICEPRINT_BYTES
+    limits: str = "a voiceprint: at most 100 MiB and 30 seconds"
+
+    def to_request(self, source: Any) -> VoiceprintRequest:
+        """Return the request for a URL, or the request that was passed instead of one."""
+        return to_request(source, self.model, self.webhook)
+
+    async def make_result(self, job: Job, model: str, warnings: Iterable[str | None]) -> Voiceprint:
+        """Return the voiceprint of a succeeded job."""
+        return Voiceprint.from_job(require_voiceprint(job), model, *warnings)
+
+
+@attrs.frozen
+class IdentificationPlan:
+    """The plan of `identify`."""
+
+    template: IdentificationRequest
+    """The request, with any URL."""
+    checks_voice: bool = False
+    max_bytes: int = MAX_IDENTIFICATION_BYTES
+    limits: str = "an identification: at most 1 GiB and 24 hours"
+
+    def to_request(self, source: Any) -> IdentificationRequest:
+        """Return the request for a URL; anything else is refused when the request is checked."""
+        return attrs.evolve(self.template, url=source)
+
+    async def make_result(self, job: Job, model: str, warnings: Iterable[str | None]) -> Identification:
+        """Return the identification of a succeeded job."""
+        output = require_identification(job)
+        make = partial(
+            Identification.from_output,
+            output,
+            job_id=job.job_id,
+            model=model,
+            created_at=job.created_at,
+            warnings=tuple(warnings),
+        )
+        is_long = len(output.identification) + len(output.diarization) > _MANY_TURNS
+        return await asyncio.to_thread(make) if is_long else make()

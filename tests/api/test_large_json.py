@@ -1,0 +1,76 @@
+"""JSON in pieces: the result is that of the parser, for every document and every length of a piece."""
+
+import json
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyannote_voiceprint_async.api.large_json import parse_large
+
+SCALARS = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
+# Texts with everything that separates items.
+TEXTS = st.text(alphabet='a"\\{}[],: \n\u00e9\u2028', max_size=6)
+VALUES = st.recursive(
+    SCALARS | TEXTS,
+    lambda inner: st.lists(inner, max_size=6) | st.dictionaries(TEXTS, inner, max_size=4),
+    max_leaves=40,
+)
+TURNS = st.lists(
+    st.fixed_dictionaries(
+        {"speaker": TEXTS, "confidence": st.dictionaries(TEXTS, SCALARS, max_size=2), "start": SCALARS}
+    ),
+    max_size=30,
+)
+
+
+class Counted:
+    """Counts the calls of the parser, and the longest text that it got."""
+
+    def __init__(self) -> None:
+        self.calls = self.longest = 0
+
+    def __call__(self, text: bytes) -> object:
+        self.calls += 1
+        self.longest = max(self.longest, len(text))
+        return orjson.loads(text)
+
+
+@given(VALUES | TURNS, st.integers(1, 60), st.sampled_from([None, 1]), st.booleans())
+def test_the_result_is_that_of_the_parser(value, piece, indent, ascii_only):
+    document = json.dumps(value, indent=indent, ensure_ascii=ascii_only).encode()
+    parsed = parse_large(document, orjson.loads, piece)
+    assert parsed == value
+    assert repr(parsed) == repr(orjson.loads(document))
+
+
+@given(st.text(alphabet='a"\\{}[],:0-. \n', max_size=40), st.integers(1, 20))
+def test_a_document_that_is_no_json_has_the_error_of_the_parser(text, piece):
+    try:
+        expected = orjson.loads(text)
+    except ValueError:
+        with pytest.raises(orjson.JSONDecodeError):
+            parse_large(text.encode(), orjson.loads, piece)
+    else:
+        assert parse_large(text.encode(), orjson.loads, piece) == expected
+
+
+def test_a_long_list_is_parsed_in_pieces():
+    turns = [{"speaker": f"SPEAKER_{n % 9}", "start": n, "match": None, "of": {"a": 1}} for n in range(5000)]
+    document = orjson.dumps({"output": {"diarization": turns, "confidence": {"score": list(range(20_000))}}})
+    loads = Counted()
+    assert parse_large(document, loads, 4096) == orjson.loads(document)
+    assert loads.longest <= 2 * 4096
+    # A guess fails where an object inside an item ends: few of them must be repeated.
+    assert loads.calls < 4 * len(document) / 4096
+
+
+def test_a_text_with_separators_is_not_split():
+    turns = [{"speaker": '"},{"', "text": "},{" * 100} for _ in range(200)]
+    assert parse_large(orjson.dumps(turns), orjson.loads, 256) == turns
+
+
+def test_a_deep_document_is_left_to_the_parser():
+    document = b'{"a":' * 200 + b"1" + b"}" * 200
+    assert parse_large(document, orjson.loads, 16) == orjson.loads(document)
