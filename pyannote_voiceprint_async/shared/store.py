@@ -81,7 +81,9 @@ class Store(Protocol):
         """Close the connections."""
 
 
-def step_stored_window(stored: bytes | str | None, message: StepMessage, now: int, epoch: str) -> tuple[bytes, StepReply | None]:
+def step_stored_window(
+    stored: bytes | str | None, message: StepMessage, now: int, epoch: str
+) -> tuple[bytes, StepReply | None]:
     """Make a step on a window as a store keeps it.
 
     Args:
