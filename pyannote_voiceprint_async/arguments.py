@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 import aiohttp
@@ -20,6 +20,7 @@ __all__ = [
     "check_session",
     "check_types",
     "first_set",
+    "hide_items",
     "hide_options",
     "hide_url",
     "run_callback",
@@ -44,6 +45,11 @@ def to_request(source: Any, model: str, webhook: str | None, *, webhook_status_o
 def hide_url(source: Any) -> Any:
     """Return a URL as a `Secret`, so that no traceback shows its query; audio is returned as it is."""
     return hide(source) if isinstance(source, str) else source
+
+
+def hide_items(items: Any) -> Any:
+    """Return an iterator whose `repr()` shows no item of a batch; an async iterable is returned as it is."""
+    return iter(items) if isinstance(items, Iterable) else items
 
 
 def hide_options(options: IdentificationOptions) -> IdentificationOptions:

@@ -366,8 +366,9 @@ class AsyncVoiceprintClient:
         Raises:
             AccountError: raised once from the iteration, after the results of all requests in flight were yielded.
         """
-        plan = VoiceprintPlan(model, hide(webhook), check)
-        del webhook
+        arguments.check_batch(sources)
+        sources, webhook = arguments.hide_items(sources), hide(webhook)
+        plan = VoiceprintPlan(model, webhook, check)
         return self._run_many(sources, plan, VoiceprintResult, timeout, on_submitted)
 
     async def identify(  # noqa: PLR0913 - all fields of the request; all but the first two by keyword
@@ -467,7 +468,9 @@ class AsyncVoiceprintClient:
             InvalidRequestError: at once: an argument is invalid.
             AccountError: from the iteration, once, when the results of all requests in flight are yielded.
         """
-        speakers, options = hide_voiceprints(speakers), arguments.hide_options(options)
+        arguments.check_batch(sources)
+        sources, speakers = arguments.hide_items(sources), hide_voiceprints(speakers)
+        options = arguments.hide_options(options)
         template = IdentificationRequest(ANY_URL, speakers, **options)
         check_request(template)
         return self._run_many(sources, IdentificationPlan(template), IdentificationResult, timeout, on_submitted)
@@ -505,7 +508,6 @@ class AsyncVoiceprintClient:
     ) -> Results[R]:
         """Run the operations of many sources, each with a timeout from its submission on."""
         self.engine.deadline_after(timeout)  # raises before anything is sent
-        arguments.check_batch(sources)
         arguments.check_callback(on_submitted)
 
         async def process(item: BatchItem) -> Any:

@@ -23,6 +23,7 @@ VoiceprintError
 │   ├── JobCanceledError          the job was canceled
 │   ├── JobTimeoutError           the wait ended before the job
 │   └── JobExpiredError           the job succeeded, but the API has deleted its output
+├── PartialIdentificationError    some jobs of `identification.identify_among` have no result, others are billed
 ├── MediaError                    local audio cannot be read or sent
 ├── EnrollmentError               bulk enrollment cannot start or continue
 │   ├── ManifestError             the list of speakers has errors

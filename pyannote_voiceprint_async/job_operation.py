@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 import attrs
 
@@ -15,10 +15,10 @@ from pyannote_voiceprint_async.transport.request import SubmissionHooks
 from .engine import Engine
 from .errors import ApiTimeoutError, MediaError
 from .job_plans import JobPlan
-from .models import IdentificationRequest, JobCreated, VoiceprintRequest
+from .models import JobCreated, VoiceprintRequest
 from .results import Source
 
-__all__ = ["JobOperation", "is_stable"]
+__all__ = ["JobOperation", "is_stable", "upload_source"]
 
 R = TypeVar("R")
 
@@ -51,7 +51,8 @@ class JobOperation(Generic[R]):
 
     async def run(self) -> R:
         """Upload the source if it is local, submit it, and wait for its result."""
-        request, warnings = await self._prepare()
+        url, warnings = await upload_source(self.engine, self.source, self.plan, self.deadline, self.on_encoded)
+        request = self.plan.to_request(url)
         job = await self.engine.submit(
             request, hooks=self.hooks, deadline=self.deadline, max_queue_wait=self.max_queue_wait
         )
@@ -71,35 +72,55 @@ class JobOperation(Generic[R]):
                 self.engine.abandon(job)
             raise
 
-    async def _prepare(self) -> tuple[VoiceprintRequest | IdentificationRequest, tuple[str, ...]]:
-        """Return the request, and the warnings of the check of local audio."""
-        if not is_local(self.source):
-            return self.plan.to_request(self.source), ()
-        check = self.plan.checks_voice
-        async with open_audio(cast("LocalAudio", self.source), for_voiceprint=check) as audio:
-            if self.on_encoded is not None and not is_stable(self.source):
-                self.on_encoded()
-            if audio.size > self.plan.max_bytes:
-                raise MediaError(
-                    f"The audio has {audio.size / 2**20:.0f} MiB, more than the API accepts for {self.plan.limits}. "
-                    "Nothing was sent; pass a shorter excerpt."
-                )
-            url, warnings = await self._upload(audio)
-        return self.plan.to_request(url), warnings
 
-    async def _upload(self, audio: OpenedAudio) -> tuple[str, tuple[str, ...]]:
-        url: str | None = None
-        warnings: tuple[str, ...] = ()
-        with suppress(TimeoutError):
-            async with timeout_at(self.engine.clock, self.deadline):
-                # A waveform was checked when it was encoded.
-                warnings = await audio.check() if self.plan.checks_voice and is_stable(self.source) else ()
-                url = await self.engine.upload(audio)
-        if url is None:
-            # Raised outside of an `except`: the frames of its context would hold the presigned URL.
-            raise ApiTimeoutError(
-                "The upload did not finish within the timeout; nothing was submitted. Repeat the call, or raise its "
-                "timeout.",
-                retryable=True,
+async def upload_source(
+    engine: Engine,
+    source: Source,
+    plan: JobPlan[Any],
+    deadline: float | None,
+    on_encoded: Callable[[], None] | None = None,
+) -> tuple[str | VoiceprintRequest, tuple[str, ...]]:
+    """Upload a source if it is local, and return its URL and the warnings of its check.
+
+    Args:
+        engine: the engine.
+        source: the source.
+        plan: the plan of the job.
+        deadline: time on the clock by which the upload must be done.
+        on_encoded: called when the audio of a waveform is encoded: its array is not read any more.
+
+    Raises:
+        MediaError: the audio cannot be read or uploaded, is too large, or the check refused it.
+        ApiTimeoutError: the deadline has passed.
+    """
+    if not is_local(source):
+        return cast("str | VoiceprintRequest", source), ()
+    async with open_audio(cast("LocalAudio", source), for_voiceprint=plan.checks_voice) as audio:
+        if on_encoded is not None and not is_stable(source):
+            on_encoded()
+        if audio.size > plan.max_bytes:
+            raise MediaError(
+                f"The audio has {audio.size / 2**20:.0f} MiB, more than the API accepts for {plan.limits}. Nothing was "
+                "sent; pass a shorter excerpt."
             )
-        return url, warnings
+        # A waveform was checked when it was encoded.
+        return await _upload(engine, audio, deadline, is_checked=plan.checks_voice and is_stable(source))
+
+
+async def _upload(
+    engine: Engine, audio: OpenedAudio, deadline: float | None, *, is_checked: bool
+) -> tuple[str, tuple[str, ...]]:
+    url: str | None = None
+    warnings: tuple[str, ...] = ()
+    with suppress(TimeoutError):
+        async with timeout_at(engine.clock, deadline):
+            warnings = await audio.check() if is_checked else ()
+            url = await engine.upload(audio)
+    if url is None:
+        # Raised outside of an `except`: the frames of its context would hold the presigned URL.
+        raise ApiTimeoutError(
+            "The upload did not finish within the timeout; nothing was submitted. Repeat the call, or raise its "
+            "timeout.",
+            retryable=True,
+        )
+    return url, warnings

@@ -2,6 +2,7 @@
 
 import io
 import struct
+from functools import cache, lru_cache
 
 import numpy as np
 import soundfile as sf
@@ -14,6 +15,11 @@ RATE = 16000
 
 def speechlike(seconds=2.0, *, rate=RATE, loud=0.3):
     """int16 samples of a tone that is switched on and off four times per second, with a little noise."""
+    return _speechlike(seconds, rate, loud).copy()
+
+
+@cache
+def _speechlike(seconds, rate, loud):
     time = np.arange(round(seconds * rate)) / rate
     noise = np.random.default_rng(5).normal(size=len(time)) * 0.0005
     tone = np.sin(2 * np.pi * 220 * time) * (np.sin(2 * np.pi * 4 * time) > 0)
@@ -33,15 +39,23 @@ def wav(samples, *, rate=RATE, channels=1, tag=PCM, data_length=None, riff_lengt
 
 def encoded(samples, *, rate=RATE, kind="FLAC", subtype=None):
     """A file in any format that libsndfile writes; samples of shape (frames,) or (frames, channels)."""
-    file = io.BytesIO()
-    sf.write(file, samples, rate, format=kind, subtype=subtype)
-    return file.getvalue()
+    return _written(samples, rate, format=kind, subtype=subtype)
 
 
 def mp3(samples, *, rate=RATE):
     """An MP3 file with a variable bit rate and a stated length."""
+    return _written(samples, rate, format="MP3", bitrate_mode="VARIABLE", compression_level=0.5)
+
+
+def _written(samples, rate, **options):
+    return _encode(samples.tobytes(), samples.dtype, samples.shape, rate, *options.items())
+
+
+@lru_cache(100)
+def _encode(data, dtype, shape, rate, *options):
+    """Encode samples once: many modules need the same MP3 file."""
     file = io.BytesIO()
-    sf.write(file, samples, rate, format="MP3", bitrate_mode="VARIABLE", compression_level=0.5)
+    sf.write(file, np.frombuffer(data, dtype).reshape(shape), rate, **dict(options))
     return file.getvalue()
 
 

@@ -1,8 +1,7 @@
 """Fixtures of all tests: sandbox, client, fake clock, a check for blocking calls; and the summary of faults."""
 
 import gc
-import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -25,9 +24,11 @@ settings.load_profile("patient")
 SPEECH = Path(__file__).parents[1] / "examples" / "speech"
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """Return the number of workers for `-n auto`: more than cores, because tests also wait for processes and disks."""
-    return 2 * (os.cpu_count() or 1)
+@pytest.hookimpl(wrapper=True)
+def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
+    """Start two workers a core with `-n auto`: many tests wait for disks, processes and timers."""
+    cores = yield
+    return 2 * cores
 
 
 def pytest_collection_finish() -> None:

@@ -33,7 +33,7 @@ def source(request, tmp_path):
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (MEETING, "The audio lasts 3600.00 s; a voiceprint takes at most 30 s"),
+        (MEETING, "The audio lasts 3600.00 s. A voiceprint takes at most 30 s"),
         (SILENT, "The audio is silent"),
         (SPEECH * 2, "The audio has more audio|The audio is several files that were joined"),
         (SPEECH[:-20000], "The audio ends or is damaged after"),
@@ -62,10 +62,10 @@ async def test_suitable_audio_is_uploaded_unchanged(client, source):
 async def test_smaller_findings_become_warnings_of_the_result(client):
     stereo = encoded(np.stack([speechlike()] * 2, axis=1))
     warnings = (await client.voiceprint(stereo)).warnings
-    assert warnings == ("has 2 channels, which are mixed down to one; see that they have the same speaker",)
+    assert warnings == ("has 2 channels, which are mixed down to one. See that they have the same speaker",)
     phone = b"\0\0\0\x20ftypM4A " + bytes(100)
     warnings = (await client.voiceprint(phone)).warnings
-    assert warnings == ("is MP4/M4A, which cannot be checked here; it is uploaded unchecked",)
+    assert warnings == ("is MP4/M4A, which cannot be checked here. It is uploaded unchecked",)
 
 
 async def test_one_unsuitable_file_stops_no_other(client, tmp_path):

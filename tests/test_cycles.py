@@ -9,6 +9,7 @@ import pytest
 from hostile_server import HostileServer, answer, hang_up, reset, silence, then_close
 
 from pyannote_voiceprint_async import AsyncVoiceprintClient, RetryPolicy, Timeouts, VoiceprintError
+from pyannote_voiceprint_async.identification import identify_among
 
 PLAYS = {
     "garbage of 1 MB": answer(b"x" * 1_000_000),
@@ -26,6 +27,10 @@ PLAYS = {
 CALLS = {
     "submit": lambda client: client.submit("https://example.com/voice.wav"),
     "voiceprint": lambda client: client.voiceprint("https://example.com/voice.wav"),
+    "identify": lambda client: client.identify("https://example.com/talk.wav", {"Ann": "value"}),
+    "identify_among": lambda client: identify_among(
+        client, "https://example.com/talk.wav", {str(number): "value" for number in range(60)}, max_jobs=2
+    ),
     "read": lambda client: client.get_job("job-1"),
     "upload": lambda client: client.upload(b"RIFF" * 100),
 }

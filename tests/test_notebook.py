@@ -38,7 +38,7 @@ def cells(tmp_path):
 def test_the_notebook_makes_three_voiceprints_of_a_conversation(cells):
     outputs = [output for cell in cells for output in cell.outputs]
     printed = "".join(output.text for output in outputs if output.output_type == "stream" and output.name == "stdout")
-    assert "It lasts 75.62 s; a voiceprint takes at most 30 s" in printed
+    assert "It lasts 75.62 s. A voiceprint takes at most 30 s" in printed
     lines = [line for line in printed.splitlines() if line.endswith("by precision-2")]
     assert [line.partition(":")[0] for line in lines] == ["Allison", "Carlo", "June"]
     pictures = [output for output in outputs if "image/png" in output.get("data", {})]

@@ -24,11 +24,14 @@ from pyannote_voiceprint_async import (
     RateLimits,
     RetryPolicy,
     Timeouts,
+    Voiceprint,
     VoiceprintError,
     VoiceprintRequest,
     verify_webhook,
 )
+from pyannote_voiceprint_async.identification import identify_among
 from pyannote_voiceprint_async.secret import Secret, hide
+from pyannote_voiceprint_async.webhooks import MAX_WEBHOOK_BYTES
 
 KEY = "sk_KEY-SECRET-1"
 SIGNED = "https://bucket.example/a.wav?X-Amz-Signature=URL-SECRET-2"
@@ -82,6 +85,8 @@ async def of_many(results) -> BaseException:
     raise AssertionError
 
 
+SPEAKERS = {"Ann": VOICEPRINT, "Bob": Voiceprint(VOICEPRINT, "precision-2", "job-0")}
+MANY = {f"Person {number}": VOICEPRINT for number in range(60)}
 CALLS = {
     "submit": lambda client: raised(client.submit(SIGNED, webhook=HOOK)),
     "submit a request": lambda client: raised(client.submit(VoiceprintRequest(SIGNED, webhook=HOOK))),
@@ -89,6 +94,11 @@ CALLS = {
     "voiceprint of a URL": lambda client: raised(client.voiceprint(SIGNED, webhook=HOOK)),
     "voiceprint of bytes": lambda client: raised(client.voiceprint(b"RIFF")),
     "voiceprint_many": lambda client: of_many(client.voiceprint_many([SIGNED])),
+    "submit_identification": lambda client: raised(client.submit_identification(SIGNED, SPEAKERS, webhook=HOOK)),
+    "identify of a URL": lambda client: raised(client.identify(SIGNED, SPEAKERS, webhook=HOOK)),
+    "identify of bytes": lambda client: raised(client.identify(b"RIFF", SPEAKERS)),
+    "identify_many": lambda client: of_many(client.identify_many([SIGNED], SPEAKERS, webhook=HOOK)),
+    "identify_among": lambda client: raised(identify_among(client, SIGNED, MANY, max_jobs=2, webhook=HOOK)),
     "upload": lambda client: raised(client.upload(b"RIFF")),
     "wait": lambda client: raised(client.wait("job-1", timeout=0.3)),
     "get_job": lambda client: raised(client.get_job("job-1")),
@@ -247,6 +257,13 @@ async def test_no_error_of_a_local_check_shows_a_secret():
         assert find_secrets(await raised(client.submit(SIGNED, webhook=HOOK.replace("https", "http")))) == []
         assert find_secrets(await raised(client.voiceprint(f"s3{SIGNED}"))) == []
         assert find_secrets(await raised(client.voiceprint(SIGNED, timeout=-1))) == []
+        for speakers in ([VOICEPRINT], {"speaker_1": VOICEPRINT}, {"Ann": [VOICEPRINT]}, VOICEPRINT, {}):
+            assert find_secrets(await raised(client.identify(SIGNED, speakers, webhook=HOOK))) == []
+            assert find_secrets(await raised(client.submit_identification(SIGNED, speakers, webhook=HOOK))) == []
+            assert find_secrets(await raised(identify_among(client, SIGNED, speakers, max_jobs=1))) == []
+            with pytest.raises(VoiceprintError) as caught:
+                client.identify_many([SIGNED], speakers, webhook=HOOK)
+            assert find_secrets(caught.value) == []
 
 
 def construction_error(**options) -> BaseException:
@@ -296,7 +313,7 @@ BODY = json.dumps({"jobId": "job-1", "status": "succeeded", "output": {"voicepri
         {"body": BODY, "when": 10_000},
         {"body": BODY[:-1]},
         {"body": BODY.replace(b'"job-1"', b"5")},
-        {"body": BODY + b" " * 2**20},
+        {"body": BODY + b" " * MAX_WEBHOOK_BYTES},
         {"body": json.loads(BODY)},
         {"body": BODY, "secret": [WEBHOOK_SECRET, 5]},
         {"body": BODY, "secret": WEBHOOK_SECRET + "\udcff"},

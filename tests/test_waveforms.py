@@ -104,8 +104,8 @@ async def test_a_waveform_is_uploaded_as_flac(client):
 INVALID = [
     (waveform(speechlike(30.5)), "the limit is 30 s"),
     (waveform(np.zeros(2 * RATE)), r"The waveform is silent \(-120 dBFS\)"),
-    (waveform(np.stack([SAMPLES, -SAMPLES])), "because they cancel each other out; send one channel alone"),
-    (waveform(SAMPLES[:100]), r"The waveform lasts 0\.01 s; a voice needs at least 1 s"),
+    (waveform(np.stack([SAMPLES, -SAMPLES])), "because they cancel each other out. Send one channel alone"),
+    (waveform(SAMPLES[:100]), r"The waveform lasts 0\.01 s. A voice needs at least 1 s"),
     (waveform(np.full(RATE, np.nan)), "NaN or infinite"),
     (waveform(np.zeros((RATE, 2))), "Channels come first"),
     (waveform(SAMPLES.astype(np.int32)), "pass floats between -1 and 1, or int16"),

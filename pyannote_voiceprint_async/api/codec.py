@@ -158,12 +158,13 @@ def _make_model_hook(model: type[Any], converter: cattrs.Converter) -> Structure
 
 def _make_field_hook(field: attrs.Attribute[Any], converter: cattrs.Converter) -> StructureHook:
     """Build the hook of a field: strict for a required field, else the default for null and for a wrong type."""
-    structure, default = converter.get_structure_hook(_without_none(field.type)), field.default
+    kind, default = _without_none(field.type), field.default
+    structure = converter.get_structure_hook(kind)
     if default is attrs.NOTHING:
         return structure
 
     # Every default is a plain value: only `extra` has a factory.
-    def structure_or_default(raw: Any, kind: Any) -> Any:
+    def structure_or_default(raw: Any, _: Any) -> Any:
         if raw is None:
             return default
         try:
@@ -222,6 +223,13 @@ def _structure_time(raw: Any, _: Any) -> datetime:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
+def _structure_exact(raw: Any, kind: Any) -> Any:
+    """Return a value of exactly this type. cattrs would convert "false" to True, and True to 1."""
+    if type(raw) is kind:
+        return raw
+    raise TypeError(f"not of the type {kind.__name__}")
+
+
 def _structure_number(raw: Any, _: Any) -> int | float:
     if isinstance(raw, int | float) and not isinstance(raw, bool):
         return raw
@@ -246,6 +254,9 @@ _HOOKS: dict[Any, StructureHook] = {
     Secret: _structure_secret,
     JobStatus: _structure_status,
     datetime: _structure_time,
+    bool: _structure_exact,
+    int: _structure_exact,
+    float: _structure_number,
     int | float: _structure_number,
     VoiceprintOutput | IdentificationOutput: _structure_output,
 }

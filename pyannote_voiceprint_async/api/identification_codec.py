@@ -6,10 +6,11 @@ that cannot be placed in time, or that names no speaker, is left out and counted
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from pyannote_voiceprint_async.identified.output import IdentificationOutput
+from pyannote_voiceprint_async.identified.turn_list import TurnList
 from pyannote_voiceprint_async.identified.turns import (
     Confidence,
     DiarizedTurn,
@@ -42,10 +43,10 @@ def read_identification(raw: Mapping[str, Any]) -> IdentificationOutput:
     identification, skipped_3 = _read_list(raw.get("identification"), names.identified_turn)
     voiceprints, skipped_4 = _read_list(raw.get("voiceprints"), names.speaker_scores)
     return IdentificationOutput(
-        diarization=diarization,
-        exclusive_diarization=exclusive,
-        identification=identification,
-        voiceprints=voiceprints,
+        diarization=TurnList(DiarizedTurn, diarization),
+        exclusive_diarization=TurnList(DiarizedTurn, exclusive),
+        identification=TurnList(IdentifiedTurn, identification),
+        voiceprints=tuple(voiceprints),
         confidence=_read_frames(raw.get("confidence")),
         warning=_text(raw.get("warning")),
         error=_text(raw.get("error")),
@@ -54,10 +55,10 @@ def read_identification(raw: Mapping[str, Any]) -> IdentificationOutput:
     )
 
 
-def _read_list(raw: Any, read: Callable[[Any], T | None]) -> tuple[tuple[T, ...], int]:
+def _read_list(raw: Any, read: Callable[[Any], T | None]) -> tuple[list[T], int]:
     """Return the entries that can be read, and the number of the others."""
-    entries = raw if isinstance(raw, list) else ()
-    found = tuple(entry for entry in map(read, entries) if entry is not None)
+    entries = raw if isinstance(raw, list) else []
+    found = [entry for entry in map(read, entries) if entry is not None]
     return found, len(entries) - len(found)
 
 
@@ -67,18 +68,18 @@ class _Names:
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
 
-    def diarized_turn(self, raw: Any) -> DiarizedTurn | None:
-        """Return a turn of the diarization, or None."""
+    def diarized_turn(self, raw: Any) -> tuple[Any, ...] | None:
+        """Return the fields of a turn of the diarization, or None."""
         try:
             speaker, start, end = self._name(raw["speaker"]), raw["start"], raw["end"]
         except (KeyError, TypeError):
             return None
         if speaker is None or not _is_span(start, end):
             return None
-        return DiarizedTurn(speaker, start, end, _read_confidence(raw.get("confidence")))
+        return speaker, start, end, _read_confidence(raw.get("confidence"))
 
-    def identified_turn(self, raw: Any) -> IdentifiedTurn | None:
-        """Return an identified turn, or None."""
+    def identified_turn(self, raw: Any) -> tuple[Any, ...] | None:
+        """Return the fields of an identified turn, or None."""
         try:
             start, end = raw["start"], raw["end"]
             speaker, diarized, match = raw.get("speaker"), raw.get("diarizationSpeaker"), raw.get("match")
@@ -88,7 +89,7 @@ class _Names:
         shown = speaker or match or diarized
         if shown is None or not _is_span(start, end):
             return None
-        return IdentifiedTurn(shown, start, end, diarized or shown, match, _read_confidence(raw.get("confidence")))
+        return shown, start, end, diarized or shown, match, _read_confidence(raw.get("confidence"))
 
     def speaker_scores(self, raw: Any) -> SpeakerScores | None:
         """Return the scores of a diarized speaker, or None."""
@@ -131,12 +132,11 @@ def _read_frames(raw: Any) -> FrameConfidence | None:
     score, resolution = raw.get("score"), raw.get("resolution")
     if not isinstance(score, list) or isinstance(resolution, bool) or not isinstance(resolution, int | float):
         return None
-    # A frame without a number keeps its place in time.
-    return FrameConfidence(tuple(_frames(score)), resolution)
-
-
-def _frames(scores: Iterable[Any]) -> Iterator[float]:
-    return (score if type(score) in _NUMBERS else 0.0 for score in scores)
+    try:
+        return FrameConfidence(score, resolution)
+    except TypeError:
+        # A frame without a number keeps its place in time.
+        return FrameConfidence([one if type(one) in _NUMBERS else 0.0 for one in score], resolution)
 
 
 def _text(raw: Any) -> str | None:

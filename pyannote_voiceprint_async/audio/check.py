@@ -48,7 +48,7 @@ def check_audio(source: AudioSource, *, will_trim: bool = False, is_quick: bool 
     from .recording import find_unsupported_format
 
     if not isinstance(source, Mapping) and (unsupported := find_unsupported_format(source)):
-        message = f"is {unsupported.name}, which cannot be checked here; it is uploaded unchecked"
+        message = f"is {unsupported.name}, which cannot be checked here. It is uploaded unchecked"
         finding = JOINED if unsupported.is_joined else Finding("unsupported", message, is_fatal=False)
         return AudioReport(unsupported.name, None, (finding,))
     measured = _measure_up_to(source, LONGEST_SECONDS if is_quick else math.inf)

@@ -19,7 +19,7 @@ class Finding:
 
 JOINED = Finding(
     "joined",
-    "is several files that were joined end to end, which cannot be checked here; send one of them alone, or "
+    "is several files that were joined end to end, which cannot be checked here. Send one of them alone, or "
     "decode all of them into one file",
     is_fatal=True,
 )

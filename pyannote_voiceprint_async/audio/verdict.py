@@ -58,21 +58,21 @@ _RULES = (
         "empty",
         True,
         lambda facts: not (facts.seconds or facts.is_unclosed or facts.is_truncated),
-        "has no samples that can be read, only a header; record or copy it again",
+        "has no samples that can be read, only a header. Record or copy it again",
     ),
     _Rule(
         "joined",
         True,
         lambda facts: facts.is_joined,
         "has more audio after the {header_seconds:.1f} s of its first file: files were joined end to end, and the "
-        "others were not checked; send one of them alone, select a segment of the first one with start and end, or "
+        "others were not checked. Send one of them alone, select a segment of the first one with start and end, or "
         "decode all of them into one file",
     ),
     _Rule(
         "unclosed",
         True,
         lambda facts: facts.is_unclosed and not facts.is_joined and facts.format in REPAIRABLE,
-        "continues after the {header_seconds:.1f} s that its header states: its recording was interrupted; select a "
+        "continues after the {header_seconds:.1f} s that its header states: its recording was interrupted. Select a "
         "segment before that with start and end, or repair the header: ffmpeg -ignore_length 1 -i FILE -c copy "
         "repaired.wav",
     ),
@@ -80,40 +80,40 @@ _RULES = (
         "unclosed",
         True,
         lambda facts: facts.is_unclosed and not facts.is_joined and facts.format not in REPAIRABLE,
-        "continues after the {header_seconds:.1f} s that its header states, and the rest was not checked; select a "
+        "continues after the {header_seconds:.1f} s that its header states, and the rest was not checked. Select a "
         "segment before that with start and end, or decode it into a new file: ffmpeg -i FILE whole.flac",
     ),
     _Rule(
         "truncated",
         True,
         lambda facts: facts.is_truncated,
-        "ends or is damaged after {seconds:.1f} of the {header_seconds:.1f} s that its header states; copy it again, "
+        "ends or is damaged after {seconds:.1f} of the {header_seconds:.1f} s that its header states. Copy it again, "
         "or select a segment before that with start and end",
     ),
     _Rule(
         "too_short",
         True,
         lambda facts: 0 < facts.seconds < SHORTEST_SECONDS,
-        "lasts {seconds:.2f} s; a voice needs at least 1 s, better 10 s: use a longer recording or segment",
+        "lasts {seconds:.2f} s. A voice needs at least 1 s, better 10 s: use a longer recording or segment",
     ),
     _Rule(
         "silent",
         True,
         lambda facts: facts.seconds > 0 and not _has_sound(facts) and not _cancels_out(facts),
-        "is silent ({loudness_dbfs:.0f} dBFS); check that the right microphone, channel and segment were recorded",
+        "is silent ({loudness_dbfs:.0f} dBFS). Check that the right microphone, channel and segment were recorded",
     ),
     _Rule(
         "silent",
         True,
         lambda facts: facts.seconds > 0 and not _has_sound(facts) and _cancels_out(facts),
         "is silent ({loudness_dbfs:.0f} dBFS) when its {channels} channels are mixed down to one, because they cancel "
-        "each other out; send one channel alone",
+        "each other out. Send one channel alone",
     ),
     _Rule(
         "nearly_silent",
         False,
         lambda facts: _has_sound(facts) and facts.loudness_dbfs < _NEARLY_SILENT_DBFS,
-        "is nearly silent ({loudness_dbfs:.0f} dBFS); check that it has speech",
+        "is nearly silent ({loudness_dbfs:.0f} dBFS). Check that it has speech",
     ),
     _Rule(
         "little_speech",
@@ -121,36 +121,36 @@ _RULES = (
         lambda facts: (
             _has_sound(facts) and facts.seconds >= SHORTEST_SECONDS and facts.speech_seconds < _LITTLE_SPEECH_SECONDS
         ),
-        "has only {speech_seconds:.1f} s that rise above the background as speech does; check that it has speech",
+        "has only {speech_seconds:.1f} s that rise above the background as speech does. Check that it has speech",
     ),
     _Rule(
         "clipped",
         False,
         lambda facts: facts.clipped >= _CLIPPED_SHARE,
-        "is clipped ({clipped:.1%} of its samples are at full scale), which distorts the voice; record at a lower "
+        "is clipped ({clipped:.1%} of its samples are at full scale), which distorts the voice. Record at a lower "
         "level",
     ),
     _Rule(
         "channels",
         False,
         lambda facts: facts.channels > 1,
-        "has {channels} channels, which are mixed down to one; see that they have the same speaker",
+        "has {channels} channels, which are mixed down to one. See that they have the same speaker",
     ),
 )
 _TOO_LONG_ADVICE = (
-    "a voiceprint takes at most 30 s: select a segment with start and end in a list, or trim it (enroll --trim)"
+    "A voiceprint takes at most 30 s: select a segment with start and end in a list, or trim it (enroll --trim)"
 )
 _TOO_LONG = _Rule(
     "too_long",
     True,
     # Lossy encoding adds a few samples.
     lambda facts: round(facts.seconds, 2) > LONGEST_SECONDS,
-    f"lasts {{seconds:.2f}} s; {_TOO_LONG_ADVICE}",
+    f"lasts {{seconds:.2f}} s. {_TOO_LONG_ADVICE}",
 )
 _TRIMMED = _TOO_LONG._replace(
     code="trimmed",
     is_fatal=False,
-    message="lasts {seconds:.1f} s; only the 30 s with most speech are used; check that only one person speaks there",
+    message="lasts {seconds:.1f} s. Only the 30 s with most speech are used. Check that only one person speaks there",
 )
 
 
@@ -161,7 +161,7 @@ def too_long(seconds: float | None) -> Finding:
         seconds: its length; None where the header states none.
     """
     length = f"lasts more than {LONGEST_SECONDS:.0f} s" if seconds is None else f"lasts {seconds:.2f} s"
-    return Finding(_TOO_LONG.code, f"{length}; {_TOO_LONG_ADVICE}", is_fatal=True)
+    return Finding(_TOO_LONG.code, f"{length}. {_TOO_LONG_ADVICE}", is_fatal=True)
 
 
 def assess(facts: AudioFacts, *, will_trim: bool = False) -> tuple[Finding, ...]:
@@ -180,5 +180,5 @@ def assess(facts: AudioFacts, *, will_trim: bool = False) -> tuple[Finding, ...]
 
 
 def fatal_message(findings: Iterable[Finding]) -> str | None:
-    """Return the messages of all fatal findings as one sentence; None where none is fatal."""
-    return "; ".join(finding.message for finding in findings if finding.is_fatal) or None
+    """Return the messages of all fatal findings, without the subject of the first one; None if none is fatal."""
+    return ". It ".join(finding.message for finding in findings if finding.is_fatal) or None

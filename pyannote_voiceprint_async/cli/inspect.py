@@ -73,7 +73,7 @@ def _rounded(facts: dict[str, Any]) -> dict[str, Any]:
 def _summary(record: dict[str, Any]) -> str:
     """Return one line: whether `enroll` would accept the file, and its problems."""
     findings = record["findings"]
-    problems = "; ".join(finding["message"].removesuffix(".") for finding in findings)
+    problems = ". It ".join(finding["message"].removesuffix(".") for finding in findings)
     if any(finding["code"] == _UNREADABLE for finding in findings):
         named = f": {record['file']}"  # the line begins with the name
         return f"{record['file']}: would be refused. {problems.removesuffix(named)}."

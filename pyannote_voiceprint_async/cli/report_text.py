@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from pyannote_voiceprint_async.enrollment import Problem, Report
+from pyannote_voiceprint_async.enrollment.events import join_warnings, split_warnings
 from pyannote_voiceprint_async.enrollment.ledger.export import Exported
 from pyannote_voiceprint_async.enrollment.manifest.skipped_files import SkippedFiles
 
@@ -82,15 +83,17 @@ def warning_lines(label: str, message: str, list_notes: Iterable[str]) -> Iterat
 
     Args:
         label: the row.
-        message: its warnings, joined by semicolons.
+        message: its warnings, joined by `join_warnings`.
         list_notes: notes about the whole list. The first row carries them, but they are printed without its label.
     """
+    warnings = split_warnings(message)
     for note in list_notes:
-        if note in message:
+        found = [warning for warning in warnings if warning.removesuffix(".") == note.removesuffix(".")]
+        if found:
             yield note
-            message = message.replace(note, "")
-    if message := message.strip("; "):
-        yield f"{label}: {message}"
+            warnings.remove(found[0])
+    if warnings:
+        yield f"{label}: {join_warnings(warnings)}"
 
 
 def skipped_row(problem: Problem) -> str:

@@ -6,6 +6,7 @@ import shlex
 import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ _WEBHOOK_FAULT: dict[str, Any] = {"metavar": "NAME=PROBABILITY", "callback": _pa
     **_LIMIT,
     default="100/60",
     show_default=True,
-    help="Limit of submissions, of media requests and of key tests, each on its own.",
+    help="Limit of voiceprints, of identifications, of media requests and of key tests, each on its own.",
 )
 @click.option(
     "--read-limit",
@@ -136,14 +137,31 @@ _WEBHOOK_FAULT: dict[str, Any] = {"metavar": "NAME=PROBABILITY", "callback": _pa
     help="File that keeps jobs and uploads for the next start; without it, they are lost at the end.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of all random choices.")
+@click.option(
+    "-v",
+    "--verbose",
+    "on_request",
+    is_flag=True,
+    callback=lambda _context, _option, value: _print_request if value else None,
+    help="Print each request and its response to stderr, without keys, signatures and voiceprints.",
+)
 def sandbox(**settings: Any) -> None:
-    """Run pyannoteAI's voiceprint API on this machine.
+    """Run pyannoteAI's voiceprint and identification API on this machine.
 
     Prints one line of JSON with `url` and `api_key` when it is ready, and to stderr the `export` command that makes
-    other programs use it. Ends at SIGINT or SIGTERM. The voiceprints are made up.
+    other programs use it. Ends at SIGINT or SIGTERM.
+
+    Nothing is recognized. Voiceprints and names are made up, or come from a comparison of average spectra, which tells
+    the voices of the examples apart.
     """
     with suppress(KeyboardInterrupt):
         asyncio.run(_serve(settings))
+
+
+def _print_request(request: object) -> None:
+    # A closed stderr must not stop the sandbox.
+    with suppress(OSError):
+        print_status(f"{datetime.now().astimezone():%H:%M:%S} {request}")
 
 
 async def _serve(settings: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """The events of a run, its progress, and its report."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import attrs
@@ -23,6 +23,8 @@ __all__ = [
     "RowUncertain",
     "RowWarning",
     "Stopping",
+    "join_warnings",
+    "split_warnings",
 ]
 
 
@@ -38,6 +40,19 @@ class RowWarning:
     message: str
     """What was found and what to do. It begins in lower case, to be printed after the label. A message about the whole
     list, for example about skipped files, is a complete sentence in the warning of the first row."""
+
+
+_SEPARATOR = ". Also: "
+
+
+def join_warnings(warnings: Sequence[str]) -> str:
+    """Return the message of a `RowWarning` for one or more warnings."""
+    return _SEPARATOR.join([*(warning.removesuffix(".") for warning in warnings[:-1]), *warnings[-1:]])
+
+
+def split_warnings(message: str) -> list[str]:
+    """Return the warnings in the message of a `RowWarning`. All but the last one are without their final period."""
+    return message.split(_SEPARATOR)
 
 
 @attrs.frozen

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import attrs
 
@@ -14,9 +14,12 @@ from . import rttm_text, timeline
 from .decisions import Decision, Thresholds, check_thresholds, decide
 from .output import IdentificationOutput
 from .speakers import match_turns, summarize
+from .turn_list import TurnList
 from .turns import DiarizedTurn, FrameConfidence, IdentifiedSpeaker, IdentifiedTurn
 
 __all__ = ["Identification"]
+
+T = TypeVar("T")
 
 _DEFAULTS = Thresholds()
 
@@ -30,13 +33,13 @@ class Identification:
     """The id of its job; of the first job, if `identify_among` made several."""
     model: str
     """The model of the voiceprints."""
-    turns: tuple[IdentifiedTurn, ...] = ()
+    turns: Sequence[IdentifiedTurn] = ()
     """Who speaks when, in the order of the API."""
     speakers: tuple[IdentifiedSpeaker, ...] = ()
     """The diarized speakers in the order of their first turn, each with all scores."""
-    diarization: tuple[DiarizedTurn, ...] = ()
+    diarization: Sequence[DiarizedTurn] = ()
     """Who speaks when, with the names of the diarization."""
-    exclusive_diarization: tuple[DiarizedTurn, ...] = ()
+    exclusive_diarization: Sequence[DiarizedTurn] = ()
     """The same without overlaps; empty unless the request set `exclusive`."""
     confidence: FrameConfidence | None = None
     """The confidence over time; None unless the request set `confidence`."""
@@ -126,7 +129,18 @@ class Identification:
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types. The result has labels and times, and no voiceprints."""
         created_at = self.created_at.isoformat() if self.created_at else None
-        return attrs.asdict(self, value_serializer=_to_json) | {"created_at": created_at}
+        return {
+            "job_id": self.job_id,
+            "model": self.model,
+            "turns": _to_dicts(self.turns),
+            "speakers": _to_dicts(self.speakers),
+            "diarization": _to_dicts(self.diarization),
+            "exclusive_diarization": _to_dicts(self.exclusive_diarization),
+            "confidence": self.confidence
+            and {"score": list(self.confidence.score), "resolution": self.confidence.resolution},
+            "created_at": created_at,
+            "warnings": list(self.warnings),
+        }
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Self:
@@ -139,10 +153,10 @@ class Identification:
         return cls(
             job_id=stored["job_id"],
             model=stored["model"],
-            turns=_read_all(IdentifiedTurn, stored.get("turns")),
-            speakers=_read_all(IdentifiedSpeaker, stored.get("speakers")),
-            diarization=_read_all(DiarizedTurn, stored.get("diarization")),
-            exclusive_diarization=_read_all(DiarizedTurn, stored.get("exclusive_diarization")),
+            turns=_read_turns(IdentifiedTurn, stored.get("turns")),
+            speakers=tuple(_read_turns(IdentifiedSpeaker, stored.get("speakers"))),
+            diarization=_read_turns(DiarizedTurn, stored.get("diarization")),
+            exclusive_diarization=_read_turns(DiarizedTurn, stored.get("exclusive_diarization")),
             confidence=FrameConfidence(tuple(confidence["score"]), confidence["resolution"]) if confidence else None,
             created_at=datetime.fromisoformat(created_at) if created_at else None,
             warnings=tuple(stored.get("warnings") or ()),
@@ -154,19 +168,19 @@ class Identification:
         return timeline.to_html(self.turns, summary)
 
 
-def _to_json(_: object, __: object, value: Any) -> Any:
-    if isinstance(value, tuple):
-        return list(value)
-    return dict(value) if isinstance(value, Mapping) else value
+def _to_dicts(entries: Iterable[Any]) -> list[dict[str, Any]]:
+    return [
+        {name: dict(value) if isinstance(value, Mapping) else value for name, value in attrs.asdict(entry).items()}
+        for entry in entries
+    ]
 
 
-def _read_all(kind: type[Any], entries: Iterable[Mapping[str, Any]] | None) -> tuple[Any, ...]:
-    required = [field.name for field in attrs.fields(kind) if field.default is attrs.NOTHING]
-    optional = [field.name for field in attrs.fields(kind) if field.default is not attrs.NOTHING]
-    return tuple(
-        kind(
-            *(entry[name] for name in required),
-            **{name: value for name in optional if (value := entry.get(name)) is not None},
-        )
-        for entry in entries or ()
+def _read_turns(kind: type[T], entries: Iterable[Mapping[str, Any]] | None) -> TurnList[T]:
+    fields = attrs.fields(kind)  # type: ignore[arg-type]  # an attrs class
+    return TurnList(
+        kind,
+        (
+            tuple(entry[field.name] if field.default is attrs.NOTHING else entry.get(field.name) for field in fields)
+            for entry in entries or ()
+        ),
     )

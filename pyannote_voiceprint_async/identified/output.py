@@ -31,11 +31,11 @@ def _list_field() -> Any:
 class IdentificationOutput:
     """The output of an identification job, which the API deletes after 24 hours. A missing list is empty."""
 
-    diarization: tuple[DiarizedTurn, ...] = _list_field()
+    diarization: Sequence[DiarizedTurn] = _list_field()
     """Who speaks when, with the names of the diarization."""
-    exclusive_diarization: tuple[DiarizedTurn, ...] = _list_field()
+    exclusive_diarization: Sequence[DiarizedTurn] = _list_field()
     """The same without overlaps, if the request set `exclusive`."""
-    identification: tuple[IdentifiedTurn, ...] = _list_field()
+    identification: Sequence[IdentifiedTurn] = _list_field()
     """Who speaks when, with the labels of the voiceprints."""
     voiceprints: tuple[SpeakerScores, ...] = _list_field()
     """The scores of each diarized speaker."""

@@ -5,34 +5,39 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from .output import IdentificationOutput
+from .turn_list import TurnList
 from .turns import IdentifiedSpeaker, IdentifiedTurn, SpeakerScores
 
 __all__ = ["match_turns", "rank", "speech_seconds", "summarize"]
 
 
-def match_turns(output: IdentificationOutput) -> tuple[IdentifiedTurn, ...]:
+def match_turns(output: IdentificationOutput) -> Sequence[IdentifiedTurn]:
     """Return the identified turns. If the API left them out, the diarization and the matches say the same."""
     if output.identification or not output.diarization:
         return output.identification
     matches = {entry.speaker: entry.match for entry in output.voiceprints}
-    return tuple(
-        IdentifiedTurn(
-            matches.get(turn.speaker) or turn.speaker,
-            turn.start,
-            turn.end,
-            turn.speaker,
-            matches.get(turn.speaker),
-            turn.confidence,
-        )
-        for turn in output.diarization
+    return TurnList(
+        IdentifiedTurn,
+        (
+            (
+                matches.get(turn.speaker) or turn.speaker,
+                turn.start,
+                turn.end,
+                turn.speaker,
+                matches.get(turn.speaker),
+                turn.confidence,
+            )
+            for turn in output.diarization
+        ),
     )
 
 
-def summarize(turns: Sequence[IdentifiedTurn], scores: Iterable[SpeakerScores]) -> tuple[IdentifiedSpeaker, ...]:
+def summarize(turns: Iterable[IdentifiedTurn], scores: Iterable[SpeakerScores]) -> tuple[IdentifiedSpeaker, ...]:
     """Return the diarized speakers in the order of their first turn; then those that have scores and no turns."""
-    seconds = speech_seconds((turn.diarization_speaker, turn.start, turn.end) for turn in turns)
-    matches: dict[str, str | None] = {turn.diarization_speaker: turn.match for turn in reversed(turns) if turn.match}
-    found: dict[str, dict[str, float]] = {turn.diarization_speaker: {} for turn in turns}
+    spans = [(turn.diarization_speaker, turn.start, turn.end, turn.match) for turn in turns]
+    seconds = speech_seconds(span[:3] for span in spans)
+    matches = {name: match for name, _, _, match in reversed(spans) if match}
+    found: dict[str, dict[str, float]] = {name: {} for name, *_ in spans}
     for entry in scores:
         known = found.setdefault(entry.speaker, {})
         for label, score in entry.confidence.items():

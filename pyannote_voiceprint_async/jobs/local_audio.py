@@ -97,7 +97,7 @@ class OpenedAudio:
 
 @asynccontextmanager
 async def open_audio(source: LocalAudio, *, for_voiceprint: bool = False) -> AsyncIterator[OpenedAudio]:
-    """Open local audio and measure it. A file that the caller opened is left open, at whatever position.
+    """Open local audio and measure it. A file that the caller opened stays open, and its position changes.
 
     Args:
         source: the audio.

@@ -108,7 +108,8 @@ class JobPoller:
         if polled is None:
             self._webhooks.keep_early(event, self._clock.time())
         elif event.is_complete:
-            self._resolve(polled, Job(event.job_id, event.status, None, event.timestamp, event.output))
+            job = Job(event.job_id, event.status, updated_at=event.timestamp, output=event.output)
+            self._resolve(polled, job)
         else:
             # A read that is in progress may return an older state: this makes the poller read the job again.
             polled.is_terminal = True

@@ -4,6 +4,7 @@ from pyannote_voiceprint_async.sandbox.faults import FAULTS, Fault
 from pyannote_voiceprint_async.sandbox.jobs import Job
 from pyannote_voiceprint_async.sandbox.limits import Limit
 from pyannote_voiceprint_async.sandbox.options import parse_fault, parse_limit, parse_range, parse_webhook_fault
+from pyannote_voiceprint_async.sandbox.request_log import ReceivedRequest
 from pyannote_voiceprint_async.sandbox.server import Sandbox
 from pyannote_voiceprint_async.sandbox.settings import Settings
 from pyannote_voiceprint_async.sandbox.state import SandboxState, Tally, WebhookTally
@@ -18,6 +19,7 @@ __all__ = [
     "Fault",
     "Job",
     "Limit",
+    "ReceivedRequest",
     "Sandbox",
     "SandboxState",
     "Settings",

@@ -57,6 +57,7 @@ class Gateway:
 
     async def _respond_with_faults(self, request: IncomingRequest) -> SandboxResponse | None:
         fault = self._faults.choose(request.operation)
+        request.notes.fault = None if fault is None else fault.name
         try:
             return await (request.respond() if fault is None else fault.effect(request))
         except web.HTTPRequestEntityTooLarge:

@@ -11,6 +11,7 @@ from pyannote_voiceprint_async.sandbox.api_state import ApiState
 from pyannote_voiceprint_async.sandbox.expect_continue import send_continue
 from pyannote_voiceprint_async.sandbox.handlers import process
 from pyannote_voiceprint_async.sandbox.operations import Operation
+from pyannote_voiceprint_async.sandbox.request_log import RequestNotes
 from pyannote_voiceprint_async.sandbox.requests import SandboxRequest
 from pyannote_voiceprint_async.sandbox.responses import SandboxResponse
 
@@ -27,12 +28,20 @@ class IncomingRequest:
         operation: The operation that the request's path names.
         argument: The part of the path that matched the star in the operation's path.
         spawn: Starts a coroutine that outlives the request.
+        notes: Receives what is learned about the request.
     """
 
-    def __init__(
-        self, api: ApiState, request: web.BaseRequest, operation: Operation, argument: str, spawn: Spawn
+    def __init__(  # noqa: PLR0913, PLR0917 - constructed in one place, the server
+        self,
+        api: ApiState,
+        request: web.BaseRequest,
+        operation: Operation,
+        argument: str,
+        spawn: Spawn,
+        notes: RequestNotes,
     ) -> None:
         self.operation = operation
+        self.notes = notes
         self._api = api
         self._request = request
         self._argument = argument
@@ -41,6 +50,7 @@ class IncomingRequest:
     async def respond(self) -> SandboxResponse:
         """Return the API's response to the request."""
         response = process(self._api, await self._read())
+        self.notes.job_id = response.job_id
         # A response must not show anything, even to a read, that a killed sandbox would forget.
         await self._api.store.flush()
         if response.send_after is not None:
@@ -65,12 +75,13 @@ class IncomingRequest:
     async def _read(self) -> SandboxRequest:
         headers = self._request.headers
         await send_continue(self._request)
+        self.notes.body = await self._request.read()
         return SandboxRequest(
             operation=self.operation,
             authorization=headers.get("Authorization", ""),
             argument=self._argument,
             query=self._request.query,
-            body=await self._request.read(),
+            body=self.notes.body,
             # Not the sandbox's own address: the client may reach it through a forwarded port.
             base_url=f"{self._request.scheme}://{headers.get('Host', 'localhost')}",
         )

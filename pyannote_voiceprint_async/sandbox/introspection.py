@@ -11,6 +11,7 @@ from pyannote_voiceprint_async.sandbox.clock import http_date
 from pyannote_voiceprint_async.sandbox.jobs import Job
 from pyannote_voiceprint_async.sandbox.loopback import is_loopback
 from pyannote_voiceprint_async.sandbox.responses import error
+from pyannote_voiceprint_async.sandbox.url_redaction import redact_url
 
 JOBS_PATH, STATE_PATH = "/_sandbox/jobs", "/_sandbox/state"
 INTROSPECTION_PATHS = (JOBS_PATH, STATE_PATH)
@@ -18,9 +19,6 @@ INTROSPECTION_PATHS = (JOBS_PATH, STATE_PATH)
 # Jobs per write: 100,000 jobs must neither fill the memory nor block the event loop.
 _JOBS_PER_WRITE = 500
 
-# The query of a signed URL is a secret in the sandbox, too: the URL may lead to a real object storage.
-_QUERY = re.compile(r"[?#].*", re.DOTALL)
-_USERINFO = re.compile(r"//[^/?#]*@")
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\[\]:@/]+))(?::\d*)?", re.ASCII | re.IGNORECASE)
 
 
@@ -54,8 +52,7 @@ def _json_chunks(jobs: Sequence[Job], now: float) -> Iterator[bytes]:
 
 
 def _redacted(record: dict[str, str | None]) -> dict[str, str | None]:
-    url = record["url"] or ""
-    return record | {"url": _QUERY.sub("?…", _USERINFO.sub("//…@", url, count=1))}
+    return record | {"url": redact_url(record["url"] or "")}
 
 
 def _names_loopback(host: str) -> bool:

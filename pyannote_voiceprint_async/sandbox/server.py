@@ -1,27 +1,23 @@
 """The HTTP server of the sandbox: its start and stop, and the routing of requests."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine
 from typing import Any, Self
 
 from aiohttp import web
 
-from pyannote_voiceprint_async.sandbox.api_state import ApiState
 from pyannote_voiceprint_async.sandbox.clock import DateHeader
-from pyannote_voiceprint_async.sandbox.fault_plan import FaultPlan
+from pyannote_voiceprint_async.sandbox.controls import SandboxControls
 from pyannote_voiceprint_async.sandbox.gateway import Gateway
 from pyannote_voiceprint_async.sandbox.incoming_request import IncomingRequest
 from pyannote_voiceprint_async.sandbox.introspection import INTROSPECTION_PATHS, JOBS_PATH, STATE_PATH, send_jobs
-from pyannote_voiceprint_async.sandbox.jobs import Job
 from pyannote_voiceprint_async.sandbox.keywords import accept_keywords_of
 from pyannote_voiceprint_async.sandbox.media import PREFIX
-from pyannote_voiceprint_async.sandbox.operations import OPERATIONS, find_operation
-from pyannote_voiceprint_async.sandbox.request_counters import RequestCounters
+from pyannote_voiceprint_async.sandbox.operations import find_operation
+from pyannote_voiceprint_async.sandbox.request_log import ReceivedRequest, RequestNotes
 from pyannote_voiceprint_async.sandbox.responses import SandboxResponse, error, json_response
 from pyannote_voiceprint_async.sandbox.settings import Settings
-from pyannote_voiceprint_async.sandbox.state import SandboxState
 from pyannote_voiceprint_async.sandbox.uploads import handle_upload
-from pyannote_voiceprint_async.sandbox.webhook_sender import Delivery
 
 # Benchmarks open thousands of connections at once. The kernel reduces this to its own maximum.
 _BACKLOG = 4096
@@ -33,19 +29,17 @@ _LARGEST_BODY = 16 * 1024**2
 _SHUTDOWN_SECONDS = 0.1
 
 
-class Sandbox:
+class Sandbox(SandboxControls):
     """The pyannoteAI API on this machine while an `async with` block runs.
 
-    The constructor accepts the fields of `Settings` as keywords. Two sandboxes share nothing. At the end of the block,
-    connections are cut and pending work is dropped. Only the file of `store` remains.
+    It recognizes nobody: voiceprints and names are made up, or come from a comparison of average spectra. Two sandboxes
+    share nothing. At the end of the block, connections are cut and pending work is dropped. Only the file of `store`
+    remains. All keywords of the constructor are optional; `help(Sandbox.__init__)` describes them.
     """
 
     @accept_keywords_of(Settings)
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self._api = ApiState(settings)
-        self._faults = FaultPlan(settings.faults, settings.seed)
-        self._counters = RequestCounters(OPERATIONS)
+        super().__init__(settings)
         self._gateway = Gateway(self._api, self._faults, self._counters)
         self._date = DateHeader(settings.now)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -64,55 +58,6 @@ class Sandbox:
         if not self._url:
             raise RuntimeError("The sandbox listens only inside `async with Sandbox() as sandbox:`.")
         return self._url
-
-    @property
-    def api_key(self) -> str:
-        """The only valid API key."""
-        return self.settings.api_key
-
-    @property
-    def webhook_secret(self) -> str:
-        """The secret with which webhooks are signed."""
-        return self.settings.webhook_secret
-
-    @property
-    def accepted(self) -> Sequence[Job]:
-        """All accepted jobs, which were billed, oldest first."""
-        return self._api.jobs.accepted
-
-    @property
-    def deliveries(self) -> Sequence[Delivery]:
-        """All finished attempts to deliver a webhook, in the order in which they finished."""
-        return self._api.webhooks.deliveries
-
-    @property
-    def state(self) -> SandboxState:
-        """The counts of this moment."""
-        return self._counters.snapshot(len(self.accepted), self._api.webhooks.tally())
-
-    def fail_next(self, faults: str | Iterable[str], *, operation: str | None = None) -> None:
-        """Assign faults to the next requests, one each. A `rate-limited` assigned here affects one request only.
-
-        Args:
-            faults: A name of `FAULTS`, or one name for each of several requests.
-            operation: `test`, `media`, `voiceprint`, `identify`, `job` or `jobs`; `None` is any operation to which the
-                fault applies.
-
-        Raises:
-            ValueError: For an unknown name, or a fault that does not apply to this operation.
-        """
-        self._faults.script([faults] if isinstance(faults, str) else faults, operation)
-
-    def fail_next_webhook(self, faults: str | Iterable[str]) -> None:
-        """Assign faults to the webhooks of the next jobs that request one, one fault per job.
-
-        Args:
-            faults: A name of `WEBHOOK_FAULTS`, or one name for each of several jobs.
-
-        Raises:
-            ValueError: For an unknown name.
-        """
-        self._api.webhooks.script([faults] if isinstance(faults, str) else faults)
 
     async def __aenter__(self) -> Self:
         server = web.Server(self._handle, request_factory=_make_request, access_log=None)
@@ -164,7 +109,10 @@ class Sandbox:
     async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
         if (request.method, request.path) == ("GET", JOBS_PATH):
             return await send_jobs(request, self.accepted, self.settings.now())
-        response = await self._route(request)
+        notes = RequestNotes()
+        response = await self._route(request, notes)
+        if not request.path.startswith("/_sandbox"):
+            self._log.add(_to_received(request, notes, None if response is None else response.status))
         if response is not None:
             # aiohttp's own `Date` is of the machine's clock, but clients compute the sandbox's time from it.
             headers = {**response.headers, "Date": str(self._date)}
@@ -173,13 +121,16 @@ class Sandbox:
             request.transport.abort()
         return web.Response()  # aiohttp requires a response, although the connection is cut
 
-    async def _route(self, request: web.BaseRequest) -> SandboxResponse | None:
+    async def _route(self, request: web.BaseRequest, notes: RequestNotes) -> SandboxResponse | None:
         operation, argument = find_operation(request.path)
         if operation is not None and request.method == operation.method:
-            return await self._gateway.respond(IncomingRequest(self._api, request, operation, argument, self._spawn))
+            notes.operation = operation.name
+            incoming = IncomingRequest(self._api, request, operation, argument, self._spawn, notes)
+            return await self._gateway.respond(incoming)
         if operation is not None:
             return _not_allowed(request, operation.method)
         if request.path.startswith(PREFIX):
+            notes.operation = "upload"
             with self._counters.upload():
                 return await handle_upload(self._api, request)
         if request.path in INTROSPECTION_PATHS and request.method != "GET":
@@ -192,6 +143,23 @@ class Sandbox:
 def _make_request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
     loop = asyncio.get_running_loop()
     return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=_LARGEST_BODY)
+
+
+def _to_received(request: web.BaseRequest, notes: RequestNotes, status: int | None) -> ReceivedRequest:
+    is_upload = notes.operation == "upload"
+    headers = {name.lower(): value for name, value in request.headers.items() if name.lower() != "authorization"}
+    return ReceivedRequest(
+        method=request.method,
+        path=request.path,
+        operation=notes.operation,
+        status=status,
+        fault=notes.fault,
+        job_id=notes.job_id,
+        # The query of an upload is its signature.
+        query={} if is_upload else dict(request.query),
+        headers=headers,
+        body=notes.body,
+    )
 
 
 def _not_allowed(request: web.BaseRequest, allowed: str) -> SandboxResponse:

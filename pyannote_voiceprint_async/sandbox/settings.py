@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -13,6 +14,7 @@ from pyannote_voiceprint_async.sandbox.clock import Now, anchored_clock
 from pyannote_voiceprint_async.sandbox.faults import check_faults
 from pyannote_voiceprint_async.sandbox.limits import Limit, WindowKind
 from pyannote_voiceprint_async.sandbox.outputs import FailedOutput
+from pyannote_voiceprint_async.sandbox.request_log import ReceivedRequest
 from pyannote_voiceprint_async.sandbox.validation import MediaKeys
 from pyannote_voiceprint_async.sandbox.validators import finite, not_negative, one_of, positive, to_range
 from pyannote_voiceprint_async.sandbox.webhook_faults import check_webhook_faults
@@ -28,6 +30,10 @@ def _to_delays(value: Iterable[float]) -> tuple[float, ...]:
     if not all(0 <= delay < math.inf for delay in delays):
         raise ValueError(f"Delays must be numbers of seconds, zero or more, not {value!r}.")
     return delays
+
+
+def _to_path(value: str | PathLike[str] | None) -> Path | None:
+    return None if value is None else Path(value)
 
 
 # The settings hold read-only copies, because later changes of the mappings would have no effect.
@@ -78,6 +84,7 @@ class Settings:
         webhook_faults: Probability of each fault of a job's webhook by name, see `WEBHOOK_FAULTS`.
         store: File that keeps accepted jobs and uploads for another sandbox with the same file; `None` keeps nothing.
             Pending webhooks are not kept.
+        on_request: Called with each `ReceivedRequest` before its response is sent; it must return at once.
         now: Returns the current time in UTC epoch seconds; tests pass a fake clock.
         sleep: Waits for latency, `accept-late` and webhooks; tests pass that of a fake clock.
     """
@@ -113,6 +120,7 @@ class Settings:
         default="failed", validator=one_of("failed", "canceled")
     )
     webhook_faults: Mapping[str, float] = attrs.field(factory=dict, converter=_to_webhook_faults)
-    store: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
+    store: Path | None = attrs.field(default=None, converter=_to_path)
+    on_request: Callable[[ReceivedRequest], object] | None = attrs.field(default=None, repr=False)
     now: Now = attrs.field(factory=anchored_clock, repr=False)
     sleep: Callable[[float], Awaitable[object]] = attrs.field(default=asyncio.sleep, repr=False)

@@ -23,6 +23,7 @@ from pyannote_voiceprint_async.api.endpoints import GET_JOB, Endpoint
 from pyannote_voiceprint_async.api.responses import ApiResponse
 from pyannote_voiceprint_async.concurrency.clock import Clock
 from pyannote_voiceprint_async.concurrency.event_loop import running_loop
+from pyannote_voiceprint_async.concurrency.threads import run_in_thread
 from pyannote_voiceprint_async.concurrency.waiters import Waiters
 from pyannote_voiceprint_async.errors import ClientClosedError, RateLimitError, UnexpectedResponseError, VoiceprintError
 from pyannote_voiceprint_async.models import Job, JobCreated
@@ -229,7 +230,7 @@ class Pipeline:
         """Return the model of a response. The output of a long recording is decoded in a thread."""
         decode = partial(responses.parse_response, endpoint, response, wall=wall, key=self._key)
         # A submission is decoded here: its task must not end without the job id.
-        return await asyncio.to_thread(decode) if endpoint.repeatable and response.is_large else decode()
+        return await run_in_thread(decode) if endpoint.repeatable and response.is_large else decode()
 
     def _url(self, endpoint: Endpoint[Any], path: Mapping[str, str] | None, query: Mapping[str, str] | None) -> URL:
         if path is None and query is None:

@@ -313,3 +313,27 @@ def test_job_id_in_random_bytes_is_text_or_none(before, given_id, after):
     """The id is used in a path and in log lines, so it must be encodable."""
     found = find_job_id(before + b'"jobId":' + given_id + after)
     assert found is None or (found and found.encode())
+
+
+@attrs.frozen
+class Plain:
+    """A model with fields of the plain types of JSON, which a new field of the API may have."""
+
+    count: int | None = None
+    share: float | None = None
+    is_new: bool | None = None
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"count": 3, "share": 0.5, "isNew": False}, Plain(3, 0.5, is_new=False)),
+        ({"share": 1}, Plain(share=1)),
+        ({"count": None, "share": None, "isNew": None}, Plain()),
+        ({"count": True, "share": "0.5", "isNew": "false"}, Plain()),
+        ({"count": 3.5, "share": True, "isNew": 1}, Plain()),
+    ],
+)
+def test_a_new_field_of_a_plain_type_needs_no_hook(body, expected):
+    """A value of the type is kept, and any other value is the default: it is never converted."""
+    assert decode(Plain, json.dumps(body).encode()) == expected

@@ -44,7 +44,7 @@ def test_audio_in_a_format_that_libsndfile_cannot_decode_is_uploaded_unchecked_w
     assert (report.format, report.facts) == (name, None)
     (finding,) = report.findings
     assert (finding.code, finding.is_fatal) == ("unsupported", False)
-    assert finding.message == f"is {name}, which cannot be checked here; it is uploaded unchecked"
+    assert finding.message == f"is {name}, which cannot be checked here. It is uploaded unchecked"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import attrs
 import pytest
 
-from pyannote_voiceprint_async.audio import AudioFacts, assess
+from pyannote_voiceprint_async.audio import AudioFacts, Finding, assess, fatal_message
 
 GOOD = AudioFacts(
     seconds=12.0,
@@ -64,7 +64,7 @@ def test_audio_that_will_be_trimmed_has_a_warning():
     assert (finding.code, finding.is_fatal) == ("trimmed", WARNING)
     assert (
         finding.message
-        == "lasts 75.6 s; only the 30 s with most speech are used; check that only one person speaks there"
+        == "lasts 75.6 s. Only the 30 s with most speech are used. Check that only one person speaks there"
     )
     assert assess(GOOD, will_trim=True) == ()
 
@@ -75,14 +75,14 @@ def test_audio_that_will_be_trimmed_has_a_warning():
         (
             {"seconds": 75.6},
             (
-                "lasts 75.60 s; a voiceprint takes at most 30 s: select a segment with start and end in a list, or "
+                "lasts 75.60 s. A voiceprint takes at most 30 s: select a segment with start and end in a list, or "
                 "trim it (enroll --trim)"
             ),
         ),
         (
             {"is_unclosed": True},
             (
-                "continues after the 12.0 s that its header states: its recording was interrupted; select a segment "
+                "continues after the 12.0 s that its header states: its recording was interrupted. Select a segment "
                 "before that with start and end, or repair the header: ffmpeg -ignore_length 1 -i FILE -c copy "
                 "repaired.wav"
             ),
@@ -90,24 +90,32 @@ def test_audio_that_will_be_trimmed_has_a_warning():
         (
             {"is_unclosed": True, "format": "OGG"},
             (
-                "continues after the 12.0 s that its header states, and the rest was not checked; select a segment "
+                "continues after the 12.0 s that its header states, and the rest was not checked. Select a segment "
                 "before that with start and end, or decode it into a new file: ffmpeg -i FILE whole.flac"
             ),
         ),
         (
             {"channels": 2, "loudness_dbfs": -120.0},
             (
-                "is silent (-120 dBFS) when its 2 channels are mixed down to one, because they cancel each other out; "
-                "send one channel alone"
+                "is silent (-120 dBFS) when its 2 channels are mixed down to one, because they cancel each other out. "
+                "Send one channel alone"
             ),
         ),
-        ({"seconds": 0.25}, "lasts 0.25 s; a voice needs at least 1 s, better 10 s: use a longer recording or segment"),
+        ({"seconds": 0.25}, "lasts 0.25 s. A voice needs at least 1 s, better 10 s: use a longer recording or segment"),
         (
             {"clipped": 0.034},
-            "is clipped (3.4% of its samples are at full scale), which distorts the voice; record at a lower level",
+            "is clipped (3.4% of its samples are at full scale), which distorts the voice. Record at a lower level",
         ),
-        ({"channels": 2}, "has 2 channels, which are mixed down to one; see that they have the same speaker"),
+        ({"channels": 2}, "has 2 channels, which are mixed down to one. See that they have the same speaker"),
     ],
 )
 def test_messages_have_the_measured_values_and_what_to_do(changes, message):
     assert assess(attrs.evolve(GOOD, **changes))[0].message == message
+
+
+def test_fatal_findings_are_separate_sentences_with_one_subject():
+    """The caller writes the first subject: "The audio is silent. … It lasts …"."""
+    first, second = (Finding("code", message, is_fatal=True) for message in ("is silent", "lasts 31 s. Select less"))
+    harmless = Finding("code", "is clipped", is_fatal=False)
+    assert fatal_message([first, harmless, second]) == "is silent. It lasts 31 s. Select less"
+    assert fatal_message([harmless]) is None

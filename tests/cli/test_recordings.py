@@ -277,7 +277,7 @@ def test_what_was_told_stands_in_the_report(command, meeting):
         assert command("enroll", "--sandbox", "s.csv", *options, *more, cwd=meeting).returncode == 1
         report = json.loads((meeting / "r.json").read_text())
         assert [note["label"] for note in report["warnings"]] == ["Anna"]
-        assert report["warnings"][0]["message"].endswith("check that only one person speaks there")
+        assert report["warnings"][0]["message"].endswith("Check that only one person speaks there")
         assert [(problem["label"], problem["line"]) for problem in report["problems"]] == [("Bo", 3)]
 
 
@@ -293,8 +293,8 @@ def test_the_command_looks_trims_and_tells(command, meeting):
     (meeting / "long.wav").write_bytes(wav(speechlike(31)))
     refused = command("enroll", "--sandbox", "long.wav", cwd=meeting)
     assert refused.returncode == 2
-    assert "long.wav: lasts 31.00 s; a voiceprint takes at most 30 s" in refused.stderr
-    told = "long: is too long; only "
+    assert "long.wav: lasts 31.00 s. A voiceprint takes at most 30 s" in refused.stderr
+    told = "long: is too long. Only "
     for more in (("--dry-run",), ()):
         trimmed = command("enroll", "--sandbox", "long.wav", "--trim", *more, cwd=meeting)
         assert (trimmed.returncode, trimmed.stderr.count(told)) == (0, 1), trimmed.stderr

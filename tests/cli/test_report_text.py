@@ -35,10 +35,10 @@ def test_a_run_that_skipped_files_is_not_all_well():
 
 def test_notes_about_the_list_are_printed_without_the_label_of_its_first_row():
     notes = ("2 files were skipped.", "Audio files are not checked.", "Not in the message.")
-    message = "is quiet; Audio files are not checked.; 2 files were skipped."
+    message = "is quiet. Also: Audio files are not checked. Also: 2 files were skipped."
     assert list(warning_lines("Ada", message, notes)) == [*notes[:2], "Ada: is quiet"]
     assert list(warning_lines("Ada", notes[1], notes)) == [notes[1]]
-    assert list(warning_lines("Ada", "is quiet; is clipped", notes)) == ["Ada: is quiet; is clipped"]
+    assert list(warning_lines("Ada", "is quiet. Also: is clipped", notes)) == ["Ada: is quiet. Also: is clipped"]
 
 
 def test_jobs_that_may_be_billed_without_a_voiceprint_are_reported():

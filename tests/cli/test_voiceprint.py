@@ -103,7 +103,7 @@ def test_a_warning_is_reported_and_the_file_is_sent(command, records, quick_sand
     (tmp_path / "anna.wav").write_bytes(wav(np.stack([speechlike(2)] * 2, axis=1), channels=2))
     result = command("voiceprint", tmp_path, environment=quick_sandbox.environment)
     [line] = records(result.stdout)
-    note = "has 2 channels, which are mixed down to one; see that they have the same speaker"
+    note = "has 2 channels, which are mixed down to one. See that they have the same speaker"
     assert (result.returncode, line["warnings"]) == (0, [note])
     assert result.stderr.splitlines()[0] == f"anna: {note}"
 

@@ -61,7 +61,8 @@ def by_hand(operation):
 
 
 def under_trio(operation):
-    trio = pytest.importorskip("trio")
+    import trio
+
     trio.run(operation)
 
 

@@ -4,14 +4,14 @@ import asyncio
 import errno
 import io
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from faults.stage import Stage
 
-from pyannote_voiceprint_async import AsyncVoiceprintClient
+from pyannote_voiceprint_async import AsyncVoiceprintClient, JobCreated
 
 Call = Callable[[Stage, str], Awaitable[Any]]
 """Makes one call with this URL, and returns or raises the result of the call."""
@@ -19,15 +19,32 @@ Call = Callable[[Stage, str], Awaitable[Any]]
 # The maximum number of loop iterations before a call starts, and before it is cancelled.
 _BEGIN, _LEAVE = 200, 20
 _RANDOM = random.Random(1)
+_SPEAKERS = {"Ann": "voiceprint of Ann"}
+
+
+def submit_with(client: AsyncVoiceprintClient, url: str) -> Awaitable[JobCreated]:
+    """Submit a voiceprint, or with every second call an identification: a fault is the same for both."""
+    return client.submit_identification(url, _SPEAKERS) if _is_identification(url) else client.submit(url)
+
+
+def wait_with(client: AsyncVoiceprintClient, url: str, **options: Any) -> Coroutine[Any, Any, Any]:
+    """Submit and wait, with every second call for an identification."""
+    if _is_identification(url):
+        return client.identify(url, _SPEAKERS, **options)
+    return client.voiceprint(url, **options)
+
+
+def _is_identification(url: str) -> bool:
+    return int(urlsplit(url).path.rpartition("-")[2]) % 2 == 1
 
 
 async def submit(stage: Stage, url: str) -> Any:
-    return await stage.client.submit(url)
+    return await submit_with(stage.client, url)
 
 
 async def submit_alone(stage: Stage, url: str) -> Any:
     """Submit with a separate client, so that no other call affects its rate limiter."""
-    return await (await stage.open()).submit(url)
+    return await submit_with(await stage.open(), url)
 
 
 async def read(stage: Stage, url: str) -> Any:
@@ -35,25 +52,25 @@ async def read(stage: Stage, url: str) -> Any:
 
 
 async def voiceprint(stage: Stage, url: str) -> Any:
-    return await stage.client.voiceprint(url, timeout=None)
+    return await wait_with(stage.client, url, timeout=None)
 
 
 async def voiceprint_in_no_time(stage: Stage, url: str) -> Any:
-    return await stage.client.voiceprint(url, timeout=500.0)
+    return await wait_with(stage.client, url, timeout=500.0)
 
 
 # Callers that are cancelled
 
 
 async def cancel_before_the_first_byte(stage: Stage, url: str) -> Any:
-    task = asyncio.create_task(stage.client.submit(url))
+    task = asyncio.ensure_future(submit_with(stage.client, url))
     await asyncio.sleep(0)
     task.cancel()
     return await task
 
 
 async def cancel_in_flight(stage: Stage, url: str) -> Any:
-    task = asyncio.create_task(stage.client.submit(url))
+    task = asyncio.ensure_future(submit_with(stage.client, url))
     await _until_seen(stage, url)
     task.cancel()
     return await task
@@ -61,7 +78,7 @@ async def cancel_in_flight(stage: Stage, url: str) -> Any:
 
 async def cancel_at_any_moment(stage: Stage, url: str) -> Any:
     await _iterate(_RANDOM.randrange(_BEGIN))
-    task = asyncio.create_task(stage.client.submit(url))
+    task = asyncio.ensure_future(submit_with(stage.client, url))
     await _iterate(_RANDOM.randrange(_LEAVE))
     task.cancel()
     return await task
@@ -69,7 +86,7 @@ async def cancel_at_any_moment(stage: Stage, url: str) -> Any:
 
 async def cancel_twice(stage: Stage, url: str) -> Any:
     """Cancel again in the loop iteration in which the first cancellation ends the call."""
-    task = asyncio.create_task(stage.client.submit(url))
+    task = asyncio.ensure_future(submit_with(stage.client, url))
     await _until_seen(stage, url)
     task.cancel()
     await asyncio.sleep(0)
@@ -79,7 +96,7 @@ async def cancel_twice(stage: Stage, url: str) -> Any:
 
 async def run_out_of_time(stage: Stage, url: str) -> Any:
     """End the call with a timeout of the caller."""
-    task = asyncio.create_task(stage.client.submit(url))
+    task = asyncio.ensure_future(submit_with(stage.client, url))
     await _until_seen(stage, url)
     return await asyncio.wait_for(task, 0.0)
 
@@ -99,7 +116,7 @@ async def cancel_reading(stage: Stage, url: str) -> Any:
 
 async def close_in_flight(stage: Stage, url: str) -> Any:
     client = await stage.open()
-    task = asyncio.create_task(client.submit(url))
+    task = asyncio.ensure_future(submit_with(client, url))
     await _until_seen(stage, url)
     await client.aclose()
     return await task
@@ -125,7 +142,7 @@ async def _until_seen(stage: Stage, asked_for: str) -> None:
 async def _until_submitted(client: AsyncVoiceprintClient, url: str) -> asyncio.Task[Any]:
     """Start a call, and return its task when it waits for its job."""
     submitted = asyncio.Event()
-    task = asyncio.create_task(client.voiceprint(url, timeout=None, on_submitted=lambda _: submitted.set()))
+    task = asyncio.create_task(wait_with(client, url, timeout=None, on_submitted=lambda _: submitted.set()))
     await submitted.wait()
     return task
 

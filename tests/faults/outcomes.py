@@ -72,4 +72,5 @@ def by_chance(outcome: Outcome) -> Outcome:
 ACCEPTED = Outcome("JobCreated")
 READ = Outcome("Job")
 ENROLLED = Outcome("Voiceprint", tries=None, met=0)
+IDENTIFIED = Outcome("Identification", tries=None, met=0)
 CANCELLED = Outcome(asyncio.CancelledError.__name__)

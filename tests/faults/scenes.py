@@ -126,7 +126,8 @@ def in_sandbox(*faults: str, share: float = 1.0, first: int = 0, settings: Mappi
             now=scene.clock.wall,
             sleep=scene.clock.sleep,
         )
-        sandbox.fail_next([*faults] * first, operation="voiceprint")
+        for operation in ("voiceprint", "identify"):
+            sandbox.fail_next([*faults] * (first // 2), operation=operation)
         _count_met(sandbox, scene)
         async with sandbox:
             scene.url, scene.key = sandbox.url, sandbox.api_key

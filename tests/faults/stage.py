@@ -7,7 +7,9 @@ from faults.scenes import Scene
 
 from pyannote_voiceprint_async import AsyncVoiceprintClient, Polling, RateLimit, RateLimiter, RateLimits, RetryPolicy
 
-_UNLIMITED = RateLimits(submissions=RateLimit(10**9), job_reads=RateLimit(10**9), job_lists=RateLimit(10**9))
+_UNLIMITED = RateLimits(
+    submissions=RateLimit(10**9), identify=RateLimit(10**9), job_reads=RateLimit(10**9), job_lists=RateLimit(10**9)
+)
 _TWICE = RetryPolicy(max_tries=2, max_elapsed=1e9)
 _IN_FLIGHT = 32
 
@@ -60,7 +62,7 @@ class Stage:
 def _rate_limiter(max_concurrency: int) -> RateLimiter:
     """Return a rate limiter that has recorded a response: before the first one, requests go one by one."""
     rate_limiter = RateLimiter(max_concurrency, _UNLIMITED)
-    for operation in ("submissions", "job_reads"):
+    for operation in ("submissions", "identify", "job_reads"):
         permit = rate_limiter.scheduler.request(operation, 0.0, lambda _: None)
         rate_limiter.scheduler.record_response(permit, 0.0)
     return rate_limiter

@@ -6,7 +6,19 @@ from typing import Any
 from faults import calls
 from faults.fault import Fault, faults, in_a_run, made, reads, submits
 from faults.killed import full_disk, killed
-from faults.outcomes import ACCEPTED, CANCELLED, ENROLLED, READ, Outcome, by_chance, final, later, repeated, unknown
+from faults.outcomes import (
+    ACCEPTED,
+    CANCELLED,
+    ENROLLED,
+    IDENTIFIED,
+    READ,
+    Outcome,
+    by_chance,
+    final,
+    later,
+    repeated,
+    unknown,
+)
 from faults.plays import (
     BROKEN,
     BROKEN_AFTER_THE_ID,
@@ -229,7 +241,7 @@ FAULTS: tuple[Fault, ...] = (
             "drop-before-read", "drop-after-accept", "accept-late", "server-error", "bad-gateway", "unavailable",
             "rate-limited", "truncated-json", share=0.4, settings={"latency": (0.0, 5.0)},
         ),
-    }, made(calls.voiceprint, ENROLLED, *map(by_chance, (
+    }, made(calls.voiceprint, ENROLLED, IDENTIFIED, *map(by_chance, (
         unknown(ApiConnectionError), unknown(ServerError), unknown(UnexpectedResponseError), repeated(ServerError),
     )), times=400)),
 )  # fmt: skip

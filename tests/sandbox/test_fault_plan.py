@@ -11,7 +11,7 @@ from pyannote_voiceprint_async.sandbox.operations import OPERATIONS
 @pytest.mark.parametrize(
     ("faults", "operation", "message"),
     [
-        ("gremlins", None, f"There is no fault 'gremlins'. The faults are {', '.join(FAULTS)}."),
+        ("gremlins", None, f"There is no fault 'gremlins'. The faults are {', '.join(FAULTS)}, "),
         (["server-error", "gremlins"], "test", "There is no fault 'gremlins'"),
         ("server-error", "diarize", "There is no operation 'diarize'. The operations are test, media, "),
         ("accept-late", "test", "The fault 'accept-late' applies to submissions only, and 'test' submits no job."),

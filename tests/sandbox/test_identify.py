@@ -89,3 +89,34 @@ async def test_the_largest_valid_submission_is_accepted(client, clock):
     response = await client.post("/v1/identify", data=io.BytesIO(body))
     job = await finished(client, clock, response)
     assert len(job["output"]["voiceprints"][0]["confidence"]) == 50
+
+
+@pytest.mark.parametrize(("path", "turns", "seconds"), [("7-turns.wav", 7, 60), ("a/100000-turns", 100_000, 86_400)])
+async def test_the_path_of_a_url_can_name_the_number_of_turns(client, clock, path, turns, seconds):
+    """A job of a day with 100,000 turns is read without blocking the event loop: its JSON is written in a thread."""
+    response = await client.identify(f"https://example.com/{path}", exclusive=True)
+    await clock.advance(1.0)
+    read = await client.get(f"/v1/jobs/{response.json['jobId']}")
+    output = json.loads(read.body)["output"]
+    assert [len(output[name]) for name in ("diarization", "exclusiveDiarization", "identification")] == [turns] * 3
+    assert output["identification"][-1]["end"] == pytest.approx(seconds)
+    assert (await client.get("/v2/jobs")).json["items"][0]["quantity"] == seconds
+
+
+@pytest.mark.parametrize("turns", [1, 20_000])
+async def test_a_webhook_has_the_output_however_large_it_is(client, receiver, clock, turns):
+    client.sandbox.on_next(turns=turns)
+    await client.identify(webhook=receiver.url)
+    await clock.wait_for_sleepers(1)
+    await clock.advance(1.0)
+    [received] = await receiver.wait_for(1)
+    assert received.json["status"] == "succeeded"
+    assert len(received.json["output"]["identification"]) == turns
+
+
+async def test_a_webhook_can_be_limited_to_the_status(client, receiver, clock):
+    response = await client.identify(webhook=receiver.url, webhookStatusOnly=True)
+    await clock.wait_for_sleepers(1)
+    await clock.advance(1.0)
+    [received] = await receiver.wait_for(1)
+    assert received.json == {"jobId": response.json["jobId"], "status": "succeeded"}

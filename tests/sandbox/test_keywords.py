@@ -1,4 +1,5 @@
 import inspect
+import pydoc
 
 import attrs
 import pytest
@@ -14,3 +15,16 @@ def test_an_unknown_keyword_is_a_type_error():
 def test_the_signature_lists_every_setting():
     """`help(Sandbox)` shows the keywords, although only `Settings` defines them."""
     assert list(inspect.signature(Sandbox).parameters) == [field.name for field in attrs.fields(Settings)]
+
+
+def test_help_is_readable():
+    """Each keyword has a line of its own without names of modules, and a description."""
+    lines = pydoc.plain(pydoc.render_doc(Sandbox)).splitlines()
+    text = "\n".join(line.removeprefix(" |  ").strip() for line in lines)
+    assert "Sandbox(\n*,\nhost: str = '127.0.0.1',\nport: int = 0,\n" in text
+    assert "\nrate_limit: Limit | tuple[int, float] = Limit(limit=100, per=60.0),\n" in text
+    assert "\nstore: str | PathLike[str] | None = None,\n" in text
+    assert "\nsleep: Callable[[float], Awaitable[object]] = ...,\n)" in text
+    for field in attrs.fields(Settings):
+        assert f"\n{field.name}: " in text.partition("Args:")[2]
+    assert max(map(len, lines)) < 130

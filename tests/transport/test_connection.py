@@ -1,10 +1,13 @@
 """What a submission does with its connection."""
 
 import asyncio
+import fcntl
 import socket
+import struct
 
 import pytest
 from hostile_server import HostileServer, answer, unused_port
+from namespaces import run_in_namespace
 
 from pyannote_voiceprint_async import ApiTimeoutError, AsyncVoiceprintClient, RetryPolicy, Timeouts
 from pyannote_voiceprint_async.transport.connection import RecordedConnection
@@ -124,6 +127,50 @@ async def test_the_connection_of_a_timed_out_submission_is_reset():
                 with pytest.raises(ConnectionResetError):
                     await loop.sock_recv(accepted, 65536)
     assert late.value.outcome_unknown
+
+
+def set_loopback(*, up: bool) -> None:
+    """Switch the network of this namespace on or off."""
+    set_flags, is_up = 0x8914, 1  # SIOCSIFFLAGS, IFF_UP
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, set_flags, struct.pack("16sh14x", b"lo", is_up if up else 0))
+
+
+async def submit_while_the_network_is_off() -> None:
+    later = asyncio.get_running_loop().create_future()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"}")
+        writer.write(answer(b'{"jobId":"job-1","status":"created"}'))
+        ours = writer.get_extra_info("socket")
+        # Probes find out whether the other end still exists, and do not disturb what it may still send.
+        for option, value in ((socket.TCP_KEEPIDLE, 1), (socket.TCP_KEEPINTVL, 1), (socket.TCP_KEEPCNT, 30)):
+            ours.setsockopt(socket.IPPROTO_TCP, option, value)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        (result,) = await asyncio.gather(reader.read(1), return_exceptions=True)
+        later.set_result(result)
+        writer.transport.abort()
+
+    set_loopback(up=True)
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with AsyncVoiceprintClient("k", base_url=base_url, timeouts=Timeouts(total=0.3)) as client:
+            await client.submit(URL)
+            set_loopback(up=False)
+            with pytest.raises(ApiTimeoutError) as late:
+                await client.submit(URL)
+            assert late.value.outcome_unknown
+            set_loopback(up=True)
+            assert isinstance(await later, ConnectionResetError)
+
+
+def check_an_abandoned_submission() -> None:
+    asyncio.run(submit_while_the_network_is_off())
+
+
+def test_an_abandoned_submission_does_not_arrive_after_an_outage():
+    """The kernel would otherwise repeat the sending when the network is back."""
+    run_in_namespace(check_an_abandoned_submission, "--net")
 
 
 @pytest.mark.parametrize("size", [100, 8_500, 65_000, 100_000])

@@ -607,7 +607,8 @@ async def test_nested_timeouts_lose_no_job(start):
 
 async def test_a_client_in_a_cancelled_scope_of_anyio_closes_and_keeps_its_job(start):
     """anyio cancels every await in a cancelled scope, again and again."""
-    anyio = pytest.importorskip("anyio")
+    import anyio
+
     sandbox = await start(Sandbox(window="none", latency=0.2))
     with anyio.move_on_after(0.1):
         async with AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url) as client:

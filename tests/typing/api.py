@@ -1,7 +1,7 @@
 """The public API as users write it. mypy checks this file (`nox -s types`); it is never run."""
 
 import io
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, assert_type
@@ -230,7 +230,7 @@ async def step_by_step(client: AsyncVoiceprintClient) -> None:
     assert_type(done.voiceprint, str | None)
     assert_type(done.status.is_terminal, bool)
     if isinstance(done.output, IdentificationOutput):
-        assert_type(done.output.identification, tuple[IdentifiedTurn, ...])
+        assert_type(done.output.identification, Sequence[IdentifiedTurn])
         assert_type(done.output.voiceprints, tuple[SpeakerScores, ...])
     elif done.output:
         assert_type(done.output.voiceprint, str | None)
@@ -271,7 +271,7 @@ async def name_speakers(client: AsyncVoiceprintClient, path: Path, voiceprint: V
         assert_type(decision, Decision)
         assert_type(decision.certainty is Certainty.CERTAIN, bool)
         assert_type(decision.label, str | None)
-    assert_type(found.diarization, tuple[DiarizedTurn, ...])
+    assert_type(found.diarization, Sequence[DiarizedTurn])
     assert_type(found.confidence, FrameConfidence | None)
     assert_type(found.to_rttm("talk"), str)
     assert_type(Identification.from_dict(found.to_dict()), Identification)

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from pyannote_voiceprint_async.enrollment.events import RowWarning
+from pyannote_voiceprint_async.enrollment.events import RowWarning, join_warnings
 from pyannote_voiceprint_async.enrollment.manifest.preflight import PREFLIGHT_UNAVAILABLE
 from pyannote_voiceprint_async.enrollment.manifest.row_checks import CheckedRow
 
@@ -22,7 +22,7 @@ class RowWarnings:
     def __iter__(self) -> Iterator[RowWarning]:
         for label, source, warnings in self._rows:
             texts = [warning + _repeated(self._repetitions[source, warning]) for warning in warnings]
-            yield RowWarning(label, "; ".join(texts))
+            yield RowWarning(label, join_warnings(texts))
 
     def add(self, checked: CheckedRow, *, is_unavailable: bool) -> None:
         """Add the warnings of a row.

@@ -50,10 +50,10 @@ def _parse_object(line: str) -> dict[str, Any]:
         value = json.loads(line.rstrip("\r\n"))
     except (ValueError, RecursionError) as exc:
         where = f" ({exc.msg.lower()}, column {exc.colno})" if isinstance(exc, json.JSONDecodeError) else ""
-        raise UnreadableLineError(f"is not valid JSON{where}; each line must be one complete object") from None
+        raise UnreadableLineError(f"is not valid JSON{where}. Each line must be one complete object") from None
     if not isinstance(value, dict):
         raise UnreadableLineError(
-            "is not a JSON object; each line must be one object, not a list of them (jq -c '.[]' writes lines)"
+            "is not a JSON object. Each line must be one object, not a list of them (jq -c '.[]' writes lines)"
         )
     return value
 
@@ -83,7 +83,7 @@ def _read_row(record: Mapping[str, Any], names: ColumnNames, builder: RowBuilder
         if value is not None and not isinstance(value, str) and column not in (Column.START, Column.END)
     ]
     if wrong:
-        return Problem("; ".join(wrong), printable_label(values.get(Column.LABEL)), number)
+        return Problem(". Also: ".join(wrong), printable_label(values.get(Column.LABEL)), number)
     texts = {column: (values.get(column) or "").strip() for column in (Column.LABEL, Column.SOURCE, Column.MODEL)}
     used = set(keys.values())
     extra = {key: value for key, value in record.items() if key not in used}

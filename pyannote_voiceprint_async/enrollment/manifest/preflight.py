@@ -123,7 +123,7 @@ class Preflight:
         if any(finding.code == "trimmed" for finding in report.findings):
             return _trim(audio)
         if report.facts is None and self.trim:
-            warnings = (f"is {report.format}, which cannot be trimmed here; it is uploaded unchanged",)
+            warnings = (f"is {report.format}, which cannot be trimmed here. It is uploaded unchanged",)
         return attrs.evolve(_identify_file(path, status), warnings=warnings)
 
     def _check_clip(self, audio: IO[bytes], segments: Segments) -> CheckedAudio:
@@ -170,14 +170,14 @@ def _identify_file(path: Path, status: os.stat_result) -> CheckedAudio:
     # Segments may be cut out of a file of any size, but a whole file is uploaded as it is.
     if status.st_size > MAX_VOICEPRINT_BYTES:
         largest = MAX_VOICEPRINT_BYTES / 2**20
-        raise MediaError(f"has {status.st_size / 2**20:.0f} MiB; a voiceprint takes at most {largest:.0f} MiB")
+        raise MediaError(f"has {status.st_size / 2**20:.0f} MiB. A voiceprint takes at most {largest:.0f} MiB")
     return CheckedAudio(f"sha256:{file_digest(path, status)}")
 
 
 def _trim(audio: IO[bytes]) -> CheckedAudio:
     start, end = best_segment(audio)
     clip = cut(audio, start, end)
-    warning = f"is too long; only {start:.1f} to {end:.1f} s are used; check that only one person speaks there"
+    warning = f"is too long. Only {start:.1f} to {end:.1f} s are used. Check that only one person speaks there"
     return CheckedAudio(clip_identity(clip.digest), ((start, end),), (warning, *_warnings(assess(clip.facts))))
 
 
@@ -197,4 +197,4 @@ def _has_changed(now: os.stat_result, before: os.stat_result) -> bool:
 
 
 def _changed_error() -> MediaError:
-    return MediaError("changed while it was read; enroll it after it is complete")
+    return MediaError("changed while it was read. Enroll it after it is complete")

@@ -40,7 +40,7 @@ def parse_segments(start: object, end: object) -> Segments | str:
     """
     starts, ends = _parse_numbers(start, "start"), _parse_numbers(end, "end")
     if isinstance(starts, str) or isinstance(ends, str):
-        return "; ".join(problem for problem in (starts, ends) if isinstance(problem, str))
+        return ". Also: ".join(problem for problem in (starts, ends) if isinstance(problem, str))
     if not starts and not ends:
         return ()
     if not starts and len(ends) == 1:
@@ -49,7 +49,7 @@ def parse_segments(start: object, end: object) -> Segments | str:
         return ((starts[0], None),)
     if len(starts) != len(ends):
         return (
-            f"start has {_count(starts)} and end has {_count(ends)}; each start needs its end, and only a single "
+            f"start has {_count(starts)} and end has {_count(ends)}. Each start needs its end, and only a single "
             "segment may leave one of them empty"
         )
     return tuple(zip(starts, ends, strict=True))
@@ -69,8 +69,7 @@ def segments_problem(segments: object) -> str | None:
         total += 0.0 if end is None else end - start
     if total > MAX_VOICEPRINT_SECONDS + _ROUNDING_SECONDS * len(segments):
         subject = "the segment has" if len(segments) == 1 else f"the {len(segments)} segments have in total"
-        limit = f"a voiceprint takes at most {MAX_VOICEPRINT_SECONDS:g} s"
-        return f"{subject} {total:.2f} s; {limit}: select less"
+        return f"{subject} {total:.2f} s. A voiceprint takes at most {MAX_VOICEPRINT_SECONDS:g} s: select less"
     return None
 
 

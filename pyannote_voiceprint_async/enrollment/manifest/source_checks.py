@@ -103,7 +103,7 @@ def _file_status(path: Path, max_size: int | None) -> os.stat_result | str:
     if not status.st_size:
         return "is empty; give a file with audio"
     if max_size is not None and status.st_size > max_size:
-        return f"has {status.st_size / 2**20:.0f} MiB; a voiceprint takes at most {max_size / 2**20:.0f} MiB"
+        return f"has {status.st_size / 2**20:.0f} MiB. A voiceprint takes at most {max_size / 2**20:.0f} MiB"
     return status if os.access(path, os.R_OK) else "cannot be read by this user; change its permissions"
 
 

@@ -4,14 +4,14 @@ A limit of the file size kills a real process at a chosen page of the main file:
 """
 
 import contextlib
-import os
+import pathlib
 import resource
 import shutil
 import signal
 import subprocess
-import sys
 
 import pytest
+from namespaces import run_in_namespace
 from warm_process import WarmProcess
 
 from pyannote_voiceprint_async import LedgerError
@@ -312,24 +312,6 @@ def test_a_file_that_is_not_a_journal_is_refused(path):
 
 # A copy on another file system
 
-IN_NAMESPACE = """
-import os, pathlib, shutil, subprocess, sys
-from enrollment.ledger import test_hot_journal as tests
-os.chdir(sys.argv[1])
-getattr(tests, sys.argv[2])(pathlib.Path.cwd())
-"""
-
-
-def in_namespace(check, tmp_path):
-    """Run a function in a process that may mount file systems, or skip the test."""
-    unshare = ["unshare", "--user", "--map-root-user", "--mount"]
-    if shutil.which("unshare") is None or subprocess.run([*unshare, "true"], check=False).returncode:
-        pytest.skip("needs user namespaces")
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [*unshare, sys.executable, "-c", IN_NAMESPACE, tmp_path, check.__name__]
-    done = subprocess.run(command, env=environment, check=False, timeout=60, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-
 
 def mount(*arguments):
     subprocess.run([shutil.which("mount"), *arguments], check=True)
@@ -342,7 +324,8 @@ def open_and_leave(path):
     connection.close()
 
 
-def check_same_inode(folder):
+def check_same_inode():
+    folder = pathlib.Path.cwd()
     for name in "ab":
         (folder / name).mkdir()
         mount("-t", "tmpfs", "none", name)
@@ -359,8 +342,9 @@ def check_same_inode(folder):
     assert numbers_in(original) == [*ROWS, 50]
 
 
-def check_bind_mount(folder):
+def check_bind_mount():
     """A single file, as in a container: the journal is not beside the file outside of it."""
+    folder = pathlib.Path.cwd()
     outside, inside = folder / "l.ledger", folder / "inside" / "l.ledger"
     inside.parent.mkdir()
     add_rows(outside, *ROWS)
@@ -379,8 +363,9 @@ def check_bind_mount(folder):
     assert numbers_in(outside) == [*ROWS, 50]
 
 
-def check_read_only_folder(folder):
+def check_read_only_folder():
     """The file can be written, and no journal can be created beside it."""
+    folder = pathlib.Path.cwd()
     outside, inside = folder / "l.ledger", folder / "inside" / "l.ledger"
     inside.parent.mkdir()
     add_rows(outside, *ROWS)
@@ -401,4 +386,4 @@ def check_read_only_folder(folder):
 
 @pytest.mark.parametrize("check", [check_same_inode, check_bind_mount, check_read_only_folder])
 def test_a_ledger_under_a_mount_is_refused_or_used_as_itself(tmp_path, check):
-    in_namespace(check, tmp_path)
+    run_in_namespace(check, "--mount", folder=tmp_path)

@@ -24,7 +24,7 @@ from pyannote_voiceprint_async.sandbox import voiceprint_of
 
 GOOD = wav(speechlike(4))
 LONG = wav(speechlike(40))
-ALONE = "; check that only one person speaks there"
+ALONE = ". Check that only one person speaks there"
 SILENCE = np.zeros(32000, np.int16)
 
 
@@ -47,12 +47,12 @@ WRONG = {
     "before the beginning": (GOOD, "-1", "2", "start (-1 s) is before the beginning"),
     "start beyond the end": (GOOD, "5", "", "a.wav: the audio ends at 4.00 s, before the clip's start at 5 s"),
     "end beyond the end": (GOOD, "1", "5", "a.wav: the audio ends at 4.00 s, before the clip's end at 5 s"),
-    "too much": (LONG, "1", "39", "the segment has 38.00 s; a voiceprint takes at most 30 s"),
+    "too much": (LONG, "1", "39", "the segment has 38.00 s. A voiceprint takes at most 30 s"),
     "too much to an open end": (LONG, "1", "", "and the limit is 30 s"),
     "too much together": (LONG, "0 20", "20 31", "the 2 segments have in total 31.00 s"),
     "starts without ends": (GOOD, "1 2", "3", "start has 2 numbers and end has 1 number"),
-    "too little": (GOOD, "1", "1.5", "lasts 0.50 s; a voice needs at least 1 s"),
-    "too long": (LONG, "", "", "a.wav: lasts 40.00 s; a voiceprint takes at most 30 s"),
+    "too little": (GOOD, "1", "1.5", "lasts 0.50 s. A voice needs at least 1 s"),
+    "too long": (LONG, "", "", "a.wav: lasts 40.00 s. A voiceprint takes at most 30 s"),
     "too short": (wav(speechlike(0.5)), "", "", "lasts 0.50 s"),
     "silent": (wav(SILENCE), "", "", "is silent (-120 dBFS)"),
     "a silent part": (wav(np.concatenate([speechlike(2), SILENCE])), "2", "4", "is silent (-120 dBFS)"),
@@ -93,7 +93,7 @@ async def test_without_preflight_files_are_uploaded_unchecked(world, write_list,
 async def test_formats_that_cannot_be_checked_are_uploaded_with_a_warning(world, write_list):
     audio = b"\0\0\0\x20ftypM4A " + bytes(100)
     assert (await world.enroll(write_list(audio=audio))).succeeded == 1
-    note = "is MP4/M4A, which cannot be checked here; it is uploaded unchecked"
+    note = "is MP4/M4A, which cannot be checked here. It is uploaded unchecked"
     assert world.of(RowWarning) == [RowWarning("Anna", note)]
     assert world.voiceprints() == {"Anna": voiceprint_of(audio)}
     with pytest.raises(ManifestError, match="MP4/M4A, which cannot be read here"):
@@ -247,7 +247,7 @@ async def test_long_recordings_are_trimmed_on_request(world, tmp_path):
     start, end = await asyncio.to_thread(best_segment, long)
     clip = await asyncio.to_thread(cut, long, start, end)
     assert world.voiceprints() == {"Anna": voiceprint_of(clip.audio), "Bo": voiceprint_of(GOOD)}
-    assert world.of(RowWarning) == [RowWarning("Anna", f"is too long; only {start:.1f} to {end:.1f} s are used{ALONE}")]
+    assert world.of(RowWarning) == [RowWarning("Anna", f"is too long. Only {start:.1f} to {end:.1f} s are used{ALONE}")]
     assert (await world.enroll(rows, trim=True)).jobs == 0
     assert world.of(RowWarning) == []
 
@@ -275,7 +275,7 @@ async def test_a_warning_of_many_segments_of_a_file_is_reported_once(world, tmp_
         await asyncio.to_thread(path.write_bytes, wav(stereo, channels=2))
     rows = [Row(f"{path.stem} {at}", path, segments=((at, at + 2.5),)) for path in paths for at in range(0, 16, 2)]
     await world.enroll([*rows, Row("twice", paths[0], segments=((14, 17), (16, 18)))])
-    note = "has 2 channels, which are mixed down to one; see that they have the same speaker"
+    note = "has 2 channels, which are mixed down to one. See that they have the same speaker"
     assert world.of(RowWarning) == [
         RowWarning("a 0", f"{note} (8 more of this file, too)"),
         RowWarning("b 0", f"{note} (7 more of this file, too)"),
@@ -344,7 +344,7 @@ async def test_a_format_that_cannot_be_trimmed_is_a_warning(world, write_list):
     audio = b"\0\0\0\x20ftypM4A " + bytes(100)
     await world.enroll(write_list(audio=audio), trim=True)
     assert world.of(RowWarning) == [
-        RowWarning("Anna", "is MP4/M4A, which cannot be trimmed here; it is uploaded unchanged")
+        RowWarning("Anna", "is MP4/M4A, which cannot be trimmed here. It is uploaded unchanged")
     ]
 
 

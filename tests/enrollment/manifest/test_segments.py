@@ -62,13 +62,18 @@ def test_parse_segments(start, end, segments):
         ([None], [2], "start must be seconds"),
         ({"a": 1}, None, "start must be seconds"),
         (10**400, None, "start must be seconds"),
-        ("1 2", "3", "start has 2 numbers and end has 1 number; each start needs its end"),
+        ("1 2", "3", "start has 2 numbers and end has 1 number. Each start needs its end"),
         ("1 2", "", "start has 2 numbers and end has 0 numbers"),
         ("", "1 2", "start has 0 numbers and end has 2 numbers"),
     ],
 )
 def test_cells_that_are_not_segments(start, end, message):
     assert parse_segments(start, end).startswith(message)
+
+
+def test_the_problems_of_both_cells_are_separate_sentences():
+    start, end = (parse_segments(*cells) for cells in (("x", ""), ("", "y")))
+    assert parse_segments("x", "y") == f"{start}. Also: {end}"
 
 
 TIMES = st.integers(0, 29_000_000).map(lambda micro: micro / 1_000_000)
@@ -97,7 +102,7 @@ def test_seconds_may_be_numbers_of_any_kind(kind):
     assert segments_problem(((kind(-1), kind(1)),)) == "start (-1 s) is before the beginning of the recording"
     assert (
         segments_problem(((kind(0), kind(40)),))
-        == "the segment has 40.00 s; a voiceprint takes at most 30 s: select less"
+        == "the segment has 40.00 s. A voiceprint takes at most 30 s: select less"
     )
 
 

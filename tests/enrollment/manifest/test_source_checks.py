@@ -29,4 +29,4 @@ def test_a_file_has_a_maximum_size_only_if_one_is_passed(tmp_path, monkeypatch):
     with Path("large.wav").open("wb") as large:
         large.truncate(100 * 2**20 + 1)
     assert file_problem(Path("large.wav")) is None
-    assert file_problem(Path("large.wav"), max_size=2**20) == "has 100 MiB; a voiceprint takes at most 1 MiB"
+    assert file_problem(Path("large.wav"), max_size=2**20) == "has 100 MiB. A voiceprint takes at most 1 MiB"

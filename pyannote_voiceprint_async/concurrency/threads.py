@@ -1,0 +1,32 @@
+"""Run a function in a thread that keeps no reference to what the function returned or raised."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+__all__ = ["run_in_thread"]
+
+T = TypeVar("T")
+
+
+async def run_in_thread(function: Callable[[], T]) -> T:
+    """Return or raise what a function returns or raises in a worker thread.
+
+    With `asyncio.to_thread`, the worker keeps the result or the error until it gets the interpreter lock once more: an
+    error with its frames would outlive the `except` of the caller.
+    """
+    results: list[T] = []
+    errors: list[Exception] = []
+
+    def call() -> None:
+        try:
+            results.append(function())
+        except Exception as error:  # noqa: BLE001 - raised in the caller
+            errors.append(error)
+
+    await asyncio.to_thread(call)
+    if errors:
+        raise errors.pop()
+    return results.pop()
