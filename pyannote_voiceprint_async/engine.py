@@ -34,6 +34,7 @@ from pyannote_voiceprint_async.jobs.local_audio import OpenedAudio
 from pyannote_voiceprint_async.jobs.outcome import require_voiceprint
 from pyannote_voiceprint_async.jobs.poller import JobPoller
 from pyannote_voiceprint_async.ratelimit.limiter import RateLimiter
+from pyannote_voiceprint_async.ratelimit.scheduler import PermitScheduler
 from pyannote_voiceprint_async.transport.http import HttpClient
 from pyannote_voiceprint_async.transport.pipeline import Pipeline
 from pyannote_voiceprint_async.transport.request import SubmissionHooks
@@ -331,6 +332,11 @@ class Engine:
             ClientClosedError: the client was closed meanwhile.
         """
         await self._waiters.sleep(seconds)
+
+    @property
+    def scheduler(self) -> PermitScheduler:
+        """The scheduler of the rate limiter, to estimate waits and to read limits."""
+        return self._pipeline.rate_limiter.scheduler
 
     def server_time(self) -> tuple[float, float]:
         """Return the earliest and the latest time that the server's clock may show now, as UTC epoch seconds."""

@@ -70,6 +70,19 @@ def speech() -> Path:
 
 
 @pytest.fixture
+def audio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return a function that writes non-empty files into the current folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(*paths: str) -> None:
+        for path in map(Path, paths):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"RIFF")
+
+    return make
+
+
+@pytest.fixture
 async def start() -> AsyncIterator[Callable[..., Any]]:
     """Return a function that enters an async context until the end of the test: `sandbox = await start(Sandbox())`."""
     async with AsyncExitStack() as stack:

@@ -57,7 +57,8 @@ class Meter:
         self.peak = 0.0
         self._rate = sample_rate
         self._full_scale = _FULL_SCALE.get(subtype, _FULL_SCALE_16)
-        self._frame = min(max(1, round(sample_rate * _FRAME_SECONDS)), _LONGEST_FRAME_SAMPLES)
+        self.frame = min(max(1, round(sample_rate * _FRAME_SECONDS)), _LONGEST_FRAME_SAMPLES)
+        """Samples of a frame."""
         self._power = 0.0
         self._clipped = 0
         self._values = 0
@@ -109,8 +110,17 @@ class Meter:
     @property
     def speech_seconds(self) -> float:
         """Length of all frames that count as speech."""
+        return float(np.count_nonzero(self.speech)) * self.frame / self._rate
+
+    @property
+    def speech(self) -> NDArray[np.bool_]:
+        """Whether each complete frame counts as speech."""
         levels = self._all_levels()
-        return float(np.count_nonzero(levels > _threshold(levels))) * self._frame / self._rate if len(levels) else 0.0
+        return levels > _threshold(levels) if len(levels) else np.empty(0, dtype=np.bool_)
+
+    def is_clipped(self, block: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return whether each sample is at full scale."""
+        return np.abs(block) >= self._full_scale
 
     def best_window(self, seconds: float) -> tuple[int, int]:
         """Return start and end of the segment with most speech, in samples.
@@ -124,21 +134,21 @@ class Meter:
         if wanted >= self.samples:
             return 0, self.samples
         levels = self._all_levels()
-        frames = max(1, wanted // self._frame)
+        frames = max(1, wanted // self.frame)
         if frames >= len(levels):
             # The recording is less than a frame longer than the segment.
             return 0, wanted
         score = np.clip(levels - _threshold(levels), 0.0, _HIGHEST_SCORE_DB)
         sums = np.concatenate(([0.0], np.cumsum(score, dtype=np.float64)))
         # Levels are multiples of 0.5 dB, so that sums are exact and equal segments compare equal.
-        first = min(int(np.argmax(sums[frames:] - sums[:-frames])) * self._frame, self.samples - wanted)
+        first = min(int(np.argmax(sums[frames:] - sums[:-frames])) * self.frame, self.samples - wanted)
         return first, first + wanted
 
     def _add_levels(self, power: NDArray[np.float64]) -> None:
         pending = np.concatenate((self._rest, power)) if len(self._rest) else power
-        whole = len(pending) // self._frame * self._frame
+        whole = len(pending) // self.frame * self.frame
         self._rest = pending[whole:].copy()
-        means = pending[:whole].reshape(-1, self._frame).mean(axis=1)
+        means = pending[:whole].reshape(-1, self.frame).mean(axis=1)
         steps = -10 * _STEPS_PER_DB * np.log10(np.maximum(means, _LEAST_POWER))
         self._levels += np.clip(np.rint(steps), 0, _MOST_STEPS).astype(np.uint8).tobytes()
 

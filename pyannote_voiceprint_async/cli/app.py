@@ -8,6 +8,7 @@ import click
 from pyannote_voiceprint_async.version import __version__
 
 from .error_translation import translated_errors
+from .log_format import is_json_log, log_object
 
 __all__ = ["app", "load"]
 
@@ -47,6 +48,10 @@ class _Group(click.Group):
         name, command, rest = super().resolve_command(ctx, args)
         return name, load(name) if name and command else None, rest
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        # `help ledger status` is `ledger status --help`.
+        return super().parse_args(ctx, [*args[1:], "--help"] if args[:1] == ["help"] else args)
+
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
@@ -54,8 +59,14 @@ class _Group(click.Group):
             return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with translated_errors():
-            return super().invoke(ctx)
+        try:
+            with translated_errors():
+                return super().invoke(ctx)
+        except click.ClickException as error:
+            if not is_json_log():
+                raise
+            click.echo(log_object("error", error.format_message(), level="error"), err=True)
+            ctx.exit(error.exit_code)
 
 
 @click.group(
@@ -63,9 +74,10 @@ class _Group(click.Group):
     commands=[click.Command(name, help=line) for name, line in _COMMANDS.items()],
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=(
-        "The API key is read from PYANNOTEAI_API_KEY. Results are written to stdout, messages to stderr. Exit codes: "
-        "0 success; 1 some items failed or are not done; 2 wrong usage or configuration; 3 the account was rejected "
-        "(401, 402, 403); 130 interrupted."
+        "To show the options of a command, with an example: pyannote-voiceprint help COMMAND. The API key is read from "
+        "PYANNOTEAI_API_KEY. Results are written to stdout, messages to stderr. Exit codes: 0 success; 1 some items "
+        "failed or are not done; 2 wrong usage or configuration; 3 the account was rejected (401, 402, 403); 130 "
+        "interrupted."
     ),
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")

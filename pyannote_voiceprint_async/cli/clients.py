@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
-from pyannote_voiceprint_async.settings import RateLimits
+from pyannote_voiceprint_async.settings import Polling, RateLimits
 
 from .exit_codes import WrongUsage
 from .options import CommonOptions
@@ -32,6 +32,8 @@ def create_client(
         base_url=common.base_url if base_url is None else base_url,
         max_concurrency=common.max_concurrency,
         rate_limits=RateLimits(submissions=common.rate_limit),
+        # A webhook goes to another program, so there is no reason to wait for it here.
+        polling=Polling(webhook_grace=Polling().first),
     )
 
 

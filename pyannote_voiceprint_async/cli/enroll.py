@@ -28,8 +28,9 @@ from .dry_run_text import dry_run_lines
 from .enroll_arguments import EnrollArguments
 from .exit_codes import ExitCode, Failure
 from .formatting import format_cost, format_count
-from .options import FILE_PATH, CommonOptions, common_options, force_option, model_option, preflight_option
-from .output import Output, json_line, open_output, print_status
+from .option_groups import Command
+from .options import FILE_PATH, SOURCE_PATH, CommonOptions, common_options, force_option, model_option, preflight_option
+from .output import Output, json_line, open_output
 from .repeat_command import repeat_command
 from .report_text import (
     RepeatCommand,
@@ -51,7 +52,7 @@ __all__ = ["enroll"]
 _SANDBOX_ORIGIN = "sandbox"
 
 
-class _EnrollCommand(click.Command):
+class _EnrollCommand(Command):
     """A command whose option --retry-failed has an optional value, which must follow a `=`.
 
     Click would otherwise parse the next argument, such as the list, as the value.
@@ -63,8 +64,11 @@ class _EnrollCommand(click.Command):
         return super().parse_args(ctx, options + args[end:])
 
 
-@click.command(cls=_EnrollCommand)
-@click.argument("sources", nargs=-1, required=True, metavar="MANIFEST|SOURCE…")
+@click.command(
+    cls=_EnrollCommand,
+    examples=["enroll speakers.csv --dry-run", "enroll speakers.csv --out voiceprints.json"],
+)
+@click.argument("sources", nargs=-1, required=True, metavar="MANIFEST|SOURCE…", type=SOURCE_PATH)
 @click.option(
     "--ledger",
     "ledger_option",
@@ -93,8 +97,9 @@ class _EnrollCommand(click.Command):
     type=click.Choice(get_args(OnUnknown)),
     default="hold",
     show_default=True,
-    help="What to do with rows whose submission may have been accepted: hold them, resubmit them (possibly billed "
-    "twice), or adopt the unknown job of that time (only if no other program and no other list uses the key).",
+    help="What to do with rows whose submission may have been accepted. hold: leave the row as it is, and report it. "
+    "resubmit: send the row again, once, which may be billed twice. adopt: use the unknown job of that time, which is "
+    "right only if no other program and no other list uses the key.",
 )
 @click.option("--max-jobs", type=click.IntRange(min=0), metavar="N", help="Submit at most N jobs.")
 @click.option("--skip-invalid", is_flag=True, help="Skip invalid rows instead of rejecting the list.")
@@ -150,37 +155,40 @@ def _enroll(arguments: EnrollArguments, repeat: RepeatCommand) -> None:
     if not arguments.common.sandbox:
         create_client(arguments.common)  # raises for a wrong configuration, before a ledger is created
     report: Report | None = None
+    opened: AsyncVoiceprintClient | None = None
     rows = arguments.rows()
 
     async def main(output: Output) -> None:
-        nonlocal report
-        # The ledger is locked first, so that of two runs only one opens the file of the sandbox.
-        async with (
-            Ledger(arguments.ledger) as ledger,
-            open_client(arguments.common, output, arguments.sandbox_store) as client,
-            enroll_rows(client, rows, ledger, **attrs.asdict(arguments.options, recurse=False)) as run,
-        ):
-            display = RunDisplay(
-                run,
-                client,
-                output,
-                reports_rows=arguments.common.verbose > 0,
-                list_notes=partial(_list_notes, rows),
-            )
-            try:
+        nonlocal report, opened
+        display: RunDisplay | None = None
+        try:
+            # The ledger is locked first, so that of two runs only one opens the file of the sandbox.
+            async with (
+                Ledger(arguments.ledger) as ledger,
+                open_client(arguments.common, output, arguments.sandbox_store) as client,
+                enroll_rows(client, rows, ledger, **attrs.asdict(arguments.options, recurse=False)) as run,
+            ):
+                opened = client
+                display = RunDisplay(
+                    run,
+                    client,
+                    output,
+                    reports_rows=arguments.common.verbose > 0,
+                    list_notes=partial(_list_notes, rows),
+                )
                 await display.show_until_finished()
-            finally:
-                report = display.report
+        finally:
+            report = None if display is None else display.report
+
+    def explain() -> str | None:
+        # With a report, the summary says how to continue.
+        return None if report is not None else _interruption(opened)
 
     ended_by: BaseException | None = None
     try:
-        run_without_client(arguments.common, main)
+        run_without_client(arguments.common, main, explain=explain)
     except (KeyboardInterrupt, VoiceprintError) as exc:
         if report is None:
-            if isinstance(exc, KeyboardInterrupt):
-                print_status(
-                    "Interrupted. What was done is saved in the ledger. Run the same command again to continue."
-                )
             raise
         ended_by = exc
     assert report is not None  # noqa: S101 - a run ends with a report or an error
@@ -192,6 +200,13 @@ def _enroll(arguments: EnrollArguments, repeat: RepeatCommand) -> None:
     if write_problems:
         raise Failure(write_problems)
     sys.exit(ExitCode.SUCCESS if report.is_complete else ExitCode.SOME_FAILED)
+
+
+def _interruption(client: AsyncVoiceprintClient | None) -> str:
+    """Return what an interruption left that ended the run at once."""
+    in_flight = 0 if client is None else client.stats.in_flight
+    resolved = f" In flight: {format_count(in_flight, 'request')}, which the next run resolves." if in_flight else ""
+    return f"Interrupted. What was done is saved in the ledger.{resolved} Run the same command again to continue."
 
 
 def _finish(

@@ -20,9 +20,14 @@ from pyannote_voiceprint_async.errors import (
 from pyannote_voiceprint_async.redaction import printable
 
 from .exit_codes import AccountFailure, ExitCode, Failure, WrongUsage
+from .interrupt import EXPLAINED, RUN_AGAIN
 from .terminal import StdoutError, safe_lines, unfiltered
+from .text_layout import terminal_width, wrap
 
 __all__ = ["to_failure", "translated_errors"]
+
+# What click writes before a message.
+_PREFIX = "Error: "
 
 
 def to_failure(error: VoiceprintError) -> Failure:
@@ -42,16 +47,19 @@ def to_failure(error: VoiceprintError) -> Failure:
 def translated_errors() -> Iterator[None]:
     """End the command with a message and an exit code at every expected error; others keep their traceback."""
     try:
-        yield
-    except VoiceprintError as error:
-        raise to_failure(error) from None
+        try:
+            yield
+        except VoiceprintError as error:
+            raise to_failure(error) from None
     except click.ClickException as error:
         # Click quotes arguments and environment variables unescaped.
-        message = safe_lines(error.format_message())
+        message = _wrapped(safe_lines(error.format_message()))
         if message == error.format_message():
             raise
         raise _with_message(error, message) from None
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
+        if EXPLAINED not in interrupt.args:
+            click.echo(RUN_AGAIN, err=True)
         sys.exit(ExitCode.INTERRUPTED)
     except BrokenPipeError:
         sys.exit(ExitCode.SOME_FAILED)
@@ -71,6 +79,15 @@ def _printable_message(error: VoiceprintError) -> str:
     for problem in error.problems if isinstance(error, ManifestError) else ():
         message = message.replace(str(problem), printable(str(problem)))
     return safe_lines(message)
+
+
+def _wrapped(message: str) -> str:
+    """Return a message, on a terminal with its lines wrapped. Click writes `Error: ` before the first line."""
+    width = terminal_width(sys.stderr)
+    if width is None:
+        return message
+    lines = [part for line in f"{_PREFIX}{message}".split("\n") for part in wrap(line, width)]
+    return "\n".join(lines).removeprefix(_PREFIX)
 
 
 def _with_message(error: click.ClickException, message: str) -> click.ClickException:

@@ -11,6 +11,7 @@ from pyannote_voiceprint_async.enrollment.ledger.export_formats import ExportFor
 
 from .exit_codes import Failure
 from .formatting import format_count
+from .option_groups import Command
 from .options import FILE_PATH, force_option
 from .output import print_status
 from .report_text import formula_warnings
@@ -19,7 +20,7 @@ from .signals import sigterm_as_interrupt
 __all__ = ["export"]
 
 
-@click.command()
+@click.command(cls=Command, examples=["export speakers.ledger --out voiceprints.json"])
 @click.argument("ledger", type=FILE_PATH, metavar="LEDGER")
 @click.option(
     "--format",

@@ -2,7 +2,7 @@
 
 from pyannote_voiceprint_async.enrollment.run.dry_run import EUROS_PER_JOB
 
-__all__ = ["format_cost", "format_count", "format_duration"]
+__all__ = ["format_cost", "format_count", "format_duration", "possibly_accepted"]
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
@@ -15,6 +15,11 @@ def format_count(number: int, noun: str) -> str:
 def format_cost(jobs: int) -> str:
     """Return the approximate price of a number of jobs."""
     return f"about {jobs * EUROS_PER_JOB:.2f} EUR"
+
+
+def possibly_accepted(jobs: int) -> str:
+    """Return the clause about submissions that may have been accepted, but have no job id."""
+    return f"Up to {format_count(jobs, 'job')} may have been accepted; look with `pyannote-voiceprint jobs`"
 
 
 def format_duration(seconds: float) -> str:

@@ -2,29 +2,28 @@
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import attrs
 import click
 
 from pyannote_voiceprint_async.enrollment.ledger import maintenance
-from pyannote_voiceprint_async.redaction import printable
+from pyannote_voiceprint_async.enrollment.run.dry_run import EUROS_PER_JOB
 
 from .exit_codes import ExitCode
 from .formatting import format_count
-from .options import FILE_PATH
-from .output import json_line, print_status
-from .report_text import failure_reasons, job_counts, row_counts
+from .option_groups import Group
+from .options import FILE_PATH, json_option
+from .output import json_line, print_record, print_status
 from .signals import sigterm_as_interrupt
+from .status_view import StatusView
+from .status_watch import watch_status
 
 __all__ = ["ledger"]
 
-# Fields of a `Report` that only a run can fill.
-_RUN_FIELDS = ("forgotten", "replaced", "jobs", "unsaved_jobs", "warnings", "problems", "interrupted", "stopped_by")
 
-
-@click.group()
+@click.group(cls=Group, examples=["ledger status speakers.ledger"])
 def ledger() -> None:
     """Inspect and maintain a ledger.
 
@@ -36,36 +35,46 @@ def _ledger_argument(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.argument("path", type=FILE_PATH, metavar="LEDGER")(command)
 
 
-@ledger.command()
+@ledger.command(examples=["ledger status speakers.ledger", "ledger status speakers.ledger --watch"])
 @_ledger_argument
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def status(path: Path, *, as_json: bool) -> None:
-    """Report how many rows of the newest list are in which state.
+@click.option("--watch", is_flag=True, help="Follow the run until it ends, or until Ctrl-C.")
+@click.option(
+    "--price",
+    type=click.FloatRange(min=0),
+    default=EUROS_PER_JOB,
+    show_default=True,
+    metavar="EUR",
+    help="Price of a job, for the cost.",
+)
+@json_option
+def status(path: Path, *, watch: bool, price: float, as_json: bool) -> None:
+    """Report whether a run is alive, and how many rows of the newest list are in which state.
 
     This command also works while a run uses the ledger.
     """
-    report = maintenance.status(path)
-    if as_json:
-        fields = {name: value for name, value in attrs.asdict(report).items() if name not in _RUN_FIELDS}
-        click.echo(json_line(fields))
+    read = partial(StatusView.read, path, price)
+    if not watch:
+        view = read()
+        print_record(view.record, view.lines, as_json=as_json)
         return
-    for line in (*row_counts(report), *job_counts(report), *failure_reasons(report, path)):
-        click.echo(printable(line))
+    with sigterm_as_interrupt():
+        watch_status(read, as_json=as_json)
 
 
-@ledger.command()
+@ledger.command(examples=["ledger failed speakers.ledger"])
 @_ledger_argument
 def failed(path: Path) -> None:
     """List the rows without a voiceprint that need a decision.
 
-    Print one line of JSON for each row: label, status, error. The status is failed, uncertain (the submission may have
-    been accepted) or expired (billed, and not fetched in time). This command also works while a run uses the ledger.
+    Print one line of JSON for each row: label, status, error, source, extra (the other columns of the list). The status
+    is failed, uncertain (the submission may have been accepted) or expired (billed, and not fetched in time). This
+    command also works while a run uses the ledger.
     """
     for row in maintenance.failed_rows(path):
         click.echo(json_line(row._asdict()))
 
 
-@ledger.command()
+@ledger.command(examples=["ledger forget speakers.ledger Ada"])
 @_ledger_argument
 @click.argument("labels", nargs=-1, required=True, metavar="LABEL…")
 def forget(path: Path, labels: tuple[str, ...]) -> None:
@@ -83,7 +92,7 @@ def forget(path: Path, labels: tuple[str, ...]) -> None:
     sys.exit(ExitCode.SOME_FAILED if forgotten.unknown else ExitCode.SUCCESS)
 
 
-@ledger.command()
+@ledger.command(examples=["ledger purge speakers.ledger"])
 @_ledger_argument
 def purge(path: Path) -> None:
     """Delete the exported voiceprints from the ledger.
@@ -98,7 +107,7 @@ def purge(path: Path) -> None:
     )
 
 
-@ledger.command()
+@ledger.command(examples=["ledger accept speakers.ledger Ada JOB_ID"])
 @_ledger_argument
 @click.argument("label", metavar="LABEL")
 @click.argument("job_id", metavar="JOB_ID")
@@ -113,7 +122,7 @@ def accept(path: Path, label: str, job_id: str) -> None:
     print_status("Recorded. The next run fetches the voiceprint of this job.")
 
 
-@ledger.command()
+@ledger.command(examples=["ledger recover speakers.ledger"])
 @_ledger_argument
 def recover(path: Path) -> None:
     """Check a ledger that a run left open.

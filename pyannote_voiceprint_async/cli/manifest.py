@@ -19,20 +19,22 @@ from pyannote_voiceprint_async.errors import ConfigurationError, MediaError
 
 from .exit_codes import ExitCode, WrongUsage
 from .formatting import format_count
+from .option_groups import Group
 from .options import FILE_PATH
 from .output import print_status
 
 __all__ = ["manifest"]
 
+_EXAMPLE = "manifest from-rttm talk.rttm --audio talk.wav --out speakers.csv"
 _COLUMNS = ("label", "source", "start", "end", "seconds")
 
 
-@click.group()
+@click.group(cls=Group, examples=[_EXAMPLE])
 def manifest() -> None:
     """Make a list of speakers for `enroll`."""
 
 
-@manifest.command("from-rttm")
+@manifest.command("from-rttm", examples=[_EXAMPLE])
 @click.argument("rttm", type=FILE_PATH, metavar="FILE.rttm")
 @click.option("--audio", type=FILE_PATH, required=True, metavar="FILE", help="The recording that the RTTM describes.")
 @click.option("--out", type=FILE_PATH, metavar="FILE.csv", help="File to write [default: stdout].")

@@ -12,15 +12,23 @@ import click
 from pyannote_voiceprint_async.errors import ConfigurationError
 from pyannote_voiceprint_async.settings import RateLimit
 
+from .log_format import log_format_option
+
 __all__ = [
     "FILE_PATH",
+    "SOURCE_PATH",
     "CommonOptions",
     "common_options",
     "force_option",
+    "json_option",
     "model_option",
     "preflight_option",
     "timeout_option",
 ]
+
+SOURCE_PATH = click.Path(readable=False)
+"""The click type of an argument that is a file, a directory, a pattern or a URL: a str that shells complete as a path.
+"""
 
 FILE_PATH = click.Path(dir_okay=False, path_type=Path)
 """The click type of an argument or option that names a file."""
@@ -40,6 +48,8 @@ class CommonOptions:
     """API requests in flight."""
     rate_limit: RateLimit | None = None
     """A ceiling for submissions."""
+    log_format: str = "text"
+    """`text` or `json`; see `log_format.is_json_log`."""
     verbose: int = 0
     """0: log warnings; 1: also accepted and finished jobs; 2: everything."""
 
@@ -63,6 +73,7 @@ _COMMON_OPTIONS = [
         type=click.IntRange(min=1),
         default=64,
         show_default=True,
+        metavar="N",
         help="Largest number of API requests in flight.",
     ),
     click.option(
@@ -71,6 +82,7 @@ _COMMON_OPTIONS = [
         metavar="N/S",
         help="Send at most N submissions in any S seconds. The limit of the API applies too.",
     ),
+    log_format_option,
     click.option(
         "-v", "--verbose", count=True, help="Log more to stderr: -v accepted and finished jobs, -vv everything."
     ),
@@ -87,6 +99,7 @@ preflight_option = click.option(
     "--no-preflight", "preflight", flag_value=False, default=True, help="Do not check audio files before upload."
 )
 
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on a terminal too, as in a pipe.")
 
 force_option = click.option(
     "--force", is_flag=True, help="Replace an existing file that is not earlier output of this command."

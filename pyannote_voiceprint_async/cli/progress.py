@@ -1,26 +1,44 @@
-"""The progress of a command: a live line if stderr is a terminal, else a plain line every ten seconds."""
+"""The progress of a command: a live display if stderr is a terminal, else a line in regular intervals."""
 
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from pyannote_voiceprint_async.concurrency.clock import Clock, LoopClock
 from pyannote_voiceprint_async.redaction import printable
 
+from .log_format import format_time, is_json_log, log_object
+from .progress_columns import GAP, ProgressView, fit
 from .terminal import LossyText, unfiltered
 
-__all__ = ["LiveProgress", "PlainProgress", "ProgressDisplay", "create_progress_display"]
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
-_PLAIN_INTERVAL = 10.0
+__all__ = [
+    "LiveProgress",
+    "PlainProgress",
+    "ProgressDisplay",
+    "create_progress_display",
+    "render_progress",
+]
+
+# Seconds between two lines. The display is updated once a second, so that two lines are never 30 s apart.
+_PLAIN_INTERVAL = 25.0
+_NARROWEST_BAR, _WIDEST_BAR = 6, 40
+_SPINNER = 1 + GAP
 
 
 class ProgressDisplay(Protocol):
-    """What both kinds of display provide."""
+    """What all kinds of display provide."""
 
-    def show(self, done: int, total: int, text: str) -> None:
+    @property
+    def is_live(self) -> bool:
+        """Whether the display is part of a terminal's screen."""
+
+    def show(self, view: ProgressView) -> None:
         """Show the current progress."""
 
     def hidden(self) -> AbstractContextManager[None]:
@@ -31,23 +49,27 @@ class ProgressDisplay(Protocol):
 
 
 class PlainProgress:
-    """A line at most every ten seconds, for log files.
+    """A line with the time at least every 30 seconds, for log files.
 
     Args:
         write: called with the line.
-        now: a monotonic clock, in seconds.
+        clock: the source of time.
+        as_json: write a JSON object instead of text.
     """
 
-    def __init__(self, write: Callable[[str], object], now: Callable[[], float] = time.monotonic) -> None:
-        self._write = write
-        self._now = now
-        self._last = now()
+    is_live = False
 
-    def show(self, _done: int, _total: int, text: str) -> None:
-        """Write the progress, unless ten seconds have not passed since the last line."""
-        if self._now() - self._last >= _PLAIN_INTERVAL:
-            self._last = self._now()
-            self._write(f"{printable(text)}\n")
+    def __init__(self, write: Callable[[str], object], clock: Clock | None = None, *, as_json: bool = False) -> None:
+        self._write = write
+        self._clock = clock or LoopClock()
+        self._as_json = as_json
+        self._last = self._clock.time()
+
+    def show(self, view: ProgressView) -> None:
+        """Write the progress, unless the last line is new."""
+        if self._clock.time() - self._last >= _PLAIN_INTERVAL:
+            self._last = self._clock.time()
+            self._write(f"{self._line(view, self._clock.wall())}\n")
 
     @contextmanager
     def hidden(self) -> Iterator[None]:
@@ -57,62 +79,97 @@ class PlainProgress:
     def close(self) -> None:
         """Do nothing: plain lines stay."""
 
+    def _line(self, view: ProgressView, wall: float) -> str:
+        if self._as_json:
+            return log_object("progress", view.text, fields=view.fields, wall=wall)
+        return f"{format_time(wall)} {printable(view.text)}"
+
 
 class LiveProgress:
-    """One line at the bottom of the terminal, removed at the end."""
+    """Lines at the bottom of the terminal, removed at the end."""
+
+    is_live = True
 
     def __init__(self) -> None:
         # Imported here, because importing rich would slow down `--help`.
-        from rich import progress  # noqa: PLC0415
         from rich.console import Console  # noqa: PLC0415
-        from rich.table import Column  # noqa: PLC0415
+        from rich.live import Live  # noqa: PLC0415
 
-        self._bar = progress.Progress(
-            progress.SpinnerColumn(),
-            progress.BarColumn(bar_width=20),
-            progress.TextColumn(
-                "{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")
-            ),
-            progress.TimeElapsedColumn(),
-            # The escape sequences of rich must bypass the filter of stderr. A closed terminal must not end a run.
-            console=Console(file=LossyText(unfiltered(sys.stderr))),  # type: ignore[arg-type]  # a text stream
+        self._view: ProgressView | None = None
+        # The escape sequences of rich must bypass the filter of stderr. A closed terminal must not end a run.
+        self._console = Console(file=LossyText(unfiltered(sys.stderr)))  # type: ignore[arg-type]  # a text stream
+        self._live = Live(
+            console=self._console,
+            get_renderable=self._render,
+            refresh_per_second=4,
             transient=True,
             # `Output` hides the display around its lines. rich would wrap them, and redirect a piped stdout to stderr.
             redirect_stdout=False,
             redirect_stderr=False,
         )
-        self._task = self._bar.add_task("", total=None, visible=False)
         self._lock = threading.RLock()
-        self._shown = False
 
-    def show(self, done: int, total: int, text: str) -> None:
+    def show(self, view: ProgressView) -> None:
         """Show the current progress."""
         with self._lock:
-            self._bar.update(self._task, completed=done, total=total, description=printable(text), visible=True)
-            self._shown = True
-            self._bar.start()
+            self._view = view
+            self._live.start()
 
     @contextmanager
     def hidden(self) -> Iterator[None]:
-        """Remove the line, and draw it again below the lines that were written meanwhile."""
+        """Remove the lines, and draw them again below the lines that were written meanwhile."""
         with self._lock:
-            self._bar.stop()
+            self._live.stop()
             try:
                 yield
             finally:
-                if self._shown:
-                    self._bar.start()
+                if self._view is not None:
+                    self._live.start()
 
     def close(self) -> None:
-        """Remove the line from the screen."""
+        """Remove the lines from the screen."""
         with self._lock:
-            self._shown = False
-            self._bar.stop()
+            self._view = None
+            self._live.stop()
+
+    def _render(self) -> "RenderableType":
+        view = self._view
+        return "" if view is None else render_progress(view, self._console.width)
+
+
+def render_progress(view: ProgressView, width: int) -> "RenderableType":
+    """Return the live display: a bar with as many columns as fit into one line, and the note below."""
+    from rich.console import Group  # noqa: PLC0415
+    from rich.progress_bar import ProgressBar  # noqa: PLC0415
+    from rich.spinner import Spinner  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    columns = fit(view.columns, width - _SPINNER - _NARROWEST_BAR)
+    rest = width - _SPINNER - sum(len(column.text) + GAP for column in columns)
+    line = Table.grid(padding=(0, GAP, 0, 0), pad_edge=False)
+    cells: list[RenderableType] = [Spinner("dots")]
+    if view.total and rest >= _NARROWEST_BAR:
+        bar = ProgressBar(
+            total=view.total,
+            completed=view.done,
+            width=min(rest, _WIDEST_BAR),
+            style="dim",
+            complete_style="green",
+            finished_style="green",
+        )
+        cells.append(bar)
+    cells += [Text(printable(column.text), style=column.style) for column in columns]
+    for _ in cells:
+        line.add_column(no_wrap=True)
+    line.add_row(*cells)
+    return Group(line, Text(printable(view.note), style="magenta")) if view.note else line
 
 
 def create_progress_display() -> ProgressDisplay:
     """Return the live display if stderr is a terminal that can draw it, else the plain one."""
     is_unicode = (sys.stderr.encoding or "").lower().startswith("utf")
-    if sys.stderr.isatty() and is_unicode and os.environ.get("TERM") != "dumb":
+    as_json = is_json_log()
+    if not as_json and sys.stderr.isatty() and is_unicode and os.environ.get("TERM") != "dumb":
         return LiveProgress()
-    return PlainProgress(sys.stderr.write)
+    return PlainProgress(sys.stderr.write, as_json=as_json)

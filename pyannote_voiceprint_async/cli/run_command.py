@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, TypeVar
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
@@ -10,6 +11,8 @@ from pyannote_voiceprint_async.enrollment.ledger.output_file import OutputFile
 
 from .clients import open_client
 from .exit_codes import WrongUsage
+from .formatting import format_count
+from .interrupt import EXPLAINED, RUN_AGAIN
 from .options import CommonOptions
 from .output import Output, open_output
 from .signals import run_until_signal
@@ -23,8 +26,19 @@ T = TypeVar("T")
 _LOG_LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 
 
+def _explain_reads(client: AsyncVoiceprintClient | None) -> str:
+    """Return how to continue a command that creates no job."""
+    in_flight = 0 if client is None else client.stats.in_flight
+    return f"{RUN_AGAIN} In flight: {format_count(in_flight, 'request')}." if in_flight else RUN_AGAIN
+
+
 def run(
-    common: CommonOptions, main: Callable[[AsyncVoiceprintClient, Output], Awaitable[T]], out: OutputFile | None = None
+    common: CommonOptions,
+    main: Callable[[AsyncVoiceprintClient, Output], Awaitable[T]],
+    out: OutputFile | None = None,
+    *,
+    as_json: bool = False,
+    explain: Callable[[AsyncVoiceprintClient | None], str] = _explain_reads,
 ) -> T:
     """Run the body of a command that needs a client, and return its result.
 
@@ -32,6 +46,8 @@ def run(
         common: the common options.
         main: the body, called with the client and the output.
         out: the file for the results; None is stdout.
+        as_json: write records as JSON on a terminal too.
+        explain: returns what an interruption left, and how to continue; called with the client, if it is open yet.
 
     Raises:
         WrongUsage: stdout is closed, or `out` cannot be opened.
@@ -42,15 +58,24 @@ def run(
             "Nothing was sent: stdout is closed, and the results would be lost. Redirect stdout to a file."
         )
 
+    opened: AsyncVoiceprintClient | None = None
+
     async def with_client(output: Output) -> T:
+        nonlocal opened
         async with open_client(common, output) as client:
+            opened = client
             return await main(client, output)
 
-    return run_without_client(common, with_client, out)
+    return run_without_client(common, with_client, out, as_json=as_json, explain=lambda: explain(opened))
 
 
 def run_without_client(
-    common: CommonOptions, main: Callable[[Output], Coroutine[Any, Any, T]], out: OutputFile | None = None
+    common: CommonOptions,
+    main: Callable[[Output], Coroutine[Any, Any, T]],
+    out: OutputFile | None = None,
+    *,
+    as_json: bool = False,
+    explain: Callable[[], str | None] = lambda: RUN_AGAIN,
 ) -> T:
     """Run the body of a command that opens a client itself or needs none, and return its result.
 
@@ -58,13 +83,26 @@ def run_without_client(
         common: the common options.
         main: the body, called with the output.
         out: the file for the results; None is stdout.
+        as_json: write records as JSON on a terminal too.
+        explain: returns what an interruption left, and how to continue; None if the caller prints it.
 
     Raises:
         WrongUsage: `out` cannot be opened.
         KeyboardInterrupt: SIGINT or SIGTERM arrived, as for `run`.
     """
-    with open_output(out) as output, _log_to(output, common.verbose):
-        return run_until_signal(main(output))
+    with open_output(out, as_json=as_json) as output, _log_to(output, common.verbose):
+
+        @cache  # it prints once: at the second signal, or else at the end
+        def print_explanation() -> None:
+            output.progress.close()
+            if (explanation := explain()) is not None:
+                output.print_status(explanation)
+
+        try:
+            return run_until_signal(main(output), print_explanation)
+        except KeyboardInterrupt as interrupt:
+            print_explanation()
+            raise type(interrupt)(EXPLAINED) from None
 
 
 @contextmanager
@@ -91,4 +129,8 @@ class _StatusHandler(logging.Handler):
         self._output = output
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._output.print_status(self.format(record))
+        fields = {"logger": record.name}
+        if self._output.is_json_log:
+            self._output.print_status(record.getMessage(), event="log", level=record.levelname.lower(), fields=fields)
+        else:
+            self._output.print_status(self.format(record))

@@ -1,8 +1,10 @@
 """Report the events and the progress of an enrollment run, and stop the run cleanly at a signal."""
 
 import asyncio
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Any
+
+import attrs
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.enrollment import (
@@ -15,6 +17,7 @@ from pyannote_voiceprint_async.enrollment import (
     RowExpired,
     RowFailed,
     RowSkipped,
+    RowSubmitted,
     RowSucceeded,
     RowUncertain,
     RowWarning,
@@ -24,14 +27,28 @@ from pyannote_voiceprint_async.enrollment import (
 from .formatting import format_duration
 from .output import Output
 from .report_text import skipped_row, warning_lines
+from .run_columns import run_view
 
-__all__ = ["RunDisplay"]
+__all__ = ["RunDisplay", "StatusLine"]
 
 # A shorter pause is over before a person has read of it.
 _SHORTEST_REPORTED_PAUSE = 5.0
 _REFRESH_INTERVAL = 1.0
 # The result of each row is reported for lists that fit on a screen.
 _SHORT_LIST = 20
+
+_ERRORS = (RowFailed, RowExpired, RowUncertain)
+_RESULTS = (RowSucceeded, *_ERRORS)
+
+
+@attrs.frozen
+class StatusLine:
+    """A line about an event, and its fields for `--log-format json`."""
+
+    text: str
+    event: str
+    level: str = "info"
+    fields: dict[str, Any] = attrs.field(factory=dict)
 
 
 class RunDisplay:
@@ -43,7 +60,7 @@ class RunDisplay:
         output: where the run is reported.
         reports_rows: report the result of every row, also for long lists.
         list_notes: returns the possible notes about the whole list, see `warning_lines`.
-        now: a monotonic clock, in seconds.
+        sleep: waits for a number of seconds on the run's clock.
     """
 
     def __init__(  # noqa: PLR0913 - constructed in one place, `enroll`
@@ -54,7 +71,7 @@ class RunDisplay:
         *,
         reports_rows: bool = False,
         list_notes: Callable[[], Iterable[str]] = tuple,
-        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.report: Report | None = None
         """The state of the rows, once the run is finished."""
@@ -63,8 +80,7 @@ class RunDisplay:
         self._output = output
         self._reports_rows = reports_rows
         self._list_notes = list_notes
-        self._now = now
-        self._started_at: float | None = None
+        self._sleep = sleep
         self._has_reported_pause = False
 
     async def show_until_finished(self) -> None:
@@ -88,88 +104,73 @@ class RunDisplay:
             refresher.cancel()
             self._output.progress.close()
 
-    def progress_text(self) -> str:
-        """Return the current progress."""
-        progress = self._run.progress
-        if not progress.total:
-            file = f", checking {progress.checking}" if progress.checking else ""
-            return f"Reading the list: {progress.read} rows{file}"
-        return ", ".join(self._progress_parts())
-
     async def _report_events(self) -> None:
         async for event in self._run:
             for line in self._status_lines(event):
-                await self._output.write_status(line)
+                await self._output.write_status(line.text, event=line.event, level=line.level, fields=line.fields)
             self._show_progress()
 
-    def _status_lines(self, event: Event) -> Iterable[str]:
+    def _status_lines(self, event: Event) -> Iterator[StatusLine]:
+        """Yield the lines about an event, and update the state of the display."""
         if isinstance(event, RowWarning):
-            return warning_lines(event.label, event.message, self._list_notes())
-        line = self._status_line(event)
-        return () if line is None else (line,)
+            for text in warning_lines(event.label, event.message, self._list_notes()):
+                yield StatusLine(text, "row_warning", "warning", {"label": event.label})
+        elif isinstance(event, Finished):
+            self.report = event.report
+        elif (line := self._run_line(event) or _row_line(event)) is not None and self._is_shown(event):
+            yield line
 
-    def _status_line(self, event: Event) -> str | None:
-        """Return the line that reports an event, if any, and update the state of the display."""
+    def _is_shown(self, event: Event) -> bool:
+        """Return whether an event has a line of its own: on a terminal, the rows of a long list would flood it."""
+        if self._output.is_json_log or not isinstance(
+            event, RowSucceeded | RowSubmitted | RowFailed | RowExpired | RowUncertain
+        ):
+            return True
+        if isinstance(event, RowSubmitted):
+            return False
+        is_short = self._reports_rows or self._run.progress.total <= _SHORT_LIST
+        return is_short or (isinstance(event, _ERRORS) and not self._output.progress.is_live)
+
+    def _run_line(self, event: Event) -> StatusLine | None:
+        """Return the line about an event of the whole run, if it is one that is reported."""
         match event:
-            case Finished(report):
-                self.report = report
             case Paused(reason, seconds) if seconds > _SHORTEST_REPORTED_PAUSE and not self._has_reported_pause:
                 self._has_reported_pause = True
-                return f"Paused: {reason} The next attempt is in {format_duration(seconds)}."
+                text = f"Paused: {reason} The next attempt is in {format_duration(seconds)}."
+                return StatusLine(text, "paused", "warning", {"reason": reason, "seconds": seconds})
             case Resumed() if self._has_reported_pause:
                 self._has_reported_pause = False
-                return "Resumed."
+                return StatusLine("Resumed.", "resumed")
             case Stopping(reason):
-                return f"No new rows are submitted. {reason}"
-            case _:
-                return _row_line(event, reports_results=self._reports_rows or self._run.progress.total <= _SHORT_LIST)
+                return StatusLine(f"No new rows are submitted. {reason}", "stopping", "error", {"reason": reason})
         return None
 
     async def _refresh(self) -> None:
         # No events arrive while the run waits.
         while True:
             self._show_progress()
-            await asyncio.sleep(_REFRESH_INTERVAL)
+            await self._sleep(_REFRESH_INTERVAL)
 
     def _show_progress(self) -> None:
-        progress = self._run.progress
-        if progress.total and self._started_at is None:
-            self._started_at = self._now()
-        self._output.progress.show(progress.succeeded + progress.failed, progress.total, self.progress_text())
-
-    def _progress_parts(self) -> Iterator[str]:
-        progress = self._run.progress
-        done = progress.succeeded + progress.failed
-        # Requests other than submissions may be queued too.
-        queued = min(self._client.stats.queued, progress.sending)
-        yield f"{done} of {progress.total} done"
-        if progress.failed:
-            yield f"{progress.failed} failed"
-        if in_flight := progress.waiting + progress.sending - queued:
-            yield f"{in_flight} in flight"
-        elapsed = 0.0 if self._started_at is None else self._now() - self._started_at
-        if progress.finished_now and elapsed > 0:
-            rate = progress.finished_now / elapsed
-            yield f"{rate * 60:.0f} a minute"
-            yield f"{format_duration((progress.total - done) / rate)} left"
-        if progress.paused_for:
-            yield f"paused: {progress.paused_for}"
-        elif queued:
-            yield f"{queued} waiting for the rate limit"
+        self._output.progress.show(run_view(self._run.progress))
 
 
-def _row_line(event: Event, *, reports_results: bool) -> str | None:
-    if isinstance(event, RowSkipped):
-        return skipped_row(event.problem)
-    return _row_result(event) if reports_results else None
-
-
-def _row_result(event: Event) -> str | None:
+def _row_line(event: Event) -> StatusLine | None:
+    """Return the line about an event of a row."""
     match event:
+        case RowSkipped(problem):
+            fields = {"label": problem.label, "line": problem.line}
+            return StatusLine(skipped_row(problem), "row_skipped", "warning", fields)
+        case RowSubmitted(label, job_id):
+            return StatusLine(f"{label}: job {job_id}", "row_submitted", fields={"label": label, "job_id": job_id})
         case RowSucceeded(label, voiceprint):
-            return f"{label}: voiceprint by {voiceprint.model}, job {voiceprint.job_id}"
+            text = f"{label}: voiceprint by {voiceprint.model}, job {voiceprint.job_id}"
+            fields = {"label": label, "job_id": voiceprint.job_id, "model": voiceprint.model}
+            return StatusLine(text, "row_succeeded", fields=fields)
         case RowFailed(label, error) | RowExpired(label, error):
-            return f"{label}: {error}"
+            name = "row_failed" if isinstance(event, RowFailed) else "row_expired"
+            return StatusLine(f"{label}: {error}", name, "error", {"label": label, "error": error})
         case RowUncertain(label):
-            return f"{label}: The submission may have been accepted, and its job id is unknown."
+            text = f"{label}: The submission may have been accepted, and its job id is unknown."
+            return StatusLine(text, "row_uncertain", "error", {"label": label})
     return None

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from .exit_codes import WrongUsage
+from .option_groups import Command
 from .output import print_status
 
 __all__ = ["sandbox"]
@@ -42,7 +43,7 @@ _WEBHOOK_FAULT: dict[str, Any] = {"metavar": "NAME=PROBABILITY", "callback": _pa
 
 
 # The defaults repeat those of `Settings`, whose import would slow down `--help`. A test compares them.
-@click.command()
+@click.command(cls=Command, groups={}, examples=["sandbox --job-seconds 0.5:3 --fault drop-after-accept=0.02"])
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="Port to listen on; 0: a free port."

@@ -2,42 +2,56 @@
 
 import asyncio
 import signal
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
+
+from .interrupt import ExitAtInterrupt
 
 __all__ = ["run_until_signal", "sigterm_as_interrupt"]
 
 T = TypeVar("T")
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # `timeout` and a terminal with a wrapper signal both the process and its group, so that one signal arrives twice.
 _SAME_SIGNAL_SECONDS = 0.5
 
 
 @contextmanager
 def sigterm_as_interrupt() -> Iterator[None]:
-    """Raise KeyboardInterrupt at SIGTERM, as Python does at SIGINT, so that the block can clean up."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Raise KeyboardInterrupt at SIGINT and SIGTERM, so that the block can clean up."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in _SIGNALS}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def run_until_signal(main: Coroutine[Any, Any, T]) -> T:
+def run_until_signal(main: Coroutine[Any, Any, T], explain: Callable[[], object] = lambda: None) -> T:
     """Run a coroutine in a new event loop, and return its result.
+
+    Args:
+        main: the coroutine.
+        explain: called at a second signal, to print what is still in flight.
 
     Raises:
         KeyboardInterrupt: SIGINT or SIGTERM arrived. The first signal cancels `main`, which may clean up; a second
-            signal ends it at once.
+            signal ends it at once: in the process of the entry point, it ends the process.
     """
+    before = signal.getsignal(signal.SIGINT)
     try:
-        return asyncio.run(_cancel_at_signal(main))
+        return asyncio.run(_cancel_at_signal(main, explain, before))
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
+    finally:
+        # The event loop has reset the handlers of its signals.
+        signal.signal(signal.SIGINT, before)
+        if isinstance(before, ExitAtInterrupt):
+            before.mark_ended()
 
 
-async def _cancel_at_signal(main: Coroutine[Any, Any, T]) -> T:
+async def _cancel_at_signal(main: Coroutine[Any, Any, T], explain: Callable[[], object], before: Any) -> T:
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     first_signal_at: float | None = None
 
@@ -48,10 +62,13 @@ async def _cancel_at_signal(main: Coroutine[Any, Any, T]) -> T:
             first_signal_at = loop.time()
             task.cancel()
         elif loop.time() - first_signal_at > _SAME_SIGNAL_SECONDS:
+            explain()
+            if isinstance(before, ExitAtInterrupt):
+                before.exit()  # closing the client would wait for the submissions in flight
             raise KeyboardInterrupt  # leaves the event loop; asyncio.run then cancels the remaining tasks
 
     # Windows does not support signal handlers of the event loop. asyncio.run itself handles SIGINT there.
     with suppress(NotImplementedError):
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _SIGNALS:
             loop.add_signal_handler(number, handle_signal)
     return await main

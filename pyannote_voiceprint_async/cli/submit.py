@@ -15,16 +15,20 @@ from pyannote_voiceprint_async.redaction import redact_url
 from pyannote_voiceprint_async.results import Submission
 
 from .exit_codes import ExitCode, Failure
+from .formatting import possibly_accepted
+from .interrupt import NOTHING_SENT
 from .json_records import submission_record
+from .option_groups import Command
 from .options import CommonOptions, common_options, model_option
 from .output import Output, json_line
+from .progress_columns import text_view
 from .run_command import run
 from .sources import is_url, reject_problems, url_problem
 
 __all__ = ["submit"]
 
 
-@click.command()
+@click.command(cls=Command, examples=["submit https://example.com/voices/ada.wav"])
 @click.argument("urls", nargs=-1, required=True, metavar="URL…")
 @model_option
 @common_options
@@ -37,7 +41,7 @@ def submit(common: CommonOptions, urls: tuple[str, ...], model: str) -> None:
     """
     reject_problems([f"{redact_url(url)}: {problem}" for url in urls if (problem := _problem(url))])
     requests = [VoiceprintRequest(url, model) for url in dict.fromkeys(urls)]
-    sys.exit(run(common, partial(_submit, requests=requests)))
+    sys.exit(run(common, partial(_submit, requests=requests), explain=_interruption))
 
 
 async def _submit(client: AsyncVoiceprintClient, output: Output, *, requests: Sequence[VoiceprintRequest]) -> ExitCode:
@@ -55,13 +59,20 @@ async def _submit(client: AsyncVoiceprintClient, output: Output, *, requests: Se
     except asyncio.CancelledError:
         for index, job in _accepted(submissions):
             await writer.write(index, job, None)
-        await output.write_status("Interrupted: accepted submissions are on stdout; the others were not sent.")
         raise
     except (OSError, Failure):
         for index, job in _accepted(submissions):
             output.print_status(writer.line(index, job, None))
         raise
     return ExitCode.SOME_FAILED if failed else ExitCode.SUCCESS
+
+
+def _interruption(client: AsyncVoiceprintClient | None) -> str:
+    if client is None:
+        return NOTHING_SENT
+    in_flight = client.stats.in_flight
+    unknown = f" {possibly_accepted(in_flight)}." if in_flight else ""
+    return f"Interrupted: accepted submissions are on stdout; the others were not sent.{unknown}"
 
 
 class _SubmissionWriter:
@@ -86,7 +97,7 @@ class _SubmissionWriter:
                 self._output.print_status(line)
             raise
         done = self._total - len(self.unwritten)
-        self._output.progress.show(done, self._total, f"{done} of {self._total} done")
+        self._output.progress.show(text_view(done, self._total, f"{done} of {self._total} done"))
 
 
 def _accepted(submissions: Results[Submission]) -> list[tuple[int, JobCreated]]:

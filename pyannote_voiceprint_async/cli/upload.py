@@ -7,15 +7,17 @@ import click
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 
+from .option_groups import Command
 from .options import CommonOptions, common_options
 from .output import Output
+from .progress_columns import text_view
 from .run_command import run
 from .sources import file_problem, reject_problems
 
 __all__ = ["upload"]
 
 
-@click.command()
+@click.command(cls=Command, examples=["upload ada.wav"])
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @common_options
 def upload(common: CommonOptions, file: Path) -> None:
@@ -30,6 +32,6 @@ def upload(common: CommonOptions, file: Path) -> None:
 
 async def _upload(client: AsyncVoiceprintClient, output: Output, *, file: Path) -> None:
     def show(sent: int, total: int) -> None:
-        output.progress.show(sent, total, f"{sent / 2**20:.1f} of {total / 2**20:.1f} MiB uploaded")
+        output.progress.show(text_view(sent, total, f"{sent / 2**20:.1f} of {total / 2**20:.1f} MiB uploaded"))
 
     await output.write_result(await client.upload(file, on_progress=show))

@@ -1,17 +1,20 @@
 """Upload, submit and wait for many recordings at once, with one line of results for each."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.errors import AccountError, VoiceprintError
-from pyannote_voiceprint_async.models import JobCreated
+from pyannote_voiceprint_async.models import JobCreated, Voiceprint
 from pyannote_voiceprint_async.results import VoiceprintResult
 
-from .formatting import format_count
+from .formatting import format_count, possibly_accepted
 from .json_records import failure_record, submitted_record, success_record
-from .output import Output, json_line
+from .output import Output
+from .progress_columns import text_view
 from .sources import LabeledSource
+from .text_layout import wrap
 
 __all__ = ["VoiceprintRun"]
 
@@ -28,9 +31,10 @@ class VoiceprintRun:
         sources: what to make voiceprints of.
         model: the voiceprint model.
         timeout: seconds to wait for each job once it is submitted.
+        webhook: the URL to which the API posts the results too.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - constructed in one place, `voiceprint`
         self,
         client: AsyncVoiceprintClient,
         output: Output,
@@ -38,8 +42,10 @@ class VoiceprintRun:
         *,
         model: str,
         timeout: float,
+        webhook: str | None = None,
     ) -> None:
         self.succeeded = self.failed = 0
+        self.total = len(sources)
         self.open_jobs: set[str] = set()
         """The ids of the jobs that are waited for."""
         self._client = client
@@ -49,6 +55,7 @@ class VoiceprintRun:
         self._jobs: dict[int, JobCreated] = {}
         self._model = model
         self._timeout = timeout
+        self._webhook = webhook
 
     async def run(self) -> None:
         """Write a line for each source as it finishes.
@@ -63,6 +70,7 @@ class VoiceprintRun:
             (source.source for source in self._sources),
             model=self._model,
             timeout=self._timeout,
+            webhook=self._webhook,
             on_submitted=self._report_submitted,
             # The command checked all files before it sent the first one.
             check=False,
@@ -85,7 +93,7 @@ class VoiceprintRun:
     def interruption(self) -> str:
         """Return what an interrupted run leaves behind, and how to continue."""
         jobs, in_flight = len(self.open_jobs), self._client.stats.in_flight
-        unsent = len(self._sources) - self.succeeded - self.failed - jobs - in_flight
+        unsent = self.total - self.succeeded - self.failed - jobs - in_flight
         parts = []
         if jobs:
             parts.append(
@@ -93,9 +101,7 @@ class VoiceprintRun:
                 "ID --wait`, the ids are printed above"
             )
         if in_flight:
-            parts.append(
-                f"up to {format_count(in_flight, 'job')} may have been accepted; look with `pyannote-voiceprint jobs`"
-            )
+            parts.append(possibly_accepted(in_flight).replace("Up", "up", 1))
         if unsent > 0:
             parts.append(f"{format_count(unsent, 'source')} not sent")
         return f"Interrupted: {'; '.join(parts) or 'no job is left to be fetched'}."
@@ -111,7 +117,10 @@ class VoiceprintRun:
         self._jobs[index] = job
         self.open_jobs.add(job.job_id)
         self._show_progress()
-        await self._output.write_status(json_line(submitted_record(self._sources[index], job, self._model)))
+        await self._output.write_status_record(
+            submitted_record(self._sources[index], job, self._model),
+            partial(wrap, f"{self._sources[index].label}: submitted, job {job.job_id}"),
+        )
 
     async def _write(self, result: VoiceprintResult) -> None:
         if isinstance(result.error, VoiceprintError):
@@ -121,7 +130,10 @@ class VoiceprintRun:
         else:
             self.succeeded += 1
             self._mark_written(result.index)
-            await self._output.write_result(json_line(success_record(self._sources[result.index], result.voiceprint)))
+            source, voiceprint = self._sources[result.index], result.voiceprint
+            await self._output.write_record(
+                success_record(source, voiceprint), partial(_success_lines, source.label, voiceprint)
+            )
 
     async def _write_failure(self, index: int, error: VoiceprintError) -> None:
         self.failed += 1
@@ -130,7 +142,8 @@ class VoiceprintRun:
         # An AccountError is the same for all sources: the command prints it once, at its end.
         if not isinstance(error, AccountError):
             await self._output.write_status(f"{source.label}: {error}")
-        await self._output.write_result(json_line(failure_record(source, job, error, self._model)))
+        # The status line above is the text for people.
+        await self._output.write_record(failure_record(source, job, error, self._model), lambda _width: ())
 
     def _mark_written(self, index: int) -> None:
         # Called before the line is written: a cancelled write still completes, and must not be repeated.
@@ -140,7 +153,13 @@ class VoiceprintRun:
         self._show_progress()
 
     def _show_progress(self) -> None:
-        done, total = self.succeeded + self.failed, len(self._sources)
+        done, total = self.succeeded + self.failed, self.total
         counts = {"failed": self.failed, "submitted": len(self.open_jobs)}
         text = ", ".join([f"{done} of {total} done", *(f"{count} {state}" for state, count in counts.items() if count)])
-        self._output.progress.show(done, total, text)
+        self._output.progress.show(text_view(done, total, text))
+
+
+def _success_lines(label: str, voiceprint: Voiceprint, width: int) -> Iterator[str]:
+    yield from wrap(f"{label}: voiceprint by {voiceprint.model}, job {voiceprint.job_id}", width)
+    for warning in voiceprint.warnings:
+        yield from wrap(f"  {warning}", width)

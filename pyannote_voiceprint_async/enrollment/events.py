@@ -217,14 +217,24 @@ class Progress:
     """Rows with a voiceprint."""
     failed: int = 0
     """Rows without a voiceprint: failed, uncertain or expired."""
-    waiting: int = 0
-    """Accepted jobs that are not finished."""
-    sending: int = 0
-    """Recordings that are being uploaded, wait for the rate limit, or are in flight."""
+    queued: int = 0
+    """Submissions that this run still has to send: they wait for an upload, for the rate limit, or for a pause to end.
+    Rows with the same recording share one; `max_jobs` bounds it."""
+    in_flight: int = 0
+    """Submissions that were sent and have no response yet."""
+    awaiting_result: int = 0
+    """Accepted jobs without a result."""
     finished_now: int = 0
     """Rows that got their result in this run: a voiceprint or a failure."""
     paused_for: str | None = None
     """Why the run sends nothing new, as a sentence; None while it sends."""
+    pause_seconds: float = 0.0
+    """Seconds until the run tries again; 0 if there is no pause or its end is unknown."""
+    rows_per_minute: float | None = None
+    """The rows that were finished in a minute, over the last minutes; None before the first."""
+    seconds_left: float | None = None
+    """Seconds until the last row has its result, as the rate limit and the durations of the jobs allow; None while the
+    list is read. Before the first result the durations are unknown, and this is too short."""
 
 
 Event: TypeAlias = (

@@ -25,7 +25,7 @@ class RateLimiter:
 
     def __init__(self, max_concurrency: int = 64, rate_limits: RateLimits = RateLimits()) -> None:
         self.scheduler = PermitScheduler(check_count("max_concurrency", max_concurrency), rate_limits)
-        """Internal: used by `transport` only, and not part of the public API."""
+        """Internal: used by `transport` and the engine only, and not part of the public API."""
 
     def __repr__(self) -> str:
         return f"<RateLimiter in_flight={self.in_flight}/{self.max_concurrency} queued={self.queued}>"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from pyannote_voiceprint_async.api.endpoints import DEFAULT_LIMITS
 from pyannote_voiceprint_async.errors import VoiceprintError
-from pyannote_voiceprint_async.settings import RateLimits
+from pyannote_voiceprint_async.settings import RateLimit, RateLimits
 
 from .permit_request import PermitRequest, PermitState
 from .wait_queue import WaitQueue
@@ -46,6 +46,11 @@ class PermitScheduler:
     def limit(self, operation: str) -> int:
         """Return the current limit of an operation."""
         return self._windows[operation].limit
+
+    def rate_limit(self, operation: str) -> RateLimit:
+        """Return the current limit of an operation without the permits that other programs use up, at least 1."""
+        window = self._windows[operation]
+        return RateLimit(max(1, window.own_limit), window.per)
 
     def expected_wait(self, operation: str, now: float) -> float:
         """Estimate the seconds that one more request would wait for its permit."""

@@ -66,6 +66,11 @@ class RateLimitWindow:
         """Permits that are held, that have not returned yet, or that other programs use up."""
         return self._own + self._taken_by_others
 
+    @property
+    def own_limit(self) -> int:
+        """The limit, without the permits that other programs use up."""
+        return self.limit - self._taken_by_others
+
     def has_permit(self, now: float) -> bool:
         """Return whether the next request may take a permit."""
         self._remove_returned(now)
@@ -139,14 +144,14 @@ class RateLimitWindow:
         others = 0 if remaining is None else limit - remaining - (request.use_baseline + self._total_taken)
         if others <= 0 and limit == self._server_limit:
             return False  # nearly every response
-        before = self.limit - self._taken_by_others
+        before = self.own_limit
         self.limit = limit if self._ceiling is None else min(limit, self._ceiling)
         self._server_limit, self._headroom = limit, limit - self.limit
         if others > 0:
             self._others.add(now + self.per, others)
             self._total_taken += others
         self._taken_by_others = max(0, self._others.count - self._headroom)
-        return self.limit - self._taken_by_others < before
+        return self.own_limit < before
 
     def next_permit_at(self, now: float) -> float | None:
         """Return the earliest time at which `has_permit` can become true without a response, or None."""

@@ -1,7 +1,7 @@
 """The pyannoteAI API on this machine, with its limits, faults and billing."""
 
 from pyannote_voiceprint_async.sandbox.faults import FAULTS, Fault
-from pyannote_voiceprint_async.sandbox.jobs import Job
+from pyannote_voiceprint_async.sandbox.jobs import SandboxJob
 from pyannote_voiceprint_async.sandbox.limits import Limit
 from pyannote_voiceprint_async.sandbox.options import parse_fault, parse_limit, parse_range, parse_webhook_fault
 from pyannote_voiceprint_async.sandbox.request_log import ReceivedRequest
@@ -17,10 +17,10 @@ __all__ = [
     "WEBHOOK_FAULTS",
     "Delivery",
     "Fault",
-    "Job",
     "Limit",
     "ReceivedRequest",
     "Sandbox",
+    "SandboxJob",
     "SandboxState",
     "Settings",
     "Tally",

@@ -1,5 +1,6 @@
 """What a test does with a sandbox besides sending requests: script what comes next, and read what happened."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ from pyannote_voiceprint_async.sandbox.fault_plan import FaultPlan
 from pyannote_voiceprint_async.sandbox.fault_sampler import find_fault
 from pyannote_voiceprint_async.sandbox.faults import FAULTS
 from pyannote_voiceprint_async.sandbox.job_scripts import FinalStatus, JobScript
-from pyannote_voiceprint_async.sandbox.jobs import Job
+from pyannote_voiceprint_async.sandbox.jobs import SandboxJob
 from pyannote_voiceprint_async.sandbox.keywords import show_keywords
 from pyannote_voiceprint_async.sandbox.operations import OPERATIONS
 from pyannote_voiceprint_async.sandbox.request_counters import RequestCounters
@@ -44,9 +45,20 @@ class SandboxControls:
         return self.settings.webhook_secret
 
     @property
-    def accepted(self) -> Sequence[Job]:
-        """All accepted jobs, which were billed, oldest first."""
+    def accepted(self) -> Sequence[SandboxJob]:
+        """All accepted jobs, oldest first."""
         return self._api.jobs.accepted
+
+    @property
+    def billed(self) -> Mapping[str, int]:
+        """What the accepted jobs cost at their end: `voiceprint` is a number of jobs, `identify` of seconds.
+
+        Failed and canceled jobs cost nothing. An identification costs 20 seconds at least.
+        """
+        units: Counter[str] = Counter(voiceprint=0, identify=0)
+        for job in self.accepted:
+            units[job.kind] += job.quantity if job.fate == "succeeded" else 0
+        return dict(units)
 
     @property
     def deliveries(self) -> Sequence[Delivery]:

@@ -9,7 +9,7 @@ from pyannote_voiceprint_async.sandbox.voice_vectors import similarity
 
 
 @attrs.frozen
-class DiarizedTurn:
+class SandboxTurn:
     """Uninterrupted speech of one speaker."""
 
     start: float
@@ -26,7 +26,7 @@ class DiarizedRecording:
 
     seconds: float
     """Length of the recording."""
-    turns: Sequence[DiarizedTurn]
+    turns: Sequence[SandboxTurn]
     """Ordered by their start."""
     voices: Sequence[bytes]
 

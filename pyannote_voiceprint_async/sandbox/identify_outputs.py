@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from pyannote_voiceprint_async.sandbox.diarized_recordings import DiarizedRecording, DiarizedTurn
+from pyannote_voiceprint_async.sandbox.diarized_recordings import DiarizedRecording, SandboxTurn
 from pyannote_voiceprint_async.sandbox.identify_fields import IdentifyFields
 from pyannote_voiceprint_async.sandbox.voice_vectors import similarity
 
@@ -64,7 +64,7 @@ def _matches(scores: Scores, fields: IdentifyFields) -> list[str | None]:
     return matches
 
 
-def _diarized(turn: DiarizedTurn, names: Sequence[str], fields: IdentifyFields) -> dict[str, Any]:
+def _diarized(turn: SandboxTurn, names: Sequence[str], fields: IdentifyFields) -> dict[str, Any]:
     segment: dict[str, Any] = {"speaker": names[turn.speaker], "start": turn.start, "end": turn.end}
     if fields.turn_level_confidence:
         rest = round((100 - _TURN_CONFIDENCE) / max(1, len(names) - 1), 1)
@@ -73,7 +73,7 @@ def _diarized(turn: DiarizedTurn, names: Sequence[str], fields: IdentifyFields) 
 
 
 def _identified(
-    turn: DiarizedTurn, names: Sequence[str], matches: Sequence[str | None], scores: Scores, fields: IdentifyFields
+    turn: SandboxTurn, names: Sequence[str], matches: Sequence[str | None], scores: Scores, fields: IdentifyFields
 ) -> dict[str, Any]:
     name, match = names[turn.speaker], matches[turn.speaker]
     segment: dict[str, Any] = {
@@ -88,11 +88,9 @@ def _identified(
     return segment
 
 
-def _without_overlap(turns: Sequence[DiarizedTurn]) -> list[DiarizedTurn]:
+def _without_overlap(turns: Sequence[SandboxTurn]) -> list[SandboxTurn]:
     """Return the turns, each cut where the next one begins."""
-    cut = [
-        DiarizedTurn(turn.start, min(turn.end, following.start), turn.speaker) for turn, following in pairwise(turns)
-    ]
+    cut = [SandboxTurn(turn.start, min(turn.end, following.start), turn.speaker) for turn, following in pairwise(turns)]
     return [*cut, *turns[-1:]]
 
 

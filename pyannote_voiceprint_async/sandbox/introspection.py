@@ -8,7 +8,7 @@ from contextlib import suppress
 from aiohttp import web
 
 from pyannote_voiceprint_async.sandbox.clock import http_date
-from pyannote_voiceprint_async.sandbox.jobs import Job
+from pyannote_voiceprint_async.sandbox.jobs import SandboxJob
 from pyannote_voiceprint_async.sandbox.loopback import is_loopback
 from pyannote_voiceprint_async.sandbox.responses import error
 from pyannote_voiceprint_async.sandbox.url_redaction import redact_url
@@ -22,7 +22,7 @@ _JOBS_PER_WRITE = 500
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\[\]:@/]+))(?::\d*)?", re.ASCII | re.IGNORECASE)
 
 
-async def send_jobs(request: web.BaseRequest, jobs: Sequence[Job], now: float) -> web.StreamResponse:
+async def send_jobs(request: web.BaseRequest, jobs: Sequence[SandboxJob], now: float) -> web.StreamResponse:
     """Send every accepted job, oldest first, as one JSON array to a program on this machine.
 
     The `Host` header must name a loopback host: otherwise a web page could read the jobs through a browser on this
@@ -43,7 +43,7 @@ async def send_jobs(request: web.BaseRequest, jobs: Sequence[Job], now: float) -
     return response
 
 
-def _json_chunks(jobs: Sequence[Job], now: float) -> Iterator[bytes]:
+def _json_chunks(jobs: Sequence[SandboxJob], now: float) -> Iterator[bytes]:
     yield b"["
     for start in range(0, len(jobs), _JOBS_PER_WRITE):
         records = [_redacted(job.to_record(now)) for job in jobs[start : start + _JOBS_PER_WRITE]]

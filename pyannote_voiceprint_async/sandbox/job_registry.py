@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pyannote_voiceprint_async.sandbox.identify_fields import IdentifyFields
 from pyannote_voiceprint_async.sandbox.job_scripts import FinalStatus, JobScript
-from pyannote_voiceprint_async.sandbox.jobs import Job
+from pyannote_voiceprint_async.sandbox.jobs import SandboxJob
 from pyannote_voiceprint_async.sandbox.media import StoredMedia
 from pyannote_voiceprint_async.sandbox.webhook_faults import WebhookFault
 
@@ -26,7 +26,7 @@ class JobRegistry:
     """
 
     def __init__(self, seconds: tuple[float, float], seed: int) -> None:
-        self.accepted: list[Job] = []
+        self.accepted: list[SandboxJob] = []
         self._positions: dict[str, int] = {}
         self._seconds = seconds
         # A string seed, because the plain number would repeat the random series of the faults.
@@ -41,7 +41,7 @@ class JobRegistry:
         *,
         identification: IdentifyFields | None = None,
         script: JobScript | None = None,
-    ) -> Job:
+    ) -> SandboxJob:
         """Create a job from the validated fields of a submission. The job is billed.
 
         Args:
@@ -55,7 +55,7 @@ class JobRegistry:
         url = fields["url"]
         script = script or JobScript()
         seconds = self._random.uniform(*(script.seconds or self._seconds))
-        job = Job(
+        job = SandboxJob(
             id=str(uuid.uuid4()),
             url=url,
             model=fields.get("model") or "precision-2",
@@ -73,17 +73,17 @@ class JobRegistry:
         self.accepted.append(job)
         return job
 
-    def restore(self, jobs: Sequence[Job]) -> None:
+    def restore(self, jobs: Sequence[SandboxJob]) -> None:
         """Replace all jobs. The oldest one comes first."""
         self.accepted = [*jobs]
         self._positions = {job.id: position for position, job in enumerate(jobs)}
 
-    def get(self, job_id: str) -> Job | None:
+    def get(self, job_id: str) -> SandboxJob | None:
         """Return the job with this id, or `None`."""
         position = self._positions.get(job_id)
         return None if position is None else self.accepted[position]
 
-    def page(self, limit: int, after: str | None, status: str | None, now: float) -> tuple[list[Job], bool]:
+    def page(self, limit: int, after: str | None, status: str | None, now: float) -> tuple[list[SandboxJob], bool]:
         """Return the next jobs, newest first, and whether more jobs follow them.
 
         Args:
@@ -96,7 +96,7 @@ class JobRegistry:
         jobs = list(islice(matching, limit + 1))
         return jobs[:limit], len(jobs) > limit
 
-    def _newest_first(self, after: str | None) -> Iterator[Job]:
+    def _newest_first(self, after: str | None) -> Iterator[SandboxJob]:
         end = len(self.accepted) if after is None else self._positions[after]
         return (self.accepted[position] for position in range(end - 1, -1, -1))
 

@@ -34,7 +34,7 @@ _UNFINISHED = ((0.3, "running"), (0.1, "created"))
 
 
 @attrs.frozen
-class Job:
+class SandboxJob:
     """An accepted submission, which is one billed unit."""
 
     id: str

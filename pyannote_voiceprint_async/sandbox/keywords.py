@@ -35,7 +35,7 @@ def accept_keywords_of(
 
 
 def show_keywords(method: Callable[_P, _T]) -> Callable[_P, _T]:
-    """Let `help()` show a method of many keywords with one of them per line."""
+    """Make `help()` show a method of many keywords with one of them per line."""
     method.__signature__ = _long(inspect.signature(method).parameters.values())  # type: ignore[attr-defined]
     return method
 

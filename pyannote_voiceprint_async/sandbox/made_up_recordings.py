@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from random import Random
 
-from pyannote_voiceprint_async.sandbox.diarized_recordings import DiarizedRecording, DiarizedTurn
+from pyannote_voiceprint_async.sandbox.diarized_recordings import DiarizedRecording, SandboxTurn
 from pyannote_voiceprint_async.sandbox.identify_fields import IdentifyFields
 from pyannote_voiceprint_async.sandbox.voice_vectors import made_up_vector
 
@@ -42,7 +42,7 @@ def _turn_lengths(random: Random, seconds: float) -> Iterator[float]:
         seconds -= length
 
 
-def _turns(random: Random, lengths: Sequence[float], speakers: int) -> Iterator[DiarizedTurn]:
+def _turns(random: Random, lengths: Sequence[float], speakers: int) -> Iterator[SandboxTurn]:
     """Yield one turn per length. Each speaker has one of the first turns, and no speaker has two turns in a row."""
     at, speaker = 0.0, -1
     for index, length in enumerate(lengths):
@@ -51,4 +51,4 @@ def _turns(random: Random, lengths: Sequence[float], speakers: int) -> Iterator[
         shortest_pause = _PAUSE_SHARES[0] if speakers > 1 else 0.0
         start = max(0.0, at + length * random.uniform(shortest_pause, _PAUSE_SHARES[1]))
         at += length
-        yield DiarizedTurn(round(start, 3), round(at, 3), speaker)
+        yield SandboxTurn(round(start, 3), round(at, 3), speaker)

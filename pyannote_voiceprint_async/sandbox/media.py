@@ -91,6 +91,16 @@ class MediaStorage:
         return hmac.new(self._secret, f"{path}\n{date}\n{expires}".encode(), hashlib.sha256).hexdigest()
 
 
+def url_of(path: str) -> str | None:
+    """Return the `media://` URL of the path of a presigned URL, or `None` for any other path."""
+    segment = path.removeprefix(PREFIX)
+    try:
+        url = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)).decode()
+    except ValueError:
+        return None
+    return url if url.startswith("media://") else None
+
+
 def _to_segment(url: str) -> str:
     """Return a media URL as one path segment. HTTP clients would resolve a `..` of a media key in a plain path."""
     # `find` is called with every submitted URL, and JSON allows half a surrogate pair in a URL.

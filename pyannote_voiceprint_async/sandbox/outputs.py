@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pyannote_voiceprint_async.sandbox.identify_fields import IdentifyFields
 from pyannote_voiceprint_async.sandbox.identify_outputs import identify
-from pyannote_voiceprint_async.sandbox.jobs import Job
+from pyannote_voiceprint_async.sandbox.jobs import SandboxJob
 from pyannote_voiceprint_async.sandbox.made_up_recordings import make_up_recording
 
 FailedOutput = Literal["error", "null", "missing"]
@@ -14,7 +14,7 @@ _MEASURED = "Sandbox: the names come from a comparison of average spectra, which
 _MADE_UP = "Sandbox: the turns and names are made up, because the sandbox did not decode the recording."
 
 
-def output_of(job: Job, failed_output: FailedOutput) -> dict[str, Any]:
+def output_of(job: SandboxJob, failed_output: FailedOutput) -> dict[str, Any]:
     """Return the field `output` of a finished job, or no field for a canceled job.
 
     Args:
@@ -28,13 +28,13 @@ def output_of(job: Job, failed_output: FailedOutput) -> dict[str, Any]:
     return {"output": None if failed_output == "null" and job.script.error is None else {"error": job.error}}
 
 
-def _succeeded(job: Job) -> Mapping[str, Any]:
+def _succeeded(job: SandboxJob) -> Mapping[str, Any]:
     if job.script.output is not None:
         return job.script.output
     return {"voiceprint": job.voiceprint} if job.identification is None else _identified(job, job.identification)
 
 
-def _identified(job: Job, fields: IdentifyFields) -> dict[str, Any]:
+def _identified(job: SandboxJob, fields: IdentifyFields) -> dict[str, Any]:
     """Return the output of an identification, with a warning that it is no recognition."""
     speech = None if job.media is None or job.turns is not None else job.media.speech
     if speech is not None:

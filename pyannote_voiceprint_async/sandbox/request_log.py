@@ -39,6 +39,8 @@ class ReceivedRequest:
     """Name of the injected fault; `None` without a fault."""
     job_id: str | None = None
     """The job that was created."""
+    media_url: str | None = None
+    """The `media://` URL of an upload."""
     query: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     """The headers, names in lower case, without `authorization`."""
@@ -56,7 +58,7 @@ class ReceivedRequest:
 
     def __str__(self) -> str:
         end = "connection cut" if self.status is None else str(self.status)
-        parts = [self.method, self.path, *_details(self.body), "→", end]
+        parts = [self.method, self.media_url or self.path, *_details(self.body), "→", end]
         parts += [f"job {self.job_id}"] if self.job_id else []
         parts += [f"(fault {self.fault})"] if self.fault else []
         return " ".join(parts)

@@ -12,7 +12,7 @@ from pyannote_voiceprint_async.sandbox.gateway import Gateway
 from pyannote_voiceprint_async.sandbox.incoming_request import IncomingRequest
 from pyannote_voiceprint_async.sandbox.introspection import INTROSPECTION_PATHS, JOBS_PATH, STATE_PATH, send_jobs
 from pyannote_voiceprint_async.sandbox.keywords import accept_keywords_of
-from pyannote_voiceprint_async.sandbox.media import PREFIX
+from pyannote_voiceprint_async.sandbox.media import PREFIX, url_of
 from pyannote_voiceprint_async.sandbox.operations import find_operation
 from pyannote_voiceprint_async.sandbox.request_log import ReceivedRequest, RequestNotes
 from pyannote_voiceprint_async.sandbox.responses import SandboxResponse, error, json_response
@@ -155,6 +155,7 @@ def _to_received(request: web.BaseRequest, notes: RequestNotes, status: int | No
         status=status,
         fault=notes.fault,
         job_id=notes.job_id,
+        media_url=url_of(request.path) if is_upload else None,
         # The query of an upload is its signature.
         query={} if is_upload else dict(request.query),
         headers=headers,

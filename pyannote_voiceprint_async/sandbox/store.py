@@ -11,10 +11,10 @@ from typing import Any, BinaryIO
 
 import attrs
 
-from pyannote_voiceprint_async.sandbox.diarized_recordings import DiarizedRecording, DiarizedTurn
+from pyannote_voiceprint_async.sandbox.diarized_recordings import DiarizedRecording, SandboxTurn
 from pyannote_voiceprint_async.sandbox.identify_fields import IdentifyFields
 from pyannote_voiceprint_async.sandbox.job_scripts import JobScript
-from pyannote_voiceprint_async.sandbox.jobs import Job
+from pyannote_voiceprint_async.sandbox.jobs import SandboxJob
 from pyannote_voiceprint_async.sandbox.media import StoredMedia
 from pyannote_voiceprint_async.sandbox.speech import MeasuredSpeech
 
@@ -31,7 +31,7 @@ _STORED_FIELDS = attrs.filters.exclude("webhook_fault")
 class StoreContents:
     """The contents of a store's file."""
 
-    jobs: list[Job] = attrs.field(factory=list)
+    jobs: list[SandboxJob] = attrs.field(factory=list)
     """Oldest first."""
     uploads: dict[str, StoredMedia] = attrs.field(factory=dict)
     """The last upload of each path."""
@@ -63,7 +63,7 @@ class SandboxStore:
         """
         return None if self._path is None else await asyncio.to_thread(self._open, self._path)
 
-    def add_job(self, job: Job) -> None:
+    def add_job(self, job: SandboxJob) -> None:
         """Add an accepted job."""
         if self._path is not None:
             self._add({"job": attrs.asdict(job, filter=_STORED_FIELDS, value_serializer=_to_json)})
@@ -162,9 +162,9 @@ def _parse_entry(contents: StoreContents, entry: dict[str, Any]) -> None:
         contents.uploads[entry["path"]] = _to_media(entry["upload"])
 
 
-def _to_job(fields: dict[str, Any]) -> Job:
+def _to_job(fields: dict[str, Any]) -> SandboxJob:
     media, identification = fields["media"], fields.get("identification")
-    return Job(
+    return SandboxJob(
         **{
             **fields,
             "media": None if media is None else _to_media(media),
@@ -196,7 +196,7 @@ def _to_media(fields: dict[str, Any]) -> StoredMedia:
 
 
 def _to_speech(voice: str, recording: dict[str, Any]) -> MeasuredSpeech:
-    turns = [DiarizedTurn(**turn) for turn in recording["turns"]]
+    turns = [SandboxTurn(**turn) for turn in recording["turns"]]
     voices = [bytes.fromhex(vector) for vector in recording["voices"]]
     return MeasuredSpeech(bytes.fromhex(voice), DiarizedRecording(recording["seconds"], turns, voices))
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 import attrs
 import numpy as np
 
-from pyannote_voiceprint_async.sandbox.diarized_recordings import DiarizedRecording, DiarizedTurn
+from pyannote_voiceprint_async.sandbox.diarized_recordings import DiarizedRecording, SandboxTurn
 from pyannote_voiceprint_async.sandbox.spectra import Floats, Spectra
 from pyannote_voiceprint_async.sandbox.voice_vectors import pack_vector
 
@@ -127,7 +127,7 @@ def _group(sums: list[VoiceSums]) -> list[list[int]]:
     return groups
 
 
-def _turns(spectra: Spectra, segments: Iterable[tuple[int, int, int]]) -> Iterator[DiarizedTurn]:
+def _turns(spectra: Spectra, segments: Iterable[tuple[int, int, int]]) -> Iterator[SandboxTurn]:
     """Yield the turns. Segments of one speaker with a short pause between them are one turn."""
     gap = _LONGEST_GAP / spectra.hop
     turns: list[tuple[int, int, int]] = []
@@ -137,7 +137,7 @@ def _turns(spectra: Spectra, segments: Iterable[tuple[int, int, int]]) -> Iterat
         else:
             turns.append((first, end, speaker))
     for first, end, speaker in turns:
-        yield DiarizedTurn(round(first * spectra.hop, 3), round(end * spectra.hop, 3), speaker)
+        yield SandboxTurn(round(first * spectra.hop, 3), round(end * spectra.hop, 3), speaker)
 
 
 def _pack(sums: VoiceSums) -> bytes:

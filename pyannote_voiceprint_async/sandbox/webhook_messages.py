@@ -5,7 +5,7 @@ import json
 
 import attrs
 
-from pyannote_voiceprint_async.sandbox.jobs import Job
+from pyannote_voiceprint_async.sandbox.jobs import SandboxJob
 from pyannote_voiceprint_async.sandbox.outputs import output_of
 from pyannote_voiceprint_async.sandbox.settings import Settings
 from pyannote_voiceprint_async.sandbox.webhook_faults import WebhookFault
@@ -19,7 +19,7 @@ _TAMPERED = {"succeeded": "failed", "failed": "succeeded", "canceled": "succeede
 class WebhookMessage:
     """One attempt to report the end of a job."""
 
-    job: Job
+    job: SandboxJob
     url: str
     """URL of the receiver."""
     fault: WebhookFault
@@ -48,7 +48,7 @@ def build_request(message: WebhookMessage, timestamp: int, settings: Settings) -
     return body, {"Content-Type": "application/json", **signature, **_retry_headers(message)}
 
 
-def _payload(job: Job, settings: Settings) -> dict[str, str]:
+def _payload(job: SandboxJob, settings: Settings) -> dict[str, str]:
     status = settings.webhook_failed_as if job.fate == "failed" else job.fate
     output = {} if job.webhook_status_only else output_of(job, settings.failed_output)
     return {"jobId": job.id, "status": status, **output}

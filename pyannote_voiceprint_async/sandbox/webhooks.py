@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable
 from functools import partial
 
-from pyannote_voiceprint_async.sandbox.jobs import Job
+from pyannote_voiceprint_async.sandbox.jobs import SandboxJob
 from pyannote_voiceprint_async.sandbox.scheduler import Scheduler
 from pyannote_voiceprint_async.sandbox.settings import Settings
 from pyannote_voiceprint_async.sandbox.state import WebhookTally
@@ -44,7 +44,7 @@ class WebhookDispatcher:
         """Return the fault for a job that is about to be accepted and requests a webhook, or `None`."""
         return self._faults.choose()
 
-    def schedule(self, job: Job) -> asyncio.Event | None:
+    def schedule(self, job: SandboxJob) -> asyncio.Event | None:
         """Schedule the job's webhook, if it requested one.
 
         Returns:

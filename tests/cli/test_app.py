@@ -1,5 +1,6 @@
 """Properties of all commands: help, usage errors, and the extra that they need."""
 
+import signal
 import subprocess
 import sys
 
@@ -47,6 +48,14 @@ def test_the_version(command):
     assert (result.returncode, result.stdout) == (0, f"pyannote-voiceprint {__version__}\n")
 
 
+def test_the_package_runs_as_a_module():
+    run = subprocess.run(
+        [sys.executable, "-m", "pyannote_voiceprint_async", "help", "job"], capture_output=True, text=True, timeout=60,
+        check=True,
+    )  # fmt: skip
+    assert run.stdout.startswith("Usage: pyannote-voiceprint job ")
+
+
 @pytest.mark.parametrize("option", ["--help", "--version"])
 def test_help_and_version_import_no_client(option):
     script = (
@@ -60,9 +69,13 @@ def test_help_and_version_import_no_client(option):
 
 @pytest.mark.parametrize("missing", [["click"], ["rich"], ["click", "rich"]])
 def test_a_missing_extra_is_reported_with_the_command_that_installs_it(monkeypatch, capsys, missing):
-    monkeypatch.setattr(entry, "find_spec", lambda name: None if name in missing else object())
-    with pytest.raises(SystemExit) as raised:
-        entry.main()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name in missing else object())
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(SystemExit) as raised:
+            entry.main()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert raised.value.code == 2
     assert capsys.readouterr().err == (
         f"Error: The command line needs {' and '.join(missing)}: run `pip install 'pyannote-voiceprint-async[cli]'`.\n"
@@ -96,6 +109,7 @@ def test_the_default_concurrency_is_that_of_the_client():
         (["check", "--rate-limit", "\u0661/\u0666"], "is not a rate limit"),
         (["check", "--max-concurrency", "0"], "0 is not in the range"),
         (["voiceprint", "--timeout", "0", "media://x"], "0.0 is not in the range"),
+        (["voiceprint", "--webhook", "http://e.com", "media://x"], "webhook must begin with https://"),
         (["inspect"], "Missing argument"),
         (["inspect", "https://e.com/a.wav"], "https://e.com/a.wav: is a URL; download it first"),
         (["inspect", "*.wav"], "*.wav: matches no file"),

@@ -1,5 +1,7 @@
 """The commands `check`, `upload`, `submit`, `job` and `jobs` against a sandbox in another process."""
 
+import json
+
 import pytest
 
 from pyannote_voiceprint_async.sandbox import voiceprint_of
@@ -9,7 +11,8 @@ _FIELDS_OF_A_JOB = ["job_id", "status", "created_at", "updated_at", "voiceprint"
 
 def test_check_prints_the_status_of_the_key(invoke, quick_sandbox):
     result = invoke("check", environment=quick_sandbox.environment)
-    assert (result.exit_code, result.stdout, result.stderr) == (0, "OK: API key is valid\n", "")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert json.loads(result.stdout) == {"status": "OK", "message": "API key is valid"}
 
 
 def test_a_rejected_key_is_exit_code_3_and_not_printed(invoke, quick_sandbox):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from pyannote_voiceprint_async.cli.status_view import StatusView
 from pyannote_voiceprint_async.enrollment.ledger.file_lock import FileLock
 from pyannote_voiceprint_async.sandbox import voiceprint_of
 
@@ -19,39 +20,35 @@ def ledger(command, quick_sandbox, tmp_path):
     return tmp_path / "speakers.ledger"
 
 
-def test_status_reports_counts_and_failures(invoke, ledger):
-    result = invoke("ledger", "status", ledger)
-    first, second, *rest = result.stdout.splitlines()
-    assert (first, second) == ("1 of 2 rows with a voiceprint, 1 failed.", "Jobs accepted: 2 by all runs.")
-    assert rest[0] == "Failures:"
-    assert rest[1].startswith("      1 x The job failed: ")
-    assert rest[2] == f"To list these rows: pyannote-voiceprint ledger failed {ledger}"
+def test_status_on_a_terminal_reports_the_last_run_its_cost_counts_and_failures(ledger):
+    lines = list(StatusView.read(ledger, 0.015).lines(80))
+    assert lines[0].startswith("Run         not alive, ended 20")
+    assert lines[1] == "Cost        about 0.01 EUR so far; failed jobs are free"
+    assert lines[2].startswith("Last error  Eve: The job failed: ")
+    assert lines[3:6] == ["1 of 2 rows with a voiceprint, 1 failed.", "Jobs accepted: 2 by all runs.", "Failures:"]
+    assert lines[6].startswith("      1 x The job failed: ")
 
 
-def test_status_as_json_has_only_fields_that_a_ledger_has(invoke, ledger):
-    status = json.loads(invoke("ledger", "status", ledger, "--json").stdout)
-    counts = {name: status.pop(name) for name in ("rows", "succeeded", "failed", "jobs_ever")}
-    assert counts == {"rows": 2, "succeeded": 1, "failed": 1, "jobs_ever": 2}
-    assert status.pop("failures").values()
-    assert status == dict.fromkeys(
-        [
-            "uncertain",
-            "expired",
-            "submitted",
-            "unanswered",
-            "pending",
-            "invalid",
-            "possibly_paid_twice",
-            "unknown_jobs",
-        ],
-        0,
-    )
+def test_status_in_a_pipe_is_a_json_object(invoke, records, ledger):
+    [status] = records(invoke("ledger", "status", ledger).stdout)
+    counts = {name: status[name] for name in ("rows", "succeeded", "failed", "jobs_ever", "billed_jobs")}
+    assert counts == {"rows": 2, "succeeded": 1, "failed": 1, "jobs_ever": 2, "billed_jobs": 1}
+    assert (status["alive"], status["cost"], status["price"]) == (False, 0.015, 0.015)
+    assert status["last_failed"] == "Eve"
+    assert status["ended_at"] is not None
+    assert status["seconds_left"] is None
+
+
+def test_watch_ends_when_no_run_is_alive(invoke, records, ledger):
+    result = invoke("ledger", "status", ledger, "--watch")
+    assert (result.exit_code, len(records(result.stdout))) == (0, 1)
 
 
 def test_failed_lists_rows_with_label_and_error(invoke, records, ledger):
     [line] = records(invoke("ledger", "failed", ledger).stdout)
     assert (line["label"], line["status"]) == ("Eve", "failed")
     assert "The job failed" in line["error"]
+    assert (line["source"], line["extra"]) == ("https://e.com/unreachable", {})
 
 
 def test_forget_erases_a_label_and_names_what_remains_elsewhere(command, quick_sandbox, ledger):
@@ -108,7 +105,7 @@ def test_a_job_that_could_not_be_saved_is_recorded(invoke, command, quick_sandbo
         "",
         "Recorded. The next run fetches the voiceprint of this job.\n",
     )
-    assert "1 submitted and not done" in invoke("ledger", "status", ledger).stdout
+    assert json.loads(invoke("ledger", "status", ledger).stdout)["submitted"] == 1
     refused = invoke("ledger", "accept", ledger, "Ada", "another")
     assert refused.exit_code == 2
     assert "has another job already" in refused.stderr

@@ -14,7 +14,9 @@ from pyannote_voiceprint_async.enrollment import (
     Progress,
     Report,
     Resumed,
+    RowExpired,
     RowFailed,
+    RowSubmitted,
     RowSucceeded,
     RowUncertain,
     Stopping,
@@ -49,55 +51,20 @@ class FakeRun:
 class FakeOutput:
     """Records the status lines and the progress."""
 
-    def __init__(self):
+    def __init__(self, *, is_live=True, is_json_log=False):
         self.lines, self.shown = [], []
-        self.progress = SimpleNamespace(show=lambda *progress: self.shown.append(progress), close=lambda: None)
+        self.progress = SimpleNamespace(show=self.shown.append, close=lambda: None, is_live=is_live)
+        self.is_json_log = is_json_log
+        self.events = []
 
-    async def write_status(self, line):
+    async def write_status(self, line, **event):
         self.lines.append(line)
+        self.events.append(event)
 
 
-def run_display(run, *, queued=0, in_flight=0, now=lambda: 0.0, **options):
-    client = SimpleNamespace(stats=SimpleNamespace(queued=queued, in_flight=in_flight))
-    return RunDisplay(run, client, FakeOutput(), now=now, **options)
-
-
-@pytest.mark.parametrize(
-    ("progress", "queued", "expected"),
-    [
-        (Progress(read=500), 0, "Reading the list: 500 rows"),
-        (Progress(read=500, checking="a.wav"), 0, "Reading the list: 500 rows, checking a.wav"),
-        (Progress(total=10), 0, "0 of 10 done"),
-        (Progress(total=10, succeeded=2, failed=1), 0, "3 of 10 done, 1 failed"),
-        (Progress(total=10, waiting=3, sending=5), 0, "0 of 10 done, 8 in flight"),
-        (
-            Progress(total=10, waiting=3, sending=5),
-            4,
-            "0 of 10 done, 4 in flight, 4 waiting for the rate limit",
-        ),
-        (Progress(total=10, sending=2), 9, "0 of 10 done, 2 waiting for the rate limit"),
-        (
-            Progress(total=10, waiting=1, sending=2, paused_for="The API failed."),
-            2,
-            "0 of 10 done, 1 in flight, paused: The API failed.",
-        ),
-    ],
-)
-async def test_progress_text_shows_counts_and_the_reason_of_a_pause(progress, queued, expected):
-    run = FakeRun()
-    run.progress = progress
-    assert run_display(run, queued=queued).progress_text() == expected
-
-
-async def test_progress_text_shows_the_rate_and_the_remaining_time():
-    """Three of ten rows were done by an earlier run; two more are done within a minute."""
-    now = 0.0
-    run = FakeRun()
-    run.progress = Progress(total=10, succeeded=3)
-    display = run_display(run, now=lambda: now)
-    display._show_progress()
-    now, run.progress.succeeded, run.progress.finished_now = 60.0, 5, 2
-    assert display.progress_text() == "5 of 10 done, 2 a minute, 2 min left"
+def run_display(run, *, in_flight=0, is_live=True, is_json_log=False, **options):
+    client = SimpleNamespace(stats=SimpleNamespace(in_flight=in_flight))
+    return RunDisplay(run, client, FakeOutput(is_live=is_live, is_json_log=is_json_log), **options)
 
 
 async def test_a_long_pause_is_reported_once_and_short_pauses_are_not():
@@ -131,6 +98,44 @@ async def test_rows_are_reported_for_short_lists_and_with_reports_rows(total, re
     assert "secret" not in "".join(display._output.lines)
 
 
+async def test_without_a_terminal_each_failed_row_of_a_long_list_is_reported_by_name():
+    voiceprint = Voiceprint("secret", "precision-2", "job-1")
+    run = FakeRun(
+        RowFailed("Eve", "No voice."),
+        RowUncertain("Bob"),
+        RowExpired("Zoe", "Too late."),
+        RowSucceeded("Ada", voiceprint),
+        RowSubmitted("Ian", "job-2"),
+    )
+    run.progress = Progress(total=300_000)
+    display = run_display(run, is_live=False)
+    await display.show_until_finished()
+    assert [line.split(":")[0] for line in display._output.lines] == ["Eve", "Bob", "Zoe"]
+
+
+async def test_every_event_is_an_object_with_a_level_and_fields_in_a_json_log():
+    run = FakeRun(
+        RowSubmitted("Ada", "job-1"),
+        RowSucceeded("Ada", Voiceprint("secret", "precision-2", "job-1")),
+        RowFailed("Eve", "No voice."),
+        Paused("The API failed.", 8.0),
+        Resumed(),
+        Stopping("The key is not accepted."),
+    )
+    run.progress = Progress(total=300_000)
+    display = run_display(run, is_live=False, is_json_log=True)
+    await display.show_until_finished()
+    assert [(event["event"], event["level"], event["fields"]) for event in display._output.events] == [
+        ("row_submitted", "info", {"label": "Ada", "job_id": "job-1"}),
+        ("row_succeeded", "info", {"label": "Ada", "job_id": "job-1", "model": "precision-2"}),
+        ("row_failed", "error", {"label": "Eve", "error": "No voice."}),
+        ("paused", "warning", {"reason": "The API failed.", "seconds": 8.0}),
+        ("resumed", "info", {}),
+        ("stopping", "error", {"reason": "The key is not accepted."}),
+    ]
+    assert "secret" not in repr(display._output.events) + repr(display._output.lines)
+
+
 @pytest.mark.parametrize("in_flight", [0, 3])
 async def test_a_cancelled_report_stops_the_run_and_reads_all_events(in_flight):
     run = FakeRun(is_endless=True)
@@ -147,12 +152,13 @@ async def test_a_cancelled_report_stops_the_run_and_reads_all_events(in_flight):
     assert [line.split(" ")[0] for line in display._output.lines] == ["Stopping"] * bool(in_flight)
 
 
-async def test_progress_is_refreshed_without_events(monkeypatch):
-    monkeypatch.setattr("pyannote_voiceprint_async.cli.run_display._REFRESH_INTERVAL", 0.001)
+async def test_progress_is_refreshed_every_second_of_the_runs_clock_without_events(clock):
     run = FakeRun(is_endless=True)
-    display = run_display(run)
+    display = run_display(run, sleep=clock.sleep)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(display.show_until_finished())
-        while len(display._output.shown) < 3:
-            await asyncio.sleep(0.001)
+        await clock.advance(0.0)
+        for _ in range(5):
+            await clock.advance(1.0)
         run.stop()
+    assert len(display._output.shown) == 6

@@ -1,4 +1,5 @@
 import json
+import re
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -10,7 +11,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from pyannote_voiceprint_async.cli.sandbox import sandbox
-from pyannote_voiceprint_async.sandbox import Limit, Settings
+from pyannote_voiceprint_async.sandbox import Limit, ReceivedRequest, Settings
 
 
 def test_the_sandbox_prints_its_url_and_key_and_ends_at_both_signals(start_sandbox, ending):
@@ -71,6 +72,25 @@ def test_the_defaults_are_those_of_the_settings():
 )
 def test_each_option_becomes_a_setting(arguments, expected):
     assert {name: getattr(settings(*arguments), name) for name in expected} == expected
+
+
+def test_verbose_prints_each_request_to_stderr_without_control_characters(capsys):
+    request = ReceivedRequest("POST", "/v1/voiceprint\x1b[31m", "voiceprint", 200, job_id="8c1d8b0e")
+    for option in ("-v", "--verbose"):
+        settings(option).on_request(request)
+    stdout, stderr = capsys.readouterr()
+    assert (stdout, "\x1b" in stderr) == ("", False)
+    first, second = stderr.splitlines()
+    assert re.fullmatch(r"\d\d:\d\d:\d\d POST /v1/voiceprint.*→ 200 job 8c1d8b0e", first)
+    assert second.endswith(" → 200 job 8c1d8b0e")
+
+
+def test_without_verbose_nothing_is_printed():
+    assert settings().on_request is None
+
+
+def test_the_help_says_that_nothing_is_recognized(invoke):
+    assert "Nothing is recognized." in invoke("sandbox", "--help").stdout
 
 
 def test_faults_that_are_too_probable_are_wrong_usage(invoke):

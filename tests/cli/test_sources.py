@@ -9,19 +9,6 @@ from pyannote_voiceprint_async.cli.sources import find_recordings
 from pyannote_voiceprint_async.enrollment.manifest.preflight import PREFLIGHT_UNAVAILABLE, Preflight
 
 
-@pytest.fixture
-def audio(tmp_path, monkeypatch):
-    """Return a function that writes non-empty files into the current folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def make(*paths):
-        for path in map(Path, paths):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(b"RIFF")
-
-    return make
-
-
 def labels(*arguments):
     return [recording.label for recording in find_recordings(arguments)]
 

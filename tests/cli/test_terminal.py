@@ -325,7 +325,7 @@ def test_a_terminal_keeps_its_encoding(on_terminal, tmp_path):
     (tmp_path / "né王.wav").write_bytes(wav(speechlike(4)))
     code, shown = on_terminal("inspect", "né王.wav", cwd=tmp_path, environment={"PYTHONIOENCODING": "latin-1"})
     assert code == 0
-    assert b'{"file": "n\xe9\\u738b.wav"' in shown
+    assert b"n\xe9\\u738b.wav" in shown
     assert not re.search(rb"[\x80-\x9f]", shown)
 
 

@@ -72,3 +72,12 @@ async def test_every_job_id_is_on_stderr_when_no_result_can_be_written(client, s
         await run.run()
     announced = {json.loads(line)["job_id"] for line in capsys.readouterr().err.splitlines()}
     assert announced == {job.id for job in sandbox.accepted}
+
+
+async def test_a_webhook_is_requested_with_each_submission(client, sandbox, capsys):
+    output = Output(io.BytesIO(), PlainProgress(lambda _: None))
+    sources = await asyncio.to_thread(find_recordings, ["https://e.com/1"])
+    url = "http://127.0.0.1:9/hook"
+    run = VoiceprintRun(client, output, sources, model="precision-2", timeout=0.01, webhook=url)
+    await run.run()
+    assert [job.webhook for job in sandbox.accepted] == [url]

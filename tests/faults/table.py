@@ -187,7 +187,7 @@ FAULTS: tuple[Fault, ...] = (
 
     # The size
     *faults("sizes", each(LARGE_HEADS) | each(ENDLESS),
-            submits(unknown(UnexpectedResponseError), times=SOME), reads(repeated(UnexpectedResponseError), times=4)),
+            submits(unknown(UnexpectedResponseError), times=SOME), reads(repeated(UnexpectedResponseError), times=FEW)),
     *faults("sizes", {"300 MB after the id": telling(an_id_and_too_much)}, submits(ACCEPTED, times=SOME)),
 
     # The time

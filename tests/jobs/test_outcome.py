@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from pyannote_voiceprint_async import (
+    DiarizedTurn,
+    IdentificationOutput,
     Job,
     JobCanceledError,
     JobError,
@@ -13,7 +15,12 @@ from pyannote_voiceprint_async import (
     JobStatus,
     VoiceprintOutput,
 )
-from pyannote_voiceprint_async.jobs.outcome import is_output_deleted, require_success, require_voiceprint
+from pyannote_voiceprint_async.jobs.outcome import (
+    is_output_deleted,
+    require_identification,
+    require_success,
+    require_voiceprint,
+)
 
 NOW = 1_750_000_000.0
 DAY = 24 * 3600.0
@@ -61,3 +68,30 @@ def test_a_job_without_a_voiceprint_raises_an_error(output, error):
     with pytest.raises(error) as caught:
         require_voiceprint(job(output=output))
     assert (type(caught.value), caught.value.job_id) == (error, "job-1")
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        (IdentificationOutput(warning="short"), IdentificationOutput(warning="short")),
+        (VoiceprintOutput(warning="short"), IdentificationOutput(warning="short")),
+        (
+            VoiceprintOutput(extra={"diarization": [{"speaker": "S", "start": 0, "end": 1}], "later": 1}),
+            IdentificationOutput((DiarizedTurn("S", 0, 1),), extra={"later": 1}),
+        ),
+    ],
+)
+def test_an_identification_may_lack_every_list(output, expected):
+    assert require_identification(Job("job-1", JobStatus.SUCCEEDED, output=output)) == expected
+
+
+@pytest.mark.parametrize(("output", "error"), [(None, JobExpiredError), (VoiceprintOutput("v"), JobError)])
+def test_a_job_of_another_kind_is_no_identification(output, error):
+    with pytest.raises(error) as caught:
+        require_identification(Job("job-1", JobStatus.SUCCEEDED, output=output))
+    assert (type(caught.value), caught.value.job_id) == (error, "job-1")
+
+
+def test_an_identification_is_no_voiceprint():
+    with pytest.raises(JobError, match="holds no voiceprint"):
+        require_voiceprint(Job("job-1", JobStatus.SUCCEEDED, output=IdentificationOutput()))

@@ -95,7 +95,8 @@ async def test_recorded_requests_have_no_secrets(client, wav):
     shown = "".join(f"{request!r} {request} {request.headers} {request.query}" for request in recorded)
     assert "sandbox-key" not in shown
     assert "Signature" not in shown
-    assert recorded[1].body == b""
+    assert (recorded[1].body, recorded[1].media_url) == (b"", "media://voice.wav")
+    assert str(recorded[1]) == "PUT media://voice.wav → 200"
 
 
 async def test_a_job_whose_connection_was_cut_is_recorded(client):
@@ -150,3 +151,12 @@ def test_an_unknown_fault_lists_all_names():
 def test_a_fault_of_webhooks_has_no_operation():
     with pytest.raises(ValueError, match="The fault 'lost' affects webhooks"):
         Sandbox().fail_next("lost", operation="voiceprint")
+
+
+async def test_only_jobs_that_succeed_are_billed(client, wav):
+    await client.put(await client.presign("media://long.wav"), wav(25.5))
+    for url in ("https://x/a", "https://x/b", "https://x/unreachable"):
+        await client.submit(url)
+    for url in ("https://x/a", "media://long.wav", "https://x/canceled", "media://none"):
+        await client.identify(url)
+    assert client.sandbox.billed == {"voiceprint": 2, "identify": 60 + 26}

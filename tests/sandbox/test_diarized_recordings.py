@@ -1,6 +1,6 @@
 import pytest
 
-from pyannote_voiceprint_async.sandbox.diarized_recordings import DiarizedRecording, DiarizedTurn
+from pyannote_voiceprint_async.sandbox.diarized_recordings import DiarizedRecording, SandboxTurn
 from pyannote_voiceprint_async.sandbox.voice_vectors import pack_vector
 
 
@@ -11,7 +11,7 @@ def voice(x: float, y: float) -> bytes:
 # The third voice speaks least, and is similar to the second one.
 RECORDING = DiarizedRecording(
     10.0,
-    [DiarizedTurn(0.0, 4.0, 0), DiarizedTurn(4.0, 5.0, 2), DiarizedTurn(5.0, 10.0, 1)],
+    [SandboxTurn(0.0, 4.0, 0), SandboxTurn(4.0, 5.0, 2), SandboxTurn(5.0, 10.0, 1)],
     [voice(1.0, 0.0), voice(0.0, 1.0), voice(0.1, 0.9)],
 )
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyannote_voiceprint_async.sandbox.diarized_recordings import DiarizedRecording, DiarizedTurn
+from pyannote_voiceprint_async.sandbox.diarized_recordings import DiarizedRecording, SandboxTurn
 from pyannote_voiceprint_async.sandbox.identify_fields import IdentifyFields
 from pyannote_voiceprint_async.sandbox.identify_outputs import identify
 from pyannote_voiceprint_async.sandbox.voice_vectors import made_up_vector
@@ -13,8 +13,8 @@ SPEAKERS = {"anna": ANNA, "bert": BERT, "clara": CLARA}
 
 def recording(*voices):
     """Return a recording in which each voice has one turn of 10 seconds, and the last two turns overlap."""
-    turns = [DiarizedTurn(10.0 * index, 10.0 * index + 10.0, index) for index in range(len(voices))]
-    turns[-2] = DiarizedTurn(turns[-2].start, turns[-2].end + 1.0, turns[-2].speaker)
+    turns = [SandboxTurn(10.0 * index, 10.0 * index + 10.0, index) for index in range(len(voices))]
+    turns[-2] = SandboxTurn(turns[-2].start, turns[-2].end + 1.0, turns[-2].speaker)
     return DiarizedRecording(10.0 * len(voices), turns, voices)
 
 

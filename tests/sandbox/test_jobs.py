@@ -2,14 +2,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyannote_voiceprint_async.sandbox import Job
+from pyannote_voiceprint_async.sandbox import SandboxJob
 from pyannote_voiceprint_async.sandbox.job_registry import JobRegistry
 from pyannote_voiceprint_async.sandbox.jobs import STATUSES
 
 START = 1_800_000_000.0
 
 
-def accept(seconds=10.0) -> Job:
+def accept(seconds=10.0) -> SandboxJob:
     """Return an accepted job of this duration."""
     return JobRegistry((seconds, seconds), seed=0).accept({"url": "https://example.com"}, None, START)
 

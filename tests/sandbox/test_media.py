@@ -2,7 +2,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from pyannote_voiceprint_async.sandbox.media import PREFIX, MediaStorage, StoredMedia
+from pyannote_voiceprint_async.sandbox.media import PREFIX, MediaStorage, StoredMedia, url_of
 
 NOW = 1_800_000_000.0
 URL = "media://team/../voice.wav"
@@ -50,3 +50,9 @@ def test_restored_files_replace_all_others(storage):
     storage.store(path, FILE)
     storage.restore({})
     assert storage.find(URL, NOW) is None
+
+
+def test_the_path_of_an_upload_names_its_url(storage):
+    path, _ = presign(storage)
+    assert url_of(path) == URL
+    assert [url_of(PREFIX + segment) for segment in ("", "x", "\xfc", "aHR0cHM6Ly94")] == [None] * 4

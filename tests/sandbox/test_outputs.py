@@ -1,7 +1,7 @@
 import attrs
 import pytest
 
-from pyannote_voiceprint_async.sandbox import Job, voiceprint_of
+from pyannote_voiceprint_async.sandbox import SandboxJob, voiceprint_of
 from pyannote_voiceprint_async.sandbox.job_registry import JobRegistry
 from pyannote_voiceprint_async.sandbox.outputs import output_of
 
@@ -9,7 +9,7 @@ URL = "https://example.com/voice.wav"
 
 
 @pytest.fixture
-def job() -> Job:
+def job() -> SandboxJob:
     return JobRegistry((0.0, 0.0), seed=0).accept({"url": URL}, None, 0.0)
 
 

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyannote_voiceprint_async.sandbox import Job, Sandbox, voiceprint_of
-from pyannote_voiceprint_async.sandbox.diarized_recordings import DiarizedRecording, DiarizedTurn
+from pyannote_voiceprint_async.sandbox import Sandbox, SandboxJob, voiceprint_of
+from pyannote_voiceprint_async.sandbox.diarized_recordings import DiarizedRecording, SandboxTurn
 from pyannote_voiceprint_async.sandbox.identify_fields import IdentifyFields
 from pyannote_voiceprint_async.sandbox.job_scripts import JobScript
 from pyannote_voiceprint_async.sandbox.media import StoredMedia
@@ -24,7 +24,7 @@ from pyannote_voiceprint_async.sandbox.speech import MeasuredSpeech
 from pyannote_voiceprint_async.sandbox.store import SandboxStore, StoreContents
 
 UPLOAD = StoredMedia(sha256=bytes(range(32)), size=7, usable=True, stored_at=1_800_000_000.25)
-JOB = Job(
+JOB = SandboxJob(
     id="8c1d8b0e",
     url="media://voice.wav",
     model="precision-3",
@@ -341,13 +341,13 @@ async def test_each_job_and_each_upload_is_one_line_of_json(path):
 
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
-turns = st.lists(st.builds(DiarizedTurn, finite, finite, st.integers()))
+turns = st.lists(st.builds(SandboxTurn, finite, finite, st.integers()))
 speech = st.builds(MeasuredSpeech, st.binary(), st.builds(DiarizedRecording, finite, turns, st.lists(st.binary())))
 uploads = st.builds(StoredMedia, stored_at=finite, seconds=st.none() | finite, speech=st.none() | speech)
 scripts = st.builds(JobScript) | st.builds(JobScript, error=st.text(), seconds=st.just((0.5, 2.0)), turns=st.just(3))
 scripts |= st.builds(JobScript, output=st.dictionaries(st.text(), st.text()), audio_seconds=st.just(1.5))
 jobs = st.builds(
-    Job,
+    SandboxJob,
     url=st.text(st.characters()),
     created_at=finite,
     seconds=finite,

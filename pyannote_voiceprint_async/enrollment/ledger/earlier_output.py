@@ -3,23 +3,27 @@
 import csv
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TextIO, TypeAlias
 
-__all__ = ["EXPORT_FIELDS", "RESULT_FIELDS", "Content", "is_earlier_output"]
+__all__ = ["EXPORT_FIELDS", "JOB_FIELDS", "PICTURE_SOFTWARE", "RESULT_FIELDS", "Content", "is_earlier_output"]
 
-Content: TypeAlias = Literal["jsonl", "csv", "json", "results", "report", "list"]
-"""What a command writes: the formats of an export, the lines of `voiceprint`, a summary, a list of speakers."""
+Content: TypeAlias = Literal["jsonl", "csv", "json", "results", "jobs", "report", "list", "picture"]
+"""What a command writes: an export, lines of `voiceprint` or `job`, a summary, a list of speakers, a picture."""
 
 EXPORT_FIELDS = ("label", "source", "status", "job_id", "model", "voiceprint", "created_at", "warnings", "error")
 RESULT_FIELDS = ("label", "source", "status", "job_id", "model", "voiceprint", "warnings", "error")
+JOB_FIELDS = ("job_id", "status", "created_at", "updated_at", "voiceprint", "warning", "error")
+PICTURE_SOFTWARE = "pyannote-voiceprint inspect"
+"""The program in the metadata of pictures."""
 # The fields that the reports of runs and of dry runs have in common.
 _REPORT_FIELDS = {"rows", "succeeded", "submitted", "failed", "expired", "invalid", "forgotten", "jobs"}
 
+# The metadata of a picture are at its beginning.
+_PICTURE_HEAD = 1024
 # A file with a line of this many characters was not written by this package.
 _MAX_LINE = 16 * 2**20
-# `voiceprint --out` writes line by line: a killed command leaves an incomplete last line.
-_RESULT_PREFIX = '{"label": "'
 
 
 def is_earlier_output(path: Path, content: Content) -> bool:
@@ -28,6 +32,8 @@ def is_earlier_output(path: Path, content: Content) -> bool:
     Raises:
         OSError: the file cannot be read.
     """
+    if content == "picture":
+        return _is_picture(path)
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return _RECOGNIZERS[content](_bounded_lines(file))
@@ -70,20 +76,28 @@ def _is_export_object(lines: Iterator[str]) -> bool:
     return False
 
 
-def _are_results(lines: Iterator[str]) -> bool:
-    return all(_is_result(line) for line in lines)
+def _are_results(fields: Sequence[str], lines: Iterator[str]) -> bool:
+    return all(_is_result(fields, line) for line in lines)
 
 
-def _is_result(line: str) -> bool:
+def _is_result(fields: Sequence[str], line: str) -> bool:
     try:
-        return _has_first_fields(RESULT_FIELDS, line)
+        return _has_first_fields(fields, line)
     except ValueError:
-        return line.startswith(_RESULT_PREFIX) or _RESULT_PREFIX.startswith(line.removesuffix("\n"))
+        # Results are written line by line: a killed command leaves an incomplete line.
+        prefix = f'{{"{fields[0]}": "'
+        return line.startswith(prefix) or prefix.startswith(line.removesuffix("\n"))
 
 
 def _is_report(lines: Iterator[str]) -> bool:
     report: Any = json.loads("".join(lines))
     return isinstance(report, dict) and all(type(report.get(name)) is int for name in _REPORT_FIELDS)
+
+
+def _is_picture(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(_PICTURE_HEAD)
+    return head.startswith(b"\x89PNG\r\n\x1a\n") and PICTURE_SOFTWARE.encode() in head
 
 
 def _is_never(_lines: Iterator[str]) -> bool:
@@ -94,7 +108,9 @@ _RECOGNIZERS: Mapping[Content, Callable[[Iterator[str]], bool]] = {
     "jsonl": _are_export_lines,
     "csv": _is_export_table,
     "json": _is_export_object,
-    "results": _are_results,
+    "results": partial(_are_results, RESULT_FIELDS),
+    "jobs": partial(_are_results, JOB_FIELDS),
     "report": _is_report,
     "list": _is_never,
+    "picture": _is_never,  # not text
 }

@@ -21,7 +21,7 @@ try:
 except ImportError:  # Windows has no such lock: there only the owner token stops a second run
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["FileLock", "in_use_error"]
+__all__ = ["FileLock", "in_use_error", "is_locked"]
 
 # Beyond the size of any file, and beyond the lock bytes of SQLite (2**30 to 2**30 + 511).
 _LOCK_BYTE = 2**62
@@ -70,6 +70,28 @@ class FileLock:
             del _held[self._file_id]
             _unlock(self.descriptor)  # a child that is forked at this moment must not keep the lock
             os.close(self.descriptor)
+
+
+def is_locked(path: Path) -> bool | None:
+    """Return whether a run has the lock of a file; None if this cannot be found out, as on macOS and Windows.
+
+    Closing the file releases the POSIX locks that this process has on it, those of SQLite included.
+    """
+    if not hasattr(fcntl, "F_OFD_GETLK"):
+        return None
+    try:
+        with _guard:
+            found = path.stat()
+            if (found.st_dev, found.st_ino) in _held:
+                return True
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                other = fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, _flock(fcntl.F_WRLCK))
+            finally:
+                os.close(descriptor)
+    except OSError:  # the file system has no locks
+        return None
+    return struct.unpack_from("h", other)[0] != fcntl.F_UNLCK
 
 
 def in_use_error(process: int | None) -> LedgerInUseError:

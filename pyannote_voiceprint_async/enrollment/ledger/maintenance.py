@@ -3,18 +3,20 @@
 Functions that take a path block. Those that write lock the ledger; those that read work during a run.
 """
 
+import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import attrs
 
 from pyannote_voiceprint_async.enrollment.events import Report
 from pyannote_voiceprint_async.enrollment.manifest.names import normalize_name, unicode_forms
 from pyannote_voiceprint_async.errors import LedgerError
+from pyannote_voiceprint_async.redaction import redact_url
 
 from .checksums import check_integrity
 from .connection import open_writable, read_snapshot
@@ -22,6 +24,7 @@ from .exclusive_access import compact, exclusive_connection, lock_ledger
 from .export import EXPORTED_COUNT, EXPORTED_THROUGH
 from .ownership import disown, read_owner, sign_journal
 from .report import newest_run, read_report
+from .run_state import clear_run_state
 from .staged_list import forgotten_hash
 from .transaction import atomic
 
@@ -65,7 +68,7 @@ SELECT id, identity FROM recordings WHERE NOT EXISTS (SELECT 1 FROM labels WHERE
 """
 _INSERT_FORGOTTEN = "INSERT OR IGNORE INTO forgotten (hash) VALUES (?)"
 _FAILED_ROWS = """
-SELECT label, state, error FROM labels CROSS JOIN recordings ON id = recording_id
+SELECT label, state, error, source, is_file, extra FROM labels CROSS JOIN recordings ON id = recording_id
 WHERE listed_in = :run AND label > :last AND state IN ('failed', 'uncertain', 'expired') ORDER BY label LIMIT :limit
 """
 _PAGE = 1000
@@ -114,6 +117,10 @@ class FailedRow(NamedTuple):
     label: str
     status: str
     error: str | None
+    source: str
+    """The file, or the URL without the values of its query."""
+    extra: Mapping[str, Any]
+    """The other columns of the list."""
 
 
 # Functions that take a path
@@ -207,7 +214,7 @@ def read_failed_rows(path: Path, after: str) -> list[FailedRow]:
     """
     with read_snapshot(path) as connection:
         values = {"run": newest_run(connection), "last": after, "limit": _PAGE}
-        return [FailedRow._make(row) for row in connection.execute(_FAILED_ROWS, values)]
+        return [_to_failed_row(*row) for row in connection.execute(_FAILED_ROWS, values)]
 
 
 def count_voiceprints(path: Path) -> int:
@@ -264,6 +271,7 @@ def forget_labels(connection: sqlite3.Connection, labels: Iterable[str]) -> Forg
             recording_ids.add(recording_id)
             connection.execute("DELETE FROM labels WHERE label = ?", (form,))
         connection.execute(_INSERT_FORGOTTEN, (forgotten_hash(salt, label),))
+    clear_run_state(connection)
     connection.execute("DELETE FROM looks")  # the results of audio checks name files of unknown people
     return Forgotten(erased, unknown, _erase_recordings(connection, salt, recording_ids) if erased else 0)
 
@@ -313,6 +321,12 @@ def accept_job(connection: sqlite3.Connection, label: str, job_id: str) -> None:
     if not connection.execute(_INSERT_JOB, {"job_id": job_id, "id": recording_id}).rowcount:
         raise LedgerError("This job belongs to another label of the ledger. Nothing was changed.")
     connection.execute(_SET_SUBMITTED, (job_id, recording_id))
+
+
+def _to_failed_row(  # noqa: PLR0913, PLR0917 - the columns of the statement
+    label: str, state: str, error: str | None, source: str, is_file: int, extra: str
+) -> FailedRow:
+    return FailedRow(label, state, error, source if is_file else redact_url(source), json.loads(extra or "{}"))
 
 
 def _was_forgotten(connection: sqlite3.Connection, salt: str, label: str) -> bool:

@@ -28,7 +28,9 @@ _FOREIGN_CONTENT: Mapping[Content, str] = {
     "csv": "holds something else than voiceprints by this command",
     "json": "holds something else than voiceprints by this command",
     "results": "holds something else than results by this command",
+    "jobs": "holds something else than jobs by this command",
     "report": "holds something else than a summary by this command",
+    "picture": "holds something else than a picture by this command",
     "list": "exists already, and may have been corrected by hand",
 }
 

@@ -17,6 +17,7 @@ from pyannote_voiceprint_async.errors import LedgerError
 
 from . import checksums
 from .ownership import ORIGIN_SCHEMA, OWNER_SCHEMA
+from .run_state import RUN_STATE_SCHEMA
 from .transaction import atomic
 
 __all__ = ["STEPS", "SchemaStep", "applied_steps", "apply_steps"]
@@ -153,6 +154,7 @@ STEPS: Sequence[SchemaStep] = (
         ("meta", "recordings", "labels", "jobs", "lost_intents", "forgotten", "looks"),
     ),
     SchemaStep("origin of the ledger and of its journal", "2026-11-30", ORIGIN_SCHEMA),
+    SchemaStep("state of the run", "2026-11-30", RUN_STATE_SCHEMA),
 )
 """All steps, in order. `PRAGMA user_version` holds the number of applied steps; the table `schema_steps` holds their
 names and the times at which they were applied."""

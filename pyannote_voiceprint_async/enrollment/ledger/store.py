@@ -33,6 +33,7 @@ from .exclusive_access import lock_ledger
 from .file_lock import FileLock
 from .recordings import PendingRecording, UnknownOutcome
 from .report import read_report
+from .run_state import RunState
 from .sqlite_errors import damage_error
 
 __all__ = ["LedgerStore"]
@@ -46,6 +47,7 @@ SELECT {{intact}}, id, identity, source, is_file, model, size, modified_ns, expi
     (SELECT extra {_LABELS} LIMIT 1)
 FROM recordings r WHERE {{where}} ORDER BY id LIMIT :limit
 """  # noqa: S608 - names of our own schema
+_COUNT_PENDING = f"SELECT count(*) FROM recordings r WHERE state = 'pending' AND {_LISTED}"  # noqa: S608 - as above
 _UNKNOWN_OUTCOMES = """
 SELECT {intact}, id, intended_from, intended_until, state = 'uncertain', model
 FROM recordings WHERE state IN ('submitting', 'uncertain') ORDER BY id
@@ -210,6 +212,11 @@ class LedgerStore:
         """Return whether this run's list has a pending recording."""
         return bool(await self.pending(0, 1))
 
+    async def count_pending(self) -> int:
+        """Return the number of recordings of this run's list that no job was accepted for."""
+        query, values = _COUNT_PENDING, {"run": self.run}
+        return await self.database.read(lambda connection: int(connection.execute(query, values).fetchone()[0]))
+
     async def submitted(self, after: int, limit: int) -> list[PendingRecording]:
         """Return the next recordings with an unfinished job, by id, of this run's list and of all earlier lists."""
         return await self._recordings("r.state = 'submitted' AND r.id > :after", limit, after=after)
@@ -351,6 +358,10 @@ class LedgerStore:
     async def record_expiry(self, recording: PendingRecording, error: str, now: float) -> None:
         """Record that a job was paid and its output deleted before it was fetched."""
         await self._write(_SET_FINISHED, (State.EXPIRED, error, "output-gone", now, recording.id))
+
+    def write_run_state(self, state: RunState) -> None:
+        """Queue the state of the run, to be committed together with the next write."""
+        self.database.write_later(state.write)
 
     # Resolution of unknown outcomes
 

@@ -41,8 +41,8 @@ class RunContext:
     @classmethod
     def create(cls, client: AsyncVoiceprintClient, ledger: LedgerStore, options: Options) -> Self:
         """Create the shared objects of a new run."""
-        engine, reporter = client.engine, RunReporter()
-        clock = engine.clock
+        engine, clock = client.engine, client.engine.clock
+        reporter = RunReporter(clock.time)
         return cls(
             client=client,
             ledger=ledger,

@@ -41,6 +41,7 @@ class JobWaits:
         self._timeline = context.timeline
         self._results = context.results
         self._progress = context.reporter.progress
+        self._pace = context.reporter.pace
         self._on_error = on_error
         self._tasks: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(_MAX_JOBS)
@@ -53,16 +54,24 @@ class JobWaits:
         """Release a reserved slot that no job needs."""
         self._slots.release()
 
-    def start(self, recording: PendingRecording, job_id: str, warning: str | None = None) -> None:
+    def start(
+        self,
+        recording: PendingRecording,
+        job_id: str,
+        warning: str | None = None,
+        *,
+        accepted_at: float | None = None,
+    ) -> None:
         """Start to wait for a job. The caller has reserved the slot.
 
         Args:
             recording: the recording of the job.
             job_id: the job.
             warning: the API's warning about the submission.
+            accepted_at: the time on the clock at which the job was accepted; None if an earlier run submitted it.
         """
-        self._progress.waiting += 1
-        task = asyncio.create_task(self._wait(recording, job_id, warning))
+        self._progress.awaiting_result += 1
+        task = asyncio.create_task(self._wait(recording, job_id, warning, accepted_at))
         self._tasks.add(task)
         task.add_done_callback(self._on_task_done)
 
@@ -89,12 +98,14 @@ class JobWaits:
 
     def _on_task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._progress.waiting -= 1
+        self._progress.awaiting_result -= 1
         self.release()
         if not task.cancelled() and (error := task.exception()) is not None:
             self._on_error(error)
 
-    async def _wait(self, recording: PendingRecording, job_id: str, warning: str | None) -> None:
+    async def _wait(
+        self, recording: PendingRecording, job_id: str, warning: str | None, accepted_at: float | None
+    ) -> None:
         try:
             job = await self._poll(job_id)
         except JobTimeoutError:
@@ -104,6 +115,8 @@ class JobWaits:
         except JobError as error:
             await self._results.fail(recording, *_failure(error))
         else:
+            if accepted_at is not None:
+                self._pace.record_job(accepted_at)
             await self._results.succeed(recording, Voiceprint.from_job(job, recording.model, warning))
 
     async def _poll(self, job_id: str) -> Job:

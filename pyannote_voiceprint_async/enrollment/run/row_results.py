@@ -27,9 +27,10 @@ class RowResults:
 
     async def succeed(self, recording: PendingRecording, voiceprint: Voiceprint) -> None:
         """Record the voiceprint of a recording."""
+        self._reporter.note_write()
         await self._ledger.record_voiceprint(recording, voiceprint, self._clock.wall())
         self._reporter.progress.succeeded += len(recording.labels)
-        self._reporter.progress.finished_now += len(recording.labels)
+        self._count_finished(recording)
         await self._reporter.events.put(*(RowSucceeded(label, voiceprint) for label in recording.labels))
 
     async def fail(self, recording: PendingRecording, message: str, reason: str) -> None:
@@ -40,16 +41,22 @@ class RowResults:
             message: what happened, as a sentence.
             reason: what happened, as a code for the ledger.
         """
+        self._reporter.note_write()
         await self._ledger.record_failure(recording, message, reason, self._clock.wall())
         self._count_failed(recording)
         await self._reporter.events.put(*(RowFailed(label, message) for label in recording.labels))
 
     async def expire(self, recording: PendingRecording, message: str) -> None:
         """Record that the result of a recording expired before it was fetched."""
+        self._reporter.note_write()
         await self._ledger.record_expiry(recording, message, self._clock.wall())
         self._count_failed(recording)
         await self._reporter.events.put(*(RowExpired(label, message) for label in recording.labels))
 
     def _count_failed(self, recording: PendingRecording) -> None:
         self._reporter.progress.failed += len(recording.labels)
+        self._count_finished(recording)
+
+    def _count_finished(self, recording: PendingRecording) -> None:
         self._reporter.progress.finished_now += len(recording.labels)
+        self._reporter.pace.record_finished(len(recording.labels))

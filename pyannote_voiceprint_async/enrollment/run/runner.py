@@ -29,9 +29,11 @@ from pyannote_voiceprint_async.errors import (
 )
 
 from .context import RunContext
+from .forecast import Forecast
 from .job_waits import JobWaits
 from .outcome_resolver import OutcomeResolver, Resolution
 from .row_source import stage_rows
+from .state_writer import StateWriter
 from .submissions import PendingSubmissions
 
 __all__ = ["EnrollmentRun"]
@@ -75,6 +77,8 @@ class EnrollmentRun:
         self._context = RunContext.create(client, ledger, options)
         self.reporter = self._context.reporter
         """Events and progress."""
+        self._forecast = Forecast(client, self.reporter)
+        self._state = StateWriter(ledger, self._clock, lambda: self.progress)
         self._staging = Staging.for_run(ledger, options)
         self._waits = JobWaits(self._context, self._on_wait_error)
         self._submissions = PendingSubmissions(self._context, self._waits)
@@ -86,7 +90,7 @@ class EnrollmentRun:
     @property
     def progress(self) -> Progress:
         """How far the run is."""
-        progress = self.reporter.progress
+        progress = self._forecast.update(self._submissions.unsent)
         progress.read, progress.checking = self._staging.rows_read, self._staging.checking
         return progress
 
@@ -136,10 +140,12 @@ class EnrollmentRun:
         self._ledger.acquire()
         self._has_ledger = True
         self._ledger.on_lock_wait = self.reporter.on_ledger_wait
+        self.reporter.on_pause, self.reporter.on_write = self._state.write, self._state.update
 
     async def _release_ledger(self) -> None:
         if self._has_ledger:
-            self._ledger.on_lock_wait = None
+            self.reporter.on_pause = self.reporter.on_write = self._ledger.on_lock_wait = None
+            self._state.end(self.reporter.error)
             self._ledger.release()
         if self._owns_ledger:
             await self._ledger.aclose()
@@ -149,6 +155,7 @@ class EnrollmentRun:
         options = self._options
         base_url = options.origin or self._client.engine.base_url
         await self._ledger.claim(base_url, self._client.engine.api_key, new_key=options.new_key)
+        self._state.write()
         await stage_rows(self._staging, self._rows)
         await self._staging.apply(
             now=self._clock.wall(), retry_failed=options.retry_failed, retry_expired=options.retry_expired
@@ -167,6 +174,7 @@ class EnrollmentRun:
         counts, progress = await self._ledger.report(), self.reporter.progress
         progress.total, progress.succeeded = counts.rows, counts.succeeded
         progress.failed = counts.failed + counts.expired + counts.uncertain
+        await self._submissions.count_unsent()
 
     # The steps before and between submissions
 

@@ -30,11 +30,14 @@ class Sender:
 
     def __init__(self, context: RunContext, *, has_more: Callable[[], Awaitable[bool]]) -> None:
         self._client = context.client
+        self._clock = context.client.engine.clock
         self._ledger = context.ledger
         self._breaker = context.breaker
         self._refusals = context.refusals
         self._timeline = context.timeline
         self._unknown_outcomes = context.unknown_outcomes
+        self._progress = context.reporter.progress
+        self._pace = context.reporter.pace
         self._urls = SubmissionUrls(context.client, context.ledger, context.options.resolve)
         self._key_check = KeyCheck(context.client)
         self._has_more = has_more
@@ -150,6 +153,12 @@ class Sender:
     async def _submit(self, item: BatchItem, recording: PendingRecording) -> JobCreated:
         url = await self._urls.url_of(recording)
         intended_from: float | None = None
+        sent_at: float | None = None
+
+        def set_sent_at(time: float | None) -> None:
+            nonlocal sent_at
+            self._progress.in_flight += (time is not None) - (sent_at is not None)
+            sent_at = time
 
         async def before_send() -> None:
             nonlocal intended_from
@@ -162,23 +171,30 @@ class Sender:
             # Earlier tries that were not refused may have been accepted, so the intent begins with the first of them.
             intended_from = earliest if intended_from is None else intended_from
             await self._ledger.record_intent(recording, intended_from, latest)
+            set_sent_at(self._clock.time())
 
         def on_refused() -> None:
             nonlocal intended_from
             intended_from = None
+            set_sent_at(None)
             self._ledger.withdraw_intent_later(recording)
             item.record_refusal()
 
         try:
-            return await self._client.engine.submit(
+            job = await self._client.engine.submit(
                 VoiceprintRequest(url, recording.model),
                 hooks=SubmissionHooks(before_send, on_refused),
                 max_queue_wait=math.inf,
             )
+            if sent_at is not None:
+                self._pace.record_acceptance(self._clock.time() - sent_at)
+            return job
         except VoiceprintError as error:
             if not error.outcome_unknown and not isinstance(error, LedgerError | RowError | PostponedError):
                 await self._ledger.withdraw_intent(recording)
             raise
+        finally:
+            set_sent_at(None)
 
 
 def _all_refused(error: VoiceprintError, label: str, rows: int, *, accepted: int) -> VoiceprintError:

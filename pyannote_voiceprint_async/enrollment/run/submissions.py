@@ -46,6 +46,17 @@ class PendingSubmissions:
         """Submissions that count towards `max_jobs`: in preparation, in flight, accepted or of unknown outcome."""
         self._highest_id = 0
         """The highest id of the recordings that were passed to the sender, in the order of their ids."""
+        self._unsent = 0
+
+    @property
+    def unsent(self) -> int:
+        """Submissions that are in flight or still to be sent, within `max_jobs`."""
+        return self._unsent
+
+    async def count_unsent(self) -> None:
+        """Count the submissions that are still to be sent, while none is in flight."""
+        pending = await self._ledger.count_pending()
+        self._unsent = pending if self._max_jobs is None else min(pending, self._max_jobs - self._counted)
 
     async def has_more(self) -> bool:
         """Return whether there is a recording that may be submitted."""
@@ -100,7 +111,6 @@ class PendingSubmissions:
                     return
                 await self._waits.reserve()
                 self._counted += 1
-                self._reporter.progress.sending += 1
                 after = recording.id
                 self._highest_id = max(self._highest_id, after)
                 yield recording
@@ -113,7 +123,10 @@ class PendingSubmissions:
         recording: PendingRecording = item.value
         is_counted = is_awaited = False
         try:
-            job = await self._sender.send(item, recording)
+            try:
+                job = await self._sender.send(item, recording)
+            finally:
+                self._unsent -= 1
             is_counted = True
             self._unknown_outcomes.record_accepted()
             is_awaited = await self._accept(recording, job)
@@ -124,15 +137,17 @@ class PendingSubmissions:
             self._reporter.report_error(defect)
             raise
         finally:
-            self._reporter.progress.sending -= 1
             self._counted -= not is_counted
             if not is_awaited:
                 self._waits.release()
 
     async def _accept(self, recording: PendingRecording, job: JobCreated) -> bool:
         """Record an accepted job, and return whether the run waits for it."""
+        clock = self._client.engine.clock
+        accepted_at = clock.time()
+        self._reporter.note_write()
         try:
-            is_new = await self._ledger.record_job(recording, job.job_id, self._client.engine.clock.wall())
+            is_new = await self._ledger.record_job(recording, job.job_id, clock.wall())
         except LedgerError:
             self.unsaved[job.job_id] = recording
             raise
@@ -140,7 +155,7 @@ class PendingSubmissions:
             self._reporter.progress.failed += len(recording.labels)
             await self._reporter.events.put(*(RowUncertain(label) for label in recording.labels))
             return False
-        self._waits.start(recording, job.job_id, job.warning)
+        self._waits.start(recording, job.job_id, job.warning, accepted_at=accepted_at)
         await self._reporter.events.put(*(RowSubmitted(label, job.job_id) for label in recording.labels))
         return True
 
@@ -154,7 +169,7 @@ class PendingSubmissions:
             case ErrorAction.RESOLVE:
                 self._unknown_outcomes.record_unknown()
             case ErrorAction.POSTPONE:
-                pass  # the row is still pending
+                self._unsent += 1  # the row is still pending
             case ErrorAction.FAIL_ROW:
                 reason = error.reason if isinstance(error, RowError) else "refused"
                 await self._results.fail(recording, str(error), reason)

@@ -15,19 +15,6 @@ from pyannote_voiceprint_async.enrollment.manifest.sources import (
 )
 
 
-@pytest.fixture
-def audio(tmp_path, monkeypatch):
-    """Return a function that writes non-empty files into the current folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def make(*paths):
-        for path in map(Path, paths):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(b"RIFF")
-
-    return make
-
-
 def labels(*arguments):
     found = list(rows_from_sources(arguments))
     assert not [one for one in found if isinstance(one, Problem)]

@@ -10,7 +10,7 @@ from pathlib import Path
 import attrs
 
 from pyannote_voiceprint_async.enrollment.ledger.journal import journal_path, restore_journal
-from pyannote_voiceprint_async.sandbox import Job
+from pyannote_voiceprint_async.sandbox import SandboxJob
 
 
 @attrs.frozen
@@ -65,7 +65,7 @@ class BilledJobs:
     jobs: Mapping[str, list[str]]
 
     @classmethod
-    def read(cls, accepted: Iterable[Job], label_of: Mapping[str, str]) -> "BilledJobs":
+    def read(cls, accepted: Iterable[SandboxJob], label_of: Mapping[str, str]) -> "BilledJobs":
         """Group the jobs by label, without those of other programs.
 
         Args:

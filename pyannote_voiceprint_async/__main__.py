@@ -1,0 +1,5 @@
+"""Run the command line with `python -m pyannote_voiceprint_async`."""
+
+from .cli.entry import main
+
+main()
