@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         QueueTooLongError,
         RateLimitError,
         ServerError,
+        SharedStateError,
         StaleWebhookError,
         SubscriptionRequiredError,
         UnexpectedResponseError,
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     from .ratelimit.limiter import RateLimiter
     from .results import ClientStats, IdentificationResult, RecordingSource, Source, Submission, VoiceprintResult
     from .settings import Polling, RateLimit, RateLimits, RetryPolicy, Timeouts
+    from .shared.state import SharedState
     from .version import __version__
     from .webhooks import aiohttp_webhook_handler, verify_webhook
 
@@ -131,6 +133,8 @@ __all__ = [
     "Results",
     "RetryPolicy",
     "ServerError",
+    "SharedState",
+    "SharedStateError",
     "Source",
     "SpeakerScores",
     "StaleWebhookError",
@@ -162,6 +166,7 @@ _MODULES = (
     "ratelimit.limiter",
     "results",
     "settings",
+    "shared.state",
     "version",
     "webhooks",
 )

@@ -16,6 +16,7 @@ from .secret import hide
 __all__ = [
     "check_batch",
     "check_callback",
+    "check_not_both",
     "check_queue_wait",
     "check_session",
     "check_types",
@@ -95,6 +96,17 @@ def check_types(**settings: tuple[object, type]) -> None:
     for name, (value, kind) in settings.items():
         if not isinstance(value, kind):
             raise ConfigurationError(f"{name} must be a {kind.__name__}, not {value!r}.")
+
+
+def check_not_both(**settings: object) -> None:
+    """Check that at most one of two settings is set.
+
+    Raises:
+        ConfigurationError: both are set.
+    """
+    if all(value is not None for value in settings.values()):
+        first, second = settings
+        raise ConfigurationError(f"Pass {first}= or {second}=, not both: each of them decides about the rate limit.")
 
 
 def check_queue_wait(max_queue_wait: object) -> None:

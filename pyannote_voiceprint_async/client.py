@@ -28,6 +28,7 @@ from pyannote_voiceprint_async.jobs.batch_item import BatchItem
 from pyannote_voiceprint_async.jobs.batch_results import Results
 from pyannote_voiceprint_async.jobs.local_audio import LocalAudio, is_local, open_audio
 from pyannote_voiceprint_async.ratelimit.limiter import RateLimiter
+from pyannote_voiceprint_async.shared.state import SharedState
 
 from . import arguments
 from .engine import Engine
@@ -86,6 +87,8 @@ class AsyncVoiceprintClient:
         session: your own session for API requests; the client never closes or changes it.
         rate_limiter: one rate limiter for several clients of the same key; `max_concurrency` and `rate_limits` of the
             client then have no effect.
+        shared: state that all processes of the key share, above all its rate limit: the path of a SQLite file, for the
+            processes of one machine; `postgresql://…`, for several machines; or a `SharedState`.
         clock: the source of time, for tests.
 
     Raises:
@@ -108,10 +111,11 @@ class AsyncVoiceprintClient:
         proxy: str | None = None,
         session: aiohttp.ClientSession | None = None,
         rate_limiter: RateLimiter | None = None,
+        shared: SharedState | str | os.PathLike[str] | None = None,
         clock: Clock | None = None,
     ) -> None:
         # A traceback with local variables of a failing constructor must show neither the key nor a token in a URL.
-        api_key, webhook, proxy = hide(api_key), hide(webhook), hide(proxy)
+        api_key, webhook, proxy, shared = hide(api_key), hide(webhook), hide(proxy), hide(shared)
         arguments.check_types(
             rate_limits=(rate_limits, RateLimits),
             retry=(retry, RetryPolicy),
@@ -127,12 +131,31 @@ class AsyncVoiceprintClient:
         check_proxy(proxy)
         check_count("max_concurrency", max_concurrency)
         check_count("max_uploads", max_uploads)
+        api_key = check_api_key(arguments.first_set(api_key, "PYANNOTEAI_API_KEY", "PYANNOTE_API_KEY"))
+        base_url = check_base_url(base_url or os.environ.get("PYANNOTEAI_BASE_URL") or DEFAULT_BASE_URL)
+        clock = clock or LoopClock()
+        connection = None
+        if shared is not None:
+            # Imported only here: it needs sqlite3.
+            from .shared.connection import SharedConnection  # noqa: PLC0415
+
+            arguments.check_not_both(shared=shared, rate_limiter=rate_limiter)
+            connection = SharedConnection(
+                SharedState.of(shared),
+                base_url=base_url,
+                max_concurrency=max_concurrency,
+                rate_limits=rate_limits,
+                response_timeout=timeouts.total,
+                clock=clock,
+            )
+            rate_limiter = connection.rate_limiter
         self.engine = Engine(
-            api_key=check_api_key(arguments.first_set(api_key, "PYANNOTEAI_API_KEY", "PYANNOTE_API_KEY")),
-            base_url=check_base_url(base_url or os.environ.get("PYANNOTEAI_BASE_URL") or DEFAULT_BASE_URL),
+            api_key=api_key,
+            base_url=base_url,
             max_concurrency=max_concurrency,
             max_uploads=max_uploads,
             rate_limiter=rate_limiter or RateLimiter(max_concurrency, rate_limits),
+            shared=connection,
             max_queue_wait=max_queue_wait,
             retry_policy=retry,
             timeouts=timeouts,
@@ -140,7 +163,7 @@ class AsyncVoiceprintClient:
             webhook=webhook,
             proxy=proxy,
             session=session,
-            clock=clock or LoopClock(),
+            clock=clock,
         )
         """For `enrollment/`. Not public API: it may change in any release."""
 
@@ -159,7 +182,7 @@ class AsyncVoiceprintClient:
         )
 
     async def __aenter__(self) -> Self:
-        self.engine.check_usable()
+        await self.engine.open()
         return self
 
     async def __aexit__(

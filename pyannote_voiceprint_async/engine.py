@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiohttp
 import attrs
@@ -54,6 +54,9 @@ from .results import ClientStats
 from .secret import Secret
 from .settings import Polling, RetryPolicy, Timeouts
 
+if TYPE_CHECKING:
+    from pyannote_voiceprint_async.shared.connection import SharedConnection
+
 __all__ = ["Engine"]
 
 R = TypeVar("R")
@@ -70,6 +73,7 @@ class Engine:
         max_concurrency: the most API requests in flight.
         max_uploads: the most media files in transfer.
         rate_limiter: grants the permits to send; several engines may share one.
+        shared: the state that this client shares with other processes.
         max_queue_wait: seconds; a submission that would wait longer for the rate limit is refused, unless `submit` was
             called with a limit of its own.
         retry_policy: what is retried, and how.
@@ -89,6 +93,7 @@ class Engine:
         max_concurrency: int,
         max_uploads: int,
         rate_limiter: RateLimiter,
+        shared: SharedConnection | None,
         max_queue_wait: float | None,
         retry_policy: RetryPolicy,
         timeouts: Timeouts,
@@ -110,6 +115,7 @@ class Engine:
         self._batches: set[BatchRun[Any]] = set()
         self._closing: asyncio.Task[None] | None = None
         self._waiters = Waiters(clock)
+        self._shared = shared
         self._pipeline = Pipeline(
             http=HttpClient(
                 key=api_key, base_url=base_url, timeouts=timeouts, proxy=proxy, session=session, clock=clock
@@ -123,6 +129,8 @@ class Engine:
             waiters=self._waiters,
         )
         self._poller = JobPoller(self._pipeline, polling, clock, self._waiters)
+        if shared is not None:
+            shared.on_change = self._pipeline.refresh_permits
 
     # Opening and closing
 
@@ -133,6 +141,17 @@ class Engine:
             ClientClosedError: the client is closed, or belongs to another event loop.
         """
         self._pipeline.check_usable()
+
+    async def open(self) -> None:
+        """Bind the engine to the running event loop, and connect with the shared state, if there is one.
+
+        Raises:
+            ClientClosedError: see `check_usable`.
+            SharedStateError: the shared state can never be used.
+        """
+        self.check_usable()
+        if self._shared is not None:
+            await self._shared.open()
 
     @property
     def is_closed(self) -> bool:
@@ -177,6 +196,8 @@ class Engine:
             await batch.aclose()
         await self._poller.aclose()
         await self._pipeline.aclose()
+        if self._shared is not None:
+            await self._shared.aclose()
 
     # Requests
 

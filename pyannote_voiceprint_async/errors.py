@@ -25,6 +25,7 @@ VoiceprintError
 │   └── JobExpiredError           the job succeeded, but the API has deleted its output
 ├── PartialIdentificationError    some jobs of `identification.identify_among` have no result, others are billed
 ├── MediaError                    local audio cannot be read or sent
+├── SharedStateError              the state that processes share cannot be used
 ├── EnrollmentError               bulk enrollment cannot start or continue
 │   ├── ManifestError             the list of speakers has errors
 │   └── LedgerError               the ledger cannot be opened, read or written
@@ -76,6 +77,7 @@ __all__ = [
     "QueueTooLongError",
     "RateLimitError",
     "ServerError",
+    "SharedStateError",
     "StaleWebhookError",
     "SubscriptionRequiredError",
     "UnexpectedResponseError",
@@ -270,6 +272,13 @@ class JobExpiredError(JobError):
 
 class MediaError(VoiceprintError):
     """Local audio cannot be read, is empty, changed during the upload, or cannot be read again for a retry."""
+
+
+class SharedStateError(VoiceprintError):
+    """The shared state (`shared=`) cannot be used: it cannot be reached, was deleted, or has another version.
+
+    `retryable` is True if it may be reached later. Nothing was sent.
+    """
 
 
 class EnrollmentError(VoiceprintError):

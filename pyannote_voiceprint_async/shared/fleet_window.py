@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Self
 
 import attrs
 
-__all__ = ["FleetWindow", "Report", "ReportKind", "StepMessage", "StepReply", "WindowRules", "step"]
+__all__ = ["FleetWindow", "PermitReport", "ReportKind", "StepMessage", "StepReply", "WindowRules", "step"]
 
 # A member asks again so soon while a probe is in flight, or while permits are free for those ahead of it.
 _SHORT_WAIT = 50
@@ -26,7 +26,7 @@ _OUTAGE = 1000
 
 
 class ReportKind(StrEnum):
-    """What became of a permit, or what a response said about the window. `Report.ms` is in milliseconds."""
+    """What became of a permit, or what a response said about the window. `PermitReport.ms` is in milliseconds."""
 
     ANSWERED = "answered"
     """The response arrived `ms` ago."""
@@ -42,7 +42,7 @@ class ReportKind(StrEnum):
     """The server's limit is `limit`."""
 
 
-class Report(NamedTuple):
+class PermitReport(NamedTuple):
     """One fact that a member tells the store."""
 
     kind: ReportKind
@@ -52,7 +52,7 @@ class Report(NamedTuple):
 
 
 class WindowRules(NamedTuple):
-    """The settings of a window; the same for all members. Times are in milliseconds."""
+    """The settings of a member; all but `ceiling` are those of its window. Times are in milliseconds."""
 
     limit: int
     """Permits in a window, until a response names another limit."""
@@ -66,6 +66,8 @@ class WindowRules(NamedTuple):
     """A new window, or one after an outage, grants nothing for this time: members first report what they hold."""
     reserve: int
     """Permits that a member with its full share leaves for each other member."""
+    ceiling: int | None = None
+    """The most permits that the window may hold when this member takes one: its user's own limit."""
 
 
 class StepMessage(NamedTuple):
@@ -77,7 +79,7 @@ class StepMessage(NamedTuple):
     wanted: int
     """The number of permits that the member can use now."""
     rules: WindowRules
-    reports: tuple[Report, ...] = ()
+    reports: tuple[PermitReport, ...] = ()
     lost_steps: tuple[tuple[int, int], ...] = ()
     """(number, wanted) of earlier steps without a reply. The permits that they granted return."""
     was_cut_off: bool = False
@@ -95,8 +97,12 @@ class StepReply(NamedTuple):
     members: int
     epoch: str
     """The name of this state. Another name means that the earlier state is lost."""
-    paused: int
+    opens_in: int
     """Milliseconds until the window grants permits again."""
+    pause: int
+    """Milliseconds until the pause ends that the server requested."""
+    needs_probe: bool
+    """Whether one request goes first."""
     free: int
     """Permits that are free now."""
     returns: tuple[int, ...]
@@ -104,7 +110,7 @@ class StepReply(NamedTuple):
     wanted_by_others: tuple[int, ...]
     """The permits that each other waiting member wants."""
     others_may_proceed: bool
-    """Whether other members could get permits sooner than they were told."""
+    """Whether other members could get permits sooner than earlier replies stated."""
 
 
 class _Member(NamedTuple):
@@ -214,7 +220,7 @@ class _Change:
             for index in range(wanted):
                 self._return(_permit_name(self.message.member, number, index))
 
-    def apply(self, report: Report) -> None:
+    def apply(self, report: PermitReport) -> None:
         """Apply one report of the member."""
         window, permit = self.window, report.permit
         match report.kind:
@@ -320,21 +326,30 @@ class _Change:
             return 0
         count = min(wanted, max(1, free // len(window.queue)))
         if self.rules.reserve:
-            count = min(count, max(1, self._share() - self._held()))
+            count = min(count, max(1, self._share() - self._held(self.message.member)))
         return 1 if window.needs_probe else count
 
     def _free(self) -> int:
         """Return the free permits, less those that a member with its full share leaves for the others."""
-        free = self.window.limit - len(self.window.permits)
-        if self.rules.reserve and self._held() >= self._share():
-            free -= (len(self.window.members) - 1) * self.rules.reserve
+        free = self._limit() - len(self.window.permits)
+        if self.rules.reserve and self._held(self.message.member) >= self._share():
+            free -= self.rules.reserve * sum(map(self._may_need_reserve, self.window.members))
         return free
 
-    def _share(self) -> int:
-        return self.window.limit // len(self.window.members)
+    def _may_need_reserve(self, name: str) -> bool:
+        """Return whether a member has less than its share and may ask for permits. One that waits gets its turn."""
+        is_other = name != self.message.member and name not in self.window.queue
+        return is_other and self._held(name) < self._share()
 
-    def _held(self) -> int:
-        return sum(permit.startswith(self.message.member + ":") for permit in self.window.permits)
+    def _limit(self) -> int:
+        ceiling = self.rules.ceiling
+        return self.window.limit if ceiling is None else min(self.window.limit, ceiling)
+
+    def _share(self) -> int:
+        return self._limit() // len(self.window.members)
+
+    def _held(self, name: str) -> int:
+        return sum(permit.startswith(name + ":") for permit in self.window.permits)
 
     def _members_ahead(self) -> int:
         turn = self.window.queue[self.message.member].turn
@@ -354,8 +369,10 @@ class _Change:
             limit=window.limit,
             members=len(window.members),
             epoch=window.epoch,
-            paused=self._closed_for(),
-            free=max(0, window.limit - len(window.permits)),
+            opens_in=self._closed_for(),
+            pause=max(0, window.paused_until - self.now),
+            needs_probe=window.needs_probe,
+            free=max(0, self._limit() - len(window.permits)),
             returns=returns,
             wanted_by_others=tuple(waiting.wanted for other, waiting in window.queue.items() if other != name),
             others_may_proceed=self.others_may_proceed and any(other != name for other in window.queue),

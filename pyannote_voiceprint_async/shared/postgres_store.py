@@ -6,7 +6,7 @@ import asyncio
 import random
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable, Collection, Coroutine
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,29 +22,52 @@ if TYPE_CHECKING:
 __all__ = ["PostgresStore"]
 
 R = TypeVar("R")
-Connection = "psycopg.AsyncConnection[Any]"
 
-# Seconds within which the server must reply to one call.
+# Seconds within which the server must accept a connection, and reply to one call.
+_CONNECT_TIMEOUT = 5.0
 _REPLY_TIMEOUT = 2.0
-_CONNECT_TIMEOUT = 5
-_CHANNEL = "pyannote_voiceprint_deliveries"
+# A transaction that another process replaced is tried again after at most this many seconds, times the tries.
+_RETRY_WAIT = 0.002
+_MAX_WAITS = 8
+
 _NOW = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)"
 # The windows are not logged: after a crash of the server they are empty, and a new window starts carefully.
 _WINDOWS = """CREATE UNLOGGED TABLE IF NOT EXISTS voiceprint_windows (
     name TEXT PRIMARY KEY, version BIGINT NOT NULL, state TEXT
 ) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000)"""
+_READ_WINDOW = f"SELECT version, state, {_NOW} FROM voiceprint_windows WHERE name = %s"  # noqa: S608 - constants
+_NEW_WINDOW = "INSERT INTO voiceprint_windows VALUES (%s, 0, NULL) ON CONFLICT DO NOTHING"
+_REPLACE_WINDOW = "UPDATE voiceprint_windows SET state = %s, version = version + 1 WHERE name = %s AND version = %s"
+# A process that is stopped inside a transaction must not hold up the others.
+_SETTINGS = (
+    "SET idle_in_transaction_session_timeout = '1s'; SET lock_timeout = '1s'; SET statement_timeout = '2s'; "
+    "SET client_min_messages = warning"
+)
+# Messages of the server that another try cannot change; libpq passes on no code for them.
+_FINAL_MESSAGES = (
+    "password authentication failed",
+    "no password supplied",
+    "does not exist",
+    "no pg_hba.conf entry",
+    "permission denied",
+)
+# Classes of error codes that another try cannot change: wrong login, unknown database, missing table or permission.
+_FINAL_CLASSES = {"28", "3D", "3F", "42"}
 
 
 class PostgresStore:
     """One PostgreSQL database. Needs the extra `[postgres]`.
 
-    A step of a window is an optimistic transaction: a process that is stopped in the middle of it holds up nobody.
+    A step of a window is an optimistic transaction: a process that is stopped in the middle of it holds up no other.
 
     Args:
         dsn: the address of the database, `postgresql://…`. Its password is never shown.
+
+    Raises:
+        ConfigurationError: the extra is missing, or the DSN cannot be parsed.
     """
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: Secret) -> None:
         try:
             import psycopg  # noqa: PLC0415 - an extra
         except ImportError:
@@ -53,49 +76,35 @@ class PostgresStore:
                 "pip install 'pyannote-voiceprint-async[postgres]'."
             ) from None
         self._psycopg = psycopg
-        self._dsn = Secret(dsn)
+        self._dsn = dsn
+        self._password = self._parse()
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._lock = asyncio.Lock()
 
+    def _parse(self) -> Secret | None:
+        """Return the password of the DSN."""
+        try:
+            password = self._psycopg.conninfo.conninfo_to_dict(self._dsn.reveal()).get("password")
+        except self._psycopg.Error:
+            pass  # raised below: the frames of the context would show the DSN
+        else:
+            return Secret(str(password)) if password else None
+        raise ConfigurationError(
+            "The DSN of the shared state cannot be parsed. Its form is postgresql://user@host:5432/database; quote "
+            "special characters in its parts, such as %40 for @."
+        )
+
     async def open(self) -> None:
         """Connect, and create the tables if they are missing."""
-        await self._call(self._ping, may_have_happened=False)
+        await self._call(_ping, may_have_happened=False)
 
     async def step(self, window: str, message: StepMessage) -> StepReply | None:
         """Make one step of a window: read it, and replace it unless another process was faster."""
-        return await self._call(lambda db: self._step(db, window, message))
+        return await self._call(lambda db: _step(db, window, message))
 
     async def run(self, *statements: Statement) -> Rows:
         """Run statements in one durable transaction, and return the rows of the last one."""
         return await self._call(lambda db: _run(db, statements))
-
-    async def publish(self, statements: Collection[Statement], job_id: str) -> None:
-        """Run statements, and notify the listeners of all processes when the transaction is committed."""
-        notification = (f"SELECT pg_notify('{_CHANNEL}', :job_id)", {"job_id": job_id})
-        await self._call(lambda db: _run(db, [*statements, notification]))
-
-    async def listen(self, waited_jobs: Callable[[], Collection[str]], notify: Callable[[str], object]) -> None:
-        """Notify of published jobs with LISTEN; connect again when the connection is lost. Runs until cancelled."""
-        while True:
-            try:
-                async with await self._connect() as db:
-                    await db.execute(f"LISTEN {_CHANNEL}")
-                    # Deliveries that were published while nobody listened.
-                    for (job_id,) in await _run(
-                        db,
-                        [
-                            (
-                                "SELECT job_id FROM voiceprint_deliveries WHERE job_id = ANY(:ids)",
-                                {"ids": list(waited_jobs())},
-                            )
-                        ],
-                    ):
-                        notify(job_id)
-                    async for notification in db.notifies():
-                        notify(notification.payload)
-            except self._psycopg.Error:
-                pass
-            await asyncio.sleep(1.0 + random.random())
 
     async def aclose(self) -> None:
         """Close the connection."""
@@ -104,101 +113,122 @@ class PostgresStore:
             await connection.close()
 
     async def _call(
-        self, function: Callable[[psycopg.AsyncConnection[Any]], Awaitable[R]], *, may_have_happened: bool = True
+        self,
+        function: Callable[[psycopg.AsyncConnection[Any]], Coroutine[Any, Any, R]],
+        *,
+        may_have_happened: bool = True,
     ) -> R:
-        """Call a function with the connection, within the reply timeout."""
+        """Call a function with the connection."""
         async with self._lock:
-            db = self._connection
-            try:
-                if db is None or db.closed:
-                    db = self._connection = await self._opened()
-            except (self._psycopg.Error, OSError, TimeoutError) as error:
-                raise StoreUnavailableError(
-                    f"The shared state in PostgreSQL cannot be reached: {self._reason(error)}", may_have_happened=False
-                ) from None
-            try:
-                async with asyncio.timeout(_REPLY_TIMEOUT):
-                    return await function(db)
-            except TimeoutError:
-                reason = f"the server did not reply within {_REPLY_TIMEOUT:.0f} s."
-            except self._psycopg.Error as error:
-                reason = self._reason(error)
-            except BaseException:
-                self._drop(db)
-                raise
-            self._drop(db)
-            raise StoreUnavailableError(
-                f"The shared state in PostgreSQL did not reply: {reason}", may_have_happened=may_have_happened
+            if self._connection is None or self._connection.closed:
+                self._connection = await self._finish(
+                    self._connected(), _CONNECT_TIMEOUT, "cannot be reached", may_have_happened=False
+                )
+            return await self._finish(
+                function(self._connection), _REPLY_TIMEOUT, "did not reply", may_have_happened=may_have_happened
             )
 
-    def _drop(self, db: psycopg.AsyncConnection[Any]) -> None:
-        """Close the connection without a word to the server, which may not reply."""
-        self._connection = None
-        db.pgconn.finish()
+    async def _finish(
+        self,
+        coroutine: Coroutine[Any, Any, R],
+        seconds: float,
+        failed: str,
+        *,
+        may_have_happened: bool,
+    ) -> R:
+        """Return the result of a coroutine that uses the connection. If it has none in time, drop the connection.
 
-    def _reason(self, error: BaseException) -> str:
-        """Return the first line of an error without the DSN."""
-        text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        password = self._psycopg.conninfo.conninfo_to_dict(self._dsn[:]).get("password")
-        text = text.replace(self._dsn[:], "the DSN")
-        return (text.replace(str(password), "***") if password else text) + "."
-
-    async def _connect(self) -> psycopg.AsyncConnection[Any]:
-        return await self._psycopg.AsyncConnection.connect(
-            self._dsn[:], autocommit=True, connect_timeout=_CONNECT_TIMEOUT, prepare_threshold=2
+        The coroutine runs in a task of its own: the frames of an error of psycopg hold the DSN, and psycopg answers a
+        cancellation only after it has asked the server to cancel the query.
+        """
+        task = asyncio.get_running_loop().create_task(coroutine)
+        try:
+            await asyncio.wait([task], timeout=seconds)
+        finally:
+            if not task.done() or task.cancelled() or task.exception() is not None:
+                self._drop()
+            if not task.done():
+                task.cancel()
+                task.add_done_callback(_retrieve_error)
+        if not task.done() or task.cancelled():
+            reason, is_final = f"no reply within {seconds:.0f} s", False
+        elif (error := task.exception()) is None:
+            return task.result()
+        elif isinstance(error, StoreUnavailableError) or not isinstance(error, (self._psycopg.Error, OSError)):
+            raise error
+        else:
+            reason, is_final = self._reason(error), _is_final(error)
+        del task
+        error = None
+        raise StoreUnavailableError(
+            f"The shared state in PostgreSQL {failed}: {reason}.",
+            may_have_happened=may_have_happened and not is_final,
+            is_final=is_final,
         )
 
-    async def _opened(self) -> psycopg.AsyncConnection[Any]:
-        db = await self._connect()
+    def _drop(self) -> None:
+        """Close the connection without a word to the server, which may not reply."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.pgconn.finish()
+
+    def _reason(self, error: BaseException) -> str:
+        """Return the first line of an error without the DSN and its password."""
+        text = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
+        text = text.replace(self._dsn.reveal(), "the DSN")
+        return text.replace(self._password.reveal(), "…") if self._password else text
+
+    async def _connected(self) -> psycopg.AsyncConnection[Any]:
+        """Return a new connection to a database with all tables."""
+        db = await self._psycopg.AsyncConnection.connect(self._dsn.reveal(), autocommit=True, prepare_threshold=2)
         try:
+            await db.execute(_SETTINGS)
             # Several processes may create the tables at once.
             with suppress(self._psycopg.errors.UniqueViolation, self._psycopg.errors.DuplicateTable):
-                for sql in (*TABLES, _WINDOWS):
-                    await db.execute(sql)
-            cursor = await db.execute("SELECT version FROM voiceprint_version")
-            row = await cursor.fetchone()
-            if row is None:
-                await db.execute("INSERT INTO voiceprint_version VALUES (%s)", (VERSION,))
-            elif row[0] != VERSION:
-                raise StoreUnavailableError(
-                    f"The shared state in PostgreSQL has version {row[0]}, and this program needs version {VERSION}. "
-                    "Use the same version of the package in all processes.",
-                    may_have_happened=False,
-                    is_final=True,
-                )
+                await db.execute("; ".join((*TABLES, _WINDOWS)))
+            await _check_version(db)
         except BaseException:
             db.pgconn.finish()
             raise
         return db
 
-    @staticmethod
-    async def _ping(db: psycopg.AsyncConnection[Any]) -> None:
-        await db.execute("SELECT 1")
 
-    @staticmethod
-    async def _step(db: psycopg.AsyncConnection[Any], window: str, message: StepMessage) -> StepReply | None:
-        tries = 0
-        while True:
-            cursor = await db.execute(
-                f"SELECT version, state, {_NOW} FROM voiceprint_windows WHERE name = %s", [window]
-            )
-            row = await cursor.fetchone()
-            if row is None:
-                await db.execute("INSERT INTO voiceprint_windows VALUES (%s, 0, NULL) ON CONFLICT DO NOTHING", [window])
-                continue
-            version, stored, now = row
-            state, reply = step_stored_window(stored, message, now, secrets.token_hex(8))
-            if reply is None:
-                return None
-            cursor = await db.execute(
-                "UPDATE voiceprint_windows SET state = %s, version = version + 1 WHERE name = %s AND version = %s",
-                [state.decode(), window, version],
-            )
-            if cursor.rowcount == 1:
-                return reply
-            # Another process was faster. Processes that try again at once would disturb each other for long.
-            tries += 1
-            await asyncio.sleep(random.random() * 0.002 * min(tries, 8))
+async def _check_version(db: psycopg.AsyncConnection[Any]) -> None:
+    cursor = await db.execute("SELECT max(version) FROM voiceprint_version")
+    row = await cursor.fetchone()
+    version = row[0] if row else None
+    if version is None:
+        await db.execute("INSERT INTO voiceprint_version VALUES (%s)", [VERSION])
+    elif version != VERSION:
+        raise StoreUnavailableError(
+            f"The shared state in PostgreSQL has version {version}, and this program needs version {VERSION}. Use the "
+            "same version of the package in all processes.",
+            may_have_happened=False,
+            is_final=True,
+        )
+
+
+async def _ping(db: psycopg.AsyncConnection[Any]) -> None:
+    await db.execute("SELECT 1")
+
+
+async def _step(db: psycopg.AsyncConnection[Any], window: str, message: StepMessage) -> StepReply | None:
+    tries = 0
+    while True:
+        row = await (await db.execute(_READ_WINDOW, [window])).fetchone()
+        if row is None:
+            await db.execute(_NEW_WINDOW, [window])
+            continue
+        version, stored, now = row
+        state, reply = step_stored_window(stored, message, now, secrets.token_hex(8))
+        if reply is None:
+            return None
+        cursor = await db.execute(_REPLACE_WINDOW, [state.decode(), window, version])
+        if cursor.rowcount == 1:
+            return reply
+        # Another process was faster. Processes that try again at once would disturb each other for long.
+        tries += 1
+        await asyncio.sleep(random.random() * _RETRY_WAIT * min(tries, _MAX_WAITS))  # noqa: S311 - no secret
 
 
 async def _run(db: psycopg.AsyncConnection[Any], statements: Collection[Statement]) -> Rows:
@@ -212,3 +242,14 @@ async def _run(db: psycopg.AsyncConnection[Any], statements: Collection[Statemen
 
 def _to_psycopg(sql: str) -> str:
     return re.sub(r"(?<!:):(\w+)", r"%(\1)s", sql.replace("{now}", _NOW))
+
+
+def _is_final(error: BaseException) -> bool:
+    sqlstate = getattr(error, "sqlstate", None) or ""
+    return sqlstate[:2] in _FINAL_CLASSES or any(message in str(error) for message in _FINAL_MESSAGES)
+
+
+def _retrieve_error(task: asyncio.Task[Any]) -> None:
+    """Prevent asyncio from logging the error of a task whose result is not needed any more."""
+    if not task.cancelled():
+        task.exception()

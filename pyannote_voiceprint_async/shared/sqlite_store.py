@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Iterator, TypeVar
+from typing import NamedTuple, TypeVar
 
+from .file_system import network_file_system
 from .fleet_window import StepMessage, StepReply
-from .store import TABLES, VERSION, Rows, Statement, StoreUnavailableError, step_stored_window
+from .store import TABLES, VERSION, VERSION_TABLE, Rows, Statement, StoreUnavailableError, step_stored_window
 
 __all__ = ["SqliteStore"]
 
@@ -22,17 +24,34 @@ R = TypeVar("R")
 
 # Seconds for which one call waits for the lock of another process.
 _LOCK_TIMEOUT = 1.0
-# Seconds between two looks for published jobs.
-_LISTEN_INTERVAL = 0.2
-# SQLite limits the number of parameters of a statement.
-_MAX_IDS = 500
+# Another try after one of these fails in the same way.
+_FINAL_CODES = {
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM,
+}
+_LOCKED_CODES = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+# The primary code of an extended result code of SQLite.
+_PRIMARY_CODE = 0xFF
+_TEMPORARY_ERRORS = {errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE}
+
+
+class _Files(NamedTuple):
+    """The open files of a store."""
+
+    keys: sqlite3.Connection
+    windows: sqlite3.Connection
+    identity: tuple[tuple[int, int] | None, ...]
+    process: int
 
 
 class SqliteStore:
-    """Two files: PATH holds submission keys and deliveries, and PATH-permits the rate-limit windows.
+    """Two files: PATH holds submission keys and deliveries, PATH-permits the rate-limit windows.
 
-    Keys must survive a power failure, so each change is flushed to the disk. Windows are changed often, and may be lost:
-    a new window starts carefully. SQLite is used from one thread of this store.
+    Keys must survive a power failure, so each change is flushed to the disk. Windows are changed often, and may be
+    lost: a new window starts carefully. SQLite is used from one thread of this store.
 
     Args:
         path: the file.
@@ -41,16 +60,14 @@ class SqliteStore:
 
     def __init__(self, path: str | os.PathLike[str], clock_ms: Callable[[], int] | None = None) -> None:
         self._path = Path(os.fspath(path))
-        self._clock_ms = clock_ms or _boot_time
+        self._windows_path = self._path.with_name(self._path.name + "-permits")
+        self._clock_ms = clock_ms or _time_since_boot
         self._thread = ThreadPoolExecutor(1, "pyannote-voiceprint-shared")
-        self._keys: sqlite3.Connection | None = None
-        self._windows: sqlite3.Connection | None = None
-        self._inode: tuple[int, int] | None = None
-        self._process = 0
+        self._files: _Files | None = None
 
     async def open(self) -> None:
         """Connect, and create the files and tables if they are missing."""
-        await self._call(self._connected)
+        await self._call(self._connect)
 
     async def step(self, window: str, message: StepMessage) -> StepReply | None:
         """Make one step of a window in one transaction."""
@@ -60,46 +77,36 @@ class SqliteStore:
         """Run statements in one durable transaction, and return the rows of the last one."""
         return await self._call(lambda: self._run(statements))
 
-    async def publish(self, statements: Collection[Statement], job_id: str) -> None:
-        """Run statements. Listeners look for new rows by themselves."""
-        await self.run(*statements)
-
-    async def listen(self, waited_jobs: Callable[[], Collection[str]], notify: Callable[[str], object]) -> None:
-        """Look for published jobs every 0.2 s while somebody waits for one; runs until it is cancelled."""
-        while True:
-            waited = list(waited_jobs())
-            for start in range(0, len(waited), _MAX_IDS):
-                ids = waited[start : start + _MAX_IDS]
-                names = {f"id{index}": job_id for index, job_id in enumerate(ids)}
-                places = ", ".join(f":{name}" for name in names)
-                with suppress(StoreUnavailableError):
-                    for (job_id,) in await self.run(
-                        (f"SELECT job_id FROM voiceprint_deliveries WHERE job_id IN ({places})", names)
-                    ):
-                        notify(job_id)
-            await asyncio.sleep(_LISTEN_INTERVAL)
-
     async def aclose(self) -> None:
-        """Close the files."""
+        """Close the files, and end the thread."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
         self._thread.shutdown(wait=False)
-
-    # In the thread
 
     async def _call(self, function: Callable[[], R]) -> R:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, function)
         except sqlite3.Error as error:
-            raise _unavailable(self._path, error) from None
+            raise self._unavailable_database(error) from None
         except OSError as error:
             raise StoreUnavailableError(
-                f"The shared state file {self._path} cannot be used: {error.strerror}.", may_have_happened=False
+                f"The shared state file {self._path} cannot be used: {error.strerror}.",
+                may_have_happened=False,
+                is_final=error.errno not in _TEMPORARY_ERRORS,
             ) from None
 
+    def _unavailable_database(self, error: sqlite3.Error) -> StoreUnavailableError:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY_CODE
+        reason = "another process holds its lock" if code in _LOCKED_CODES else str(error)
+        return StoreUnavailableError(
+            f"The shared state file {self._path} cannot be used: {reason}.",
+            may_have_happened=code not in _LOCKED_CODES | _FINAL_CODES,
+            is_final=code in _FINAL_CODES,
+        )
+
+    # In the thread
+
     def _step(self, window: str, message: StepMessage) -> StepReply | None:
-        self._connected()
-        assert self._windows is not None
-        with _transaction(self._windows) as db:
+        with _transaction(self._connect().windows) as db:
             row = db.execute("SELECT state FROM windows WHERE name = ?", (window,)).fetchone()
             epoch = secrets.token_hex(8)
             state, reply = step_stored_window(row[0] if row else None, message, self._clock_ms(), epoch)
@@ -108,62 +115,89 @@ class SqliteStore:
         return reply
 
     def _run(self, statements: Collection[Statement]) -> Rows:
-        self._connected()
-        assert self._keys is not None
-        now, rows = str(int(time.time() * 1000)), []
-        with _transaction(self._keys) as db:
+        rows: Rows = []
+        now = str(int(time.time() * 1000))
+        with _transaction(self._connect().keys) as db:
             for sql, parameters in statements:
                 rows = db.execute(sql.replace("{now}", now), parameters).fetchall()
         return rows
 
-    def _connected(self) -> None:
-        """Connect on the first call, and in a forked child; check that the file is still the same."""
-        if self._process != os.getpid():
-            # A connection must not be used in a forked child; its files stay open there until the process ends.
-            self._keys, self._windows, self._process = None, None, os.getpid()
-        if self._keys is None:
-            self._keys = _open(self._path, durable=True)
-            self._create_tables(self._keys)
-            self._windows = _open(self._path.with_name(self._path.name + "-permits"), durable=False)
-            with _transaction(self._windows) as db:
-                db.execute("CREATE TABLE IF NOT EXISTS windows (name TEXT PRIMARY KEY, state BLOB NOT NULL)")
-            self._inode = _inode(self._path)
-        elif _inode(self._path) != self._inode:
+    def _connect(self) -> _Files:
+        """Return the open files; open them on the first call, and in a forked child."""
+        files = self._files
+        if files is None or files.process != os.getpid():
+            # The connections of the parent are kept open: SQLite must not close them in a child.
+            files = self._files = self._open_files()
+        elif files.identity != self._identity():
             raise StoreUnavailableError(
                 f"The shared state file {self._path} was deleted or replaced while this process used it. Other "
-                "processes may share another file now: restart all processes that share it.",
+                "processes may share another file now. Restart all processes that share it.",
                 may_have_happened=False,
                 is_final=True,
             )
+        return files
 
-    def _create_tables(self, db: sqlite3.Connection) -> None:
-        with _transaction(db):
+    def _identity(self) -> tuple[tuple[int, int] | None, ...]:
+        return _inode(self._path), _inode(self._windows_path)
+
+    def _open_files(self) -> _Files:
+        if kind := network_file_system(self._path):
+            raise StoreUnavailableError(
+                f"The shared state file {self._path} is on a network file system ({kind}), where SQLite's locks are "
+                "not reliable. Use a file on a local disk, or PostgreSQL: shared='postgresql://…'.",
+                may_have_happened=False,
+                is_final=True,
+            )
+        keys = _open(self._path, synchronous="FULL")
+        try:
+            self._create_tables(keys)
+            windows = _open(self._windows_path, synchronous="OFF")
+            with _transaction(windows) as db:
+                db.execute("CREATE TABLE IF NOT EXISTS windows (name TEXT PRIMARY KEY, state BLOB NOT NULL)")
+        except BaseException:
+            keys.close()
+            raise
+        return _Files(keys, windows, self._identity(), os.getpid())
+
+    def _create_tables(self, keys: sqlite3.Connection) -> None:
+        with _transaction(keys) as db:
+            names = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if names and VERSION_TABLE not in names:
+                raise StoreUnavailableError(
+                    f"{self._path} is a SQLite file of another kind, and not a shared state file. Choose another name.",
+                    may_have_happened=False,
+                    is_final=True,
+                )
             for sql in TABLES:
                 db.execute(sql)
-            row = db.execute("SELECT version FROM voiceprint_version").fetchone()
-            if row is None:
+            (version,) = db.execute("SELECT max(version) FROM voiceprint_version").fetchone()
+            if version is None:
                 db.execute("INSERT INTO voiceprint_version VALUES (?)", (VERSION,))
-            elif row[0] != VERSION:
+            elif version != VERSION:
                 raise StoreUnavailableError(
-                    f"The shared state file {self._path} has version {row[0]}, and this program needs version "
+                    f"The shared state file {self._path} has version {version}, and this program needs version "
                     f"{VERSION}. Use the same version of the package in all processes.",
                     may_have_happened=False,
                     is_final=True,
                 )
 
     def _disconnect(self) -> None:
-        for db in (self._keys, self._windows):
-            if db is not None and self._process == os.getpid():
-                db.close()
-        self._keys = self._windows = None
+        files, self._files = self._files, None
+        if files is not None and files.process == os.getpid():
+            files.keys.close()
+            files.windows.close()
 
 
-def _open(path: Path, *, durable: bool) -> sqlite3.Connection:
+def _open(path: Path, synchronous: str) -> sqlite3.Connection:
     # The file names the jobs of a team: other users of the machine must not read it.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     db = sqlite3.connect(path, timeout=_LOCK_TIMEOUT, isolation_level=None, check_same_thread=False)
-    db.execute("PRAGMA journal_mode = TRUNCATE")
-    db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
+    try:
+        db.execute("PRAGMA journal_mode = TRUNCATE")
+        db.execute(f"PRAGMA synchronous = {synchronous}")
+    except BaseException:
+        db.close()
+        raise
     return db
 
 
@@ -187,18 +221,7 @@ def _inode(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _unavailable(path: Path, error: sqlite3.Error) -> StoreUnavailableError:
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-    is_locked = code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-    reason = "another process holds its lock" if is_locked else str(error)
-    return StoreUnavailableError(
-        f"The shared state file {path} cannot be used: {reason}.",
-        may_have_happened=not is_locked and code != sqlite3.SQLITE_READONLY,
-        is_final=code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT},
-    )
-
-
-def _boot_time() -> int:
-    """Return the milliseconds since the machine started. This clock counts while the machine sleeps, and is never set."""
+def _time_since_boot() -> int:
+    """Return milliseconds of a clock that counts while the machine sleeps, and is never set."""
     clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
     return time.clock_gettime_ns(clock) // 1_000_000

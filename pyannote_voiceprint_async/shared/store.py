@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
 import orjson
 
 from .fleet_window import FleetWindow, StepMessage, StepReply, step
 
-__all__ = ["TABLES", "VERSION", "Rows", "Statement", "Store", "StoreUnavailableError", "step_stored_window"]
+__all__ = [
+    "TABLES",
+    "VERSION",
+    "VERSION_TABLE",
+    "Rows",
+    "Statement",
+    "Store",
+    "StoreUnavailableError",
+    "step_stored_window",
+]
 
 Rows = list[tuple[Any, ...]]
 Statement = tuple[str, dict[str, Any]]
@@ -17,12 +25,14 @@ Statement = tuple[str, dict[str, Any]]
 VERSION = 1
 """The version of the tables. A store with another version is refused."""
 
+VERSION_TABLE = "voiceprint_version"
+
 # The same statements create the tables in SQLite and PostgreSQL. Parameters are written as `:name`, the time in
-# milliseconds since 1970 as `{now}`.
+# milliseconds since 1970 as `{now}`. A scope is a team and a base URL.
 TABLES = (
     "CREATE TABLE IF NOT EXISTS voiceprint_version (version BIGINT NOT NULL)",
     """CREATE TABLE IF NOT EXISTS voiceprint_keys (
-        team TEXT NOT NULL,
+        scope TEXT NOT NULL,
         submission_key TEXT NOT NULL,
         state TEXT NOT NULL,
         owner TEXT NOT NULL,
@@ -31,15 +41,15 @@ TABLES = (
         job_id TEXT,
         sent_at BIGINT,
         changed_at BIGINT NOT NULL,
-        PRIMARY KEY (team, submission_key)
+        PRIMARY KEY (scope, submission_key)
     )""",
     "CREATE TABLE IF NOT EXISTS voiceprint_owners (owner TEXT PRIMARY KEY, alive_until BIGINT NOT NULL)",
     """CREATE TABLE IF NOT EXISTS voiceprint_deliveries (
-        team TEXT NOT NULL,
+        scope TEXT NOT NULL,
         job_id TEXT NOT NULL,
         status TEXT NOT NULL,
         delivered_at BIGINT NOT NULL,
-        PRIMARY KEY (team, job_id)
+        PRIMARY KEY (scope, job_id)
     )""",
 )
 
@@ -71,12 +81,6 @@ class Store(Protocol):
     async def run(self, *statements: Statement) -> Rows:
         """Run statements in one transaction that survives a power failure, and return the rows of the last one."""
 
-    async def publish(self, statements: Collection[Statement], job_id: str) -> None:
-        """Run statements, and notify all listeners of a job in the same transaction."""
-
-    async def listen(self, waited_jobs: Callable[[], Collection[str]], notify: Callable[[str], object]) -> None:
-        """Call `notify` with the id of each waited job that was published; runs until it is cancelled."""
-
     async def aclose(self) -> None:
         """Close the connections."""
 
@@ -92,6 +96,13 @@ def step_stored_window(
         now: milliseconds on the store's clock.
         epoch: the name of a new window.
     """
-    state = None if stored is None else FleetWindow.from_json(orjson.loads(stored))
-    state, reply = step(state, message, now, epoch)
+    state, reply = step(_load(stored), message, now, epoch)
     return orjson.dumps(state.to_json()), reply
+
+
+def _load(stored: bytes | str | None) -> FleetWindow | None:
+    """Return a stored window. A damaged one counts as lost: the members report what they hold to a new one."""
+    try:
+        return None if stored is None else FleetWindow.from_json(orjson.loads(stored))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None

@@ -242,6 +242,10 @@ class Pipeline:
 
     # State
 
+    def refresh_permits(self, operation: str, *, waits_changed: bool, error: VoiceprintError | None) -> None:
+        """Apply what other processes have changed in a shared window; see `Permits.refresh`."""
+        self._permits.refresh(operation, waits_changed=waits_changed, error=error)
+
     @property
     def rate_limited(self) -> int:
         """The number of responses with status 429."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pyannote_voiceprint_async.shared.fleet_window import (
     FleetWindow,
-    Report,
+    PermitReport,
     ReportKind,
     StepMessage,
     StepReply,
@@ -33,7 +33,7 @@ class Member:
         self.name = name
         self.number = 0
         self.lost_steps: list[tuple[int, int]] = []
-        self.reports: list[tuple[Report, int]] = []  # with the time at which the fact happened
+        self.reports: list[tuple[PermitReport, int]] = []  # with the time at which the fact happened
         self.granted: dict[str, int] = {}
         self.in_flight: dict[str, int] = {}  # permit -> time of sending
 
@@ -44,12 +44,12 @@ class Member:
         return StepMessage(self.name, self.number, wanted, RULES, reports, tuple(self.lost_steps))
 
     def receive(self, reply: StepReply, now: int) -> None:
-        """Take the granted permits; the store has the reports now."""
+        """Accept the granted permits; the store has the reports now."""
         self.lost_steps, self.reports = [], []
         self.granted |= dict.fromkeys(reply.granted, now)
 
 
-def _at(report: Report, age: int) -> Report:
+def _at(report: PermitReport, age: int) -> PermitReport:
     match report.kind:
         case ReportKind.ANSWERED:
             return report._replace(ms=age)
@@ -76,7 +76,7 @@ class Fleet:
         return Member(f"m{next(self.names)}")
 
     def run(self, events: int) -> None:
-        """Let this many events happen."""
+        """Run this many events."""
         for _ in range(events):
             self.true_time += self.rng.choice([0, 1, 5, 20, 60])
             member = self.rng.choice(self.members)
@@ -108,7 +108,7 @@ class Fleet:
         """Send a request with each granted permit that is still usable, and return the others."""
         for permit, granted in list(member.granted.items()):
             if self.true_time - granted >= USABLE or self.rng.random() < 0.05:
-                member.reports.append((Report(ReportKind.UNSENT, permit), self.true_time))
+                member.reports.append((PermitReport(ReportKind.UNSENT, permit), self.true_time))
             elif self.rng.random() < 0.8:
                 member.in_flight[permit] = self.true_time
             else:
@@ -120,19 +120,19 @@ class Fleet:
             latest = sent + RESPONSE_TIMEOUT
             if self.true_time > latest or self.rng.random() < 0.03:
                 self.counted_until.append(latest + PER)
-                report = Report(ReportKind.UNANSWERED, permit, ms=latest + PER - self.true_time)
+                report = PermitReport(ReportKind.UNANSWERED, permit, ms=latest + PER - self.true_time)
             elif self.rng.random() < 0.03:
                 # A server counts no request that it refused.
-                report = Report(ReportKind.REFUSED, permit, ms=400)
+                report = PermitReport(ReportKind.REFUSED, permit, ms=400)
             elif self.rng.random() < 0.5:
                 self.counted_until.append(self.true_time + PER)
-                report = Report(ReportKind.ANSWERED, permit)
+                report = PermitReport(ReportKind.ANSWERED, permit)
             else:
                 continue
             del member.in_flight[permit]
             member.reports.append((report, self.true_time))
             if report.kind is ReportKind.ANSWERED and self.rng.random() < 0.05:
-                limit = Report(ReportKind.LIMIT, limit=self.rng.choice([2, 3, 5]))
+                limit = PermitReport(ReportKind.LIMIT, limit=self.rng.choice([2, 3, 5]))
                 member.reports.append((limit, self.true_time))
 
     def deliver_late(self) -> None:
@@ -184,8 +184,14 @@ class Fleet:
 def test_the_server_never_counts_more_requests_than_the_limit(seed: int) -> None:
     fleet = Fleet(random.Random(seed))
     fleet.run(events=300)
-    # Otherwise, this test could not fail.
-    assert fleet.granted >= 5
+
+
+def test_the_model_grants_permits():
+    """Otherwise, the test above could not fail."""
+    fleets = [Fleet(random.Random(seed)) for seed in range(10)]
+    for fleet in fleets:
+        fleet.run(events=300)
+    assert sum(fleet.granted for fleet in fleets) > 50
 
 
 def busy_fleet(count: int, *, seconds: int, reserve: int = 0, light: bool = False) -> dict[str, list[int]]:
@@ -210,7 +216,7 @@ def busy_fleet(count: int, *, seconds: int, reserve: int = 0, light: bool = Fals
         now = max(now, wakes[name])
         due = [answer for answer in answers[name] if answer[0] <= now]
         answers[name] = [answer for answer in answers[name] if answer[0] > now]
-        reports = tuple(Report(ReportKind.ANSWERED, permit, ms=now - when) for when, permit in due)
+        reports = tuple(PermitReport(ReportKind.ANSWERED, permit, ms=now - when) for when, permit in due)
         is_light = light and name == f"m{count - 1}"
         wanted = 1 if is_light else 30
         if is_light:
