@@ -52,7 +52,7 @@ from .models import (
 )
 from .results import ClientStats
 from .secret import Secret
-from .settings import Polling, RetryPolicy, Timeouts
+from .settings import Polling, RateLimit, RetryPolicy, Timeouts
 
 if TYPE_CHECKING:
     from pyannote_voiceprint_async.shared.connection import SharedConnection
@@ -379,6 +379,11 @@ class Engine:
         """Add a job to `abandoned`, unless it is there: its caller has gone, but the job is billed."""
         if job not in self._pipeline.abandoned:
             self._pipeline.keep_abandoned(job)
+
+    @property
+    def submission_limit(self) -> RateLimit:
+        """The rate limit of submissions, as far as it is known before their responses."""
+        return self._pipeline.rate_limiter.scheduler.expected_limit("submissions")
 
     @property
     def stats(self) -> ClientStats:

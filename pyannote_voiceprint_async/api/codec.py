@@ -29,7 +29,7 @@ from pyannote_voiceprint_async.models import (
 )
 from pyannote_voiceprint_async.secret import Secret
 
-from .identification_codec import is_identification, read_identification
+from .identification_codec import free_lists, is_identification, read_identification
 from .large_json import parse_large
 
 if TYPE_CHECKING:
@@ -238,7 +238,9 @@ def _structure_number(raw: Any, _: Any) -> int | float:
 
 def _structure_output(raw: Any, _: Any) -> VoiceprintOutput | IdentificationOutput:
     if isinstance(raw, dict) and is_identification(raw):
-        return read_identification(raw)
+        output = read_identification(raw)
+        free_lists(raw)
+        return output
     return _structure_hook(VoiceprintOutput)(raw, VoiceprintOutput)  # type: ignore[no-any-return]  # of this model
 
 

@@ -19,10 +19,11 @@ from pyannote_voiceprint_async.identified.turns import (
     SpeakerScores,
 )
 
-__all__ = ["is_identification", "read_identification"]
+__all__ = ["free_lists", "is_identification", "read_identification"]
 
 T = TypeVar("T")
 
+_PART = 5_000
 _KNOWN = frozenset(
     {"diarization", "exclusiveDiarization", "identification", "voiceprints", "confidence", "warning", "error"}
 )
@@ -53,6 +54,14 @@ def read_identification(raw: Mapping[str, Any]) -> IdentificationOutput:
         unreadable=skipped_1 + skipped_2 + skipped_3 + skipped_4,
         extra={name: value for name, value in raw.items() if name not in _KNOWN},
     )
+
+
+def free_lists(raw: Mapping[str, Any]) -> None:
+    """Empty the lists of an output that was read, in parts: to free them all at once would block the event loop."""
+    for name in _KNOWN:
+        entries = raw.get(name)
+        while isinstance(entries, list) and entries:
+            del entries[-_PART:]
 
 
 def _read_list(raw: Any, read: Callable[[Any], T | None]) -> tuple[list[T], int]:

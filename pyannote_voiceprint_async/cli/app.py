@@ -26,7 +26,7 @@ _COMMANDS = {
     "jobs": "List all jobs of the team, of every kind, newest first.",
     "upload": "Upload a file and print its media:// URL.",
     "check": "Check whether the API accepts the key.",
-    "sandbox": "Run pyannoteAI's voiceprint API on this machine.",
+    "sandbox": "Run pyannoteAI's voiceprint and identification API on this machine.",
 }
 
 
@@ -77,7 +77,7 @@ class _Group(click.Group):
         "To show the options of a command, with an example: pyannote-voiceprint help COMMAND. The API key is read from "
         "PYANNOTEAI_API_KEY. Results are written to stdout, messages to stderr. Exit codes: 0 success; 1 some items "
         "failed or are not done; 2 wrong usage or configuration; 3 the account was rejected (401, 402, 403); 130 "
-        "interrupted."
+        "interrupted (SIGINT); 143 terminated (SIGTERM)."
     ),
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")

@@ -11,7 +11,11 @@ from .exit_codes import WrongUsage
 from .options import CommonOptions
 from .output import Output
 
-__all__ = ["create_client", "open_client"]
+__all__ = ["SANDBOX_KEY", "create_client", "is_billed", "open_client"]
+
+
+SANDBOX_KEY = "sandbox-key"
+"""The default key of `pyannote-voiceprint sandbox`."""
 
 
 def create_client(
@@ -35,6 +39,15 @@ def create_client(
         # A webhook goes to another program, so there is no reason to wait for it here.
         polling=Polling(webhook_grace=Polling().first),
     )
+
+
+def is_billed(common: CommonOptions) -> bool:
+    """Return whether jobs cost money, which those of a sandbox do not.
+
+    Raises:
+        ConfigurationError: there is no key, or an option is invalid.
+    """
+    return not common.sandbox and create_client(common).engine.api_key != SANDBOX_KEY
 
 
 @asynccontextmanager

@@ -1,11 +1,11 @@
 """`pyannote-voiceprint enroll`: make voiceprints of a list of speakers, with a ledger that makes runs resumable."""
 
-import asyncio
-import json
 import shlex
 import sys
 from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import islice
+from pathlib import Path
 from typing import Any, get_args
 
 import attrs
@@ -15,32 +15,40 @@ from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.enrollment import Ledger, Manifest, Report
 from pyannote_voiceprint_async.enrollment import enroll as enroll_rows
 from pyannote_voiceprint_async.enrollment.ledger.export import export
-from pyannote_voiceprint_async.enrollment.ledger.maintenance import count_voiceprints
-from pyannote_voiceprint_async.enrollment.manifest.preflight import PREFLIGHT_UNAVAILABLE
-from pyannote_voiceprint_async.enrollment.manifest.skipped_files import SkippedFiles
+from pyannote_voiceprint_async.enrollment.ledger.maintenance import count_voiceprints, failed_rows
 from pyannote_voiceprint_async.enrollment.manifest.sources import SourceRows
 from pyannote_voiceprint_async.enrollment.options import OnUnknown, Options
-from pyannote_voiceprint_async.enrollment.run.dry_run import DryRun, dry_run
-from pyannote_voiceprint_async.errors import ConfigurationError, LedgerError, VoiceprintError
+from pyannote_voiceprint_async.errors import LedgerError, VoiceprintError
 
-from .clients import create_client, open_client
-from .dry_run_text import dry_run_lines
-from .enroll_arguments import EnrollArguments
+from .clients import is_billed, open_client
+from .cost_question import CostQuestion
+from .enroll_arguments import EnrollArguments, list_notes, skipped_files
+from .enroll_dry_run import dry_run
 from .exit_codes import ExitCode, Failure
-from .formatting import format_cost, format_count
+from .formatting import format_count
 from .option_groups import Command
-from .options import FILE_PATH, SOURCE_PATH, CommonOptions, common_options, force_option, model_option, preflight_option
+from .options import (
+    FILE_PATH,
+    SOURCE_PATH,
+    CommonOptions,
+    common_options,
+    force_option,
+    model_option,
+    preflight_option,
+    price_option,
+    yes_option,
+)
 from .output import Output, json_line, open_output
+from .questions import is_interactive
 from .repeat_command import repeat_command
 from .report_text import (
     RepeatCommand,
     failure_reasons,
+    format_report_cost,
     formula_warnings,
     job_counts,
     next_steps,
     row_counts,
-    skipped_row,
-    warning_lines,
 )
 from .run_command import run_without_client
 from .run_display import RunDisplay
@@ -50,6 +58,8 @@ __all__ = ["enroll"]
 
 # The ledger identifies the embedded sandbox by this name, because its URL differs in each run.
 _SANDBOX_ORIGIN = "sandbox"
+# `ledger failed` lists all of them.
+_MOST_FAILED_ROWS = 1000
 
 
 class _EnrollCommand(Command):
@@ -77,7 +87,12 @@ class _EnrollCommand(Command):
     help="Ledger file [default: MANIFEST with the suffix .ledger]",
 )
 @click.option("--out", type=FILE_PATH, metavar="FILE", help="Export the whole ledger to a .jsonl, .csv or .json file.")
-@click.option("--report", type=FILE_PATH, metavar="FILE.json", help="Write the summary to a JSON file.")
+@click.option(
+    "--report",
+    type=FILE_PATH,
+    metavar="FILE.json",
+    help="Write a JSON file with the cost, times, counts per state and failed rows of the run.",
+)
 @force_option
 @click.option(
     "--dry-run",
@@ -101,6 +116,8 @@ class _EnrollCommand(Command):
     "resubmit: send the row again, once, which may be billed twice. adopt: use the unknown job of that time, which is "
     "right only if no other program and no other list uses the key.",
 )
+@price_option
+@yes_option("Do not ask before a run of more than 1,000 jobs. Without a terminal, nothing is asked.")
 @click.option("--max-jobs", type=click.IntRange(min=0), metavar="N", help="Submit at most N jobs.")
 @click.option("--skip-invalid", is_flag=True, help="Skip invalid rows instead of rejecting the list.")
 @click.option(
@@ -138,22 +155,25 @@ def enroll(context: click.Context, /, common: CommonOptions, **values: Any) -> N
 
     Voiceprints are written to the ledger, and to the file or device of --out; `pyannote-voiceprint export` writes them
     later. The exit code is 1 if any row has no voiceprint.
+
+    On a terminal, a run of more than 1,000 jobs states its cost and asks once for a list.
     """
     # Options are matched by their names: those of `Options` are taken out of `values` here, and every other option of
     # this command must be a field of `EnrollArguments`.
     options = {field.name: values.pop(field.name) for field in attrs.fields(Options) if field.name in values}
-    origin = _SANDBOX_ORIGIN if common.sandbox else None
-    arguments = EnrollArguments(common=common, options=Options(**options, origin=origin), **values)
+    if common.sandbox:
+        options |= {"origin": _SANDBOX_ORIGIN, "price": 0.0}
+    arguments = EnrollArguments(common=common, options=Options(**options), **values)
     arguments.check()
     if arguments.dry_run:
-        _dry_run(arguments)
+        sys.exit(dry_run(arguments))
     else:
         _enroll(arguments, partial(repeat_command, context))
 
 
 def _enroll(arguments: EnrollArguments, repeat: RepeatCommand) -> None:
-    if not arguments.common.sandbox:
-        create_client(arguments.common)  # raises for a wrong configuration, before a ledger is created
+    # Raises for a wrong configuration, before a ledger is created.
+    may_ask = is_billed(arguments.common) and is_interactive() and not arguments.yes
     report: Report | None = None
     opened: AsyncVoiceprintClient | None = None
     rows = arguments.rows()
@@ -161,12 +181,14 @@ def _enroll(arguments: EnrollArguments, repeat: RepeatCommand) -> None:
     async def main(output: Output) -> None:
         nonlocal report, opened
         display: RunDisplay | None = None
+        question = CostQuestion(output, is_sandbox=arguments.common.sandbox, is_wanted=may_ask)
+        options = attrs.evolve(arguments.options, confirm=question.confirm)
         try:
             # The ledger is locked first, so that of two runs only one opens the file of the sandbox.
             async with (
                 Ledger(arguments.ledger) as ledger,
                 open_client(arguments.common, output, arguments.sandbox_store) as client,
-                enroll_rows(client, rows, ledger, **attrs.asdict(arguments.options, recurse=False)) as run,
+                enroll_rows(client, rows, ledger, **attrs.asdict(options, recurse=False)) as run,
             ):
                 opened = client
                 display = RunDisplay(
@@ -174,7 +196,8 @@ def _enroll(arguments: EnrollArguments, repeat: RepeatCommand) -> None:
                     client,
                     output,
                     reports_rows=arguments.common.verbose > 0,
-                    list_notes=partial(_list_notes, rows),
+                    list_notes=partial(list_notes, rows),
+                    on_plan=question.state,
                 )
                 await display.show_until_finished()
         finally:
@@ -249,12 +272,19 @@ def _write_out(arguments: EnrollArguments, _report: Report) -> Iterator[str]:
         )
 
 
-def _write_report(arguments: EnrollArguments, report: Report | DryRun) -> Iterable[str]:
+def _write_report(arguments: EnrollArguments, report: Report) -> Iterable[str]:
     """Write the file of `--report`, if any."""
-    if arguments.report_file is not None:
-        with arguments.report_file.write() as file:
-            file.write(json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n")
+    if arguments.report is not None:
+        arguments.write_report(report.to_dict() | {"failed_rows": _failed_rows(arguments.ledger)})
     return ()
+
+
+def _failed_rows(ledger: Path) -> list[dict[str, Any]]:
+    """Return the first failed rows; none if the ledger cannot be read, because the report must be written anyway."""
+    try:
+        return [row._asdict() for row in islice(failed_rows(ledger), _MOST_FAILED_ROWS)]
+    except LedgerError:
+        return []
 
 
 def _summary(
@@ -264,48 +294,8 @@ def _summary(
     repeat: RepeatCommand,
     export_lines: Iterable[str],
 ) -> Iterator[str]:
-    yield from row_counts(report, skipped_files=_skipped_files(rows))
-    price = "free in the sandbox" if arguments.common.sandbox else f"{format_cost(report.jobs)}, failed jobs are free"
-    yield from job_counts(report, price)
+    yield from row_counts(report, skipped_files=skipped_files(rows))
+    yield from job_counts(report, "free in the sandbox" if arguments.common.sandbox else format_report_cost(report))
     yield from failure_reasons(report, arguments.ledger)
     yield from export_lines
     yield from next_steps(report, repeat)
-
-
-def _skipped_files(rows: Manifest | SourceRows) -> SkippedFiles:
-    return rows.skipped_files if isinstance(rows, SourceRows) else SkippedFiles()
-
-
-def _list_notes(rows: Manifest | SourceRows) -> tuple[str, ...]:
-    """Return the possible notes about the whole list, once it is read."""
-    return (_skipped_files(rows).warning, PREFLIGHT_UNAVAILABLE)
-
-
-def _dry_run(arguments: EnrollArguments) -> None:
-    client, options = _dry_run_client(arguments)
-    rows = arguments.rows()
-    limit = arguments.submission_limit
-
-    async def main(output: Output) -> ExitCode:
-        result = await dry_run(client, rows, arguments.ledger, options, limit)
-        for problem in result.problems:
-            output.print_status(skipped_row(problem))
-        for warning in result.warnings:
-            for line in warning_lines(warning.label, warning.message, _list_notes(rows)):
-                output.print_status(line)
-        for line in dry_run_lines(result, limit, is_sandbox=arguments.common.sandbox):
-            await output.write_result(line)
-        await asyncio.to_thread(_write_report, arguments, result)
-        return ExitCode.SUCCESS if result.is_complete else ExitCode.SOME_FAILED
-
-    sys.exit(run_without_client(arguments.common, main))
-
-
-def _dry_run_client(arguments: EnrollArguments) -> tuple[AsyncVoiceprintClient, Options]:
-    """Return a client that sends nothing, and the options. Without a key, the key of the ledger is not compared."""
-    try:
-        if not arguments.common.sandbox:
-            return create_client(arguments.common), arguments.options
-    except ConfigurationError:
-        pass  # a missing key is fine; for any other reason the next line raises the error again
-    return create_client(arguments.common, "none"), attrs.evolve(arguments.options, new_key=True)

@@ -1,25 +1,28 @@
 """The arguments of `enroll`, checked before a ledger is created."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import attrs
 import click
 
-from pyannote_voiceprint_async.api.endpoints import DEFAULT_LIMITS
 from pyannote_voiceprint_async.enrollment import Manifest, rows_from_sources
 from pyannote_voiceprint_async.enrollment.ledger.export import check_export, format_of, ledger_files
 from pyannote_voiceprint_async.enrollment.ledger.export_formats import ExportFormat
 from pyannote_voiceprint_async.enrollment.ledger.output_file import OutputFile
 from pyannote_voiceprint_async.enrollment.manifest.names import find_existing
+from pyannote_voiceprint_async.enrollment.manifest.preflight import PREFLIGHT_UNAVAILABLE
+from pyannote_voiceprint_async.enrollment.manifest.skipped_files import SkippedFiles
 from pyannote_voiceprint_async.enrollment.manifest.source_kinds import is_manifest
 from pyannote_voiceprint_async.enrollment.manifest.sources import SourceRows
 from pyannote_voiceprint_async.enrollment.options import Options
 from pyannote_voiceprint_async.errors import ConfigurationError
-from pyannote_voiceprint_async.settings import RateLimit
 
 from .options import CommonOptions
 
-__all__ = ["EnrollArguments"]
+__all__ = ["EnrollArguments", "list_notes", "skipped_files"]
 
 # Files in which people keep lists, and which are never recordings.
 _OTHER_LISTS = (".txt", ".json", ".xls", ".xlsx", ".ods", ".xml", ".yaml", ".yml", ".parquet")
@@ -36,6 +39,7 @@ class EnrollArguments:
     report: Path | None
     force: bool
     dry_run: bool
+    yes: bool
     label_column: str | None
     source_column: str | None
     options: Options
@@ -72,18 +76,22 @@ class EnrollArguments:
         """The file for the summary; None if there is no `--report`."""
         return None if self.report is None else OutputFile(self.report, "report", self.force)
 
-    @property
-    def submission_limit(self) -> RateLimit:
-        """The rate limit of submissions, as far as it is known before the first response of the API."""
-        documented = RateLimit(DEFAULT_LIMITS["submissions"])
-        requested = self.common.rate_limit or documented
-        return min(requested, documented, key=lambda limit: limit.limit / limit.per)
-
     def rows(self) -> Manifest | SourceRows:
         """Return the rows to enroll."""
         if self.manifest is None:
             return rows_from_sources(self.sources)
         return Manifest(self.manifest, label_column=self.label_column, source_column=self.source_column)
+
+    def write_report(self, record: Mapping[str, Any]) -> None:
+        """Write the file of `--report`, if any.
+
+        Raises:
+            OSError: it cannot be written.
+            ConfigurationError: the path got other content in the meantime.
+        """
+        if self.report_file is not None:
+            with self.report_file.write() as file:
+                file.write(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
 
     def check(self) -> None:
         """Check everything that can be checked before a ledger is created.
@@ -117,3 +125,13 @@ class EnrollArguments:
         wrong = next((source for source in self.sources if source.lower().endswith(_OTHER_LISTS)), None)
         if wrong is not None:
             raise click.UsageError(f"{wrong} is not a recording. Save a list of speakers as .csv, .tsv or .jsonl.")
+
+
+def skipped_files(rows: Manifest | SourceRows) -> SkippedFiles:
+    """Return the files of directories that are not rows."""
+    return rows.skipped_files if isinstance(rows, SourceRows) else SkippedFiles()
+
+
+def list_notes(rows: Manifest | SourceRows) -> tuple[str, ...]:
+    """Return the possible notes about the whole list, once it is read."""
+    return (skipped_files(rows).warning, PREFLIGHT_UNAVAILABLE)

@@ -19,7 +19,7 @@ from pyannote_voiceprint_async.errors import (
 )
 from pyannote_voiceprint_async.redaction import printable
 
-from .exit_codes import AccountFailure, ExitCode, Failure, WrongUsage
+from .exit_codes import AccountFailure, ExitCode, Failure, Terminated, WrongUsage
 from .interrupt import EXPLAINED, RUN_AGAIN
 from .terminal import StdoutError, safe_lines, unfiltered
 from .text_layout import terminal_width, wrap
@@ -60,7 +60,7 @@ def translated_errors() -> Iterator[None]:
     except KeyboardInterrupt as interrupt:
         if EXPLAINED not in interrupt.args:
             click.echo(RUN_AGAIN, err=True)
-        sys.exit(ExitCode.INTERRUPTED)
+        sys.exit(ExitCode.TERMINATED if isinstance(interrupt, Terminated) else ExitCode.INTERRUPTED)
     except BrokenPipeError:
         sys.exit(ExitCode.SOME_FAILED)
     except StdoutError as exc:

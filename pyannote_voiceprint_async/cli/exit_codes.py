@@ -6,14 +6,15 @@
 | 1 | some items failed or are not done, or stdout cannot be written |
 | 2 | wrong usage, configuration, list of speakers or ledger: nothing was sent |
 | 3 | the API rejected the account: 401, 402, 403 |
-| 130 | interrupted by SIGINT or SIGTERM |
+| 130 | interrupted by SIGINT (Ctrl-C) |
+| 143 | ended by SIGTERM (`kill`, systemd, Docker) |
 """
 
 from enum import IntEnum
 
 import click
 
-__all__ = ["AccountFailure", "ExitCode", "Failure", "WrongUsage"]
+__all__ = ["AccountFailure", "ExitCode", "Failure", "Terminated", "WrongUsage"]
 
 
 class ExitCode(IntEnum):
@@ -24,6 +25,11 @@ class ExitCode(IntEnum):
     WRONG_USAGE = 2
     ACCOUNT = 3
     INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM arrived. Commands clean up as at SIGINT, and exit with another code."""
 
 
 class Failure(click.ClickException):

@@ -1,6 +1,6 @@
 """Format counts, prices and durations for people."""
 
-from pyannote_voiceprint_async.enrollment.run.dry_run import EUROS_PER_JOB
+from pyannote_voiceprint_async.enrollment.plan import DEFAULT_PRICE
 
 __all__ = ["format_cost", "format_count", "format_duration", "possibly_accepted"]
 
@@ -12,9 +12,9 @@ def format_count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def format_cost(jobs: int) -> str:
-    """Return the approximate price of a number of jobs."""
-    return f"about {jobs * EUROS_PER_JOB:.2f} EUR"
+def format_cost(jobs: int, price: float = DEFAULT_PRICE) -> str:
+    """Return the approximate cost of a number of jobs, at a price in EUR."""
+    return f"about {jobs * price:.2f} EUR"
 
 
 def possibly_accepted(jobs: int) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .formatting import format_count
-from .text_layout import Column, table_line, text_cells, wrap
+from .text_layout import TextColumn, table_line, text_cells, wrap
 
 __all__ = ["UNREADABLE", "InspectTable", "summary_line"]
 
@@ -13,12 +13,12 @@ UNREADABLE = "unreadable"
 """The code of the finding for a file that cannot be opened or decoded. Its message is a sentence."""
 
 _RESULT, _LENGTH, _SPEECH, _LEVEL, _FORMAT, _FILE = (
-    Column("RESULT", 7),
-    Column("LENGTH", 8, align_right=True),
-    Column("SPEECH", 8, align_right=True),
-    Column("LEVEL", 8, align_right=True),
-    Column("FORMAT", 14),
-    Column("FILE", 20),
+    TextColumn("RESULT", 7),
+    TextColumn("LENGTH", 8, align_right=True),
+    TextColumn("SPEECH", 8, align_right=True),
+    TextColumn("LEVEL", 8, align_right=True),
+    TextColumn("FORMAT", 14),
+    TextColumn("FILE", 20),
 )
 # By the width of the terminal: the columns that fit. The name is last, and is never cut.
 _LAYOUTS = (

@@ -43,9 +43,9 @@ class ExitAtInterrupt:
         """Record that no request is in flight any more."""
         self._sentence = _ENDED
 
-    def exit(self) -> NoReturn:
-        """End the process, although threads, files and connections are open."""
-        self._exit(_EXIT_CODE)
+    def exit(self, code: int) -> NoReturn:
+        """End the process with this code, although threads, files and connections are open."""
+        self._exit(code)
 
     def __call__(self, _number: int, _frame: FrameType | None) -> None:
         """Write the sentence, below the `^C` that a terminal shows, and exit."""

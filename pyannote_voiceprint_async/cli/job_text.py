@@ -5,17 +5,17 @@ from datetime import datetime
 
 from pyannote_voiceprint_async.models import Job, JobSummary
 
-from .text_layout import Column, field_lines, table_line
+from .text_layout import TextColumn, field_lines, table_line
 
 __all__ = ["JobTable", "job_lines"]
 
 _DATE, _SHORT_DATE = "%Y-%m-%d %H:%M", "%m-%d %H:%M"
 _CREATED, _STATUS, _KIND, _MODEL, _ID = (
-    Column("CREATED", 16),
-    Column("STATUS", 9),
-    Column("KIND", 10),
-    Column("MODEL", 11),
-    Column("JOB ID", 36),
+    TextColumn("CREATED", 16),
+    TextColumn("STATUS", 9),
+    TextColumn("KIND", 10),
+    TextColumn("MODEL", 11),
+    TextColumn("JOB ID", 36),
 )
 # By the width of the terminal: the format of the date, and the columns that fit. The id is last, and is never cut.
 _LAYOUTS = (

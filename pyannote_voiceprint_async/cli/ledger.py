@@ -9,18 +9,21 @@ from typing import Any
 import click
 
 from pyannote_voiceprint_async.enrollment.ledger import maintenance
-from pyannote_voiceprint_async.enrollment.run.dry_run import EUROS_PER_JOB
+from pyannote_voiceprint_async.redaction import printable
 
 from .exit_codes import ExitCode
 from .formatting import format_count
 from .option_groups import Group
-from .options import FILE_PATH, json_option
+from .options import FILE_PATH, json_option, price_option, yes_option
 from .output import json_line, print_record, print_status
+from .questions import confirm_change
 from .signals import sigterm_as_interrupt
 from .status_view import StatusView
 from .status_watch import watch_status
 
 __all__ = ["ledger"]
+
+_MOST_LABELS = 3
 
 
 @click.group(cls=Group, examples=["ledger status speakers.ledger"])
@@ -38,14 +41,7 @@ def _ledger_argument(command: Callable[..., Any]) -> Callable[..., Any]:
 @ledger.command(examples=["ledger status speakers.ledger", "ledger status speakers.ledger --watch"])
 @_ledger_argument
 @click.option("--watch", is_flag=True, help="Follow the run until it ends, or until Ctrl-C.")
-@click.option(
-    "--price",
-    type=click.FloatRange(min=0),
-    default=EUROS_PER_JOB,
-    show_default=True,
-    metavar="EUR",
-    help="Price of a job, for the cost.",
-)
+@price_option
 @json_option
 def status(path: Path, *, watch: bool, price: float, as_json: bool) -> None:
     """Report whether a run is alive, and how many rows of the newest list are in which state.
@@ -77,11 +73,18 @@ def failed(path: Path) -> None:
 @ledger.command(examples=["ledger forget speakers.ledger Ada"])
 @_ledger_argument
 @click.argument("labels", nargs=-1, required=True, metavar="LABEL…")
-def forget(path: Path, labels: tuple[str, ...]) -> None:
+@yes_option("Do not ask. Without a terminal, nothing is asked.")
+def forget(path: Path, labels: tuple[str, ...], *, yes: bool) -> None:
     """Erase the label, source and voiceprint of people.
 
     Only a hash remains, so that no later run enrolls them again.
     """
+    people = printable(", ".join(labels[:_MOST_LABELS])) + (", …" if len(labels) > _MOST_LABELS else "")
+    confirm_change(
+        f"Erase {format_count(len(labels), 'label')} ({people}) with their recordings and voiceprints from {path}? No "
+        "later run enrolls them again.",
+        yes=yes,
+    )
     with sigterm_as_interrupt():
         forgotten = maintenance.forget(path, labels)
     for label in forgotten.unknown:
@@ -94,11 +97,16 @@ def forget(path: Path, labels: tuple[str, ...]) -> None:
 
 @ledger.command(examples=["ledger purge speakers.ledger"])
 @_ledger_argument
-def purge(path: Path) -> None:
+@yes_option("Do not ask. Without a terminal, nothing is asked.")
+def purge(path: Path, *, yes: bool) -> None:
     """Delete the exported voiceprints from the ledger.
 
     Job ids and hashes remain, so that no row is billed again.
     """
+    confirm_change(
+        f"Delete the exported voiceprints from {path}? The exported file is then the only copy.",
+        yes=yes,
+    )
     with sigterm_as_interrupt():
         purged = maintenance.purge(path)
     kept = f" {purged.kept} were made after the last export, and remain." if purged.kept else ""

@@ -12,9 +12,9 @@ OPTION_GROUPS: Mapping[str, tuple[str, ...]] = {
         "label_column", "source_column", "skip_invalid", "allow_shared_audio", "preflight", "trim", "model", "status",
         "audio", "labels", "file_id",
     ),
-    "Money": ("dry_run", "max_jobs", "replace"),
+    "Money": ("dry_run", "max_jobs", "price", "yes", "replace"),
     "Retry": ("retry_failed", "retry_expired", "on_unknown"),
-    "Output": ("ledger_option", "out", "form", "report", "force", "as_json", "plot", "log_format", "verbose"),
+    "Output": ("ledger_option", "out", "form", "report", "force", "as_json", "plot", "log_format", "watch", "verbose"),
     "Connection": ("sandbox", "base_url", "max_concurrency", "rate_limit", "wait", "timeout", "webhook", "new_key"),
 }  # fmt: skip
 """The groups in their order, with the names of their parameters. Other options are in the group `Other`."""

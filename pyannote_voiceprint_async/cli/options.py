@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 import click
 
+from pyannote_voiceprint_async.enrollment.plan import DEFAULT_PRICE
 from pyannote_voiceprint_async.errors import ConfigurationError
 from pyannote_voiceprint_async.settings import RateLimit
 
@@ -23,7 +24,9 @@ __all__ = [
     "json_option",
     "model_option",
     "preflight_option",
+    "price_option",
     "timeout_option",
+    "yes_option",
 ]
 
 SOURCE_PATH = click.Path(readable=False)
@@ -104,6 +107,22 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON o
 force_option = click.option(
     "--force", is_flag=True, help="Replace an existing file that is not earlier output of this command."
 )
+
+
+price_option = click.option(
+    "--price",
+    type=click.FloatRange(min=0),
+    default=DEFAULT_PRICE,
+    show_default=True,
+    metavar="EUR",
+    help="Price of a voiceprint, for the costs that are shown: about 0.015 EUR as pyannoteAI publishes it, noted in "
+    "October 2026. Your contract may differ. Failed jobs are free.",
+)
+
+
+def yes_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return the decorator that adds `--yes` with this help text."""
+    return click.option("--yes", is_flag=True, help=text)
 
 
 def timeout_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -27,6 +27,8 @@ __all__ = [
 
 # Seconds between two lines. The display is updated once a second, so that two lines are never 30 s apart.
 _PLAIN_INTERVAL = 25.0
+# A command that reads a long list must show within ten seconds that it works.
+_FIRST_PLAIN_LINE = 5.0
 _NARROWEST_BAR, _WIDEST_BAR = 6, 40
 _SPINNER = 1 + GAP
 
@@ -63,12 +65,12 @@ class PlainProgress:
         self._write = write
         self._clock = clock or LoopClock()
         self._as_json = as_json
-        self._last = self._clock.time()
+        self._next = self._clock.time() + _FIRST_PLAIN_LINE
 
     def show(self, view: ProgressView) -> None:
         """Write the progress, unless the last line is new."""
-        if self._clock.time() - self._last >= _PLAIN_INTERVAL:
-            self._last = self._clock.time()
+        if self._clock.time() >= self._next:
+            self._next = self._clock.time() + _PLAIN_INTERVAL
             self._write(f"{self._line(view, self._clock.wall())}\n")
 
     @contextmanager

@@ -14,7 +14,17 @@ from pyannote_voiceprint_async.settings import RateLimit
 __all__ = ["repeat_command"]
 
 # Options that apply to one run only.
-_ONE_TIME_OPTIONS = {"dry_run", "force", "new_key", "on_unknown", "replace", "retry_expired", "retry_failed", "verbose"}
+_ONE_TIME_OPTIONS = {
+    "dry_run",
+    "force",
+    "new_key",
+    "on_unknown",
+    "replace",
+    "retry_expired",
+    "retry_failed",
+    "verbose",
+    "yes",
+}
 _MOST_SOURCES = 5
 
 

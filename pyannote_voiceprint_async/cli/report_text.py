@@ -13,6 +13,7 @@ from .formatting import format_cost, format_count
 
 __all__ = [
     "failure_reasons",
+    "format_report_cost",
     "formula_warnings",
     "job_counts",
     "next_steps",
@@ -119,6 +120,12 @@ def job_counts(report: Report, price: str | None = None) -> Iterator[str]:
         )
 
 
+def format_report_cost(report: Report) -> str:
+    """Return the cost of the jobs of a run that did not fail."""
+    failed = f"{report.failed_jobs} failed and not billed" if report.failed_jobs else "failed jobs are free"
+    return f"{format_cost(report.jobs - report.failed_jobs, report.price)}, {failed}"
+
+
 def failure_reasons(report: Report, ledger: Path) -> Iterator[str]:
     """Yield why rows failed, the most frequent reason first, and how to list the rows."""
     if not report.failures:
@@ -142,9 +149,9 @@ def next_steps(report: Report, repeat: RepeatCommand) -> Iterator[str]:
     if report.failed:
         yield f"To retry the failed rows when the cause is fixed: {repeat('--retry-failed')}"
     if report.uncertain:
-        yield from _uncertain_steps(report.uncertain, repeat)
+        yield from _uncertain_steps(report, repeat)
     if report.expired:
-        jobs = f"{format_count(report.expired, 'job')}, {format_cost(report.expired)}"
+        jobs = f"{format_count(report.expired, 'job')}, {format_cost(report.expired, report.price)}"
         yield (
             "Expired means: the job was billed, and its result was not fetched within 24 hours. To resubmit these rows "
             f"({jobs}): {repeat('--retry-expired')}"
@@ -159,10 +166,11 @@ def _headline(report: Report, skipped_files: SkippedFiles) -> str:
     return "All well: " if report.is_complete and not skipped_files.count else ""
 
 
-def _uncertain_steps(rows: int, repeat: RepeatCommand) -> Iterator[str]:
+def _uncertain_steps(report: Report, repeat: RepeatCommand) -> Iterator[str]:
+    rows = report.uncertain
     yield (
         "Uncertain means: an unknown job was created at the time of the submission, and may belong to the row. To "
-        f"resubmit these rows ({format_count(rows, 'job')}, {format_cost(rows)}, possibly billed twice): "
+        f"resubmit these rows ({format_count(rows, 'job')}, {format_cost(rows, report.price)}, possibly billed twice): "
         f"{repeat('--on-unknown', 'resubmit')}"
     )
     if rows == 1:  # with several rows, it is unknown which job belongs to which row

@@ -21,6 +21,8 @@ from pyannote_voiceprint_async.enrollment import (
     RowSucceeded,
     RowUncertain,
     RowWarning,
+    RunPlan,
+    RunPlanned,
     Stopping,
 )
 
@@ -61,6 +63,7 @@ class RunDisplay:
         reports_rows: report the result of every row, also for long lists.
         list_notes: returns the possible notes about the whole list, see `warning_lines`.
         sleep: waits for a number of seconds on the run's clock.
+        on_plan: states the plan of the run, and may ask a question; no progress is shown meanwhile.
     """
 
     def __init__(  # noqa: PLR0913 - constructed in one place, `enroll`
@@ -72,6 +75,7 @@ class RunDisplay:
         reports_rows: bool = False,
         list_notes: Callable[[], Iterable[str]] = tuple,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        on_plan: Callable[[RunPlan], Awaitable[None]] | None = None,
     ) -> None:
         self.report: Report | None = None
         """The state of the rows, once the run is finished."""
@@ -81,6 +85,8 @@ class RunDisplay:
         self._reports_rows = reports_rows
         self._list_notes = list_notes
         self._sleep = sleep
+        self._on_plan = on_plan
+        self._is_hidden = False
         self._has_reported_pause = False
 
     async def show_until_finished(self) -> None:
@@ -98,6 +104,7 @@ class RunDisplay:
                     "Stopping when the requests in flight are finished. A second signal stops at once."
                 )
             self._run.stop()
+            self._on_plan = None  # a stopping run asks nothing
             await self._report_events()
             raise
         finally:
@@ -108,7 +115,17 @@ class RunDisplay:
         async for event in self._run:
             for line in self._status_lines(event):
                 await self._output.write_status(line.text, event=line.event, level=line.level, fields=line.fields)
+            if isinstance(event, RunPlanned) and self._on_plan is not None:
+                await self._state_plan(self._on_plan, event.plan)
             self._show_progress()
+
+    async def _state_plan(self, on_plan: Callable[[RunPlan], Awaitable[None]], plan: RunPlan) -> None:
+        self._is_hidden = True
+        self._output.progress.close()
+        try:
+            await on_plan(plan)
+        finally:
+            self._is_hidden = False
 
     def _status_lines(self, event: Event) -> Iterator[StatusLine]:
         """Yield the lines about an event, and update the state of the display."""
@@ -152,7 +169,8 @@ class RunDisplay:
             await self._sleep(_REFRESH_INTERVAL)
 
     def _show_progress(self) -> None:
-        self._output.progress.show(run_view(self._run.progress))
+        if not self._is_hidden:
+            self._output.progress.show(run_view(self._run.progress))
 
 
 def _row_line(event: Event) -> StatusLine | None:

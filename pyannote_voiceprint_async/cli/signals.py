@@ -2,25 +2,33 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar
+from types import FrameType
+from typing import Any, NoReturn, TypeVar
 
+from .exit_codes import ExitCode, Terminated
 from .interrupt import ExitAtInterrupt
 
 __all__ = ["run_until_signal", "sigterm_as_interrupt"]
 
 T = TypeVar("T")
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # `timeout` and a terminal with a wrapper signal both the process and its group, so that one signal arrives twice.
 _SAME_SIGNAL_SECONDS = 0.5
+_EXCEPTIONS: Mapping[signal.Signals, type[KeyboardInterrupt]] = {
+    signal.SIGINT: KeyboardInterrupt,
+    signal.SIGTERM: Terminated,
+}
 
 
 @contextmanager
 def sigterm_as_interrupt() -> Iterator[None]:
-    """Raise KeyboardInterrupt at SIGINT and SIGTERM, so that the block can clean up."""
-    before = {number: signal.signal(number, signal.default_int_handler) for number in _SIGNALS}
+    """Raise KeyboardInterrupt at SIGINT and `Terminated` at SIGTERM, so that the block can clean up."""
+    before = {
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, _raise_terminated),
+    }
     try:
         yield
     finally:
@@ -36,14 +44,15 @@ def run_until_signal(main: Coroutine[Any, Any, T], explain: Callable[[], object]
         explain: called at a second signal, to print what is still in flight.
 
     Raises:
-        KeyboardInterrupt: SIGINT or SIGTERM arrived. The first signal cancels `main`, which may clean up; a second
-            signal ends it at once: in the process of the entry point, it ends the process.
+        KeyboardInterrupt: SIGINT arrived, or SIGTERM (`Terminated`). The first signal cancels `main`, which may clean
+            up; a second signal ends it at once: in the process of the entry point, it ends the process.
     """
     before = signal.getsignal(signal.SIGINT)
+    signals: list[type[KeyboardInterrupt]] = []
     try:
-        return asyncio.run(_cancel_at_signal(main, explain, before))
+        return asyncio.run(_cancel_at_signal(main, signals, explain, before))
     except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
+        raise (signals[0] if signals else KeyboardInterrupt) from None
     finally:
         # The event loop has reset the handlers of its signals.
         signal.signal(signal.SIGINT, before)
@@ -51,24 +60,36 @@ def run_until_signal(main: Coroutine[Any, Any, T], explain: Callable[[], object]
             before.mark_ended()
 
 
-async def _cancel_at_signal(main: Coroutine[Any, Any, T], explain: Callable[[], object], before: Any) -> T:
+async def _cancel_at_signal(
+    main: Coroutine[Any, Any, T],
+    signals: list[type[KeyboardInterrupt]],
+    explain: Callable[[], object],
+    before: object,
+) -> T:
+    """Run a coroutine, cancel it at the first signal, and add the exception of the first signal to `signals`."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     first_signal_at: float | None = None
 
-    def handle_signal() -> None:
+    def handle_signal(exception: type[KeyboardInterrupt]) -> None:
         nonlocal first_signal_at
         assert task is not None  # noqa: S101 - a coroutine of asyncio.run has a task
         if first_signal_at is None:
             first_signal_at = loop.time()
+            signals.append(exception)
             task.cancel()
         elif loop.time() - first_signal_at > _SAME_SIGNAL_SECONDS:
             explain()
             if isinstance(before, ExitAtInterrupt):
-                before.exit()  # closing the client would wait for the submissions in flight
-            raise KeyboardInterrupt  # leaves the event loop; asyncio.run then cancels the remaining tasks
+                # Closing the client would wait for the submissions in flight.
+                before.exit(ExitCode.TERMINATED if exception is Terminated else ExitCode.INTERRUPTED)
+            raise exception  # leaves the event loop; asyncio.run then cancels the remaining tasks
 
     # Windows does not support signal handlers of the event loop. asyncio.run itself handles SIGINT there.
     with suppress(NotImplementedError):
-        for number in _SIGNALS:
-            loop.add_signal_handler(number, handle_signal)
+        for number, exception in _EXCEPTIONS.items():
+            loop.add_signal_handler(number, handle_signal, exception)
     return await main
+
+
+def _raise_terminated(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise Terminated

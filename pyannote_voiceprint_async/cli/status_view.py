@@ -18,7 +18,10 @@ from .text_layout import field_lines, wrap
 __all__ = ["StatusView"]
 
 # Fields of a `Report` that only a run can fill.
-_RUN_FIELDS = ("forgotten", "replaced", "jobs", "unsaved_jobs", "warnings", "problems", "interrupted", "stopped_by")
+_RUN_FIELDS = (
+    "forgotten", "replaced", "jobs", "failed_jobs", "price", "unsaved_jobs", "warnings", "problems", "interrupted",
+    "stopped_by", "started_at", "finished_at",
+)  # fmt: skip
 
 
 @attrs.frozen
@@ -44,6 +47,11 @@ class StatusView:
         return cls(path, read_status(path), price, time.time())
 
     @property
+    def billed_jobs(self) -> int:
+        """Accepted jobs of all runs that did not fail."""
+        return self.status.report.jobs_ever - self.status.report.failed_jobs_ever
+
+    @property
     def record(self) -> dict[str, Any]:
         """The status as plain JSON types."""
         status, run = self.status, self.status.run
@@ -53,9 +61,9 @@ class StatusView:
             "alive": status.is_alive,
             **({} if run is None else self._run_record(run)),
             **report,
-            "billed_jobs": status.billed_jobs,
+            "billed_jobs": self.billed_jobs,
             "price": self.price,
-            "cost": round(status.billed_jobs * self.price, 3),
+            "cost": round(self.billed_jobs * self.price, 3),
             "last_failed": label,
             "last_error": error,
         }
@@ -89,7 +97,7 @@ class StatusView:
         if status.is_alive and status.run is not None:
             yield "Pace", self._pace_text(status.run)
             yield "Paused", self._pause_text(status.run)
-        yield "Cost", f"about {status.billed_jobs * self.price:.2f} EUR so far; failed jobs are free"
+        yield "Cost", f"about {self.billed_jobs * self.price:.2f} EUR so far; failed jobs are free"
         if status.last_error is not None:
             yield "Last error", ": ".join(status.last_error)
 

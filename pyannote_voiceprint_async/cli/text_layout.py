@@ -11,7 +11,7 @@ from typing import IO, Any, NamedTuple
 
 from pyannote_voiceprint_async.redaction import printable
 
-__all__ = ["Column", "field_lines", "table_line", "terminal_width", "text_cells", "wrap"]
+__all__ = ["TextColumn", "field_lines", "table_line", "terminal_width", "text_cells", "wrap"]
 
 _DEFAULT_WIDTH = 80
 # Narrower text is harder to read than lines that the terminal breaks.
@@ -21,7 +21,7 @@ _GAP = "  "
 _UNIT = re.compile(r"(\s*)((?:(?<=: )|^)(?:pyannote-voiceprint|export|ffmpeg|pip) .*$|(?:[^\s`]*`[^`]*`)+\S*|\S+)")
 
 
-class Column(NamedTuple):
+class TextColumn(NamedTuple):
     """A column of a table."""
 
     title: str
@@ -75,7 +75,7 @@ def field_lines(fields: Iterable[tuple[str, str]], width: int) -> Iterator[str]:
             yield _pad("" if number else name, indent) + line
 
 
-def table_line(columns: Sequence[Column], cells: Iterable[str]) -> str:
+def table_line(columns: Sequence[TextColumn], cells: Iterable[str]) -> str:
     """Return a line of a table."""
     pairs = zip(columns, map(printable, cells), strict=True)
     padded = (_pad(cell, column.width, column.align_right) for column, cell in pairs)

@@ -23,9 +23,10 @@ from .events import (
     RowSubmitted,
     RowSucceeded,
     RowUncertain,
-    RowWarning,
+    RunPlanned,
     Stopping,
 )
+from .plan import RowWarning, RunPlan
 
 __all__ = [
     "Enrollment",
@@ -50,6 +51,8 @@ __all__ = [
     "RowSucceeded",
     "RowUncertain",
     "RowWarning",
+    "RunPlan",
+    "RunPlanned",
     "State",
     "Stopping",
     "enroll",

@@ -11,7 +11,8 @@ from pyannote_voiceprint_async.enrollment.run.runner import EnrollmentRun
 from pyannote_voiceprint_async.errors import ConfigurationError
 from pyannote_voiceprint_async.models import Model
 
-from .options import OnUnknown, Options, Resolve
+from .options import Confirm, OnUnknown, Options, Resolve
+from .plan import DEFAULT_PRICE
 
 __all__ = ["enroll"]
 
@@ -34,6 +35,8 @@ def enroll(  # noqa: PLR0913 - the options of a run, by keyword
     origin: str | None = None,
     preflight: bool = True,
     trim: bool = False,
+    price: float = DEFAULT_PRICE,
+    confirm: Confirm | None = None,
 ) -> Enrollment:
     """Enroll a list of speakers: submit each recording once, wait for its voiceprint, and write it to a ledger.
 
@@ -64,10 +67,15 @@ def enroll(  # noqa: PLR0913 - the options of a run, by keyword
         preflight: check audio files before anything is sent, if the extra `[audio]` is installed. Files that are too
             long, silent or damaged are invalid rows; smaller findings are reported as `RowWarning`.
         trim: submit the best 30 seconds of files that are too long, and report this as `RowWarning`.
+        price: the price of a job in EUR, for the costs in `RunPlan` and `Report`. The default is what pyannoteAI
+            publishes (0.015, noted in October 2026); your contract may differ.
+        confirm: a sync or async function that is called with the `RunPlan` after the list is read and before the first
+            request. If it returns False, nothing is sent.
 
     Raises:
         TypeError: `rows` is a path or text.
         ConfigurationError: an option cannot work; raised from the iteration if the extra `[audio]` is missing.
+        EnrollmentError: raised from the iteration after `Finished`: `confirm` returned False.
         ManifestError: raised from the iteration: the list is invalid; nothing was sent.
         LedgerError: raised from the iteration: the ledger cannot be used, or can no longer be written.
         AccountError: raised from the iteration after `Finished`: the API refuses the account or the key.
@@ -97,6 +105,8 @@ def enroll(  # noqa: PLR0913 - the options of a run, by keyword
         origin=origin,
         preflight=preflight,
         trim=trim,
+        price=price,
+        confirm=confirm,
     )
     opened = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
     return Enrollment(EnrollmentRun(client, rows, opened.store, options, owns_ledger=not opened.is_open))

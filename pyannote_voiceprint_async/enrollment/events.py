@@ -1,12 +1,15 @@
 """The events of a run, its progress, and its report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, TypeAlias
 
 import attrs
 
 from pyannote_voiceprint_async.errors import Problem
 from pyannote_voiceprint_async.models import Voiceprint
+
+from .plan import DEFAULT_PRICE, RowWarning, RunPlan, join_warnings, split_warnings
 
 __all__ = [
     "Event",
@@ -22,37 +25,11 @@ __all__ = [
     "RowSucceeded",
     "RowUncertain",
     "RowWarning",
+    "RunPlanned",
     "Stopping",
     "join_warnings",
     "split_warnings",
 ]
-
-
-@attrs.frozen
-class RowWarning:
-    """The check of a recording found something that does not prevent its enrollment, such as low volume.
-
-    Emitted once for each row, after the list is read; for the first thousand rows of a long list.
-    """
-
-    label: str
-    """The row."""
-    message: str
-    """What was found and what to do. It begins in lower case, to be printed after the label. A message about the whole
-    list, for example about skipped files, is a complete sentence in the warning of the first row."""
-
-
-_SEPARATOR = ". Also: "
-
-
-def join_warnings(warnings: Sequence[str]) -> str:
-    """Return the message of a `RowWarning` for one or more warnings."""
-    return _SEPARATOR.join([*(warning.removesuffix(".") for warning in warnings[:-1]), *warnings[-1:]])
-
-
-def split_warnings(message: str) -> list[str]:
-    """Return the warnings in the message of a `RowWarning`. All but the last one are without their final period."""
-    return message.split(_SEPARATOR)
 
 
 @attrs.frozen
@@ -64,6 +41,14 @@ class RowSkipped:
 
     problem: Problem
     """What is wrong, with the label and the line of the row."""
+
+
+@attrs.frozen
+class RunPlanned:
+    """What the run is about to do, as its dry run reports it. Emitted once, after the list is read."""
+
+    plan: RunPlan
+    """Counts, jobs and cost, provided that no job fails."""
 
 
 @attrs.frozen
@@ -164,9 +149,15 @@ class Report:
     replaced: int = 0
     """Rows with another recording than in an earlier list; the earlier voiceprint no longer belongs to them."""
     jobs: int = 0
-    """Jobs that were accepted in this run. Each that succeeds is billed."""
+    """Jobs that were accepted in this run."""
+    failed_jobs: int = 0
+    """Jobs among them that failed or were canceled, which are not billed."""
     jobs_ever: int = 0
     """Jobs that were accepted in all runs on this ledger."""
+    failed_jobs_ever: int = 0
+    """Jobs among them that failed or were canceled."""
+    price: float = DEFAULT_PRICE
+    """The price of a job in EUR."""
     possibly_paid_twice: int = 0
     """Submissions, in all runs, that were repeated although the first one may have been accepted."""
     unknown_jobs: int = 0
@@ -184,6 +175,27 @@ class Report:
     """Whether the run was stopped before its end."""
     stopped_by: str | None = None
     """The error that ended the run, as a sentence."""
+    started_at: datetime | None = None
+    """When the run began; None outside of a run."""
+    finished_at: datetime | None = None
+    """When the run was over."""
+
+    @property
+    def cost(self) -> float:
+        """The cost of this run in EUR: of its jobs that did not fail."""
+        return (self.jobs - self.failed_jobs) * self.price
+
+    @property
+    def cost_ever(self) -> float:
+        """The cost of all runs on this ledger in EUR, at the price of this run."""
+        return (self.jobs_ever - self.failed_jobs_ever) * self.price
+
+    @property
+    def duration(self) -> float:
+        """The seconds from the start of the run to its end."""
+        if self.started_at is None or self.finished_at is None:
+            return 0.0
+        return (self.finished_at - self.started_at).total_seconds()
 
     @property
     def is_complete(self) -> bool:
@@ -191,8 +203,14 @@ class Report:
         return self.succeeded == self.rows and not self.invalid
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types."""
-        return attrs.asdict(self)
+        """Return plain JSON types; times as ISO 8601 in UTC."""
+        times = {"started_at": _iso(self.started_at), "finished_at": _iso(self.finished_at)}
+        money = {"cost": round(self.cost, 6), "cost_ever": round(self.cost_ever, 6)}
+        return attrs.asdict(self) | times | {"duration": round(self.duration, 3)} | money
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="seconds")
 
 
 @attrs.frozen
@@ -240,6 +258,7 @@ class Progress:
 Event: TypeAlias = (
     RowSkipped
     | RowWarning
+    | RunPlanned
     | RowSubmitted
     | RowSucceeded
     | RowFailed

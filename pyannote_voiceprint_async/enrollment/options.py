@@ -1,15 +1,17 @@
 """The options of a run."""
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import Literal, TypeAlias, get_args
 
 import attrs
 
 from pyannote_voiceprint_async.enrollment.manifest.rows import Row
+from pyannote_voiceprint_async.enrollment.plan import DEFAULT_PRICE, RunPlan
 from pyannote_voiceprint_async.errors import ConfigurationError
 from pyannote_voiceprint_async.models import Model
 
-__all__ = ["OnUnknown", "Options", "Resolve"]
+__all__ = ["Confirm", "OnUnknown", "Options", "Resolve"]
 
 OnUnknown: TypeAlias = Literal["hold", "resubmit", "adopt"]
 """What to do with rows whose submission may have been accepted."""
@@ -19,6 +21,10 @@ Resolve: TypeAlias = Callable[[Row], Awaitable[str] | str]
 
 A sync function runs in the event loop, so it must not block. Signing is fine, a request is not.
 """
+
+
+Confirm: TypeAlias = Callable[[RunPlan], Awaitable[bool] | bool]
+"""A sync or async function that returns whether a run may submit its jobs. A sync function must not block."""
 
 
 @attrs.frozen(kw_only=True)
@@ -38,6 +44,8 @@ class Options:
     origin: str | None = None
     preflight: bool = True
     trim: bool = False
+    price: float = DEFAULT_PRICE
+    confirm: Confirm | None = None
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.model, str) or not self.model.strip():
@@ -48,3 +56,5 @@ class Options:
             raise ConfigurationError("trim needs preflight: only the check of a file shows whether it is too long.")
         if self.max_jobs is not None and (isinstance(self.max_jobs, bool) or self.max_jobs < 0):
             raise ConfigurationError(f"max_jobs must be 0 or a higher number of jobs, or None, not {self.max_jobs!r}.")
+        if isinstance(self.price, bool) or not isinstance(self.price, int | float) or not 0 <= self.price < math.inf:
+            raise ConfigurationError(f"price must be the price of a job in EUR, 0 or higher, not {self.price!r}.")

@@ -57,10 +57,9 @@ class PermitScheduler:
         """Return the current limit of an operation."""
         return self._windows[operation].limit
 
-    def rate_limit(self, operation: str) -> RateLimit:
-        """Return the current limit of an operation without the permits that other programs use up, at least 1."""
-        window = self._windows[operation]
-        return RateLimit(max(1, window.own_limit), window.per)
+    def expected_limit(self, operation: str) -> RateLimit:
+        """Return the limit of an operation to plan with; see `RateLimitWindow.expected_limit`."""
+        return self._windows[operation].expected_limit
 
     def permits_wanted(self, operation: str) -> int:
         """Return how many permits the waiting requests of an operation could use now: each also needs a free slot."""

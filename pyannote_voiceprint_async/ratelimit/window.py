@@ -40,6 +40,7 @@ class RateLimitWindow:
     def __init__(self, default: int, ceiling: RateLimit | None = None) -> None:
         self.limit = ceiling.limit if ceiling else default
         self.per = ceiling.per if ceiling else 60.0
+        self._documented = RateLimit(default)
         self.queue = WaitQueue(PermitState.WAITING_FOR_PERMIT)
         """The requests that wait for a permit of this window."""
         self.paused_until = -math.inf
@@ -70,6 +71,14 @@ class RateLimitWindow:
     def own_limit(self) -> int:
         """The limit, without the permits that other programs use up."""
         return self.limit - self._taken_by_others
+
+    @property
+    def expected_limit(self) -> RateLimit:
+        """The limit to plan with, at least 1. Until a response shows the server's, it is at most the documented one."""
+        own = RateLimit(max(1, self.own_limit), self.per)
+        if self._server_limit is not None:
+            return own
+        return min(own, self._documented, key=lambda limit: limit.limit / limit.per)
 
     def has_permit(self, now: float) -> bool:
         """Return whether the next request may take a permit."""

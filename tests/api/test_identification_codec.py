@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyannote_voiceprint_async.api.codec import decode, parse_json
-from pyannote_voiceprint_async.api.identification_codec import is_identification, read_identification
+from pyannote_voiceprint_async.api.identification_codec import free_lists, is_identification, read_identification
 from pyannote_voiceprint_async.identified import (
     DiarizedTurn,
     FrameConfidence,
@@ -134,6 +134,14 @@ def test_nothing_in_an_output_raises(raw):
 )
 def test_the_kind_of_an_output(raw, expected):
     assert is_identification(raw) is expected
+
+
+def test_read_lists_are_freed():
+    raw = {"identification": [TURN] * 12_000, "voiceprints": None, "later": [1]}
+    output = read_identification(raw)
+    free_lists(raw)
+    assert raw == {"identification": [], "voiceprints": None, "later": [1]}
+    assert (len(output.identification), output.extra) == (12_000, {"later": [1]})
 
 
 def test_a_job_has_the_output_of_its_kind():

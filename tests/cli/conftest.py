@@ -149,3 +149,9 @@ def records() -> Callable[[str], list[dict]]:
 def ending(request) -> signal.Signals:
     """Each of the two signals that interrupt a command."""
     return request.param
+
+
+@pytest.fixture
+def ending_code(ending) -> int:
+    """The exit code after that signal."""
+    return {signal.SIGINT: 130, signal.SIGTERM: 143}[ending]

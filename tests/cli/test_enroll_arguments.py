@@ -5,7 +5,6 @@ from pathlib import Path
 import click
 import pytest
 
-from pyannote_voiceprint_async import RateLimit
 from pyannote_voiceprint_async.cli.enroll_arguments import EnrollArguments
 from pyannote_voiceprint_async.cli.options import CommonOptions
 from pyannote_voiceprint_async.enrollment.options import Options
@@ -14,7 +13,7 @@ from pyannote_voiceprint_async.enrollment.options import Options
 def arguments(*sources, sandbox=False, rate_limit=None, **changes) -> EnrollArguments:
     defaults = dict.fromkeys(("ledger_option", "out", "report", "label_column", "source_column"))
     common = CommonOptions(sandbox=sandbox, rate_limit=rate_limit)
-    flags = {"force": False, "dry_run": False, "options": Options()}
+    flags = {"force": False, "dry_run": False, "yes": False, "options": Options()}
     return EnrollArguments(**{**defaults, **flags, "common": common, "sources": sources, **changes})
 
 
@@ -39,15 +38,6 @@ def test_the_ledger_is_named_like_the_list_and_the_sandbox_has_its_own(sources, 
 )
 def test_the_format_of_the_output_is_that_of_its_suffix(out, expected):
     assert arguments("l.csv", out=out and Path(out)).out_format == expected
-
-
-@pytest.mark.parametrize(
-    ("requested", "expected"),
-    [(None, (100, 60.0)), (RateLimit(15, 600.0), (15, 600.0)), (RateLimit(500, 60.0), (100, 60.0))],
-)
-def test_the_known_limit_is_the_lower_one(requested, expected):
-    limit = arguments("l.csv", rate_limit=requested).submission_limit
-    assert (limit.limit, limit.per) == expected
 
 
 @pytest.mark.parametrize(

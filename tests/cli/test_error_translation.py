@@ -6,6 +6,7 @@ import pytest
 
 from pyannote_voiceprint_async import errors
 from pyannote_voiceprint_async.cli.error_translation import to_failure, translated_errors
+from pyannote_voiceprint_async.cli.exit_codes import Terminated
 
 _CLASSES = [
     found for found in vars(errors).values() if isinstance(found, type) and issubclass(found, errors.VoiceprintError)
@@ -24,7 +25,7 @@ def test_local_checks_are_wrong_usage():
     assert to_failure(errors.InvalidRequestError("Nothing was sent.")).exit_code == 2
 
 
-@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt, 130), (BrokenPipeError, 1)])
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt, 130), (Terminated, 143), (BrokenPipeError, 1)])
 def test_interrupts_and_broken_pipes_print_nothing(error, code):
     with pytest.raises(SystemExit) as raised, translated_errors():
         raise error

@@ -25,7 +25,7 @@ def ledger(command, quick_sandbox, tmp_path):
         (["--format", "csv"], "speakers.voiceprints.csv"),
         (["--format", "json"], "speakers.voiceprints.json"),
         (["--out", "mine.json"], "mine.json"),
-        (["--out", "mine.data", "--format", "csv"], "mine.data"),
+        (["--out", "mine", "--format", "csv"], "mine"),
     ],
 )
 def test_the_name_and_format_of_the_export(command, ledger, tmp_path, arguments, name):
@@ -55,6 +55,9 @@ def test_a_json_export_is_ready_for_identification(command, ledger, tmp_path):
         (["speakers.ledger", "--out", "speakers.ledger.lock"], "is read by this command"),
         (["speakers.ledger", "--out", "speakers.ledger-wal"], "is read by this command"),
         (["speakers.ledger", "--format", "xml"], "'xml' is not one of"),
+        (["speakers.ledger", "--out", "o.parquet"], "An export is a .jsonl, .csv or .json file."),
+        (["speakers.ledger", "--out", "o.xlsx", "--format", "csv"], "o.xlsx would not be what its ending says"),
+        (["speakers.ledger", "--out", "o.json", "--format", "csv"], "Choose a name that ends in .csv."),
         (["speakers.ledger", "--format", "json", "--model", "x"], "no voiceprint of the model 'x'"),
     ],
 )

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from pyannote_voiceprint_async.cli.exit_codes import WrongUsage
 from pyannote_voiceprint_async.cli.status_view import StatusView
 from pyannote_voiceprint_async.enrollment.ledger.file_lock import FileLock
 from pyannote_voiceprint_async.sandbox import voiceprint_of
@@ -31,8 +32,13 @@ def test_status_on_a_terminal_reports_the_last_run_its_cost_counts_and_failures(
 
 def test_status_in_a_pipe_is_a_json_object(invoke, records, ledger):
     [status] = records(invoke("ledger", "status", ledger).stdout)
-    counts = {name: status[name] for name in ("rows", "succeeded", "failed", "jobs_ever", "billed_jobs")}
-    assert counts == {"rows": 2, "succeeded": 1, "failed": 1, "jobs_ever": 2, "billed_jobs": 1}
+    names = ("rows", "succeeded", "failed", "jobs_ever", "failed_jobs_ever", "billed_jobs")
+    assert [status[name] for name in names] == [2, 1, 1, 2, 1, 1]
+    zero = ("uncertain", "expired", "submitted", "unanswered", "pending", "invalid", "possibly_paid_twice")
+    assert [status[name] for name in (*zero, "unknown_jobs")] == [0] * 8
+    assert status["failures"].values()
+    # Only a run can fill these fields of a report.
+    assert not {"forgotten", "replaced", "jobs", "unsaved_jobs", "problems", "finished_at"} & status.keys()
     assert (status["alive"], status["cost"], status["price"]) == (False, 0.015, 0.015)
     assert status["last_failed"] == "Eve"
     assert status["ended_at"] is not None
@@ -75,6 +81,34 @@ def test_purge_deletes_exported_voiceprints(command, ledger, tmp_path):
     assert result.stderr == "Deleted: 1 voiceprint. The exported file is now the only copy.\n"
     assert voiceprint_of(_URL).encode() not in ledger.read_bytes()
     assert voiceprint_of(_URL) in (tmp_path / "out.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "question"),
+    [
+        (["purge"], "Delete the exported voiceprints from "),
+        (["forget", "Ada", "Eve"], "Erase 2 labels (Ada, Eve) with their recordings and voiceprints from "),
+    ],
+    ids=["purge", "forget"],
+)
+def test_purge_and_forget_ask_on_a_terminal(invoke, ledger, monkeypatch, arguments, question):
+    asked = []
+
+    def confirm_change(question, *, yes):
+        asked.append(question)
+        if not yes:
+            raise WrongUsage("Nothing was changed.")
+
+    monkeypatch.setattr("pyannote_voiceprint_async.cli.ledger.confirm_change", confirm_change)
+    invoke("export", ledger)
+    name, *labels = arguments
+    before = ledger.read_bytes()
+    result = invoke("ledger", name, ledger, *labels)
+    assert (result.exit_code, result.stderr) == (2, "Error: Nothing was changed.\n")
+    assert ledger.read_bytes() == before
+    assert asked[0].startswith(f"{question}{ledger}?")
+    assert invoke("ledger", name, ledger, *labels, "--yes").exit_code == 0
+    assert voiceprint_of(_URL).encode() not in ledger.read_bytes()
 
 
 @pytest.mark.parametrize("arguments", [["status"], ["status", "--json"], ["failed"], ["purge"], ["forget", "Ada"]])

@@ -15,13 +15,14 @@ from pyannote_voiceprint_async.cli.run_columns import run_view
 from pyannote_voiceprint_async.enrollment import Progress
 
 
-def test_plain_progress_writes_a_line_with_the_time_at_least_every_30_seconds(clock):
+def test_plain_progress_writes_the_time_after_five_seconds_and_at_least_every_30(clock):
     lines = []
     progress = PlainProgress(lines.append, clock)
     for second in range(60):
         clock.jump(float(second))
         progress.show(text_view(second, 60, f"{second} of 60 done"))
-    assert lines == ["2027-01-15T08:00:25Z 25 of 60 done\n", "2027-01-15T08:00:50Z 50 of 60 done\n"]
+    assert [line.split("Z ")[1] for line in lines] == ["5 of 60 done\n", "30 of 60 done\n", "55 of 60 done\n"]
+    assert lines[0].startswith("2027-01-15T08:00:05Z ")
 
 
 def test_plain_progress_as_json_has_time_level_event_and_fields(clock):

@@ -53,8 +53,8 @@ async def test_an_incomplete_line_of_a_killed_run_does_not_join_the_next_result(
 
 
 def test_a_file_that_contains_something_else_is_not_changed(tmp_path):
-    """A recording is passed as --out by mistake."""
-    path = tmp_path / "voice.wav"
+    """Another file is passed as --out by mistake."""
+    path = tmp_path / "voice.json"
     path.write_bytes(b"RIFF....WAVE")
     path.chmod(0o644)
     with pytest.raises(WrongUsage, match="something else than results"), open_output(OutputFile(path, "results")):

@@ -19,6 +19,8 @@ from pyannote_voiceprint_async.enrollment import (
     RowSubmitted,
     RowSucceeded,
     RowUncertain,
+    RunPlan,
+    RunPlanned,
     Stopping,
 )
 
@@ -162,3 +164,31 @@ async def test_progress_is_refreshed_every_second_of_the_runs_clock_without_even
             await clock.advance(1.0)
         run.stop()
     assert len(display._output.shown) == 6
+
+
+async def test_no_progress_is_shown_while_the_plan_is_stated():
+    states = []
+
+    async def on_plan(plan):
+        states.append(plan.jobs)
+        display._show_progress()
+        states.append(len(display._output.shown))
+
+    display = run_display(FakeRun(RunPlanned(RunPlan(jobs=7))), on_plan=on_plan)
+    display._output.shown.clear()
+    await display.show_until_finished()
+    assert states == [7, 0]
+    assert display._output.shown
+
+
+async def test_a_run_that_is_stopped_before_its_plan_asks_nothing():
+    async def on_plan(plan):
+        raise AssertionError(plan)
+
+    run = FakeRun(is_endless=True)
+    showing = asyncio.create_task(run_display(run, on_plan=on_plan).show_until_finished())
+    await asyncio.sleep(0)
+    run.events.append(RunPlanned(RunPlan()))
+    showing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await showing

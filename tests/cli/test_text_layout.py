@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyannote_voiceprint_async.cli.text_layout import (
-    Column,
+    TextColumn,
     field_lines,
     table_line,
     terminal_width,
@@ -97,6 +97,6 @@ def test_values_are_aligned_and_empty_fields_left_out():
 
 
 def test_text_that_is_longer_than_its_column_is_not_cut():
-    columns = [Column("NAME", 4), Column("SIZE", 5, align_right=True), Column("KIND", 4)]
+    columns = [TextColumn("NAME", 4), TextColumn("SIZE", 5, align_right=True), TextColumn("KIND", 4)]
     assert table_line(columns, ["a", "1 s", "x"]) == "a       1 s  x"
     assert table_line(columns, ["abcdef", "1 s", "\x1b[2J"]) == "abcdef    1 s  \\u001b[2J"

@@ -171,7 +171,7 @@ def until_announced(process, count) -> str:
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_an_interrupted_command_has_printed_every_job_id(spawn, records, start_sandbox, ending, count):
+def test_an_interrupted_command_has_printed_every_job_id(spawn, records, start_sandbox, ending_code, ending, count):
     server = start_sandbox("--job-seconds", "600")
     process = spawn(
         "voiceprint", *(f"https://e.com/{number}" for number in range(count)), environment=server.environment
@@ -179,7 +179,7 @@ def test_an_interrupted_command_has_printed_every_job_id(spawn, records, start_s
     announced = until_announced(process, count)
     process.send_signal(ending)
     stdout, stderr = process.communicate(timeout=60)
-    assert (process.returncode, stdout) == (130, "")
+    assert (process.returncode, stdout) == (ending_code, "")
     assert len({line["job_id"] for line in records(announced)}) == count == server.state()["jobs"]
     assert stderr.splitlines()[-1] == (
         f"Interrupted: {count} job{'s' * (count > 1)} submitted but not waited for; fetch each with "
@@ -196,7 +196,9 @@ def test_a_killed_command_has_printed_the_job_id_before_it_waited(spawn, start_s
     assert (line["label"], line["source"], bool(line["job_id"])) == ("a", "https://e.com/a", True)
 
 
-def test_a_submission_in_flight_is_finished_and_printed_after_the_signal(spawn, start_sandbox, records, ending):
+def test_a_submission_in_flight_is_finished_and_printed_after_the_signal(
+    spawn, start_sandbox, records, ending, ending_code
+):
     server = start_sandbox("--latency", "2", "--job-seconds", "600")
     process = spawn("voiceprint", "https://e.com/a", environment=server.environment)
     while not server.state()["operations"]["voiceprint"]["inFlight"]:
@@ -205,20 +207,20 @@ def test_a_submission_in_flight_is_finished_and_printed_after_the_signal(spawn, 
     process.send_signal(ending)
     stdout, stderr = process.communicate(timeout=60)
     [announced] = records(stderr)
-    assert (process.returncode, stdout) == (130, "")
+    assert (process.returncode, stdout) == (ending_code, "")
     assert stderr.startswith("Stopping when the requests in flight are finished.")
     assert (announced["label"], announced["status"]) == ("a", "submitted")
     assert stderr.splitlines()[-1].startswith("Interrupted: 1 job submitted but not waited for")
 
 
-def test_queued_submissions_are_not_sent_after_the_signal(spawn, start_sandbox, ending):
+def test_queued_submissions_are_not_sent_after_the_signal(spawn, start_sandbox, ending, ending_code):
     server = start_sandbox("--job-seconds", "600")
     urls = [f"https://e.com/{number}" for number in range(5)]
     process = spawn("voiceprint", "--rate-limit", "1/600", *urls, environment=server.environment)
     until_announced(process, 1)
     process.send_signal(ending)
     _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == ending_code
     assert stderr.splitlines()[-1].startswith("Interrupted: 1 job submitted")
     assert server.state()["jobs"] == 1
 

@@ -114,3 +114,12 @@ def test_no_permit_returns_early_or_later_than_a_thousandth_of_the_window(answer
         not_yet = sum(now + per > moment for now in answered_at)
         perhaps = sum(now + latest > moment for now in answered_at)
         assert not_yet <= window.in_use <= perhaps
+
+
+@pytest.mark.parametrize(
+    ("ceiling", "expected"),
+    [(None, (100, 60.0)), (RateLimit(15, 600.0), (15, 600.0)), (RateLimit(500, 60.0), (100, 60.0))],
+)
+def test_a_plan_uses_the_lower_limit_until_a_response_shows_the_limit_of_the_server(ceiling, expected):
+    window = RateLimitWindow(100, ceiling)
+    assert (window.expected_limit.limit, window.expected_limit.per) == expected

@@ -94,6 +94,8 @@ from pyannote_voiceprint_async.enrollment import (
     RowSkipped,
     RowSucceeded,
     RowWarning,
+    RunPlan,
+    RunPlanned,
     enroll,
     rows_from_rttm,
     rows_from_sources,
@@ -426,6 +428,9 @@ async def enroll_all(client: AsyncVoiceprintClient) -> None:
                     assert_type(problem, Problem)
                 case RowWarning(label=label, message=message):
                     assert_type(message, str)
+                case RunPlanned(plan=plan):
+                    assert_type(plan, RunPlan)
+                    assert_type(plan.cost, float)
                 case RowFailed(label=label, error=error):
                     assert_type(error, str)
                 case Finished(report=report):
@@ -439,6 +444,7 @@ async def enroll_all(client: AsyncVoiceprintClient) -> None:
     enroll(client, rows_from_sources(["voices"]), Ledger("x.ledger"), preflight=True, trim=True, replace=True)
     enroll(client, [Row("Ada", Path("long.wav"), segments=((12.5, 20), (31.0, None)))], "x.ledger")
     enroll(client, rows_from_rttm(Path("a.rttm"), Path("a.wav"), labels={"SPEAKER_00": "Ada"}), "x.ledger")
+    enroll(client, [], "x.ledger", price=0.02, confirm=lambda plan: plan.jobs < 100)
     enroll(client, [], "x.ledger", on_unknown="guess")  # type: ignore[arg-type]  # hold, resubmit or adopt
     enroll(client, "speakers.csv", "x.ledger")  # type: ignore[arg-type]  # Manifest("speakers.csv")
 

@@ -6,14 +6,21 @@ it. An update first compares the old row with its checksum, so that damaged data
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Sequence
+import zlib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from .sqlite_errors import DAMAGED_ROW, damage_error
 
-__all__ = ["check_integrity", "cover", "covered_columns", "find_damage", "intact", "register"]
+__all__ = ["check_integrity", "cover", "find_damage", "intact", "register"]
 
-_COLUMN, _FUNCTION = "checksum", "row_checksum"
+_COLUMN = "checksum"
+_FUNCTION, _EARLIER_FUNCTION = "row_crc32", "row_checksum"
+
+# A row as text, of which SQLite itself makes the parts: a function in Python would cost several times as much. The
+# digits of a REAL depend on SQLite's version, so its value is scaled to an integer, exactly for times of today.
+_PARTS = {"REAL": "CAST({} * 4194304.0 AS INTEGER)", "BLOB": "hex({})"}
 
 _TABLES = """
 SELECT name FROM sqlite_schema AS found WHERE type = 'table'
@@ -21,42 +28,45 @@ AND EXISTS (SELECT 1 FROM pragma_table_info(found.name) WHERE name = 'checksum')
 """
 
 
+class _Column(NamedTuple):
+    """A column of a table, in SQLite's words."""
+
+    name: str
+    type: str
+    is_key: bool
+
+
 def register(connection: sqlite3.Connection) -> None:
-    """Define the SQL function that the triggers and the checks call."""
-    connection.create_function(_FUNCTION, -1, _checksum, deterministic=True)
+    """Define the SQL functions that the triggers and the checks call."""
+    connection.create_function(_FUNCTION, 1, zlib.crc32, deterministic=True)
+    connection.create_function(_EARLIER_FUNCTION, -1, _earlier_checksum, deterministic=True)
 
 
-def covered_columns(connection: sqlite3.Connection, table: str) -> Sequence[str]:
-    """Return the columns of a table that its checksums cover; nothing if its rows have no checksums."""
-    columns = [name for name, _ in _columns(connection, table)]
-    return [name for name in columns if name != _COLUMN] if _COLUMN in columns else []
-
-
-def cover(connection: sqlite3.Connection, table: str, before: Sequence[str]) -> None:
-    """Extend the checksums of a table to all of its columns, within a transaction of the caller.
+def cover(connection: sqlite3.Connection, table: str, is_intact: str) -> None:
+    """Renew the checksums of a table and extend them to all of its columns, within a transaction of the caller.
 
     Rows that differ from their checksums keep them, so the damage is still detected.
 
     Args:
         connection: the ledger.
         table: a table whose columns were changed, or whose rows get checksums.
-        before: the result of `covered_columns` before the change.
+        is_intact: the result of `intact` before the change.
     """
-    if not before:
+    columns = _columns(connection, table)
+    if not _has_checksums(columns):
         connection.execute(f"ALTER TABLE {table} ADD COLUMN {_COLUMN} BLOB")
-    columns = covered_columns(connection, table)
-    is_intact = f"{table}.{_COLUMN} IS {_call(table, before)}" if before else "1"
-    keys = [name for name, is_key in _columns(connection, table) if is_key]
-    is_new_row = " AND ".join(f"{table}.{key} IS NEW.{key}" for key in keys)
-    write = f"UPDATE {table} SET {_COLUMN} = {_call(table, columns)}"  # noqa: S608 - names of our own schema
-    connection.execute(f"{write} WHERE {is_intact}")
+    # All names are those of our own schema.
+    connection.execute(f"UPDATE {table} SET {_COLUMN} = {_call(table, columns)} WHERE {is_intact}")  # noqa: S608
     for trigger in ("inserted", "updated"):
         connection.execute(f"DROP TRIGGER IF EXISTS {table}_{trigger}")
-    connection.execute(f"CREATE TRIGGER {table}_inserted AFTER INSERT ON {table} BEGIN {write} WHERE {is_new_row}; END")
+    is_new_row = " AND ".join(f"{table}.{column.name} IS NEW.{column.name}" for column in columns if column.is_key)
+    write = f"UPDATE {table} SET {_COLUMN} = {_call('NEW', columns)} WHERE {is_new_row};"  # noqa: S608
+    covered = ", ".join(column.name for column in _covered(columns))
+    connection.execute(f"CREATE TRIGGER {table}_inserted AFTER INSERT ON {table} BEGIN {write} END")
     connection.execute(f"""
-        CREATE TRIGGER {table}_updated AFTER UPDATE OF {", ".join(columns)} ON {table} BEGIN
+        CREATE TRIGGER {table}_updated AFTER UPDATE OF {covered} ON {table} BEGIN
             SELECT RAISE(ABORT, '{DAMAGED_ROW}') WHERE OLD.{_COLUMN} IS NOT {_call("OLD", columns)};
-            {write} WHERE {is_new_row};
+            {write}
         END
     """)
 
@@ -69,8 +79,11 @@ def intact(connection: sqlite3.Connection, table: str, alias: str | None = None)
         table: the table.
         alias: its name in the statement, where that differs.
     """
-    name, columns = alias or table, covered_columns(connection, table)
-    return f"{name}.{_COLUMN} IS {_call(name, columns)}" if columns else "1"
+    name, columns = alias or table, _columns(connection, table)
+    if not _has_checksums(columns):
+        return "1"
+    call = _earlier_call if _is_earlier(connection, table) else _call
+    return f"{name}.{_COLUMN} IS {call(name, columns)}"
 
 
 def check_integrity(connection: sqlite3.Connection, path: Path) -> None:
@@ -104,15 +117,37 @@ def find_damage(connection: sqlite3.Connection) -> str | None:
     return None
 
 
-def _columns(connection: sqlite3.Connection, table: str) -> list[tuple[str, bool]]:
-    """Return the columns of a table in its order, and whether each is part of the primary key."""
-    return connection.execute("SELECT name, pk > 0 FROM pragma_table_info(?) ORDER BY cid", (table,)).fetchall()
+def _columns(connection: sqlite3.Connection, table: str) -> list[_Column]:
+    """Return the columns of a table, in its order."""
+    query = "SELECT name, type, pk > 0 FROM pragma_table_info(?) ORDER BY cid"
+    return [_Column(name, type_, bool(is_key)) for name, type_, is_key in connection.execute(query, (table,))]
 
 
-def _call(row: str, columns: Iterable[str]) -> str:
-    return f"{_FUNCTION}({', '.join(f'{row}.{column}' for column in columns)})"
+def _has_checksums(columns: Sequence[_Column]) -> bool:
+    return any(column.name == _COLUMN for column in columns)
 
 
-def _checksum(*values: object) -> bytes:
+def _covered(columns: Sequence[_Column]) -> list[_Column]:
+    return [column for column in columns if column.name != _COLUMN]
+
+
+def _call(row: str, columns: Sequence[_Column]) -> str:
+    parts = [_PARTS.get(column.type, "{}").format(f"{row}.{column.name}") for column in _covered(columns)]
+    return f"{_FUNCTION}(CAST(printf('{' '.join(['%Q'] * len(parts))}', {', '.join(parts)}) AS BLOB))"
+
+
+# The checksums of the step "checksums of all rows" as it was before the step "faster checksums"
+
+
+def _is_earlier(connection: sqlite3.Connection, table: str) -> bool:
+    query = "SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ? AND instr(sql, ?)"
+    return connection.execute(query, (table, f"{_EARLIER_FUNCTION}(")).fetchone() is not None
+
+
+def _earlier_call(row: str, columns: Sequence[_Column]) -> str:
+    return f"{_EARLIER_FUNCTION}({', '.join(f'{row}.{column.name}' for column in _covered(columns))})"
+
+
+def _earlier_checksum(*values: object) -> bytes:
     # `repr` escapes different characters in different versions of Python.
     return hashlib.blake2b(ascii(values).encode(), digest_size=8).digest()

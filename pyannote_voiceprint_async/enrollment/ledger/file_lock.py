@@ -91,7 +91,7 @@ def is_locked(path: Path) -> bool | None:
                 os.close(descriptor)
     except OSError:  # the file system has no locks
         return None
-    return struct.unpack_from("h", other)[0] != fcntl.F_UNLCK
+    return bool(struct.unpack_from("h", other)[0] != fcntl.F_UNLCK)
 
 
 def in_use_error(process: int | None) -> LedgerInUseError:

@@ -88,9 +88,10 @@ def hot_journal_error(path: Path) -> LedgerError:
     """Return the error for a reader that finds a hot journal: only a command that writes may roll back."""
     return LedgerError(
         f"The ledger {path} cannot be read: a run was killed while it saved rows, and left the journal "
-        f"{journal_path(Path(os.path.realpath(path)))}. Nothing was changed. Start the run again, or use "
-        f"`pyannote-voiceprint ledger recover {path}`: either restores the ledger from the journal, and refuses a "
-        "journal of another file."
+        f"{journal_path(Path(os.path.realpath(path)))}. The ledger must first be restored from the journal. That "
+        "changes the file, so a command that only reads does not do it. Nothing was changed. Start the run again, or "
+        f"use `pyannote-voiceprint ledger recover {path}`: either restores the ledger, and refuses a journal of "
+        "another file."
     )
 
 

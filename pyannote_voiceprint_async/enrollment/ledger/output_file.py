@@ -35,6 +35,20 @@ _FOREIGN_CONTENT: Mapping[Content, str] = {
 }
 
 
+# With another ending, other programs would read the file as something that it is not. A name without one is fine.
+_ENDINGS: Mapping[Content, tuple[str, ...]] = {
+    "jsonl": (".jsonl", ".ndjson"),
+    "csv": (".csv",),
+    "json": (".json",),
+    "results": (".jsonl", ".ndjson", ".json"),
+    "jobs": (".jsonl", ".ndjson", ".json"),
+    "report": (".json",),
+    "list": (".csv",),
+    "picture": (".png",),
+}
+_EXPORTS = "An export is a .jsonl, .csv or .json file."
+
+
 @attrs.frozen
 class OutputFile:
     """A file that a command writes."""
@@ -77,6 +91,7 @@ class OutputFile:
         """
         if any(is_same(self.path, one) for one in inputs):
             raise ConfigurationError(f"{self.path} is read by this command. Choose another file.")
+        self._check_ending()
         self.check_replaceable()
         if not self.is_stream:
             try:
@@ -122,6 +137,15 @@ class OutputFile:
         opened = self._descriptor
         descriptor = os.open(self.path, os.O_WRONLY) if opened is None else os.dup(opened)
         return os.fdopen(descriptor, "wb", buffering=0)
+
+    def _check_ending(self) -> None:
+        known, ending = _ENDINGS[self.content], self.path.suffix
+        if not ending or ending.lower() in known or self.is_stream:
+            return
+        formats = f" {_EXPORTS}" if self.content in {"jsonl", "csv", "json"} else ""
+        raise ConfigurationError(
+            f"{self.path} would not be what its ending says. Choose a name that ends in {' or '.join(known)}.{formats}"
+        )
 
     @property
     def _descriptor(self) -> int | None:

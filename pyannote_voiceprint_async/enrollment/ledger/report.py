@@ -4,6 +4,8 @@ import sqlite3
 
 from pyannote_voiceprint_async.enrollment.events import Report
 
+from .spending import count_failed_jobs
+
 __all__ = ["INVALID_ROWS", "newest_run", "read_report"]
 
 INVALID_ROWS = "left_out"
@@ -49,6 +51,7 @@ def read_report(connection: sqlite3.Connection, *, run: int) -> Report:
         pending=states.get("pending", 0),
         invalid=int(invalid[0]) if invalid else 0,
         jobs_ever=jobs.get(1, 0),
+        failed_jobs_ever=count_failed_jobs(connection),
         possibly_paid_twice=resubmitted,
         unknown_jobs=jobs.get(0, 0),
         failures=failures,

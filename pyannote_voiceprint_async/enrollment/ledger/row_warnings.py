@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from pyannote_voiceprint_async.enrollment.events import RowWarning, join_warnings
 from pyannote_voiceprint_async.enrollment.manifest.preflight import PREFLIGHT_UNAVAILABLE
 from pyannote_voiceprint_async.enrollment.manifest.row_checks import CheckedRow
+from pyannote_voiceprint_async.enrollment.plan import RowWarning, join_warnings
 
 __all__ = ["RowWarnings"]
 
@@ -41,6 +41,11 @@ class RowWarnings:
         ]
         if new:
             self._rows.append((checked.row.label, source, new))
+
+    def add_note(self, label: str, message: str) -> None:
+        """Add a warning about the label of a row."""
+        if len(self._rows) < _MAX_WARNINGS:
+            self._rows.append((label, "", [message]))
 
     def _is_new(self, source: str, warning: str) -> bool:
         # The missing extra concerns all files, so this warning is kept for one file only.

@@ -19,6 +19,7 @@ from pyannote_voiceprint_async.enrollment.manifest.rows import Problem, State
 from pyannote_voiceprint_async.enrollment.manifest.segments import segments_from_json, segments_to_json
 
 from .report import INVALID_ROWS
+from .spending import keep_failed_jobs
 
 __all__ = [
     "apply",
@@ -31,6 +32,7 @@ __all__ = [
     "forgotten_hash",
     "insert",
     "keep_checks",
+    "replaced_labels",
     "reset_rows",
     "to_record",
     "to_wrong_record",
@@ -156,9 +158,13 @@ WHERE state = 'succeeded' AND NOT EXISTS (SELECT 1 FROM labels WHERE recording_i
 AND EXISTS (SELECT 1 FROM staged WHERE NOT is_wrong AND staged.identity = recordings.identity)
 """
 
-_COUNT_REPLACED = """
-SELECT count(*) FROM staged JOIN labels USING (label) JOIN recordings ON recordings.id = labels.recording_id
-WHERE NOT is_wrong AND recordings.identity <> staged.identity AND state NOT IN ('pending', 'failed')
+# Paid labels with another recording, and whether that one is paid as well.
+_REPLACED = """
+SELECT staged.label, EXISTS (SELECT 1 FROM recordings AS own WHERE own.identity = staged.identity
+    AND own.model = staged.model AND own.state NOT IN ('pending', 'failed'))
+FROM staged JOIN labels USING (label) JOIN recordings ON recordings.id = labels.recording_id
+WHERE NOT is_wrong AND recordings.identity <> staged.identity AND recordings.state NOT IN ('pending', 'failed')
+ORDER BY staged.position
 """
 
 _RETRY_RENEWED_URLS = """
@@ -302,6 +308,15 @@ def count_invalid(connection: sqlite3.Connection) -> int:
     return int(connection.execute("SELECT count(*) FROM staged WHERE is_wrong").fetchone()[0])
 
 
+def replaced_labels(connection: sqlite3.Connection) -> Iterator[tuple[str, bool]]:
+    """Yield the labels that get another recording although their earlier one is paid, and whether the new one is too.
+
+    To be called before `apply`.
+    """
+    for label, is_paid in connection.execute(_REPLACED):
+        yield label, bool(is_paid)
+
+
 def apply(
     connection: sqlite3.Connection,
     *,
@@ -309,34 +324,29 @@ def apply(
     now: float,
     invalid: int,
     allow_shared_audio: bool,
-) -> int:
-    """Write the rows without a problem into the ledger.
-
-    Returns:
-        How many labels got another recording than before, although the earlier one was paid.
-    """
+) -> None:
+    """Write the rows without a problem into the ledger."""
     meta = {"run": str(run), INVALID_ROWS: str(invalid)}
     connection.executemany("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", meta.items())
     connection.execute(_APPLY_RECORDINGS)
     connection.execute(_TOUCH_RETURNED, {"now": now})
-    (replaced,) = connection.execute(_COUNT_REPLACED).fetchone()
     connection.execute(_APPLY_LABELS, {"run": run})
     if not allow_shared_audio:
         connection.execute(_DELETE_CORRECTED_LABELS, {"run": run})
     connection.execute("DELETE FROM looks")  # the recordings have the results of the checks now
-    return int(replaced)
 
 
 def reset_rows(
     connection: sqlite3.Connection, *, run: int, now: float, retry_failed: str | None, retry_expired: bool
 ) -> None:
     """Reset rows of this run's list to pending: those with a renewed URL, and those that the caller retries."""
-    connection.execute(_RETRY_RENEWED_URLS, {"now": now})
-    if retry_failed is not None:
-        connection.execute(_RETRY, {"state": State.FAILED, "text": retry_failed, "run": run})
-    if retry_expired:
-        connection.execute(_RETRY, {"state": State.EXPIRED, "text": "", "run": run})
-    connection.execute(_CLEAR_JOBS)
+    with keep_failed_jobs(connection):
+        connection.execute(_RETRY_RENEWED_URLS, {"now": now})
+        if retry_failed is not None:
+            connection.execute(_RETRY, {"state": State.FAILED, "text": retry_failed, "run": run})
+        if retry_expired:
+            connection.execute(_RETRY, {"state": State.EXPIRED, "text": "", "run": run})
+        connection.execute(_CLEAR_JOBS)
 
 
 def keep_checks(connection: sqlite3.Connection) -> None:

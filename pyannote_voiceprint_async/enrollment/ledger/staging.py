@@ -29,6 +29,14 @@ __all__ = ["Staging"]
 _PAGE = 500
 _MAX_PROBLEMS = 1000
 
+_REPLACED = (
+    "its recording is not the one that is paid for this label: it is submitted and billed, and the label no longer "
+    "refers to the earlier voiceprint"
+)
+_REPLACED_PAID = (
+    "its recording is not the one that was listed for this label: the label no longer refers to that voiceprint"
+)
+
 Rows: TypeAlias = Iterable[Row | Problem] | AsyncIterable[Row | Problem]
 
 
@@ -187,7 +195,10 @@ class Staging:
         self, connection: sqlite3.Connection, *, now: float, retry_failed: str | None, retry_expired: bool
     ) -> None:
         run = self.ledger.run
-        self.replaced = staged_list.apply(
+        for label, is_paid in staged_list.replaced_labels(connection):
+            self.replaced += 1
+            self.warnings.add_note(label, _REPLACED_PAID if is_paid else _REPLACED)
+        staged_list.apply(
             connection, run=run, now=now, invalid=self.invalid, allow_shared_audio=self.allow_shared_audio
         )
         staged_list.reset_rows(connection, run=run, now=now, retry_failed=retry_failed, retry_expired=retry_expired)

@@ -20,7 +20,6 @@ _LAST_ERROR = """
 SELECT label, error FROM recordings JOIN labels ON recording_id = id
 WHERE listed_in = ? AND state IN ('failed', 'expired') AND error IS NOT NULL ORDER BY finished_at DESC LIMIT 1
 """
-_FAILED_JOBS = "SELECT count(*) FROM recordings WHERE state = 'failed' AND reason LIKE 'job-%'"
 
 
 @attrs.frozen
@@ -29,8 +28,6 @@ class LedgerStatus:
 
     report: Report
     """The rows by state."""
-    billed_jobs: int
-    """Accepted jobs of all runs that did not fail: the API bills them."""
     is_alive: bool
     """Whether the run still works: its process has the ledger locked."""
     run: RunState | None
@@ -55,7 +52,6 @@ def read_status(path: Path) -> LedgerStatus:
         is_run = run is not None and owner is not None and owner.process == run.process and run.ended_at is None
         return LedgerStatus(
             report=report,
-            billed_jobs=report.jobs_ever - int(connection.execute(_FAILED_JOBS).fetchone()[0]),
             is_alive=is_run and (_is_running(run) if has_lock is None else has_lock),
             run=run,
             last_error=_last_error(connection, number),

@@ -15,8 +15,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, TypeVar
 
 from pyannote_voiceprint_async.enrollment.events import Report
 from pyannote_voiceprint_async.enrollment.manifest.rows import State
@@ -24,8 +23,8 @@ from pyannote_voiceprint_async.enrollment.manifest.segments import segments_from
 from pyannote_voiceprint_async.errors import LedgerError, LedgerInUseError, LedgerOriginError
 from pyannote_voiceprint_async.models import Voiceprint
 from pyannote_voiceprint_async.redaction import redact_url
-from pyannote_voiceprint_async.reprs import safe_repr
 
+from . import spending
 from .checksums import intact
 from .connection import open_writable
 from .database import Database
@@ -35,8 +34,11 @@ from .recordings import PendingRecording, UnknownOutcome
 from .report import read_report
 from .run_state import RunState
 from .sqlite_errors import damage_error
+from .unsent import UnsentRecording, read_unsent
 
 __all__ = ["LedgerStore"]
+
+T = TypeVar("T")
 
 _LISTED = "EXISTS (SELECT 1 FROM labels WHERE recording_id = r.id AND listed_in = :run)"
 # If several labels share a recording, the label in this run's list comes first.
@@ -54,6 +56,10 @@ FROM recordings WHERE state IN ('submitting', 'uncertain') ORDER BY id
 """
 _NEWEST_JOB = """
 SELECT job_id, created_at FROM jobs WHERE is_ours AND created_at IS NOT NULL ORDER BY created_at DESC LIMIT 1
+"""
+_OVERDUE = """
+SELECT count(*) FROM labels JOIN recordings r ON r.id = labels.recording_id JOIN jobs ON jobs.job_id = r.job_id
+WHERE listed_in = :run AND r.state = 'submitted' AND jobs.created_at <= :before
 """
 _KNOWN_JOB = """
 SELECT jobs.created_at, model FROM jobs LEFT JOIN recordings ON id = recording_id WHERE jobs.job_id = ? AND is_ours
@@ -97,16 +103,15 @@ _INSERT_UNKNOWN_JOB = "INSERT OR IGNORE INTO jobs (job_id, is_ours, created_at) 
 _MAY_BE_ACCEPTED = "It may have been accepted: an unknown job was created when it was sent."
 
 
-@safe_repr
 class LedgerStore:
-    """The ledger of one run. Internal: users open a `Ledger`.
+    """What a run reads and writes. Internal: users, runs and dry runs open a `Ledger`, which has a store.
 
     Args:
         path: the file; it is created when it is missing, private to its owner.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self.run = 0
         """The number of this run; 0 before `claim`."""
         self.on_lock_wait: Callable[[bool], None] | None = None
@@ -114,18 +119,6 @@ class LedgerStore:
         self._lock: FileLock | None = None
         self._opened: Database | None = None
         self._is_acquired = False
-
-    def __repr__(self) -> str:
-        return f"<LedgerStore {'open' if self.is_open else 'closed'}>"
-
-    async def __aenter__(self) -> Self:
-        await self.open()
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     @property
     def is_open(self) -> bool:
@@ -279,6 +272,25 @@ class LedgerStore:
     async def report(self) -> Report:
         """Count the rows of this run's list by state."""
         return await self.database.read(partial(read_report, run=self.run))
+
+    async def count_unsent(self, count: Callable[[Iterable[UnsentRecording]], T]) -> T:
+        """Return what a function makes of the recordings of this run's list without a known job, by id."""
+        return await self.database.read(lambda connection: count(read_unsent(connection, self.run)))
+
+    async def overdue(self, accepted_before: float) -> int:
+        """Return the rows of this run's list whose unfinished job was accepted before this time."""
+        values = {"run": self.run, "before": accepted_before}
+        return await self.database.read(lambda connection: int(connection.execute(_OVERDUE, values).fetchone()[0]))
+
+    async def new_jobs(self, jobs: int) -> int:
+        """Return by how much this many more jobs exceed those that were agreed to; see `spending`."""
+        return await self.database.read(
+            lambda connection: max(0, spending.paid_jobs(connection) + jobs - spending.agreed_jobs(connection))
+        )
+
+    async def agree_to_jobs(self, jobs: int) -> None:
+        """Record that the run begins a list with this many jobs to bill."""
+        await self.database.atomic(partial(spending.record_agreed_jobs, jobs=jobs))
 
     # Steps of one submission
 

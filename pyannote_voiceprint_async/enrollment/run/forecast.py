@@ -49,14 +49,14 @@ class Forecast:
         return (_REFUSED, requested) if requested > _SHORTEST_REPORTED_PAUSE else (None, 0.0)
 
     def _remaining(self, progress: Progress) -> RemainingWork:
-        pace, limit = self._reporter.pace, self._scheduler.rate_limit(_SUBMISSIONS)
+        pace, limit = self._reporter.pace, self._scheduler.expected_limit(_SUBMISSIONS)
         jobs = progress.queued + progress.in_flight + progress.awaiting_result
         return RemainingWork(
             queued=progress.queued,
             in_flight=progress.in_flight,
             awaiting_result=progress.awaiting_result,
             limit=limit,
-            read_limit=self._scheduler.rate_limit(_JOB_READS),
+            read_limit=self._scheduler.expected_limit(_JOB_READS),
             returning_permits=pace.returning_permits(limit.per),
             max_concurrency=self._scheduler.max_concurrency,
             pause=progress.pause_seconds,
@@ -67,5 +67,5 @@ class Forecast:
 
     def _rate(self, progress: Progress) -> float | None:
         """Return the rows per minute. A burst at the start is faster than the rate limit allows for long."""
-        rate, limit = self._reporter.pace.rows_per_minute, self._scheduler.rate_limit(_SUBMISSIONS)
+        rate, limit = self._reporter.pace.rows_per_minute, self._scheduler.expected_limit(_SUBMISSIONS)
         return rate if rate is None or not progress.queued else min(rate, limit.limit * 60.0 / limit.per)

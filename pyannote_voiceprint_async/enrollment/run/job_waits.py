@@ -113,7 +113,7 @@ class JobWaits:
         except JobExpiredError as error:
             await self._results.expire(recording, str(error))
         except JobError as error:
-            await self._results.fail(recording, *_failure(error))
+            await self._results.fail_job(recording, *_failure(error))
         else:
             if accepted_at is not None:
                 self._pace.record_job(accepted_at)

@@ -3,6 +3,7 @@
 from pyannote_voiceprint_async.concurrency.clock import Clock
 from pyannote_voiceprint_async.enrollment.events import RowExpired, RowFailed, RowSucceeded
 from pyannote_voiceprint_async.enrollment.ledger.recordings import PendingRecording
+from pyannote_voiceprint_async.enrollment.ledger.spending import FREE_REASONS
 from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
 from pyannote_voiceprint_async.models import Voiceprint
 
@@ -21,6 +22,8 @@ class RowResults:
     """
 
     def __init__(self, ledger: LedgerStore, clock: Clock, reporter: RunReporter) -> None:
+        self.failed_jobs = 0
+        """Jobs that this run submitted and that failed or were canceled: they are not billed."""
         self._ledger = ledger
         self._clock = clock
         self._reporter = reporter
@@ -45,6 +48,12 @@ class RowResults:
         await self._ledger.record_failure(recording, message, reason, self._clock.wall())
         self._count_failed(recording)
         await self._reporter.events.put(*(RowFailed(label, message) for label in recording.labels))
+
+    async def fail_job(self, recording: PendingRecording, message: str, reason: str) -> None:
+        """Record that the job of a recording ended without a voiceprint; see `fail`."""
+        # A recording that an earlier run submitted had a job when it was read.
+        self.failed_jobs += recording.job_id is None and reason in FREE_REASONS
+        await self.fail(recording, message, reason)
 
     async def expire(self, recording: PendingRecording, message: str) -> None:
         """Record that the result of a recording expired before it was fetched."""

@@ -1,8 +1,10 @@
 """One run, step by step, from the list of rows to the report."""
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterable, Iterable
 from contextlib import suppress
+from datetime import UTC, datetime
 
 import attrs
 
@@ -14,11 +16,13 @@ from pyannote_voiceprint_async.enrollment.events import (
     RowSkipped,
     RowSucceeded,
     RowUncertain,
+    RunPlanned,
 )
 from pyannote_voiceprint_async.enrollment.ledger.staging import Staging
 from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
 from pyannote_voiceprint_async.enrollment.manifest.rows import Problem, Row
 from pyannote_voiceprint_async.enrollment.options import Options
+from pyannote_voiceprint_async.enrollment.plan import RunPlan
 from pyannote_voiceprint_async.errors import (
     ApiConnectionError,
     EnrollmentError,
@@ -32,6 +36,7 @@ from .context import RunContext
 from .forecast import Forecast
 from .job_waits import JobWaits
 from .outcome_resolver import OutcomeResolver, Resolution
+from .planning import make_plan
 from .row_source import stage_rows
 from .state_writer import StateWriter
 from .submissions import PendingSubmissions
@@ -86,6 +91,7 @@ class EnrollmentRun:
         self._work: asyncio.Task[None] | None = None
         self._stop_task: asyncio.Task[None] | None = None
         self._is_staged = self._has_ledger = False
+        self._started_at = self._clock.wall()
 
     @property
     def progress(self) -> Progress:
@@ -104,6 +110,7 @@ class EnrollmentRun:
 
     async def run(self) -> None:
         """Do the work, stop the waits, write the job ids that could not be written before, and report."""
+        self._started_at = self._clock.wall()
         self._work = asyncio.create_task(self._do_work())
         try:
             await asyncio.wait([self._work])
@@ -157,18 +164,31 @@ class EnrollmentRun:
         await self._ledger.claim(base_url, self._client.engine.api_key, new_key=options.new_key)
         self._state.write()
         await stage_rows(self._staging, self._rows)
-        await self._staging.apply(
-            now=self._clock.wall(), retry_failed=options.retry_failed, retry_expired=options.retry_expired
-        )
+        now = self._clock.wall()
+        await self._staging.apply(now=now, retry_failed=options.retry_failed, retry_expired=options.retry_expired)
         self._is_staged = True
         self._context.refusals.accepted_earlier = await self._ledger.newest_job() is not None
         await self._recount()
-        await self.reporter.events.put(*map(RowSkipped, self._staging.problems), *self._staging.warnings)
+        plan = await make_plan(self._client, self._ledger, self._staging, options, now)
+        await self.reporter.events.put(*map(RowSkipped, plan.problems), *plan.warnings, RunPlanned(plan))
+        await self._agree(plan)
         return bool(
             await self._ledger.has_pending()
             or await self._ledger.submitted(0, 1)
             or await self._ledger.unknown_outcomes()
         )
+
+    async def _agree(self, plan: RunPlan) -> None:
+        """Record that the list is begun, once the caller confirms the plan: the rest of it needs no second consent.
+
+        Raises:
+            EnrollmentError: the caller declined.
+        """
+        if (confirm := self._options.confirm) is not None:
+            confirmed = confirm(plan)
+            if not (await confirmed if inspect.isawaitable(confirmed) else confirmed):
+                raise EnrollmentError("Nothing was sent: the plan of the run was not confirmed.")
+        await self._ledger.agree_to_jobs(plan.jobs + plan.possible_jobs + plan.left)
 
     async def _recount(self) -> None:
         counts, progress = await self._ledger.report(), self.reporter.progress
@@ -283,6 +303,10 @@ class EnrollmentRun:
             warnings=tuple(self._staging.warnings),
             problems=tuple(self._staging.problems),
             jobs=self._context.refusals.accepted,
+            failed_jobs=self._context.results.failed_jobs,
+            price=self._options.price,
+            started_at=datetime.fromtimestamp(self._started_at, UTC),
+            finished_at=datetime.fromtimestamp(self._clock.wall(), UTC),
             unsaved_jobs={job_id: recording.labels[0] for job_id, recording in self._submissions.unsaved.items()},
             interrupted=self.is_stopped,
             stopped_by=None if self.reporter.error is None else str(self.reporter.error),

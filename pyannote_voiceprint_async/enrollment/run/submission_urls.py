@@ -10,6 +10,7 @@ from pyannote_voiceprint_async.audio import cut_segments
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.enrollment.ledger.recordings import PendingRecording
 from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
+from pyannote_voiceprint_async.enrollment.ledger.unsent import UnsentRecording
 from pyannote_voiceprint_async.enrollment.manifest.preflight import change_time_ns, clip_identity
 from pyannote_voiceprint_async.enrollment.manifest.url_identity import url_expires_at
 from pyannote_voiceprint_async.enrollment.options import Resolve
@@ -17,7 +18,7 @@ from pyannote_voiceprint_async.errors import VoiceprintError
 
 from .error_actions import RowError
 
-__all__ = ["SubmissionUrls"]
+__all__ = ["SubmissionUrls", "needs_upload"]
 
 # The API deletes uploaded audio after 24 to 48 hours, and its job must begin before that.
 _UPLOAD_LIFETIME = 20 * 3600.0
@@ -81,7 +82,7 @@ class SubmissionUrls:
 
     async def _upload(self, recording: PendingRecording) -> str:
         now = self._client.engine.clock.wall()
-        if recording.media_url is not None and now - (recording.uploaded_at or 0.0) < _UPLOAD_LIFETIME:
+        if not needs_upload(recording, now) and recording.media_url is not None:
             return recording.media_url
         path = Path(recording.source)
         await self._check_unchanged(recording, path)
@@ -107,6 +108,13 @@ class SubmissionUrls:
             raise RowError(f"The audio file cannot be read ({(exc.strerror or '').lower()}).", "file") from None
         if (found.st_size, change_time_ns(found)) != (recording.size, recording.modified_ns):
             raise RowError("The audio file changed during the run. Run again: the new file is then checked.", "file")
+
+
+def needs_upload(recording: PendingRecording | UnsentRecording, now: float) -> bool:
+    """Return whether a local file must be uploaded, because it is not or no longer at the API."""
+    if not recording.is_file:
+        return False
+    return recording.media_url is None or now - (recording.uploaded_at or 0.0) >= _UPLOAD_LIFETIME
 
 
 def _resolve_error(what: str, cause: object) -> RowError:

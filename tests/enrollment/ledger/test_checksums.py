@@ -1,6 +1,7 @@
 """A flipped bit in a ledger is detected before anything is sent."""
 
 import asyncio
+import math
 import random
 import re
 import sqlite3
@@ -115,15 +116,78 @@ def test_every_column_of_the_ledger_has_a_checksum(tmp_path):
     """Except in the owner mark, the reserve, the record of schema steps, and the state of the run."""
     with closing(open_writable(tmp_path / "x.ledger", create=True)) as connection:
         tables = set(tables_of(connection)) - UNCOVERED
-        written = {table: triggered_by(connection, table) for table in tables}
-        covered = {table: set(columns_of(connection, table)) - {"checksum"} for table in tables}
-        assert {table: set(checksums.covered_columns(connection, table)) for table in tables} == covered == written
+        columns = {table: set(columns_of(connection, table)) - {"checksum"} for table in tables}
+        assert {table: covered_by(connection, table) for table in tables} == columns
 
 
-def triggered_by(connection, table):
-    """Return the columns whose update writes a new checksum."""
+def covered_by(connection, table):
+    """Return the columns that are part of a checksum and whose update writes a new one."""
     (sql,) = connection.execute("SELECT sql FROM sqlite_schema WHERE name = ?", (f"{table}_updated",)).fetchone()
-    return set(re.search("UPDATE OF (.*) ON", sql)[1].split(", "))
+    written = set(re.search("UPDATE OF (.*) ON", sql)[1].split(", "))
+    condition = checksums.intact(connection, table).removeprefix(f"{table}.checksum IS")
+    return written & set(re.findall(rf"{table}\.(\w+)", condition))
+
+
+EARLIER = """
+UPDATE {table} SET checksum = row_checksum({values});
+DROP TRIGGER {table}_inserted;
+DROP TRIGGER {table}_updated;
+CREATE TRIGGER {table}_inserted AFTER INSERT ON {table} BEGIN UPDATE {table} SET checksum = row_checksum({values}); END;
+CREATE TRIGGER {table}_updated AFTER UPDATE OF {columns} ON {table} BEGIN
+    SELECT RAISE(ABORT, 'damaged row') WHERE OLD.checksum IS NOT row_checksum({old});
+END;
+"""
+
+
+def make_earlier_checksums(path):
+    """Change a ledger back to the checksums that were computed in Python."""
+    with closing(sqlite3.connect(path)) as connection:
+        checksums.register(connection)
+        for table in set(tables_of(connection)) - UNCOVERED:
+            columns = [name for name in columns_of(connection, table) if name != "checksum"]
+            values, old = (", ".join(f"{row}.{name}" for name in columns) for row in (table, "OLD"))
+            connection.executescript(EARLIER.format(table=table, columns=", ".join(columns), values=values, old=old))
+        connection.execute("PRAGMA user_version = 7")
+
+
+async def test_earlier_checksums_are_verified_and_replaced(world, tmp_path):
+    await world.enroll(people(3))
+    await asyncio.to_thread(make_earlier_checksums, world.path)
+    found = world.ask("SELECT DISTINCT typeof(checksum) FROM recordings")
+    assert (found, await asyncio.to_thread(verified, world.path)) == ([("blob",)], None)
+    assert (await asyncio.to_thread(export, world.path, tmp_path / "out.jsonl", "jsonl")).voiceprints == 3
+    assert (await world.enroll(people(3))).jobs == 0
+    found = world.ask("SELECT DISTINCT typeof(checksum) FROM recordings")
+    assert (found, await asyncio.to_thread(verified, world.path)) == ([("integer",)], None)
+
+
+async def test_damage_is_found_by_earlier_checksums_and_survives_their_replacement(world, tmp_path):
+    await world.enroll(people(3))
+    await asyncio.to_thread(make_earlier_checksums, world.path)
+    await asyncio.to_thread(flip_bit_in, world.path, "recordings", "job_id", 2)
+    assert await asyncio.to_thread(verified, world.path) == "one row of its table recordings"
+    with pytest.raises(LedgerError, match="is damaged"):
+        await asyncio.to_thread(export, world.path, tmp_path / "out.jsonl", "jsonl")
+    with pytest.raises(LedgerError, match="is damaged"):
+        await world.enroll(people(3))
+    assert await asyncio.to_thread(verified, world.path) == "one row of its table recordings"
+
+
+def test_all_bits_of_a_time_and_of_a_hash_are_covered(tmp_path):
+    """Bytes after a zero byte, and the last bit of a floating-point number, too."""
+    with closing(open_writable(tmp_path / "x.ledger", create=True)) as connection:
+        is_intact = checksums.intact(connection, "jobs")
+        connection.execute("INSERT INTO jobs (job_id, is_ours, created_at) VALUES ('a', 1, 1764500000.25)")
+        connection.execute("INSERT INTO forgotten (hash) VALUES (x'01000002')")
+        assert checksums.find_damage(connection) is None
+        connection.execute("DROP TRIGGER jobs_updated")
+        for time in (math.nextafter(1764500000.25, 0), math.nextafter(1764500000.25, math.inf), -1764500000.25, 0.25):
+            connection.execute("UPDATE jobs SET created_at = ?", (time,))
+            assert connection.execute(f"SELECT {is_intact} FROM jobs").fetchone() == (0,)  # noqa: S608 - our own schema
+        connection.execute("UPDATE jobs SET created_at = 1764500000.25")
+        connection.execute("DROP TRIGGER forgotten_updated")
+        connection.execute("UPDATE forgotten SET hash = x'01000003'")
+        assert checksums.find_damage(connection) == "one row of its table forgotten"
 
 
 # A column that a later version adds
@@ -146,7 +210,7 @@ def test_a_new_column_is_covered(tmp_path):
     with closing(open_writable(path, create=True)) as connection:
         connection.execute(insert, ("url:1",))
     with closing(open_writable(path, steps=LATER_STEPS)) as connection:
-        assert "language" in checksums.covered_columns(connection, "recordings")
+        assert "language" in covered_by(connection, "recordings")
         connection.execute(insert, ("url:2",))
         connection.execute("UPDATE recordings SET language = 'fr'")
         assert checksums.find_damage(connection) is None

@@ -3,11 +3,10 @@
 import pytest
 
 from pyannote_voiceprint_async import ManifestError
-from pyannote_voiceprint_async.enrollment import Row
+from pyannote_voiceprint_async.enrollment import Ledger, Row
 from pyannote_voiceprint_async.enrollment.ledger.identity_upgrade import upgrade_identities
 from pyannote_voiceprint_async.enrollment.ledger.staged_list import forgotten_hash
 from pyannote_voiceprint_async.enrollment.ledger.staging import Staging
-from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
 from pyannote_voiceprint_async.enrollment.manifest.legacy_identity import legacy_identity
 
 NFC, NFD = "Jos\u00e9", "Jose\u0301"
@@ -20,9 +19,9 @@ def supabase(name, token):
 
 @pytest.fixture
 async def ledger(tmp_path):
-    async with LedgerStore(tmp_path / "x.ledger") as opened:
-        await opened.claim("https://api.example.com", "key")
-        yield opened
+    async with Ledger(tmp_path / "x.ledger") as opened:
+        await opened.store.claim("https://api.example.com", "key")
+        yield opened.store
 
 
 async def write(ledger, statement, *values):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from enrollment_world import flip_bit_in, people, url
 
-from pyannote_voiceprint_async import LedgerError, LedgerInUseError, RateLimit
+from pyannote_voiceprint_async import LedgerError, LedgerInUseError
 from pyannote_voiceprint_async.enrollment import Ledger, Row
 from pyannote_voiceprint_async.enrollment.ledger.connection import open_read_only
 from pyannote_voiceprint_async.enrollment.ledger.export import export
@@ -21,7 +21,7 @@ from pyannote_voiceprint_async.enrollment.ledger.maintenance import (
     status,
 )
 from pyannote_voiceprint_async.enrollment.options import Options
-from pyannote_voiceprint_async.enrollment.run.dry_run import dry_run
+from pyannote_voiceprint_async.enrollment.run.dry_run import DryRun
 from pyannote_voiceprint_async.sandbox import voiceprint_of
 
 
@@ -268,7 +268,7 @@ async def test_a_copy_of_an_open_ledger_must_be_recovered_first(world, tmp_path)
     with pytest.raises(LedgerError, match=r"copy of a ledger that was made while a run.*ledger recover"):
         await world.enroll(people(3), copy)
     with pytest.raises(LedgerError, match=r"copy of a ledger"):
-        await dry_run(world.client, people(3), copy, Options(), RateLimit(100))
+        await DryRun(world.client, people(3), copy, Options()).run()
     assert len(world.sandbox.accepted) == before
     assert await to_thread(recover, copy) == 0
     assert (await world.enroll(people(3), copy)).jobs == 1

@@ -9,13 +9,12 @@ from pathlib import Path
 import pytest
 
 from pyannote_voiceprint_async import ConfigurationError
-from pyannote_voiceprint_async.enrollment import Report
+from pyannote_voiceprint_async.enrollment import Report, RunPlan
 from pyannote_voiceprint_async.enrollment.ledger.earlier_output import RESULT_FIELDS
 from pyannote_voiceprint_async.enrollment.ledger.output_file import OutputFile
-from pyannote_voiceprint_async.enrollment.run.dry_run import DryRun
 
 _REPORT = json.dumps(Report(rows=3, failures={"x": 1}).to_dict(), indent=2)
-_DRY_RUN = json.dumps(DryRun(rows=3).to_dict(), indent=2)
+_DRY_RUN = json.dumps(RunPlan(rows=3).to_dict(), indent=2)
 _RESULT = json.dumps(dict.fromkeys(RESULT_FIELDS)) + "\n"
 
 

@@ -7,7 +7,7 @@ from audio_files import speechlike, wav
 from enrollment_world import url
 
 from pyannote_voiceprint_async import LedgerError, ManifestError
-from pyannote_voiceprint_async.enrollment import Problem, Row
+from pyannote_voiceprint_async.enrollment import Ledger, Problem, Row
 from pyannote_voiceprint_async.enrollment.ledger.staged_list import forgotten_hash
 from pyannote_voiceprint_async.enrollment.ledger.staging import Staging
 from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
@@ -18,9 +18,9 @@ NOW = 1_800_000_000.0
 
 @pytest.fixture
 async def ledger(tmp_path):
-    async with LedgerStore(tmp_path / "x.ledger") as opened:
-        await opened.claim("https://api.example.com", "key")
-        yield opened
+    async with Ledger(tmp_path / "x.ledger") as opened:
+        await opened.store.claim("https://api.example.com", "key")
+        yield opened.store
 
 
 async def load(ledger, rows, *, model="precision-2", retry_failed=None, retry_expired=False, **options):

@@ -17,7 +17,8 @@ from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
 
 @pytest.fixture
 async def ledger(tmp_path):
-    async with LedgerStore(tmp_path / "x.ledger") as ledger:
+    async with Ledger(tmp_path / "x.ledger") as opened:
+        ledger = opened.store
         await ledger.claim("https://api.example", "key")
         staging = Staging(ledger, "precision-2")
         await staging.stage([Row("Ada", "https://e.com/a.wav")])

@@ -10,7 +10,7 @@ import pytest
 from audio_files import FLOAT, encoded, speechlike, wav, with_flac_length
 from enrollment_world import make_first_version
 
-from pyannote_voiceprint_async import ConfigurationError, ManifestError, MediaError, RateLimit
+from pyannote_voiceprint_async import ConfigurationError, ManifestError, MediaError
 from pyannote_voiceprint_async.audio import best_segment, cut, cut_segments
 from pyannote_voiceprint_async.enrollment import Manifest, Paused, Row, RowFailed, RowWarning, enroll
 from pyannote_voiceprint_async.enrollment.ledger import checksums
@@ -19,7 +19,7 @@ from pyannote_voiceprint_async.enrollment.ledger.schema import STEPS
 from pyannote_voiceprint_async.enrollment.manifest import preflight as preflight_module
 from pyannote_voiceprint_async.enrollment.manifest.preflight import Preflight
 from pyannote_voiceprint_async.enrollment.options import Options
-from pyannote_voiceprint_async.enrollment.run.dry_run import dry_run
+from pyannote_voiceprint_async.enrollment.run.dry_run import DryRun
 from pyannote_voiceprint_async.sandbox import voiceprint_of
 
 GOOD = wav(speechlike(4))
@@ -309,7 +309,7 @@ async def test_columns_that_look_like_segments_are_reported_once(world, write_li
 async def test_a_dry_run_has_the_same_warnings(world, tmp_path):
     path = tmp_path / "a.wav"
     await asyncio.to_thread(path.write_bytes, LONG)
-    found = await dry_run(world.client, [Row("Anna", path)], world.path, Options(trim=True), RateLimit(100))
+    found = await DryRun(world.client, [Row("Anna", path)], world.path, Options(trim=True)).run()
     assert (found.jobs, found.uploads, [note.label for note in found.warnings]) == (1, 1, ["Anna"])
 
 
@@ -369,7 +369,7 @@ async def test_a_ledger_of_the_first_step_goes_on(world, tmp_path):
     await asyncio.to_thread(downgrade)
     rows = [Row("Anna", path), Row("Bo", "https://e.com/b.wav"), Row("Cleo", path, segments=((1, 3),))]
     jobs = len(world.sandbox.accepted)
-    found = await dry_run(world.client, rows, world.path, Options(), RateLimit(100))
+    found = await DryRun(world.client, rows, world.path, Options()).run()
     assert (found.succeeded, found.jobs) == (2, 1)
     report = await world.enroll(rows)
     assert (report.succeeded, report.jobs, len(world.sandbox.accepted)) == (3, 1, jobs + 1)

@@ -1,30 +1,28 @@
 """A dry run predicts what a run would do, and changes nothing."""
 
+import asyncio
 from asyncio import to_thread
-from datetime import UTC, datetime
 
 import pytest
 from enrollment_world import people, url
 
-from pyannote_voiceprint_async import LedgerError, LedgerOriginError, ManifestError, RateLimit
-from pyannote_voiceprint_async.enrollment import Problem, Row
+from pyannote_voiceprint_async import LedgerError, LedgerOriginError, ManifestError, RateLimit, RateLimits
+from pyannote_voiceprint_async.enrollment import Problem, Row, RunPlan
 from pyannote_voiceprint_async.enrollment.ledger.snapshot import copy_ledger
 from pyannote_voiceprint_async.enrollment.options import Options
-from pyannote_voiceprint_async.enrollment.run.dry_run import DryRun, dry_run
+from pyannote_voiceprint_async.enrollment.run.dry_run import DryRun
 from pyannote_voiceprint_async.sandbox import voiceprint_of
 
-_LIMIT = RateLimit(100, per=60.0)
 
-
-async def predict(world, rows, limit=_LIMIT, **options) -> DryRun:
-    """Return the dry run of a list on the ledger of `world`."""
-    return await dry_run(world.client, rows, world.path, Options(**options), limit)
+async def predict(world, rows, **options) -> RunPlan:
+    """Return the plan of a list on the ledger of `world`."""
+    return await DryRun(world.client, rows, world.path, Options(**options)).run()
 
 
 async def test_every_row_of_a_new_list_would_be_submitted(world, speech, tmp_path):
     found = await predict(world, [*people(3), Row("June", speech / "june-fr.wav")])
-    assert found == DryRun(rows=4, jobs=4, uploads=1)
-    assert found.euros == pytest.approx(0.06)
+    assert found == RunPlan(rows=4, jobs=4, new_jobs=4, uploads=1)
+    assert found.cost == pytest.approx(0.06)
     assert list(tmp_path.iterdir()) == []
     assert world.sandbox.state.total.requests == 0
 
@@ -34,7 +32,8 @@ async def test_rows_of_earlier_runs_are_counted_by_their_state(world):
     for number, state in enumerate(("submitted", "submitting", "uncertain", "failed", "expired"), 1):
         world.ask("UPDATE recordings SET state = ?, intended_from = 1, intended_until = 1 WHERE id = ?", state, number)
     found = await predict(world, people(8))
-    assert found == DryRun(rows=8, succeeded=1, submitted=1, unresolved=2, failed=1, expired=1, jobs=2)
+    assert (found.rows, found.succeeded, found.submitted, found.unresolved) == (8, 1, 1, 2)
+    assert (found.failed, found.expired, found.jobs, found.possible_jobs) == (1, 1, 2, 2)
     assert (await predict(world, people(8), retry_failed="", retry_expired=True)).jobs == 4
 
 
@@ -62,12 +61,12 @@ async def test_urls_that_were_signed_anew_are_judged_as_by_a_run(world):
     known = "https://p.supabase.co/storage/v1/object/sign/a.wav?token={}"
     unknown = "https://example.com/a.wav?ticket={}"
     await world.enroll([Row("Ada", known.format(1)), Row("Bea", unknown.format(1))])
-    assert await predict(world, [Row("Ada", known.format(2))]) == DryRun(rows=1, succeeded=1)
+    assert await predict(world, [Row("Ada", known.format(2))]) == RunPlan(rows=1, succeeded=1)
     for run in (predict, type(world).enroll):
         with pytest.raises(ManifestError, match="only in its query"):
             await run(world, [Row("Bea", unknown.format(2))])
     found = await predict(world, [Row("Bea", unknown.format(2))], replace=True)
-    assert found == DryRun(rows=1, jobs=1, replaced=1)
+    assert (found.rows, found.jobs, found.replaced) == (1, 1, 1)
     report = await world.enroll([Row("Bea", unknown.format(2))], replace=True)
     assert (report.jobs, report.replaced) == (1, 1)
 
@@ -89,32 +88,34 @@ async def test_no_voiceprint_is_copied(world, tmp_path):
     assert voiceprint_of(url(1)).encode() not in copied
 
 
-@pytest.mark.parametrize(
-    ("many", "limit", "seconds"),
-    [
-        (0, _LIMIT, 0),
-        (1, _LIMIT, 0),
-        (100, _LIMIT, 0),
-        (101, _LIMIT, 60),
-        (250, _LIMIT, 120),
-        (10, RateLimit(1, per=2.0), 18),
-    ],
-)
-async def test_seconds_is_the_least_time_that_the_rate_limit_allows(world, many, limit, seconds):
-    assert (await predict(world, people(many), limit)).seconds == seconds
+async def test_the_estimate_follows_the_rate_limit_and_max_jobs(make_world):
+    world = await make_world(client={"rate_limits": RateLimits(submissions=RateLimit(50, per=60.0))})
+    assert (await predict(world, people(101))).seconds == 120
+    found = await predict(world, people(101), max_jobs=70)
+    assert (found.jobs, found.left, found.seconds, found.limit) == (70, 31, 60, RateLimit(50, per=60.0))
 
 
-async def test_recordings_beyond_max_jobs_are_counted_as_left(world):
-    found = await predict(world, people(250), max_jobs=120)
-    assert (found.jobs, found.left, found.seconds) == (120, 130, 60)
+async def test_a_ceiling_above_the_documented_limit_does_not_shorten_the_estimate(make_world):
+    world = await make_world(client={"rate_limits": RateLimits(submissions=RateLimit(10_000, per=60.0))})
+    assert (await predict(world, people(101))).seconds == 60
 
 
-async def test_presigned_urls_that_expire_before_their_turn_are_counted(world):
-    """All URLs are valid for 90 seconds, and the third rate-limit window begins after 120."""
-    signed = datetime.fromtimestamp(world.clock.wall(), UTC).strftime("%Y%m%dT%H%M%SZ")
-    query = f"X-Amz-Date={signed}&X-Amz-Expires=90&X-Amz-Signature=s"
-    rows = [Row(f"person {n}", f"{url(n)}?{query}") for n in range(250)]
-    assert (await predict(world, rows)).expiring == 50
+async def test_progress_is_known_while_the_list_is_read(world):
+    read, go_on = asyncio.Event(), asyncio.Event()
+
+    async def rows():
+        for row in people(600):
+            yield row
+        read.set()
+        await go_on.wait()
+
+    dry = DryRun(world.client, rows(), world.path, Options())
+    assert dry.progress.read == 0
+    running = asyncio.create_task(dry.run())
+    await read.wait()
+    assert dry.progress.read == 500
+    go_on.set()
+    assert (await running).rows == 600
 
 
 async def test_an_invalid_list_or_ledger_is_refused_as_by_a_run(world):

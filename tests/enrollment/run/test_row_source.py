@@ -5,10 +5,10 @@ import asyncio
 import pytest
 from enrollment_world import people
 
-from pyannote_voiceprint_async import EnrollmentError, RateLimit
+from pyannote_voiceprint_async import EnrollmentError
 from pyannote_voiceprint_async.enrollment import Ledger, enroll
 from pyannote_voiceprint_async.enrollment.options import Options
-from pyannote_voiceprint_async.enrollment.run.dry_run import dry_run
+from pyannote_voiceprint_async.enrollment.run.dry_run import DryRun
 
 
 def iterable(many):
@@ -42,7 +42,7 @@ async def test_a_list_that_is_cancelled_ends_the_run_with_an_error(world, source
 @pytest.mark.parametrize("source", SOURCES)
 async def test_a_list_that_is_cancelled_ends_a_dry_run_with_an_error(world, source):
     with pytest.raises(EnrollmentError, match="list of speakers was cancelled"):
-        await dry_run(world.client, source(5), world.path, Options(), RateLimit(100))
+        await DryRun(world.client, source(5), world.path, Options()).run()
 
 
 async def test_a_run_that_is_left_while_it_reads_its_list_ends_without_an_error(world):
@@ -70,7 +70,7 @@ async def test_a_dry_run_that_is_cancelled_while_it_reads_its_list_is_cancelled(
         await asyncio.Event().wait()
         yield people(1)[0]
 
-    dry = asyncio.create_task(dry_run(world.client, rows(), world.path, Options(), RateLimit(100)))
+    dry = asyncio.create_task(DryRun(world.client, rows(), world.path, Options()).run())
     await is_reading.wait()
     dry.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -8,7 +8,7 @@ from pyannote_voiceprint_async.enrollment.run.run_reporter import RunReporter
 
 @pytest.fixture
 def reporter():
-    return RunReporter()
+    return RunReporter(lambda: 0.0)
 
 
 async def reported(reporter) -> list:
@@ -22,9 +22,9 @@ async def reported(reporter) -> list:
 
 async def test_a_pause_is_in_the_progress_until_it_ends(reporter):
     reporter.pause("The API failed.", 2.0)
-    assert reporter.progress.paused_for == "The API failed."
+    assert reporter.paused_for == "The API failed."
     reporter.resume()
-    assert reporter.progress.paused_for is None
+    assert reporter.paused_for is None
     assert await reported(reporter) == [Paused("The API failed.", 2.0), Resumed()]
 
 
@@ -57,6 +57,6 @@ async def test_a_run_that_stops_reports_no_pause_of_the_circuit_breaker(reporter
 
 async def test_a_wait_for_another_program_is_a_pause(reporter):
     reporter.on_ledger_wait(True)
-    assert "Another program has the ledger locked" in reporter.progress.paused_for
+    assert "Another program has the ledger locked" in reporter.paused_for
     reporter.on_ledger_wait(False)
     assert [type(event) for event in await reported(reporter)] == [Paused, Resumed]

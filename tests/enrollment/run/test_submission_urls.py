@@ -10,6 +10,7 @@ from pyannote_voiceprint_async.enrollment import (
     Paused,
     Row,
     RowFailed,
+    RunPlanned,
     enroll,
 )
 
@@ -112,6 +113,7 @@ async def test_a_run_can_be_stopped_while_resolve_hangs(world):
         await asyncio.Event().wait()
 
     async with enroll(world.client, people(3), world.path, resolve=resolve) as run:
+        assert isinstance(await anext(run), RunPlanned)
         taking = asyncio.create_task(anext(run))
         await hangs.wait()
         run.stop()

@@ -1,0 +1,65 @@
+"""Lines about the plan of a run. A dry run prints them as its result, and a run states them at its start."""
+
+from collections.abc import Iterator
+
+from pyannote_voiceprint_async.enrollment import RunPlan
+
+from .formatting import format_cost, format_count, format_duration
+
+__all__ = ["plan_lines"]
+
+# The time of a shorter list is not worth a line.
+_SHORTEST_SECONDS = 1.0
+
+
+def plan_lines(plan: RunPlan, *, is_sandbox: bool, is_dry_run: bool = False) -> Iterator[str]:
+    """Yield what a run does.
+
+    Args:
+        plan: the plan.
+        is_sandbox: whether the run uses the embedded sandbox.
+        is_dry_run: whether only the plan was made.
+    """
+    rows = plan.rows + plan.invalid + plan.forgotten
+    states = [f"{number:>7} {state}" for state, number in _states(plan).items() if number]
+    opening = "Nothing was sent or changed. " if is_dry_run else ""
+    yield f"{opening}The list has {format_count(rows, 'row')}{':' if states else '.'}"
+    yield from states
+    if plan.replaced:
+        yield f"Rows whose recording differs from the billed one of an earlier list: {plan.replaced}."
+    yield _jobs(plan, is_sandbox=is_sandbox)
+    if plan.left:
+        yield f"Not submitted because of --max-jobs: {format_count(plan.left, 'row')}."
+    if plan.seconds >= _SHORTEST_SECONDS:
+        limit = plan.limit
+        yield (
+            f"At {limit.limit} submissions in {limit.per:g} seconds, the last one is sent after "
+            f"{format_duration(plan.seconds)}."
+        )
+
+
+def _jobs(plan: RunPlan, *, is_sandbox: bool) -> str:
+    price = "free in the sandbox" if is_sandbox else format_cost(plan.jobs, plan.price)
+    uploads = f", {format_count(plan.uploads, 'file')} uploaded first" if plan.uploads else ""
+    possible = ""
+    if plan.possible_jobs:
+        more = "" if is_sandbox else f" ({format_cost(plan.possible_jobs, plan.price)})"
+        possible = f", and up to {plan.possible_jobs} more{more} for rows of unknown outcome that were not accepted"
+    return f"To be submitted: {format_count(plan.jobs, 'job')} ({price}{uploads}){possible}."
+
+
+def _states(plan: RunPlan) -> dict[str, int]:
+    return {
+        "have a voiceprint": plan.succeeded,
+        "were submitted by an earlier run, and are waited for": plan.submitted,
+        "of them were submitted more than 24 hours ago: their results have probably expired": plan.overdue,
+        "have an unknown outcome: it is resolved first, and they may then be submitted": plan.unresolved,
+        "have an unknown outcome, and are submitted again (possibly billed twice)": plan.resubmitted,
+        "failed before, and are not retried (--retry-failed)": plan.failed,
+        "expired before, and are not resubmitted (--retry-expired)": plan.expired,
+        "have a presigned URL that expires before its turn: sign it for a longer time, or split the list": (
+            plan.expiring
+        ),
+        "are invalid, and are skipped": plan.invalid,
+        "were erased, and are skipped": plan.forgotten,
+    }

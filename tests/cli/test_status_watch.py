@@ -1,0 +1,64 @@
+"""`ledger status --watch`: it follows a run, and ends with it."""
+
+import json
+from pathlib import Path
+
+import attrs
+import pytest
+
+from pyannote_voiceprint_async.cli.status_view import StatusView
+from pyannote_voiceprint_async.cli.status_watch import watch_status
+from pyannote_voiceprint_async.enrollment import Report
+from pyannote_voiceprint_async.enrollment.ledger.run_state import RunState
+from pyannote_voiceprint_async.enrollment.ledger.status import LedgerStatus
+
+_RUN = RunState(4711, started_at=1000.0, updated_at=1690.0, rows_per_minute=99.6, ends_at=2230.0)
+_ALIVE = StatusView(
+    Path("x.ledger"), LedgerStatus(Report(rows=3), is_alive=True, run=_RUN, last_error=None), 0.015, 1720.0
+)
+
+
+def with_status(**values) -> StatusView:
+    return attrs.evolve(_ALIVE, status=attrs.evolve(_ALIVE.status, **values))
+
+
+def test_watch_prints_a_status_every_two_seconds_until_the_run_has_ended(capsys):
+    views, sleeps = [_ALIVE, _ALIVE, with_status(is_alive=False)], []
+    watch_status(lambda: views.pop(0), sleep=sleeps.append)
+    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [status["alive"] for status in printed] == [True, True, False]
+    assert [status["seconds_left"] for status in printed] == [510.0, 510.0, None]
+    assert len(sleeps) == 2
+    assert min(sleeps) >= 2.0
+
+
+def test_ctrl_c_ends_a_watch():
+    def interrupt(_seconds):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        watch_status(lambda: _ALIVE, sleep=interrupt)
+
+
+@pytest.mark.parametrize(
+    ("run", "is_alive", "expected"),
+    [
+        (_RUN, True, ["Run   alive, process 4711, started 1970-01-01T00:16:40Z, 12 min ago", "Pace  100 a minute"]),
+        (
+            attrs.evolve(_RUN, paused_for="The API failed.", next_attempt_at=1762.0),
+            True,
+            ["Paused  The API failed. The next attempt is in 42 s."],
+        ),
+        (_RUN, False, ["Run   not alive: process 4711, started 1970-01-01T00:16:40Z, was killed after"]),
+        (
+            attrs.evolve(_RUN, ended_at=1700.0, stopped_by="The key is not accepted."),
+            False,
+            ["Run   not alive, ended 1970-01-01T00:28:20Z: The key is not accepted."],
+        ),
+        (None, False, ["Run   none since this version of the program"]),
+    ],
+)  # fmt: skip
+def test_the_lines_report_whether_the_run_is_alive_its_pace_and_its_pause(run, is_alive, expected):
+    text = "\n".join(with_status(run=run, is_alive=is_alive).lines(90))
+    assert all(line in text for line in expected)
+    assert "about 0.03 EUR so far" in text
