@@ -12,6 +12,7 @@ from pyannote_voiceprint_async.ratelimit.limiter import RateLimiter
 from pyannote_voiceprint_async.secret import Secret
 from pyannote_voiceprint_async.settings import RateLimit, RateLimits
 
+from .key_table import KeyTable
 from .member import FleetMember, MemberSettings
 from .postgres_store import PostgresStore
 from .shared_window import SharedWindow
@@ -19,6 +20,7 @@ from .sqlite_store import SqliteStore
 from .state import SharedState
 from .store import Store, StoreUnavailableError
 from .store_contact import StoreContact
+from .submission_keys import SubmissionKeys
 
 __all__ = ["SharedConnection", "open_store"]
 
@@ -71,6 +73,8 @@ class SharedConnection:
         self._contact = StoreContact(state.patience)
         self._response_timeout = response_timeout
         self._clock = clock
+        self.keys = SubmissionKeys(KeyTable(self._store, self._scope), clock)
+        """The submission keys."""
         self._members: list[FleetMember] = []
         self._windows: dict[str, SharedWindow] = {}
         self.rate_limiter = RateLimiter(max_concurrency, rate_limits, make_window=self._make_window)
@@ -90,6 +94,7 @@ class SharedConnection:
 
     async def aclose(self) -> None:
         """PermitReport what is left to report, and close the connections with the store."""
+        await self.keys.aclose()
         await asyncio.gather(*(member.aclose() for member in self._members))
         await self._store.aclose()
 

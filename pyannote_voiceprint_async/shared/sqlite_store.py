@@ -24,6 +24,8 @@ R = TypeVar("R")
 
 # Seconds for which one call waits for the lock of another process.
 _LOCK_TIMEOUT = 1.0
+# The same for keys: each change is flushed to the disk, which takes longer.
+_KEYS_LOCK_TIMEOUT = 5.0
 # Another try after one of these fails in the same way.
 _FINAL_CODES = {
     sqlite3.SQLITE_READONLY,
@@ -148,10 +150,10 @@ class SqliteStore:
                 may_have_happened=False,
                 is_final=True,
             )
-        keys = _open(self._path, synchronous="FULL")
+        keys = _open(self._path, "FULL", _KEYS_LOCK_TIMEOUT)
         try:
             self._create_tables(keys)
-            windows = _open(self._windows_path, synchronous="OFF")
+            windows = _open(self._windows_path, "OFF", _LOCK_TIMEOUT)
             with _transaction(windows) as db:
                 db.execute("CREATE TABLE IF NOT EXISTS windows (name TEXT PRIMARY KEY, state BLOB NOT NULL)")
         except BaseException:
@@ -188,10 +190,10 @@ class SqliteStore:
             files.windows.close()
 
 
-def _open(path: Path, synchronous: str) -> sqlite3.Connection:
+def _open(path: Path, synchronous: str, lock_timeout: float) -> sqlite3.Connection:
     # The file names the jobs of a team: other users of the machine must not read it.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    db = sqlite3.connect(path, timeout=_LOCK_TIMEOUT, isolation_level=None, check_same_thread=False)
+    db = sqlite3.connect(path, timeout=lock_timeout, isolation_level=None, check_same_thread=False)
     try:
         db.execute("PRAGMA journal_mode = TRUNCATE")
         db.execute(f"PRAGMA synchronous = {synchronous}")

@@ -41,9 +41,10 @@ TABLES = (
         job_id TEXT,
         sent_at BIGINT,
         changed_at BIGINT NOT NULL,
+        alive_until BIGINT NOT NULL,
         PRIMARY KEY (scope, submission_key)
     )""",
-    "CREATE TABLE IF NOT EXISTS voiceprint_owners (owner TEXT PRIMARY KEY, alive_until BIGINT NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS voiceprint_keys_by_owner ON voiceprint_keys (owner)",
     """CREATE TABLE IF NOT EXISTS voiceprint_deliveries (
         scope TEXT NOT NULL,
         job_id TEXT NOT NULL,

