@@ -7,6 +7,7 @@ hundred kilobytes at a time.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,7 +22,7 @@ _MAX_DEPTH = 4
 _SPACE = re.compile(rb"[ \t\n\r]*+")
 _TEXT = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _KEY = re.compile(rb"[ \t\n\r]*+(" + _TEXT + rb")[ \t\n\r]*+:[ \t\n\r]*+", re.DOTALL)
-_SCALAR = re.compile(_TEXT + rb'|[^][{}",: \t\n\r]++', re.DOTALL)
+_SCALAR = re.compile(_TEXT + rb'|[^][{}",: \t\n\r]{1,1000}+', re.DOTALL)
 _TOKEN = re.compile(_TEXT + rb"|[][{},]", re.DOTALL)
 _COMMA, _CLOSE = ord(","), ord("}")
 # Nested objects: at most every second `},` is inside an item.
@@ -44,8 +45,20 @@ def parse_large(document: bytes, loads: Callable[[bytes], Any], piece: int = _PI
         if _SPACE.fullmatch(document, end):
             return value
     except (ValueError, IndexError):
-        pass  # the parser reports it in its own words
+        pass
+    _check(document)
     return loads(document)
+
+
+def _check(document: bytes) -> None:
+    """Raise `ValueError` if a document is not JSON.
+
+    The error of orjson needs twelve times the memory of the document.
+    """
+    try:
+        json.loads(document)
+    except RecursionError:
+        raise ValueError("the document has too many levels") from None
 
 
 class _Parser:

@@ -3,7 +3,7 @@
 All functions block: call them on a worker thread. soundfile and numpy are imported at the first call.
 """
 
-from .check import AudioReport, check_audio, check_audio_if_installed, unsupported_format
+from .check import AudioReport, check_audio, check_audio_if_installed, stated_seconds, unsupported_format
 from .clips import Clip, as_clip, best_segment, cut, cut_segments
 from .facts import AudioFacts, measure
 from .finding import Finding
@@ -36,5 +36,6 @@ __all__ = [
     "fatal_message",
     "measure",
     "read_turns",
+    "stated_seconds",
     "unsupported_format",
 ]

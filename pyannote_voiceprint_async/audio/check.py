@@ -14,7 +14,7 @@ from .finding import JOINED, Finding
 from .source import AudioSource
 from .verdict import LONGEST_SECONDS, assess, too_long
 
-__all__ = ["AudioReport", "check_audio", "check_audio_if_installed", "unsupported_format"]
+__all__ = ["AudioReport", "check_audio", "check_audio_if_installed", "stated_seconds", "unsupported_format"]
 
 # Lossy encoding adds a few samples, so that audio of exactly the longest duration may be decoded as slightly longer.
 _MARGIN_SECONDS = 1.0
@@ -82,6 +82,24 @@ def unsupported_format(source: AudioSource) -> str | None:
 
     found = None if isinstance(source, Mapping) else find_unsupported_format(source)
     return None if found is None else found.name
+
+
+def stated_seconds(source: AudioSource) -> float | None:
+    """Return the length that the header of an audio file states; None if it states none or cannot be read here.
+
+    The samples are not decoded, so that this is quick for hours of audio.
+
+    Raises:
+        TypeError: `source` is a str.
+        MediaError: the audio cannot be opened, or is in no audio format.
+        ConfigurationError: the extra `[audio]` is missing.
+    """
+    from .recording import find_unsupported_format, open_recording
+
+    if not isinstance(source, Mapping) and find_unsupported_format(source):
+        return None
+    with open_recording(source) as recording:
+        return recording.header_seconds
 
 
 def _measure_up_to(source: AudioSource, longest: float) -> AudioFacts | Finding:

@@ -20,6 +20,7 @@ _COMMANDS = {
     "ledger": "Inspect and maintain a ledger.",
     "inspect": "Report the properties and problems of audio files.",
     "manifest": "Make a list of speakers for `enroll`.",
+    "identify": "Find out who speaks when in recordings.",
     "voiceprint": "Make voiceprints of recordings.",
     "submit": "Submit recordings without waiting for the results.",
     "job": "Show a job, with its voiceprint if there is one.",

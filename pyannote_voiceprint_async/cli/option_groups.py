@@ -10,8 +10,9 @@ __all__ = ["OPTION_GROUPS", "Command", "Group"]
 OPTION_GROUPS: Mapping[str, tuple[str, ...]] = {
     "Input": (
         "label_column", "source_column", "skip_invalid", "allow_shared_audio", "preflight", "trim", "model", "status",
-        "audio", "labels", "file_id",
+        "audio", "labels", "file_id", "speakers_file", "expected",
     ),
+    "Matching": ("threshold", "exclusive_diarization", "exclusive_matching", "num_speakers"),
     "Money": ("dry_run", "max_jobs", "price", "yes", "replace"),
     "Retry": ("retry_failed", "retry_expired", "on_unknown"),
     "Output": ("ledger_option", "out", "form", "report", "force", "as_json", "plot", "log_format", "watch", "verbose"),

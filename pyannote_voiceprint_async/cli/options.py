@@ -125,10 +125,10 @@ def yes_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return click.option("--yes", is_flag=True, help=text)
 
 
-def timeout_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return the decorator that adds `--timeout` with this help text."""
+def timeout_option(text: str, default: float = 900.0) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return the decorator that adds `--timeout` with this help text, and a default in seconds."""
     seconds = click.FloatRange(min=0, min_open=True)
-    return click.option("--timeout", type=seconds, default=900.0, show_default=True, metavar="SECONDS", help=text)
+    return click.option("--timeout", type=seconds, default=default, show_default=True, metavar="SECONDS", help=text)
 
 
 def common_options(command: Callable[..., None]) -> Callable[..., None]:

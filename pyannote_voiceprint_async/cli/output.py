@@ -113,6 +113,10 @@ class Output:
             log_object(event, line, level=level, fields=fields) if self.is_json_log else _status_text(line)
         )
 
+    def finish_writes(self) -> None:
+        """Wait until all pending lines are written: a cancelled command has left some of them."""
+        self._thread.submit(lambda: None).result()
+
     def close(self) -> None:
         """Write all pending lines, and remove the progress line."""
         self._thread.shutdown()

@@ -101,6 +101,7 @@ def run_without_client(
         try:
             return run_until_signal(main(output), print_explanation)
         except KeyboardInterrupt as interrupt:
+            output.finish_writes()
             print_explanation()
             raise type(interrupt)(EXPLAINED) from None
 

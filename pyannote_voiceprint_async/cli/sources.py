@@ -38,12 +38,15 @@ class LabeledSource:
         return _shown(self.source)
 
 
-def find_recordings(arguments: Iterable[str], preflight: Preflight | None = None) -> list[LabeledSource]:
+def find_recordings(
+    arguments: Iterable[str], preflight: Preflight | None = None, *, max_size: int | None = MAX_VOICEPRINT_BYTES
+) -> list[LabeledSource]:
     """Return the recordings that the arguments stand for, in their order and each only once.
 
     Args:
         arguments: files, directories, patterns and URLs.
         preflight: how files are checked; None checks only that they can be uploaded.
+        max_size: the bytes that a file may have; None means no limit.
 
     Raises:
         click.UsageError: some sources cannot be submitted; the error lists all of them.
@@ -53,7 +56,7 @@ def find_recordings(arguments: Iterable[str], preflight: Preflight | None = None
     skipped = SkippedFiles()
     for argument in arguments:
         for found in expand_source(argument, skipped):
-            if problem := _problem(found):
+            if problem := _problem(found, max_size):
                 problems.append(problem)
             elif not isinstance(found, Problem):
                 sources.setdefault(source_key(found), found)
@@ -97,10 +100,10 @@ def _warn_of_missing_extra(recordings: list[LabeledSource]) -> list[LabeledSourc
     return recordings
 
 
-def _problem(found: Path | str | Problem) -> str | None:
+def _problem(found: Path | str | Problem, max_size: int | None) -> str | None:
     if isinstance(found, Problem):
         return str(found)
-    problem = url_problem(found) if isinstance(found, str) else file_problem(found, max_size=MAX_VOICEPRINT_BYTES)
+    problem = url_problem(found) if isinstance(found, str) else file_problem(found, max_size=max_size)
     return f"{_shown(found)}: {problem}" if problem else None
 
 

@@ -29,7 +29,7 @@ from pyannote_voiceprint_async.results import RecordingSource
 from .errors import PartialIdentificationError
 from .merge import merge
 
-__all__ = ["identify_among", "jobs_needed"]
+__all__ = ["identify_among", "jobs_needed", "make_requests"]
 
 log = logging.getLogger("pyannote_voiceprint_async")
 
@@ -76,7 +76,7 @@ async def identify_among(  # noqa: PLR0913 - all but the first three by keyword
         VoiceprintError: no job was accepted, as for `identify`.
     """
     source, speakers, options = arguments.hide_url(source), hide_voiceprints(speakers), arguments.hide_options(options)
-    requests = _make_requests(speakers, expected, max_jobs, options)
+    requests = make_requests(speakers, expected, max_jobs, options)
     arguments.check_callback(on_submitted)
     engine = client.engine
     engine.check_usable()
@@ -108,10 +108,15 @@ async def identify_among(  # noqa: PLR0913 - all but the first three by keyword
     return await _merge_results(await asyncio.gather(*runs, return_exceptions=True), accepted)
 
 
-def _make_requests(
+def make_requests(
     speakers: Mapping[str, Voiceprint | str], expected: Iterable[str], max_jobs: int, options: IdentificationOptions
 ) -> list[IdentificationRequest]:
-    """Return one checked request for each 50 speakers, the expected speakers first."""
+    """Return one checked request for each 50 speakers, the expected speakers first. Their URL is a placeholder.
+
+    Raises:
+        ConfigurationError: more requests are needed than `max_jobs`, or an expected label is unknown.
+        InvalidRequestError: an argument is invalid.
+    """
     check_count("max_jobs", max_jobs)
     if not isinstance(speakers, Mapping) or not speakers:
         check_request(IdentificationRequest(ANY_URL, speakers, **options))  # raises

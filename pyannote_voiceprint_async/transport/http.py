@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import itertools
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from http import HTTPStatus
 
@@ -41,6 +42,8 @@ __all__ = ["HttpClient"]
 log = logging.getLogger("pyannote_voiceprint_async")
 
 _MAX_STORAGE_RESPONSE = 64 * 1024
+# Bytes of a response that is too long.
+_MAX_KEPT = 2 * 1024 * 1024
 
 
 class HttpClient:
@@ -370,4 +373,11 @@ def _to_response(request: ApiRequest, flaw: BodyFlaw | None = None) -> ApiRespon
         return None
     if flaw is None and not request.is_complete:
         flaw = BodyFlaw.TOO_LONG
-    return ApiResponse(response.status, response.headers, b"".join(request.chunks), flaw)
+    chunks = _beginning(request.chunks) if flaw is BodyFlaw.TOO_LONG else request.chunks
+    return ApiResponse(response.status, response.headers, b"".join(chunks), flaw)
+
+
+def _beginning(chunks: Sequence[bytes]) -> Sequence[bytes]:
+    """Return the chunks of the first megabytes: they may hold a job id, or the reason of a refusal."""
+    sizes = itertools.accumulate(map(len, chunks))
+    return chunks[: 1 + sum(size < _MAX_KEPT for size in sizes)]

@@ -25,7 +25,7 @@ def test_a_quick_check_stops_when_audio_is_too_long(data):
     (finding,) = report.findings
     assert (finding.code, finding.is_fatal) == ("too_long", True)
     assert finding.message.endswith(
-        "a voiceprint takes at most 30 s: select a segment with start and end in a list, or trim it (enroll --trim)"
+        "A voiceprint takes at most 30 s: select a segment with start and end in a list, or trim it (enroll --trim)"
     )
 
 

@@ -12,7 +12,7 @@ from pyannote_voiceprint_async.cli.app import app, load
 
 _COMMANDS = [
     "enroll", "export", "ledger", "inspect", "manifest",
-    "voiceprint", "submit", "job", "jobs", "upload", "check", "sandbox",
+    "identify", "voiceprint", "submit", "job", "jobs", "upload", "check", "sandbox",
 ]  # fmt: skip
 _OF_THIS_MACHINE = {"export", "ledger", "inspect", "manifest", "sandbox"}
 

@@ -367,7 +367,8 @@ def test_a_killed_run_on_the_embedded_sandbox_continues(command, spawn, invoke, 
     result = command("enroll", speakers, "--sandbox", "--out", out)
     assert (result.returncode, result.stdout) == (0, ""), result.stderr
     assert json.loads(out.read_text()) == expected(_ROWS)
-    assert ledger.with_name(f"{ledger.name}.server").read_text().count('{"job"') == _ROWS
+    stored = map(json.loads, ledger.with_name(f"{ledger.name}.server").read_text().splitlines())
+    assert sum("job" in line for line in stored) == _ROWS
 
 
 def test_of_two_runs_at_once_the_second_is_refused(command, spawn, start_sandbox, few, tmp_path):
@@ -386,21 +387,21 @@ def test_of_two_runs_at_once_the_second_is_refused(command, spawn, start_sandbox
 
 
 def test_every_billed_job_id_is_saved_or_printed_when_the_disk_is_full(
-    command, records, quick_sandbox, write_list, tmp_path
+    spawn, records, quick_sandbox, write_list, tmp_path
 ):
-    many = 300
+    many, ledger = 300, tmp_path / "speakers.ledger"
     speakers = write_list([(f"person {number}", url(number)) for number in range(many)])
-
-    def small_files():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (320_000, 320_000))
-
-    result = command("enroll", speakers, environment=quick_sandbox.environment, preexec_fn=small_files)
-    assert (result.returncode, result.stdout) == (1, ""), result.stderr
-    assert "The ledger cannot be written" in result.stderr.splitlines()[-1]
-    connection = sqlite3.connect(tmp_path / "speakers.ledger")
+    process = spawn("enroll", speakers, "--rate-limit", "20/1", environment=quick_sandbox.environment)
+    until(process, lambda: quick_sandbox.state()["jobs"] >= 20)
+    # The ledger cannot grow any more, and its journal cannot be written.
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (512, 512))
+    stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stdout) == (1, ""), stderr
+    assert "The ledger cannot be written" in stderr.splitlines()[-1]
+    connection = sqlite3.connect(ledger)
     kept = {job_id for (job_id,) in connection.execute("SELECT job_id FROM jobs")}
     connection.close()
-    printed = {record["job_id"] for record in records(result.stderr)}
+    printed = {record["job_id"] for record in records(stderr)}
     assert len(kept | printed) == quick_sandbox.state()["jobs"] < many
 
 

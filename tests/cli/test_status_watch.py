@@ -14,7 +14,10 @@ from pyannote_voiceprint_async.enrollment.ledger.status import LedgerStatus
 
 _RUN = RunState(4711, started_at=1000.0, updated_at=1690.0, rows_per_minute=99.6, ends_at=2230.0)
 _ALIVE = StatusView(
-    Path("x.ledger"), LedgerStatus(Report(rows=3), is_alive=True, run=_RUN, last_error=None), 0.015, 1720.0
+    Path("x.ledger"),
+    LedgerStatus(Report(rows=3, jobs_ever=3, failed_jobs_ever=1), is_alive=True, run=_RUN, last_error=None),
+    0.015,
+    1720.0,
 )
 
 

@@ -7,16 +7,39 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TextIO, TypeAlias
 
-__all__ = ["EXPORT_FIELDS", "JOB_FIELDS", "PICTURE_SOFTWARE", "RESULT_FIELDS", "Content", "is_earlier_output"]
+__all__ = [
+    "EXPORT_FIELDS",
+    "IDENTIFICATION_FIELDS",
+    "IDENTIFY_SOFTWARE",
+    "JOB_FIELDS",
+    "PICTURE_SOFTWARE",
+    "RESULT_FIELDS",
+    "Content",
+    "is_earlier_output",
+]
 
-Content: TypeAlias = Literal["jsonl", "csv", "json", "results", "jobs", "report", "list", "picture"]
-"""What a command writes: an export, lines of `voiceprint` or `job`, a summary, a list of speakers, a picture."""
+Content: TypeAlias = Literal[
+    "jsonl",
+    "csv",
+    "json",
+    "results",
+    "jobs",
+    "report",
+    "list",
+    "picture",
+    "identifications",
+    "identification-array",
+    "rttm",
+]
+"""What a command writes: an export, lines of `voiceprint` or `job`, a summary, a list of speakers, a picture, or
+results of `identify`."""
 
 EXPORT_FIELDS = ("label", "source", "status", "job_id", "model", "voiceprint", "created_at", "warnings", "error")
 RESULT_FIELDS = ("label", "source", "status", "job_id", "model", "voiceprint", "warnings", "error")
 JOB_FIELDS = ("job_id", "status", "created_at", "updated_at", "voiceprint", "warning", "error")
-PICTURE_SOFTWARE = "pyannote-voiceprint inspect"
-"""The program in the metadata of pictures."""
+IDENTIFICATION_FIELDS = ("label", "source", "status", "error", "job_id", "model", "turns", "speakers")
+PICTURE_SOFTWARE, IDENTIFY_SOFTWARE = "pyannote-voiceprint inspect", "pyannote-voiceprint identify"
+"""The programs in the metadata of pictures."""
 # The fields that the reports of runs and of dry runs have in common.
 _REPORT_FIELDS = {"rows", "succeeded", "submitted", "failed", "expired", "invalid", "forgotten", "jobs"}
 
@@ -94,10 +117,24 @@ def _is_report(lines: Iterator[str]) -> bool:
     return isinstance(report, dict) and all(type(report.get(name)) is int for name in _REPORT_FIELDS)
 
 
+def _is_identification_array(lines: Iterator[str]) -> bool:
+    """Return whether the lines are an array with one result per line, between lines of one bracket."""
+    if next(lines) != "[\n":
+        return False
+    for line in lines:
+        if line == "]\n":
+            return next(lines, None) is None
+        if line != "\n" and not _has_first_fields(IDENTIFICATION_FIELDS, line.rstrip(",\n")):
+            return False
+    return False
+
+
 def _is_picture(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(_PICTURE_HEAD)
-    return head.startswith(b"\x89PNG\r\n\x1a\n") and PICTURE_SOFTWARE.encode() in head
+    return head.startswith(b"\x89PNG\r\n\x1a\n") and any(
+        program.encode() in head for program in (PICTURE_SOFTWARE, IDENTIFY_SOFTWARE)
+    )
 
 
 def _is_never(_lines: Iterator[str]) -> bool:
@@ -111,6 +148,9 @@ _RECOGNIZERS: Mapping[Content, Callable[[Iterator[str]], bool]] = {
     "results": partial(_are_results, RESULT_FIELDS),
     "jobs": partial(_are_results, JOB_FIELDS),
     "report": _is_report,
+    "identifications": lambda lines: all(_has_first_fields(IDENTIFICATION_FIELDS, line) for line in lines),
+    "identification-array": _is_identification_array,
+    "rttm": _is_never,
     "list": _is_never,
     "picture": _is_never,  # not text
 }

@@ -32,6 +32,9 @@ _FOREIGN_CONTENT: Mapping[Content, str] = {
     "report": "holds something else than a summary by this command",
     "picture": "holds something else than a picture by this command",
     "list": "exists already, and may have been corrected by hand",
+    "identifications": "holds something else than results of identify",
+    "identification-array": "holds something else than results of identify",
+    "rttm": "exists already, and may have been corrected by hand",
 }
 
 
@@ -45,6 +48,9 @@ _ENDINGS: Mapping[Content, tuple[str, ...]] = {
     "report": (".json",),
     "list": (".csv",),
     "picture": (".png",),
+    "identifications": (".jsonl",),
+    "identification-array": (".json",),
+    "rttm": (".rttm",),
 }
 _EXPORTS = "An export is a .jsonl, .csv or .json file."
 
