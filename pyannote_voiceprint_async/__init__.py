@@ -34,9 +34,12 @@ if TYPE_CHECKING:
         QueueTooLongError,
         RateLimitError,
         ServerError,
+        SharedStateError,
         StaleWebhookError,
+        SubmissionInProgressError,
         SubscriptionRequiredError,
         UnexpectedResponseError,
+        UnknownOutcomeError,
         VoiceprintError,
         WebhookError,
     )
@@ -71,6 +74,7 @@ if TYPE_CHECKING:
     from .ratelimit.limiter import RateLimiter
     from .results import ClientStats, IdentificationResult, RecordingSource, Source, Submission, VoiceprintResult
     from .settings import Polling, RateLimit, RateLimits, RetryPolicy, Timeouts
+    from .shared.state import SharedState
     from .version import __version__
     from .webhooks import aiohttp_webhook_handler, verify_webhook
 
@@ -131,13 +135,17 @@ __all__ = [
     "Results",
     "RetryPolicy",
     "ServerError",
+    "SharedState",
+    "SharedStateError",
     "Source",
     "SpeakerScores",
     "StaleWebhookError",
     "Submission",
+    "SubmissionInProgressError",
     "SubscriptionRequiredError",
     "Timeouts",
     "UnexpectedResponseError",
+    "UnknownOutcomeError",
     "Voiceprint",
     "VoiceprintError",
     "VoiceprintOutput",
@@ -162,6 +170,7 @@ _MODULES = (
     "ratelimit.limiter",
     "results",
     "settings",
+    "shared.state",
     "version",
     "webhooks",
 )

@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 import aiohttp
 
-from .errors import ConfigurationError
+from .errors import ConfigurationError, FieldError, InvalidRequestError
 from .models import IdentificationOptions, VoiceprintRequest
 from .secret import hide
 
 __all__ = [
+    "check_age",
     "check_batch",
     "check_callback",
+    "check_not_both",
     "check_queue_wait",
     "check_session",
+    "check_submission_key",
     "check_types",
     "first_set",
     "hide_items",
     "hide_options",
     "hide_url",
+    "key_of",
     "run_callback",
     "to_request",
 ]
+
+
+_MAX_KEY_LENGTH = 500
 
 
 def first_set(argument: str | None, *variables: str) -> str | None:
@@ -66,14 +74,14 @@ async def run_callback(callback: Callable[..., Awaitable[None] | None] | None, *
         await returned
 
 
-def check_callback(on_submitted: object) -> None:
-    """Check that `on_submitted` is None or can be called.
+def check_callback(callback: object, name: str = "on_submitted") -> None:
+    """Check that a callback is None or can be called.
 
     Raises:
         TypeError: it cannot be called.
     """
-    if on_submitted is not None and not callable(on_submitted):
-        raise TypeError(f"on_submitted must be a function, not {type(on_submitted).__name__}.")
+    if callback is not None and not callable(callback):
+        raise TypeError(f"{name} must be a function, not {type(callback).__name__}.")
 
 
 def check_batch(items: object) -> None:
@@ -97,6 +105,17 @@ def check_types(**settings: tuple[object, type]) -> None:
             raise ConfigurationError(f"{name} must be a {kind.__name__}, not {value!r}.")
 
 
+def check_not_both(**settings: object) -> None:
+    """Check that at most one of two settings is set.
+
+    Raises:
+        ConfigurationError: both are set.
+    """
+    if all(value is not None for value in settings.values()):
+        first, second = settings
+        raise ConfigurationError(f"Pass {first}= or {second}=, not both: each of them decides about the rate limit.")
+
+
 def check_queue_wait(max_queue_wait: object) -> None:
     """Check a `max_queue_wait`.
 
@@ -105,6 +124,41 @@ def check_queue_wait(max_queue_wait: object) -> None:
     """
     if max_queue_wait is not None and (not isinstance(max_queue_wait, int | float) or not max_queue_wait >= 0):
         raise ConfigurationError(f"max_queue_wait must be seconds (0 or more) or None, not {max_queue_wait!r}.")
+
+
+def check_submission_key(key: Any) -> Any:
+    """Return a submission key.
+
+    Raises:
+        InvalidRequestError: the key is neither None nor a text of 1 to 500 characters.
+    """
+    if key is None or (isinstance(key, str) and 0 < len(key) <= _MAX_KEY_LENGTH and key.isprintable()):
+        return key
+    problem = f"must be a text of 1 to {_MAX_KEY_LENGTH} printable characters"
+    raise InvalidRequestError(f"key {problem}. Nothing was sent.", errors=[FieldError("key", problem)])
+
+
+def key_of(key: Callable[[Any], str] | None, item: object) -> str | None:
+    """Return the submission key of an item of a batch.
+
+    Args:
+        key: the function of the user; None means that items have no keys.
+        item: the item.
+
+    Raises:
+        InvalidRequestError: the function returned something else than a key.
+    """
+    return None if key is None else check_submission_key(key(item) or "")
+
+
+def check_age(older_than: object) -> None:
+    """Check an age in seconds.
+
+    Raises:
+        ConfigurationError: the value is not a number of 0 or more.
+    """
+    if isinstance(older_than, bool) or not isinstance(older_than, int | float) or not 0 <= older_than < math.inf:
+        raise ConfigurationError(f"older_than must be seconds (0 or more), not {older_than!r}.")
 
 
 def check_session(session: aiohttp.ClientSession | None) -> None:

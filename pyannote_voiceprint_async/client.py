@@ -28,6 +28,7 @@ from pyannote_voiceprint_async.jobs.batch_item import BatchItem
 from pyannote_voiceprint_async.jobs.batch_results import Results
 from pyannote_voiceprint_async.jobs.local_audio import LocalAudio, is_local, open_audio
 from pyannote_voiceprint_async.ratelimit.limiter import RateLimiter
+from pyannote_voiceprint_async.shared.state import SharedState
 
 from . import arguments
 from .engine import Engine
@@ -86,6 +87,8 @@ class AsyncVoiceprintClient:
         session: your own session for API requests; the client never closes or changes it.
         rate_limiter: one rate limiter for several clients of the same key; `max_concurrency` and `rate_limits` of the
             client then have no effect.
+        shared: state that all processes of the key share, above all its rate limit: the path of a SQLite file, for the
+            processes of one machine; `postgresql://…`, for several machines; or a `SharedState`.
         clock: the source of time, for tests.
 
     Raises:
@@ -108,10 +111,11 @@ class AsyncVoiceprintClient:
         proxy: str | None = None,
         session: aiohttp.ClientSession | None = None,
         rate_limiter: RateLimiter | None = None,
+        shared: SharedState | str | os.PathLike[str] | None = None,
         clock: Clock | None = None,
     ) -> None:
         # A traceback with local variables of a failing constructor must show neither the key nor a token in a URL.
-        api_key, webhook, proxy = hide(api_key), hide(webhook), hide(proxy)
+        api_key, webhook, proxy, shared = hide(api_key), hide(webhook), hide(proxy), hide(shared)
         arguments.check_types(
             rate_limits=(rate_limits, RateLimits),
             retry=(retry, RetryPolicy),
@@ -127,12 +131,31 @@ class AsyncVoiceprintClient:
         check_proxy(proxy)
         check_count("max_concurrency", max_concurrency)
         check_count("max_uploads", max_uploads)
+        api_key = check_api_key(arguments.first_set(api_key, "PYANNOTEAI_API_KEY", "PYANNOTE_API_KEY"))
+        base_url = check_base_url(base_url or os.environ.get("PYANNOTEAI_BASE_URL") or DEFAULT_BASE_URL)
+        clock = clock or LoopClock()
+        connection = None
+        if shared is not None:
+            # Imported only here: it needs sqlite3.
+            from .shared.connection import SharedConnection  # noqa: PLC0415
+
+            arguments.check_not_both(shared=shared, rate_limiter=rate_limiter)
+            connection = SharedConnection(
+                SharedState.of(shared),
+                base_url=base_url,
+                max_concurrency=max_concurrency,
+                rate_limits=rate_limits,
+                response_timeout=timeouts.total,
+                clock=clock,
+            )
+            rate_limiter = connection.rate_limiter
         self.engine = Engine(
-            api_key=check_api_key(arguments.first_set(api_key, "PYANNOTEAI_API_KEY", "PYANNOTE_API_KEY")),
-            base_url=check_base_url(base_url or os.environ.get("PYANNOTEAI_BASE_URL") or DEFAULT_BASE_URL),
+            api_key=api_key,
+            base_url=base_url,
             max_concurrency=max_concurrency,
             max_uploads=max_uploads,
             rate_limiter=rate_limiter or RateLimiter(max_concurrency, rate_limits),
+            shared=connection,
             max_queue_wait=max_queue_wait,
             retry_policy=retry,
             timeouts=timeouts,
@@ -140,7 +163,7 @@ class AsyncVoiceprintClient:
             webhook=webhook,
             proxy=proxy,
             session=session,
-            clock=clock or LoopClock(),
+            clock=clock,
         )
         """For `enrollment/`. Not public API: it may change in any release."""
 
@@ -159,7 +182,7 @@ class AsyncVoiceprintClient:
         )
 
     async def __aenter__(self) -> Self:
-        self.engine.check_usable()
+        await self.engine.open()
         return self
 
     async def __aexit__(
@@ -199,13 +222,14 @@ class AsyncVoiceprintClient:
         """The last 1,000 accepted jobs whose caller was cancelled or failed before it had the result."""
         return self.engine.abandoned
 
-    async def submit(
+    async def submit(  # noqa: PLR0913 - all but the first by keyword
         self,
         url: str | VoiceprintRequest,
         *,
         model: str = Model.PRECISION_2,
         webhook: str | None = None,
         webhook_status_only: bool = False,
+        key: str | None = None,
         max_queue_wait: float | None = None,
     ) -> JobCreated:
         """Submit one voiceprint job: `POST /v1/voiceprint`. An accepted job is billed unless it fails or is canceled.
@@ -216,17 +240,22 @@ class AsyncVoiceprintClient:
             model: the voiceprint model.
             webhook: the URL to which the API posts the result; None is the webhook of the client.
             webhook_status_only: leave the output out of the webhook's payload.
+            key: a submission key, which needs `shared=`: calls with the same key, from all processes, submit at most
+                one job, and return it. The same key with another operation, model or audio is an error.
             max_queue_wait: the longest wait for the rate limit, in seconds; None is the limit of the client.
 
         Raises:
-            InvalidRequestError: the request is invalid; nothing was accepted.
+            InvalidRequestError: the request is invalid, or the key was used for another one; nothing was accepted.
+            SharedStateError: the shared state cannot be reached, and there is a key; nothing was sent.
+            SubmissionInProgressError: another call with the same key has not ended within 15 minutes.
+            UnknownOutcomeError: an earlier submission with the same key may have been accepted: see `resolve_key`.
             QueueTooLongError: the wait would exceed `max_queue_wait`; nothing was sent.
             VoiceprintError: any other error. If its `outcome_unknown` is True, the job may exist.
         """
         url, webhook = hide(url), hide(webhook)
         arguments.check_queue_wait(max_queue_wait)
         request = arguments.to_request(url, model, webhook, webhook_status_only=webhook_status_only)
-        return await self.engine.submit(request, max_queue_wait=max_queue_wait)
+        return await self.engine.submit(request, max_queue_wait=max_queue_wait, key=arguments.check_submission_key(key))
 
     def submit_many(
         self,
@@ -234,6 +263,7 @@ class AsyncVoiceprintClient:
         *,
         model: str = Model.PRECISION_2,
         webhook: str | None = None,
+        key: Callable[[Any], str] | None = None,
     ) -> Results[Submission]:
         """Submit many jobs, and yield each `Submission` as it finishes. Use it with `async with`.
 
@@ -241,16 +271,18 @@ class AsyncVoiceprintClient:
             items: URLs or requests. At most `max_concurrency` of them are read ahead.
             model: the voiceprint model for URLs; a request has its own.
             webhook: the webhook for URLs; None is the webhook of the client. A request has its own.
+            key: a function that returns the submission key of an item; see `submit`.
 
         Raises:
             AccountError: raised once from the iteration, after the results of all requests in flight were yielded.
         """
         arguments.check_batch(items)
+        arguments.check_callback(key, "key")
         webhook = hide(webhook)
 
         async def submit(item: BatchItem) -> JobCreated:
             request = arguments.to_request(arguments.hide_url(item.value), model, webhook)
-            return await self.engine.submit(request, hooks=item.hooks)
+            return await self.engine.submit(request, hooks=item.hooks, key=arguments.key_of(key, item.value))
 
         return self.engine.process_many(items, submit, Submission, max_in_progress=self.engine.max_concurrency)
 
@@ -259,6 +291,7 @@ class AsyncVoiceprintClient:
         url: str | IdentificationRequest,
         speakers: Mapping[str, Voiceprint | str] | None = None,
         *,
+        key: str | None = None,
         max_queue_wait: float | None = None,
         **options: Unpack[IdentificationOptions],
     ) -> JobCreated:
@@ -268,6 +301,7 @@ class AsyncVoiceprintClient:
             url: the URL of the recording, `http(s)://` or `media://`; or an `IdentificationRequest`, whose own fields
                 then replace `speakers` and the options.
             speakers: the voiceprints by label, as for `identify`.
+            key: a submission key; see `submit`.
             max_queue_wait: seconds; else the client's.
             options: the other fields of `IdentificationRequest`, such as `num_speakers=2`.
 
@@ -279,7 +313,7 @@ class AsyncVoiceprintClient:
         url, speakers, options = arguments.hide_url(url), hide_voiceprints(speakers), arguments.hide_options(options)
         arguments.check_queue_wait(max_queue_wait)
         request = url if isinstance(url, IdentificationRequest) else IdentificationRequest(url, speakers, **options)
-        return await self.engine.submit(request, max_queue_wait=max_queue_wait)
+        return await self.engine.submit(request, max_queue_wait=max_queue_wait, key=arguments.check_submission_key(key))
 
     async def wait(self, job: str | JobCreated, *, timeout: float | None = 900.0) -> Job:  # noqa: ASYNC109 - the timeout of the job; it never cancels a request
         """Wait until a job has succeeded. The job may be of any kind, and any program may have submitted it.
@@ -312,6 +346,7 @@ class AsyncVoiceprintClient:
         timeout: float | None = 900.0,  # noqa: ASYNC109 - it never interrupts a submission, as `asyncio.timeout` would
         on_submitted: Callable[[JobCreated], Awaitable[None] | None] | None = None,
         max_queue_wait: float | None = None,
+        key: str | None = None,
         check: bool = True,
     ) -> Voiceprint:
         """Create the voiceprint of a recording: upload it if it is local, submit it, and wait for its job.
@@ -325,6 +360,7 @@ class AsyncVoiceprintClient:
             timeout: seconds for all steps together; None waits as long as an output can exist (24 hours).
             on_submitted: called (and awaited) with the job before the wait begins, for example to save the job id.
             max_queue_wait: the longest wait for the rate limit, in seconds; None is the limit of the client.
+            key: a submission key; see `submit`. A repeated call uploads and submits nothing, and waits for the job.
             check: check local audio on a worker thread before the upload. Audio that is too long, under a second,
                 silent, damaged or joined is refused; smaller findings are added to `warnings` of the result. Without
                 the extra `[audio]`, files are uploaded unchecked. URLs are never checked.
@@ -337,7 +373,7 @@ class AsyncVoiceprintClient:
         """
         source, webhook = arguments.hide_url(source), hide(webhook)
         return await self._run_alone(
-            source, VoiceprintPlan(model, webhook, check), timeout, on_submitted, max_queue_wait
+            source, VoiceprintPlan(model, webhook, check), timeout, on_submitted, max_queue_wait, key
         )
 
     def voiceprint_many(  # noqa: PLR0913 - as `voiceprint`
@@ -348,6 +384,7 @@ class AsyncVoiceprintClient:
         webhook: str | None = None,
         timeout: float | None = 900.0,
         on_submitted: Callable[[int, JobCreated], Awaitable[None] | None] | None = None,
+        key: Callable[[Any], str] | None = None,
         check: bool = True,
     ) -> Results[VoiceprintResult]:
         """Create the voiceprints of many recordings, and yield each `VoiceprintResult` as it finishes.
@@ -361,6 +398,7 @@ class AsyncVoiceprintClient:
             webhook: a URL to which the API also posts the results; None is the webhook of the client.
             timeout: seconds for each job, from its submission on.
             on_submitted: called (and awaited) with the index of the source and its job, before the wait begins.
+            key: a function that returns the submission key of a source; see `submit`.
             check: check local audio before the upload, as `voiceprint` does.
 
         Raises:
@@ -369,7 +407,7 @@ class AsyncVoiceprintClient:
         arguments.check_batch(sources)
         sources, webhook = arguments.hide_items(sources), hide(webhook)
         plan = VoiceprintPlan(model, webhook, check)
-        return self._run_many(sources, plan, VoiceprintResult, timeout, on_submitted)
+        return self._run_many(sources, plan, VoiceprintResult, timeout, on_submitted, key)
 
     async def identify(  # noqa: PLR0913 - all fields of the request; all but the first two by keyword
         self,
@@ -391,6 +429,7 @@ class AsyncVoiceprintClient:
         timeout: float | None = 3600.0,  # noqa: ASYNC109 - it never interrupts a submission, as `asyncio.timeout` would
         on_submitted: Callable[[JobCreated], Awaitable[None] | None] | None = None,
         max_queue_wait: float | None = None,
+        key: str | None = None,
     ) -> Identification:
         """Find out who speaks when in a recording: upload it if it is local, submit it, and wait for its job.
 
@@ -417,6 +456,7 @@ class AsyncVoiceprintClient:
             timeout: seconds for all steps together; None waits as long as an output can exist (24 hours).
             on_submitted: called (and awaited) with the job before the wait: save the job id there.
             max_queue_wait: seconds; else the client's.
+            key: a submission key; see `submit`. A repeated call uploads and submits nothing, and waits for the job.
 
         Raises:
             InvalidRequestError: an argument is invalid; `errors` lists the fields. Nothing was sent.
@@ -442,7 +482,7 @@ class AsyncVoiceprintClient:
             webhook_status_only=webhook_status_only,
         )
         check_request(template)
-        return await self._run_alone(source, IdentificationPlan(template), timeout, on_submitted, max_queue_wait)
+        return await self._run_alone(source, IdentificationPlan(template), timeout, on_submitted, max_queue_wait, key)
 
     def identify_many(
         self,
@@ -451,6 +491,7 @@ class AsyncVoiceprintClient:
         *,
         timeout: float | None = 3600.0,
         on_submitted: Callable[[int, JobCreated], Awaitable[None] | None] | None = None,
+        key: Callable[[Any], str] | None = None,
         **options: Unpack[IdentificationOptions],
     ) -> Results[IdentificationResult]:
         """Find out who speaks when in many recordings, and yield each `IdentificationResult` as it finishes.
@@ -462,6 +503,7 @@ class AsyncVoiceprintClient:
             speakers: the voiceprints by label, as for `identify`.
             timeout: seconds for each job, from its submission on.
             on_submitted: called (and awaited) with the index of the source and its job, before the wait.
+            key: a function that returns the submission key of a source; see `submit`.
             options: the other fields of `IdentificationRequest`, as for `identify`.
 
         Raises:
@@ -473,15 +515,16 @@ class AsyncVoiceprintClient:
         options = arguments.hide_options(options)
         template = IdentificationRequest(ANY_URL, speakers, **options)
         check_request(template)
-        return self._run_many(sources, IdentificationPlan(template), IdentificationResult, timeout, on_submitted)
+        return self._run_many(sources, IdentificationPlan(template), IdentificationResult, timeout, on_submitted, key)
 
-    async def _run_alone(
+    async def _run_alone(  # noqa: PLR0913, PLR0917 - called in two places
         self,
         source: Source,
         plan: JobPlan[R],
         timeout: float | None,  # noqa: ASYNC109 - it never interrupts a submission
         on_submitted: Callable[[JobCreated], Awaitable[None] | None] | None,
         max_queue_wait: float | None,
+        key: str | None,
     ) -> R:
         """Run the operation of one source within a timeout for all its steps."""
         arguments.check_callback(on_submitted)
@@ -494,21 +537,24 @@ class AsyncVoiceprintClient:
             on_submitted=partial(arguments.run_callback, on_submitted),
             deadline=self.engine.deadline_after(timeout),
             max_queue_wait=max_queue_wait,
+            key=arguments.check_submission_key(key),
             keeps_cancelled_job=True,
         )
         return await operation.run()
 
-    def _run_many(
+    def _run_many(  # noqa: PLR0913, PLR0917 - called in two places
         self,
         sources: Iterable[Source] | AsyncIterable[Source],
         plan: JobPlan[Any],
         make_result: Callable[[int, Any, Any, Exception | None], R],
         timeout: float | None,
         on_submitted: Callable[[int, JobCreated], Awaitable[None] | None] | None,
+        key: Callable[[Any], str] | None,
     ) -> Results[R]:
         """Run the operations of many sources, each with a timeout from its submission on."""
         self.engine.deadline_after(timeout)  # raises before anything is sent
         arguments.check_callback(on_submitted)
+        arguments.check_callback(key, "key")
 
         async def process(item: BatchItem) -> Any:
             async def record(job: JobCreated) -> None:
@@ -523,6 +569,7 @@ class AsyncVoiceprintClient:
                 on_submitted=record,
                 timeout=timeout,
                 hooks=item.hooks,
+                key=arguments.key_of(key, item.value),
                 on_encoded=item.release_value,
             )
             return await operation.run()
@@ -559,6 +606,40 @@ class AsyncVoiceprintClient:
         self.engine.check_usable()
         async with open_audio(source) as audio:
             return await self.engine.upload(audio, media_url=url, on_progress=on_progress)
+
+    async def resolve_key(self, key: str, *, job_id: str | None) -> None:
+        """Decide about a submission key whose outcome is unknown, or free a key to pay for its audio again.
+
+        Args:
+            key: the key.
+            job_id: the job that calls with this key return from now on; None frees the key: the next call may pay.
+
+        Raises:
+            NotFoundError: this team has no such job.
+            InvalidRequestError: the key is not in use.
+            SubmissionInProgressError: a call is submitting the key.
+            SharedStateError: the shared state cannot be reached.
+        """
+        arguments.check_submission_key(key)
+        self.engine.check_usable()
+        if job_id is not None:
+            await self.engine.get_job(check_job_id(job_id))
+        await self.engine.keys.resolve(key, job_id)
+
+    async def purge_keys(self, *, older_than: float) -> int:
+        """Delete the submission keys of accepted jobs, so that the shared state does not grow without end.
+
+        Keys of unknown outcomes stay. A call with a deleted key submits, and pays, again.
+
+        Args:
+            older_than: seconds since the job was accepted, for example `30 * 24 * 3600`.
+
+        Returns:
+            The number of deleted keys.
+        """
+        arguments.check_age(older_than)
+        self.engine.check_usable()
+        return await self.engine.keys.purge(older_than)
 
     def deliver(self, event: WebhookEvent) -> None:
         """Pass a verified webhook to the waits for its job, which finish at once.

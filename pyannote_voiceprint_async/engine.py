@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
+from contextlib import aclosing, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiohttp
 import attrs
@@ -35,11 +37,13 @@ from pyannote_voiceprint_async.jobs.outcome import require_voiceprint
 from pyannote_voiceprint_async.jobs.poller import JobPoller
 from pyannote_voiceprint_async.ratelimit.limiter import RateLimiter
 from pyannote_voiceprint_async.ratelimit.scheduler import PermitScheduler
+from pyannote_voiceprint_async.shared.candidates import CandidateAge, candidate_age
+from pyannote_voiceprint_async.shared.fingerprint import fingerprint
 from pyannote_voiceprint_async.transport.http import HttpClient
 from pyannote_voiceprint_async.transport.pipeline import Pipeline
 from pyannote_voiceprint_async.transport.request import SubmissionHooks
 
-from .errors import ConfigurationError
+from .errors import ConfigurationError, UnknownOutcomeError, VoiceprintError
 from .models import (
     IdentificationRequest,
     Job,
@@ -54,9 +58,17 @@ from .results import ClientStats
 from .secret import Secret
 from .settings import Polling, RateLimit, RetryPolicy, Timeouts
 
+if TYPE_CHECKING:
+    from pyannote_voiceprint_async.shared.connection import SharedConnection
+    from pyannote_voiceprint_async.shared.submission_keys import SubmissionKeys
+
 __all__ = ["Engine"]
 
 R = TypeVar("R")
+
+# Seconds for which a submission without a timeout waits for another one with the same key.
+_IN_PROGRESS_TIMEOUT = 900.0
+_MAX_CANDIDATES = 20
 
 
 class Engine:
@@ -70,6 +82,7 @@ class Engine:
         max_concurrency: the most API requests in flight.
         max_uploads: the most media files in transfer.
         rate_limiter: grants the permits to send; several engines may share one.
+        shared: the state that this client shares with other processes.
         max_queue_wait: seconds; a submission that would wait longer for the rate limit is refused, unless `submit` was
             called with a limit of its own.
         retry_policy: what is retried, and how.
@@ -89,6 +102,7 @@ class Engine:
         max_concurrency: int,
         max_uploads: int,
         rate_limiter: RateLimiter,
+        shared: SharedConnection | None,
         max_queue_wait: float | None,
         retry_policy: RetryPolicy,
         timeouts: Timeouts,
@@ -110,6 +124,7 @@ class Engine:
         self._batches: set[BatchRun[Any]] = set()
         self._closing: asyncio.Task[None] | None = None
         self._waiters = Waiters(clock)
+        self._shared = shared
         self._pipeline = Pipeline(
             http=HttpClient(
                 key=api_key, base_url=base_url, timeouts=timeouts, proxy=proxy, session=session, clock=clock
@@ -123,6 +138,8 @@ class Engine:
             waiters=self._waiters,
         )
         self._poller = JobPoller(self._pipeline, polling, clock, self._waiters)
+        if shared is not None:
+            shared.on_change = self._pipeline.refresh_permits
 
     # Opening and closing
 
@@ -133,6 +150,17 @@ class Engine:
             ClientClosedError: the client is closed, or belongs to another event loop.
         """
         self._pipeline.check_usable()
+
+    async def open(self) -> None:
+        """Bind the engine to the running event loop, and connect with the shared state, if there is one.
+
+        Raises:
+            ClientClosedError: see `check_usable`.
+            SharedStateError: the shared state can never be used.
+        """
+        self.check_usable()
+        if self._shared is not None:
+            await self._shared.open()
 
     @property
     def is_closed(self) -> bool:
@@ -177,6 +205,8 @@ class Engine:
             await batch.aclose()
         await self._poller.aclose()
         await self._pipeline.aclose()
+        if self._shared is not None:
+            await self._shared.aclose()
 
     # Requests
 
@@ -187,6 +217,7 @@ class Engine:
         hooks: SubmissionHooks | None = None,
         deadline: float | None = None,
         max_queue_wait: float | None = None,
+        key: str | None = None,
     ) -> JobCreated:
         """Submit a job: `POST /v1/voiceprint` or `POST /v1/identify`.
 
@@ -196,10 +227,17 @@ class Engine:
             deadline: time on the clock; a request that was not sent by then is not sent any more. One that was sent is
                 never interrupted.
             max_queue_wait: seconds; None is the limit of the client.
+            key: the submission key; see `submit_with_key`.
 
         Raises:
             VoiceprintError: see `outcome_unknown`: True means that the job may exist.
         """
+        if key is not None:
+            check_request(request)
+            send = partial(self.submit, request, deadline=deadline, max_queue_wait=max_queue_wait)
+            return await self.submit_with_key(
+                key, fingerprint(request), lambda hooks: send(hooks=hooks), hooks=hooks, deadline=deadline
+            )
         if request.webhook is None and self._webhook is not None:
             request = attrs.evolve(request, webhook=self._webhook)
         check_request(request)
@@ -213,6 +251,75 @@ class Engine:
         if request.webhook is not None:
             self._poller.expect_webhook(job.job_id)
         return job
+
+    async def submit_with_key(
+        self,
+        key: str,
+        request: str,
+        send: Callable[[SubmissionHooks], Awaitable[JobCreated]],
+        *,
+        hooks: SubmissionHooks | None = None,
+        deadline: float | None = None,
+    ) -> JobCreated:
+        """Return the job of a submission key; if it has none, submit one.
+
+        Args:
+            key: the key.
+            request: the fingerprint of the request.
+            send: submits the job with hooks.
+            hooks: the hooks of the caller.
+            deadline: time on the clock until which to wait for another call with the same key; None is 15 minutes.
+
+        Raises:
+            ConfigurationError: the client has no shared state.
+            InvalidRequestError: the key was used for another request.
+            SharedStateError: the shared state cannot be reached; nothing was sent.
+            SubmissionInProgressError: another call with the same key has not ended by the deadline.
+            UnknownOutcomeError: an earlier submission with the key may have been accepted.
+        """
+        self.check_usable()
+        try:
+            return await self.keys.submit(
+                key,
+                request,
+                send,
+                hooks=hooks,
+                deadline=self.deadline_after(_IN_PROGRESS_TIMEOUT) if deadline is None else deadline,
+                sleep=self.sleep,
+            )
+        except UnknownOutcomeError as error:
+            error.candidates = await self._candidates(request, error.sent_before)
+            raise
+
+    async def _candidates(self, request: str, sent_before: float) -> tuple[JobSummary, ...]:
+        """Return the jobs that an earlier submission may have created, as far as they can be listed now."""
+        operation, model = request.split("|")[:2]
+        earliest, latest = (now - sent_before for now in self.server_time())
+        found: list[JobSummary] = []
+        with suppress(VoiceprintError):
+            known = await self.keys.jobs()
+            async with aclosing(self.list_jobs()) as listed:
+                async for summary in listed:
+                    age = candidate_age(summary, operation, model, earliest, latest)
+                    if age is CandidateAge.TOO_OLD or len(found) == _MAX_CANDIDATES:
+                        break
+                    if age is CandidateAge.POSSIBLE and summary.job_id not in known:
+                        found.append(summary)
+        return tuple(found)
+
+    @property
+    def keys(self) -> SubmissionKeys:
+        """The submission keys of the shared state.
+
+        Raises:
+            ConfigurationError: the client has no shared state.
+        """
+        if self._shared is None:
+            raise ConfigurationError(
+                "Submission keys need a place that all calls share: pass shared= to the client, the path of a SQLite "
+                "file or postgresql://…."
+            )
+        return self._shared.keys
 
     async def wait(self, job_id: str, deadline: float) -> Job:
         """Wait for a job of any kind until it has succeeded.
@@ -259,7 +366,7 @@ class Engine:
         """Read a job: `GET /v1/jobs/{jobId}`."""
         return await self._pipeline.read_job(job_id)
 
-    async def list_jobs(self, *, status: JobStatus | str | None = None) -> AsyncIterator[JobSummary]:
+    async def list_jobs(self, *, status: JobStatus | str | None = None) -> AsyncGenerator[JobSummary, None]:
         """List all jobs of the team, newest first: `GET /v2/jobs`, 100 a page.
 
         Args:

@@ -25,6 +25,9 @@ VoiceprintError
 │   └── JobExpiredError           the job succeeded, but the API has deleted its output
 ├── PartialIdentificationError    some jobs of `identification.identify_among` have no result, others are billed
 ├── MediaError                    local audio cannot be read or sent
+├── SharedStateError              the state that processes share cannot be used
+├── SubmissionInProgressError     another call submits the same key
+├── UnknownOutcomeError           an earlier submission of the same key may have been accepted
 ├── EnrollmentError               bulk enrollment cannot start or continue
 │   ├── ManifestError             the list of speakers has errors
 │   └── LedgerError               the ledger cannot be opened, read or written
@@ -42,6 +45,7 @@ server have accepted the request, although no response arrived?). Both are False
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import attrs
 
@@ -76,9 +80,12 @@ __all__ = [
     "QueueTooLongError",
     "RateLimitError",
     "ServerError",
+    "SharedStateError",
     "StaleWebhookError",
+    "SubmissionInProgressError",
     "SubscriptionRequiredError",
     "UnexpectedResponseError",
+    "UnknownOutcomeError",
     "VoiceprintError",
     "WebhookError",
     "status_error_class",
@@ -270,6 +277,44 @@ class JobExpiredError(JobError):
 
 class MediaError(VoiceprintError):
     """Local audio cannot be read, is empty, changed during the upload, or cannot be read again for a retry."""
+
+
+class SharedStateError(VoiceprintError):
+    """The shared state (`shared=`) cannot be used: it cannot be reached, was deleted, or has another version.
+
+    `retryable` is True if it may be reached later. Nothing was sent.
+    """
+
+
+class SubmissionInProgressError(VoiceprintError):
+    """Another call submits the same `key`, and did not end in time. This call sent nothing; it may be repeated."""
+
+    def __init__(self, sentence: str = "", *, key: str = "", **details: object) -> None:
+        super().__init__(sentence, **details)  # type: ignore[arg-type]  # the base class checks them
+        self.key = key
+
+
+class UnknownOutcomeError(VoiceprintError):
+    """An earlier submission with the same `key` may have been accepted. This call sent nothing.
+
+    `candidates` are the jobs that the earlier submission may have created, as `JobSummary`. `client.resolve_key`
+    adopts one of them, or frees the key.
+    """
+
+    def __init__(
+        self,
+        sentence: str = "",
+        *,
+        key: str = "",
+        candidates: Sequence[Any] = (),
+        sent_before: float = 0.0,
+        **details: object,
+    ) -> None:
+        super().__init__(sentence, **details)  # type: ignore[arg-type]  # the base class checks them
+        self.key = key
+        self.candidates = tuple(candidates)
+        self.sent_before = sent_before
+        """Seconds since the earlier submission was sent."""
 
 
 class EnrollmentError(VoiceprintError):

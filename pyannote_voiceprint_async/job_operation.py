@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
 import attrs
 
+from pyannote_voiceprint_async.api.request_checks import check_request
 from pyannote_voiceprint_async.concurrency.clock import timeout_at
 from pyannote_voiceprint_async.jobs.local_audio import LocalAudio, OpenedAudio, is_local, open_audio
+from pyannote_voiceprint_async.shared.fingerprint import fingerprint
 from pyannote_voiceprint_async.transport.request import SubmissionHooks
 
 from .engine import Engine
-from .errors import ApiTimeoutError, MediaError
+from .errors import ApiTimeoutError, JobError, JobTimeoutError, MediaError
 from .job_plans import JobPlan
-from .models import JobCreated, VoiceprintRequest
+from .models import ANY_URL, JobCreated, VoiceprintRequest
 from .results import Source
 
 __all__ = ["JobOperation", "is_stable", "upload_source"]
@@ -46,22 +50,38 @@ class JobOperation(Generic[R]):
     on_encoded: Callable[[], None] | None = None
     """Called when the audio of a waveform is encoded: its array is not read any more."""
     max_queue_wait: float | None = None
+    key: str | None = None
+    """The submission key."""
     keeps_cancelled_job: bool = False
     """Whether a job whose wait is cancelled is added to `abandoned` here; a batch does so itself."""
 
     async def run(self) -> R:
         """Upload the source if it is local, submit it, and wait for its result."""
-        url, warnings = await upload_source(self.engine, self.source, self.plan, self.deadline, self.on_encoded)
-        request = self.plan.to_request(url)
-        job = await self.engine.submit(
-            request, hooks=self.hooks, deadline=self.deadline, max_queue_wait=self.max_queue_wait
-        )
+        warnings: list[str] = []
+        if self.key is None:
+            job = await self._upload_and_submit(warnings, self.hooks)
+        else:
+            template = self.plan.to_request(ANY_URL if is_local(self.source) else self.source)
+            check_request(template)
+            digest = await audio_digest(self.source, self.plan)
+            job = await self.engine.submit_with_key(
+                self.key,
+                fingerprint(template, digest),
+                partial(self._upload_and_submit, warnings),
+                hooks=self.hooks,
+                deadline=self.deadline,
+            )
         try:
             await self.on_submitted(job)
             deadline = self.engine.deadline_after(self.timeout) if self.deadline is None else self.deadline
             done = await self.engine.wait(job.job_id, deadline)
-            return await self.plan.make_result(done, request.model, (*warnings, job.warning))
+            return await self.plan.make_result(done, self._model, (*warnings, job.warning))
         except Exception as error:
+            if self.key is not None and isinstance(error, JobError) and not isinstance(error, JobTimeoutError):
+                error.add_note(
+                    f"The submission key {self.key!r} keeps returning this job. To submit the audio again, and pay "
+                    f"again, free the key first: client.resolve_key({self.key!r}, job_id=None)."
+                )
             if getattr(error, "job_id", None) != job.job_id:
                 # The error has no id, or that of another job which `on_submitted` read: ours is paid for too.
                 self.engine.abandon(job)
@@ -71,6 +91,32 @@ class JobOperation(Generic[R]):
             if self.keeps_cancelled_job:
                 self.engine.abandon(job)
             raise
+
+    async def _upload_and_submit(self, warnings: list[str], hooks: SubmissionHooks | None) -> JobCreated:
+        url, found = await upload_source(self.engine, self.source, self.plan, self.deadline, self.on_encoded)
+        warnings += found
+        return await self.engine.submit(
+            self.plan.to_request(url), hooks=hooks, deadline=self.deadline, max_queue_wait=self.max_queue_wait
+        )
+
+    @property
+    def _model(self) -> str:
+        return self.plan.to_request(ANY_URL if is_local(self.source) else self.source).model
+
+
+async def audio_digest(source: Source, plan: JobPlan[Any]) -> str | None:
+    """Return the SHA-256 of local audio; None for a URL or a request.
+
+    Raises:
+        MediaError: the audio cannot be read.
+    """
+    if not is_local(source):
+        return None
+    digest = hashlib.sha256()
+    async with open_audio(cast("LocalAudio", source), for_voiceprint=plan.checks_voice) as audio:
+        async for chunk in audio.chunks():
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 async def upload_source(

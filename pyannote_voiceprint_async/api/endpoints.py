@@ -1,12 +1,13 @@
 """The operations of the API as one table. To add an operation, add a row here and its model to `models.py`."""
 
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from pyannote_voiceprint_async.models import Job, JobCreated, JobPage, KeyStatus, MediaUpload
 
 __all__ = [
     "DEFAULT_BASE_URL",
     "DEFAULT_LIMITS",
+    "ENDPOINTS",
     "GET_JOB",
     "IDENTIFY",
     "LIST_JOBS",
@@ -75,6 +76,10 @@ VOICEPRINT  = Endpoint("POST", "/v1/voiceprint",    "submissions", False,      J
 IDENTIFY    = Endpoint("POST", "/v1/identify",      "identify",    False,      JobCreated)
 GET_JOB     = Endpoint("GET",  "/v1/jobs/{job_id}", "job_reads",   True,       Job, MAX_OUTPUT_BYTES)
 LIST_JOBS   = Endpoint("GET",  "/v2/jobs",          "job_lists",   True,       JobPage)
+
+ENDPOINTS: dict[str, Endpoint[Any]] = {
+    endpoint.rate_limit: endpoint for endpoint in (TEST_KEY, MEDIA_INPUT, VOICEPRINT, IDENTIFY, GET_JOB, LIST_JOBS)
+}
 
 # Requests in 60 seconds for a team without Enterprise, by the field of `RateLimits`.
 DEFAULT_LIMITS = {

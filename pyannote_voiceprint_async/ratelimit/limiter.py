@@ -6,7 +6,7 @@ from pyannote_voiceprint_async.api.request_checks import check_count
 from pyannote_voiceprint_async.reprs import safe_repr
 from pyannote_voiceprint_async.settings import RateLimits
 
-from .scheduler import PermitScheduler
+from .scheduler import PermitScheduler, WindowFactory, make_local_window
 
 __all__ = ["RateLimiter"]
 
@@ -21,10 +21,17 @@ class RateLimiter:
     Args:
         max_concurrency: requests in flight, all operations together.
         rate_limits: the limits of the operations; by default the documented ones.
+        make_window: internal; `shared/` makes windows that several processes share.
     """
 
-    def __init__(self, max_concurrency: int = 64, rate_limits: RateLimits = RateLimits()) -> None:
-        self.scheduler = PermitScheduler(check_count("max_concurrency", max_concurrency), rate_limits)
+    def __init__(
+        self,
+        max_concurrency: int = 64,
+        rate_limits: RateLimits = RateLimits(),
+        *,
+        make_window: WindowFactory = make_local_window,
+    ) -> None:
+        self.scheduler = PermitScheduler(check_count("max_concurrency", max_concurrency), rate_limits, make_window)
         """Internal: used by `transport` and the engine only, and not part of the public API."""
 
     def __repr__(self) -> str:

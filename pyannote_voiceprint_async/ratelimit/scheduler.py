@@ -13,7 +13,14 @@ from .permit_request import PermitRequest, PermitState
 from .wait_queue import WaitQueue
 from .window import RateLimitWindow
 
-__all__ = ["PermitScheduler"]
+__all__ = ["PermitScheduler", "WindowFactory", "make_local_window"]
+
+WindowFactory = Callable[[str, int, RateLimit | None], RateLimitWindow]
+
+
+def make_local_window(_operation: str, default: int, ceiling: RateLimit | None) -> RateLimitWindow:
+    """Return a window that only this process uses."""
+    return RateLimitWindow(default, ceiling)
 
 
 class PermitScheduler:
@@ -27,9 +34,12 @@ class PermitScheduler:
     Args:
         max_concurrency: requests in flight, all operations together.
         rate_limits: the limits of the operations.
+        make_window: makes the window of an operation from its name, its documented limit and the user's own limit.
     """
 
-    def __init__(self, max_concurrency: int, rate_limits: RateLimits) -> None:
+    def __init__(
+        self, max_concurrency: int, rate_limits: RateLimits, make_window: WindowFactory = make_local_window
+    ) -> None:
         self.max_concurrency = max_concurrency
         self.in_flight = 0
         """Requests that hold a slot."""
@@ -38,7 +48,7 @@ class PermitScheduler:
         self.reset_timers: set[Callable[[], None]] = set()
         """One function per client that uses this scheduler: it sets the client's timer to `next_grant_at`."""
         self._windows = {
-            name: RateLimitWindow(default, getattr(rate_limits, name)) for name, default in DEFAULT_LIMITS.items()
+            name: make_window(name, default, getattr(rate_limits, name)) for name, default in DEFAULT_LIMITS.items()
         }
         self._slot_queue = WaitQueue(PermitState.WAITING_FOR_SLOT)
         self._last_number = 0
@@ -50,6 +60,11 @@ class PermitScheduler:
     def expected_limit(self, operation: str) -> RateLimit:
         """Return the limit of an operation to plan with; see `RateLimitWindow.expected_limit`."""
         return self._windows[operation].expected_limit
+
+    def permits_wanted(self, operation: str) -> int:
+        """Return how many permits the waiting requests of an operation could use now: each also needs a free slot."""
+        free_slots = self.max_concurrency - self.in_flight - len(self._slot_queue)
+        return max(0, min(len(self._windows[operation].queue), free_slots))
 
     def expected_wait(self, operation: str, now: float) -> float:
         """Estimate the seconds that one more request would wait for its permit."""

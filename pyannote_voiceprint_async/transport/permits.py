@@ -7,11 +7,11 @@ import math
 from typing import Any
 
 from pyannote_voiceprint_async.api import rate_limit_headers
-from pyannote_voiceprint_async.api.endpoints import Endpoint
+from pyannote_voiceprint_async.api.endpoints import ENDPOINTS, Endpoint
 from pyannote_voiceprint_async.api.responses import ApiResponse
 from pyannote_voiceprint_async.concurrency.clock import Clock, Timer, timeout_at
 from pyannote_voiceprint_async.concurrency.waiters import Waiters
-from pyannote_voiceprint_async.errors import ApiTimeoutError, QueueTooLongError, RateLimitError
+from pyannote_voiceprint_async.errors import ApiTimeoutError, QueueTooLongError, RateLimitError, VoiceprintError
 from pyannote_voiceprint_async.ratelimit.permit_request import PermitRequest
 from pyannote_voiceprint_async.ratelimit.scheduler import PermitScheduler
 from pyannote_voiceprint_async.settings import RetryPolicy
@@ -127,7 +127,7 @@ class Permits:
         limit = rate_limit_headers.limit(response.headers)
         remaining = rate_limit_headers.remaining(response.headers)
         if self._scheduler.record_response(permit, now, limit, remaining):
-            self._refuse_overdue(request.endpoint, now)
+            self._refuse_overdue(request.endpoint.rate_limit, now)
         if self._scheduler.queued:
             self._reset_timer()
 
@@ -146,7 +146,7 @@ class Permits:
             self._scheduler.cancel(permit, now)
             self._scheduler.reject_waiting(operation, error)
         else:
-            self._refuse_overdue(request.endpoint, now)
+            self._refuse_overdue(request.endpoint.rate_limit, now)
         self._reset_timer()
 
     def record_no_response(self, request: ApiRequest, permit: PermitRequest) -> None:
@@ -172,25 +172,39 @@ class Permits:
         if wait > max_queue_wait:
             raise queue_too_long(endpoint, wait)
 
-    def _refuse_overdue(self, endpoint: Endpoint[Any], now: float) -> None:
+    def refresh(self, operation: str, *, waits_changed: bool, error: VoiceprintError | None) -> None:
+        """Apply what other processes have changed in a shared window.
+
+        Args:
+            operation: the operation of the window.
+            waits_changed: whether waiting requests may now wait for longer.
+            error: fails the waiting requests: the shared state can never be used again.
+        """
+        now = self._clock.time()
+        pause = self._scheduler.pause_left(operation, now)
+        if error is not None:
+            self._scheduler.reject_waiting(operation, error)
+        elif waits_changed and pause > self._retry_policy.max_retry_after:
+            self._scheduler.reject_waiting(operation, _paused(ENDPOINTS[operation], pause))
+        elif waits_changed:
+            self._refuse_overdue(operation, now)
+        self._scheduler.grant_waiting(now)
+        self._reset_timer()
+
+    def _refuse_overdue(self, operation: str, now: float) -> None:
         """Refuse the waiting requests whose wait now exceeds their limits."""
-        for permit in self._scheduler.remove_overdue(endpoint.rate_limit, now):
+        endpoint = ENDPOINTS[operation]
+        for permit in self._scheduler.remove_overdue(operation, now):
             if permit.expected_wait is not None:
                 permit.notify(queue_too_long(endpoint, permit.expected_wait))
             else:
-                permit.notify(_refused_too_long(endpoint, self._scheduler.pause_left(endpoint.rate_limit, now)))
+                permit.notify(_refused_too_long(endpoint, self._scheduler.pause_left(operation, now)))
 
     def _refuse_long_pause(self, endpoint: Endpoint[Any]) -> None:
         """Raise an error during a pause that is longer than the retry policy allows."""
         pause = self._scheduler.pause_left(endpoint.rate_limit, self._clock.time())
         if pause > min(self._retry_policy.max_retry_after, self._retry_policy.max_elapsed):
-            raise RateLimitError(
-                f"{endpoint.name} was not sent: the API requests a pause, which lasts another "
-                f"{pause:.0f} s. Try again after it.",
-                status=_TOO_MANY_REQUESTS,
-                retryable=True,
-                retry_after=pause,
-            )
+            raise _paused(endpoint, pause)
 
     def _reset_timer(self) -> None:
         """Set the timer to the next time at which the scheduler can grant a permit."""
@@ -213,6 +227,16 @@ def queue_too_long(endpoint: Endpoint[Any], wait: float) -> QueueTooLongError:
         f"{endpoint.name} was not sent: it would wait about {wait:.0f} s for the rate limit, longer "
         "than max_queue_wait allows. Try again later.",
         expected_wait=wait,
+    )
+
+
+def _paused(endpoint: Endpoint[Any], pause: float) -> RateLimitError:
+    return RateLimitError(
+        f"{endpoint.name} was not sent: the API requests a pause, which lasts another {pause:.0f} s. Try again after "
+        "it.",
+        status=_TOO_MANY_REQUESTS,
+        retryable=True,
+        retry_after=pause,
     )
 
 

@@ -176,9 +176,22 @@ class Pipeline:
         """Send a submission in a task of its own, which outlives a cancelled caller."""
         return self._submissions.run(
             request,
-            send=lambda: self._send_once(request, permit),
+            send=lambda: self._send_and_record(request, permit),
             release=lambda: self._permits.cancel(permit),
         )
+
+    async def _send_and_record(self, request: ApiRequest, permit: PermitRequest) -> Any:
+        """Send a submission once, and pass its outcome to the hooks, although its caller may be gone."""
+        hooks = request.hooks
+        try:
+            job = await self._send_once(request, permit)
+        except BaseException as error:
+            if hooks is not None and hooks.on_not_accepted is not None:
+                await hooks.on_not_accepted(may_exist=getattr(error, "outcome_unknown", request.may_be_billed))
+            raise
+        if hooks is not None and hooks.on_accepted is not None:
+            await hooks.on_accepted(job)
+        return job
 
     async def _send_once(self, request: ApiRequest, permit: PermitRequest) -> Any:
         """Make one HTTP request, parse its response, and return the permit whatever happens."""
@@ -241,6 +254,10 @@ class Pipeline:
         return URL(f"{self._base_url}{endpoint.path.format_map(quoted)}", encoded=True).with_query(query)
 
     # State
+
+    def refresh_permits(self, operation: str, *, waits_changed: bool, error: VoiceprintError | None) -> None:
+        """Apply what other processes have changed in a shared window; see `Permits.refresh`."""
+        self._permits.refresh(operation, waits_changed=waits_changed, error=error)
 
     @property
     def rate_limited(self) -> int:

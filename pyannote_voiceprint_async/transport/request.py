@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import aiohttp
 from yarl import URL
@@ -13,10 +13,22 @@ from yarl import URL
 from pyannote_voiceprint_async.api.endpoints import Endpoint
 from pyannote_voiceprint_async.concurrency.waiters import wake
 from pyannote_voiceprint_async.errors import VoiceprintError
+from pyannote_voiceprint_async.models import JobCreated
 
 from .connection import RecordedConnection
 
 __all__ = ["ApiRequest", "SubmissionHooks"]
+
+
+class OnNotAccepted(Protocol):
+    """What is awaited when a try of a submission ended without a job."""
+
+    async def __call__(self, *, may_exist: bool) -> None:
+        """Record the end of the try.
+
+        Args:
+            may_exist: whether the API may have accepted the submission nevertheless.
+        """
 
 
 class SubmissionHooks(NamedTuple):
@@ -26,6 +38,10 @@ class SubmissionHooks(NamedTuple):
     """Awaited when permit and slot are granted, before the first byte is sent."""
     on_refused: Callable[[], None]
     """Called when a try failed with a retryable error: it was not accepted, and is no longer in flight."""
+    on_accepted: Callable[[JobCreated], Awaitable[None]] | None = None
+    """Awaited when the response with the job arrived, also if the caller was cancelled."""
+    on_not_accepted: OnNotAccepted | None = None
+    """Awaited when a try ended without a job, also if the caller was cancelled."""
 
 
 class ApiRequest:

@@ -7,7 +7,7 @@ must not look like a new one.
 import sqlite3
 
 from pyannote_voiceprint_async.enrollment.manifest.names import normalize_name
-from pyannote_voiceprint_async.enrollment.manifest.url_identity import url_identity
+from pyannote_voiceprint_async.urls.url_identity import url_identity
 
 __all__ = ["upgrade_identities"]
 

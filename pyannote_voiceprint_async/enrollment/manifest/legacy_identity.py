@@ -4,7 +4,7 @@ Ledgers keep hashes of erased recordings. Those that were written by version 0.1
 that follow its rules: this file must not change.
 """
 
-from .url_parts import UrlParts
+from pyannote_voiceprint_async.urls.url_parts import UrlParts
 
 __all__ = ["legacy_identity"]
 

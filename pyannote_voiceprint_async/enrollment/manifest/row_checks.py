@@ -13,6 +13,7 @@ import attrs
 
 from pyannote_voiceprint_async.api.endpoints import MAX_VOICEPRINT_BYTES
 from pyannote_voiceprint_async.errors import MediaError
+from pyannote_voiceprint_async.urls.url_identity import identity_and_expiry
 
 from .label_checks import label_problem, printable_label
 from .names import find_existing, normalize_name
@@ -21,7 +22,6 @@ from .rows import Problem, Row
 from .segments import Segments, is_whole_file, segments_problem
 from .source_checks import check_source, model_problem, os_error_reason, printable_source
 from .source_kinds import is_url
-from .url_identity import identity_and_expiry
 
 __all__ = ["CheckFile", "CheckedRow", "check_audio_file", "check_row"]
 

@@ -12,9 +12,9 @@ from pyannote_voiceprint_async.enrollment.ledger.recordings import PendingRecord
 from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
 from pyannote_voiceprint_async.enrollment.ledger.unsent import UnsentRecording
 from pyannote_voiceprint_async.enrollment.manifest.preflight import change_time_ns, clip_identity
-from pyannote_voiceprint_async.enrollment.manifest.url_identity import url_expires_at
 from pyannote_voiceprint_async.enrollment.options import Resolve
 from pyannote_voiceprint_async.errors import VoiceprintError
+from pyannote_voiceprint_async.urls.url_identity import url_expires_at
 
 from .error_actions import RowError
 

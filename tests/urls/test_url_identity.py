@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pyannote_voiceprint_async.enrollment.manifest.signers import SIGNERS
-from pyannote_voiceprint_async.enrollment.manifest.url_identity import url_expires_at, url_identity
+from pyannote_voiceprint_async.urls.signers import SIGNERS
+from pyannote_voiceprint_async.urls.url_identity import url_expires_at, url_identity
 
 OBJECT = "https://bucket.s3.eu-west-1.amazonaws.com/team/Anna%20M.wav"
 AMAZON = (

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyannote_voiceprint_async.enrollment.manifest.url_identity import url_identity
+from pyannote_voiceprint_async.urls.url_identity import url_identity
 
 
 @pytest.mark.parametrize(

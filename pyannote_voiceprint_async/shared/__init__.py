@@ -1,0 +1,1 @@
+"""State that the processes of one API key share: permits, submission keys and webhook deliveries."""

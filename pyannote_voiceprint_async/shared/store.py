@@ -1,0 +1,109 @@
+"""What a store of shared state does. `SqliteStore` and `PostgresStore` are the two stores."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import orjson
+
+from .fleet_window import FleetWindow, StepMessage, StepReply, step
+
+__all__ = [
+    "TABLES",
+    "VERSION",
+    "VERSION_TABLE",
+    "Rows",
+    "Statement",
+    "Store",
+    "StoreUnavailableError",
+    "step_stored_window",
+]
+
+Rows = list[tuple[Any, ...]]
+Statement = tuple[str, dict[str, Any]]
+
+VERSION = 1
+"""The version of the tables. A store with another version is refused."""
+
+VERSION_TABLE = "voiceprint_version"
+
+# The same statements create the tables in SQLite and PostgreSQL. Parameters are written as `:name`, the time in
+# milliseconds since 1970 as `{now}`. A scope is a team and a base URL.
+TABLES = (
+    "CREATE TABLE IF NOT EXISTS voiceprint_version (version BIGINT NOT NULL)",
+    """CREATE TABLE IF NOT EXISTS voiceprint_keys (
+        scope TEXT NOT NULL,
+        submission_key TEXT NOT NULL,
+        state TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        fence BIGINT NOT NULL,
+        request TEXT NOT NULL,
+        job_id TEXT,
+        sent_at BIGINT,
+        changed_at BIGINT NOT NULL,
+        alive_until BIGINT NOT NULL,
+        PRIMARY KEY (scope, submission_key)
+    )""",
+    "CREATE INDEX IF NOT EXISTS voiceprint_keys_by_owner ON voiceprint_keys (owner)",
+    """CREATE TABLE IF NOT EXISTS voiceprint_deliveries (
+        scope TEXT NOT NULL,
+        job_id TEXT NOT NULL,
+        status TEXT NOT NULL,
+        delivered_at BIGINT NOT NULL,
+        PRIMARY KEY (scope, job_id)
+    )""",
+)
+
+
+class StoreUnavailableError(Exception):
+    """The store did not reply. The message is a sentence without secrets.
+
+    Args:
+        message: what happened.
+        may_have_happened: whether the store may have made the change nevertheless.
+        is_final: whether another try cannot help: another version, a deleted file, a wrong password.
+    """
+
+    def __init__(self, message: str, *, may_have_happened: bool, is_final: bool = False) -> None:
+        super().__init__(message)
+        self.may_have_happened = may_have_happened
+        self.is_final = is_final
+
+
+class Store(Protocol):
+    """A database that the processes of one API key share. Every method raises `StoreUnavailableError`."""
+
+    async def open(self) -> None:
+        """Connect, and create the tables if they are missing. A second call does nothing."""
+
+    async def step(self, window: str, message: StepMessage) -> StepReply | None:
+        """Make one step of a window in one transaction; see `fleet_window.step`."""
+
+    async def run(self, *statements: Statement) -> Rows:
+        """Run statements in one transaction that survives a power failure, and return the rows of the last one."""
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+
+
+def step_stored_window(
+    stored: bytes | str | None, message: StepMessage, now: int, epoch: str
+) -> tuple[bytes, StepReply | None]:
+    """Make a step on a window as a store keeps it.
+
+    Args:
+        stored: the stored window as JSON; None if there is none.
+        message: the member's message.
+        now: milliseconds on the store's clock.
+        epoch: the name of a new window.
+    """
+    state, reply = step(_load(stored), message, now, epoch)
+    return orjson.dumps(state.to_json()), reply
+
+
+def _load(stored: bytes | str | None) -> FleetWindow | None:
+    """Return a stored window. A damaged one counts as lost: the members report what they hold to a new one."""
+    try:
+        return None if stored is None else FleetWindow.from_json(orjson.loads(stored))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None

@@ -1,0 +1,1 @@
+"""URLs of audio: what identifies the audio, and when a signature expires."""

@@ -1,0 +1,34 @@
+"""A program that submits many jobs with shared state, for tests that kill and stop processes."""
+
+import asyncio
+import json
+import sys
+
+from pyannote_voiceprint_async import AsyncVoiceprintClient, RateLimit, RateLimits
+
+
+def write(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+async def run(url: str, address: str, limit: int, per: float, count: int) -> None:
+    limits = RateLimits(submissions=RateLimit(limit, per=per))
+    async with AsyncVoiceprintClient("sandbox-key", base_url=url, shared=address, rate_limits=limits) as client:
+
+        async def submit() -> None:
+            await client.submit("https://files.example.org/a.wav")
+            write("accepted")
+
+        await asyncio.gather(*(submit() for _ in range(count)))
+        write(json.dumps({"rate_limited": client.stats.rate_limited}))
+
+
+def main() -> None:
+    """Run with: URL ADDRESS LIMIT PER COUNT."""
+    url, address, limit, per, count = sys.argv[1:]
+    asyncio.run(run(url, address, int(limit), float(per), int(count)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,248 @@
+"""The window that processes share: a model of members that die, lose replies, and send late messages."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import statistics
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pyannote_voiceprint_async.shared.fleet_window import (
+    FleetWindow,
+    PermitReport,
+    ReportKind,
+    StepMessage,
+    StepReply,
+    WindowRules,
+    step,
+)
+
+PER, RESPONSE_TIMEOUT, USABLE = 1000, 300, 200
+LIFETIME = USABLE + RESPONSE_TIMEOUT + PER
+RULES = WindowRules(limit=3, per=PER, permit_lifetime=LIFETIME, member_lifetime=3000, grace=0, reserve=0)
+
+
+class Member:
+    """A process: it keeps granted permits, sends requests, and reports what became of them."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.number = 0
+        self.lost_steps: list[tuple[int, int]] = []
+        self.reports: list[tuple[PermitReport, int]] = []  # with the time at which the fact happened
+        self.granted: dict[str, int] = {}
+        self.in_flight: dict[str, int] = {}  # permit -> time of sending
+
+    def message(self, wanted: int, now: int) -> StepMessage:
+        """Return the next message, whose times are counted from now."""
+        self.number += 1
+        reports = tuple(_at(report, now - happened) for report, happened in self.reports)
+        return StepMessage(self.name, self.number, wanted, RULES, reports, tuple(self.lost_steps))
+
+    def receive(self, reply: StepReply, now: int) -> None:
+        """Accept the granted permits; the store has the reports now."""
+        self.lost_steps, self.reports = [], []
+        self.granted |= dict.fromkeys(reply.granted, now)
+
+
+def _at(report: PermitReport, age: int) -> PermitReport:
+    match report.kind:
+        case ReportKind.ANSWERED:
+            return report._replace(ms=age)
+        case ReportKind.UNANSWERED | ReportKind.REFUSED:
+            return report._replace(ms=max(0, report.ms - age))
+    return report
+
+
+class Fleet:
+    """Members and one stored window, driven by chance. It knows every request that the server may still count."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+        self.true_time = 1_000_000
+        self.clock_offset = 0
+        self.state: FleetWindow | None = None
+        self.names = itertools.count()
+        self.members = [self.new_member() for _ in range(rng.randint(1, 4))]
+        self.late: list[StepMessage] = []
+        self.counted_until: list[int] = []  # by the server, of requests that are not in flight any more
+        self.granted = 0
+
+    def new_member(self) -> Member:
+        return Member(f"m{next(self.names)}")
+
+    def run(self, events: int) -> None:
+        """Run this many events."""
+        for _ in range(events):
+            self.true_time += self.rng.choice([0, 1, 5, 20, 60])
+            member = self.rng.choice(self.members)
+            self.send_requests(member)
+            self.finish_requests(member)
+            self.make_step(member)
+            for chance, event in ((0.02, self.deliver_late), (0.01, self.kill_member), (0.01, self.set_clock_back)):
+                if self.rng.random() < chance:
+                    event()
+
+    def make_step(self, member: Member) -> None:
+        wanted = self.rng.randint(0, 4)
+        message = member.message(wanted, self.true_time)
+        fate = self.rng.choices(["reply", "lost", "no reply", "late"], [20, 1, 1, 1])[0]
+        if fate == "reply":
+            reply = self.store(message)
+            assert reply is not None
+            assert len(reply.granted) <= wanted
+            member.receive(reply, self.true_time)
+            self.check_window(reply)
+            return
+        member.lost_steps.append((message.number, wanted))
+        if fate == "no reply":
+            self.store(message)
+        elif fate == "late":
+            self.late.append(message)
+
+    def send_requests(self, member: Member) -> None:
+        """Send a request with each granted permit that is still usable, and return the others."""
+        for permit, granted in list(member.granted.items()):
+            if self.true_time - granted >= USABLE or self.rng.random() < 0.05:
+                member.reports.append((PermitReport(ReportKind.UNSENT, permit), self.true_time))
+            elif self.rng.random() < 0.8:
+                member.in_flight[permit] = self.true_time
+            else:
+                continue
+            del member.granted[permit]
+
+    def finish_requests(self, member: Member) -> None:
+        for permit, sent in list(member.in_flight.items()):
+            latest = sent + RESPONSE_TIMEOUT
+            if self.true_time > latest or self.rng.random() < 0.03:
+                self.counted_until.append(latest + PER)
+                report = PermitReport(ReportKind.UNANSWERED, permit, ms=latest + PER - self.true_time)
+            elif self.rng.random() < 0.03:
+                # A server counts no request that it refused.
+                report = PermitReport(ReportKind.REFUSED, permit, ms=400)
+            elif self.rng.random() < 0.5:
+                self.counted_until.append(self.true_time + PER)
+                report = PermitReport(ReportKind.ANSWERED, permit)
+            else:
+                continue
+            del member.in_flight[permit]
+            member.reports.append((report, self.true_time))
+            if report.kind is ReportKind.ANSWERED and self.rng.random() < 0.05:
+                limit = PermitReport(ReportKind.LIMIT, limit=self.rng.choice([2, 3, 5]))
+                member.reports.append((limit, self.true_time))
+
+    def deliver_late(self) -> None:
+        """Deliver the messages that were held up; each of them is older than what its member has sent since, or not."""
+        for message in self.late:
+            before = self.state
+            is_outdated = before is not None and before.members.get(message.member, (0, 0))[1] >= message.number
+            reply = self.store(message)
+            if is_outdated:
+                assert reply is None
+                assert self.state is before
+        self.late = []
+
+    def kill_member(self) -> None:
+        dead = self.members.pop(self.rng.randrange(len(self.members)))
+        self.counted_until += [sent + RESPONSE_TIMEOUT + PER for sent in dead.in_flight.values()]
+        self.members.append(self.new_member())
+
+    def set_clock_back(self) -> None:
+        self.clock_offset -= self.rng.choice([500, 5_000, 10_000_000])
+
+    def store(self, message: StepMessage) -> StepReply | None:
+        """Make the step as a store does, through JSON; a repeated message changes nothing."""
+        before = self.state
+        copy = None if before is None else FleetWindow.from_json(orjson.loads(orjson.dumps(before.to_json())))
+        assert copy == before
+        self.state, reply = step(before, message, self.true_time + self.clock_offset, "epoch")
+        assert copy == before
+        if reply is not None:
+            again, nothing = step(self.state, message, self.true_time + self.clock_offset, "epoch")
+            assert nothing is None
+            assert again is self.state
+        return reply
+
+    def check_window(self, reply: StepReply) -> None:
+        """Check after a grant that the server can count no more requests than the limit allows."""
+        if not reply.granted:
+            return
+        self.granted += len(reply.granted)
+        now, members = self.true_time, self.members
+        usable = sum(now - granted < USABLE for member in members for granted in member.granted.values())
+        in_flight = sum(now < sent + RESPONSE_TIMEOUT + PER for member in members for sent in member.in_flight.values())
+        counted = sum(when > now for when in self.counted_until)
+        assert usable + in_flight + counted <= reply.limit
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_the_server_never_counts_more_requests_than_the_limit(seed: int) -> None:
+    fleet = Fleet(random.Random(seed))
+    fleet.run(events=300)
+
+
+def test_the_model_grants_permits():
+    """Otherwise, the test above could not fail."""
+    fleets = [Fleet(random.Random(seed)) for seed in range(10)]
+    for fleet in fleets:
+        fleet.run(events=300)
+    assert sum(fleet.granted for fleet in fleets) > 50
+
+
+def busy_fleet(count: int, *, seconds: int, reserve: int = 0, light: bool = False) -> dict[str, list[int]]:
+    """Run members that always want permits, on a virtual clock; return the times of each member's grants.
+
+    Args:
+        count: the number of members.
+        seconds: how long they run.
+        reserve: see `WindowRules`.
+        light: whether the last member wants only one permit every second.
+    """
+    rng, rules = random.Random(1), RULES._replace(limit=40, reserve=reserve)
+    state: FleetWindow | None = None
+    numbers = dict.fromkeys((f"m{index}" for index in range(count)), 0)
+    wakes = dict.fromkeys(numbers, 0)
+    answers: dict[str, list[tuple[int, str]]] = {name: [] for name in numbers}
+    grants: dict[str, list[int]] = {name: [] for name in numbers}
+    wanted_since: dict[str, int] = {}
+    now = 0
+    while now < seconds * 1000:
+        name = min(wakes, key=lambda member: wakes[member])
+        now = max(now, wakes[name])
+        due = [answer for answer in answers[name] if answer[0] <= now]
+        answers[name] = [answer for answer in answers[name] if answer[0] > now]
+        reports = tuple(PermitReport(ReportKind.ANSWERED, permit, ms=now - when) for when, permit in due)
+        is_light = light and name == f"m{count - 1}"
+        wanted = 1 if is_light else 30
+        if is_light:
+            wanted_since.setdefault(name, now)
+        numbers[name] += 1
+        state, reply = step(state, StepMessage(name, numbers[name], wanted, rules, reports), now, "epoch")
+        assert reply is not None
+        for permit in reply.granted:
+            answers[name].append((now + rng.randrange(0, 200), permit))
+            grants[name].append(now - wanted_since.pop(name) if is_light else now)
+        next_answer = min((when for when, _ in answers[name]), default=now + 1000)
+        wait = 1000 if is_light and reply.granted else reply.wait if reply.wait is not None else 50
+        wakes[name] = max(now + 1, min(now + wait, next_answer))
+    return grants
+
+
+@pytest.mark.parametrize("count", [1, 4, 8, 32])
+def test_busy_members_use_the_whole_limit_in_equal_shares(count: int) -> None:
+    grants = busy_fleet(count, seconds=40)
+    totals = [len(times) for times in grants.values()]
+    assert sum(totals) >= 0.95 * 40 * 40 / (1 + 0.1)
+    assert sum(totals) ** 2 / (count * sum(total**2 for total in totals)) >= 0.98
+
+
+def test_reserve_keeps_a_light_member_quick_beside_busy_ones() -> None:
+    with_reserve, without = (busy_fleet(8, seconds=40, reserve=reserve, light=True)["m7"] for reserve in (1, 0))
+    assert min(len(with_reserve), len(without)) > 20
+    assert statistics.median(with_reserve) <= 300
+    assert statistics.median(with_reserve) < statistics.median(without)
