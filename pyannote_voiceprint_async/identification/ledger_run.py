@@ -17,7 +17,6 @@ from pyannote_voiceprint_async.api import codec
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.enrollment.ledger.identifications import IdentificationRow, IdentificationStore
 from pyannote_voiceprint_async.enrollment.manifest.preflight import file_digest
-from pyannote_voiceprint_async.enrollment.manifest.url_identity import url_identity
 from pyannote_voiceprint_async.enrollment.run.outcome_resolver import OutcomeResolver
 from pyannote_voiceprint_async.enrollment.run.submission_urls import UPLOAD_LIFETIME
 from pyannote_voiceprint_async.enrollment.run.timeline import Timeline
@@ -34,6 +33,7 @@ from pyannote_voiceprint_async.job_plans import IdentificationPlan
 from pyannote_voiceprint_async.jobs.batch_item import BatchItem
 from pyannote_voiceprint_async.models import IdentificationRequest, JobCreated
 from pyannote_voiceprint_async.transport.request import SubmissionHooks
+from pyannote_voiceprint_async.urls.url_identity import url_identity
 
 __all__ = ["JobOutcome", "LedgerJob", "LedgerRun", "request_hash"]
 
