@@ -11,14 +11,11 @@ from .exit_codes import WrongUsage
 from .options import CommonOptions
 from .output import Output
 
-__all__ = ["SANDBOX_KEY", "SANDBOX_ORIGIN", "create_client", "is_billed", "open_client"]
+__all__ = ["SANDBOX_KEY", "create_client", "is_billed", "open_client"]
 
 
 SANDBOX_KEY = "sandbox-key"
 """The default key of `pyannote-voiceprint sandbox`."""
-
-SANDBOX_ORIGIN = "sandbox"
-"""The name of the embedded sandbox in a ledger, because its URL differs in each run."""
 
 
 def create_client(

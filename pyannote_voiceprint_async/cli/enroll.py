@@ -20,7 +20,7 @@ from pyannote_voiceprint_async.enrollment.manifest.sources import SourceRows
 from pyannote_voiceprint_async.enrollment.options import OnUnknown, Options
 from pyannote_voiceprint_async.errors import LedgerError, VoiceprintError
 
-from .clients import SANDBOX_ORIGIN, is_billed, open_client
+from .clients import is_billed, open_client
 from .cost_question import CostQuestion
 from .enroll_arguments import EnrollArguments, list_notes, skipped_files
 from .enroll_dry_run import dry_run

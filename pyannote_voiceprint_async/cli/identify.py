@@ -11,7 +11,7 @@ import click
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.enrollment.ledger.identifications import IdentificationStore
 
-from .clients import SANDBOX_ORIGIN, open_client
+from .clients import open_client
 from .exit_codes import ExitCode, Failure
 from .identify_arguments import IdentifyArguments
 from .identify_recordings import plan_sentence
@@ -31,6 +31,7 @@ from .options import (
 )
 from .output import Output, print_status
 from .run_command import reject_closed_stdout, run_without_client
+from .status_view import SANDBOX_ORIGIN
 from .text_layout import terminal_width
 
 __all__ = ["identify"]
