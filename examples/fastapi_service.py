@@ -1,4 +1,4 @@
-"""Voiceprints as a service, with FastAPI.
+"""Voiceprints and the names of speakers as a service, with FastAPI.
 
 Run it with `cd examples && uvicorn fastapi_service:app --timeout-graceful-shutdown 90`. The graceful timeout must
 exceed `Timeouts.total`, which is 60 seconds, so that submissions in flight are finished when the service stops.
@@ -47,6 +47,12 @@ class Speaker(BaseModel):
     url: str
 
 
+class Recording(BaseModel):
+    """The URL of a recording."""
+
+    url: str
+
+
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Open one client for as long as the service runs."""
@@ -65,6 +71,21 @@ async def enroll(speaker: Speaker) -> dict[str, str]:
     voiceprint = await app.state.client.voiceprint(speaker.url, timeout=PATIENCE)
     voiceprints[speaker.name] = voiceprint
     return {"name": speaker.name, "model": voiceprint.model}
+
+
+@app.post("/recordings")
+async def identify(recording: Recording) -> dict[str, list[dict[str, object]]]:
+    """Respond with who speaks when. At most 50 speakers are compared; each recording is billed by its seconds."""
+    if not voiceprints:
+        raise HTTPException(409, "No speaker is enrolled. Send one to /speakers first.")
+    speakers = dict(list(voiceprints.items())[:50])
+    identification = await app.state.client.identify(recording.url, speakers, timeout=PATIENCE)
+    certain = {found.label for found in identification.decide() if found.certainty == "certain"}
+    turns = [
+        {"speaker": turn.speaker, "start": turn.start, "end": turn.end, "is_certain": turn.speaker in certain}
+        for turn in identification.turns
+    ]
+    return {"turns": turns}
 
 
 @app.post("/webhooks/pyannote", status_code=204)

@@ -48,6 +48,11 @@ class Service:
         async with self._session.post(f"{self.url}/speakers", json={"name": "ada", "url": url} | more) as response:
             return response.status, await response.json(), response.headers.get("Retry-After")
 
+    async def identify(self, url):
+        """Return the status and the JSON of the response."""
+        async with self._session.post(f"{self.url}/recordings", json={"url": url}) as response:
+            return response.status, await response.json()
+
     async def deliver(self, body, headers):
         async with self._session.post(f"{self.url}/webhooks/pyannote", data=body, headers=headers) as response:
             return response.status
@@ -149,3 +154,18 @@ async def test_a_service(start, tmp_path, server):
     assert "account" in written
     for secret in (sandbox.api_key, sandbox.webhook_secret, *(job.voiceprint for job in sandbox.accepted), "Traceback"):
         assert secret not in written
+
+
+async def test_the_fastapi_service_names_the_speakers_of_a_recording(start, tmp_path):
+    sandbox = await start(Sandbox(job_seconds=0.1))
+    async with serving("fastapi", sandbox, tmp_path / "log") as service:
+        assert (await service.identify("https://example.com/meeting.wav"))[0] == 409
+        for name in ("ada", "grace"):
+            assert (await service.enroll(f"https://example.com/{name}.wav", name=name))[0] == 201
+        status, content = await service.identify("https://example.com/meeting.wav")
+        assert (status, {*content["turns"][0]}) == (200, {"speaker", "start", "end", "is_certain"})
+        assert (await service.identify("meeting.wav"))[0] == 422
+    accepted = [job.id for job in sandbox.accepted]
+    written = (tmp_path / "log").read_text("utf-8")
+    assert len(accepted) == 3
+    assert [job_id for job_id in accepted if f"Job {job_id} was accepted" not in written] == []

@@ -35,14 +35,17 @@ def cells(tmp_path):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-def test_the_notebook_makes_three_voiceprints_of_a_conversation(cells):
+def test_the_notebook_makes_three_voiceprints_and_names_the_speakers_of_the_next_recording(cells):
     outputs = [output for cell in cells for output in cell.outputs]
     printed = "".join(output.text for output in outputs if output.output_type == "stream" and output.name == "stdout")
     assert "It lasts 75.62 s. A voiceprint takes at most 30 s" in printed
     lines = [line for line in printed.splitlines() if line.endswith("by precision-2")]
     assert [line.partition(":")[0] for line in lines] == ["Allison", "Carlo", "June"]
-    pictures = [output for output in outputs if "image/png" in output.get("data", {})]
-    assert len(pictures) == 1
+    assert [name for name in ("Allison", "Carlo") if f"{name}: certain." not in printed] == []
+    turns = [line.split()[7] for line in printed.splitlines() if line.startswith("SPEAKER ")]
+    assert list(dict.fromkeys(turns)) == ["Allison", "Carlo"]
+    pictures = [name for output in outputs for name in output.get("data", {}) if name in {"image/png", "text/html"}]
+    assert pictures == ["image/png", "text/html"]
     assert [output for output in outputs if output.get("name") == "stderr"] == []
 
 
