@@ -1,6 +1,7 @@
 """Fixtures of all tests: sandbox, client, fake clock, a check for blocking calls; and the summary of faults."""
 
 import gc
+import signal
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -22,6 +23,12 @@ settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
 SPEECH = Path(__file__).parents[1] / "examples" / "speech"
+
+
+def pytest_configure() -> None:
+    """Handle SIGINT, which a shell ignores for jobs in the background: some tests send it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -99,7 +99,7 @@ def draw(variant: str, seed: int, rows: int) -> Case:
         late_seconds=random.uniform(1.0, 40.0),
         stranger_seconds=random.choice([60.0, 300.0, 1200.0]),
         kills=kills,
-        largest_file=random.randrange(229376, 229376 + 2048 * rows),
+        largest_file=random.randrange(241_664, 241_664 + 2048 * rows),
     )
 
 
