@@ -53,11 +53,10 @@ from .report_text import (
 from .run_command import run_without_client
 from .run_display import RunDisplay
 from .signals import sigterm_as_interrupt
+from .status_view import SANDBOX_ORIGIN
 
 __all__ = ["enroll"]
 
-# The ledger identifies the embedded sandbox by this name, because its URL differs in each run.
-_SANDBOX_ORIGIN = "sandbox"
 # `ledger failed` lists all of them.
 _MOST_FAILED_ROWS = 1000
 
@@ -162,7 +161,7 @@ def enroll(context: click.Context, /, common: CommonOptions, **values: Any) -> N
     # this command must be a field of `EnrollArguments`.
     options = {field.name: values.pop(field.name) for field in attrs.fields(Options) if field.name in values}
     if common.sandbox:
-        options |= {"origin": _SANDBOX_ORIGIN, "price": 0.0}
+        options |= {"origin": SANDBOX_ORIGIN, "price": 0.0}
     arguments = EnrollArguments(common=common, options=Options(**options), **values)
     arguments.check()
     if arguments.dry_run:

@@ -1,13 +1,17 @@
 """`pyannote-voiceprint identify`: find out who speaks when in recordings."""
 
 import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
 
 import click
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
+from pyannote_voiceprint_async.enrollment.ledger.identifications import IdentificationStore
 
+from .clients import open_client
 from .exit_codes import ExitCode, Failure
 from .identify_arguments import IdentifyArguments
 from .identify_recordings import plan_sentence
@@ -26,7 +30,8 @@ from .options import (
     timeout_option,
 )
 from .output import Output, print_status
-from .run_command import run
+from .run_command import reject_closed_stdout, run_without_client
+from .status_view import SANDBOX_ORIGIN
 from .text_layout import terminal_width
 
 __all__ = ["identify"]
@@ -78,6 +83,13 @@ __all__ = ["identify"]
     help="Refuse to submit more than N jobs. Required with more than 50 speakers, which need several jobs.",
 )
 @click.option(
+    "--ledger",
+    "ledger_option",
+    type=FILE_PATH,
+    metavar="FILE",
+    help="Record each job in a ledger, which may be that of the speakers: the same command then continues.",
+)
+@click.option(
     "--out", type=FILE_PATH, metavar="FILE", help="Write all results to a .jsonl, .json or .rttm file at the end."
 )
 @click.option(
@@ -103,7 +115,9 @@ def identify(common: CommonOptions, **values: Any) -> None:
     canceled, incomplete (some of several jobs failed), submitted (the job continues), or unknown (a job may exist:
     look with `pyannote-voiceprint jobs`). The exit code is 1 if any recording has no complete result.
 
-    The id of each job is printed to stderr as soon as the job is accepted.
+    The id of each job is printed to stderr as soon as the job is accepted. With --ledger, the command may be killed at
+    any time: the same command then continues, and no job is billed twice. A recording whose submission may have been
+    accepted is held.
     """
     arguments = IdentifyArguments.check(common, **values)
     for note in arguments.notes:
@@ -113,29 +127,55 @@ def identify(common: CommonOptions, **values: Any) -> None:
     if arguments.dry_run:
         print_status(f"Dry run: {plan(verb='would be submitted')} Nothing was sent.")
         sys.exit(ExitCode.SUCCESS)
-    print_status(plan(verb="to submit"))
+    if arguments.ledger is None:
+        print_status(plan(verb="to submit"))
+    else:
+        print_status(f"At most {plan(verb='to submit')} Jobs that are in the ledger are not submitted again.")
     _identify(arguments)
 
 
 def _identify(arguments: IdentifyArguments) -> None:
     started: IdentifyRun | None = None
 
-    async def main(client: AsyncVoiceprintClient, output: Output) -> None:
+    async def main(output: Output) -> None:
         nonlocal started
-        started = IdentifyRun(client, output, arguments.recordings, arguments.requests, timeout=arguments.timeout)
-        await started.run()
+        async with _open(arguments, output) as (client, store):
+            started = IdentifyRun(
+                client, output, arguments.recordings, arguments.requests, timeout=arguments.timeout, store=store
+            )
+            await started.run()
 
-    def explain(_client: AsyncVoiceprintClient | None) -> str:
+    def explain() -> str:
         return NOTHING_SENT if started is None else started.interruption()
 
+    reject_closed_stdout()
     try:
-        run(arguments.common, main, as_json=arguments.as_json, explain=explain)
+        run_without_client(arguments.common, main, as_json=arguments.as_json, explain=explain)
     finally:
         problems = [] if started is None else _finish(arguments, started)
     assert started is not None  # noqa: S101 - the run has ended without an error
     if problems:
         raise Failure(" ".join(problems))
     sys.exit(ExitCode.SOME_FAILED if started.writer.failed else ExitCode.SUCCESS)
+
+
+@asynccontextmanager
+async def _open(
+    arguments: IdentifyArguments, output: Output
+) -> AsyncIterator[tuple[AsyncVoiceprintClient, IdentificationStore | None]]:
+    """Yield the client and the ledger, if there is one. The ledger is locked first: of two runs, only one continues."""
+    async with AsyncExitStack() as stack:
+        if arguments.ledger is None:
+            yield await stack.enter_async_context(open_client(arguments.common, output)), None
+            return
+        store = IdentificationStore(arguments.ledger)
+        await store.open()
+        stack.push_async_callback(store.aclose)
+        jobs = arguments.ledger.with_name(f"{arguments.ledger.name}.server")
+        client = await stack.enter_async_context(open_client(arguments.common, output, jobs))
+        origin = SANDBOX_ORIGIN if arguments.common.sandbox else client.engine.base_url
+        await store.claim(origin, client.engine.api_key)
+        yield client, store
 
 
 def _finish(arguments: IdentifyArguments, ended: IdentifyRun) -> list[str]:

@@ -7,6 +7,8 @@ from typing import Any, Self
 import attrs
 import click
 
+from pyannote_voiceprint_async.enrollment.ledger.export import ledger_files
+from pyannote_voiceprint_async.enrollment.manifest.names import find_existing
 from pyannote_voiceprint_async.identification import Speakers, jobs_needed
 from pyannote_voiceprint_async.identification.among import make_requests
 from pyannote_voiceprint_async.models import IdentificationOptions, IdentificationRequest, Matching, Model
@@ -24,6 +26,8 @@ class IdentifyArguments:
     """The checked arguments."""
 
     common: CommonOptions
+    ledger: Path | None
+    """The ledger of a run that can be continued."""
     recordings: Sequence[Recording]
     requests: Sequence[IdentificationRequest] = attrs.field(repr=False)
     """The requests for each recording, one for each 50 speakers, with a placeholder as URL."""
@@ -41,6 +45,7 @@ class IdentifyArguments:
         *,
         sources: Sequence[str],
         speakers_file: Path,
+        ledger_option: Path | None,
         expected: Sequence[str],
         max_jobs: int | None,
         out: Path | None,
@@ -62,7 +67,8 @@ class IdentifyArguments:
         speakers = _load_speakers(speakers_file, model)
         recordings, note = check_recordings(sources, is_wanted=preflight)
         local = [recording.source.source for recording in recordings if isinstance(recording.source.source, Path)]
-        inputs = [speakers_file, *local]
+        ledger = None if ledger_option is None else find_existing(ledger_option)
+        inputs = [speakers_file, *local, *(ledger_files(ledger) if ledger is not None else ())]
         files = IdentifyFiles(out, plot, force=force, inputs=inputs, recordings=len(recordings))
         per_recording = jobs_needed(speakers)
         _check_max_jobs(len(speakers), len(recordings), per_recording, max_jobs)
@@ -74,6 +80,7 @@ class IdentifyArguments:
         )
         return cls(
             common=common,
+            ledger=ledger,
             recordings=recordings,
             requests=make_requests(speakers, expected, per_recording, options),
             files=files,

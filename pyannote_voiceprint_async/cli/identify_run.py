@@ -1,5 +1,6 @@
-"""Identify recordings without a ledger, with one record for each of them."""
+"""Identify recordings, with or without a ledger, with one record for each of them."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from functools import partial
@@ -8,15 +9,18 @@ from typing import cast
 import attrs
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
+from pyannote_voiceprint_async.enrollment.ledger.identifications import IdentificationStore
 from pyannote_voiceprint_async.errors import AccountError, VoiceprintError
 from pyannote_voiceprint_async.identification import PartialIdentificationError, identify_among
+from pyannote_voiceprint_async.identification.ledger_run import JobOutcome, LedgerRun
+from pyannote_voiceprint_async.identification.merge import merge
 from pyannote_voiceprint_async.models import IdentificationOptions, IdentificationRequest, JobCreated
 from pyannote_voiceprint_async.results import IdentificationResult
 
 from .formatting import format_count, possibly_accepted
 from .identify_recordings import Recording
 from .identify_results import ResultWriter
-from .output import Output
+from .output import Output, json_line
 from .text_layout import wrap
 
 __all__ = ["IdentifyRun"]
@@ -33,9 +37,10 @@ class IdentifyRun:
         recordings: the recordings.
         requests: the requests for each recording, one for each 50 speakers, with a placeholder as URL.
         timeout: seconds to wait for each job once it is submitted.
+        store: the open ledger, which the command has claimed; None runs without one.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - constructed in one place, `identify`
         self,
         client: AsyncVoiceprintClient,
         output: Output,
@@ -43,6 +48,7 @@ class IdentifyRun:
         requests: Sequence[IdentificationRequest],
         *,
         timeout: float,
+        store: IdentificationStore | None = None,
     ) -> None:
         self.writer = ResultWriter(output, recordings, requests[0].model)
         self._client = client
@@ -50,6 +56,7 @@ class IdentifyRun:
         self._recordings = recordings
         self._requests = requests
         self._timeout = timeout
+        self._store = store
         self._jobs: dict[int, list[JobCreated]] = {}
 
     async def run(self) -> None:
@@ -74,6 +81,8 @@ class IdentifyRun:
 
     def interruption(self) -> str:
         """Return what an interrupted run leaves behind, and how to continue."""
+        if self._store is not None:
+            return "Interrupted. What was done is saved in the ledger. Run the same command again to continue."
         unwritten, in_flight = self.writer.unwritten(), self._client.stats.in_flight
         jobs = sum(len(self._jobs.get(index, ())) for index in unwritten)
         parts = []
@@ -88,6 +97,11 @@ class IdentifyRun:
         return f"Interrupted: {'; '.join(parts) or 'no job is left to be fetched'}.{hint}"
 
     async def _results(self) -> AsyncGenerator[IdentificationResult, None]:
+        if self._store is not None:
+            async with aclosing(self._ledger_results(self._store)) as results_of_ledger:
+                async for result in results_of_ledger:
+                    yield result
+            return
         if len(self._requests) == 1:
             request = self._requests[0]
             results = self._client.identify_many(
@@ -104,6 +118,33 @@ class IdentifyRun:
         # One recording after another: each of them is submitted several times at once.
         for index, recording in enumerate(self._recordings):
             yield await self._identify_among_many(index, recording)
+
+    async def _ledger_results(self, store: IdentificationStore) -> AsyncGenerator[IdentificationResult, None]:
+        sources = [recording.source.source for recording in self._recordings]
+        run = LedgerRun(
+            self._client, store, sources, self._requests, on_submitted=self._report_submitted, timeout=self._timeout
+        )
+        ended: dict[int, list[JobOutcome]] = {}
+        try:
+            async with aclosing(run.outcomes()) as outcomes:
+                async for outcome in outcomes:
+                    parts = ended.setdefault(outcome.job.recording, [])
+                    parts.append(outcome)
+                    if len(parts) == len(self._requests):
+                        yield await self._merge(parts)
+        finally:
+            for index, job_id in run.unsaved:
+                record = {"label": self._recordings[index].source.label, "job_id": job_id}
+                self._output.print_status(json_line(record))
+            if run.unsaved:
+                self._output.print_status("The ledger could not save the jobs above, which are billed. Keep their ids.")
+
+    async def _merge(self, parts: Sequence[JobOutcome]) -> IdentificationResult:
+        ordered = sorted(parts, key=lambda part: part.job.row)
+        found = [part.identification for part in ordered if part.identification is not None]
+        merged = await asyncio.to_thread(merge, found) if found else None
+        error = next((part.error for part in ordered if part.error is not None), None)
+        return IdentificationResult(parts[0].job.recording, parts[0].job.source, merged, error)
 
     async def _identify_among_many(self, index: int, recording: Recording) -> IdentificationResult:
         source = recording.source.source

@@ -18,7 +18,7 @@ from .output import Output, open_output
 from .signals import run_until_signal
 from .terminal import is_stdout_closed
 
-__all__ = ["run", "run_without_client"]
+__all__ = ["reject_closed_stdout", "run", "run_without_client"]
 
 T = TypeVar("T")
 
@@ -53,11 +53,8 @@ def run(
         WrongUsage: stdout is closed, or `out` cannot be opened.
         KeyboardInterrupt: SIGINT or SIGTERM arrived. The first signal lets `main` clean up; a second ends it.
     """
-    if out is None and is_stdout_closed():
-        raise WrongUsage(
-            "Nothing was sent: stdout is closed, and the results would be lost. Redirect stdout to a file."
-        )
-
+    if out is None:
+        reject_closed_stdout()
     opened: AsyncVoiceprintClient | None = None
 
     async def with_client(output: Output) -> T:
@@ -67,6 +64,18 @@ def run(
             return await main(client, output)
 
     return run_without_client(common, with_client, out, as_json=as_json, explain=lambda: explain(opened))
+
+
+def reject_closed_stdout() -> None:
+    """Refuse to start a command whose results nobody would get.
+
+    Raises:
+        WrongUsage: stdout is closed.
+    """
+    if is_stdout_closed():
+        raise WrongUsage(
+            "Nothing was sent: stdout is closed, and the results would be lost. Redirect stdout to a file."
+        )
 
 
 def run_without_client(

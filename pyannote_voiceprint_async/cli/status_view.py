@@ -15,7 +15,10 @@ from .log_format import format_time
 from .report_text import failure_reasons, job_counts, row_counts
 from .text_layout import field_lines, wrap
 
-__all__ = ["StatusView"]
+__all__ = ["SANDBOX_ORIGIN", "StatusView"]
+
+SANDBOX_ORIGIN = "sandbox"
+"""The name of the embedded sandbox in a ledger, because its URL differs in each run."""
 
 # Fields of a `Report` that only a run can fill.
 _RUN_FIELDS = (
@@ -44,7 +47,8 @@ class StatusView:
         Raises:
             LedgerError: the ledger cannot be read.
         """
-        return cls(path, read_status(path), price, time.time())
+        status = read_status(path)
+        return cls(path, status, 0.0 if status.origin == SANDBOX_ORIGIN else price, time.time())
 
     @property
     def billed_jobs(self) -> int:
@@ -97,9 +101,14 @@ class StatusView:
         if status.is_alive and status.run is not None:
             yield "Pace", self._pace_text(status.run)
             yield "Paused", self._pause_text(status.run)
-        yield "Cost", f"about {self.billed_jobs * self.price:.2f} EUR so far; failed jobs are free"
+        yield "Cost", self._cost_text()
         if status.last_error is not None:
             yield "Last error", ": ".join(status.last_error)
+
+    def _cost_text(self) -> str:
+        if self.status.origin == SANDBOX_ORIGIN:
+            return "free in the sandbox"
+        return f"about {self.billed_jobs * self.price:.2f} EUR so far; failed jobs are free"
 
     def _run_text(self) -> str:
         run = self.status.run

@@ -15,7 +15,13 @@ from pyannote_voiceprint_async.enrollment.ledger.status import LedgerStatus
 _RUN = RunState(4711, started_at=1000.0, updated_at=1690.0, rows_per_minute=99.6, ends_at=2230.0)
 _ALIVE = StatusView(
     Path("x.ledger"),
-    LedgerStatus(Report(rows=3, jobs_ever=3, failed_jobs_ever=1), is_alive=True, run=_RUN, last_error=None),
+    LedgerStatus(
+        Report(rows=3, jobs_ever=3, failed_jobs_ever=1),
+        origin="https://api.example",
+        is_alive=True,
+        run=_RUN,
+        last_error=None,
+    ),
     0.015,
     1720.0,
 )
@@ -65,3 +71,12 @@ def test_the_lines_report_whether_the_run_is_alive_its_pace_and_its_pause(run, i
     text = "\n".join(with_status(run=run, is_alive=is_alive).lines(90))
     assert all(line in text for line in expected)
     assert "about 0.03 EUR so far" in text
+
+
+def test_jobs_of_the_embedded_sandbox_cost_nothing(invoke, records, tmp_path):
+    (tmp_path / "people.csv").write_text("label,source\nAda,https://example.com/ada.wav\n")
+    ledger = tmp_path / "people.sandbox.ledger"
+    assert invoke("enroll", "--sandbox", tmp_path / "people.csv").exit_code == 0
+    assert "Cost  free in the sandbox" in "\n".join(StatusView.read(ledger, 0.015).lines(80)).replace("        ", "  ")
+    [status] = records(invoke("ledger", "status", ledger).stdout)
+    assert (status["billed_jobs"], status["cost"]) == (1, 0.0)

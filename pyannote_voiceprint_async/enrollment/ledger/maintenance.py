@@ -66,6 +66,7 @@ SELECT 0, intended_from, intended_until FROM recordings WHERE id = ? AND intende
 _WITHOUT_LABEL = """
 SELECT id, identity FROM recordings WHERE NOT EXISTS (SELECT 1 FROM labels WHERE recording_id = recordings.id)
 """
+_ERASE_IDENTIFICATIONS = "DELETE FROM identifications WHERE instr(result, ?)"
 _INSERT_FORGOTTEN = "INSERT OR IGNORE INTO forgotten (hash) VALUES (?)"
 _FAILED_ROWS = """
 SELECT label, state, error, source, is_file, extra FROM labels CROSS JOIN recordings ON id = recording_id
@@ -270,6 +271,8 @@ def forget_labels(connection: sqlite3.Connection, labels: Iterable[str]) -> Forg
         for form, recording_id in stored.get(label, ()):
             recording_ids.add(recording_id)
             connection.execute("DELETE FROM labels WHERE label = ?", (form,))
+            # Results of `identify` have the labels of all speakers that were compared, as keys of the scores.
+            connection.execute(_ERASE_IDENTIFICATIONS, (json.dumps(form, ensure_ascii=False),))
         connection.execute(_INSERT_FORGOTTEN, (forgotten_hash(salt, label),))
     clear_run_state(connection)
     connection.execute("DELETE FROM looks")  # the results of audio checks name files of unknown people

@@ -155,6 +155,34 @@ STEPS: Sequence[SchemaStep] = (
     SchemaStep("origin of the ledger and of its journal", "2026-11-30", ORIGIN_SCHEMA),
     SchemaStep("state of the run", "2026-11-30", RUN_STATE_SCHEMA),
     SchemaStep("faster checksums", "2026-11-30", "", _FIRST_TABLES),
+    SchemaStep(
+        "identifications",
+        "2026-11-30",
+        """
+        -- One job of `identify`, which is paid once: a recording, and the hash of a request with its voiceprints.
+        CREATE TABLE identifications (
+            id INTEGER PRIMARY KEY,
+            identity TEXT NOT NULL,
+            request TEXT NOT NULL,
+            model TEXT NOT NULL,
+            media_url TEXT,
+            uploaded_at REAL,
+            state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN
+                ('pending', 'submitting', 'submitted', 'succeeded', 'failed', 'uncertain', 'expired')),
+            -- As in the table `recordings`.
+            intended_from REAL,
+            intended_until REAL,
+            job_id TEXT UNIQUE,
+            accepted_at REAL,
+            -- The fields of the identification, as JSON.
+            result TEXT,
+            error TEXT,
+            finished_at REAL,
+            UNIQUE (identity, request)
+        )
+        """,
+        ("identifications",),
+    ),
 )
 """All steps, in order. `PRAGMA user_version` holds the number of applied steps; the table `schema_steps` holds their
 names and the times at which they were applied."""

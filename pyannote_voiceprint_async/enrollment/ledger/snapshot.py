@@ -13,9 +13,9 @@ from .transaction import atomic
 
 __all__ = ["copy_ledger"]
 
-# All tables that decide what a run does. Voiceprints are not copied.
-_TABLES = ("meta", "recordings", "labels", "jobs", "lost_intents", "forgotten", "looks")
-_NOT_COPIED = ("voiceprint", "warnings")
+# All tables that decide what a run does. Voiceprints and identifications are not copied.
+_TABLES = ("meta", "recordings", "labels", "jobs", "lost_intents", "forgotten", "looks", "identifications")
+_NOT_COPIED = ("voiceprint", "warnings", "result")
 
 
 def copy_ledger(source: Path, copy: Path) -> None:

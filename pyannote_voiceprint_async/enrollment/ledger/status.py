@@ -21,6 +21,8 @@ SELECT label, error FROM recordings JOIN labels ON recording_id = id
 WHERE listed_in = ? AND state IN ('failed', 'expired') AND error IS NOT NULL ORDER BY finished_at DESC LIMIT 1
 """
 
+_ORIGIN = "SELECT value FROM meta WHERE name = 'base_url'"
+
 
 @attrs.frozen
 class LedgerStatus:
@@ -28,6 +30,8 @@ class LedgerStatus:
 
     report: Report
     """The rows by state."""
+    origin: str | None
+    """The base URL of the API, or the name that the runs gave it; None before the first run."""
     is_alive: bool
     """Whether the run still works: its process has the ledger locked."""
     run: RunState | None
@@ -49,9 +53,11 @@ def read_status(path: Path) -> LedgerStatus:
     with read_snapshot(path) as connection:
         number = newest_run(connection)
         report, run, owner = read_report(connection, run=number), read_run_state(connection), read_owner(connection)
+        origin = connection.execute(_ORIGIN).fetchone()
         is_run = run is not None and owner is not None and owner.process == run.process and run.ended_at is None
         return LedgerStatus(
             report=report,
+            origin=None if origin is None else origin[0],
             is_alive=is_run and (_is_running(run) if has_lock is None else has_lock),
             run=run,
             last_error=_last_error(connection, number),

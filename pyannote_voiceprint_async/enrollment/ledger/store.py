@@ -36,7 +36,7 @@ from .run_state import RunState
 from .sqlite_errors import damage_error
 from .unsent import UnsentRecording, read_unsent
 
-__all__ = ["LedgerStore"]
+__all__ = ["LedgerStore", "check_intact"]
 
 T = TypeVar("T")
 
@@ -223,7 +223,7 @@ class LedgerStore:
 
         def select(connection: sqlite3.Connection) -> list[UnknownOutcome]:
             query = _UNKNOWN_OUTCOMES.format(intact=intact(connection, "recordings"))
-            rows = map(_check_intact, connection.execute(query))
+            rows = map(check_intact, connection.execute(query))
             return [UnknownOutcome(row[0], row[1], row[2], bool(row[3]), row[4]) for row in rows]
 
         return await self.database.read(select)
@@ -421,7 +421,7 @@ class LedgerStore:
 
         def select(connection: sqlite3.Connection) -> list[PendingRecording]:
             query = _RECORDINGS.format(intact=intact(connection, "recordings", "r"), where=where)
-            return [_to_recording(*_check_intact(row)) for row in connection.execute(query, values)]
+            return [_to_recording(*check_intact(row)) for row in connection.execute(query, values)]
 
         return await self.database.read(select)
 
@@ -434,7 +434,8 @@ class LedgerStore:
 
 def _claim(connection: sqlite3.Connection, *, base_url: str, key: str, new_key: bool) -> int:
     meta = dict(connection.execute("SELECT name, value FROM meta"))
-    if not connection.execute("SELECT 1 FROM recordings LIMIT 1").fetchone():
+    used = "SELECT 1 FROM (SELECT id FROM recordings UNION ALL SELECT id FROM identifications) LIMIT 1"
+    if not connection.execute(used).fetchone():
         meta = {"salt": meta["salt"]} if "salt" in meta else {}  # an empty ledger belongs to nobody yet
     salt = meta.setdefault("salt", secrets.token_hex(16))
     # Not an f-string: formatting a secret hides its value, and all keys would have one fingerprint.
@@ -462,7 +463,7 @@ def _check_origin(meta: Mapping[str, str], base_url: str, fingerprint: str | Non
         )
 
 
-def _check_intact(row: Sequence[Any]) -> Sequence[Any]:
+def check_intact(row: Sequence[Any]) -> Sequence[Any]:
     """Return a row without its first column, which is 0 if the row differs from its checksum."""
     is_intact, *rest = row
     if not is_intact:

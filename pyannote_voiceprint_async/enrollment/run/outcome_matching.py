@@ -48,7 +48,7 @@ _LISTED_FOR = 24 * 3600.0
 """Seconds for which a job is certainly listed. The API documents no more than the time for which it keeps outputs."""
 _MAX_CLOCK_DIFFERENCE = 15 * 3600.0
 """The largest plausible difference of the clocks, in seconds: 14 hours for a missing time zone, and an hour of skew."""
-_OTHER_TYPES = frozenset({"diarize", "diarization", "identify", "identification"})
+OTHER_TYPES = frozenset({"diarize", "diarization", "identify", "identification"})
 """Job types that are not voiceprints. Used if the list has no job of ours that shows how it writes our type."""
 _MODEL = re.compile(r"precision-\d+")
 """The form of the API's own model names. Two different names of this form are two models."""
@@ -165,6 +165,7 @@ def match_outcomes(  # noqa: PLR0913 - the whole evidence, by keyword where valu
     now: float,
     offset: ClockOffset = _NO_OFFSET,
     own_jobs: Sequence[OwnJob] = (),
+    other_types: frozenset[str] = OTHER_TYPES,
 ) -> MatchResult:
     """Match submissions with jobs. Call it when all their windows are over and no submission is in flight.
 
@@ -177,13 +178,15 @@ def match_outcomes(  # noqa: PLR0913 - the whole evidence, by keyword where valu
         listed_since: creation time of the oldest listed job; None if the list was read to its end.
         now: UTC epoch seconds.
         offset: see `acceptance_windows`.
-        own_jobs: the listed jobs that are in the ledger. They show how the list writes types and models.
+        own_jobs: the listed jobs of the same kind that are in the ledger. They show how the list writes types and
+            models.
+        other_types: the types of jobs of other kinds, which are used if no own job shows its type.
     """
     intents = [(submission.intended_from, submission.intended_until) for submission in unresolved]
     windows = acceptance_windows(intents, request_lifetime, offset)
     shifted_windows = _shifted_windows(intents, request_lifetime, offset)
     abandoned_windows = acceptance_windows(abandoned_intents, request_lifetime, offset)
-    listed_forms = _ListedForms.of(own_jobs)
+    listed_forms = _ListedForms.of(own_jobs, other_types)
     possible = {
         submission.id: [
             job
@@ -238,9 +241,10 @@ class _ListedForms:
     types: frozenset[str]
     models: Mapping[str, frozenset[str]]
     """The listed forms of each submitted model."""
+    other_types: frozenset[str]
 
     @classmethod
-    def of(cls, own_jobs: Sequence[OwnJob]) -> Self:
+    def of(cls, own_jobs: Sequence[OwnJob], other_types: frozenset[str]) -> Self:
         models: dict[str, set[str]] = {}
         for job in own_jobs:
             if job.submitted_model is not None and job.model is not None:
@@ -248,6 +252,7 @@ class _ListedForms:
         return cls(
             frozenset(job.type for job in own_jobs if job.type is not None),
             {model: frozenset(listed) for model, listed in models.items()},
+            other_types,
         )
 
     def may_be(self, job: UnknownJob, model: str) -> bool:
@@ -257,7 +262,7 @@ class _ListedForms:
     def _may_be_voiceprint(self, listed: str | None) -> bool:
         if listed is None:
             return True
-        return listed in self.types if self.types else listed.casefold() not in _OTHER_TYPES
+        return listed in self.types if self.types else listed.casefold() not in self.other_types
 
     def _may_be_model(self, listed: str | None, model: str) -> bool:
         if listed is None:

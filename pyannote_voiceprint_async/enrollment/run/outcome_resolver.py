@@ -12,7 +12,7 @@ from pyannote_voiceprint_async.errors import JobError, NotFoundError, Unexpected
 from pyannote_voiceprint_async.models import Voiceprint
 
 from .job_listing import IncompleteListingError, list_jobs_since
-from .outcome_matching import LATE_ACCEPTANCE_SECONDS, MINIMUM_SKEW, MatchResult, match_outcomes
+from .outcome_matching import LATE_ACCEPTANCE_SECONDS, MINIMUM_SKEW, OTHER_TYPES, MatchResult, match_outcomes
 from .timeline import Timeline
 
 __all__ = ["OutcomeResolver", "Resolution"]
@@ -47,11 +47,20 @@ class OutcomeResolver:
         ledger: the ledger.
         on_unknown: what to do with a submission that may have been accepted.
         timeline: the clocks that date intents.
+        other_types: the listed types of jobs that cannot be those of the submissions. Without it, the submissions are
+            voiceprints.
     """
 
     def __init__(
-        self, client: AsyncVoiceprintClient, ledger: LedgerStore, on_unknown: OnUnknown, timeline: Timeline
+        self,
+        client: AsyncVoiceprintClient,
+        ledger: LedgerStore,
+        on_unknown: OnUnknown,
+        timeline: Timeline,
+        *,
+        other_types: frozenset[str] | None = None,
     ) -> None:
+        self._other_types = other_types
         self._client = client
         self._ledger = ledger
         self._on_unknown = on_unknown
@@ -120,7 +129,9 @@ class OutcomeResolver:
             listed_since=listing.since,
             now=self._timeline.at_least(),
             offset=listing.offset,
-            own_jobs=listing.own_jobs,
+            # The ledger may hold jobs of both kinds: only the type tells an unknown identification from a voiceprint.
+            own_jobs=listing.own_jobs if self._other_types is None else (),
+            other_types=self._other_types or OTHER_TYPES,
         )
 
     async def _resubmit(self, held: Sequence[int]) -> list[int]:

@@ -1,6 +1,7 @@
 """Maintenance between runs: forget, purge, accept, recover, and read-only commands."""
 
 import contextlib
+import json
 from asyncio import to_thread
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from pyannote_voiceprint_async import LedgerError, LedgerInUseError
 from pyannote_voiceprint_async.enrollment import Ledger, Row
 from pyannote_voiceprint_async.enrollment.ledger.connection import open_read_only
 from pyannote_voiceprint_async.enrollment.ledger.export import export
+from pyannote_voiceprint_async.enrollment.ledger.identifications import IdentificationStore
 from pyannote_voiceprint_async.enrollment.ledger.maintenance import (
     accept,
     count_voiceprints,
@@ -59,6 +61,21 @@ async def test_a_later_run_does_not_enroll_a_forgotten_person(world, speech, tmp
 
 
 NFC, NFD = "Jos\u00e9", "Jose\u0301"
+
+
+async def test_forget_erases_the_identifications_that_name_a_person(world):
+    await world.enroll(people(2))
+    store, (forgotten, kept) = IdentificationStore(world.path), ("person 0", "person 1")
+    await store.open()
+    try:
+        rows = await store.rows([(f"sha256:{label}", "request", "precision-2") for label in (forgotten, kept)])
+        for row, label in zip(rows, (forgotten, kept), strict=True):
+            result = {"job_id": "job", "speakers": [{"scores": {label: 90.0}}]}
+            await store.record_row_result(row.id, json.dumps(result), 1.0)
+    finally:
+        await store.aclose()
+    await Ledger(world.path).forget([forgotten])
+    assert world.ask("SELECT identity FROM identifications") == [(f"sha256:{kept}",)]
 
 
 @pytest.mark.parametrize(("listed", "forgotten", "again"), [(NFC, NFD, NFD), (NFD, NFC, NFC), (NFC, NFC, NFD)])
