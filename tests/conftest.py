@@ -60,7 +60,14 @@ def _no_blocking_calls(_blocker: BlockBuster) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Remove keys and proxies from the environment, so that no test depends on them or uses them."""
-    for name in ("PYANNOTEAI_API_KEY", "PYANNOTE_API_KEY", "PYANNOTEAI_BASE_URL", "HTTP_PROXY", "HTTPS_PROXY"):
+    for name in (
+        "PYANNOTEAI_API_KEY",
+        "PYANNOTE_API_KEY",
+        "PYANNOTEAI_BASE_URL",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "PYANNOTE_VOICEPRINT_SHARED",
+    ):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
 

@@ -16,7 +16,17 @@ OPTION_GROUPS: Mapping[str, tuple[str, ...]] = {
     "Money": ("dry_run", "max_jobs", "price", "yes", "replace"),
     "Retry": ("retry_failed", "retry_expired", "on_unknown"),
     "Output": ("ledger_option", "out", "form", "report", "force", "as_json", "plot", "log_format", "watch", "verbose"),
-    "Connection": ("sandbox", "base_url", "max_concurrency", "rate_limit", "wait", "timeout", "webhook", "new_key"),
+    "Connection": (
+        "sandbox",
+        "base_url",
+        "max_concurrency",
+        "rate_limit",
+        "shared",
+        "wait",
+        "timeout",
+        "webhook",
+        "new_key",
+    ),
 }  # fmt: skip
 """The groups in their order, with the names of their parameters. Other options are in the group `Other`."""
 

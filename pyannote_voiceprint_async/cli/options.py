@@ -11,12 +11,14 @@ import click
 
 from pyannote_voiceprint_async.enrollment.plan import DEFAULT_PRICE
 from pyannote_voiceprint_async.errors import ConfigurationError
+from pyannote_voiceprint_async.secret import hide
 from pyannote_voiceprint_async.settings import RateLimit
 
 from .log_format import log_format_option
 
 __all__ = [
     "FILE_PATH",
+    "SHARED_VARIABLE",
     "SOURCE_PATH",
     "CommonOptions",
     "common_options",
@@ -39,6 +41,10 @@ FILE_PATH = click.Path(dir_okay=False, path_type=Path)
 _RATE_LIMIT = re.compile(r"([0-9]+)/([0-9]+(?:\.[0-9]+)?)", re.ASCII)
 
 
+SHARED_VARIABLE = "PYANNOTE_VOICEPRINT_SHARED"
+"""The environment variable of `--shared`."""
+
+
 @attrs.frozen
 class CommonOptions:
     """The values of the options that every command with a client has."""
@@ -51,6 +57,8 @@ class CommonOptions:
     """API requests in flight."""
     rate_limit: RateLimit | None = None
     """A ceiling for submissions."""
+    shared: str | None = None
+    """The state shared with other processes: the path of a SQLite file, or the DSN of PostgreSQL, as a `Secret`."""
     log_format: str = "text"
     """`text` or `json`; see `log_format.is_json_log`."""
     verbose: int = 0
@@ -66,6 +74,10 @@ def _parse_rate_limit(_context: click.Context, _option: click.Parameter, text: s
     except ConfigurationError:
         pass  # a number out of range is reported like any other invalid limit
     raise click.BadParameter(f"{text!r} is not a rate limit: write REQUESTS/SECONDS, such as 100/60.")
+
+
+def _hide_dsn(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
+    return hide(text) if text is not None and "://" in text else text
 
 
 _COMMON_OPTIONS = [
@@ -84,6 +96,14 @@ _COMMON_OPTIONS = [
         callback=_parse_rate_limit,
         metavar="N/S",
         help="Send at most N submissions in any S seconds. The limit of the API applies too.",
+    ),
+    click.option(
+        "--shared",
+        callback=_hide_dsn,
+        envvar=SHARED_VARIABLE,
+        metavar="FILE|DSN",
+        help="Share the rate limit of the key with other processes: the path of a SQLite file, or postgresql://…. "
+        f"Set a DSN with a password in {SHARED_VARIABLE} instead.",
     ),
     log_format_option,
     click.option(

@@ -9,7 +9,10 @@ from click.core import ParameterSource
 
 from pyannote_voiceprint_async.enrollment.manifest.source_kinds import is_url
 from pyannote_voiceprint_async.redaction import redact_url
+from pyannote_voiceprint_async.secret import Secret
 from pyannote_voiceprint_async.settings import RateLimit
+
+from .options import SHARED_VARIABLE
 
 __all__ = ["repeat_command"]
 
@@ -54,6 +57,8 @@ def _arguments_of(parameter: click.Parameter, value: Any) -> Sequence[str]:
 
 
 def _quoted(value: object) -> str:
+    if isinstance(value, Secret):
+        return f'"${SHARED_VARIABLE}"'  # the only option that may be secret
     if isinstance(value, RateLimit):
         return f"{value.limit}/{value.per:g}"
     text = str(value)

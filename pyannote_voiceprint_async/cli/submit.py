@@ -31,8 +31,13 @@ __all__ = ["submit"]
 @click.command(cls=Command, examples=["submit https://example.com/voices/ada.wav"])
 @click.argument("urls", nargs=-1, required=True, metavar="URL…")
 @model_option
+@click.option(
+    "--key",
+    metavar="KEY",
+    help="Submission key of one URL: commands with the same key and --shared submit at most once.",
+)
 @common_options
-def submit(common: CommonOptions, urls: tuple[str, ...], model: str) -> None:
+def submit(common: CommonOptions, urls: tuple[str, ...], model: str, key: str | None) -> None:
     """Submit recordings without waiting for the results.
 
     An accepted job is billed unless it fails or is canceled. Print one line of JSON for each URL: source (without its
@@ -40,13 +45,17 @@ def submit(common: CommonOptions, urls: tuple[str, ...], model: str) -> None:
     submitted once.
     """
     reject_problems([f"{redact_url(url)}: {problem}" for url in urls if (problem := _problem(url))])
+    if key is not None and len(set(urls)) > 1:
+        raise click.UsageError("--key belongs to one URL: submit the others with keys of their own.")
     requests = [VoiceprintRequest(url, model) for url in dict.fromkeys(urls)]
-    sys.exit(run(common, partial(_submit, requests=requests), explain=_interruption))
+    sys.exit(run(common, partial(_submit, requests=requests, key=key), explain=_interruption))
 
 
-async def _submit(client: AsyncVoiceprintClient, output: Output, *, requests: Sequence[VoiceprintRequest]) -> ExitCode:
+async def _submit(
+    client: AsyncVoiceprintClient, output: Output, *, requests: Sequence[VoiceprintRequest], key: str | None
+) -> ExitCode:
     writer = _SubmissionWriter(output, requests)
-    submissions, failed = client.submit_many(requests), 0
+    submissions, failed = client.submit_many(requests, key=None if key is None else lambda _: key), 0
     try:
         async with submissions:
             async for submission in submissions:

@@ -39,8 +39,10 @@ def test_the_list_of_commands_repeats_the_first_line_of_each_help(name):
 @pytest.mark.parametrize("name", [name for name in _COMMANDS if name not in _OF_THIS_MACHINE])
 def test_every_command_with_a_client_has_the_common_options_and_none_for_the_key(name):
     options = {option for parameter in load(name).params for option in parameter.opts}
-    assert {"--sandbox", "--base-url", "--max-concurrency", "--rate-limit", "-v"} <= options
-    assert [option for option in options if "key" in option] == ["--new-key"] * (name == "enroll")
+    assert {"--sandbox", "--base-url", "--max-concurrency", "--rate-limit", "--shared", "-v"} <= options
+    # Neither of these is the API key: the submission key, and the permission to use another API key.
+    expected = {"enroll": ["--new-key"], "submit": ["--key"]}.get(name, [])
+    assert [option for option in options if "key" in option] == expected
 
 
 def test_the_version(command):

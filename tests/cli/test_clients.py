@@ -1,5 +1,7 @@
 """The client of a command: the common options become its settings, and `--sandbox` connects it to a sandbox."""
 
+import asyncio
+
 import pytest
 
 from pyannote_voiceprint_async import ConfigurationError, QueueTooLongError, RateLimit
@@ -45,3 +47,18 @@ async def test_a_store_that_is_no_store_is_wrong_usage(tmp_path):
     with pytest.raises(WrongUsage, match=r"The sandbox cannot start: .*diary is not the store"):
         async with open_client(CommonOptions(sandbox=True), Lines(), tmp_path / "diary"):
             pass
+
+
+async def test_commands_share_the_rate_limit(sandbox, tmp_path):
+    common = CommonOptions(base_url=sandbox.url, rate_limit=RateLimit(1, 600.0), shared=str(tmp_path / "shared.db"))
+    async with create_client(common, sandbox.api_key) as one, create_client(common, sandbox.api_key) as other:
+        await one.submit("https://e.com/a")
+        with pytest.raises(QueueTooLongError):
+            await asyncio.wait_for(other.submit("https://e.com/b", max_queue_wait=1.0), 30)
+
+
+async def test_an_embedded_sandbox_shares_nothing(tmp_path):
+    path = tmp_path / "shared.db"
+    async with open_client(CommonOptions(sandbox=True, shared=str(path)), Lines()) as client:
+        await client.check_key()
+    assert not path.exists()

@@ -21,6 +21,8 @@ def repeated(*arguments, more=()) -> str:
         (["l.csv", "--rate-limit", "15/600"], "l.csv --rate-limit 15/600"),
         (["l.csv", "--dry-run", "-vv", "--force", "--replace"], "l.csv"),
         (["https://e.com/a.wav?sig=secret"], "'https://e.com/a.wav?…'"),
+        (["l.csv", "--shared", "shared.db"], "l.csv --shared shared.db"),
+        (["l.csv", "--shared", "postgresql://u:secret@h/d"], 'l.csv --shared "$PYANNOTE_VOICEPRINT_SHARED"'),
         ([f"{number}.wav" for number in range(5)], "0.wav 1.wav 2.wav 3.wav 4.wav"),
         ([f"{number}.wav" for number in range(6)], "0.wav 1.wav 2.wav 3.wav …"),
     ],

@@ -67,6 +67,7 @@ from pyannote_voiceprint_async import (
     Results,
     RetryPolicy,
     ServerError,
+    SharedState,
     Source,
     SpeakerScores,
     StaleWebhookError,
@@ -309,6 +310,17 @@ def urls() -> Iterator[str]:
 
 async def presigned() -> AsyncIterator[VoiceprintRequest]:
     yield VoiceprintRequest(URL)
+
+
+async def shared_state(path: Path) -> None:
+    AsyncVoiceprintClient(shared=path)
+    AsyncVoiceprintClient(shared="postgresql://host/database")
+    async with AsyncVoiceprintClient(shared=SharedState(path, team="a", reserve=2, patience=5.0)) as client:
+        await client.submit(URL, key="speaker-1")
+        await client.voiceprint(path, key="speaker-1")
+        client.submit_many([URL], key=str)
+        await client.resolve_key("speaker-1", job_id=None)
+        assert_type(await client.purge_keys(older_than=3600), int)
 
 
 async def submit_many(client: AsyncVoiceprintClient) -> None:
