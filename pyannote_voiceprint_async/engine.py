@@ -234,10 +234,8 @@ class Engine:
         """
         if key is not None:
             check_request(request)
-            send = partial(self.submit, request, deadline=deadline, max_queue_wait=max_queue_wait)
-            return await self.submit_with_key(
-                key, fingerprint(request), lambda hooks: send(hooks=hooks), hooks=hooks, deadline=deadline
-            )
+            send = partial(self._submit_with_hooks, request, deadline, max_queue_wait)
+            return await self.submit_with_key(key, fingerprint(request), send, hooks=hooks, deadline=deadline)
         if request.webhook is None and self._webhook is not None:
             request = attrs.evolve(request, webhook=self._webhook)
         check_request(request)
@@ -251,6 +249,15 @@ class Engine:
         if request.webhook is not None:
             self._poller.expect_webhook(job.job_id)
         return job
+
+    def _submit_with_hooks(
+        self,
+        request: VoiceprintRequest | IdentificationRequest,
+        deadline: float | None,
+        max_queue_wait: float | None,
+        hooks: SubmissionHooks,
+    ) -> Awaitable[JobCreated]:
+        return self.submit(request, hooks=hooks, deadline=deadline, max_queue_wait=max_queue_wait)
 
     async def submit_with_key(
         self,

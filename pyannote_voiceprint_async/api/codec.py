@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LARGE_BODY", "decode", "encode", "find_job_id", "parse_json", "prepare"]
 
+_REQUESTS = (VoiceprintRequest, IdentificationRequest)
+
 LARGE_BODY = 256 * 1024
 """Bytes above which decoding a body may take milliseconds: do it in a thread. The event loop then goes on."""
 
@@ -57,9 +59,9 @@ def prepare() -> None:
 
 def encode(body: VoiceprintRequest | IdentificationRequest | Mapping[str, Any]) -> bytes:
     """Return the JSON of a request body. Fields with their default are left out, except `model`."""
-    if isinstance(body, Mapping):
-        return orjson.dumps(body)
-    return orjson.dumps(_request_hook(type(body))(body))  # type: ignore[arg-type]  # a class is hashable
+    if isinstance(body, _REQUESTS):
+        return orjson.dumps(_request_hook(type(body))(body))  # type: ignore[arg-type]  # a class is hashable
+    return orjson.dumps(body)
 
 
 def decode(model: type[M], body: bytes | memoryview) -> M:
@@ -103,7 +105,7 @@ def _converter() -> cattrs.Converter:
         converter.register_structure_hook(kind, hook)
     converter.register_structure_hook_factory(attrs.has, _make_model_hook)
     converter.register_structure_hook_factory(lambda kind: kind == tuple[JobSummary, ...], _make_summaries_hook)
-    for request in (VoiceprintRequest, IdentificationRequest):
+    for request in _REQUESTS:
         overrides = {name: override(rename=_camel_case(name)) for name in attrs.fields_dict(request)} | {
             # A plain str also for a member of `Model`.
             "model": override(omit_if_default=False, unstruct_hook=str),

@@ -26,6 +26,8 @@ class ProtectedTask(asyncio.Task[R]):
         may_cancel: called on each cancellation.
     """
 
+    __slots__ = ("_may_cancel",)
+
     def __init__(self, coroutine: Coroutine[Any, Any, R], may_cancel: Callable[[], bool]) -> None:
         self._may_cancel = may_cancel
         super().__init__(coroutine, loop=asyncio.get_running_loop(), **_EAGER)

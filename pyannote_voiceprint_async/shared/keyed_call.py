@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pyannote_voiceprint_async.concurrency.protected_task import wait_until_done
 from pyannote_voiceprint_async.errors import SharedStateError, SubmissionInProgressError, UnknownOutcomeError
 from pyannote_voiceprint_async.models import JobCreated
-from pyannote_voiceprint_async.transport.request import SubmissionHooks
+from pyannote_voiceprint_async.transport.request import OutcomeHooks, SubmissionHooks
 
 from .key_states import KeyChange
 from .key_table import Claim, KeyTable, StoredKey
@@ -56,7 +56,8 @@ class KeyedCall:
     @property
     def hooks(self) -> SubmissionHooks:
         """The hooks to send the submission with."""
-        return SubmissionHooks(self._before_send, self._on_refused, self._on_accepted, self._on_not_accepted)
+        outcome = OutcomeHooks(self._on_accepted, self._on_not_accepted)
+        return SubmissionHooks(self._before_send, self._on_refused, outcome)
 
     async def end(self) -> None:
         """End the call: the caller goes. A try that is in flight is finished without it."""

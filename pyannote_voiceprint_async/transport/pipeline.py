@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
@@ -34,7 +34,7 @@ from pyannote_voiceprint_async.settings import RetryPolicy, Timeouts
 from . import retry
 from .http import HttpClient
 from .permits import Permits, queue_too_long
-from .request import ApiRequest, SubmissionHooks
+from .request import ApiRequest, OutcomeHooks, SubmissionHooks
 from .retry import RetriedRequest
 from .server_clock import ServerClock
 from .submissions import Submissions
@@ -86,7 +86,6 @@ class Pipeline:
         self._urls: dict[str, URL] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._server_clock = ServerClock(clock)
-        self._submissions = Submissions()
         self._permits = Permits(
             rate_limiter.scheduler,
             retry_policy=retry_policy,
@@ -94,6 +93,7 @@ class Pipeline:
             clock=clock,
             waiters=waiters,
         )
+        self._submissions = Submissions(self._send_submission, self._permits.cancel)
         retry.load_backoff()
 
     # Requests
@@ -156,7 +156,7 @@ class Pipeline:
 
     async def _send_with_permit(self, request: ApiRequest) -> Any:
         """Wait for a permit and a slot, then send. After a 429 the request waits again, at its old position."""
-        send = self._send_once if request.endpoint.repeatable else self._send_submission
+        send = self._send_once if request.endpoint.repeatable else self._submissions.run
         permit = self._permits.request(request)
         while True:
             if permit.state is not PermitState.GRANTED:
@@ -172,25 +172,19 @@ class Pipeline:
                 if permit.state is PermitState.FINISHED or not isinstance(error, RateLimitError):
                     raise
 
-    def _send_submission(self, request: ApiRequest, permit: PermitRequest) -> Awaitable[Any]:
-        """Send a submission in a task of its own, which outlives a cancelled caller."""
-        return self._submissions.run(
-            request,
-            send=lambda: self._send_and_record(request, permit),
-            release=lambda: self._permits.cancel(permit),
-        )
+    def _send_submission(self, request: ApiRequest, permit: PermitRequest) -> Coroutine[Any, Any, Any]:
+        """Send a submission once. It runs in a task of its own, which outlives a cancelled caller."""
+        outcome = None if request.hooks is None else request.hooks.outcome
+        return self._send_once(request, permit) if outcome is None else self._send_and_record(request, permit, outcome)
 
-    async def _send_and_record(self, request: ApiRequest, permit: PermitRequest) -> Any:
+    async def _send_and_record(self, request: ApiRequest, permit: PermitRequest, outcome: OutcomeHooks) -> Any:
         """Send a submission once, and pass its outcome to the hooks, although its caller may be gone."""
-        hooks = request.hooks
         try:
             job = await self._send_once(request, permit)
         except BaseException as error:
-            if hooks is not None and hooks.on_not_accepted is not None:
-                await hooks.on_not_accepted(may_exist=getattr(error, "outcome_unknown", request.may_be_billed))
+            await outcome.on_not_accepted(may_exist=getattr(error, "outcome_unknown", request.may_be_billed))
             raise
-        if hooks is not None and hooks.on_accepted is not None:
-            await hooks.on_accepted(job)
+        await outcome.on_accepted(job)
         return job
 
     async def _send_once(self, request: ApiRequest, permit: PermitRequest) -> Any:
@@ -224,7 +218,10 @@ class Pipeline:
         self._server_clock.record(response.headers, now, wall)
         self._permits.record_response(request, permit, response, now)
         try:
-            model = await self._decode(request.endpoint, response, wall)
+            decode = partial(responses.parse_response, request.endpoint, response, wall=wall, key=self._key)
+            # The output of a long recording is decoded in a thread. A submission is decoded here: its task must not
+            # end without the job id.
+            model = await run_in_thread(decode) if request.endpoint.repeatable and response.is_large else decode()
         except RateLimitError as error:
             self._permits.record_refusal(request, permit, response, error)
             raise
@@ -238,12 +235,6 @@ class Pipeline:
                 retryable=True,
             )
         return model
-
-    async def _decode(self, endpoint: Endpoint[A], response: ApiResponse, wall: float) -> A:
-        """Return the model of a response. The output of a long recording is decoded in a thread."""
-        decode = partial(responses.parse_response, endpoint, response, wall=wall, key=self._key)
-        # A submission is decoded here: its task must not end without the job id.
-        return await run_in_thread(decode) if endpoint.repeatable and response.is_large else decode()
 
     def _url(self, endpoint: Endpoint[Any], path: Mapping[str, str] | None, query: Mapping[str, str] | None) -> URL:
         if path is None and query is None:

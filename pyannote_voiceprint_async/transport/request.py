@@ -17,7 +17,7 @@ from pyannote_voiceprint_async.models import JobCreated
 
 from .connection import RecordedConnection
 
-__all__ = ["ApiRequest", "SubmissionHooks"]
+__all__ = ["ApiRequest", "OutcomeHooks", "SubmissionHooks"]
 
 
 class OnNotAccepted(Protocol):
@@ -31,6 +31,15 @@ class OnNotAccepted(Protocol):
         """
 
 
+class OutcomeHooks(NamedTuple):
+    """Functions of the caller that get the outcome of a submission, also if the caller was cancelled."""
+
+    on_accepted: Callable[[JobCreated], Awaitable[None]]
+    """Awaited when the response with the job arrived."""
+    on_not_accepted: OnNotAccepted
+    """Awaited when a try ended without a job."""
+
+
 class SubmissionHooks(NamedTuple):
     """Functions of the caller that are called for each try of a submission."""
 
@@ -38,10 +47,8 @@ class SubmissionHooks(NamedTuple):
     """Awaited when permit and slot are granted, before the first byte is sent."""
     on_refused: Callable[[], None]
     """Called when a try failed with a retryable error: it was not accepted, and is no longer in flight."""
-    on_accepted: Callable[[JobCreated], Awaitable[None]] | None = None
-    """Awaited when the response with the job arrived, also if the caller was cancelled."""
-    on_not_accepted: OnNotAccepted | None = None
-    """Awaited when a try ended without a job, also if the caller was cancelled."""
+    outcome: OutcomeHooks | None = None
+    """Set if the outcome must be recorded although the caller may be gone."""
 
 
 class ApiRequest:

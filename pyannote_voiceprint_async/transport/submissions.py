@@ -10,6 +10,7 @@ from typing import Any
 
 from pyannote_voiceprint_async.concurrency.protected_task import ProtectedTask, wait_until_done
 from pyannote_voiceprint_async.models import JobCreated
+from pyannote_voiceprint_async.ratelimit.permit_request import PermitRequest
 
 from .request import ApiRequest
 
@@ -21,28 +22,36 @@ _MAX_ABANDONED = 1000
 
 
 class Submissions:
-    """The submissions in flight, each in a task of its own, and the jobs whose caller has gone."""
+    """The submissions in flight, each in a task of its own, and the jobs whose caller has gone.
 
-    def __init__(self) -> None:
+    Args:
+        send: sends a submission once, with the permit that it holds.
+        release: gives back a permit; a second call does nothing.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[ApiRequest, PermitRequest], Coroutine[Any, Any, Any]],
+        release: Callable[[PermitRequest], None],
+    ) -> None:
+        self._send = send
+        self._release = release
         self.tasks: dict[ApiRequest, asyncio.Task[None]] = {}
         """The submissions in flight, each with its task, which removes itself when it ends."""
         self.abandoned: deque[JobCreated] = deque(maxlen=_MAX_ABANDONED)
         """The last accepted jobs whose caller has gone."""
 
-    async def run(
-        self, request: ApiRequest, send: Callable[[], Coroutine[Any, Any, Any]], release: Callable[[], None]
-    ) -> Any:
+    async def run(self, request: ApiRequest, permit: PermitRequest) -> Any:
         """Send a submission in a task of its own, which finishes if the caller is cancelled: a job may be accepted.
 
         The caller awaits a future, so that cancelling the caller does not cancel the task.
 
         Args:
             request: the submission.
-            send: sends it once.
-            release: gives back its permit; a second call does nothing.
+            permit: its permit.
         """
         result = request.result_waiter = asyncio.get_running_loop().create_future()
-        task = ProtectedTask(self._run(request, send, release), request.withdraw)
+        task = ProtectedTask(self._run(request, permit), request.withdraw)
         if not task.done():
             self.tasks[request] = task
         try:
@@ -55,28 +64,26 @@ class Submissions:
                 await wait_until_done(task)
                 # The task may have been cancelled before its first step.
                 self.tasks.pop(request, None)
-                release()
+                self._release(permit)
             elif result.done() and not result.cancelled():
                 # The result arrived at the same time as the cancellation.
                 error = result.exception()
-                self._keep_result(release, error, None if error else result.result())
+                self._keep_result(permit, error, None if error else result.result())
             raise
         finally:
             # Breaks the reference cycle of an error and the frames that it holds.
             request.result_waiter = error = None
             del result
 
-    async def _run(
-        self, request: ApiRequest, send: Callable[[], Coroutine[Any, Any, Any]], release: Callable[[], None]
-    ) -> None:
+    async def _run(self, request: ApiRequest, permit: PermitRequest) -> None:
         try:
-            job = await send()
+            job = await self._send(request, permit)
         except asyncio.CancelledError:
             if request.result_waiter is not None:
                 request.result_waiter.cancel()
         except Exception as error:  # noqa: BLE001 - passed on to the caller
             if request.result_waiter is None or request.result_waiter.done():
-                self._keep_result(release, error, None)
+                self._keep_result(permit, error, None)
             else:
                 request.result_waiter.set_exception(error)
         except BaseException:
@@ -85,15 +92,15 @@ class Submissions:
             raise
         else:
             if request.result_waiter is None or request.result_waiter.done():
-                self._keep_result(release, None, job)
+                self._keep_result(permit, None, job)
             else:
                 request.result_waiter.set_result(job)
         finally:
             self.tasks.pop(request, None)
 
-    def _keep_result(self, release: Callable[[], None], error: BaseException | None, job: JobCreated | None) -> None:
+    def _keep_result(self, permit: PermitRequest, error: BaseException | None, job: JobCreated | None) -> None:
         """Keep the result of a submission whose caller has gone."""
-        release()
+        self._release(permit)
         if job is not None:
             self.keep_abandoned(job)
         elif getattr(error, "outcome_unknown", False):
