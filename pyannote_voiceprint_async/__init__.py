@@ -43,13 +43,12 @@ if TYPE_CHECKING:
         VoiceprintError,
         WebhookError,
     )
-    from .identified import (
-        Certainty,
-        Decision,
+    from .identification_result.decisions import Certainty, Decision
+    from .identification_result.identification import Identification
+    from .identification_result.output import IdentificationOutput
+    from .identification_result.turns import (
         DiarizedTurn,
         FrameConfidence,
-        Identification,
-        IdentificationOutput,
         IdentifiedSpeaker,
         IdentifiedTurn,
         SpeakerScores,
@@ -158,12 +157,11 @@ __all__ = [
     "verify_webhook",
 ]
 
-# The modules that define the public names.
+# The modules that define the public names. Those behind `client` are imported only for a name of their own.
 _MODULES = (
     "client",
     "concurrency.clock",
     "errors",
-    "identified",
     "jobs.batch_results",
     "jobs.local_audio",
     "models",
@@ -173,17 +171,23 @@ _MODULES = (
     "shared.state",
     "version",
     "webhooks",
+    "identification_result.decisions",
+    "identification_result.identification",
+    "identification_result.output",
+    "identification_result.turns",
 )
 
 
 def __getattr__(name: str) -> Any:
-    """Import all public names with the first one. `pyannote-voiceprint --help` uses none of them, and starts fast."""
+    """Import the modules up to the one that defines the name. `pyannote-voiceprint --help` needs none of them."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     for path in _MODULES:
         module = import_module(f".{path}", __name__)
         globals().update({public: getattr(module, public) for public in module.__all__ if public in __all__})
-    return globals()[name]
+        if name in globals():
+            return globals()[name]
+    raise AssertionError(f"no module defines {name}")
 
 
 def __dir__() -> list[str]:

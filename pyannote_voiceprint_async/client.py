@@ -7,7 +7,7 @@ import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from types import TracebackType
-from typing import Any, NoReturn, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, Unpack
 
 import aiohttp
 
@@ -33,7 +33,6 @@ from pyannote_voiceprint_async.shared.state import SharedState
 from . import arguments
 from .engine import Engine
 from .errors import MediaError
-from .identified.identification import Identification
 from .job_operation import JobOperation, is_stable
 from .job_plans import IdentificationPlan, JobPlan, VoiceprintPlan
 from .models import (
@@ -57,6 +56,9 @@ from .reprs import safe_repr
 from .results import ClientStats, IdentificationResult, RecordingSource, Source, Submission, VoiceprintResult
 from .secret import hide
 from .settings import Polling, RateLimits, RetryPolicy, Timeouts
+
+if TYPE_CHECKING:
+    from .identification_result.identification import Identification
 
 __all__ = ["AsyncVoiceprintClient"]
 

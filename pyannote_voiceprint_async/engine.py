@@ -38,7 +38,6 @@ from pyannote_voiceprint_async.jobs.poller import JobPoller
 from pyannote_voiceprint_async.ratelimit.limiter import RateLimiter
 from pyannote_voiceprint_async.ratelimit.scheduler import PermitScheduler
 from pyannote_voiceprint_async.shared.candidates import CandidateAge, candidate_age
-from pyannote_voiceprint_async.shared.fingerprint import fingerprint
 from pyannote_voiceprint_async.transport.http import HttpClient
 from pyannote_voiceprint_async.transport.pipeline import Pipeline
 from pyannote_voiceprint_async.transport.request import SubmissionHooks
@@ -235,7 +234,7 @@ class Engine:
         if key is not None:
             check_request(request)
             send = partial(self._submit_with_hooks, request, deadline, max_queue_wait)
-            return await self.submit_with_key(key, fingerprint(request), send, hooks=hooks, deadline=deadline)
+            return await self.submit_with_key(key, request, send, hooks=hooks, deadline=deadline)
         if request.webhook is None and self._webhook is not None:
             request = attrs.evolve(request, webhook=self._webhook)
         check_request(request)
@@ -259,12 +258,13 @@ class Engine:
     ) -> Awaitable[JobCreated]:
         return self.submit(request, hooks=hooks, deadline=deadline, max_queue_wait=max_queue_wait)
 
-    async def submit_with_key(
+    async def submit_with_key(  # noqa: PLR0913 - called in two places, all but three by keyword
         self,
         key: str,
-        request: str,
+        request: VoiceprintRequest | IdentificationRequest,
         send: Callable[[SubmissionHooks], Awaitable[JobCreated]],
         *,
+        audio_digest: str | None = None,
         hooks: SubmissionHooks | None = None,
         deadline: float | None = None,
     ) -> JobCreated:
@@ -272,8 +272,9 @@ class Engine:
 
         Args:
             key: the key.
-            request: the fingerprint of the request.
+            request: the request.
             send: submits the job with hooks.
+            audio_digest: the SHA-256 of local audio, which stands for the URL of the request.
             hooks: the hooks of the caller.
             deadline: time on the clock until which to wait for another call with the same key; None is 15 minutes.
 
@@ -290,6 +291,7 @@ class Engine:
                 key,
                 request,
                 send,
+                audio_digest=audio_digest,
                 hooks=hooks,
                 deadline=self.deadline_after(_IN_PROGRESS_TIMEOUT) if deadline is None else deadline,
                 sleep=self.sleep,
@@ -298,16 +300,18 @@ class Engine:
             error.candidates = await self._candidates(request, error.sent_before)
             raise
 
-    async def _candidates(self, request: str, sent_before: float) -> tuple[JobSummary, ...]:
+    async def _candidates(
+        self, request: VoiceprintRequest | IdentificationRequest, sent_before: float
+    ) -> tuple[JobSummary, ...]:
         """Return the jobs that an earlier submission may have created, as far as they can be listed now."""
-        operation, model = request.split("|")[:2]
+        operation = "identify" if isinstance(request, IdentificationRequest) else "voiceprint"
         earliest, latest = (now - sent_before for now in self.server_time())
         found: list[JobSummary] = []
         with suppress(VoiceprintError):
             known = await self.keys.jobs()
             async with aclosing(self.list_jobs()) as listed:
                 async for summary in listed:
-                    age = candidate_age(summary, operation, model, earliest, latest)
+                    age = candidate_age(summary, operation, str(request.model), earliest, latest)
                     if age is CandidateAge.TOO_OLD or len(found) == _MAX_CANDIDATES:
                         break
                     if age is CandidateAge.POSSIBLE and summary.job_id not in known:

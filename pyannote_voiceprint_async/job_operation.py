@@ -13,7 +13,6 @@ import attrs
 from pyannote_voiceprint_async.api.request_checks import check_request
 from pyannote_voiceprint_async.concurrency.clock import timeout_at
 from pyannote_voiceprint_async.jobs.local_audio import LocalAudio, OpenedAudio, is_local, open_audio
-from pyannote_voiceprint_async.shared.fingerprint import fingerprint
 from pyannote_voiceprint_async.transport.request import SubmissionHooks
 
 from .engine import Engine
@@ -63,11 +62,11 @@ class JobOperation(Generic[R]):
         else:
             template = self.plan.to_request(ANY_URL if is_local(self.source) else self.source)
             check_request(template)
-            digest = await audio_digest(self.source, self.plan)
             job = await self.engine.submit_with_key(
                 self.key,
-                fingerprint(template, digest),
+                template,
                 partial(self._upload_and_submit, warnings),
+                audio_digest=await audio_digest(self.source, self.plan),
                 hooks=self.hooks,
                 deadline=self.deadline,
             )

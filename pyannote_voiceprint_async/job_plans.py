@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import attrs
 
 from pyannote_voiceprint_async.api.endpoints import MAX_IDENTIFICATION_BYTES, MAX_VOICEPRINT_BYTES
-from pyannote_voiceprint_async.identified.identification import Identification
 from pyannote_voiceprint_async.jobs.outcome import require_identification, require_voiceprint
 
 from .arguments import to_request
 from .models import IdentificationRequest, Job, Voiceprint, VoiceprintRequest
+
+if TYPE_CHECKING:
+    from pyannote_voiceprint_async.identification_result.identification import Identification
 
 __all__ = ["IdentificationPlan", "JobPlan", "VoiceprintPlan"]
 
@@ -90,6 +92,9 @@ class IdentificationPlan:
 
     async def make_result(self, job: Job, model: str, warnings: Iterable[str | None]) -> Identification:
         """Return the identification of a succeeded job."""
+        # Programs that only make voiceprints do not need it.
+        from pyannote_voiceprint_async.identification_result.identification import Identification  # noqa: PLC0415
+
         output = require_identification(job)
         make = partial(
             Identification.from_output,

@@ -7,7 +7,7 @@ from typing import Any, Self, TypedDict
 
 import attrs
 
-from .identified.output import IdentificationOutput
+from .identification_result.output import IdentificationOutput
 from .redaction import printable, redact_text, redact_url
 from .reprs import safe_repr
 from .secret import Secret, hide

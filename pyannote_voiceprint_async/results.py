@@ -1,15 +1,19 @@
 """What the client returns beside the models of the API: the results of a batch, and statistics."""
 
-from typing import TypeAlias
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
 from pyannote_voiceprint_async.jobs.local_audio import LocalAudio
 
-from .identified.identification import Identification
 from .models import JobCreated, Voiceprint, VoiceprintRequest
 from .redaction import redact_url
 from .reprs import safe_repr
+
+if TYPE_CHECKING:
+    from .identification_result.identification import Identification
 
 __all__ = ["ClientStats", "IdentificationResult", "RecordingSource", "Source", "Submission", "VoiceprintResult"]
 

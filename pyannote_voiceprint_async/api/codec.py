@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, get_args
 import attrs
 import orjson
 
-from pyannote_voiceprint_async.identified.output import IdentificationOutput
+from pyannote_voiceprint_async.identification_result.output import IdentificationOutput
 from pyannote_voiceprint_async.models import (
     IdentificationRequest,
     JobStatus,

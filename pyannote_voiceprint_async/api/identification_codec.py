@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from pyannote_voiceprint_async.identified.output import IdentificationOutput
-from pyannote_voiceprint_async.identified.turn_list import TurnList
-from pyannote_voiceprint_async.identified.turns import (
+from pyannote_voiceprint_async.identification_result.output import IdentificationOutput
+from pyannote_voiceprint_async.identification_result.turn_list import TurnList
+from pyannote_voiceprint_async.identification_result.turns import (
     Confidence,
     DiarizedTurn,
     FrameConfidence,

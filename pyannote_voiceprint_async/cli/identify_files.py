@@ -13,7 +13,7 @@ from pyannote_voiceprint_async.enrollment.ledger.earlier_output import IDENTIFY_
 from pyannote_voiceprint_async.enrollment.ledger.output_file import OutputFile
 from pyannote_voiceprint_async.errors import ConfigurationError
 from pyannote_voiceprint_async.identification import Identification
-from pyannote_voiceprint_async.identified.picture import TimelinePanel, draw_timelines
+from pyannote_voiceprint_async.identification_result.picture import TimelinePanel, draw_timelines
 from pyannote_voiceprint_async.redaction import printable
 
 from .formatting import format_count

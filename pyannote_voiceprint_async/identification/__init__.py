@@ -1,11 +1,10 @@
 """Whose voice it is, among many speakers: voiceprints from files and ledgers, and more than 50 of them."""
 
-from pyannote_voiceprint_async.identified import (
-    Certainty,
-    Decision,
+from pyannote_voiceprint_async.identification_result.decisions import Certainty, Decision
+from pyannote_voiceprint_async.identification_result.identification import Identification
+from pyannote_voiceprint_async.identification_result.turns import (
     DiarizedTurn,
     FrameConfidence,
-    Identification,
     IdentifiedSpeaker,
     IdentifiedTurn,
 )

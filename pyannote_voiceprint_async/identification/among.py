@@ -13,7 +13,7 @@ from pyannote_voiceprint_async.api.identification_checks import MAX_SPEAKERS
 from pyannote_voiceprint_async.api.request_checks import check_count, check_request
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.errors import ConfigurationError
-from pyannote_voiceprint_async.identified.identification import Identification
+from pyannote_voiceprint_async.identification_result.identification import Identification
 from pyannote_voiceprint_async.job_operation import JobOperation, upload_source
 from pyannote_voiceprint_async.job_plans import IdentificationPlan
 from pyannote_voiceprint_async.models import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pyannote_voiceprint_async.errors import VoiceprintError
-from pyannote_voiceprint_async.identified.identification import Identification
+from pyannote_voiceprint_async.identification_result.identification import Identification
 
 __all__ = ["PartialIdentificationError"]
 

@@ -28,7 +28,7 @@ from pyannote_voiceprint_async.errors import (
     MediaError,
     VoiceprintError,
 )
-from pyannote_voiceprint_async.identified.identification import Identification
+from pyannote_voiceprint_async.identification_result.identification import Identification
 from pyannote_voiceprint_async.job_plans import IdentificationPlan
 from pyannote_voiceprint_async.jobs.batch_item import BatchItem
 from pyannote_voiceprint_async.models import IdentificationRequest, JobCreated

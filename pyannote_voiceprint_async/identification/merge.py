@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
-from pyannote_voiceprint_async.identified.identification import Identification
-from pyannote_voiceprint_async.identified.speakers import rank
-from pyannote_voiceprint_async.identified.turn_list import TurnList
-from pyannote_voiceprint_async.identified.turns import IdentifiedSpeaker, IdentifiedTurn
+from pyannote_voiceprint_async.identification_result.identification import Identification
+from pyannote_voiceprint_async.identification_result.speakers import rank
+from pyannote_voiceprint_async.identification_result.turn_list import TurnList
+from pyannote_voiceprint_async.identification_result.turns import IdentifiedSpeaker, IdentifiedTurn
 
 from .overlap import measure_overlap
 

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from pyannote_voiceprint_async.identified.turns import IdentifiedTurn
+from pyannote_voiceprint_async.identification_result.turns import IdentifiedTurn
 
 __all__ = ["Overlap", "measure_overlap"]
 

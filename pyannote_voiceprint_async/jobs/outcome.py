@@ -13,7 +13,7 @@ from pyannote_voiceprint_async.errors import (
     JobFailedError,
     JobTimeoutError,
 )
-from pyannote_voiceprint_async.identified.output import IdentificationOutput
+from pyannote_voiceprint_async.identification_result.output import IdentificationOutput
 from pyannote_voiceprint_async.models import Job, JobStatus
 from pyannote_voiceprint_async.redaction import redact_text
 

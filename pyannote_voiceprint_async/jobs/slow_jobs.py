@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterable
-from statistics import median_high
 
 from .polled_job import PolledJob
 
@@ -32,7 +31,8 @@ class SlowJobs:
         """Log a warning for each of these jobs that is slow and was not reported before."""
         if not self._durations:
             return
-        limit = max(_SLOW_SECONDS, _SLOW_FACTOR * median_high(self._durations))
+        median = sorted(self._durations)[len(self._durations) // 2]
+        limit = max(_SLOW_SECONDS, _SLOW_FACTOR * median)
         for polled in jobs:
             age = polled.polled_at - polled.added_at
             if age > limit and not polled.is_terminal and not polled.is_reported:

@@ -16,10 +16,10 @@ from pyannote_voiceprint_async.errors import (
     InvalidRequestError,
     SubmissionInProgressError,
 )
-from pyannote_voiceprint_async.models import JobCreated
+from pyannote_voiceprint_async.models import IdentificationRequest, JobCreated, VoiceprintRequest
 from pyannote_voiceprint_async.transport.request import SubmissionHooks
 
-from .fingerprint import difference
+from .fingerprint import difference, fingerprint
 from .key_states import KeyChange, KeyState
 from .key_table import LEASE, Claim, KeyTable
 from .keyed_call import KeyedCall, public, undisturbed, unknown_outcome
@@ -57,9 +57,10 @@ class SubmissionKeys:
     async def submit(  # noqa: PLR0913 - called in one place, by keyword
         self,
         key: str,
-        request: str,
+        request: VoiceprintRequest | IdentificationRequest,
         send: Callable[[SubmissionHooks], Awaitable[JobCreated]],
         *,
+        audio_digest: str | None,
         hooks: SubmissionHooks | None,
         deadline: float,
         sleep: Callable[[float], Awaitable[None]],
@@ -68,8 +69,9 @@ class SubmissionKeys:
 
         Args:
             key: the key.
-            request: the fingerprint of the request.
+            request: the request.
             send: sends the submission with hooks.
+            audio_digest: the SHA-256 of local audio, which stands for the URL of the request.
             hooks: the hooks of the caller.
             deadline: time on the clock until which to wait for another call with the same key.
             sleep: sleeps on the clock.
@@ -80,11 +82,12 @@ class SubmissionKeys:
             SubmissionInProgressError: another call with the same key has not ended by the deadline.
             UnknownOutcomeError: an earlier submission with the key may have been accepted. Its `candidates` are empty.
         """
+        wanted = fingerprint(request, audio_digest)
         call = KeyedCall(self._table, Claim(key, self._owner, next(self._numbers)), hooks, self._end)
         self._calls.add(call)
         self._keep_renewing()
         try:
-            if job_id := await self._claim(call.claim, request, deadline, sleep):
+            if job_id := await self._claim(call.claim, wanted, deadline, sleep):
                 return JobCreated(job_id)
             return await send(call.hooks)
         finally:

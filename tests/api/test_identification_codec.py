@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from pyannote_voiceprint_async.api.codec import decode, parse_json
 from pyannote_voiceprint_async.api.identification_codec import free_lists, is_identification, read_identification
-from pyannote_voiceprint_async.identified import (
+from pyannote_voiceprint_async.identification_result.output import IdentificationOutput
+from pyannote_voiceprint_async.identification_result.turns import (
     DiarizedTurn,
     FrameConfidence,
-    IdentificationOutput,
     IdentifiedTurn,
     SpeakerScores,
 )

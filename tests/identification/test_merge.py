@@ -1,7 +1,9 @@
 """Several identifications of one recording become one."""
 
 from pyannote_voiceprint_async.identification.merge import merge
-from pyannote_voiceprint_async.identified import Identification, IdentificationOutput, IdentifiedTurn, SpeakerScores
+from pyannote_voiceprint_async.identification_result.identification import Identification
+from pyannote_voiceprint_async.identification_result.output import IdentificationOutput
+from pyannote_voiceprint_async.identification_result.turns import IdentifiedTurn, SpeakerScores
 
 
 def identified(job_id: str, spans: dict[str, list[tuple[float, float]]], scores: dict[str, dict[str, float]]):

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyannote_voiceprint_async.identification.overlap import measure_overlap
-from pyannote_voiceprint_async.identified import IdentifiedTurn
+from pyannote_voiceprint_async.identification_result.turns import IdentifiedTurn
 
 
 def turn(name: str, start: float, end: float) -> IdentifiedTurn:

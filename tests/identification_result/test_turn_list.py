@@ -6,8 +6,8 @@ import pickle
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyannote_voiceprint_async.identified import DiarizedTurn
-from pyannote_voiceprint_async.identified.turn_list import TurnList
+from pyannote_voiceprint_async.identification_result.turn_list import TurnList
+from pyannote_voiceprint_async.identification_result.turns import DiarizedTurn
 
 ROWS = st.lists(st.tuples(st.text(max_size=3), st.floats(0, 9), st.floats(0, 9)))
 

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyannote_voiceprint_async.identified import (
-    Certainty,
+from pyannote_voiceprint_async.identification_result.decisions import Certainty
+from pyannote_voiceprint_async.identification_result.identification import Identification
+from pyannote_voiceprint_async.identification_result.output import IdentificationOutput
+from pyannote_voiceprint_async.identification_result.turns import (
     DiarizedTurn,
     FrameConfidence,
-    Identification,
-    IdentificationOutput,
     IdentifiedSpeaker,
     IdentifiedTurn,
     SpeakerScores,

@@ -3,8 +3,9 @@
 import re
 from xml.etree import ElementTree as ET
 
-from pyannote_voiceprint_async.identified import Identification, IdentifiedTurn
-from pyannote_voiceprint_async.identified.timeline import to_html
+from pyannote_voiceprint_async.identification_result.identification import Identification
+from pyannote_voiceprint_async.identification_result.timeline import to_html
+from pyannote_voiceprint_async.identification_result.turns import IdentifiedTurn
 
 
 def turn(name: str, start: float, end: float) -> IdentifiedTurn:

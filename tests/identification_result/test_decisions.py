@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyannote_voiceprint_async import ConfigurationError
-from pyannote_voiceprint_async.identified.decisions import Certainty, Thresholds, check_thresholds, decide
-from pyannote_voiceprint_async.identified.turns import IdentifiedSpeaker
+from pyannote_voiceprint_async.identification_result.decisions import Certainty, Thresholds, check_thresholds, decide
+from pyannote_voiceprint_async.identification_result.turns import IdentifiedSpeaker
 
 LIMITS = Thresholds()
 LEVELS = [Certainty.UNKNOWN, Certainty.REVIEW, Certainty.CERTAIN]

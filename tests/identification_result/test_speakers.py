@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyannote_voiceprint_async.identified import (
+from pyannote_voiceprint_async.identification_result.output import IdentificationOutput
+from pyannote_voiceprint_async.identification_result.speakers import match_turns, speech_seconds, summarize
+from pyannote_voiceprint_async.identification_result.turns import (
     DiarizedTurn,
-    IdentificationOutput,
     IdentifiedSpeaker,
     IdentifiedTurn,
     SpeakerScores,
 )
-from pyannote_voiceprint_async.identified.speakers import match_turns, speech_seconds, summarize
 
 
 def turn(name: str, start: float, end: float, match: str | None = None) -> IdentifiedTurn:

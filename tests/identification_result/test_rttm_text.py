@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from pyannote.core import Annotation, Segment
 
 from pyannote_voiceprint_async.audio import SpeakerTurn, read_turns
-from pyannote_voiceprint_async.identified import IdentifiedTurn
-from pyannote_voiceprint_async.identified.rttm_text import to_rttm
+from pyannote_voiceprint_async.identification_result.rttm_text import to_rttm
+from pyannote_voiceprint_async.identification_result.turns import IdentifiedTurn
 
 SPANS = st.tuples(st.integers(0, 86_400_000), st.integers(1, 60_000))
 NAMES = st.text(max_size=100)
