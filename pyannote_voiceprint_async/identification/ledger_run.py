@@ -189,12 +189,12 @@ class LedgerRun:
             earliest, latest = self._timeline.now()
             # Earlier tries that were not refused may have been accepted: the intent begins with the first of them.
             intended_from = earliest if intended_from is None else intended_from
-            await self._store.record_row_intent(row.id, intended_from, latest)
+            await self._store.record_intent(row, intended_from, latest)
 
         def on_refused() -> None:
             nonlocal intended_from
             intended_from = None
-            self._store.withdraw_row_intent_later(row.id)
+            self._store.withdraw_intent_later(row)
             item.record_refusal()
 
         hooks = SubmissionHooks(before_send, on_refused)
@@ -203,9 +203,9 @@ class LedgerRun:
         except VoiceprintError as error:
             if error.outcome_unknown:
                 # The intent may be much older than the request, if the process was suspended between them.
-                await self._store.extend_row_intent(row.id, self._timeline.now().latest)
+                await self._store.extend_intent(row, self._timeline.now().latest)
             elif not isinstance(error, LedgerError):
-                await self._store.withdraw_row_intent(row.id)
+                await self._store.withdraw_intent(row)
             raise
 
     async def _url_of(self, job: LedgerJob, row: IdentificationRow) -> str:
@@ -215,7 +215,7 @@ class LedgerRun:
         if row.media_url is not None and now - (row.uploaded_at or 0.0) < UPLOAD_LIFETIME:
             return row.media_url
         url = await self._client.upload(job.source)
-        await self._store.record_row_upload(row.id, url, now)
+        await self._store.record_upload(row, url, now)
         return url
 
     async def _wait(self, job: LedgerJob, row: IdentificationRow) -> Identification:

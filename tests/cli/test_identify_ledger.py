@@ -56,8 +56,8 @@ def program(start_sandbox, tmp_path):
 @pytest.mark.parametrize(
     ("when", "step"),
     [
-        ("before", "record_row_intent"),
-        ("after", "record_row_intent"),
+        ("before", "record_intent"),
+        ("after", "record_intent"),
         ("after", "record_row_job"),
         ("before", "record_row_result"),
         ("after", "record_row_result"),
@@ -99,7 +99,7 @@ async def test_a_failed_row_becomes_pending_again_and_a_result_stays(tmp_path):
         keys = [("sha256:1", "request", "precision-2"), ("sha256:2", "request", "precision-2")]
         failed, done = await store.rows(keys)
         for row in (failed, done):
-            await store.record_row_intent(row.id, 1.0, 2.0)
+            await store.record_intent(row, 1.0, 2.0)
             assert await store.record_row_job(row.id, f"job-{row.id}", 2.0)
         await store.record_row_failure(failed.id, "failed", "no speech", 3.0)
         await store.record_row_result(done.id, '{"job_id": "job-2"}', 3.0)

@@ -9,11 +9,11 @@ import sqlite3
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .sqlite_errors import DAMAGED_ROW, damage_error
 
-__all__ = ["check_integrity", "cover", "find_damage", "intact", "register"]
+__all__ = ["check_intact", "check_integrity", "cover", "find_damage", "intact", "register"]
 
 _COLUMN = "checksum"
 _FUNCTION, _EARLIER_FUNCTION = "row_crc32", "row_checksum"
@@ -151,3 +151,11 @@ def _earlier_call(row: str, columns: Sequence[_Column]) -> str:
 def _earlier_checksum(*values: object) -> bytes:
     # `repr` escapes different characters in different versions of Python.
     return hashlib.blake2b(ascii(values).encode(), digest_size=8).digest()
+
+
+def check_intact(row: Sequence[Any]) -> Sequence[Any]:
+    """Return a row without its first column, which is 0 if the row differs from its checksum."""
+    is_intact, *rest = row
+    if not is_intact:
+        raise damage_error("a row that was about to be read")
+    return rest

@@ -25,18 +25,18 @@ from pyannote_voiceprint_async.models import Voiceprint
 from pyannote_voiceprint_async.redaction import redact_url
 
 from . import spending
-from .checksums import intact
+from .checksums import check_intact, intact
 from .connection import open_writable
 from .database import Database
 from .exclusive_access import lock_ledger
 from .file_lock import FileLock
+from .intents import MAY_BE_ACCEPTED, IntentTable, SubmittedRow
 from .recordings import PendingRecording, UnknownOutcome
 from .report import read_report
 from .run_state import RunState
-from .sqlite_errors import damage_error
 from .unsent import UnsentRecording, read_unsent
 
-__all__ = ["LedgerStore", "check_intact"]
+__all__ = ["LedgerStore"]
 
 T = TypeVar("T")
 
@@ -50,10 +50,6 @@ SELECT {{intact}}, id, identity, source, is_file, model, size, modified_ns, expi
 FROM recordings r WHERE {{where}} ORDER BY id LIMIT :limit
 """  # noqa: S608 - names of our own schema
 _COUNT_PENDING = f"SELECT count(*) FROM recordings r WHERE state = 'pending' AND {_LISTED}"  # noqa: S608 - as above
-_UNKNOWN_OUTCOMES = """
-SELECT {intact}, id, intended_from, intended_until, state = 'uncertain', model
-FROM recordings WHERE state IN ('submitting', 'uncertain') ORDER BY id
-"""
 _NEWEST_JOB = """
 SELECT job_id, created_at FROM jobs WHERE is_ours AND created_at IS NOT NULL ORDER BY created_at DESC LIMIT 1
 """
@@ -65,16 +61,6 @@ _KNOWN_JOB = """
 SELECT jobs.created_at, model FROM jobs LEFT JOIN recordings ON id = recording_id WHERE jobs.job_id = ? AND is_ours
 """
 
-# The row is pending, or it has the same intent already: a request of which no byte was sent is repeated under it.
-_RECORD_INTENT = """
-UPDATE recordings SET state = 'submitting', intended_from = :earliest, intended_until = :latest
-WHERE id = :id AND (state = 'pending' OR (state = 'submitting' AND intended_from = :earliest))
-"""
-_WITHDRAW_INTENT = """
-UPDATE recordings SET state = 'pending', error = NULL, intended_from = NULL, intended_until = NULL
-WHERE id = ? AND state IN ('pending', 'submitting', 'uncertain')
-"""
-_EXTEND_INTENT = "UPDATE recordings SET intended_until = max(intended_until, ?) WHERE id = ?"
 _KEEP_UNKNOWN_OUTCOME = """
 INSERT INTO lost_intents (was_resubmitted, intended_from, intended_until)
 SELECT 1, coalesce(intended_from, 0), coalesce(intended_until, 0) FROM recordings WHERE id = ?
@@ -88,7 +74,6 @@ _SET_SUBMITTED = """
 UPDATE recordings SET state = 'submitted', job_id = ?, intended_from = NULL, intended_until = NULL, error = NULL,
 reason = NULL WHERE id = ?
 """
-_SET_UNCERTAIN = "UPDATE recordings SET state = 'uncertain', error = ? WHERE id = ?"
 _SET_SUCCEEDED = """
 UPDATE recordings SET state = 'succeeded', voiceprint = ?, voiceprint_hash = ?, created_at = ?, warnings = ?,
 finished_at = ?, error = NULL, reason = NULL WHERE id = ?
@@ -97,10 +82,7 @@ _SET_FINISHED = """
 UPDATE recordings SET state = ?, error = ?, reason = ?, finished_at = ?, intended_from = NULL, intended_until = NULL
 WHERE id = ?
 """
-_SET_MEDIA_URL = "UPDATE recordings SET media_url = ?, uploaded_at = ? WHERE id = ?"
 _INSERT_UNKNOWN_JOB = "INSERT OR IGNORE INTO jobs (job_id, is_ours, created_at) VALUES (?, 0, ?)"
-
-_MAY_BE_ACCEPTED = "It may have been accepted: an unknown job was created when it was sent."
 
 
 class LedgerStore:
@@ -109,6 +91,8 @@ class LedgerStore:
     Args:
         path: the file; it is created when it is missing, private to its owner.
     """
+
+    _intents = IntentTable("recordings")
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -220,13 +204,7 @@ class LedgerStore:
 
     async def unknown_outcomes(self) -> list[UnknownOutcome]:
         """Return the submissions with an unknown outcome, by id."""
-
-        def select(connection: sqlite3.Connection) -> list[UnknownOutcome]:
-            query = _UNKNOWN_OUTCOMES.format(intact=intact(connection, "recordings"))
-            rows = map(check_intact, connection.execute(query))
-            return [UnknownOutcome(row[0], row[1], row[2], bool(row[3]), row[4]) for row in rows]
-
-        return await self.database.read(select)
+        return await self.database.read(self._intents.unknown_outcomes)
 
     async def unresolvable_outcomes(self) -> list[tuple[float, float]]:
         """Return the earliest and latest time of each intent whose outcome stays unknown.
@@ -294,7 +272,7 @@ class LedgerStore:
 
     # Steps of one submission
 
-    async def record_intent(self, recording: PendingRecording, earliest: float, latest: float) -> None:
+    async def record_intent(self, row: SubmittedRow, earliest: float, latest: float) -> None:
         """Record that a submission is about to be sent between these two times.
 
         Raises:
@@ -302,8 +280,8 @@ class LedgerStore:
         """
 
         def update(connection: sqlite3.Connection) -> None:
-            values = {"earliest": earliest, "latest": latest, "id": recording.id}
-            if connection.execute(_RECORD_INTENT, values).rowcount != 1:
+            values = {"earliest": earliest, "latest": latest, "id": row.id}
+            if connection.execute(self._intents.record, values).rowcount != 1:
                 raise LedgerError(
                     "A row that was about to be submitted is no longer pending: another program changed the ledger. "
                     "It was not sent. Run again: the run then reads the ledger anew."
@@ -311,21 +289,21 @@ class LedgerStore:
 
         await self.database.atomic(update)
 
-    async def withdraw_intent(self, recording: PendingRecording) -> None:
+    async def withdraw_intent(self, row: SubmittedRow) -> None:
         """Record that the submission was not accepted."""
-        await self._write(_WITHDRAW_INTENT, (recording.id,))
+        await self._write(self._intents.withdraw, (row.id,))
 
-    def withdraw_intent_later(self, recording: PendingRecording) -> None:
+    def withdraw_intent_later(self, row: SubmittedRow) -> None:
         """Queue `withdraw_intent` without waiting for the commit."""
-        self.database.write_later(partial(_execute, statement=_WITHDRAW_INTENT, values=(recording.id,)))
+        self.database.write_later(partial(_execute, statement=self._intents.withdraw, values=(row.id,)))
 
-    async def extend_intent(self, recording: PendingRecording, until: float) -> None:
+    async def extend_intent(self, row: SubmittedRow, until: float) -> None:
         """Record that a submission with an unknown outcome may have been sent as late as this."""
-        await self._write(_EXTEND_INTENT, (until, recording.id))
+        await self._write(self._intents.extend, (until, row.id))
 
-    async def record_upload(self, recording: PendingRecording, media_url: str, now: float) -> None:
+    async def record_upload(self, row: SubmittedRow, media_url: str, now: float) -> None:
         """Record the media URL of an uploaded file, which the API keeps for a day."""
-        await self._write(_SET_MEDIA_URL, (media_url, now, recording.id))
+        await self._write(self._intents.set_media_url, (media_url, now, row.id))
 
     async def record_job(self, recording: PendingRecording, job_id: str, accepted_at: float | None) -> bool:
         """Record the job of an accepted submission.
@@ -346,7 +324,7 @@ class LedgerStore:
                 connection.execute(_SET_SUBMITTED, (job_id, recording.id))
             else:
                 error = f"The API answered with job {job_id}, which belongs to another row."
-                connection.execute(_SET_UNCERTAIN, (error, recording.id))
+                connection.execute(self._intents.set_uncertain, (error, recording.id))
             return is_new
 
         return await self.database.atomic(update, is_urgent=True)
@@ -379,11 +357,11 @@ class LedgerStore:
 
     async def resolve_not_accepted(self, ids: Iterable[int]) -> None:
         """Record that these submissions were not accepted."""
-        await self._write_many(_WITHDRAW_INTENT, [(id_,) for id_ in ids])
+        await self._write_many(self._intents.withdraw, [(id_,) for id_ in ids])
 
     async def resolve_uncertain(self, ids: Iterable[int]) -> None:
         """Record that the outcome of these submissions cannot be determined."""
-        await self._write_many(_SET_UNCERTAIN, [(_MAY_BE_ACCEPTED, id_) for id_ in ids])
+        await self._write_many(self._intents.set_uncertain, [(MAY_BE_ACCEPTED, id_) for id_ in ids])
 
     async def resolve_resubmit(self, ids: Iterable[int]) -> None:
         """Make recordings pending again although their submissions may have been accepted: they may be paid twice."""
@@ -391,7 +369,7 @@ class LedgerStore:
 
         def update(connection: sqlite3.Connection) -> None:
             connection.executemany(_KEEP_UNKNOWN_OUTCOME, values)
-            connection.executemany(_WITHDRAW_INTENT, values)
+            connection.executemany(self._intents.withdraw, values)
 
         await self.database.atomic(update)
 
@@ -461,14 +439,6 @@ def _check_origin(meta: Mapping[str, str], base_url: str, fingerprint: str | Non
             "This ledger was created with another API key. If the new key belongs to the same team, confirm it "
             "(`--new-key`, or `new_key=True`); another team cannot read these jobs and needs another ledger."
         )
-
-
-def check_intact(row: Sequence[Any]) -> Sequence[Any]:
-    """Return a row without its first column, which is 0 if the row differs from its checksum."""
-    is_intact, *rest = row
-    if not is_intact:
-        raise damage_error("a row that was about to be read")
-    return rest
 
 
 def _to_recording(*row: Any) -> PendingRecording:
