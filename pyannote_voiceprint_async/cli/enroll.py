@@ -19,6 +19,7 @@ from pyannote_voiceprint_async.enrollment.ledger.maintenance import count_voicep
 from pyannote_voiceprint_async.enrollment.manifest.sources import SourceRows
 from pyannote_voiceprint_async.enrollment.options import OnUnknown, Options
 from pyannote_voiceprint_async.errors import LedgerError, VoiceprintError
+from pyannote_voiceprint_async.local_files import reason_of
 
 from .clients import is_billed, open_client
 from .cost_question import CostQuestion
@@ -251,7 +252,7 @@ def _finish(
             except VoiceprintError as exc:
                 problems.append(str(exc))
             except OSError as exc:
-                problems.append(f"{path} cannot be written ({(exc.strerror or str(exc)).lower()}).")
+                problems.append(f"{path} cannot be written ({reason_of(exc)}).")
         for line in _summary(arguments, rows, report, repeat, export_lines):
             output.print_status(line)
     return " ".join(problems) or None

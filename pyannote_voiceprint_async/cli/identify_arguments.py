@@ -11,6 +11,7 @@ from pyannote_voiceprint_async.enrollment.ledger.export import ledger_files
 from pyannote_voiceprint_async.enrollment.manifest.names import find_existing
 from pyannote_voiceprint_async.identification import Speakers, jobs_needed
 from pyannote_voiceprint_async.identification.among import make_requests
+from pyannote_voiceprint_async.local_files import reason_of
 from pyannote_voiceprint_async.models import IdentificationOptions, IdentificationRequest, Matching, Model
 
 from .formatting import format_count
@@ -96,7 +97,7 @@ def _load_speakers(path: Path, model: str | None) -> Speakers:
     try:
         return Speakers.load(path, model=model)
     except OSError as exc:
-        raise click.UsageError(f"{path} cannot be read ({(exc.strerror or type(exc).__name__).lower()}).") from None
+        raise click.UsageError(f"{path} cannot be read ({reason_of(exc)}).") from None
 
 
 def _check_max_jobs(speakers: int, recordings: int, per_recording: int, max_jobs: int | None) -> None:

@@ -14,6 +14,7 @@ from pyannote_voiceprint_async.enrollment.ledger.output_file import OutputFile
 from pyannote_voiceprint_async.errors import ConfigurationError
 from pyannote_voiceprint_async.identification import Identification
 from pyannote_voiceprint_async.identification_result.picture import TimelinePanel, draw_timelines
+from pyannote_voiceprint_async.local_files import reason_of
 from pyannote_voiceprint_async.redaction import printable
 
 from .formatting import format_count
@@ -102,7 +103,7 @@ class IdentifyFiles:
                     else:
                         opened.write(content)
             except OSError as exc:
-                problems.append(f"{file.path} cannot be written ({(exc.strerror or str(exc)).lower()}).")
+                problems.append(f"{file.path} cannot be written ({reason_of(exc)}).")
             except ConfigurationError as error:
                 problems.append(str(error))
             else:

@@ -11,13 +11,14 @@ from typing import Any, BinaryIO
 import click
 
 from pyannote_voiceprint_async.enrollment.ledger.output_file import OutputFile
+from pyannote_voiceprint_async.local_files import reason_of
 from pyannote_voiceprint_async.redaction import printable
 
 from .exit_codes import Failure
 from .log_format import is_json_log, log_object
 from .progress import ProgressDisplay, create_progress_display
 from .records import RecordText, format_record, json_line
-from .results_file import open_results_file, os_error_reason
+from .results_file import open_results_file
 from .terminal import binary_stdout
 from .text_layout import terminal_width, wrap
 
@@ -144,7 +145,7 @@ class Output:
             raise
         except OSError as exc:
             raise Failure(
-                f"The results cannot be written ({os_error_reason(exc)}). Free some space, and fetch the missing "
+                f"The results cannot be written ({reason_of(exc)}). Free some space, and fetch the missing "
                 "results with `pyannote-voiceprint job ID`."
             ) from None
 

@@ -6,10 +6,11 @@ from typing import BinaryIO
 
 from pyannote_voiceprint_async.enrollment.ledger.output_file import OutputFile
 from pyannote_voiceprint_async.errors import ConfigurationError
+from pyannote_voiceprint_async.local_files import reason_of
 
 from .exit_codes import WrongUsage
 
-__all__ = ["open_results_file", "os_error_reason"]
+__all__ = ["open_results_file"]
 
 _OWNER_ONLY = 0o600
 
@@ -43,11 +44,6 @@ def open_results_file(out: OutputFile) -> BinaryIO:
     return file
 
 
-def os_error_reason(exc: OSError) -> str:
-    """Return the reason of an operating system error, in lower case."""
-    return (exc.strerror or type(exc).__name__).lower()
-
-
 def _prepare(out: OutputFile, descriptor: int) -> None:
     """Empty a file that is to be replaced; end a line that a killed run left incomplete."""
     if out.replaces:
@@ -60,6 +56,6 @@ def _prepare(out: OutputFile, descriptor: int) -> None:
 
 def _open_failure(path: Path, exc: OSError) -> WrongUsage:
     return WrongUsage(
-        f"Nothing was sent: {path} cannot be opened as a file that only you may read ({os_error_reason(exc)}). Choose "
+        f"Nothing was sent: {path} cannot be opened as a file that only you may read ({reason_of(exc)}). Choose "
         "another file."
     )

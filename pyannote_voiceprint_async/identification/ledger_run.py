@@ -18,7 +18,8 @@ from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.enrollment.ledger.identifications import IdentificationRow, IdentificationStore
 from pyannote_voiceprint_async.enrollment.manifest.preflight import file_digest
 from pyannote_voiceprint_async.enrollment.run.outcome_resolver import OutcomeResolver
-from pyannote_voiceprint_async.enrollment.run.submission_urls import UPLOAD_LIFETIME
+from pyannote_voiceprint_async.enrollment.run.submission_intent import SubmissionIntent
+from pyannote_voiceprint_async.enrollment.run.submission_urls import is_upload_kept
 from pyannote_voiceprint_async.enrollment.run.timeline import Timeline
 from pyannote_voiceprint_async.errors import (
     JobCanceledError,
@@ -31,6 +32,7 @@ from pyannote_voiceprint_async.errors import (
 from pyannote_voiceprint_async.identification_result.identification import Identification
 from pyannote_voiceprint_async.job_plans import IdentificationPlan
 from pyannote_voiceprint_async.jobs.batch_item import BatchItem
+from pyannote_voiceprint_async.local_files import reason_of
 from pyannote_voiceprint_async.models import IdentificationRequest, JobCreated
 from pyannote_voiceprint_async.transport.request import SubmissionHooks
 from pyannote_voiceprint_async.urls.url_identity import url_identity
@@ -181,20 +183,14 @@ class LedgerRun:
         return await self._store.row(row.id) if not is_new else row._replace(state="submitted", job_id=created.job_id)
 
     async def _send(self, item: BatchItem, request: IdentificationRequest, row: IdentificationRow) -> JobCreated:
-        intended_from: float | None = None
+        intent = SubmissionIntent(self._store, row, self._timeline)
 
         async def before_send() -> None:
-            nonlocal intended_from
             await item.before_send()
-            earliest, latest = self._timeline.now()
-            # Earlier tries that were not refused may have been accepted: the intent begins with the first of them.
-            intended_from = earliest if intended_from is None else intended_from
-            await self._store.record_intent(row, intended_from, latest)
+            await intent.record()
 
         def on_refused() -> None:
-            nonlocal intended_from
-            intended_from = None
-            self._store.withdraw_intent_later(row)
+            intent.withdraw_later()
             item.record_refusal()
 
         hooks = SubmissionHooks(before_send, on_refused)
@@ -202,8 +198,7 @@ class LedgerRun:
             return await self._client.engine.submit(request, hooks=hooks, max_queue_wait=math.inf)
         except VoiceprintError as error:
             if error.outcome_unknown:
-                # The intent may be much older than the request, if the process was suspended between them.
-                await self._store.extend_intent(row, self._timeline.now().latest)
+                await intent.extend()
             elif not isinstance(error, LedgerError):
                 await self._store.withdraw_intent(row)
             raise
@@ -212,7 +207,7 @@ class LedgerRun:
         if isinstance(job.source, str):
             return job.source
         now = self._clock.wall()
-        if row.media_url is not None and now - (row.uploaded_at or 0.0) < UPLOAD_LIFETIME:
+        if row.media_url is not None and is_upload_kept(row.uploaded_at, now):
             return row.media_url
         url = await self._client.upload(job.source)
         await self._store.record_upload(row, url, now)
@@ -249,7 +244,7 @@ def _identity(source: Path | str) -> str:
     try:
         return f"sha256:{file_digest(source, source.stat())}"
     except OSError as exc:
-        raise MediaError(f"{source} cannot be read ({(exc.strerror or type(exc).__name__).lower()}).") from None
+        raise MediaError(f"{source} cannot be read ({reason_of(exc)}).") from None
 
 
 def _held_message(row: IdentificationRow) -> str:

@@ -109,8 +109,6 @@ class StepReply(NamedTuple):
     """Milliseconds until each used permit returns, in order. Empty if the member wants no more."""
     wanted_by_others: tuple[int, ...]
     """The permits that each other waiting member wants."""
-    others_may_proceed: bool
-    """Whether other members could get permits sooner than earlier replies stated."""
 
 
 class _Member(NamedTuple):
@@ -198,7 +196,6 @@ class _Change:
         self.message = message
         self.rules = message.rules
         self.idle_time = now - state.now
-        self.others_may_proceed = False
         if -_CLOCK_JUMP <= self.idle_time < 0:
             now = state.now
         elif self.idle_time < 0:
@@ -228,7 +225,6 @@ class _Change:
                 self._schedule_return(permit, self.now + self.rules.per - report.ms + 1)
                 if window.needs_probe and window.probe == permit:
                     window.needs_probe, window.probe = False, None
-                    self.others_may_proceed = True
             case ReportKind.UNANSWERED:
                 self._schedule_return(permit, self.now + report.ms)
                 self._forget_probe(permit)
@@ -241,21 +237,18 @@ class _Change:
                 window.permits[permit] = self.now + report.ms
             case ReportKind.LIMIT:
                 window.limit = report.limit
-                self.others_may_proceed = True
 
     def _schedule_return(self, permit: str, when: int) -> None:
         if permit in self.window.permits:
             self.window.permits[permit] = when
 
     def _return(self, permit: str) -> None:
-        if self.window.permits.pop(permit, None) is not None:
-            self.others_may_proceed = True
+        self.window.permits.pop(permit, None)
         self._forget_probe(permit)
 
     def _forget_probe(self, permit: str) -> None:
         if self.window.probe == permit:
             self.window.probe = None
-            self.others_may_proceed = True
 
     def _pause(self, permit: str, until: int) -> None:
         """Pause all members; after the pause one request goes first, unless a later probe is in flight already."""
@@ -375,7 +368,6 @@ class _Change:
             free=max(0, self._limit() - len(window.permits)),
             returns=returns,
             wanted_by_others=tuple(waiting.wanted for other, waiting in window.queue.items() if other != name),
-            others_may_proceed=self.others_may_proceed and any(other != name for other in window.queue),
         )
 
     def _wait(self, returns: tuple[int, ...]) -> int:

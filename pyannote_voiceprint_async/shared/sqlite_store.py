@@ -8,11 +8,12 @@ import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, TypeVar
+
+from pyannote_voiceprint_async.sqlite_transaction import atomic
 
 from .file_system import network_file_system
 from .fleet_window import StepMessage, StepReply
@@ -108,7 +109,8 @@ class SqliteStore:
     # In the thread
 
     def _step(self, window: str, message: StepMessage) -> StepReply | None:
-        with _transaction(self._connect().windows) as db:
+        db = self._connect().windows
+        with atomic(db):
             row = db.execute("SELECT state FROM windows WHERE name = ?", (window,)).fetchone()
             epoch = secrets.token_hex(8)
             state, reply = step_stored_window(row[0] if row else None, message, self._clock_ms(), epoch)
@@ -119,7 +121,8 @@ class SqliteStore:
     def _run(self, statements: Collection[Statement]) -> Rows:
         rows: Rows = []
         now = str(int(time.time() * 1000))
-        with _transaction(self._connect().keys) as db:
+        db = self._connect().keys
+        with atomic(db):
             for sql, parameters in statements:
                 rows = db.execute(sql.replace("{now}", now), parameters).fetchall()
         return rows
@@ -154,16 +157,16 @@ class SqliteStore:
         try:
             self._create_tables(keys)
             windows = _open(self._windows_path, "OFF", _LOCK_TIMEOUT)
-            with _transaction(windows) as db:
-                db.execute("CREATE TABLE IF NOT EXISTS windows (name TEXT PRIMARY KEY, state BLOB NOT NULL)")
+            with atomic(windows):
+                windows.execute("CREATE TABLE IF NOT EXISTS windows (name TEXT PRIMARY KEY, state BLOB NOT NULL)")
         except BaseException:
             keys.close()
             raise
         return _Files(keys, windows, self._identity(), os.getpid())
 
     def _create_tables(self, keys: sqlite3.Connection) -> None:
-        with _transaction(keys) as db:
-            names = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        with atomic(keys):
+            names = {name for (name,) in keys.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             if names and VERSION_TABLE not in names:
                 raise StoreUnavailableError(
                     f"{self._path} is a SQLite file of another kind, and not a shared state file. Choose another name.",
@@ -171,10 +174,10 @@ class SqliteStore:
                     is_final=True,
                 )
             for sql in TABLES:
-                db.execute(sql)
-            (version,) = db.execute("SELECT max(version) FROM voiceprint_version").fetchone()
+                keys.execute(sql)
+            (version,) = keys.execute("SELECT max(version) FROM voiceprint_version").fetchone()
             if version is None:
-                db.execute("INSERT INTO voiceprint_version VALUES (?)", (VERSION,))
+                keys.execute("INSERT INTO voiceprint_version VALUES (?)", (VERSION,))
             elif version != VERSION:
                 raise StoreUnavailableError(
                     f"The shared state file {self._path} has version {version}, and this program needs version "
@@ -201,18 +204,6 @@ def _open(path: Path, synchronous: str, lock_timeout: float) -> sqlite3.Connecti
         db.close()
         raise
     return db
-
-
-@contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield db
-        db.execute("COMMIT")
-    except BaseException:
-        with suppress(sqlite3.Error):
-            db.execute("ROLLBACK")
-        raise
 
 
 def _inode(path: Path) -> tuple[int, int] | None:

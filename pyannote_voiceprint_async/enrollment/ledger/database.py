@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from pyannote_voiceprint_async.errors import LedgerError, LedgerInUseError
+from pyannote_voiceprint_async.sqlite_transaction import atomic
 
 from .connection import BUSY_TIMEOUT
 from .exclusive_access import compact
@@ -35,7 +36,6 @@ from .ownership import mark_closed, mark_open
 from .rescue import rescue
 from .reserve import FREE_STEPS, free_reserve
 from .sqlite_errors import is_busy, is_full, lock_timeout_error, write_error
-from .transaction import atomic
 
 __all__ = ["Database"]
 

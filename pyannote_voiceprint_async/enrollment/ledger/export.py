@@ -12,6 +12,7 @@ from typing import get_args
 import attrs
 
 from pyannote_voiceprint_async.errors import ConfigurationError, LedgerError
+from pyannote_voiceprint_async.sqlite_transaction import atomic
 
 from .checksums import check_integrity
 from .connection import open_writable, read_snapshot
@@ -19,7 +20,6 @@ from .export_formats import WRITERS, ExportFormat
 from .export_rows import ExportRows
 from .output_file import OutputFile
 from .ownership import read_owner, sign_journal
-from .transaction import atomic
 
 __all__ = [
     "EXPORTED_COUNT",

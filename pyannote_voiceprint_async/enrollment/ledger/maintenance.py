@@ -17,6 +17,7 @@ from pyannote_voiceprint_async.enrollment.events import Report
 from pyannote_voiceprint_async.enrollment.manifest.names import normalize_name, unicode_forms
 from pyannote_voiceprint_async.errors import LedgerError
 from pyannote_voiceprint_async.redaction import redact_url
+from pyannote_voiceprint_async.sqlite_transaction import atomic
 
 from .checksums import check_integrity
 from .connection import open_writable, read_snapshot
@@ -26,7 +27,6 @@ from .ownership import disown, read_owner, sign_journal
 from .report import newest_run, read_report
 from .run_state import clear_run_state
 from .staged_list import forgotten_hash
-from .transaction import atomic
 
 __all__ = [
     "FORGET_LIMITS",

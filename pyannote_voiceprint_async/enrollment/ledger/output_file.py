@@ -13,6 +13,7 @@ from typing import BinaryIO, TextIO
 import attrs
 
 from pyannote_voiceprint_async.errors import ConfigurationError
+from pyannote_voiceprint_async.local_files import reason_of
 from pyannote_voiceprint_async.redaction import printable_lines
 
 from .earlier_output import Content, is_earlier_output
@@ -177,8 +178,7 @@ class OutputFile:
         return f"{_FOREIGN_CONTENT[self.content]}. Choose another file, or overwrite it (--force)."
 
     def _write_error(self, exc: OSError) -> ConfigurationError:
-        reason = (exc.strerror or type(exc).__name__).lower()
-        return ConfigurationError(f"{self.path} cannot be written ({reason}). Choose another file.")
+        return ConfigurationError(f"{self.path} cannot be written ({reason_of(exc)}). Choose another file.")
 
 
 class _TerminalText(io.TextIOWrapper):

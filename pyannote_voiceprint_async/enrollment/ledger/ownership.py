@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pyannote_voiceprint_async.errors import LedgerError, LedgerInUseError
+from pyannote_voiceprint_async.sqlite_transaction import atomic
 
 from .checksums import check_integrity
 from .journal import RECOVER_HINT
 from .reserve import fill_reserve
 from .sqlite_errors import unusable_file_error
-from .transaction import atomic
 
 __all__ = [
     "ORIGIN_SCHEMA",

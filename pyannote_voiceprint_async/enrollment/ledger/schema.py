@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pyannote_voiceprint_async.errors import LedgerError
+from pyannote_voiceprint_async.sqlite_transaction import atomic
 
 from . import checksums
 from .ownership import ORIGIN_SCHEMA, OWNER_SCHEMA
 from .run_state import RUN_STATE_SCHEMA
-from .transaction import atomic
 
 __all__ = ["STEPS", "SchemaStep", "applied_steps", "apply_steps"]
 

@@ -5,11 +5,12 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from pyannote_voiceprint_async.sqlite_transaction import atomic
+
 from .checksums import check_integrity
 from .connection import open_writable, read_snapshot
 from .journal import journal_path, lost_journal_error
 from .ownership import check_not_copied, read_owner
-from .transaction import atomic
 
 __all__ = ["copy_ledger"]
 

@@ -15,6 +15,7 @@ from .context import RunContext
 from .error_actions import ErrorAction, PostponedError, RowError, action_for
 from .key_check import KeyCheck
 from .refusals import PROBE_PAUSE, RefusalAction
+from .submission_intent import SubmissionIntent
 from .submission_urls import SubmissionUrls
 
 __all__ = ["Sender"]
@@ -113,8 +114,7 @@ class Sender:
                 await self._judge(recording, error, attempt)
                 return False
             case ErrorAction.RESOLVE:
-                # The intent may be much older than the request, if the process was suspended between them.
-                await self._ledger.extend_intent(recording, self._timeline.now().latest)
+                await SubmissionIntent(self._ledger, recording, self._timeline).extend()
             case ErrorAction.FAIL_ROW if error.status is not None:
                 attempt.record_success()  # a response with a status shows that the API works
         return True
@@ -152,7 +152,7 @@ class Sender:
 
     async def _submit(self, item: BatchItem, recording: PendingRecording) -> JobCreated:
         url = await self._urls.url_of(recording)
-        intended_from: float | None = None
+        intent = SubmissionIntent(self._ledger, recording, self._timeline)
         sent_at: float | None = None
 
         def set_sent_at(time: float | None) -> None:
@@ -161,23 +161,17 @@ class Sender:
             sent_at = time
 
         async def before_send() -> None:
-            nonlocal intended_from
             if self._unknown_outcomes.must_be_resolved:
                 raise PostponedError("The row was not sent: unknown outcomes must be resolved first.")
             await item.before_send()
             # The request may have queued for a long time since `url_of` checked the URL.
             self._urls.check_expiry(url)
-            earliest, latest = self._timeline.now()
-            # Earlier tries that were not refused may have been accepted, so the intent begins with the first of them.
-            intended_from = earliest if intended_from is None else intended_from
-            await self._ledger.record_intent(recording, intended_from, latest)
+            await intent.record()
             set_sent_at(self._clock.time())
 
         def on_refused() -> None:
-            nonlocal intended_from
-            intended_from = None
             set_sent_at(None)
-            self._ledger.withdraw_intent_later(recording)
+            intent.withdraw_later()
             item.record_refusal()
 
         try:

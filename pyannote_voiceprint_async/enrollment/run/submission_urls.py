@@ -18,10 +18,10 @@ from pyannote_voiceprint_async.urls.url_identity import url_expires_at
 
 from .error_actions import RowError
 
-__all__ = ["UPLOAD_LIFETIME", "SubmissionUrls", "needs_upload"]
+__all__ = ["SubmissionUrls", "is_upload_kept", "needs_upload"]
 
 # The API deletes uploaded audio after 24 to 48 hours, and its job must begin before that.
-UPLOAD_LIFETIME = 20 * 3600.0
+_UPLOAD_LIFETIME = 20 * 3600.0
 
 
 class SubmissionUrls:
@@ -114,7 +114,12 @@ def needs_upload(recording: PendingRecording | UnsentRecording, now: float) -> b
     """Return whether a local file must be uploaded, because it is not or no longer at the API."""
     if not recording.is_file:
         return False
-    return recording.media_url is None or now - (recording.uploaded_at or 0.0) >= UPLOAD_LIFETIME
+    return recording.media_url is None or not is_upload_kept(recording.uploaded_at, now)
+
+
+def is_upload_kept(uploaded_at: float | None, now: float) -> bool:
+    """Return whether the API still has an upload long enough for a job to begin."""
+    return now - (uploaded_at or 0.0) < _UPLOAD_LIFETIME
 
 
 def _resolve_error(what: str, cause: object) -> RowError:

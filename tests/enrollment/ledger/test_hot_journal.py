@@ -23,7 +23,7 @@ from pyannote_voiceprint_async.enrollment.ledger.maintenance import count_voicep
 from pyannote_voiceprint_async.enrollment.ledger.ownership import mark_closed, mark_open, sign_journal
 from pyannote_voiceprint_async.enrollment.ledger.schema import STEPS
 from pyannote_voiceprint_async.enrollment.ledger.snapshot import copy_ledger
-from pyannote_voiceprint_async.enrollment.ledger.transaction import atomic
+from pyannote_voiceprint_async.sqlite_transaction import atomic
 
 PAGE = 4096
 ROWS = list(range(40))

@@ -1,4 +1,4 @@
-"""The one write transaction of the ledger: every INSERT, UPDATE and DELETE runs inside `atomic()`."""
+"""The write transaction of SQLite files: every INSERT, UPDATE and DELETE of the package runs inside `atomic()`."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
