@@ -21,7 +21,7 @@ def killed(point: str, seed: int = 7) -> Case:
 
 def full_disk(seed: int = 1) -> Case:
     """Return a case whose disk becomes full in the middle of a run."""
-    return attrs.evolve(_quiet("full-disk", seed, 20), largest_file=255_000, kills=())
+    return attrs.evolve(_quiet("full-disk", seed, 20), growth=13_000, kills=())
 
 
 def _quiet(variant: str, seed: int, rows: int) -> Case:

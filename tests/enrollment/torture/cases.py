@@ -62,8 +62,8 @@ class Case:
     stranger_seconds: float
     """The average time between two submissions of the second program, in scaled seconds."""
     kills: tuple[Kill, ...]
-    largest_file: int
-    """The largest size of a file in bytes, if the variant fills the disk."""
+    growth: int
+    """The bytes by which an empty ledger may grow, if the variant fills the disk."""
     losses: Mapping[str, float] = attrs.field(factory=_LOSSES.copy)
     """Probabilities that the response to an accepted submission is lost, by fault of the sandbox."""
 
@@ -99,7 +99,7 @@ def draw(variant: str, seed: int, rows: int) -> Case:
         late_seconds=random.uniform(1.0, 40.0),
         stranger_seconds=random.choice([60.0, 300.0, 1200.0]),
         kills=kills,
-        largest_file=random.randrange(241_664, 241_664 + 2048 * rows),
+        growth=random.randrange(2048 * rows),
     )
 
 

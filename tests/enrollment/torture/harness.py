@@ -167,14 +167,14 @@ class _Harness:
 
     async def _run_on_full_disk(self) -> None:
         """Run with a full disk: the run must end by itself."""
-        ended = await self._start(self._case.on_unknown, largest_file=self._case.largest_file)
+        ended = await self._start(self._case.on_unknown, growth=self._case.growth)
         if ended.was_killed or ended.error not in {None, "LedgerError"}:
             self._break(f"ended: on a full disk with {ended.error}")
         self._read()
 
     # The program
 
-    async def _start(self, on_unknown: str, *, kill: Kill | None = None, largest_file: int | None = None) -> Ended:
+    async def _start(self, on_unknown: str, *, kill: Kill | None = None, growth: int | None = None) -> Ended:
         outside = kill is not None and kill.point in SEEN_BY_THE_SANDBOX
         arguments = ProgramArguments(
             began=self._clock.began,
@@ -188,7 +188,7 @@ class _Harness:
             limited=self._case.variant_settings.is_limited,
             point=None if kill is None or outside else kill.point,
             nth=0 if kill is None else kill.nth,
-            largest_file=largest_file,
+            growth=growth,
         )
         self.outcome.starts += 1
         self._kill, self._passed = (kill if outside else None), 0

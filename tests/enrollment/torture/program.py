@@ -20,7 +20,7 @@ from enrollment.torture.points import arm
 from enrollment.torture.scaled_clock import ScaledClock
 
 from pyannote_voiceprint_async import AsyncVoiceprintClient, EnrollmentError, RateLimit, RateLimits, VoiceprintError
-from pyannote_voiceprint_async.enrollment import Event, Row, RowSubmitted, RowSucceeded, enroll
+from pyannote_voiceprint_async.enrollment import Event, Ledger, Row, RowSubmitted, RowSucceeded, enroll
 
 
 @attrs.frozen
@@ -40,8 +40,8 @@ class ProgramArguments:
     """Whether the rate limits are the documented ones."""
     point: str | None = None
     nth: int = 0
-    largest_file: int | None = None
-    """The largest size of a file in bytes, which acts like a full disk."""
+    growth: int | None = None
+    """The bytes by which an empty ledger may grow until the disk acts as full."""
 
 
 _UNLIMITED = RateLimit(10**9)
@@ -91,10 +91,18 @@ async def run(arguments: ProgramArguments) -> None:
         write_line(ended=ended | {"report": report})
 
 
+async def create_ledger(path: Path) -> int:
+    """Create an empty ledger and return its size in bytes, which changes with the schema."""
+    async with Ledger(path):
+        pass
+    return path.stat().st_size
+
+
 def main() -> None:
     arguments = ProgramArguments(**json.load(sys.stdin))
-    if arguments.largest_file is not None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (arguments.largest_file, resource.RLIM_INFINITY))
+    if arguments.growth is not None:
+        largest_file = asyncio.run(create_ledger(Path(arguments.ledger))) + arguments.growth
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, resource.RLIM_INFINITY))
     if arguments.point is not None:
         arm(arguments.point, arguments.nth)
     asyncio.run(run(arguments))
