@@ -12,10 +12,10 @@ from typing import NoReturn
 __all__ = ["EXPLAINED", "NOTHING_SENT", "RUN_AGAIN", "ExitAtInterrupt"]
 
 RUN_AGAIN = "Interrupted. Run the same command again to continue."
-"""What an interrupted command prints that has nothing more to say."""
+"""The message of an interrupted command that has no details to report."""
 
 NOTHING_SENT = "Interrupted: nothing was sent. Run the same command again."
-"""What an interrupted command prints before its first request."""
+"""The message of a command that is interrupted before its first request."""
 
 EXPLAINED = "explained"
 """The argument of a KeyboardInterrupt for which the command has already printed how to continue."""

@@ -1,4 +1,4 @@
-"""The progress of a command: a live display if stderr is a terminal, else a line in regular intervals."""
+"""The progress of a command: a live display if stderr is a terminal, else a line at regular intervals."""
 
 import os
 import sys

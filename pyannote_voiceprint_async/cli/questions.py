@@ -54,7 +54,7 @@ def _is_yes(answer: str) -> bool:
 
 
 async def _read_line() -> str:
-    """Read a line of the terminal without a thread, which Ctrl-C could not end."""
+    """Read a line of the terminal on the event loop: Ctrl-C could not end a thread that reads."""
     loop, terminal = asyncio.get_running_loop(), sys.stdin.fileno()
     line: asyncio.Future[bytes] = loop.create_future()
 

@@ -1,4 +1,4 @@
-"""What a run is about to do and to cost, as a dry run reports it and as the run itself states it at its start."""
+"""What a run will do and what it will cost: the result of a dry run, and the first lines of the run itself."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -12,7 +12,7 @@ _REQUESTS, _JOBS = 100, 300
 # The rate is that of the last minutes, which are several windows of the documented rate limit.
 _RATE_SECONDS = 300.0
 _SHORTEST_RATE_SECONDS = 1.0
-# What happens within so many seconds is counted as one group, of which the last ones are kept.
+# Results within this many seconds are counted as one group. Only the last groups are kept.
 _STEP, _GROUPS = 0.1, 1000
 
 
