@@ -28,8 +28,7 @@ class RecordedConnection(asyncio.Protocol):
         self._transport = transport
         self._protocol = protocol
         self._user: object = None
-        self._chunks: list[bytes] = []
-        self._bytes_left = 0
+        self._recorded = bytearray()
 
     @classmethod
     def of(cls, transport: asyncio.WriteTransport) -> RecordedConnection:
@@ -43,16 +42,18 @@ class RecordedConnection(asyncio.Protocol):
 
     def begin(self, user: object) -> None:
         """Start recording for this user, before the first byte of its request is sent."""
-        self._user, self._chunks, self._bytes_left = user, [], _MAX_RECORDED
+        self._user = user
+        self._recorded.clear()
 
-    def received(self, user: object) -> bytes:
+    def recorded(self, user: object) -> bytes:
         """Return the recorded bytes, if the recording is still this user's."""
-        return b"".join(self._chunks) if self._user is user else b""
+        return bytes(self._recorded) if self._user is user else b""
 
     def end(self, user: object) -> None:
         """Stop recording, unless the connection has its next user already."""
         if self._user is user:
-            self._user, self._chunks, self._bytes_left = None, [], 0
+            self._user = None
+            self._recorded.clear()
 
     def reset(self, user: object) -> None:
         """Abort the connection, unless it has its next user already."""
@@ -61,9 +62,8 @@ class RecordedConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Record the data and pass it on; called by asyncio."""
-        if self._bytes_left > 0:
-            self._chunks.append(data)
-            self._bytes_left -= len(data)
+        if self._user is not None and len(self._recorded) < _MAX_RECORDED:
+            self._recorded += data
         self._protocol.data_received(data)
 
     def eof_received(self) -> bool | None:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import itertools
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from http import HTTPStatus
 
@@ -224,7 +223,7 @@ class HttpClient:
 
     async def _send(self, request: ApiRequest, connections: ConnectionSet) -> None:
         while True:
-            clock_reading = self._request_timeouts.reading()
+            standstill = self._request_timeouts.standstill()
             try:
                 response = await connections.session.request(
                     request.endpoint.method,
@@ -240,7 +239,7 @@ class HttpClient:
                 )
             except aiohttp.ConnectionTimeoutError:
                 # aiohttp's timeout counts the time in which the process was suspended. Nothing was sent: try again.
-                if request.response is None and self._request_timeouts.was_suspended(clock_reading):
+                if request.response is None and self._request_timeouts.was_suspended(standstill):
                     continue
                 raise
             if request.response is None:
@@ -266,7 +265,7 @@ class HttpClient:
         content, left = response.content, request.endpoint.max_response_bytes
         while not content.at_eof():
             chunk = await content.readany()
-            request.chunks.append(chunk)
+            request.received += chunk
             left -= len(chunk)
             if left < 0:
                 return
@@ -278,7 +277,7 @@ class HttpClient:
     ) -> tuple[ApiResponse | None, VoiceprintError | None]:
         """Return the response if one was received before the failure, else the error."""
         if request.response is None:
-            rescued = None if request.endpoint.repeatable else responses.rescue_response(request.received)
+            rescued = None if request.endpoint.repeatable else responses.rescue_response(request.recorded)
             if rescued is not None:
                 return rescued, None
             cause = TimeoutError() if request.overdue else exc
@@ -373,11 +372,6 @@ def _to_response(request: ApiRequest, flaw: BodyFlaw | None = None) -> ApiRespon
         return None
     if flaw is None and not request.is_complete:
         flaw = BodyFlaw.TOO_LONG
-    chunks = _beginning(request.chunks) if flaw is BodyFlaw.TOO_LONG else request.chunks
-    return ApiResponse(response.status, response.headers, b"".join(chunks), flaw)
-
-
-def _beginning(chunks: Sequence[bytes]) -> Sequence[bytes]:
-    """Return the chunks of the first megabytes: they may hold a job id, or the reason of a refusal."""
-    sizes = itertools.accumulate(map(len, chunks))
-    return chunks[: 1 + sum(size < _MAX_KEPT for size in sizes)]
+    # The beginning of a response that is too long may hold a job id, or the reason of a refusal.
+    body = request.received[:_MAX_KEPT] if flaw is BodyFlaw.TOO_LONG else request.received
+    return ApiResponse(response.status, response.headers, bytes(body), flaw)

@@ -83,6 +83,7 @@ class Pipeline:
         self._retry_policy = retry_policy
         self._clock = clock
         self._waiters = waiters
+        self._sleep = waiters.sleep
         self._urls: dict[str, URL] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._server_clock = ServerClock(clock)
@@ -150,20 +151,19 @@ class Pipeline:
 
     def with_retries(self, send: Callable[[C], Awaitable[R]], request: C) -> Awaitable[R]:
         """Send a request, and retry it as the client's policy allows."""
-        return retry.with_retries(
-            send, request, policy=self._retry_policy, clock=self._clock, sleep=self._waiters.sleep
-        )
+        return retry.with_retries(send, request, policy=self._retry_policy, clock=self._clock, sleep=self._sleep)
 
     async def _send_with_permit(self, request: ApiRequest) -> Any:
         """Wait for a permit and a slot, then send. After a 429 the request waits again, at its old position."""
-        send = self._send_once if request.endpoint.repeatable else self._submissions.run
         permit = self._permits.request(request)
         while True:
             if permit.state is not PermitState.GRANTED:
                 await self._permits.wait(request, permit)
             self._permits.check_deadline(request, permit)
             try:
-                return await send(request, permit)
+                if request.endpoint.repeatable:
+                    return await self._send_once(request, permit)
+                return await self._submissions.run(request, permit)
             except VoiceprintError as error:
                 if error.retryable and request.hooks is not None:
                     request.hooks.on_refused()

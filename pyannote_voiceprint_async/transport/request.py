@@ -67,7 +67,6 @@ class ApiRequest:
     __slots__ = (
         "_connection",
         "body",
-        "chunks",
         "deadline",
         "endpoint",
         "first_sent_at",
@@ -79,6 +78,7 @@ class ApiRequest:
         "max_queue_wait",
         "overdue",
         "permit_waiter",
+        "received",
         "response",
         "result_waiter",
         "retries",
@@ -125,8 +125,8 @@ class ApiRequest:
         """The timeout scope that ends a try without a body. aiohttp does not show the connection of such a try."""
         self.response: aiohttp.ClientResponse | None = None
         """The response, once its headers are read."""
-        self.chunks: list[bytes] = []
-        """The parts of the response's body that were read."""
+        self.received = bytearray()
+        """The part of the response's body that was read."""
         self.is_complete = False
         """Whether the body of the response was read to its end."""
         self._connection: RecordedConnection | None = None
@@ -150,9 +150,9 @@ class ApiRequest:
         return self.sent_at is not None
 
     @property
-    def received(self) -> bytes:
+    def recorded(self) -> bytes:
         """The raw bytes of a response that aiohttp has not parsed."""
-        return b"" if self._connection is None else self._connection.received(self)
+        return b"" if self._connection is None else self._connection.recorded(self)
 
     def mark_sent(self, now: float, transport: asyncio.WriteTransport | None = None) -> None:
         """Record that the first byte is sent now.
@@ -194,7 +194,8 @@ class ApiRequest:
     def release(self) -> None:
         """Drop the response and the connection. After an incomplete response, reset the connection."""
         connection, self._connection, self.scope = self._connection, None, None
-        response, self.response, self.chunks = self.response, None, []
+        response, self.response = self.response, None
+        self.received.clear()
         if connection is not None:
             if self.is_complete:
                 connection.end(self)

@@ -68,14 +68,13 @@ class RequestTimeouts:
         """Stop the timeouts of a request."""
         self._requests.discard(request)
 
-    def reading(self) -> tuple[float, float]:
-        """Return the current reading of both clocks, for `was_suspended`."""
-        return time.monotonic(), self.now
+    def standstill(self) -> float:
+        """Return the seconds for which the event loop has stood still, plus a constant; for `was_suspended`."""
+        return time.monotonic() - self.now
 
-    def was_suspended(self, since: tuple[float, float]) -> bool:
-        """Return whether the event loop stood still for some time since that reading."""
-        monotonic, now = since
-        return (time.monotonic() - monotonic) - (self.now - now) > 3 * self._period
+    def was_suspended(self, standstill: float) -> bool:
+        """Return whether the event loop has stood still for some time since `standstill()` returned this value."""
+        return self.standstill() - standstill > 3 * self._period
 
     def close(self) -> None:
         """Cancel the timer, unless requests are still in flight in a session of the user's."""

@@ -60,52 +60,52 @@ async def until(condition) -> None:
 
 async def test_a_connection_has_one_recorder(connected):
     transport, _, _ = connected
-    recorded = RecordedConnection.of(transport)
-    assert RecordedConnection.of(transport) is recorded
+    recorder = RecordedConnection.of(transport)
+    assert RecordedConnection.of(transport) is recorder
 
 
 async def test_it_records_the_bytes_for_its_user_and_passes_every_byte_on(connected):
     transport, protocol, theirs = connected
-    recorded = RecordedConnection.of(transport)
+    recorder = RecordedConnection.of(transport)
     theirs.send(b"before ")
     await until(lambda: protocol.data == b"before ")
-    recorded.begin("first")
+    recorder.begin("first")
     theirs.send(b"during")
     await until(lambda: protocol.data == b"before during")
-    assert (recorded.received("first"), recorded.received("second")) == (b"during", b"")
-    recorded.end("first")
-    assert recorded.received("first") == b""
+    assert (recorder.recorded("first"), recorder.recorded("second")) == (b"during", b"")
+    recorder.end("first")
+    assert recorder.recorded("first") == b""
 
 
 async def test_the_previous_user_does_not_affect_the_next_one(connected):
     """aiohttp returns a connection to the pool when its response is complete, maybe before the reader has finished."""
     transport, protocol, theirs = connected
-    recorded = RecordedConnection.of(transport)
-    recorded.begin("first")
-    recorded.begin("second")
-    recorded.end("first")
-    recorded.reset("first")
+    recorder = RecordedConnection.of(transport)
+    recorder.begin("first")
+    recorder.begin("second")
+    recorder.end("first")
+    recorder.reset("first")
     theirs.send(b"for the second")
     await until(lambda: protocol.data)
-    assert (recorded.received("second"), transport.is_closing()) == (b"for the second", False)
+    assert (recorder.recorded("second"), transport.is_closing()) == (b"for the second", False)
 
 
 async def test_the_recorded_bytes_are_bounded(connected):
     transport, protocol, theirs = connected
-    recorded = RecordedConnection.of(transport)
-    recorded.begin("first")
+    recorder = RecordedConnection.of(transport)
+    recorder.begin("first")
     theirs.setblocking(False)
     sending = asyncio.create_task(asyncio.get_running_loop().sock_sendall(theirs, bytes(4 * 2**20)))
     await until(lambda: len(protocol.data) == 4 * 2**20)
     await sending
-    assert len(recorded.received("first")) < 2**20
+    assert len(recorder.recorded("first")) < 2**20
 
 
 async def test_the_protocol_of_aiohttp_gets_every_call(connected):
     transport, protocol, theirs = connected
-    recorded = RecordedConnection.of(transport)
-    recorded.pause_writing()
-    recorded.resume_writing()
+    recorder = RecordedConnection.of(transport)
+    recorder.pause_writing()
+    recorder.resume_writing()
     theirs.close()
     await protocol.lost.wait()
     assert protocol.calls == ["pause_writing", "resume_writing", "eof_received", "connection_lost"]

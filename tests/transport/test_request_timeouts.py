@@ -89,11 +89,11 @@ async def test_timeouts_count_only_while_the_request_is_timed(moving):
 async def test_time_in_which_the_event_loop_did_not_run_does_not_count(moving):
     request = Request()
     moving.timeouts.start(request)
-    since = moving.timeouts.reading()
+    standstill = moving.timeouts.standstill()
     moving.run(10.0)
-    assert not moving.timeouts.was_suspended(since)
+    assert not moving.timeouts.was_suspended(standstill)
     moving.suspend(3600.0)
-    assert (request.overdue, moving.timeouts.was_suspended(since)) == (False, True)
+    assert (request.overdue, moving.timeouts.was_suspended(standstill)) == (False, True)
     moving.run(9.0)
     assert not request.overdue
     moving.run(2.0)
