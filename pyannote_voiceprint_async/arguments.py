@@ -18,6 +18,7 @@ __all__ = [
     "check_age",
     "check_batch",
     "check_callback",
+    "check_event_hook",
     "check_not_both",
     "check_queue_wait",
     "check_session",
@@ -72,6 +73,23 @@ async def run_callback(callback: Callable[..., Awaitable[None] | None] | None, *
     returned = None if callback is None else callback(*arguments)
     if inspect.isawaitable(returned):
         await returned
+
+
+def check_event_hook(hook: object) -> None:
+    """Check that `on_event` is None or a function that is not `async`.
+
+    Raises:
+        ConfigurationError: it is an async function, or cannot be called.
+    """
+    if hook is None:
+        return
+    if not callable(hook):
+        raise ConfigurationError(f"on_event must be a function, not {type(hook).__name__}.")
+    if inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(getattr(hook, "__call__", None)):  # noqa: B004
+        raise ConfigurationError(
+            "on_event must not be an async function: it is called, and not awaited. To await something for an event, "
+            "put the event into an asyncio.Queue, and read the queue in a task."
+        )
 
 
 def check_callback(callback: object, name: str = "on_submitted") -> None:

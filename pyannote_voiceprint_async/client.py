@@ -33,6 +33,7 @@ from pyannote_voiceprint_async.shared.state import SharedState
 from . import arguments
 from .engine import Engine
 from .errors import MediaError
+from .events import ClientEvent
 from .job_operation import JobOperation, is_stable
 from .job_plans import IdentificationPlan, JobPlan, VoiceprintPlan
 from .models import (
@@ -91,6 +92,8 @@ class AsyncVoiceprintClient:
             client then have no effect.
         shared: state that all processes of the key share, above all its rate limit: the path of a SQLite file, for the
             processes of one machine; `postgresql://…`, for several machines; or a `SharedState`.
+        on_event: called with each `events.ClientEvent`, in the context of the call that the event belongs to. It must
+            return quickly. An exception that it raises is logged, and changes nothing.
         clock: the source of time, for tests.
 
     Raises:
@@ -114,6 +117,7 @@ class AsyncVoiceprintClient:
         session: aiohttp.ClientSession | None = None,
         rate_limiter: RateLimiter | None = None,
         shared: SharedState | str | os.PathLike[str] | None = None,
+        on_event: Callable[[ClientEvent], None] | None = None,
         clock: Clock | None = None,
     ) -> None:
         # A traceback with local variables of a failing constructor must show neither the key nor a token in a URL.
@@ -129,6 +133,7 @@ class AsyncVoiceprintClient:
         codec.prepare()
         arguments.check_queue_wait(max_queue_wait)
         arguments.check_session(session)
+        arguments.check_event_hook(on_event)
         check_webhook(webhook)
         check_proxy(proxy)
         check_count("max_concurrency", max_concurrency)
@@ -166,6 +171,7 @@ class AsyncVoiceprintClient:
             proxy=proxy,
             session=session,
             clock=clock,
+            on_event=on_event,
         )
         """For `enrollment/`. Not public API: it may change in any release."""
 

@@ -42,7 +42,9 @@ from pyannote_voiceprint_async.transport.http import HttpClient
 from pyannote_voiceprint_async.transport.pipeline import Pipeline
 from pyannote_voiceprint_async.transport.request import SubmissionHooks
 
-from .errors import ConfigurationError, UnknownOutcomeError, VoiceprintError
+from .errors import ConfigurationError, JobCanceledError, JobFailedError, UnknownOutcomeError, VoiceprintError
+from .event_emitter import EventEmitter
+from .events import ClientEvent, JobFinished, UploadFinished
 from .models import (
     IdentificationRequest,
     Job,
@@ -91,6 +93,7 @@ class Engine:
         proxy: URL of an HTTP proxy.
         session: a session of the user, for API requests; None creates one.
         clock: the source of time.
+        on_event: receives the events of the client.
     """
 
     def __init__(  # noqa: PLR0913 - all settings of the client, by keyword
@@ -110,7 +113,10 @@ class Engine:
         proxy: str | None,
         session: aiohttp.ClientSession | None,
         clock: Clock,
+        on_event: Callable[[ClientEvent], None] | None,
     ) -> None:
+        self.events = EventEmitter(on_event, clock.time)
+        """Reports what happens to `on_event` and to the log."""
         self.api_key = api_key
         self.base_url = base_url
         self.max_concurrency = max_concurrency
@@ -135,8 +141,10 @@ class Engine:
             timeouts=timeouts,
             clock=clock,
             waiters=self._waiters,
+            events=self.events,
         )
-        self._poller = JobPoller(self._pipeline, polling, clock, self._waiters)
+        self._poller = JobPoller(self._pipeline, polling, clock, self._waiters, self.events)
+        self._succeeded = self._failed = 0
         if shared is not None:
             shared.on_change = self._pipeline.refresh_permits
 
@@ -238,13 +246,15 @@ class Engine:
         if request.webhook is None and self._webhook is not None:
             request = attrs.evolve(request, webhook=self._webhook)
         check_request(request)
-        job = await self._pipeline.send(
-            IDENTIFY if isinstance(request, IdentificationRequest) else VOICEPRINT,
-            body=memoryview(codec.encode(request)),
-            hooks=hooks,
-            max_queue_wait=self._max_queue_wait if max_queue_wait is None else max_queue_wait,
-            deadline=deadline,
-        )
+        endpoint = IDENTIFY if isinstance(request, IdentificationRequest) else VOICEPRINT
+        with self.events.operate("submit" if endpoint is VOICEPRINT else "submit_identification"):
+            job = await self._pipeline.send(
+                endpoint,
+                body=memoryview(codec.encode(request)),
+                hooks=hooks,
+                max_queue_wait=self._max_queue_wait if max_queue_wait is None else max_queue_wait,
+                deadline=deadline,
+            )
         if request.webhook is not None:
             self._poller.expect_webhook(job.job_id)
         return job
@@ -343,7 +353,23 @@ class Engine:
             JobError: the job has no result, or none by the deadline; see its subclasses.
             AccountError: the key may no longer read jobs.
         """
-        return await self._poller.wait(job_id, deadline)
+        with self.events.operate("wait"):
+            started_at = self.clock.time()
+            try:
+                job = await self._poller.wait(job_id, deadline)
+            except (JobFailedError, JobCanceledError) as error:
+                self._failed += 1
+                status = JobStatus.FAILED if isinstance(error, JobFailedError) else JobStatus.CANCELED
+                self._report_job(job_id, status, started_at)
+                raise
+            self._succeeded += 1
+            self._report_job(job_id, job.status, started_at)
+            return job
+
+    def _report_job(self, job_id: str, status: JobStatus, started_at: float) -> None:
+        if self.events.is_wanted:
+            operation, seconds = self.events.operation, self.clock.time() - started_at
+            self.events.emit(JobFinished(operation.id, operation.name, job_id, str(status), seconds))
 
     async def wait_for_voiceprint(self, job_id: str, deadline: float) -> Job:
         """Wait for a job until it has succeeded, and check that its output holds a voiceprint.
@@ -370,12 +396,26 @@ class Engine:
         Raises:
             MediaError: the audio cannot be read, or the storage refuses it.
         """
-        async with self._upload_slots:
-            return await uploads.upload(self._pipeline, audio, media_url, on_progress)
+        with self.events.operate("upload"):
+            async with self._upload_slots:
+                started_at = self.clock.time()
+                try:
+                    url = await uploads.upload(self._pipeline, audio, media_url, on_progress)
+                except BaseException as error:
+                    self._report_upload(audio.size, started_at, type(error).__name__)
+                    raise
+                self._report_upload(audio.size, started_at, None)
+                return url
+
+    def _report_upload(self, size: int, started_at: float, error: str | None) -> None:
+        if self.events.is_wanted:
+            operation, seconds = self.events.operation, self.clock.time() - started_at
+            self.events.emit(UploadFinished(operation.id, operation.name, size, seconds, error))
 
     async def get_job(self, job_id: str) -> Job:
         """Read a job: `GET /v1/jobs/{jobId}`."""
-        return await self._pipeline.read_job(job_id)
+        with self.events.operate("get_job"):
+            return await self._pipeline.read_job(job_id)
 
     async def list_jobs(self, *, status: JobStatus | str | None = None) -> AsyncGenerator[JobSummary, None]:
         """List all jobs of the team, newest first: `GET /v2/jobs`, 100 a page.
@@ -386,7 +426,8 @@ class Engine:
         query = {"limit": str(MAX_PAGE_SIZE)} | ({} if status is None else {"status": str(status)})
         seen = set()
         while True:
-            page = await self._pipeline.send(LIST_JOBS, query=query)
+            with self.events.operate("list_jobs"):
+                page = await self._pipeline.send(LIST_JOBS, query=query)
             for summary in page.items:
                 yield summary
             # A server that repeats a cursor would keep this loop running for ever.
@@ -397,7 +438,8 @@ class Engine:
 
     async def check_key(self) -> KeyStatus:
         """Check that the API accepts the key: `GET /v1/test`."""
-        return await self._pipeline.send(TEST_KEY)
+        with self.events.operate("check_key"):
+            return await self._pipeline.send(TEST_KEY)
 
     def process_many(
         self,
@@ -492,4 +534,8 @@ class Engine:
             requests=pipeline.http.requests,
             retries=pipeline.retries,
             rate_limited=pipeline.rate_limited,
+            submitted=pipeline.submitted,
+            succeeded=self._succeeded,
+            failed=self._failed,
+            abandoned=pipeline.abandoned_count,
         )

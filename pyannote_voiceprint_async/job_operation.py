@@ -56,6 +56,11 @@ class JobOperation(Generic[R]):
 
     async def run(self) -> R:
         """Upload the source if it is local, submit it, and wait for its result."""
+        with self.engine.events.operate(self.plan.operation):
+            job, warnings = await self._create_job()
+            return await self._wait(job, warnings)
+
+    async def _create_job(self) -> tuple[JobCreated, list[str]]:
         warnings: list[str] = []
         if self.key is None:
             job = await self._upload_and_submit(warnings, self.hooks)
@@ -70,6 +75,9 @@ class JobOperation(Generic[R]):
                 hooks=self.hooks,
                 deadline=self.deadline,
             )
+        return job, warnings
+
+    async def _wait(self, job: JobCreated, warnings: list[str]) -> R:
         try:
             await self.on_submitted(job)
             deadline = self.engine.deadline_after(self.timeout) if self.deadline is None else self.deadline

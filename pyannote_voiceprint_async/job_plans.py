@@ -30,6 +30,10 @@ class JobPlan(Protocol[R_co]):
     """What differs between the kinds of jobs."""
 
     @property
+    def operation(self) -> str:
+        """The name of the operation in events."""
+
+    @property
     def checks_voice(self) -> bool:
         """Whether local audio is checked for its use as a voiceprint."""
 
@@ -66,6 +70,7 @@ class VoiceprintPlan:
     checks_voice: bool
     max_bytes: int = MAX_VOICEPRINT_BYTES
     limits: str = "a voiceprint: at most 100 MiB and 30 seconds"
+    operation: str = "voiceprint"
 
     def to_request(self, source: Any) -> VoiceprintRequest:
         """Return the request for a URL, or the request that was passed instead of one."""
@@ -85,6 +90,7 @@ class IdentificationPlan:
     checks_voice: bool = False
     max_bytes: int = MAX_IDENTIFICATION_BYTES
     limits: str = "an identification: at most 1 GiB and 24 hours"
+    operation: str = "identify"
 
     def to_request(self, source: Any) -> IdentificationRequest:
         """Return the request for a URL; anything else is refused when the request is checked."""

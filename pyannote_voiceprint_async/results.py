@@ -79,7 +79,7 @@ class IdentificationResult:
 @safe_repr
 @attrs.frozen
 class ClientStats:
-    """Counts of requests."""
+    """Counts of requests and jobs."""
 
     in_flight: int
     """Requests in flight, of all clients that share the rate limiter."""
@@ -91,3 +91,11 @@ class ClientStats:
     """Requests that were retries."""
     rate_limited: int
     """Responses with status 429."""
+    submitted: int
+    """Accepted jobs."""
+    succeeded: int
+    """Jobs that were awaited, and have succeeded."""
+    failed: int
+    """Jobs that were awaited, and have failed or were canceled."""
+    abandoned: int
+    """Accepted jobs whose caller was cancelled or failed before it had the result."""

@@ -22,6 +22,7 @@ from pyannote_voiceprint_async.errors import (
     PermissionDeniedError,
     VoiceprintError,
 )
+from pyannote_voiceprint_async.event_emitter import EventEmitter
 from pyannote_voiceprint_async.models import Job, JobStatus, WebhookEvent
 from pyannote_voiceprint_async.settings import Polling
 from pyannote_voiceprint_async.transport.pipeline import Pipeline
@@ -57,8 +58,11 @@ _FAILS_ALL_WAITS = (AuthenticationError, PermissionDeniedError)
 class JobPoller:
     """Polls jobs in one task, which exists only while a caller waits for a job."""
 
-    def __init__(self, pipeline: Pipeline, polling: Polling, clock: Clock, waiters: Waiters) -> None:
+    def __init__(
+        self, pipeline: Pipeline, polling: Polling, clock: Clock, waiters: Waiters, events: EventEmitter
+    ) -> None:
         self._pipeline = pipeline
+        self._events = events
         self._polling = polling
         self._clock = clock
         self._waiters = waiters
@@ -210,6 +214,7 @@ class JobPoller:
             task.cancel()
 
     async def _run(self) -> None:
+        self._events.enter_poller()
         try:
             while True:
                 if self._clock.time() < self._schedule.next_at:
@@ -283,6 +288,7 @@ class JobPoller:
         self._read_soon()
 
     async def _read(self, polled: PolledJob) -> None:
+        self._events.enter_poller()
         polled.polled_at, polled.is_terminal = self._clock.time(), False
         try:
             job = await self._pipeline.read_job(polled.job_id)

@@ -29,6 +29,9 @@ class _Attempts:
     deadline: float | None = None
     retries = 0
 
+    def __str__(self) -> str:
+        return "PUT"
+
 
 async def upload(
     pipeline: Pipeline, audio: OpenedAudio, media_url: str | None, on_progress: Callable[[int, int], object] | None

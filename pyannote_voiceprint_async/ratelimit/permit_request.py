@@ -40,6 +40,7 @@ class PermitRequest:
         "number",
         "operation",
         "queue_deadline",
+        "queued_at",
         "requested_at",
         "state",
         "use_baseline",
@@ -47,6 +48,8 @@ class PermitRequest:
 
     granted_at: float
     """The time of the last grant."""
+    queued_at: float
+    """The time at which it joined the wait queue for the last time."""
     use_baseline: int
     """Permits in use minus permits ever taken, when this one was taken; see `RateLimitWindow.update_from_headers`."""
 
@@ -62,13 +65,18 @@ class PermitRequest:
         self.operation = operation
         self.number = number
         self.notify = notify
-        self.requested_at = requested_at
+        self.requested_at = self.queued_at = requested_at
         self.queue_deadline = requested_at + max_queue_wait
         """The time at which it stops waiting; the round trip of a refused request does not count as waiting."""
         self.max_elapsed = max_elapsed
         self.expected_wait: float | None = None
         """Seconds that it would still wait, if it was removed because they exceed `max_queue_wait`."""
         self.state = PermitState.WAITING_FOR_PERMIT
+
+    @property
+    def queue_seconds(self) -> float:
+        """Seconds from the request, or from the last refusal, to the grant."""
+        return self.granted_at - self.queued_at
 
     def __lt__(self, other: PermitRequest) -> bool:
         return self.number < other.number

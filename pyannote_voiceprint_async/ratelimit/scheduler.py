@@ -164,6 +164,7 @@ class PermitScheduler:
         self._finish(request)
         # The time in flight does not count as time in the queue.
         request.queue_deadline += now - request.granted_at
+        request.queued_at = now
         is_long = window.record_refusal(request, now, wait)
         window.update_from_headers(request, now, limit, None)
         self.queued += 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from typing import Any
 
@@ -12,6 +11,8 @@ from pyannote_voiceprint_async.api.responses import ApiResponse
 from pyannote_voiceprint_async.concurrency.clock import Clock, Timer, timeout_at
 from pyannote_voiceprint_async.concurrency.waiters import Waiters
 from pyannote_voiceprint_async.errors import ApiTimeoutError, QueueTooLongError, RateLimitError, VoiceprintError
+from pyannote_voiceprint_async.event_emitter import EventEmitter
+from pyannote_voiceprint_async.events import RateLimited
 from pyannote_voiceprint_async.ratelimit.permit_request import PermitRequest
 from pyannote_voiceprint_async.ratelimit.scheduler import PermitScheduler
 from pyannote_voiceprint_async.settings import RetryPolicy
@@ -20,8 +21,6 @@ from .request import ApiRequest
 from .retry import exponential_wait
 
 __all__ = ["Permits"]
-
-log = logging.getLogger("pyannote_voiceprint_async")
 
 _TOO_MANY_REQUESTS = 429
 
@@ -35,9 +34,10 @@ class Permits:
         response_timeout: for this many seconds after its first byte, a request without a response may reach the server.
         clock: the client's clock.
         waiters: the waits that end when the client is closed.
+        events: reports responses with status 429.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - constructed in one place, by keyword
         self,
         scheduler: PermitScheduler,
         *,
@@ -45,6 +45,7 @@ class Permits:
         response_timeout: float,
         clock: Clock,
         waiters: Waiters,
+        events: EventEmitter,
     ) -> None:
         self.rate_limited = 0
         """The number of responses with status 429."""
@@ -53,6 +54,7 @@ class Permits:
         self._response_timeout = response_timeout
         self._clock = clock
         self._waiters = waiters
+        self._events = events
         self._timer: Timer | None = None
         self._is_closed = False
 
@@ -140,8 +142,9 @@ class Permits:
         wait = error.retry_after
         if wait is None:
             wait = exponential_wait(self._retry_policy, self._scheduler.refusals(operation) + 1)
-        if self._scheduler.record_refusal(permit, now, wait, rate_limit_headers.limit(response.headers)):
-            log.warning("The API requests a pause of %.0f s for %s.", wait, operation)
+        is_long_pause = self._scheduler.record_refusal(permit, now, wait, rate_limit_headers.limit(response.headers))
+        running = self._events.operation
+        self._events.emit(RateLimited(running.id, running.name, request.endpoint.name, wait, is_long_pause))
         if wait > self._retry_policy.max_retry_after:
             self._scheduler.cancel(permit, now)
             self._scheduler.reject_waiting(operation, error)

@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
@@ -26,6 +25,8 @@ from pyannote_voiceprint_async.concurrency.event_loop import running_loop
 from pyannote_voiceprint_async.concurrency.threads import run_in_thread
 from pyannote_voiceprint_async.concurrency.waiters import Waiters
 from pyannote_voiceprint_async.errors import ClientClosedError, RateLimitError, UnexpectedResponseError, VoiceprintError
+from pyannote_voiceprint_async.event_emitter import EventEmitter
+from pyannote_voiceprint_async.events import JobAccepted, RequestFinished, RequestRetried
 from pyannote_voiceprint_async.models import Job, JobCreated
 from pyannote_voiceprint_async.ratelimit.limiter import RateLimiter
 from pyannote_voiceprint_async.ratelimit.permit_request import PermitRequest, PermitState
@@ -40,8 +41,6 @@ from .server_clock import ServerClock
 from .submissions import Submissions
 
 __all__ = ["Pipeline"]
-
-log = logging.getLogger("pyannote_voiceprint_async")
 
 A = TypeVar("A")
 C = TypeVar("C", bound=RetriedRequest)
@@ -60,6 +59,7 @@ class Pipeline:
         timeouts: the timeouts of one request.
         clock: the client's clock.
         waiters: the waits that end when the client is closed.
+        events: reports what happens.
     """
 
     def __init__(  # noqa: PLR0913 - constructed in one place, by keyword
@@ -73,11 +73,15 @@ class Pipeline:
         timeouts: Timeouts,
         clock: Clock,
         waiters: Waiters,
+        events: EventEmitter,
     ) -> None:
         self.http = http
         self.rate_limiter = rate_limiter
         self.retries = 0
         """The number of retries so far."""
+        self.submitted = 0
+        """The number of accepted jobs so far."""
+        self._events = events
         self._key = key
         self._base_url = base_url.rstrip("/")
         self._retry_policy = retry_policy
@@ -93,8 +97,9 @@ class Pipeline:
             response_timeout=timeouts.total,
             clock=clock,
             waiters=waiters,
+            events=events,
         )
-        self._submissions = Submissions(self._send_submission, self._permits.cancel)
+        self._submissions = Submissions(self._send_submission, self._permits.cancel, events)
         retry.load_backoff()
 
     # Requests
@@ -151,7 +156,14 @@ class Pipeline:
 
     def with_retries(self, send: Callable[[C], Awaitable[R]], request: C) -> Awaitable[R]:
         """Send a request, and retry it as the client's policy allows."""
-        return retry.with_retries(send, request, policy=self._retry_policy, clock=self._clock, sleep=self._sleep)
+        return retry.with_retries(
+            send,
+            request,
+            policy=self._retry_policy,
+            clock=self._clock,
+            sleep=self._sleep,
+            on_retry=self._report_retry,
+        )
 
     async def _send_with_permit(self, request: ApiRequest) -> Any:
         """Wait for a permit and a slot, then send. After a 429 the request waits again, at its old position."""
@@ -162,7 +174,7 @@ class Pipeline:
             self._permits.check_deadline(request, permit)
             try:
                 if request.endpoint.repeatable:
-                    return await self._send_once(request, permit)
+                    return await self._send(request, permit)
                 return await self._submissions.run(request, permit)
             except VoiceprintError as error:
                 if error.retryable and request.hooks is not None:
@@ -175,17 +187,30 @@ class Pipeline:
     def _send_submission(self, request: ApiRequest, permit: PermitRequest) -> Coroutine[Any, Any, Any]:
         """Send a submission once. It runs in a task of its own, which outlives a cancelled caller."""
         outcome = None if request.hooks is None else request.hooks.outcome
-        return self._send_once(request, permit) if outcome is None else self._send_and_record(request, permit, outcome)
+        return self._send(request, permit) if outcome is None else self._send_and_record(request, permit, outcome)
 
     async def _send_and_record(self, request: ApiRequest, permit: PermitRequest, outcome: OutcomeHooks) -> Any:
         """Send a submission once, and pass its outcome to the hooks, although its caller may be gone."""
         try:
-            job = await self._send_once(request, permit)
+            job = await self._send(request, permit)
         except BaseException as error:
             await outcome.on_not_accepted(may_exist=getattr(error, "outcome_unknown", request.may_be_billed))
             raise
         await outcome.on_accepted(job)
         return job
+
+    def _send(self, request: ApiRequest, permit: PermitRequest) -> Coroutine[Any, Any, Any]:
+        """Make one HTTP request, and report it if anything uses the events."""
+        return self._send_and_report(request, permit) if self._events.is_wanted else self._send_once(request, permit)
+
+    async def _send_and_report(self, request: ApiRequest, permit: PermitRequest) -> Any:
+        try:
+            model = await self._send_once(request, permit)
+        except BaseException as error:
+            self._report_request(request, permit, getattr(error, "job_id", None), type(error).__name__)
+            raise
+        self._report_request(request, permit, getattr(model, "job_id", None), None)
+        return model
 
     async def _send_once(self, request: ApiRequest, permit: PermitRequest) -> Any:
         """Make one HTTP request, parse its response, and return the permit whatever happens."""
@@ -195,7 +220,9 @@ class Pipeline:
         try:
             if request.hooks is not None:
                 await request.hooks.before_send()
+            request.begun_at = self._clock.time()
             response = await self.http.request(request)
+            request.status = response.status
             return await self._parse(request, permit, response)
         except BaseException as error:
             if response is None:
@@ -226,7 +253,7 @@ class Pipeline:
             self._permits.record_refusal(request, permit, response, error)
             raise
         if isinstance(model, JobCreated):
-            log.info("Job %s was accepted.", model.job_id)
+            self.submitted += 1
         elif request.job_id is not None and model.job_id != request.job_id:
             # Without this check, a caller could get the voiceprint of another person.
             raise UnexpectedResponseError(
@@ -235,6 +262,24 @@ class Pipeline:
                 retryable=True,
             )
         return model
+
+    def _report_request(
+        self, request: ApiRequest, permit: PermitRequest, job_id: str | None, error: str | None
+    ) -> None:
+        """Report a request that was begun, and the job that it submitted."""
+        if request.begun_at is None:
+            return
+        operation, endpoint = self._events.operation, request.endpoint
+        times = (permit.queue_seconds, self._clock.time() - request.begun_at)
+        self._events.emit(
+            RequestFinished(operation.id, operation.name, endpoint.name, *times, request.status, job_id, error)
+        )
+        if error is None and job_id is not None and endpoint.model is JobCreated:
+            self._events.emit(JobAccepted(operation.id, operation.name, job_id, endpoint.name, *times))
+
+    def _report_retry(self, request: RetriedRequest, error: VoiceprintError, tries: int, wait: float) -> None:
+        operation, name = self._events.operation, type(error).__name__
+        self._events.emit(RequestRetried(operation.id, operation.name, str(request), tries, wait, name, error.status))
 
     def _url(self, endpoint: Endpoint[Any], path: Mapping[str, str] | None, query: Mapping[str, str] | None) -> URL:
         if path is None and query is None:
@@ -254,6 +299,11 @@ class Pipeline:
     def rate_limited(self) -> int:
         """The number of responses with status 429."""
         return self._permits.rate_limited
+
+    @property
+    def abandoned_count(self) -> int:
+        """The number of accepted jobs whose caller has gone."""
+        return self._submissions.abandoned_count
 
     @property
     def abandoned(self) -> deque[JobCreated]:

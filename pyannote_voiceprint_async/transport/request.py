@@ -66,6 +66,7 @@ class ApiRequest:
 
     __slots__ = (
         "_connection",
+        "begun_at",
         "body",
         "deadline",
         "endpoint",
@@ -85,6 +86,7 @@ class ApiRequest:
         "scope",
         "sent_at",
         "started_at",
+        "status",
         "url",
     )
 
@@ -117,6 +119,10 @@ class ApiRequest:
         """Reset the state for a new try."""
         self.sent_at: float | None = None
         """When the first byte of this try was sent, on the client's clock. None: the server cannot have seen it."""
+        self.begun_at: float | None = None
+        """When this try began, on the client's clock, with its permit and after `before_send`."""
+        self.status: int | None = None
+        """The HTTP status of the response."""
         self.is_withdrawn = False
         """Whether the caller was cancelled before the first byte was sent, so that the try must not be sent."""
         self.started_at = self.last_received_at = 0.0

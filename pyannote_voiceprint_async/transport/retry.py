@@ -15,7 +15,6 @@ this module only when the server requested a wait above `max_retry_after`, or ha
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Awaitable, Callable
 from itertools import islice
@@ -26,8 +25,6 @@ from pyannote_voiceprint_async.errors import QueueTooLongError, RateLimitError, 
 from pyannote_voiceprint_async.settings import RetryPolicy
 
 __all__ = ["RetriedRequest", "exponential_wait", "is_final", "load_backoff", "retry_wait", "with_retries"]
-
-log = logging.getLogger("pyannote_voiceprint_async")
 
 C = TypeVar("C", bound="RetriedRequest")
 R = TypeVar("R")
@@ -75,13 +72,14 @@ def is_final(error: VoiceprintError, policy: RetryPolicy) -> bool:
     return not error.retryable and not (error.outcome_unknown and policy.replay_unknown)
 
 
-async def with_retries(
+async def with_retries(  # noqa: PLR0913 - called in one place, by keyword
     send: Callable[[C], Awaitable[R]],
     request: C,
     *,
     policy: RetryPolicy,
     clock: Clock,
     sleep: Callable[[float], Awaitable[None]],
+    on_retry: Callable[[C, VoiceprintError, int, float], None],
 ) -> R:
     """Send a request, and retry it as the policy allows.
 
@@ -91,6 +89,7 @@ async def with_retries(
         policy: the limits of the retries.
         clock: the client's clock.
         sleep: sleeps on that clock.
+        on_retry: called with the request, its error, the number of tries and the seconds until the next one.
 
     Raises:
         VoiceprintError: the error of the last try.
@@ -104,7 +103,7 @@ async def with_retries(
             seconds = retry_wait(error, tries, policy)
             if tries >= policy.max_tries or is_final(error, policy) or not _has_time(seconds, request, policy, clock):
                 raise
-            log.debug("Try %d of %d failed; retrying in %.1f s. %s", tries, policy.max_tries, seconds, error)
+            on_retry(request, error, tries, seconds)
         request.retries += 1
         await sleep(seconds)
 

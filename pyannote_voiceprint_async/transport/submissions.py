@@ -9,6 +9,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from pyannote_voiceprint_async.concurrency.protected_task import ProtectedTask, wait_until_done
+from pyannote_voiceprint_async.event_emitter import EventEmitter
+from pyannote_voiceprint_async.events import JobAbandoned
 from pyannote_voiceprint_async.models import JobCreated
 from pyannote_voiceprint_async.ratelimit.permit_request import PermitRequest
 
@@ -27,19 +29,24 @@ class Submissions:
     Args:
         send: sends a submission once, with the permit that it holds.
         release: gives back a permit; a second call does nothing.
+        events: reports jobs whose caller has gone.
     """
 
     def __init__(
         self,
         send: Callable[[ApiRequest, PermitRequest], Coroutine[Any, Any, Any]],
         release: Callable[[PermitRequest], None],
+        events: EventEmitter,
     ) -> None:
         self._send = send
         self._release = release
+        self._events = events
         self.tasks: dict[ApiRequest, asyncio.Task[None]] = {}
         """The submissions in flight, each with its task, which removes itself when it ends."""
         self.abandoned: deque[JobCreated] = deque(maxlen=_MAX_ABANDONED)
         """The last accepted jobs whose caller has gone."""
+        self.abandoned_count = 0
+        """The number of such jobs so far."""
 
     async def run(self, request: ApiRequest, permit: PermitRequest) -> Any:
         """Send a submission in a task of its own, which finishes if the caller is cancelled: a job may be accepted.
@@ -109,9 +116,9 @@ class Submissions:
     def keep_abandoned(self, job: JobCreated) -> None:
         """Keep a job whose caller has gone, because the job is paid for."""
         self.abandoned.append(job)
-        log.warning(
-            "Job %s was accepted, but its caller was cancelled or failed. It is kept in client.abandoned.", job.job_id
-        )
+        self.abandoned_count += 1
+        operation = self._events.operation
+        self._events.emit(JobAbandoned(operation.id, operation.name, job.job_id))
 
     async def finish(self) -> None:
         """Wait until all submissions in flight are finished, however often the caller is cancelled meanwhile."""

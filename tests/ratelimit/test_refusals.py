@@ -126,7 +126,7 @@ async def test_after_a_429_requests_that_would_wait_too_long_are_refused_at_once
     assert (clock.time(), client.stats.queued, odd_server.requests) == (0.0, 2, 1)
     with pytest.raises(QueueTooLongError):
         await client.submit(URL)
-    assert warnings(caplog) == ["The API requests a pause of 40 s for submissions."]
+    assert warnings(caplog) == ["The API requests a pause of 40 s for POST /v1/voiceprint."]
     for task in patient:
         task.cancel()
     await asyncio.gather(*patient, return_exceptions=True)

@@ -1,8 +1,8 @@
 """Which requests are retried, when, and how often."""
 
 import asyncio
-import logging
 import math
+from collections.abc import Callable
 
 import pytest
 from fake_clock import FakeClock, settle
@@ -23,7 +23,6 @@ from pyannote_voiceprint_async.api.rate_limit_headers import retry_after
 from pyannote_voiceprint_async.errors import status_error_class
 from pyannote_voiceprint_async.transport.retry import exponential_wait, is_final, retry_wait, with_retries
 
-SECRET = "sk-not-to-be-shown"
 UNSENT = "never sent"
 
 
@@ -38,9 +37,6 @@ class FailingRequest:
         self._errors = iter(errors)
         self._clock = clock
         self._seconds = seconds
-
-    def __repr__(self) -> str:
-        return SECRET
 
     async def send(self) -> str:
         """Make one try that lasts `seconds`. Its first byte is sent at once, unless its error is `UNSENT`."""
@@ -81,10 +77,21 @@ def response_error(status: int, retry_after_header: str | None = None, *, repeat
     )
 
 
-async def run(request: FailingRequest, clock: FakeClock, policy: RetryPolicy, *, until: float = 10_000.0) -> object:
+def ignore(*_: object) -> None:
+    """Ignore a retry."""
+
+
+async def run(
+    request: FailingRequest,
+    clock: FakeClock,
+    policy: RetryPolicy,
+    *,
+    until: float = 10_000.0,
+    on_retry: Callable[[FailingRequest, VoiceprintError, int, float], None] = ignore,
+) -> object:
     """Send the request with retries on the fake clock, and return its result or its error."""
     task = asyncio.create_task(
-        with_retries(FailingRequest.send, request, policy=policy, clock=clock, sleep=clock.sleep)
+        with_retries(FailingRequest.send, request, policy=policy, clock=clock, sleep=clock.sleep, on_retry=on_retry)
     )
     await settle()
     while not task.done() and (due := clock.next_at()) is not None and due <= until:
@@ -310,7 +317,9 @@ async def test_an_exception_of_other_code_is_raised_at_once(clock, foreign):
 async def test_cancellation_ends_a_wait(clock):
     request = FailingRequest(failed(requested=100.0), clock=clock)
     task = asyncio.create_task(
-        with_retries(FailingRequest.send, request, policy=RetryPolicy(), clock=clock, sleep=clock.sleep)
+        with_retries(
+            FailingRequest.send, request, policy=RetryPolicy(), clock=clock, sleep=clock.sleep, on_retry=ignore
+        )
     )
     await settle()
     task.cancel()
@@ -324,7 +333,9 @@ async def test_concurrent_requests_count_their_own_tries(clock):
     policy = RetryPolicy(max_tries=3)
     requests = [FailingRequest(failed(requested=1.0), failed(requested=2.0), clock=clock) for _ in range(5)]
     tasks = [
-        asyncio.create_task(with_retries(FailingRequest.send, request, policy=policy, clock=clock, sleep=clock.sleep))
+        asyncio.create_task(
+            with_retries(FailingRequest.send, request, policy=policy, clock=clock, sleep=clock.sleep, on_retry=ignore)
+        )
         for request in requests
     ]
     for _ in range(3):
@@ -334,16 +345,11 @@ async def test_concurrent_requests_count_their_own_tries(clock):
     assert [request.retries for request in requests] == [2] * 5
 
 
-async def test_each_retry_logs_one_line_without_secrets(clock, caplog):
-    """The level is DEBUG. An error that is not retried is not logged here."""
-    caplog.set_level(logging.DEBUG)
+async def test_each_retry_is_reported(clock):
+    """An error that is not retried is raised instead."""
+    retries: list[tuple[str, int, float]] = []
     request = FailingRequest(failed(requested=1.0), ServerError("busy", retryable=True, retry_after=2.0), clock=clock)
-    await run(request, clock, RetryPolicy())
-    await run(FailingRequest(failed(RequestOutcome.REFUSED), clock=clock), clock, RetryPolicy())
-    records = [record for record in caplog.records if record.name != "asyncio"]
-    assert [(record.name, record.levelno) for record in records] == [("pyannote_voiceprint_async", logging.DEBUG)] * 2
-    assert [("lost" in record.getMessage(), "busy" in record.getMessage()) for record in records] == [
-        (True, False),
-        (False, True),
-    ]
-    assert not any(SECRET in record.getMessage() + repr(record.args) for record in records)
+    on_retry = lambda _, error, tries, wait: retries.append((str(error), tries, wait))  # noqa: E731
+    await run(request, clock, RetryPolicy(), on_retry=on_retry)
+    await run(FailingRequest(failed(RequestOutcome.REFUSED), clock=clock), clock, RetryPolicy(), on_retry=on_retry)
+    assert retries == [("lost", 1, 1.0), ("busy", 2, 2.0)]

@@ -4,6 +4,7 @@ The progress of the request decides about the outcome, not the exception.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from functools import partial
 
@@ -216,12 +217,30 @@ async def test_a_session_that_ignores_middlewares_loses_no_job():
         assert await submitted(server, lambda _: Old(), failing(ValueError)) == JobCreated("job-1")
 
 
-async def test_a_log_handler_that_fails_loses_no_job_id(monkeypatch, caplog):
+class FailingHandler(logging.Handler):
+    """A log handler whose disk is full."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        raise OSError("no log today")
+
+
+async def test_a_log_handler_that_fails_changes_nothing(caplog):
+    caplog.set_level(logging.DEBUG, "pyannote_voiceprint_async")
+    logger, handler = logging.getLogger("pyannote_voiceprint_async"), FailingHandler()
+    logger.addHandler(handler)
+    try:
+        async with HostileServer(answer()) as server, AsyncVoiceprintClient(KEY, base_url=server.url) as client:
+            assert (await client.submit(URL)).job_id == "job-1"
+    finally:
+        logger.removeHandler(handler)
+
+
+async def test_a_bug_after_the_response_loses_no_job_id(monkeypatch):
     def explode(*_: object) -> None:
-        raise ValueError("no log today")
+        raise ValueError("a bug")
 
     async with HostileServer(answer()) as server, AsyncVoiceprintClient(KEY, base_url=server.url) as client:
-        monkeypatch.setattr("pyannote_voiceprint_async.transport.pipeline.log.info", explode)
+        monkeypatch.setattr("pyannote_voiceprint_async.transport.server_clock.ServerClock.record", explode)
         with pytest.raises(VoiceprintError) as caught:
             await client.submit(URL)
     assert (caught.value.outcome_unknown, caught.value.job_id, len(server.asked)) == (True, "job-1", 1)

@@ -1,0 +1,124 @@
+"""Pass the events of one client to its log and to `on_event`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextvars import ContextVar
+from itertools import count
+
+from .event_log import log_event, logs_jobs
+from .events import ClientEvent, JobAccepted, OperationFinished, OperationStarted
+
+__all__ = ["EventEmitter", "RunningOperation"]
+
+log = logging.getLogger("pyannote_voiceprint_async")
+
+# A hook that runs for longer than this delays all requests of the event loop.
+_SLOW_HOOK = 0.1
+# Warnings about a hook, at most one in this many seconds.
+_WARNING_INTERVAL = 60.0
+
+
+class RunningOperation:
+    """One call of a method of the client, to which events belong."""
+
+    __slots__ = ("emitter", "id", "is_finished", "job_id", "name")
+
+    def __init__(self, emitter: EventEmitter, id: int, name: str) -> None:  # noqa: A002 - as in the events
+        self.emitter = emitter
+        self.id = id
+        self.name = name
+        self.job_id: str | None = None
+        self.is_finished = False
+
+
+_NO_OPERATION = nullcontext()
+
+_current: ContextVar[RunningOperation | None] = ContextVar("pyannote_voiceprint_operation", default=None)
+
+
+class EventEmitter:
+    """Emits the events of one client.
+
+    An exception of the hook is logged, and changes nothing else. So is the time of a slow hook.
+
+    Args:
+        hook: the client's `on_event`.
+        now: returns the seconds of the client's clock.
+    """
+
+    def __init__(self, hook: Callable[[ClientEvent], None] | None, now: Callable[[], float]) -> None:
+        self._hook = hook
+        self._now = now
+        self._ids = count(1)
+        self._poll = RunningOperation(self, 0, "poll")
+        self._warned_at: float | None = None
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anything uses the events that occur in each operation."""
+        return self._hook is not None or logs_jobs()
+
+    @property
+    def operation(self) -> RunningOperation:
+        """The operation of the running code. Requests that belong to no operation belong to the poller."""
+        operation = _current.get()
+        return operation if operation is not None and operation.emitter is self else self._poll
+
+    def operate(self, name: str) -> AbstractContextManager[None]:
+        """Run a block as an operation. Inside another operation of this client, the block is a part of that one."""
+        outer = _current.get()
+        is_part = outer is not None and outer.emitter is self and not outer.is_finished
+        return _NO_OPERATION if is_part or not self.is_wanted else self._operate(name)
+
+    @contextmanager
+    def _operate(self, name: str) -> Iterator[None]:
+        operation = RunningOperation(self, next(self._ids), name)
+        token = _current.set(operation)
+        started_at, failure = self._now(), None
+        self.emit(OperationStarted(operation.id, name))
+        try:
+            yield
+        except BaseException as error:
+            failure = type(error).__name__
+            raise
+        finally:
+            operation.is_finished = True
+            seconds = self._now() - started_at
+            self.emit(OperationFinished(operation.id, name, seconds, operation.job_id, failure))
+            _current.reset(token)
+
+    def enter_poller(self) -> None:
+        """Count the requests of the running task to the poller, which serves all waits."""
+        _current.set(self._poll)
+
+    def emit(self, event: ClientEvent) -> None:
+        """Log an event, and pass it to the hook."""
+        if isinstance(event, JobAccepted):
+            self.operation.job_id = event.job_id
+        # A log handler of the program may fail. It must not end a submission: its job is paid for.
+        with suppress(Exception):
+            log_event(event)
+        if self._hook is not None:
+            self._call(self._hook, event)
+
+    def _call(self, hook: Callable[[ClientEvent], None], event: ClientEvent) -> None:
+        started_at = time.monotonic()
+        try:
+            hook(event)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a hook must not change what the client does
+            self._warn(f"on_event raised {type(error).__name__}.", error)
+        seconds = time.monotonic() - started_at
+        if seconds > _SLOW_HOOK:
+            self._warn(f"on_event took {seconds:.1f} s. The event loop could do nothing else in this time.")
+
+    def _warn(self, text: str, error: BaseException | None = None) -> None:
+        now = time.monotonic()
+        if self._warned_at is None or now - self._warned_at >= _WARNING_INTERVAL:
+            self._warned_at = now
+            with suppress(Exception):
+                log.warning("%s Such warnings are logged once a minute at most.", text, exc_info=error)

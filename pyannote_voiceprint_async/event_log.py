@@ -1,0 +1,87 @@
+"""Log lines, made from events. The fields of the event are in `extra`, with its class as `event`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from .events import (
+    ClientEvent,
+    JobAbandoned,
+    JobAccepted,
+    JobFinished,
+    OperationFinished,
+    OperationStarted,
+    RateLimited,
+    RequestFinished,
+    RequestRetried,
+    UploadFinished,
+)
+
+__all__ = ["log_event", "logs_jobs"]
+
+log = logging.getLogger("pyannote_voiceprint_async")
+
+
+def logs_jobs() -> bool:
+    """Return whether the lines for accepted and finished jobs are logged."""
+    return log.isEnabledFor(logging.INFO)
+
+
+def log_event(event: ClientEvent) -> None:
+    """Log an event, if its level is enabled."""
+    level = _level(event)
+    if log.isEnabledFor(level):
+        fields = attrs.asdict(event)
+        text = _TEXTS[type(event)](event)
+        log.log(level, text, extra={"event": type(event).__name__, **fields})
+
+
+def _level(event: ClientEvent) -> int:
+    match event:
+        case JobAbandoned() | RateLimited(is_long_pause=True):
+            return logging.WARNING
+        case JobAccepted() | JobFinished():
+            return logging.INFO
+    return logging.DEBUG
+
+
+def _result(error: str | None, status: int | None = None) -> str:
+    if error is None:
+        return f"status {status}" if status is not None else "succeeded"
+    return f"{error}" if status is None else f"{error}, status {status}"
+
+
+def _finished_operation(event: OperationFinished) -> str:
+    result = _result(event.error)
+    return f"Operation {event.operation_id}, {event.operation}: {result} after {event.seconds:.3f} s."
+
+
+def _finished_request(event: RequestFinished) -> str:
+    result = _result(event.error, event.status)
+    return (
+        f"{event.endpoint}: {result} after {event.request_seconds:.3f} s, and {event.queue_seconds:.3f} s in the queue."
+    )
+
+
+def _retried(event: RequestRetried) -> str:
+    result = _result(event.error, event.status)
+    return f"{event.endpoint} failed in try {event.tries} ({result}). It is repeated in {event.wait_seconds:.1f} s."
+
+
+_TEXTS: dict[type[ClientEvent], Callable[[Any], str]] = {
+    OperationStarted: lambda event: f"Operation {event.operation_id}, {event.operation}, began.",
+    OperationFinished: _finished_operation,
+    RequestFinished: _finished_request,
+    RequestRetried: _retried,
+    RateLimited: lambda event: f"The API requests a pause of {event.wait_seconds:.0f} s for {event.endpoint}.",
+    UploadFinished: lambda event: f"Upload of {event.size} bytes: {_result(event.error)} after {event.seconds:.3f} s.",
+    JobAccepted: lambda event: f"Job {event.job_id} was accepted.",
+    JobFinished: lambda event: f"Job {event.job_id} {event.status} after {event.seconds:.1f} s.",
+    JobAbandoned: lambda event: (
+        f"Job {event.job_id} was accepted, but its caller was cancelled or failed. It is kept in client.abandoned."
+    ),
+}

@@ -1,0 +1,153 @@
+"""What a client reports to `on_event` while it works.
+
+| event | when |
+| --- | --- |
+| `OperationStarted`, `OperationFinished` | a call such as `voiceprint()` begins and ends |
+| `RequestFinished` | an HTTP request to the API has its response, or failed |
+| `RequestRetried` | a request failed, and will be repeated |
+| `RateLimited` | the API responded with status 429 |
+| `UploadFinished` | audio was uploaded to the storage, or the upload failed |
+| `JobAccepted` | the API accepted a job, which is billed unless it fails or is canceled |
+| `JobFinished` | the wait for a job ended, because the job did |
+| `JobAbandoned` | a job was accepted, but its caller was cancelled or failed; see `client.abandoned` |
+
+No event has a key, a URL, a voiceprint, a label or a file name. All times are in seconds. A later version may add
+fields and events.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+__all__ = [
+    "ClientEvent",
+    "JobAbandoned",
+    "JobAccepted",
+    "JobFinished",
+    "OperationFinished",
+    "OperationStarted",
+    "RateLimited",
+    "RequestFinished",
+    "RequestRetried",
+    "UploadFinished",
+]
+
+
+@attrs.frozen
+class ClientEvent:
+    """An event of a client; the base of all events."""
+
+    operation_id: int
+    """The number of the operation, from 1 in each client. 0 stands for the poller, which serves all waits at once."""
+    operation: str
+    """`submit`, `submit_identification`, `voiceprint`, `identify`, `wait`, `upload`, `get_job`, `list_jobs`,
+    `check_key` or `poll`. Each item of a batch is an operation."""
+
+
+@attrs.frozen
+class OperationStarted(ClientEvent):
+    """An operation began."""
+
+
+@attrs.frozen
+class OperationFinished(ClientEvent):
+    """An operation ended."""
+
+    seconds: float
+    """Its duration."""
+    job_id: str | None = None
+    """The job that it submitted, if it was accepted."""
+    error: str | None = None
+    """The class of its error, such as `JobFailedError` or `CancelledError`."""
+
+
+@attrs.frozen
+class RequestFinished(ClientEvent):
+    """A request to the API has its response, or failed without one."""
+
+    endpoint: str
+    """The operation of the API, such as `POST /v1/voiceprint`."""
+    queue_seconds: float
+    """How long it waited for a permit of the rate limit and for a slot of `max_concurrency`."""
+    request_seconds: float
+    """From the end of the queue to the end of the response."""
+    status: int | None = None
+    """The HTTP status; None without a response."""
+    job_id: str | None = None
+    """The job that was accepted or read."""
+    error: str | None = None
+    """The class of the error, such as `ServerError`."""
+
+
+@attrs.frozen
+class RequestRetried(ClientEvent):
+    """A request or an upload failed, and will be repeated. A 429 is a `RateLimited` instead."""
+
+    endpoint: str
+    """The operation of the API; `PUT` for an upload to the storage."""
+    tries: int
+    """The number of tries so far."""
+    wait_seconds: float
+    """The pause before the next try."""
+    error: str
+    """The class of the error."""
+    status: int | None = None
+    """The HTTP status; None without a response."""
+
+
+@attrs.frozen
+class RateLimited(ClientEvent):
+    """The API responded with status 429. The request waits for a new permit, and is repeated."""
+
+    endpoint: str
+    """The operation of the API."""
+    wait_seconds: float
+    """The pause of all requests of this operation."""
+    is_long_pause: bool
+    """Whether this response made the pause longer than 10 s. It is True once for many responses at the same time."""
+
+
+@attrs.frozen
+class UploadFinished(ClientEvent):
+    """Audio was uploaded, or its upload failed."""
+
+    size: int
+    """Bytes of the audio."""
+    seconds: float
+    """The duration, without the wait for one of `max_uploads`."""
+    error: str | None = None
+    """The class of the error."""
+
+
+@attrs.frozen
+class JobAccepted(ClientEvent):
+    """The API accepted a job."""
+
+    job_id: str
+    """The job."""
+    endpoint: str
+    """The operation of the API."""
+    queue_seconds: float
+    """As in `RequestFinished`."""
+    request_seconds: float
+    """As in `RequestFinished`."""
+
+
+@attrs.frozen
+class JobFinished(ClientEvent):
+    """A job that was awaited is finished."""
+
+    job_id: str
+    """The job."""
+    status: str
+    """`succeeded`, `failed` or `canceled`, or another final status of the API."""
+    seconds: float
+    """The duration of the wait, which begins when the job is accepted, except in `wait()`."""
+
+
+@attrs.frozen
+class JobAbandoned(ClientEvent):
+    """A job was accepted, but its caller was cancelled or failed before it had the result."""
+
+    job_id: str
+    """The job."""
