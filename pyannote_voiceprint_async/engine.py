@@ -1,4 +1,4 @@
-"""The steps that `client.py`, `voiceprint_operation.py` and `enrollment/` share.
+"""The steps that `client.py`, `job_operation.py`, `enrollment/` and `identification/` share.
 
 `enrollment/` calls these steps one by one, because it records each of them in its ledger before the next.
 """
@@ -418,7 +418,8 @@ class Engine:
             is_stable=is_stable,
             on_abandoned=self.abandon,
         )
-        # Kept until its items are finished, so that dropping the results loses no job.
+        # Kept until its items are finished and its results read: no job is lost when the results are dropped, or when
+        # the client is closed before they are read.
         self._batches.add(results.batch)
         results.batch.on_done = self._batches.discard
         return results

@@ -87,10 +87,10 @@ async def identify_among(  # noqa: PLR0913 - all but the first three by keyword
         len(requests),
     )
     url, _ = await upload_source(engine, source, IdentificationPlan(requests[0]), deadline)
-    accepted: list[str] = []
+    accepted: list[JobCreated] = []
 
     async def record(job: JobCreated) -> None:
-        accepted.append(job.job_id)
+        accepted.append(job)
         await arguments.run_callback(on_submitted, job)
 
     operations = [
@@ -100,12 +100,20 @@ async def identify_among(  # noqa: PLR0913 - all but the first three by keyword
             plan=IdentificationPlan(request),
             on_submitted=record,
             deadline=deadline,
-            keeps_cancelled_job=True,
         )
         for request in requests
     ]
     runs = [operation.run() for operation in operations]
-    return await _merge_results(await asyncio.gather(*runs, return_exceptions=True), accepted)
+    try:
+        ended = await asyncio.gather(*runs, return_exceptions=True)
+        return await _merge_results(ended, [job.job_id for job in accepted])
+    except Exception:
+        raise
+    except BaseException:
+        # Also the jobs that have a result already: it is lost with the caller.
+        for job in accepted:
+            engine.abandon(job)
+        raise
 
 
 def make_requests(
