@@ -26,6 +26,7 @@ from pyannote_voiceprint_async.api.endpoints import (
 from pyannote_voiceprint_async.api.request_checks import check_request
 from pyannote_voiceprint_async.concurrency.clock import Clock
 from pyannote_voiceprint_async.concurrency.protected_task import ProtectedTask, wait_until_done
+from pyannote_voiceprint_async.concurrency.threads import LongFunctions
 from pyannote_voiceprint_async.concurrency.waiters import Waiters
 from pyannote_voiceprint_async.jobs import uploads
 from pyannote_voiceprint_async.jobs.batch_item import BatchItem
@@ -352,6 +353,11 @@ class Engine:
             JobError: see `wait`; or the output is that of another kind of job.
         """
         return require_voiceprint(await self.wait(job_id, deadline))
+
+    @property
+    def large_outputs(self) -> LongFunctions:
+        """Runs the functions that would block the event loop, because they process the turns of a long recording."""
+        return self._pipeline.large_outputs
 
     async def upload(
         self,

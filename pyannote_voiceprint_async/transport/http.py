@@ -174,7 +174,7 @@ class HttpClient:
             nonlocal response
             received = await _without_aiohttp_retry(request, handler)
             content = await received.content.read(_MAX_STORAGE_RESPONSE)
-            response = ApiResponse(received.status, received.headers, content)
+            response = ApiResponse(received.status, received.headers, [content])
             return received
 
         self._request_timeouts.start(body)
@@ -374,7 +374,7 @@ def _to_response(request: ApiRequest, flaw: BodyFlaw | None = None) -> ApiRespon
     if flaw is None and not request.is_complete:
         flaw = BodyFlaw.TOO_LONG
     chunks = _beginning(request.chunks) if flaw is BodyFlaw.TOO_LONG else request.chunks
-    return ApiResponse(response.status, response.headers, b"".join(chunks), flaw)
+    return ApiResponse(response.status, response.headers, chunks, flaw)
 
 
 def _beginning(chunks: Sequence[bytes]) -> Sequence[bytes]:
