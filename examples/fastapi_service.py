@@ -1,4 +1,4 @@
-"""Voiceprints and the names of speakers as a service, with FastAPI.
+"""Voiceprints, and the names of speakers in recordings, as a service, with FastAPI.
 
 Run it with `cd examples && uvicorn fastapi_service:app --timeout-graceful-shutdown 90`. The graceful timeout must
 exceed `Timeouts.total`, which is 60 seconds, so that submissions in flight are finished when the service stops.
@@ -6,22 +6,29 @@ exceed `Timeouts.total`, which is 60 seconds, so that submissions in flight are 
 Set PYANNOTEAI_API_KEY, PYANNOTEAI_WEBHOOK_SECRET, and PUBLIC_URL (the address of this service) in the environment.
 """
 
+import asyncio
 import logging
 import math
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Annotated
 
 from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel, Field
 
 from pyannote_voiceprint_async import (
     AccountError,
     AsyncVoiceprintClient,
+    Identification,
+    IdentificationOutput,
     InvalidRequestError,
     JobError,
+    JobExpiredError,
     JobTimeoutError,
+    Model,
     Polling,
     QueueTooLongError,
     Voiceprint,
@@ -32,6 +39,7 @@ from pyannote_voiceprint_async import (
 
 SECRET = os.environ["PYANNOTEAI_WEBHOOK_SECRET"]
 WEBHOOK = os.environ["PUBLIC_URL"] + "/webhooks/pyannote"
+MAX_WEBHOOK = 2**20  # bytes: anybody may send a body, and only its signature shows who sent it
 PATIENCE = float(os.environ.get("PATIENCE", "50"))  # seconds after which the caller gets the job id instead
 
 # The client logs the id of each accepted job at INFO. With the id, a paid result can be fetched after any failure.
@@ -40,17 +48,28 @@ log = logging.getLogger(__name__)
 voiceprints: dict[str, Voiceprint] = {}  # stands for your database
 
 
+def check_name(name: str) -> str:
+    """Refuse a name that the API would refuse as a label."""
+    if name.lower().startswith("speaker_"):
+        raise ValueError("must not begin with 'speaker_', which names the speakers of the diarization")
+    return name
+
+
+Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(check_name)]
+
+
 class Speaker(BaseModel):
     """The name of a speaker and the URL of a recording."""
 
-    name: str
+    name: Name
     url: str
 
 
 class Recording(BaseModel):
-    """The URL of a recording."""
+    """The URL of a recording, and the names of enrolled speakers who may speak in it."""
 
     url: str
+    speakers: Annotated[list[Name], Field(min_length=1, max_length=50)]
 
 
 @asynccontextmanager
@@ -73,28 +92,63 @@ async def enroll(speaker: Speaker) -> dict[str, str]:
     return {"name": speaker.name, "model": voiceprint.model}
 
 
-@app.post("/recordings")
-async def identify(recording: Recording) -> dict[str, list[dict[str, object]]]:
-    """Respond with who speaks when. At most 50 speakers are compared; each recording is billed by its seconds."""
-    if not voiceprints:
-        raise HTTPException(409, "No speaker is enrolled. Send one to /speakers first.")
-    speakers = dict(list(voiceprints.items())[:50])
-    identification = await app.state.client.identify(recording.url, speakers, timeout=PATIENCE)
-    certain = {found.label for found in identification.decide() if found.certainty == "certain"}
-    turns = [
-        {"speaker": turn.speaker, "start": turn.start, "end": turn.end, "is_certain": turn.speaker in certain}
-        for turn in identification.turns
+@app.post("/recordings", status_code=202)
+async def identify(recording: Recording) -> dict[str, str]:
+    """Submit a recording, and respond with its job id. A recording is billed by its seconds.
+
+    The webhook leaves out the output: that of a day has megabytes, and `speakers_of` reads it only when it is needed.
+    """
+    if unknown := [name for name in recording.speakers if name not in voiceprints]:
+        raise HTTPException(404, f"Not enrolled: {', '.join(unknown)}. Send their recordings to /speakers first.")
+    speakers = {name: voiceprints[name] for name in recording.speakers}
+    job = await app.state.client.submit_identification(recording.url, speakers, webhook_status_only=True)
+    return {"job_id": job.job_id}
+
+
+@app.get("/recordings/{job_id}")
+async def speakers_of(job_id: str) -> list[dict[str, object]]:
+    """Respond with the speakers of a recording and the certainty of each name, or with 202 while the job runs.
+
+    The service keeps no results: the API does so for 24 hours. They can be requested after a restart, too.
+    """
+    job = await app.state.client.wait(job_id, timeout=PATIENCE)
+    if not isinstance(job.output, IdentificationOutput):
+        raise HTTPException(404, f"{job_id} is not the job of a recording.")
+    # In a thread: the output of a long recording has 100,000 turns.
+    found = await asyncio.to_thread(
+        Identification.from_output, job.output, job_id=job_id, model=Model.PRECISION_2, created_at=job.created_at
+    )
+    return [
+        {
+            "speaker": decision.diarization_speaker,
+            "name": decision.label,
+            "certainty": decision.certainty,
+            "seconds": decision.seconds,
+            "reason": decision.reason,
+        }
+        for decision in found.decide()
     ]
-    return {"turns": turns}
 
 
 @app.post("/webhooks/pyannote", status_code=204)
 async def receive(request: Request) -> None:
     """Verify a webhook, and end the wait for its job."""
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_WEBHOOK:
+            raise HTTPException(413, f"A webhook has at most {MAX_WEBHOOK} bytes.")
     try:
-        app.state.client.deliver(verify_webhook(await request.body(), request.headers, SECRET))
+        app.state.client.deliver(verify_webhook(bytes(body), request.headers, SECRET))
     except WebhookError as error:
         raise HTTPException(401, str(error)) from None
+
+
+@app.exception_handler(RequestValidationError)
+async def refuse(_: Request, error: RequestValidationError) -> Response:
+    """Respond with the problems of a body, but not with its values: a lone surrogate cannot be encoded as UTF-8."""
+    detail = [{"field": list(one["loc"]), "message": one["msg"]} for one in error.errors()]
+    return JSONResponse({"detail": detail}, 422)
 
 
 @app.exception_handler(VoiceprintError)
@@ -103,6 +157,8 @@ async def explain(_: Request, error: VoiceprintError) -> Response:
     match error:
         case JobTimeoutError():  # the job continues: client.wait(job_id) fetches the result
             return JSONResponse({"job_id": error.job_id}, 202)
+        case JobExpiredError():  # there is no such job, or its output is deleted
+            return JSONResponse({"detail": str(error)}, 404)
         case InvalidRequestError() | JobError():
             return JSONResponse({"detail": str(error)}, 422)
         case QueueTooLongError():
@@ -110,5 +166,5 @@ async def explain(_: Request, error: VoiceprintError) -> Response:
         case AccountError():
             log.error("All submissions fail until the pyannoteAI account is fixed: %s", error)
             return JSONResponse({"detail": "The service is misconfigured. The request was correct."}, 500)
-    log.warning("A voiceprint could not be created: %s", error)
+    log.warning("The request failed: %s", error)
     return JSONResponse({"detail": "pyannoteAI did not respond as expected. Try again later."}, 502)

@@ -1,4 +1,4 @@
-"""The steps that `client.py`, `voiceprint_operation.py` and `enrollment/` share.
+"""The steps that `client.py`, `job_operation.py`, `enrollment/` and `identification/` share.
 
 `enrollment/` calls these steps one by one, because it records each of them in its ledger before the next.
 """
@@ -26,6 +26,7 @@ from pyannote_voiceprint_async.api.endpoints import (
 from pyannote_voiceprint_async.api.request_checks import check_request
 from pyannote_voiceprint_async.concurrency.clock import Clock
 from pyannote_voiceprint_async.concurrency.protected_task import ProtectedTask, wait_until_done
+from pyannote_voiceprint_async.concurrency.threads import LongFunctions
 from pyannote_voiceprint_async.concurrency.waiters import Waiters
 from pyannote_voiceprint_async.jobs import uploads
 from pyannote_voiceprint_async.jobs.batch_item import BatchItem
@@ -379,6 +380,11 @@ class Engine:
         """
         return require_voiceprint(await self.wait(job_id, deadline))
 
+    @property
+    def large_outputs(self) -> LongFunctions:
+        """Runs the functions that would block the event loop, because they process the turns of a long recording."""
+        return self._pipeline.large_outputs
+
     async def upload(
         self,
         audio: OpenedAudio,
@@ -460,7 +466,8 @@ class Engine:
             is_stable=is_stable,
             on_abandoned=self.abandon,
         )
-        # Kept until its items are finished, so that dropping the results loses no job.
+        # Kept until its items are finished and its results read: no job is lost when the results are dropped, or when
+        # the client is closed before they are read.
         self._batches.add(results.batch)
         results.batch.on_done = self._batches.discard
         return results

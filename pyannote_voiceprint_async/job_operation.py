@@ -82,7 +82,7 @@ class JobOperation(Generic[R]):
             await self.on_submitted(job)
             deadline = self.engine.deadline_after(self.timeout) if self.deadline is None else self.deadline
             done = await self.engine.wait(job.job_id, deadline)
-            return await self.plan.make_result(done, self._model, (*warnings, job.warning))
+            return await self.plan.make_result(done, self._model, (*warnings, job.warning), self.engine.large_outputs)
         except Exception as error:
             if self.key is not None and isinstance(error, JobError) and not isinstance(error, JobTimeoutError):
                 error.add_note(

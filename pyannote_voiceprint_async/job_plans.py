@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import attrs
 
 from pyannote_voiceprint_async.api.endpoints import MAX_IDENTIFICATION_BYTES, MAX_VOICEPRINT_BYTES
+from pyannote_voiceprint_async.concurrency.threads import LongFunctions
 from pyannote_voiceprint_async.jobs.outcome import require_identification, require_voiceprint
 
 from .arguments import to_request
@@ -48,13 +48,16 @@ class JobPlan(Protocol[R_co]):
     def to_request(self, source: Any) -> VoiceprintRequest | IdentificationRequest:
         """Return the request for a URL, or the request that was passed instead of one."""
 
-    async def make_result(self, job: Job, model: str, warnings: Iterable[str | None]) -> R_co:
+    async def make_result(
+        self, job: Job, model: str, warnings: Iterable[str | None], large_outputs: LongFunctions
+    ) -> R_co:
         """Return the result of a succeeded job.
 
         Args:
             job: the job.
             model: the model that the submission named.
             warnings: earlier warnings; None is left out.
+            large_outputs: makes the results of long recordings.
 
         Raises:
             JobError: the output is missing, or that of another kind of job.
@@ -76,7 +79,13 @@ class VoiceprintPlan:
         """Return the request for a URL, or the request that was passed instead of one."""
         return to_request(source, self.model, self.webhook)
 
-    async def make_result(self, job: Job, model: str, warnings: Iterable[str | None]) -> Voiceprint:
+    async def make_result(
+        self,
+        job: Job,
+        model: str,
+        warnings: Iterable[str | None],
+        large_outputs: LongFunctions,  # noqa: ARG002 - a voiceprint is small
+    ) -> Voiceprint:
         """Return the voiceprint of a succeeded job."""
         return Voiceprint.from_job(require_voiceprint(job), model, *warnings)
 
@@ -96,7 +105,9 @@ class IdentificationPlan:
         """Return the request for a URL; anything else is refused when the request is checked."""
         return attrs.evolve(self.template, url=source)
 
-    async def make_result(self, job: Job, model: str, warnings: Iterable[str | None]) -> Identification:
+    async def make_result(
+        self, job: Job, model: str, warnings: Iterable[str | None], large_outputs: LongFunctions
+    ) -> Identification:
         """Return the identification of a succeeded job."""
         # Programs that only make voiceprints do not need it.
         from pyannote_voiceprint_async.identification_result.identification import Identification  # noqa: PLC0415
@@ -111,4 +122,4 @@ class IdentificationPlan:
             warnings=tuple(warnings),
         )
         is_long = len(output.identification) + len(output.diarization) > _MANY_TURNS
-        return await asyncio.to_thread(make) if is_long else make()
+        return await large_outputs.run(make) if is_long else make()

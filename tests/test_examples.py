@@ -1,6 +1,7 @@
 """The services of `examples/` run as their docstrings describe, with several concurrent callers."""
 
 import asyncio
+import io
 import os
 import random
 import signal
@@ -48,9 +49,14 @@ class Service:
         async with self._session.post(f"{self.url}/speakers", json={"name": "ada", "url": url} | more) as response:
             return response.status, await response.json(), response.headers.get("Retry-After")
 
-    async def identify(self, url):
+    async def submit_recording(self, url, speakers):
         """Return the status and the JSON of the response."""
-        async with self._session.post(f"{self.url}/recordings", json={"url": url}) as response:
+        async with self._session.post(f"{self.url}/recordings", json={"url": url, "speakers": speakers}) as response:
+            return response.status, await response.json()
+
+    async def speakers_of(self, job_id):
+        """Return the status and the JSON of the response."""
+        async with self._session.get(f"{self.url}/recordings/{job_id}") as response:
             return response.status, await response.json()
 
     async def deliver(self, body, headers):
@@ -157,15 +163,50 @@ async def test_a_service(start, tmp_path, server):
 
 
 async def test_the_fastapi_service_names_the_speakers_of_a_recording(start, tmp_path):
+    """One test for all responses to recordings, because a service is slow to start."""
     sandbox = await start(Sandbox(job_seconds=0.1))
-    async with serving("fastapi", sandbox, tmp_path / "log") as service:
-        assert (await service.identify("https://example.com/meeting.wav"))[0] == 409
+    log = tmp_path / "log"
+    meeting = "https://example.com/meeting.wav"
+    async with serving("fastapi", sandbox, log) as service:
         for name in ("ada", "grace"):
             assert (await service.enroll(f"https://example.com/{name}.wav", name=name))[0] == 201
-        status, content = await service.identify("https://example.com/meeting.wav")
-        assert (status, {*content["turns"][0]}) == (200, {"speaker", "start", "end", "is_certain"})
-        assert (await service.identify("meeting.wav"))[0] == 422
-    accepted = [job.id for job in sandbox.accepted]
-    written = (tmp_path / "log").read_text("utf-8")
-    assert len(accepted) == 3
-    assert [job_id for job_id in accepted if f"Job {job_id} was accepted" not in written] == []
+
+        status, content = await service.submit_recording(meeting, ["ada", "grace"])
+        job = sandbox.accepted[-1]
+        assert (status, content) == (202, {"job_id": job.id})
+        status, speakers = await service.speakers_of(job.id)
+        assert status == 200
+        assert {*speakers[0]} == {"speaker", "name", "certainty", "seconds", "reason"}
+        assert {one["certainty"] for one in speakers} <= {"certain", "review", "unknown"}
+        assert await service.speakers_of(job.id) == (200, speakers)
+
+        # Unknown names and jobs
+        status, content = await service.submit_recording(meeting, ["ada", "edsger"])
+        assert (status, content["detail"][:21]) == (404, "Not enrolled: edsger.")
+        assert (await service.speakers_of("00000000-0000-0000-0000-000000000000"))[0] == 404
+        assert (await service.speakers_of(sandbox.accepted[0].id))[0] == 404  # a voiceprint
+
+        # Invalid requests
+        many = [f"person {number}" for number in range(51)]
+        for names in ([], many, "ada", [5], [""], ["x" * 101], ["Speaker_1"], ["\ud800"], None):
+            status, content = await service.submit_recording(meeting, names)
+            assert (status, content["detail"][0]["field"][:2]) == (422, ["body", "speakers"])
+        assert (await service.submit_recording("meeting.wav", ["ada"]))[0] == 422
+        assert (await service.enroll(meeting, name="speaker_1"))[0] == 422
+        assert await service.deliver(io.BytesIO(bytes(2**20 + 1)), {}) == 413
+
+        # A job that runs, one that fails, and a submission with an unknown outcome
+        sandbox.on_next(seconds=1000.0)
+        status, content = await service.submit_recording(meeting, ["ada"])
+        assert (status, await service.speakers_of(content["job_id"])) == (202, (202, content))
+        sandbox.on_next(job="failed", error="Could not load audio")
+        status, content = await service.submit_recording(meeting, ["ada"])
+        status, content = await service.speakers_of(content["job_id"])
+        assert (status, "Could not load audio" in content["detail"]) == (422, True)
+        sandbox.fail_next("drop-after-accept", operation="identify")
+        assert (await service.submit_recording(meeting, ["ada"]))[0] == 502
+    written = log.read_text("utf-8")
+    assert len(sandbox.accepted) == 6
+    unlogged = [job.id for job in sandbox.accepted if f"Job {job.id} was accepted" not in written]
+    assert unlogged == [sandbox.accepted[-1].id]
+    assert "Traceback" not in written

@@ -2,17 +2,18 @@
 
 import asyncio
 import json
-from collections import Counter
+from contextlib import nullcontext
 
 import pytest
 from aiohttp import web
-from fake_clock import settle
+from cancelled_calls import CancelledCall, cancel_at_every_await
 from hostile_server import HostileServer, answer
 
 from pyannote_voiceprint_async import (
     AsyncVoiceprintClient,
     IdentificationOutput,
     IdentificationRequest,
+    IdentificationResult,
     IdentifiedTurn,
     InvalidRequestError,
     JobCreated,
@@ -34,6 +35,7 @@ from pyannote_voiceprint_async import (
 from pyannote_voiceprint_async.sandbox import Sandbox
 
 URL = "https://example.com/talk.wav"
+NO_AUDIO = b"RIFF" * 100
 SPEAKERS = {"Ann": "value of Ann", "Bob": "value of Bob"}
 ACCEPTED = answer(b'{"jobId":"job-1","status":"created"}')
 QUICK = Polling(first=0.01, longest=0.05)
@@ -287,25 +289,49 @@ async def test_50_long_voiceprints_are_sent():
 # Money
 
 
-@pytest.mark.parametrize(("source", "latency"), [(b"RIFF" * 100, 0.0), (URL, 0.02)], ids=["upload", "URL"])
-async def test_a_caller_cancelled_in_any_loop_iteration_loses_no_job(start, source, latency):
-    """Cancel after some loop iterations: every accepted job is returned, or kept in `abandoned`."""
-    sandbox = await start(Sandbox(window="none", latency=latency, job_seconds=0.0))
-    kept = Counter()
-    for turns in [*range(0, 120, 3), 200, 300]:
-        async with AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, polling=QUICK) as client:
-            accepted_before = len(sandbox.accepted)
-            task = asyncio.create_task(client.identify(source, SPEAKERS))
-            await settle(turns)
-            task.cancel()
-            returned = (await asyncio.gather(task, return_exceptions=True))[0]
-        known = [job.job_id for job in client.abandoned]
-        if not isinstance(returned, BaseException):
-            known.append(returned.job_id)
-        assert known == [job.id for job in sandbox.accepted[accepted_before:]]
-        kept[len(client.abandoned)] += 1
-    assert kept[0]
-    assert kept[1]
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda client: client.identify(URL, SPEAKERS),
+        lambda client: client.identify(NO_AUDIO, SPEAKERS),
+        lambda client: client.submit_identification(URL, SPEAKERS),
+    ],
+    ids=["identify a URL", "identify bytes", "submit"],
+)
+async def test_a_call_cancelled_at_any_await_loses_no_job(sandbox, call):
+    """The id of an accepted job is returned, in the error, or in `abandoned`; nothing is submitted twice."""
+
+    def check(left: CancelledCall) -> None:
+        assert left.known == [*left.accepted]
+
+    counts = await cancel_at_every_await(sandbox, call, check)
+    assert {*counts} == {0, 1}
+
+
+@pytest.mark.parametrize("is_in_async_with", [True, False])
+async def test_a_batch_cancelled_at_any_await_loses_no_job(sandbox, is_in_async_with):
+    """The id of an accepted job was yielded, or is in `abandoned`; nothing is submitted twice."""
+    sources = [URL, NO_AUDIO, URL]
+    yielded: list[str] = []
+    batches = []
+
+    def job_id_of(result: IdentificationResult) -> str | None:
+        return (result.identification or result.error).job_id
+
+    async def call(client: AsyncVoiceprintClient) -> None:
+        yielded.clear()
+        batches[:] = [results := client.identify_many(sources, SPEAKERS)]
+        async with results if is_in_async_with else nullcontext():
+            async for result in results:
+                yielded.append(job_id_of(result))
+
+    def check(left: CancelledCall) -> None:
+        assert sorted([*yielded, *left.known]) == sorted(left.accepted)
+        for results in batches:
+            assert {*filter(None, map(job_id_of, results.unfinished))} <= {*left.abandoned}
+
+    counts = await cancel_at_every_await(sandbox, call, check)
+    assert {*counts} >= {0, 3}
 
 
 async def test_a_submission_that_may_have_been_accepted_is_not_repeated(start):

@@ -7,6 +7,7 @@ Fields without a default (a job id, a presigned URL) are required, because a pai
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -30,7 +31,7 @@ from pyannote_voiceprint_async.models import (
 from pyannote_voiceprint_async.secret import Secret
 
 from .identification_codec import free_lists, is_identification, read_identification
-from .large_json import parse_large
+from .large_json import join_in_map, parse_large
 
 if TYPE_CHECKING:
     import cattrs
@@ -49,6 +50,8 @@ StructureHook: TypeAlias = Callable[[Any, Any], Any]
 _RENAMED: dict[type[Any], dict[str, str]] = {JobSummary: {"job_id": "id"}}
 # A dictionary lookup is several times as fast as `JobStatus(value)`.
 _STATUSES = {status.value: status for status in JobStatus}
+# The confidence over time: a day has millions of frames.
+_ARRAYS = frozenset({"score"})
 _JOB_ID = re.compile(rb'"jobId"\s*:\s*("(?:[^"\\]|\\.){1,1000}")', re.DOTALL)
 
 
@@ -64,13 +67,18 @@ def encode(body: VoiceprintRequest | IdentificationRequest | Mapping[str, Any]) 
     return orjson.dumps(body)
 
 
-def decode(model: type[M], body: bytes | memoryview) -> M:
+def decode(model: type[M], *body: bytes | memoryview) -> M:
     """Parse a response body.
+
+    Args:
+        model: the model.
+        body: the body, in one or more parts.
 
     Raises:
         ValueError: the body is not JSON, is not an object, or lacks a required field of the model.
     """
-    raw = orjson.loads(body) if len(body) <= LARGE_BODY else parse_large(bytes(body), orjson.loads)
+    is_large = sum(map(len, body)) > LARGE_BODY
+    raw = parse_large(join_in_map(body), orjson.loads, arrays=_ARRAYS) if is_large else orjson.loads(b"".join(body))
     try:
         return _structure_hook(model)(raw, model)  # type: ignore[arg-type, no-any-return]  # the hook of this model
     except Exception as exc:  # cattrs and validators raise errors of many classes
@@ -243,7 +251,18 @@ def _structure_output(raw: Any, _: Any) -> VoiceprintOutput | IdentificationOutp
         output = read_identification(raw)
         free_lists(raw)
         return output
+    _unpack_arrays(raw)
     return _structure_hook(VoiceprintOutput)(raw, VoiceprintOutput)  # type: ignore[no-any-return]  # of this model
+
+
+def _unpack_arrays(raw: Any) -> None:
+    """Replace arrays by lists in the output of a job of another kind, which is kept as parsed from JSON."""
+    waiting = [raw]
+    while waiting:
+        parent = waiting.pop()
+        if isinstance(parent, dict):
+            waiting += parent.values()
+            parent.update({name: value.tolist() for name, value in parent.items() if isinstance(value, array)})
 
 
 def _unstructure_voiceprints(voiceprints: Mapping[str, Voiceprint | str]) -> list[dict[str, str]]:

@@ -6,6 +6,7 @@ that cannot be placed in time, or that names no speaker, is left out and counted
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -139,7 +140,7 @@ def _read_frames(raw: Any) -> FrameConfidence | None:
     if not isinstance(raw, dict):
         return None
     score, resolution = raw.get("score"), raw.get("resolution")
-    if not isinstance(score, list) or isinstance(resolution, bool) or not isinstance(resolution, int | float):
+    if not isinstance(score, list | array) or isinstance(resolution, bool) or not isinstance(resolution, int | float):
         return None
     try:
         return FrameConfidence(score, resolution)

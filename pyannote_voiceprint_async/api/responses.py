@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -62,20 +62,30 @@ class BodyFlaw(Enum):
 
 
 class ApiResponse:
-    """One HTTP response. Its body is cut at the limit of the operation."""
+    """One HTTP response. Its body is cut at the limit of the operation.
 
-    __slots__ = ("body", "flaw", "headers", "status")
+    The body stays in the chunks in which it arrived: to join those of a large body would block the event loop.
+    """
 
-    def __init__(self, status: int, headers: Mapping[str, str], body: bytes, flaw: BodyFlaw | None = None) -> None:
+    __slots__ = ("chunks", "flaw", "headers", "status")
+
+    def __init__(
+        self, status: int, headers: Mapping[str, str], chunks: Sequence[bytes], flaw: BodyFlaw | None = None
+    ) -> None:
         self.status = status
         self.headers = headers
-        self.body = body
+        self.chunks = chunks
         self.flaw = flaw
+
+    @property
+    def body(self) -> bytes:
+        """The whole body."""
+        return b"".join(self.chunks)
 
     @property
     def is_large(self) -> bool:
         """Whether decoding the body may take so long that it should be done in a thread."""
-        return len(self.body) > codec.LARGE_BODY
+        return sum(map(len, self.chunks)) > codec.LARGE_BODY
 
 
 def parse_response(endpoint: Endpoint[M], response: ApiResponse, *, wall: float, key: str) -> M:
@@ -131,14 +141,14 @@ def rescue_response(received: bytes) -> ApiResponse | None:
     found = _RAW_SUCCESS.search(received)
     if found is None or codec.find_job_id(found["body"]) is None:
         return None
-    return ApiResponse(int(found["status"]), {}, found["body"], BodyFlaw.BROKEN_HEADERS)
+    return ApiResponse(int(found["status"]), {}, [found["body"]], BodyFlaw.BROKEN_HEADERS)
 
 
 def _parse_success(endpoint: Endpoint[M], response: ApiResponse, key: str) -> M:
     problem = response.flaw.value if response.flaw else ""
     if not problem:
         try:
-            return codec.decode(endpoint.model, response.body)
+            return codec.decode(endpoint.model, *response.chunks)
         except Exception:  # noqa: BLE001 - a job id in the body is billed, whatever else is wrong with it
             problem = "cannot be parsed"
     if endpoint.model is JobCreated and (job_id := codec.find_job_id(response.body)):

@@ -1,4 +1,4 @@
-"""Run a function in a thread that keeps no reference to what the function returned or raised."""
+"""Run functions in threads that keep no reference to what the functions returned or raised."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
-__all__ = ["run_in_thread"]
+__all__ = ["LongFunctions", "run_in_thread"]
 
 T = TypeVar("T")
 
@@ -30,3 +30,19 @@ async def run_in_thread(function: Callable[[], T]) -> T:
     if errors:
         raise errors.pop()
     return results.pop()
+
+
+class LongFunctions:
+    """Runs long functions of pure Python in a thread, one at a time, in the order of their calls.
+
+    With several of them at once, the event loop would wait for the interpreter lock until each thread had its turn, and
+    the memory of all of them would be in use at once.
+    """
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """Return or raise what a function returns or raises in a worker thread."""
+        async with self._lock:
+            return await run_in_thread(function)

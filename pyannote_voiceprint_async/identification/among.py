@@ -6,12 +6,14 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Unpack
 
 from pyannote_voiceprint_async import arguments
 from pyannote_voiceprint_async.api.identification_checks import MAX_SPEAKERS
 from pyannote_voiceprint_async.api.request_checks import check_count, check_request
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
+from pyannote_voiceprint_async.concurrency.threads import LongFunctions
 from pyannote_voiceprint_async.errors import ConfigurationError
 from pyannote_voiceprint_async.identification_result.identification import Identification
 from pyannote_voiceprint_async.job_operation import JobOperation, upload_source
@@ -87,10 +89,10 @@ async def identify_among(  # noqa: PLR0913 - all but the first three by keyword
         len(requests),
     )
     url, _ = await upload_source(engine, source, IdentificationPlan(requests[0]), deadline)
-    accepted: list[str] = []
+    accepted: list[JobCreated] = []
 
     async def record(job: JobCreated) -> None:
-        accepted.append(job.job_id)
+        accepted.append(job)
         await arguments.run_callback(on_submitted, job)
 
     operations = [
@@ -100,12 +102,20 @@ async def identify_among(  # noqa: PLR0913 - all but the first three by keyword
             plan=IdentificationPlan(request),
             on_submitted=record,
             deadline=deadline,
-            keeps_cancelled_job=True,
         )
         for request in requests
     ]
     runs = [operation.run() for operation in operations]
-    return await _merge_results(await asyncio.gather(*runs, return_exceptions=True), accepted)
+    try:
+        ended = await asyncio.gather(*runs, return_exceptions=True)
+        return await _merge_results(ended, [job.job_id for job in accepted], engine.large_outputs)
+    except Exception:
+        raise
+    except BaseException:
+        # Also the jobs that have a result already: it is lost with the caller.
+        for job in accepted:
+            engine.abandon(job)
+        raise
 
 
 def make_requests(
@@ -145,7 +155,9 @@ def _check_expected(expected: Iterable[str], speakers: Mapping[str, Voiceprint |
     return labels
 
 
-async def _merge_results(ended: Sequence[Identification | BaseException], accepted: Sequence[str]) -> Identification:
+async def _merge_results(
+    ended: Sequence[Identification | BaseException], accepted: Sequence[str], large_outputs: LongFunctions
+) -> Identification:
     """Return the merged results.
 
     Raises:
@@ -158,7 +170,7 @@ async def _merge_results(ended: Sequence[Identification | BaseException], accept
     try:
         if cancelled is not None:
             raise cancelled
-        merged = await asyncio.to_thread(merge, results) if results else None
+        merged = await large_outputs.run(partial(merge, results)) if results else None
         if merged is not None and not errors:
             return merged
         may_be_billed = accepted or any(getattr(error, "outcome_unknown", False) for error in errors)

@@ -217,7 +217,9 @@ class LedgerRun:
         assert row.job_id is not None  # noqa: S101 - the caller has checked it
         try:
             done = await self._client.engine.wait(row.job_id, self._client.engine.deadline_after(self._timeout))
-            found = await IdentificationPlan(job.request).make_result(done, str(job.request.model), ())
+            found = await IdentificationPlan(job.request).make_result(
+                done, str(job.request.model), (), self._client.engine.large_outputs
+            )
         except (JobFailedError, JobCanceledError, JobExpiredError) as error:
             state = "expired" if isinstance(error, JobExpiredError) else "failed"
             await self._store.record_row_failure(row.id, state, str(error), self._clock.wall())

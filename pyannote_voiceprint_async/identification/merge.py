@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 
 import attrs
 
 from pyannote_voiceprint_async.identification_result.identification import Identification
 from pyannote_voiceprint_async.identification_result.speakers import rank
+from pyannote_voiceprint_async.identification_result.time_order import in_order
 from pyannote_voiceprint_async.identification_result.turn_list import TurnList
 from pyannote_voiceprint_async.identification_result.turns import IdentifiedSpeaker, IdentifiedTurn
 
@@ -17,6 +20,7 @@ __all__ = ["merge"]
 
 # Below this share of common speech, two diarized speakers may be different people.
 _LEAST_SHARE = 0.5
+_start = attrgetter("start")
 
 
 def merge(identifications: Sequence[Identification]) -> Identification:
@@ -52,7 +56,7 @@ def merge(identifications: Sequence[Identification]) -> Identification:
         ]
     return attrs.evolve(
         first,
-        turns=_relabel([*first.turns, *separate], merged),
+        turns=_relabel([first.turns, separate], merged),
         speakers=tuple(merged.values()),
         warnings=tuple(dict.fromkeys(warnings)),
     )
@@ -90,12 +94,14 @@ def _combine(one: IdentifiedSpeaker, other: IdentifiedSpeaker) -> IdentifiedSpea
     return attrs.evolve(one, match=match, scores=rank(scores))
 
 
-def _relabel(turns: Iterable[IdentifiedTurn], speakers: Mapping[str, IdentifiedSpeaker]) -> TurnList[IdentifiedTurn]:
-    """Return the turns in the order of time, with the matches of the merged speakers."""
+def _relabel(
+    turns: Iterable[Sequence[IdentifiedTurn]], speakers: Mapping[str, IdentifiedSpeaker]
+) -> TurnList[IdentifiedTurn]:
+    """Return the turns of several sequences in the order of time, with the matches of the merged speakers."""
 
     def row(turn: IdentifiedTurn) -> tuple[object, ...]:
         name = turn.diarization_speaker
         match = speakers[name].match if name in speakers else turn.match
         return match or name, turn.start, turn.end, name, match, turn.confidence
 
-    return TurnList(IdentifiedTurn, map(row, sorted(turns, key=lambda turn: turn.start)))
+    return TurnList(IdentifiedTurn, map(row, heapq.merge(*(in_order(some, _start) for some in turns), key=_start)))

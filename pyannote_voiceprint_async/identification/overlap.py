@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter, defaultdict
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from operator import attrgetter, itemgetter
+from typing import NamedTuple, TypeAlias
 
+from pyannote_voiceprint_async.identification_result.time_order import in_order
 from pyannote_voiceprint_async.identification_result.turns import IdentifiedTurn
 
 __all__ = ["Overlap", "measure_overlap"]
+
+_Event: TypeAlias = tuple[float, int, int, str]
+"""A turn begins (1) or ends (-1): the time, this step, the diarization (0 or 1), and the speaker."""
 
 
 class Overlap(NamedTuple):
@@ -28,19 +34,25 @@ class Overlap(NamedTuple):
         return found, shared[found] / self.seconds[speaker]
 
 
-def measure_overlap(turns: Iterable[IdentifiedTurn], others: Iterable[IdentifiedTurn]) -> Overlap:
+_time: Callable[[_Event], float] = itemgetter(0)
+_start, _end = attrgetter("start"), attrgetter("end")
+
+
+def measure_overlap(turns: Sequence[IdentifiedTurn], others: Sequence[IdentifiedTurn]) -> Overlap:
     """Return how much of the speech in `turns` each speaker of `others` shares. Turns of one speaker count once."""
-    events = [
-        (time, step, side, turn.diarization_speaker)
-        for side, some in enumerate((turns, others))
-        for turn in some
-        for time, step in ((turn.start, 1), (turn.end, -1))
-    ]
+    events = heapq.merge(
+        *(
+            in_order([(get_time(turn), step, side, turn.diarization_speaker) for turn in some], _time)
+            for side, some in enumerate((turns, others))
+            for step, get_time in ((1, _start), (-1, _end))
+        ),
+        key=_time,
+    )
     seconds: dict[str, float] = defaultdict(float)
     shared: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     speaking: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
     before = 0.0
-    for time, step, side, speaker in sorted(events):
+    for time, step, side, speaker in events:
         if time > before:
             for mine in speaking[0]:
                 seconds[mine] += time - before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Self, TypeVar
 
 import attrs
@@ -132,10 +133,10 @@ class Identification:
         return {
             "job_id": self.job_id,
             "model": self.model,
-            "turns": _to_dicts(self.turns),
-            "speakers": _to_dicts(self.speakers),
-            "diarization": _to_dicts(self.diarization),
-            "exclusive_diarization": _to_dicts(self.exclusive_diarization),
+            "turns": _to_dicts(IdentifiedTurn, self.turns),
+            "speakers": _to_dicts(IdentifiedSpeaker, self.speakers),
+            "diarization": _to_dicts(DiarizedTurn, self.diarization),
+            "exclusive_diarization": _to_dicts(DiarizedTurn, self.exclusive_diarization),
             "confidence": self.confidence
             and {"score": list(self.confidence.score), "resolution": self.confidence.resolution},
             "created_at": created_at,
@@ -168,10 +169,13 @@ class Identification:
         return timeline.to_html(self.turns, summary)
 
 
-def _to_dicts(entries: Iterable[Any]) -> list[dict[str, Any]]:
+def _to_dicts(kind: type[Any], entries: Iterable[Any]) -> list[dict[str, Any]]:
+    names = tuple(attrs.fields_dict(kind))
+    # `attrs.asdict` would take five times as long.
+    values = map(attrgetter(*names), entries)
     return [
-        {name: dict(value) if isinstance(value, Mapping) else value for name, value in attrs.asdict(entry).items()}
-        for entry in entries
+        {name: dict(one) if isinstance(one, Mapping) else one for name, one in zip(names, row, strict=True)}
+        for row in values
     ]
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+from pyannote_voiceprint_async.redaction import printable
 
 from .decisions import Certainty, Decision
 from .identification import Identification
@@ -49,7 +52,10 @@ def draw_timelines(panels: Sequence[TimelinePanel], file: BinaryIO, *, software:
         all_axes = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
         for panel, axes in zip(panels, all_axes, strict=True):
             _draw(axes, panel, colors)
-    figure.savefig(file, format="png", metadata={"Software": software})
+    with warnings.catch_warnings():
+        # The fonts of matplotlib lack most Asian characters; a box is drawn instead.
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
+        figure.savefig(file, format="png", metadata={"Software": software})
 
 
 def _draw(axes: Axes, panel: TimelinePanel, colors: dict[str, str]) -> None:
@@ -100,4 +106,5 @@ def _unit(identification: Identification) -> tuple[str, float]:
 
 
 def _shorten(text: str, length: int) -> str:
+    text = printable(text)  # no font can draw a lone surrogate, and line breaks would overlap other rows
     return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from .output import IdentificationOutput
+from .time_order import in_order
 from .turn_list import TurnList
 from .turns import IdentifiedSpeaker, IdentifiedTurn, SpeakerScores
 
@@ -62,7 +63,7 @@ def speech_seconds(spans: Iterable[tuple[str, float, float]]) -> dict[str, float
     """
     seconds: dict[str, float] = {}
     reached: dict[str, float] = {}
-    for name, start, end in sorted(spans, key=lambda span: span[1]):
+    for name, start, end in in_order(list(spans), lambda span: span[1]):
         begin = max(start, reached.get(name, start))
         if end > begin:
             seconds[name] = seconds.get(name, 0.0) + end - begin

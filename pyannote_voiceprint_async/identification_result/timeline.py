@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Iterator, Sequence
 
+from pyannote_voiceprint_async.redaction import printable
+
 from .turns import IdentifiedTurn
 
 __all__ = ["to_html"]
@@ -17,7 +19,7 @@ _NUMBER_OF_TICKS = 5
 
 
 def to_html(turns: Sequence[IdentifiedTurn], summary: str) -> str:
-    """Return an HTML fragment with a timeline. All texts are escaped.
+    """Return an HTML fragment with a timeline, which shrinks to the width of a narrow page. All texts are escaped.
 
     A turn is as wide as its time, and at least one pixel. Turns that touch at this width are drawn as one, so that the
     picture stays small however long the recording is.
@@ -30,7 +32,12 @@ def to_html(turns: Sequence[IdentifiedTurn], summary: str) -> str:
     total = max((turn.end for turn in turns), default=0.0)
     hidden = f"<p>and {len(rows) - _MAX_ROWS} more speakers</p>" if len(rows) > _MAX_ROWS else ""
     picture = _svg(dict(list(rows.items())[:_MAX_ROWS]), total) if total > 0 else ""
-    return f"<div><p>{html.escape(summary)}</p>{picture}{hidden}</div>"
+    return f"<div><p>{_escape(summary)}</p>{picture}{hidden}</div>"
+
+
+def _escape(text: str) -> str:
+    """Return a text as HTML and XML: markup is escaped, and characters that do not print are visible."""
+    return html.escape(printable(text))
 
 
 def _rows(turns: Iterable[IdentifiedTurn]) -> dict[str, list[IdentifiedTurn]]:
@@ -42,10 +49,10 @@ def _rows(turns: Iterable[IdentifiedTurn]) -> dict[str, list[IdentifiedTurn]]:
 
 
 def _svg(rows: dict[str, list[IdentifiedTurn]], total: float) -> str:
-    height = _ROW_HEIGHT * (len(rows) + 1)
+    width, height = _NAME_WIDTH + _WIDTH, _ROW_HEIGHT * (len(rows) + 1)
     head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_NAME_WIDTH + _WIDTH}" height="{height}" '
-        'font-family="sans-serif" font-size="12" fill="currentColor">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
+        'style="max-width:100%;height:auto" font-family="sans-serif" font-size="12" fill="currentColor">'
     )
     parts = [head]
     for number, (name, turns) in enumerate(rows.items()):
@@ -62,8 +69,8 @@ def _color(turn: IdentifiedTurn, number: int) -> str:
 def _row(name: str, turns: Iterable[IdentifiedTurn], top: int, color: str, total: float) -> Iterator[str]:
     shown = name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…"
     yield (
-        f'<text x="{_NAME_WIDTH - 8}" y="{top + _BAR_HEIGHT}" text-anchor="end">{html.escape(shown)}'
-        f"<title>{html.escape(name)}</title></text>"
+        f'<text x="{_NAME_WIDTH - 8}" y="{top + _BAR_HEIGHT}" text-anchor="end">{_escape(shown)}'
+        f"<title>{_escape(name)}</title></text>"
     )
     for start, end in _pixels(turns, total):
         yield (

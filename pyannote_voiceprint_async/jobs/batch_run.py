@@ -49,7 +49,7 @@ class BatchRun(Generic[R]):
         self.not_yielded: list[R] = []
         """The results that the consumer did not read before the batch was closed: `Results.unfinished`."""
         self.on_done: Callable[[BatchRun[R]], None] | None = None
-        """Called when all tasks of the run are done."""
+        """Called when all tasks of the run are done, and no result waits unread."""
         self.scope = BatchScope()
         """The code that runs inside the batch."""
         self._items = items
@@ -93,6 +93,7 @@ class BatchRun(Generic[R]):
         finally:
             self._consumers -= 1
             self._move_unread()
+            self._report_if_done()
 
     def close(self) -> None:
         """Start nothing new, and stop all items whose submission is not in flight. A second call does nothing."""
@@ -102,6 +103,7 @@ class BatchRun(Generic[R]):
         self._stop(None, ItemState.UNSENT, ItemState.SUBMITTED)
         self._move_unread()
         self._changed.set()
+        self._report_if_done()
 
     def close_from_any_thread(self) -> None:
         """Close the batch after the garbage collector, which may run in any thread, has removed its `Results`."""
@@ -293,7 +295,7 @@ class BatchRun(Generic[R]):
     def _report_if_done(self) -> None:
         if self._is_done:
             self.scope.is_done = True
-            if self.on_done is not None:
+            if self.on_done is not None and not self.unread:
                 self.on_done(self)
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import itertools
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from http import HTTPStatus
 
@@ -173,7 +174,7 @@ class HttpClient:
             nonlocal response
             received = await _without_aiohttp_retry(request, handler)
             content = await received.content.read(_MAX_STORAGE_RESPONSE)
-            response = ApiResponse(received.status, received.headers, content)
+            response = ApiResponse(received.status, received.headers, [content])
             return received
 
         self._request_timeouts.start(body)
@@ -265,7 +266,7 @@ class HttpClient:
         content, left = response.content, request.endpoint.max_response_bytes
         while not content.at_eof():
             chunk = await content.readany()
-            request.received += chunk
+            request.chunks.append(chunk)
             left -= len(chunk)
             if left < 0:
                 return
@@ -372,6 +373,11 @@ def _to_response(request: ApiRequest, flaw: BodyFlaw | None = None) -> ApiRespon
         return None
     if flaw is None and not request.is_complete:
         flaw = BodyFlaw.TOO_LONG
-    # The beginning of a response that is too long may hold a job id, or the reason of a refusal.
-    body = request.received[:_MAX_KEPT] if flaw is BodyFlaw.TOO_LONG else request.received
-    return ApiResponse(response.status, response.headers, bytes(body), flaw)
+    chunks = _beginning(request.chunks) if flaw is BodyFlaw.TOO_LONG else request.chunks
+    return ApiResponse(response.status, response.headers, chunks, flaw)
+
+
+def _beginning(chunks: Sequence[bytes]) -> Sequence[bytes]:
+    """Return the chunks of the first megabytes: they may hold a job id, or the reason of a refusal."""
+    sizes = itertools.accumulate(map(len, chunks))
+    return chunks[: 1 + sum(size < _MAX_KEPT for size in sizes)]

@@ -22,7 +22,7 @@ from pyannote_voiceprint_async.api.endpoints import GET_JOB, Endpoint
 from pyannote_voiceprint_async.api.responses import ApiResponse
 from pyannote_voiceprint_async.concurrency.clock import Clock
 from pyannote_voiceprint_async.concurrency.event_loop import running_loop
-from pyannote_voiceprint_async.concurrency.threads import run_in_thread
+from pyannote_voiceprint_async.concurrency.threads import LongFunctions
 from pyannote_voiceprint_async.concurrency.waiters import Waiters
 from pyannote_voiceprint_async.errors import ClientClosedError, RateLimitError, UnexpectedResponseError, VoiceprintError
 from pyannote_voiceprint_async.event_emitter import EventEmitter
@@ -82,6 +82,8 @@ class Pipeline:
         self.submitted = 0
         """The number of accepted jobs so far."""
         self._events = events
+        self.large_outputs = LongFunctions()
+        """Decodes large outputs, and makes results of them."""
         self._key = key
         self._base_url = base_url.rstrip("/")
         self._retry_policy = retry_policy
@@ -248,7 +250,8 @@ class Pipeline:
             decode = partial(responses.parse_response, request.endpoint, response, wall=wall, key=self._key)
             # The output of a long recording is decoded in a thread. A submission is decoded here: its task must not
             # end without the job id.
-            model = await run_in_thread(decode) if request.endpoint.repeatable and response.is_large else decode()
+            is_long = request.endpoint.repeatable and response.is_large
+            model = await self.large_outputs.run(decode) if is_long else decode()
         except RateLimitError as error:
             self._permits.record_refusal(request, permit, response, error)
             raise

@@ -68,6 +68,7 @@ class ApiRequest:
         "_connection",
         "begun_at",
         "body",
+        "chunks",
         "deadline",
         "endpoint",
         "first_sent_at",
@@ -79,7 +80,6 @@ class ApiRequest:
         "max_queue_wait",
         "overdue",
         "permit_waiter",
-        "received",
         "response",
         "result_waiter",
         "retries",
@@ -131,8 +131,8 @@ class ApiRequest:
         """The timeout scope that ends a try without a body. aiohttp does not show the connection of such a try."""
         self.response: aiohttp.ClientResponse | None = None
         """The response, once its headers are read."""
-        self.received = bytearray()
-        """The part of the response's body that was read."""
+        self.chunks: list[bytes] = []
+        """The parts of the response's body that were read."""
         self.is_complete = False
         """Whether the body of the response was read to its end."""
         self._connection: RecordedConnection | None = None
@@ -200,8 +200,7 @@ class ApiRequest:
     def release(self) -> None:
         """Drop the response and the connection. After an incomplete response, reset the connection."""
         connection, self._connection, self.scope = self._connection, None, None
-        response, self.response = self.response, None
-        self.received.clear()
+        response, self.response, self.chunks = self.response, None, []
         if connection is not None:
             if self.is_complete:
                 connection.end(self)

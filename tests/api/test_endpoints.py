@@ -15,4 +15,4 @@ def test_the_name_of_an_operation_shows_no_placeholder():
 def test_an_error_names_the_operation():
     """The message of a refusal begins with the name of the operation."""
     with pytest.raises(NotFoundError, match=r"^GET /v1/jobs/… returned status 404 \(no such job\)\."):
-        parse_response(GET_JOB, ApiResponse(404, {}, b'{"message": "no such job"}'), wall=0.0, key="key")
+        parse_response(GET_JOB, ApiResponse(404, {}, [b'{"message": "no such job"}']), wall=0.0, key="key")

@@ -1,5 +1,6 @@
 """Outputs of identifications, in every form that the API is known to send."""
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -152,3 +153,15 @@ def test_a_job_has_the_output_of_its_kind():
     diarized = decode(Job, body % b'{"diarization":[]}')
     assert diarized.output == VoiceprintOutput(extra={"diarization": []})
     assert decode(Job, body % b'{"voiceprint":"v"}').output == VoiceprintOutput("v")
+
+
+@pytest.mark.parametrize("kind", [b'"diarization":[]', b'"identification":[]'])
+def test_the_frames_of_a_day_are_numbers(kind):
+    """The parser makes an array of them; the output of another kind of job has the list of the API."""
+    scores = [number % 100 for number in range(200_000)]
+    output = b'{%b,"confidence":{"score":%b,"resolution":0.02}}' % (kind, orjson.dumps(scores))
+    found = decode(Job, b'{"jobId":"1","status":"succeeded","output":%b}' % output).output
+    if isinstance(found, IdentificationOutput):
+        assert found.confidence == FrameConfidence(scores, 0.02)
+    else:
+        assert found.extra["confidence"] == {"score": scores, "resolution": 0.02}

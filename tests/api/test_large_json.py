@@ -1,13 +1,14 @@
 """JSON in pieces: the result is that of the parser, for every document and every length of a piece."""
 
 import json
+from array import array
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pyannote_voiceprint_async.api.large_json import parse_large
+from pyannote_voiceprint_async.api.large_json import join_in_map, parse_large
 
 SCALARS = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
 # Texts with everything that separates items.
@@ -46,6 +47,9 @@ def test_the_result_is_that_of_the_parser(value, piece, indent, ascii_only):
 
 
 @given(st.text(alphabet='a"\\{}[],:0-. \n', max_size=40), st.integers(1, 20))
+@example("[}", 1)
+@example('{"a":[}}', 1)
+@example("[1}]", 1)
 def test_a_document_is_refused_as_the_parser_refuses_it(text, piece):
     try:
         expected = orjson.loads(text)
@@ -74,3 +78,27 @@ def test_a_text_with_separators_is_not_split():
 def test_a_deep_document_is_left_to_the_parser():
     document = b'{"a":' * 200 + b"1" + b"}" * 200
     assert parse_large(document, orjson.loads, 16) == orjson.loads(document)
+
+
+@given(st.lists(st.binary(max_size=9), min_size=1).filter(any))
+def test_parts_are_joined(parts):
+    assert join_in_map(parts)[:] == b"".join(parts)
+    assert join_in_map([memoryview(part) for part in parts])[:] == b"".join(parts)
+
+
+@given(VALUES | TURNS, st.integers(1, 60))
+def test_a_joined_document_is_parsed(value, piece):
+    document = json.dumps(value).encode()
+    assert parse_large(join_in_map([document]), orjson.loads, piece) == value
+
+
+def test_long_lists_of_numbers_become_arrays_where_that_is_allowed():
+    numbers = [1, 2.5, 3] * 100
+    document = orjson.dumps({"score": numbers, "other": numbers, "in": [{"score": numbers}]})
+    parsed = parse_large(document, orjson.loads, 64, arrays={"score"})
+    assert (parsed["score"], parsed["other"], parsed["in"]) == (array("d", numbers), numbers, [{"score": numbers}])
+
+
+@pytest.mark.parametrize("score", [[1, None] * 100, [1] * 200 + ["2"], [[1, 2]] * 100, [1], [], "1"])
+def test_other_values_are_not_arrays(score):
+    assert parse_large(orjson.dumps({"score": score}), orjson.loads, 64, arrays={"score"}) == {"score": score}

@@ -51,7 +51,9 @@ def parse(
     """Return the model or the error of a response. A body that is not bytes is encoded as JSON."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     try:
-        return parse_response(endpoint, ApiResponse(status, CIMultiDict(headers or {}), raw, flaw), wall=WALL, key=key)
+        return parse_response(
+            endpoint, ApiResponse(status, CIMultiDict(headers or {}), [raw], flaw), wall=WALL, key=key
+        )
     except VoiceprintError as error:
         return error
 

@@ -6,7 +6,7 @@ import weakref
 
 import pytest
 
-from pyannote_voiceprint_async.concurrency.threads import run_in_thread
+from pyannote_voiceprint_async.concurrency.threads import LongFunctions, run_in_thread
 
 
 async def test_it_returns_what_the_function_returns():
@@ -39,3 +39,23 @@ async def test_a_cancelled_caller_does_not_wait_for_the_thread():
     with pytest.raises(asyncio.CancelledError):
         await task
     released.set()
+
+
+async def test_long_functions_run_one_at_a_time_in_the_order_of_their_calls():
+    long_functions, running, order = LongFunctions(), threading.Lock(), []
+
+    def call(number: int) -> int:
+        assert running.acquire(blocking=False)
+        order.append(number)
+        running.release()
+        return number
+
+    calls = [long_functions.run(lambda number=number: call(number)) for number in range(5)]
+    assert await asyncio.gather(*calls) == order == [0, 1, 2, 3, 4]
+
+
+async def test_a_long_function_that_raises_lets_the_next_one_run():
+    long_functions = LongFunctions()
+    with pytest.raises(ZeroDivisionError):
+        await long_functions.run(lambda: 1 // 0)
+    assert await long_functions.run(lambda: 5) == 5

@@ -6,6 +6,7 @@ import logging
 import pickle
 
 import pytest
+from cancelled_calls import CancelledCall, cancel_at_every_await
 from hostile_server import HostileServer, answer
 
 from pyannote_voiceprint_async import (
@@ -187,6 +188,31 @@ async def test_a_cancelled_caller_loses_no_job(start):
     with pytest.raises(asyncio.CancelledError):
         await task
     assert {job.job_id for job in client.abandoned} == {job.id for job in sandbox.accepted} == set(submitted)
+
+
+@pytest.mark.parametrize("source", [URL, b"RIFF" * 100], ids=["URL", "bytes"])
+async def test_a_caller_cancelled_at_any_await_loses_no_job(sandbox, source):
+    """The ids of all accepted jobs are returned, in the error, or in `abandoned`; nothing is submitted twice."""
+    submitted: list[str] = []
+
+    async def call(client: AsyncVoiceprintClient) -> Identification:
+        submitted.clear()
+        return await identify_among(
+            client, source, MANY, max_jobs=3, on_submitted=lambda job: submitted.append(job.job_id)
+        )
+
+    def check(left: CancelledCall) -> None:
+        if isinstance(left.returned, Identification):
+            assert left.returned.job_id in left.accepted
+            assert (sorted(submitted), left.abandoned) == (sorted(left.accepted), ())
+        elif isinstance(left.returned, PartialIdentificationError):
+            assert sorted(left.returned.job_ids) == sorted(left.accepted)
+        else:
+            assert isinstance(left.returned, asyncio.CancelledError)
+            assert left.known == sorted(left.accepted)
+
+    counts = await cancel_at_every_await(sandbox, call, check)
+    assert {*counts} >= {0, 3}
 
 
 def test_the_error_can_be_pickled():

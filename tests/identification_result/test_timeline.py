@@ -3,6 +3,10 @@
 import re
 from xml.etree import ElementTree as ET
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from pyannote_voiceprint_async.identification_result.identification import Identification
 from pyannote_voiceprint_async.identification_result.timeline import to_html
 from pyannote_voiceprint_async.identification_result.turns import IdentifiedTurn
@@ -20,11 +24,46 @@ def test_a_turn_is_as_wide_as_its_time():
     assert spans(to_html([turn("Ann", 0, 25), turn("Bob", 50, 100)], "")) == [(0, 180), (360, 360)]
 
 
-def test_texts_are_escaped():
-    picture = to_html([turn("<script>alert(1)</script>&\"'", 0, 1)], "<b>")
+def texts(picture: str) -> list[str]:
+    """Return the texts of a picture, which must be well-formed."""
+    root = ET.fromstring(picture)  # noqa: S314 - our own text
+    return ["".join(element.itertext()) for element in root.iter()]
+
+
+def test_markup_is_escaped():
+    name = "<script>alert(1)</script>&\"'"
+    picture = to_html([turn(name, 0, 1)], "<b>")
     assert "<script>" not in picture
-    assert "<b>" not in picture
-    ET.fromstring(picture)  # noqa: S314 - our own text
+    assert "<b>" in texts(picture)
+    assert name in texts(picture)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("Ann\x00\x1b[31m", "Ann\\u0000\\u001b[31m"),
+        ("Ann\r\nBob", "Ann\\r\\nBob"),
+        ("\u202egnirts", "\\u202egnirts"),
+        ("\ud800", "\\ud800"),
+        ("\ufffe", "\\ufffe"),
+    ],
+)
+def test_control_characters_are_visible(name, shown):
+    """An XML document cannot hold most of them, and UTF-8 no lone surrogate."""
+    picture = to_html([turn(name, 0, 1)], "")
+    picture.encode()
+    assert shown in texts(picture)
+
+
+def test_the_picture_fits_a_narrow_page():
+    """The scale of its coordinates follows the width of the page."""
+    picture = to_html([turn("Ann", 0, 1)], "")
+    assert 'width="900" height="44" viewBox="0 0 900 44" style="max-width:100%;height:auto"' in picture
+
+
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_every_name_makes_a_well_formed_picture(name, summary):
+    texts(to_html([turn(name, 0, 1)], summary))
 
 
 def test_a_day_with_many_turns_makes_a_small_picture():

@@ -1,0 +1,71 @@
+"""Cancel a call at every await point: at each iteration of the event loop from its start to its end."""
+
+import asyncio
+import itertools
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+import attrs
+from hostile_server import nothing_left_behind
+
+from pyannote_voiceprint_async import AsyncVoiceprintClient, Polling
+from pyannote_voiceprint_async.sandbox import Sandbox
+
+# Bounds a call that never ends. The longest call of the tests takes 300 iterations.
+_MOST_ITERATIONS = 3_000
+
+
+@attrs.frozen
+class CancelledCall:
+    """What a call that was cancelled after some iterations left behind."""
+
+    returned: object
+    """What the call returned, or the exception that it raised."""
+    abandoned: tuple[str, ...]
+    """The job ids in `client.abandoned` after the client was closed."""
+    accepted: tuple[str, ...]
+    """The ids of the jobs that the sandbox accepted for this call."""
+
+    @property
+    def known(self) -> list[str]:
+        """The job ids that the caller has: that of the error, and those in `client.abandoned`."""
+        job_id = getattr(self.returned, "job_id", None)
+        return sorted([*self.abandoned, *([job_id] if job_id else [])])
+
+
+async def cancel_at_every_await(
+    sandbox: Sandbox,
+    call: Callable[[AsyncVoiceprintClient], Awaitable[object]],
+    check: Callable[[CancelledCall], None],
+) -> Counter[int]:
+    """Make a call again and again, and cancel it one iteration of the event loop later each time, until it has ended.
+
+    Each call has a new client, which is closed afterwards: no task and no socket may be left.
+
+    Args:
+        sandbox: the server.
+        call: makes the call.
+        check: checks what a cancelled call left behind.
+
+    Returns:
+        The number of cancelled calls by the number of their accepted jobs.
+    """
+    counts: Counter[int] = Counter()
+    for iterations in range(_MOST_ITERATIONS):
+        before = len(sandbox.accepted)
+        async with nothing_left_behind():
+            # So short a pause passes in one or two iterations.
+            polling = Polling(first=1e-4, longest=1e-3)
+            async with AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, polling=polling) as client:
+                task = asyncio.ensure_future(call(client))
+                for _ in range(iterations):
+                    await asyncio.sleep(0)
+                has_ended = task.done()
+                task.cancel()
+                (returned,) = await asyncio.gather(task, return_exceptions=True)
+        accepted = tuple(job.id for job in itertools.islice(sandbox.accepted, before, None))
+        check(CancelledCall(returned, tuple(job.job_id for job in client.abandoned), accepted))
+        if has_ended:
+            return counts
+        counts[len(accepted)] += 1
+    raise AssertionError("the call never ended")
