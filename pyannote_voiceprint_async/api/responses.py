@@ -158,8 +158,10 @@ def _parse_success(endpoint: Endpoint[M], response: ApiResponse, key: str) -> M:
 
 def _redact_key(model: M, key: str) -> M:
     """Redact the key in texts of the server (`Key … is valid`), so that neither `repr()` nor a log shows the key."""
+    changes: dict[str, Any] = {}
     output = getattr(model, "output", None)
-    changes: dict[str, Any] = {} if output is None else {"output": _redact_key(output, key)}
+    if output is not None and (redacted := _redact_key(output, key)) is not output:
+        changes["output"] = redacted
     for name in _TEXT_FIELDS:
         text = getattr(model, name, None)
         if text and key in text:
