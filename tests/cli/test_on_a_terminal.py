@@ -41,6 +41,23 @@ def test_a_job_can_be_saved_from_a_terminal_more_than_once(on_terminal, quick_sa
     assert all(job["voiceprint"] for job in saved)
 
 
+def test_no_output_option_shows_the_value_of_a_voiceprint(on_terminal, quick_sandbox, speech, tmp_path):
+    audio, ledger = speech / "june-fr.wav", tmp_path / "june.ledger"
+    value = voiceprint_of(audio.read_bytes())[:40].encode()
+    codes = []
+    for arguments in (
+        ("enroll", audio, "--ledger", ledger, "--out", "/dev/stdout"),
+        ("enroll", audio, "--ledger", ledger),
+        ("export", ledger, "--out", "/dev/stdout"),
+        ("voiceprint", audio, "--out", "/dev/stdout"),
+    ):
+        code, shown = on_terminal(*arguments, environment=quick_sandbox.environment)
+        assert value not in shown
+        codes.append(code)
+    assert codes == [2, 0, 2, 0]
+    assert quick_sandbox.state()["jobs"] == 2
+
+
 @pytest.mark.parametrize("columns", ["60", "200"])
 def test_submit_prints_text_on_a_terminal_and_json_on_request(on_terminal, quick_sandbox, invoke, columns):
     environment = {**quick_sandbox.environment, "COLUMNS": columns}
