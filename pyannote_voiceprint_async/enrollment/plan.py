@@ -14,7 +14,7 @@ __all__ = ["DEFAULT_PRICE", "RowWarning", "RunPlan", "join_warnings", "split_war
 DEFAULT_PRICE = 0.015
 """The price of a voiceprint in EUR: an estimate from public documentation and programs, as of October 2026.
 
-According to https://docs.pyannote.ai/administration/billing, the plan page of the dashboard has the price of an account.
+The plan page of the dashboard has the price of an account: https://docs.pyannote.ai/administration/billing
 """
 
 _DOCUMENTED_LIMIT = RateLimit(DEFAULT_LIMITS["submissions"])
