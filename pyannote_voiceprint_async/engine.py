@@ -372,6 +372,14 @@ class Engine:
             operation, seconds = self.events.operation, self.clock.time() - started_at
             self.events.emit(JobFinished(operation.id, operation.name, job_id, str(status), seconds))
 
+    def expect_result(self, ended_at: float) -> float:
+        """Estimate when the result of an awaited job is read, if the job ends at a time on the clock."""
+        return self._poller.expect_result(ended_at)
+
+    def expect_delay(self, job_seconds: float) -> float:
+        """Estimate the seconds from the acceptance of the last job to its result, if the job takes this long."""
+        return self._poller.expect_delay(job_seconds)
+
     async def wait_for_voiceprint(self, job_id: str, deadline: float) -> Job:
         """Wait for a job until it has succeeded, and check that its output holds a voiceprint.
 

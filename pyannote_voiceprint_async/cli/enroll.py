@@ -23,7 +23,7 @@ from pyannote_voiceprint_async.local_files import reason_of
 
 from .clients import is_billed, open_client
 from .cost_question import CostQuestion
-from .enroll_arguments import EnrollArguments, list_notes, skipped_files
+from .enroll_arguments import EnrollArguments, files_found, list_notes, skipped_files
 from .enroll_dry_run import dry_run
 from .exit_codes import ExitCode, Failure
 from .formatting import format_count
@@ -197,6 +197,7 @@ def _enroll(arguments: EnrollArguments, repeat: RepeatCommand) -> None:
                     output,
                     reports_rows=arguments.common.verbose > 0,
                     list_notes=partial(list_notes, rows),
+                    files_found=partial(files_found, rows),
                     on_plan=question.state,
                 )
                 await display.show_until_finished()

@@ -22,7 +22,7 @@ from pyannote_voiceprint_async.errors import ConfigurationError
 
 from .options import CommonOptions
 
-__all__ = ["EnrollArguments", "list_notes", "skipped_files"]
+__all__ = ["EnrollArguments", "files_found", "list_notes", "skipped_files"]
 
 # Files in which people keep lists, and which are never recordings.
 _OTHER_LISTS = (".txt", ".json", ".xls", ".xlsx", ".ods", ".xml", ".yaml", ".yml", ".parquet")
@@ -130,6 +130,11 @@ class EnrollArguments:
 def skipped_files(rows: Manifest | SourceRows) -> SkippedFiles:
     """Return the files of directories that are not rows."""
     return rows.skipped_files if isinstance(rows, SourceRows) else SkippedFiles()
+
+
+def files_found(rows: Manifest | SourceRows) -> int:
+    """Return how many files a search of directories has found so far."""
+    return rows.files_found if isinstance(rows, SourceRows) else 0
 
 
 def list_notes(rows: Manifest | SourceRows) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 
 import attrs
 
@@ -12,7 +13,7 @@ from pyannote_voiceprint_async.enrollment.run.dry_run import DryRun
 from pyannote_voiceprint_async.errors import ConfigurationError
 
 from .clients import create_client
-from .enroll_arguments import EnrollArguments, list_notes
+from .enroll_arguments import EnrollArguments, files_found, list_notes
 from .exit_codes import ExitCode
 from .output import Output
 from .plan_text import plan_lines
@@ -33,7 +34,7 @@ def dry_run(arguments: EnrollArguments) -> ExitCode:
 
     async def main(output: Output) -> ExitCode:
         dry = DryRun(client, rows, arguments.ledger, options)
-        refresher = asyncio.create_task(show_reading(dry, output.progress))
+        refresher = asyncio.create_task(show_reading(dry, output.progress, partial(files_found, rows)))
         try:
             plan = await dry.run()
         finally:
@@ -53,11 +54,14 @@ def dry_run(arguments: EnrollArguments) -> ExitCode:
 
 
 async def show_reading(
-    dry: DryRun, display: ProgressDisplay, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    dry: DryRun,
+    display: ProgressDisplay,
+    found: Callable[[], int],
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
     """Show how far a dry run has read its list, until this call is cancelled."""
     while True:
-        display.show(run_view(dry.progress))
+        display.show(run_view(dry.progress, found()))
         await sleep(_REFRESH_INTERVAL)
 
 

@@ -135,8 +135,8 @@ price_option = click.option(
     default=DEFAULT_PRICE,
     show_default=True,
     metavar="EUR",
-    help="Price of a voiceprint, for the costs that are shown: about 0.015 EUR as pyannoteAI publishes it, noted in "
-    "October 2026. Your contract may differ. Failed jobs are free.",
+    help="Price of a voiceprint, for the costs that are shown. The default is an estimate from public documentation "
+    "and programs, as of October 2026; the plan page of pyannoteAI's dashboard has your price. Failed jobs are free.",
 )
 
 

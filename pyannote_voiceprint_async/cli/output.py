@@ -77,13 +77,14 @@ class Output:
         await self._write_lines(format_record(record, text, terminal_width=width, as_json=self._as_json))
 
     async def write_result(self, line: str) -> None:
-        """Write a line of results. After the return, killing the command cannot lose it.
+        """Write a line of text, wrapped on a terminal. After the return, killing the command cannot lose it.
 
         Raises:
             Failure: the line cannot be written.
             BrokenPipeError: the reader of the results has ended.
         """
-        await self._write_lines([printable(line)])
+        width = terminal_width(self._results)
+        await self._write_lines([printable(line)] if width is None else wrap(line, width))
 
     async def write_status(
         self, line: str, *, event: str = "message", level: str = "info", fields: Mapping[str, Any] | None = None

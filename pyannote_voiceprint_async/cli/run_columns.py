@@ -12,10 +12,15 @@ from .progress_columns import ProgressColumn, ProgressView
 __all__ = ["run_view"]
 
 
-def run_view(progress: Progress) -> ProgressView:
-    """Return what a display shows of a run."""
+def run_view(progress: Progress, files_found: int = 0) -> ProgressView:
+    """Return what a display shows of a run.
+
+    Args:
+        progress: the progress.
+        files_found: the files that a search of directories has found so far, before the first row is read.
+    """
     fields = {name: round(value, 1) if isinstance(value, float) else value for name, value in _fields(progress)}
-    columns = list(_columns(progress) if progress.total else _reading_columns(progress))
+    columns = list(_columns(progress) if progress.total else _reading_columns(progress, files_found))
     return ProgressView(progress.succeeded + progress.failed, progress.total, columns, _note(progress), fields)
 
 
@@ -46,7 +51,10 @@ def _columns(progress: Progress) -> Iterator[ProgressColumn]:
         )
 
 
-def _reading_columns(progress: Progress) -> Iterator[ProgressColumn]:
+def _reading_columns(progress: Progress, files_found: int) -> Iterator[ProgressColumn]:
+    if files_found and not progress.read:
+        yield ProgressColumn(f"Searching the directories: {files_found} files", f"{files_found} files found")
+        return
     yield ProgressColumn(f"Reading the list: {progress.read} rows", f"{progress.read} rows read", priority=2)
     if progress.checking:
         yield ProgressColumn(f"checking {progress.checking}", priority=1)

@@ -62,6 +62,7 @@ class RunDisplay:
         output: where the run is reported.
         reports_rows: report the result of every row, also for long lists.
         list_notes: returns the possible notes about the whole list, see `warning_lines`.
+        files_found: returns how many files a search of directories has found so far.
         sleep: waits for a number of seconds on the run's clock.
         on_plan: states the plan of the run, and may ask a question; no progress is shown meanwhile.
     """
@@ -74,6 +75,7 @@ class RunDisplay:
         *,
         reports_rows: bool = False,
         list_notes: Callable[[], Iterable[str]] = tuple,
+        files_found: Callable[[], int] = int,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         on_plan: Callable[[RunPlan], Awaitable[None]] | None = None,
     ) -> None:
@@ -84,6 +86,7 @@ class RunDisplay:
         self._output = output
         self._reports_rows = reports_rows
         self._list_notes = list_notes
+        self._files_found = files_found
         self._sleep = sleep
         self._on_plan = on_plan
         self._is_hidden = False
@@ -170,7 +173,7 @@ class RunDisplay:
 
     def _show_progress(self) -> None:
         if not self._is_hidden:
-            self._output.progress.show(run_view(self._run.progress))
+            self._output.progress.show(run_view(self._run.progress, self._files_found()))
 
 
 def _row_line(event: Event) -> StatusLine | None:

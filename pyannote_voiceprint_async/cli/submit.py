@@ -2,8 +2,9 @@
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import click
 
@@ -19,11 +20,12 @@ from .formatting import possibly_accepted
 from .interrupt import NOTHING_SENT
 from .json_records import submission_record
 from .option_groups import Command
-from .options import CommonOptions, common_options, model_option
-from .output import Output, json_line
+from .options import CommonOptions, common_options, json_option, model_option
+from .output import Output
 from .progress_columns import text_view
 from .run_command import run
 from .sources import is_url, reject_problems, url_problem
+from .text_layout import wrap
 
 __all__ = ["submit"]
 
@@ -36,19 +38,20 @@ __all__ = ["submit"]
     metavar="KEY",
     help="Submission key of one URL: commands with the same key and --shared submit at most once.",
 )
+@json_option
 @common_options
-def submit(common: CommonOptions, urls: tuple[str, ...], model: str, key: str | None) -> None:
+def submit(common: CommonOptions, urls: tuple[str, ...], model: str, key: str | None, *, as_json: bool) -> None:
     """Submit recordings without waiting for the results.
 
-    An accepted job is billed unless it fails or is canceled. Print one line of JSON for each URL: source (without its
-    query), job_id, status, warning, error. Fetch the results with `pyannote-voiceprint job ID`. Repeated URLs are
-    submitted once.
+    An accepted job is billed unless it fails or is canceled. Print a line for each URL on a terminal; else one line of
+    JSON: source (without its query), job_id, status, warning, error. Fetch the results with `pyannote-voiceprint job
+    ID`. Repeated URLs are submitted once.
     """
     reject_problems([f"{redact_url(url)}: {problem}" for url in urls if (problem := _problem(url))])
     if key is not None and len(set(urls)) > 1:
         raise click.UsageError("--key belongs to one URL: submit the others with keys of their own.")
     requests = [VoiceprintRequest(url, model) for url in dict.fromkeys(urls)]
-    sys.exit(run(common, partial(_submit, requests=requests, key=key), explain=_interruption))
+    sys.exit(run(common, partial(_submit, requests=requests, key=key), as_json=as_json, explain=_interruption))
 
 
 async def _submit(
@@ -71,7 +74,7 @@ async def _submit(
         raise
     except (OSError, Failure):
         for index, job in _accepted(submissions):
-            output.print_status(writer.line(index, job, None))
+            await writer.write_to_stderr(index, job)
         raise
     return ExitCode.SOME_FAILED if failed else ExitCode.SUCCESS
 
@@ -85,28 +88,45 @@ def _interruption(client: AsyncVoiceprintClient | None) -> str:
 
 
 class _SubmissionWriter:
-    """Writes one line for each submission: to stdout, or to stderr if stdout fails, so that no job id is lost."""
+    """Writes a record for each submission: to stdout, or to stderr if stdout fails, so that no job id is lost."""
 
     def __init__(self, output: Output, requests: Sequence[VoiceprintRequest]) -> None:
         self.unwritten = dict(enumerate(requests))
         self._output = output
         self._total = len(requests)
 
-    def line(self, index: int, job: JobCreated | None, error: VoiceprintError | None) -> str:
-        return json_line(submission_record(self.unwritten.pop(index).url, job, error))
-
     async def write(self, index: int, job: JobCreated | None, error: Exception | None) -> None:
         if error is not None and not isinstance(error, VoiceprintError):
             raise error
-        line = self.line(index, job, error)
+        record = self._take_record(index, job, error)
+        # An AccountError is the same for all URLs: the command prints it once, at its end.
+        text = _no_lines if isinstance(error, AccountError) else partial(_text_lines, record)
         try:
-            await self._output.write_result(line)
+            await self._output.write_record(record, text)
         except (OSError, Failure):
             if job is not None:
-                self._output.print_status(line)
+                await self._output.write_status_record(record, text)
             raise
         done = self._total - len(self.unwritten)
         self._output.progress.show(text_view(done, self._total, f"{done} of {self._total} done"))
+
+    async def write_to_stderr(self, index: int, job: JobCreated) -> None:
+        record = self._take_record(index, job, None)
+        await self._output.write_status_record(record, partial(_text_lines, record))
+
+    def _take_record(self, index: int, job: JobCreated | None, error: VoiceprintError | None) -> dict[str, Any]:
+        # Removed before it is written: a cancelled write still completes, and must not be repeated.
+        return submission_record(self.unwritten.pop(index).url, job, error)
+
+
+def _no_lines(_width: int) -> Iterator[str]:
+    yield from ()
+
+
+def _text_lines(record: dict[str, Any], width: int) -> Iterator[str]:
+    yield from wrap(f"{record['source']}: {record['error'] or 'submitted, job ' + record['job_id']}", width)
+    if record["warning"]:
+        yield from wrap(f"  {record['warning']}", width)
 
 
 def _accepted(submissions: Results[Submission]) -> list[tuple[int, JobCreated]]:

@@ -67,8 +67,9 @@ def enroll(  # noqa: PLR0913 - the options of a run, by keyword
         preflight: check audio files before anything is sent, if the extra `[audio]` is installed. Files that are too
             long, silent or damaged are invalid rows; smaller findings are reported as `RowWarning`.
         trim: submit the best 30 seconds of files that are too long, and report this as `RowWarning`.
-        price: the price of a job in EUR, for the costs in `RunPlan` and `Report`. The default is what pyannoteAI
-            publishes (0.015, noted in October 2026); your contract may differ.
+        price: the price of a job in EUR, for the costs in `RunPlan` and `Report`. The default, 0.015, is
+            an estimate from public documentation and programs, as of October 2026. The plan page of pyannoteAI's
+            dashboard has your price.
         confirm: a sync or async function that is called with the `RunPlan` after the list is read and before the first
             request. If it returns False, nothing is sent.
 

@@ -12,7 +12,10 @@ from pyannote_voiceprint_async.settings import RateLimit
 __all__ = ["DEFAULT_PRICE", "RowWarning", "RunPlan", "join_warnings", "split_warnings"]
 
 DEFAULT_PRICE = 0.015
-"""The price of a voiceprint in EUR: about 0.015, as pyannoteAI publishes it, noted in October 2026."""
+"""The price of a voiceprint in EUR: an estimate from public documentation and programs, as of October 2026.
+
+The plan page of the dashboard has the price of an account: https://docs.pyannote.ai/administration/billing
+"""
 
 _DOCUMENTED_LIMIT = RateLimit(DEFAULT_LIMITS["submissions"])
 

@@ -12,6 +12,8 @@ _GROWTH = 1.5
 # After a poll, the next one waits for this multiple of `Polling.first` for each page that was fetched. With the default
 # of one second, at most 30 pages are fetched in a minute: at 100 voiceprints a minute, a third of a request for each.
 _PAUSE_PER_PAGE = 2.0
+# A job that ends at most so many seconds after a poll counts as seen by it: times are not exact.
+_SAME_MOMENT = 0.01
 
 
 class PollSchedule:
@@ -27,7 +29,7 @@ class PollSchedule:
         self._polling = polling
         self.interval = polling.first
         """Seconds between polls."""
-        self._earliest = float("-inf")
+        self._polled_at = self._earliest = float("-inf")
 
     def restart(self) -> None:
         """Plan no poll, and start again with the shortest interval. The pause after the last pages still holds."""
@@ -59,6 +61,32 @@ class PollSchedule:
             first_polls: when jobs that were not polled yet are due. They do not wait for the longer interval.
         """
         if has_polled:
-            self.interval = min(self.interval * _GROWTH, self._polling.longest)
-        self._earliest = now + min(pages * self._polling.first * _PAUSE_PER_PAGE, self._polling.longest)
+            self._polled_at = now
+            self.interval = self._next_interval(self.interval)
+        self._earliest = now + self._pause(pages)
         self.next_at = max(self._earliest, min([now + self.interval, *first_polls]))
+
+    def expect_poll(self, ended_at: float, *, pages: int) -> float:
+        """Return when a poll sees that a job has ended, unless other jobs make the polls more frequent.
+
+        Args:
+            ended_at: the time at which the job ends.
+            pages: how many pages each poll fetches.
+
+        Returns:
+            The time of the poll: `ended_at` itself if the last poll has seen the end, or if no poll is planned.
+        """
+        ended_at -= _SAME_MOMENT
+        if ended_at <= self._polled_at or self.next_at == float("inf"):
+            return ended_at
+        at, interval = self.next_at, self.interval
+        while at < ended_at:
+            interval = self._next_interval(interval)
+            at += max(interval, self._pause(pages))
+        return at
+
+    def _next_interval(self, interval: float) -> float:
+        return min(interval * _GROWTH, self._polling.longest)
+
+    def _pause(self, pages: int) -> float:
+        return min(pages * self._polling.first * _PAUSE_PER_PAGE, self._polling.longest)

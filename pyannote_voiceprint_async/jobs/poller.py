@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import deque
 from typing import cast
 
@@ -40,6 +41,7 @@ log = logging.getLogger("pyannote_voiceprint_async")
 
 # The highest number of jobs that are polled without pages.
 _MAX_WITHOUT_PAGES = 2
+_JOBS_PER_PAGE = 100
 # Pages may not show a job: it is old, or the API has no pages. Each poll reads a tenth of such jobs, and at least this
 # many of them. Those that were not polled for the longest time are read first.
 _MIN_READS_PER_POLL = 10
@@ -102,6 +104,16 @@ class JobPoller:
         except VoiceprintError as error:
             error.job_id = job_id
             raise
+
+    def expect_result(self, ended_at: float) -> float:
+        """Estimate when the result of an awaited job is read, if the job ends at a time of the client's clock."""
+        return max(self._clock.time(), self._schedule.expect_poll(ended_at, pages=self._pages_per_poll()))
+
+    def expect_delay(self, job_seconds: float) -> float:
+        """Estimate the seconds from the acceptance of the last job to its result, if the job takes this long."""
+        schedule = PollSchedule(self._polling)
+        schedule.poll_by(self._polling.first)
+        return max(job_seconds, schedule.expect_poll(job_seconds, pages=self._pages_per_poll()))
 
     def deliver(self, event: WebhookEvent) -> None:
         """Resolve the job of a webhook, or read the job at once if the webhook has no output."""
@@ -270,6 +282,10 @@ class JobPoller:
         reads = max(_MIN_READS_PER_POLL, len(longest_unpolled) // 10, pages_without_match)
         self._read_soon(*(polled for polled in due if polled.is_terminal), *longest_unpolled[:reads])
         return pages
+
+    def _pages_per_poll(self) -> int:
+        """Return how many pages a poll of all jobs fetches."""
+        return 0 if len(self) <= _MAX_WITHOUT_PAGES else math.ceil(len(self) / _JOBS_PER_PAGE)
 
     # Reads
 

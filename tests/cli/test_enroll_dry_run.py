@@ -10,7 +10,7 @@ from pyannote_voiceprint_async.enrollment import Progress
 
 async def test_the_progress_of_a_long_list_is_reported_within_ten_seconds(clock):
     dry, lines = SimpleNamespace(progress=Progress()), []
-    showing = asyncio.create_task(show_reading(dry, PlainProgress(lines.append, clock), clock.sleep))
+    showing = asyncio.create_task(show_reading(dry, PlainProgress(lines.append, clock), int, clock.sleep))
     for second in range(10):
         dry.progress.read = second * 500
         await clock.advance(1.0)

@@ -41,6 +41,56 @@ def test_a_job_can_be_saved_from_a_terminal_more_than_once(on_terminal, quick_sa
     assert all(job["voiceprint"] for job in saved)
 
 
+def test_no_output_option_shows_the_value_of_a_voiceprint(on_terminal, quick_sandbox, speech, tmp_path):
+    audio, ledger = speech / "june-fr.wav", tmp_path / "june.ledger"
+    value = voiceprint_of(audio.read_bytes())[:40].encode()
+    codes = []
+    for arguments in (
+        ("enroll", audio, "--ledger", ledger, "--out", "/dev/stdout"),
+        ("enroll", audio, "--ledger", ledger),
+        ("export", ledger, "--out", "/dev/stdout"),
+        ("voiceprint", audio, "--out", "/dev/stdout"),
+    ):
+        code, shown = on_terminal(*arguments, environment=quick_sandbox.environment)
+        assert value not in shown
+        codes.append(code)
+    assert codes == [2, 0, 2, 0]
+    assert quick_sandbox.state()["jobs"] == 2
+
+
+@pytest.mark.parametrize("columns", ["60", "200"])
+def test_submit_prints_text_on_a_terminal_and_json_on_request(on_terminal, quick_sandbox, invoke, columns):
+    environment = {**quick_sandbox.environment, "COLUMNS": columns}
+    urls = ("https://e.com/a.wav?sig=secret", "media://" + "b" * 40)
+    code, shown = on_terminal("submit", *urls, environment=environment)
+    ids = [json.loads(line)["job_id"] for line in invoke("jobs", environment=environment).stdout.splitlines()]
+    text = " ".join(shown.decode().split())
+    assert code == 0
+    assert sorted(text.count(job_id) for job_id in ids) == [1, 1]
+    assert "https://e.com/a.wav?…: submitted, job " in text
+    lines = [line for line in shown.decode().splitlines() if "\x1b" not in line]
+    assert all(len(line) <= int(columns) for line in lines), lines
+    code, shown = on_terminal("submit", *urls, "--json", environment=environment)
+    assert shown.decode().count('{"source": ') == 2
+
+
+def test_submit_on_a_terminal_prints_the_error_of_an_account_once(on_terminal, start_sandbox):
+    server = start_sandbox("--credit", "0")
+    urls = [f"https://e.com/{number}.wav" for number in range(3)]
+    code, shown = on_terminal("submit", *urls, environment={**server.environment, "COLUMNS": "200"})
+    assert code == 3
+    assert shown.decode().count("Error: ") == 1
+    assert "e.com" not in shown.decode()
+
+
+def test_a_dry_run_is_broken_between_words(on_terminal, tmp_path):
+    (tmp_path / "list.csv").write_text("label,source\n" + "".join(f"p{n},https://e.com/{n}\n" for n in range(400)))
+    code, shown = on_terminal("enroll", "--sandbox", tmp_path / "list.csv", "--dry-run", environment={"COLUMNS": "40"})
+    lines = shown.decode().replace("\r", "").splitlines()
+    assert code == 0
+    assert lines[-2:] == ["At 100 submissions in 60 seconds, the", "last one is sent after 3 min."]
+
+
 def test_a_long_error_is_broken_between_words(on_terminal):
     code, shown = on_terminal("check", "--rate-limit", "x", environment={"COLUMNS": "60"})
     lines = shown.decode().replace("\r", "").splitlines()

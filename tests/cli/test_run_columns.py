@@ -33,6 +33,11 @@ def test_the_view_shows_counts_rate_time_left_and_the_reason_of_a_pause(progress
     assert run_view(progress).text == expected
 
 
+def test_a_search_of_directories_counts_files_until_the_first_row_is_read():
+    assert run_view(Progress(), 120_000).text == "Searching the directories: 120000 files"
+    assert run_view(Progress(read=500), 120_000).text == "Reading the list: 500 rows"
+
+
 def test_the_fields_are_those_of_the_progress():
     fields = run_view(Progress(total=10, succeeded=2, failed=1, queued=4, seconds_left=12.345)).fields
     assert (fields["done"], fields["total"], fields["queued"], fields["seconds_left"]) == (3, 10, 4, 12.3)

@@ -58,3 +58,24 @@ def test_a_restart_keeps_the_rest_after_pages(schedule):
     poll(schedule, 10.0, pages=1)
     schedule.restart()
     assert (schedule.poll_by(10.5), schedule.next_at) == (True, 12.0)
+
+
+@pytest.mark.parametrize(
+    ("ended_at", "pages", "expected"),
+    [(0.5, 0, 1.0), (1.0, 0, 1.0), (1.5, 0, 2.5), (2.6, 0, 4.75), (1.5, 1, 3.0), (100.0, 0, 100.125)],
+)
+def test_the_end_of_a_job_is_expected_to_be_seen_by_the_next_poll(schedule, ended_at, pages, expected):
+    schedule.poll_by(1.0)
+    assert schedule.expect_poll(ended_at, pages=pages) == expected
+    assert schedule.next_at == 1.0
+
+
+def test_the_end_of_a_job_that_was_polled_is_not_expected_later(schedule):
+    schedule.poll_by(1.0)
+    poll(schedule, 1.0)
+    assert schedule.expect_poll(1.0, pages=0) == pytest.approx(1.0, abs=0.02)
+    assert schedule.expect_poll(1.1, pages=0) == 2.5
+
+
+def test_without_a_planned_poll_the_end_of_a_job_is_expected_to_be_seen_at_once(schedule):
+    assert schedule.expect_poll(5.0, pages=0) == pytest.approx(5.0, abs=0.02)

@@ -6,7 +6,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
@@ -53,6 +53,11 @@ _ENDINGS: Mapping[Content, tuple[str, ...]] = {
     "identification-array": (".json",),
     "rttm": (".rttm",),
 }
+# A terminal must not become the one that controls this process, and a missing device must not block it.
+_WITHOUT_WAITING = getattr(os, "O_NOCTTY", 0) | getattr(os, "O_NONBLOCK", 0)
+
+# Content with the values of voiceprints. `results` and `jobs` are text on a terminal, without these values.
+_WITH_VOICEPRINTS: frozenset[Content] = frozenset({"jsonl", "csv", "json"})
 _EXPORTS = "An export is a .jsonl, .csv or .json file."
 
 
@@ -78,6 +83,22 @@ class OutputFile:
         return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)
 
     @property
+    def is_terminal(self) -> bool:
+        """Whether the path is a terminal."""
+        if self._descriptor is not None:
+            with suppress(OSError):
+                return os.isatty(self._descriptor)
+        if not self.is_stream or not stat.S_ISCHR(self.path.stat().st_mode):
+            return False
+        with suppress(OSError):
+            descriptor = os.open(self.path, os.O_WRONLY | _WITHOUT_WAITING)
+            try:
+                return os.isatty(descriptor)
+            finally:
+                os.close(descriptor)
+        return False
+
+    @property
     def replaces(self) -> bool:
         """Whether `force` replaces a file that holds something else."""
         return (
@@ -99,6 +120,7 @@ class OutputFile:
         if any(is_same(self.path, one) for one in inputs):
             raise ConfigurationError(f"{self.path} is read by this command. Choose another file.")
         self._check_ending()
+        self._check_private()
         self.check_replaceable()
         if not self.is_stream:
             try:
@@ -124,9 +146,10 @@ class OutputFile:
         """Write the complete file, or leave the old one; a device or a pipe is written directly.
 
         Raises:
-            ConfigurationError: the path got other content in the meantime.
+            ConfigurationError: the path got other content in the meantime, or a terminal would show voiceprints.
             OSError: it cannot be written.
         """
+        self._check_private()
         if self.is_stream:
             with _open_text(self.open_stream()) as file:
                 yield file
@@ -149,10 +172,17 @@ class OutputFile:
         known, ending = _ENDINGS[self.content], self.path.suffix
         if not ending or ending.lower() in known or self.is_stream:
             return
-        formats = f" {_EXPORTS}" if self.content in {"jsonl", "csv", "json"} else ""
+        formats = f" {_EXPORTS}" if self.content in _WITH_VOICEPRINTS else ""
         raise ConfigurationError(
             f"{self.path} would not be what its ending says. Choose a name that ends in {' or '.join(known)}.{formats}"
         )
+
+    def _check_private(self) -> None:
+        if self.content in _WITH_VOICEPRINTS and self.is_terminal:
+            raise ConfigurationError(
+                f"{self.path} is a terminal, which never shows the value of a voiceprint. Choose a file, or a pipe to "
+                "another program."
+            )
 
     @property
     def _descriptor(self) -> int | None:

@@ -1,7 +1,7 @@
 """Expand the sources of a command line: files, directories, patterns and URLs. It reads directories, and blocks."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from glob import glob, has_magic
 from pathlib import Path, PurePath
 
@@ -16,24 +16,27 @@ __all__ = ["expand_source", "source_key"]
 _LEDGER = ".ledger"
 
 
-def expand_source(source: str | os.PathLike[str], skipped_files: SkippedFiles) -> Iterator[Path | str | Problem]:
+def expand_source(
+    source: str | os.PathLike[str], skipped_files: SkippedFiles, on_file: Callable[[], object] = lambda: None
+) -> Iterator[Path | str | Problem]:
     """Yield the files or the URL that a source stands for. A file that does not exist is yielded too.
 
     Args:
         source: a `str` as a user types it (a URL, a file, a directory or a pattern), or the path of a file or a
             directory.
         skipped_files: counts the files that are skipped.
+        on_file: called for each file of a directory, before any of them is yielded: a search can take long.
     """
     if not isinstance(source, str):
         path = find_existing(Path(source))
-        yield from _expand_directory(path, str(path), skipped_files) if path.is_dir() else (path,)
+        yield from _expand_directory(path, str(path), skipped_files, on_file) if path.is_dir() else (path,)
     elif not source:
         # Path("") is the current folder, and "$VARIABLE" is empty if the variable is not set.
         yield Problem("one of the sources is empty; give a file, a directory or a URL")
     elif is_url(source):
         yield source
     else:
-        yield from _expand_path(source, skipped_files)
+        yield from _expand_path(source, skipped_files, on_file)
 
 
 def source_key(source: Path | str) -> str:
@@ -41,20 +44,26 @@ def source_key(source: Path | str) -> str:
     return source if isinstance(source, str) else os.path.realpath(source)
 
 
-def _expand_path(text: str, skipped_files: SkippedFiles) -> Iterator[Path | Problem]:
+def _expand_path(text: str, skipped_files: SkippedFiles, on_file: Callable[[], object]) -> Iterator[Path | Problem]:
     path = find_existing(Path(text))
     if path.is_dir():
-        yield from _expand_directory(path, text, skipped_files)
+        yield from _expand_directory(path, text, skipped_files, on_file)
     elif has_magic(text) and not path.exists():
         yield from _expand_pattern(text, skipped_files)
     else:
         yield path
 
 
-def _expand_directory(directory: Path, shown: str, skipped_files: SkippedFiles) -> Iterator[Path | Problem]:
+def _expand_directory(
+    directory: Path, shown: str, skipped_files: SkippedFiles, on_file: Callable[[], object]
+) -> Iterator[Path | Problem]:
     problems: list[Problem] = []
     skipped_here = SkippedFiles()
-    found = list(_filter_recordings(sorted(_walk(directory, problems)), skipped_files, skipped_here))
+    files = []
+    for path in _walk(directory, problems):
+        on_file()
+        files.append(path)
+    found = list(_filter_recordings(sorted(files), skipped_files, skipped_here))
     yield from problems
     if not found and not problems:
         hint = _only_other_files(skipped_here) or "; give a directory with recordings"

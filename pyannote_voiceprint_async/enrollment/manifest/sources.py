@@ -25,20 +25,23 @@ class SourceRows:
 
     Attributes:
         skipped_files: the files that the last iteration skipped.
+        files_found: how many files of directories the last iteration has found so far.
     """
 
     def __init__(self, sources: Iterable[_Source]) -> None:
         self._sources = tuple(dict.fromkeys(sources))
         self.skipped_files = SkippedFiles()
+        self.files_found = 0
 
     def __repr__(self) -> str:
         return f"<SourceRows of {len(self._sources)} sources>"
 
     def __iter__(self) -> Iterator[Row | Problem]:
         self.skipped_files = SkippedFiles()
+        self.files_found = 0
         recordings: dict[str, Path | str] = {}
         for source in self._sources:
-            for found in expand_source(source, self.skipped_files):
+            for found in expand_source(source, self.skipped_files, self._count_file):
                 if isinstance(found, Problem):
                     yield found
                 else:
@@ -49,6 +52,9 @@ class SourceRows:
         for label, recording in zip(labels, found_recordings, strict=True):
             yield Row(label, recording, warnings=warnings)
             warnings = ()
+
+    def _count_file(self) -> None:
+        self.files_found += 1
 
 
 def rows_from_sources(sources: Iterable[str | os.PathLike[str]]) -> SourceRows:

@@ -23,6 +23,7 @@ class Forecast:
     """
 
     def __init__(self, client: AsyncVoiceprintClient, reporter: RunReporter) -> None:
+        self._engine = client.engine
         self._clock = client.engine.clock
         self._scheduler = client.engine.scheduler
         self._reporter = reporter
@@ -61,9 +62,16 @@ class Forecast:
             max_concurrency=self._scheduler.max_concurrency,
             pause=progress.pause_seconds,
             request_seconds=pace.request_seconds,
-            job_seconds=pace.job_seconds(min(jobs, limit.limit)),
+            job_seconds=self._result_seconds(progress, pace.job_seconds(min(jobs, limit.limit))),
             since_last_acceptance=pace.since_last_acceptance,
         )
+
+    def _result_seconds(self, progress: Progress, job_seconds: float) -> float:
+        """Return the seconds from the acceptance of the last job to its result, which a poll finds after its end."""
+        if progress.queued or progress.in_flight:
+            return self._engine.expect_delay(job_seconds)
+        accepted_at = self._clock.time() - self._reporter.pace.since_last_acceptance
+        return self._engine.expect_result(accepted_at + job_seconds) - accepted_at
 
     def _rate(self, progress: Progress) -> float | None:
         """Return the rows per minute. A burst at the start is faster than the rate limit allows for long."""

@@ -116,7 +116,7 @@ class JobWaits:
             await self._results.fail_job(recording, *_failure(error))
         else:
             if accepted_at is not None:
-                self._pace.record_job(accepted_at)
+                self._pace.record_job(accepted_at, _reported_seconds(job))
             await self._results.succeed(recording, Voiceprint.from_job(job, recording.model, warning))
 
     async def _poll(self, job_id: str) -> Job:
@@ -149,3 +149,10 @@ def _failure(error: JobError) -> tuple[str, str]:
             return "The job was canceled.", "job-canceled"
         case _:
             return str(error), "job-other"
+
+
+def _reported_seconds(job: Job) -> float | None:
+    """Return the duration of a finished job according to the API; None if its times make no sense."""
+    if job.created_at is None or job.updated_at is None or job.updated_at <= job.created_at:
+        return None
+    return (job.updated_at - job.created_at).total_seconds()

@@ -44,13 +44,16 @@ class Pace:
         self._first_accepted_at = now if self._first_accepted_at is None else self._first_accepted_at
         _add(self._responses, now, 1)
 
-    def record_job(self, accepted_at: float) -> None:
+    def record_job(self, accepted_at: float, reported_seconds: float | None = None) -> None:
         """Record that the result of a job is there.
 
         Args:
             accepted_at: the time at which its submission was accepted.
+            reported_seconds: the duration of the job according to the API, if it reports one. The job may have ended
+                long before the poll that saw it.
         """
-        self._job_seconds.append(self._now() - accepted_at)
+        waited = self._now() - accepted_at
+        self._job_seconds.append(min(reported_seconds or waited, waited))
 
     def record_finished(self, rows: int) -> None:
         """Record that rows have their result."""
@@ -78,7 +81,7 @@ class Pace:
         return [(at + per - now, count) for at, count in self._responses if at + per > now]
 
     def job_seconds(self, jobs: int) -> float:
-        """Estimate the duration of the slowest of some jobs, from its acceptance to its result.
+        """Estimate the duration of the slowest of some jobs.
 
         Before the first result it is the age of the oldest job, which is too short.
 

@@ -32,7 +32,7 @@ class RemainingWork:
     request_seconds: float = 0.0
     """The duration of one submission."""
     job_seconds: float
-    """The duration of the slowest of the last jobs, from its acceptance to its result."""
+    """The seconds from the acceptance of the last job to its result, which a poll finds after the end of the job."""
     since_last_acceptance: float = 0.0
     """Seconds since the last submission was accepted."""
 

@@ -121,3 +121,21 @@ def test_an_open_descriptor_is_written_at_its_position(tmp_path, folder):
         with out.write() as written:
             written.write("new\n")
     assert (tmp_path / "file").read_text() == "before\nnew\n"
+
+
+@pytest.mark.parametrize("by", [os.ttyname, "/dev/fd/{}".format])
+def test_an_export_on_a_terminal_is_refused_because_it_has_the_values_of_voiceprints(by):
+    ours, theirs = os.openpty()
+    try:
+        path = Path(by(theirs))
+        for content in ("jsonl", "csv", "json"):
+            with pytest.raises(ConfigurationError, match="is a terminal, which never shows the value"):
+                OutputFile(path, content, force=True).check()
+            with pytest.raises(ConfigurationError, match="is a terminal"), OutputFile(path, content).write():
+                pass
+        # Neither a report nor the text of `job` contains a value.
+        OutputFile(path, "report").check()
+        OutputFile(path, "jobs").check()
+    finally:
+        os.close(ours)
+        os.close(theirs)

@@ -159,6 +159,14 @@ def test_skipped_files_are_counted_and_named(audio):
     assert rows.skipped_files.count == 7
 
 
+def test_the_files_of_directories_are_counted_while_they_are_searched(audio):
+    audio("d/b.wav", "d/a/z.flac", "d/a.txt", "c.wav")
+    rows = rows_from_sources(["d", "c.wav"])
+    assert rows.files_found == 0
+    assert len(list(rows)) == len(list(rows)) == 3
+    assert rows.files_found == 3
+
+
 def test_patterns_skip_files_unless_they_name_their_suffix(audio):
     audio("d/a.wav", "d/b.pcm")
     for pattern, left_out in (("d/*", ["d/b.pcm"]), ("d/*.pcm", []), ("d/b.pcm", []), ("d/*.wav", [])):

@@ -43,6 +43,14 @@ def test_the_slowest_of_many_jobs_is_slower_than_one(pace, clock):
     assert (pace.job_seconds(1), pace.job_seconds(3), pace.job_seconds(1000)) == (50.0, 75.0, 100.0)
 
 
+def test_a_duration_reported_by_the_api_counts_because_a_poll_may_see_the_end_late(pace, clock):
+    clock.jump(10.0)
+    pace.record_job(0.0, 7.0)
+    assert pace.job_seconds(1) == 7.0
+    pace.record_job(4.0, 99.0)
+    assert pace.job_seconds(1) == 6.0
+
+
 def test_the_rate_is_that_of_the_last_five_minutes(pace, clock):
     for minute in range(20):
         clock.jump(minute * 60.0)
