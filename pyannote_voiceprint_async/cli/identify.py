@@ -11,6 +11,7 @@ import click
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.enrollment.ledger.identifications import IdentificationStore
 from pyannote_voiceprint_async.enrollment.ledger.snapshot import temporary_copy
+from pyannote_voiceprint_async.errors import LedgerError
 from pyannote_voiceprint_async.identification.ledger_run import LedgerRun
 from pyannote_voiceprint_async.identification.run_plan import IdentificationRunPlan
 
@@ -188,6 +189,10 @@ def _identify(arguments: IdentifyArguments) -> None:
     reject_closed_stdout()
     try:
         run_without_client(arguments.common, main, as_json=arguments.as_json, explain=explain)
+    except LedgerError as error:
+        if started is None:
+            raise  # nothing was sent
+        raise Failure(str(error)) from None
     finally:
         problems = [] if started is None else _finish(arguments, started)
     assert started is not None  # noqa: S101 - the run has ended without an error

@@ -46,6 +46,7 @@ from pyannote_voiceprint_async.errors import (
 from pyannote_voiceprint_async.identification_result.identification import Identification
 from pyannote_voiceprint_async.job_plans import IdentificationPlan
 from pyannote_voiceprint_async.jobs.batch_item import BatchItem
+from pyannote_voiceprint_async.jobs.batch_results import Results
 from pyannote_voiceprint_async.local_files import reason_of
 from pyannote_voiceprint_async.models import IdentificationRequest, JobCreated
 from pyannote_voiceprint_async.transport.request import SubmissionHooks
@@ -182,10 +183,12 @@ class LedgerRun:
 
     async def _process_jobs(self) -> AsyncGenerator[JobOutcome, None]:
         await self._resolve_earlier()
-        results = self._client.engine.process_many(
+        # A job that the run does not wait for is in the ledger, and not abandoned.
+        results = Results(
             self._jobs,
             self._process,
             lambda index, _, result, error: JobOutcome(self._jobs[index], result, error),
+            read_ahead=self._client.engine.max_concurrency,
             max_in_progress=_MAX_IN_PROGRESS,
         )
         async with results:
