@@ -41,6 +41,7 @@ from pyannote_voiceprint_async.errors import (
     JobTimeoutError,
     LedgerError,
     MediaError,
+    NotFoundError,
     VoiceprintError,
 )
 from pyannote_voiceprint_async.identification_result.identification import Identification
@@ -182,12 +183,31 @@ class LedgerRun:
             del error  # breaks the reference cycle of the error and this frame
 
     async def _process_jobs(self) -> AsyncGenerator[JobOutcome, None]:
-        await self._resolve_earlier()
+        """Yield each job as it ends. Submissions of unknown outcome are resolved once, and then continue."""
+        await self._resolve_outcomes(of_earlier_runs=True)
+        unanswered: list[JobOutcome] = []
+        try:
+            async with aclosing(self._process_once(self._jobs)) as outcomes:
+                async for outcome in outcomes:
+                    if await self._is_unanswered(outcome):
+                        unanswered.append(outcome)
+                    else:
+                        yield outcome
+            await self._resolve_outcomes(of_earlier_runs=False)
+        except VoiceprintError:
+            for outcome in unanswered:
+                yield outcome
+            raise
+        async with aclosing(self._process_once([outcome.job for outcome in unanswered])) as outcomes:
+            async for outcome in outcomes:
+                yield outcome
+
+    async def _process_once(self, jobs: Sequence[LedgerJob]) -> AsyncGenerator[JobOutcome, None]:
         # A job that the run does not wait for is in the ledger, and not abandoned.
         results = Results(
-            self._jobs,
+            jobs,
             self._process,
-            lambda index, _, result, error: JobOutcome(self._jobs[index], result, error),
+            lambda index, _, result, error: JobOutcome(jobs[index], result, error),
             read_ahead=self._client.engine.max_concurrency,
             max_in_progress=_MAX_IN_PROGRESS,
         )
@@ -196,6 +216,11 @@ class LedgerRun:
                 if isinstance(outcome.error, LedgerError):
                     raise outcome.error
                 yield outcome
+
+    async def _is_unanswered(self, outcome: JobOutcome) -> bool:
+        """Return whether the outcome of a submission of this run is unknown."""
+        is_unknown = isinstance(outcome.error, VoiceprintError) and outcome.error.outcome_unknown
+        return is_unknown and (await self._store.row(outcome.job.row)).state == State.SUBMITTING
 
     async def _keys(self) -> list[IdentificationKey]:
         hashes = [request_hash(request) for request in self._requests]
@@ -206,21 +231,27 @@ class LedgerRun:
             for request, digest in zip(self._requests, hashes, strict=True)
         ]
 
-    async def _resolve_earlier(self) -> None:
-        """Resolve the submissions of unknown outcome: what was not accepted is pending again."""
-        unresolved = await self._resolver.unresolved(of_earlier_runs=True)
-        if unresolved:
+    async def _resolve_outcomes(self, *, of_earlier_runs: bool) -> None:
+        """Resolve the submissions of unknown outcome: what was not accepted is pending again.
+
+        Args:
+            of_earlier_runs: whether to include those that earlier runs could not resolve.
+        """
+        unresolved = await self._resolver.unresolved(of_earlier_runs=of_earlier_runs)
+        if not unresolved:
+            return
+        with suppress(NotFoundError):  # a gateway may serve only the endpoints that its users need
             await self._client.check_key()  # measures the clock of the server
-            seconds = max(0.0, self._resolver.seconds_left(unresolved))
-            if seconds:
-                log.warning(
-                    "The outcome of %d submission(s) of an earlier run is unknown. In %.0f s the API cannot accept "
-                    "them any more; then the run looks for their jobs.",
-                    len(unresolved),
-                    seconds,
-                )
-            await self._client.engine.sleep(seconds)
-            await self._resolver.resolve(unresolved)
+        seconds = max(0.0, self._resolver.seconds_left(unresolved))
+        if seconds:
+            log.warning(
+                "The outcome of %d submission(s) is unknown. In %.0f s the API cannot accept them any more; then the "
+                "run looks for their jobs.",
+                len(unresolved),
+                seconds,
+            )
+        await self._client.engine.sleep(seconds)
+        await self._resolver.resolve(unresolved)
 
     async def _process(self, item: BatchItem) -> Identification:
         job = cast("LedgerJob", item.value)

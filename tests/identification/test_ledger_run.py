@@ -5,7 +5,7 @@ import asyncio
 import attrs
 import pytest
 
-from pyannote_voiceprint_async import AsyncVoiceprintClient, IdentificationRequest, LedgerError
+from pyannote_voiceprint_async import AsyncVoiceprintClient, IdentificationRequest, LedgerError, ServerError
 from pyannote_voiceprint_async.enrollment.ledger import maintenance
 from pyannote_voiceprint_async.enrollment.ledger.identifications import IdentificationStore
 from pyannote_voiceprint_async.enrollment.ledger.snapshot import temporary_copy
@@ -167,12 +167,11 @@ async def test_an_expired_identification_is_paid_again_only_with_retry_expired(r
 
 async def test_a_held_identification_is_continued_with_its_accepted_job(runs):
     runs.sandbox.fail_next("drop-after-accept", operation="identify")
-    [lost] = await runs.identify(TALK)
-    assert lost.outcome_unknown
+    [held] = await runs.identify(TALK)
     plan = await runs.plan_of(TALK)
     assert (plan.counts.unresolved, plan.counts.jobs, plan.counts.possible_jobs) == (1, 0, 1)
-    [held] = await runs.identify(TALK)
-    assert held.outcome_unknown
+    [again] = await runs.identify(TALK)
+    assert (held.outcome_unknown, str(held)) == (True, str(again))
     row = str(held).split("ledger accept ")[1].split()[1]
     assert f"ledger accept {runs.path} {row} JOB_ID" in str(held)
     assert (await runs.report()).uncertain == 1
@@ -198,14 +197,34 @@ async def test_resubmit_submits_a_held_identification_once_more(runs):
     assert (await asyncio.to_thread(read_status, runs.path)).report.possibly_paid_twice == 1
 
 
-async def test_a_submission_that_was_not_accepted_is_sent_again(runs):
+async def test_resubmit_sends_again_in_the_same_run_and_only_once(runs):
+    runs.sandbox.fail_next(["drop-after-accept"] * 2, operation="identify")
+    [lost] = await runs.identify(TALK, on_unknown="resubmit")
+    assert (lost.outcome_unknown, len(runs.jobs)) == (True, 2)
+    assert (await runs.report()).unanswered == 1
+
+
+async def test_a_submission_that_was_not_accepted_is_sent_again_in_the_same_run(runs):
     await runs.identify(OTHER)  # the list of jobs is trusted if it has a job of ours
     runs.sandbox.fail_next("drop-before-read", operation="identify")
-    [lost] = await runs.identify(TALK)
-    assert lost.outcome_unknown
     [done] = await runs.identify(TALK)
     assert done.job_id == runs.jobs[-1]
     assert len(runs.jobs) == 2
+
+
+async def test_an_unknown_outcome_is_reported_if_it_cannot_be_resolved(runs):
+    """The API fails after the submission."""
+    runs.sandbox.fail_next("drop-after-accept", operation="identify")
+    runs.sandbox.fail_next(["server-error"] * 50, operation="test")
+    ended = []
+    store = IdentificationStore(runs.path)
+    run = await runs.prepare(store, [(TALK, 30.0)], [REQUEST], {})
+    with pytest.raises(ServerError):
+        async with runs.clock.running(runs.client):
+            async for outcome in run.outcomes():
+                ended.append(outcome)
+    await store.aclose()
+    assert [outcome.error.outcome_unknown for outcome in ended] == [True]
 
 
 # Job ids that cannot be saved

@@ -39,7 +39,7 @@ class LedgerStatus:
     """The last run, if it wrote its state."""
     last_error: tuple[str, str] | None
     """The label and the error of the row that failed last."""
-    identifications: IdentificationReport
+    identifications: IdentificationReport = attrs.field(factory=IdentificationReport)
     """The identifications of all runs by state."""
 
 
