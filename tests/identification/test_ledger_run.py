@@ -264,11 +264,19 @@ async def test_an_unsaved_job_is_saved_at_the_end_if_the_disk_has_room_by_then(r
     assert (await runs.report()).submitted == 1
 
 
-async def test_the_state_of_the_run_is_in_the_ledger(runs):
-    await runs.identify(TALK)
+async def test_a_run_is_alive_in_the_status_until_it_ends(runs):
+    store, seen = IdentificationStore(runs.path), []
+    run = await runs.prepare(store, [(TALK, 30.0)], [REQUEST], {})
+
+    async def look(*_):
+        seen.append((await asyncio.to_thread(read_status, runs.path)).is_alive)
+
+    run.on_submitted = look
+    async with runs.clock.running(runs.client):
+        assert [outcome.error async for outcome in run.outcomes()] == [None]
+    await store.aclose()
     status = await asyncio.to_thread(read_status, runs.path)
-    assert not status.is_alive
-    assert status.run.ended_at is not None
+    assert (seen, status.is_alive, status.run.ended_at is not None) == ([True], False, True)
 
 
 def test_the_order_of_the_labels_does_not_matter_and_every_field_does():

@@ -71,6 +71,7 @@ _DISOWN_JOBS = """
 UPDATE identification_jobs SET identification_id = NULL
 WHERE identification_id IN (SELECT id FROM identifications WHERE instr(result, :key))
 """
+_HAS_IDENTIFICATION = "SELECT 1 FROM identifications WHERE instr(result, :key) LIMIT 1"
 _ERASE_IDENTIFICATIONS = "DELETE FROM identifications WHERE instr(result, :key)"
 _INSERT_FORGOTTEN = "INSERT OR IGNORE INTO forgotten (hash) VALUES (?)"
 _FAILED_ROWS = """
@@ -270,17 +271,24 @@ def forget_labels(connection: sqlite3.Connection, labels: Iterable[str]) -> Forg
     salt = dict(connection.execute("SELECT name, value FROM meta")).get("salt", "")
     wanted = list(dict.fromkeys(normalize_name(label.strip()) for label in labels))
     stored = _stored_forms(connection, wanted)
-    unknown = [label for label in wanted if label not in stored and not _was_forgotten(connection, salt, label)]
+    unknown = [
+        label
+        for label in wanted
+        if label not in stored
+        and not _was_forgotten(connection, salt, label)
+        and not any(
+            connection.execute(_HAS_IDENTIFICATION, key).fetchone() for key in _result_keys(unicode_forms(label))
+        )
+    ]
     erased = [label for label in wanted if label not in unknown]
     recording_ids = set[int]()
     for label in erased:
         for form, recording_id in stored.get(label, ()):
             recording_ids.add(recording_id)
             connection.execute("DELETE FROM labels WHERE label = ?", (form,))
-            # Results of `identify` have the labels of all speakers that were compared, as keys of the scores.
-            key = {"key": json.dumps(form, ensure_ascii=False)}
-            connection.execute(_DISOWN_JOBS, key)
-            connection.execute(_ERASE_IDENTIFICATIONS, key)
+        keys = _result_keys({*unicode_forms(label), *(form for form, _ in stored.get(label, ()))})
+        connection.executemany(_DISOWN_JOBS, keys)
+        connection.executemany(_ERASE_IDENTIFICATIONS, keys)
         connection.execute(_INSERT_FORGOTTEN, (forgotten_hash(salt, label),))
     clear_run_state(connection)
     connection.execute("DELETE FROM looks")  # the results of audio checks name files of unknown people
@@ -348,6 +356,11 @@ def _to_failed_row(  # noqa: PLR0913, PLR0917 - the columns of the statement
     label: str, state: str, error: str | None, source: str, is_file: int, extra: str
 ) -> FailedRow:
     return FailedRow(label, state, error, source if is_file else redact_url(source), json.loads(extra or "{}"))
+
+
+def _result_keys(forms: Iterable[str]) -> list[dict[str, str]]:
+    """Return forms of a label as in the results of `identify`, which have all compared speakers as keys of scores."""
+    return [{"key": json.dumps(form, ensure_ascii=False)} for form in forms]
 
 
 def _was_forgotten(connection: sqlite3.Connection, salt: str, label: str) -> bool:

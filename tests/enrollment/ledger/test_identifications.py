@@ -119,6 +119,18 @@ async def test_forget_erases_a_result_with_the_label_and_keeps_its_job(world):
     assert (report.rows, report.succeeded, report.jobs_ever, report.billed_seconds) == (2, 0, 3, 270)
 
 
+async def test_forget_finds_a_person_who_is_only_in_results(store):
+    first, second, _ = await submitted(store)
+    await store.record_row_result(first.id, '{"scores": {"Jos\u00e9": 70.0}}', 3.0)
+    await store.record_row_result(second.id, '{"scores": {"Josephine": 70.0}}', 3.0)
+    await store.aclose()
+    forgotten = await asyncio.to_thread(maintenance.forget, store.path, ["Jose\u0301", "Jo"])
+    assert (forgotten.labels, forgotten.unknown) == (["Jos\u00e9"], ["Jo"])
+    assert (await asyncio.to_thread(report_of, store)).rows == 2
+    again = await asyncio.to_thread(maintenance.forget, store.path, ["Jos\u00e9"])
+    assert again.labels == ["Jos\u00e9"]
+
+
 async def test_the_copy_of_a_dry_run_has_the_states_and_the_jobs_without_the_results(store, tmp_path):
     *_, done = await submitted(store)
     await store.record_row_result(done.id, '{"scores": {"Ada": 70.0}}', 3.0)
