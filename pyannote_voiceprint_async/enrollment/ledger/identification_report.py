@@ -28,7 +28,7 @@ class IdentificationReport:
     succeeded: int = 0
     """Identifications with a result."""
     failed: int = 0
-    """Those whose job failed, or that the API refused. They are not billed."""
+    """Those that the API refused, or whose job failed or made no identification."""
     uncertain: int = 0
     """Those that may have a job whose id is unknown."""
     expired: int = 0
