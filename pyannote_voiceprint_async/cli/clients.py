@@ -1,17 +1,18 @@
 """The client of a command, made from its common options."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
+from pyannote_voiceprint_async.errors import ConfigurationError
 from pyannote_voiceprint_async.settings import Polling, RateLimits
 
 from .exit_codes import WrongUsage
 from .options import CommonOptions
 from .output import Output
 
-__all__ = ["SANDBOX_KEY", "create_client", "is_billed", "open_client"]
+__all__ = ["SANDBOX_KEY", "create_client", "create_dry_run_client", "is_billed", "open_client"]
 
 
 SANDBOX_KEY = "sandbox-key"
@@ -41,6 +42,18 @@ def create_client(
         # A webhook goes to another program, so there is no reason to wait for it here.
         polling=Polling(webhook_grace=Polling().first),
     )
+
+
+def create_dry_run_client(common: CommonOptions) -> tuple[AsyncVoiceprintClient, bool]:
+    """Return a client that sends nothing, and whether it has a key that can be compared with that of the ledger.
+
+    Raises:
+        ConfigurationError: an option is invalid.
+    """
+    if not common.sandbox:
+        with suppress(ConfigurationError):  # a missing key is fine; the last line raises any other error again
+            return create_client(common), True
+    return create_client(common, "none"), False
 
 
 def is_billed(common: CommonOptions) -> bool:

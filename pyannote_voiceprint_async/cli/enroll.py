@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import attrs
 import click
@@ -17,7 +17,7 @@ from pyannote_voiceprint_async.enrollment import enroll as enroll_rows
 from pyannote_voiceprint_async.enrollment.ledger.export import export
 from pyannote_voiceprint_async.enrollment.ledger.maintenance import count_voiceprints, failed_rows
 from pyannote_voiceprint_async.enrollment.manifest.sources import SourceRows
-from pyannote_voiceprint_async.enrollment.options import OnUnknown, Options
+from pyannote_voiceprint_async.enrollment.options import Options
 from pyannote_voiceprint_async.errors import LedgerError, VoiceprintError
 from pyannote_voiceprint_async.local_files import reason_of
 
@@ -27,7 +27,6 @@ from .enroll_arguments import EnrollArguments, files_found, list_notes, skipped_
 from .enroll_dry_run import dry_run
 from .exit_codes import ExitCode, Failure
 from .formatting import format_count
-from .option_groups import Command
 from .options import (
     FILE_PATH,
     SOURCE_PATH,
@@ -39,7 +38,7 @@ from .options import (
     price_option,
     yes_option,
 )
-from .output import Output, json_line, open_output
+from .output import Output, open_output
 from .questions import is_interactive
 from .repeat_command import repeat_command
 from .report_text import (
@@ -51,10 +50,12 @@ from .report_text import (
     next_steps,
     row_counts,
 )
+from .retry_options import CommandWithRetries, new_key_option, on_unknown_option, retry_options
 from .run_command import run_without_client
 from .run_display import RunDisplay
 from .signals import sigterm_as_interrupt
 from .status_view import SANDBOX_ORIGIN
+from .unsaved_jobs import unsaved_job_lines
 
 __all__ = ["enroll"]
 
@@ -62,20 +63,8 @@ __all__ = ["enroll"]
 _MOST_FAILED_ROWS = 1000
 
 
-class _EnrollCommand(Command):
-    """A command whose option --retry-failed has an optional value, which must follow a `=`.
-
-    Click would otherwise parse the next argument, such as the list, as the value.
-    """
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        end = args.index("--") if "--" in args else len(args)
-        options = ["--retry-failed=" if argument == "--retry-failed" else argument for argument in args[:end]]
-        return super().parse_args(ctx, options + args[end:])
-
-
 @click.command(
-    cls=_EnrollCommand,
+    cls=CommandWithRetries,
     examples=["enroll speakers.csv --dry-run", "enroll speakers.csv --out voiceprints.json"],
 )
 @click.argument("sources", nargs=-1, required=True, metavar="MANIFEST|SOURCE…", type=SOURCE_PATH)
@@ -99,22 +88,11 @@ class _EnrollCommand(Command):
     is_flag=True,
     help="Report what a run would do and cost, with the same exit codes. Nothing is sent or changed.",
 )
-@click.option(
-    "--retry-failed", metavar="[=TEXT]", help="Retry failed rows; with TEXT, only those whose error contains TEXT."
-)
-@click.option(
-    "--retry-expired",
-    is_flag=True,
-    help="Resubmit rows whose result expired before it was fetched (billed again).",
-)
-@click.option(
-    "--on-unknown",
-    type=click.Choice(get_args(OnUnknown)),
-    default="hold",
-    show_default=True,
-    help="What to do with rows whose submission may have been accepted. hold: leave the row as it is, and report it. "
-    "resubmit: send the row again, once, which may be billed twice. adopt: use the unknown job of that time, which is "
-    "right only if no other program and no other list uses the key.",
+@retry_options("row")
+@on_unknown_option(
+    "row",
+    adopt="adopt: use the unknown job of that time, which is right only if no other program and no other list uses "
+    "the key.",
 )
 @price_option
 @yes_option("Do not ask before a run of more than 1,000 jobs. Without a terminal, nothing is asked.")
@@ -136,7 +114,7 @@ class _EnrollCommand(Command):
     is_flag=True,
     help="Send the best 30 s of longer files. Make sure that only one person speaks in them.",
 )
-@click.option("--new-key", is_flag=True, help="Use a ledger with another key of the same team.")
+@new_key_option
 @model_option
 @common_options
 @click.pass_context
@@ -238,13 +216,9 @@ def _finish(
 ) -> str | None:
     """Write the files and the summary of a run, and return why files could not be written."""
     with sigterm_as_interrupt(), open_output(None) as output:
-        for job_id, label in report.unsaved_jobs.items():
-            output.print_status(json_line({"label": label, "job_id": job_id}))
-        if report.unsaved_jobs:
-            output.print_status(
-                "The ledger could not save the jobs above, which are billed. Keep their ids. When the ledger can be "
-                f"written again, record each: pyannote-voiceprint ledger accept {arguments.ledger} LABEL JOB_ID"
-            )
+        unsaved = [{"label": label, "job_id": job_id} for job_id, label in report.unsaved_jobs.items()]
+        for line in unsaved_job_lines(unsaved, arguments.ledger):
+            output.print_status(line)
         export_lines: list[str] = []
         problems: list[str] = []
         for path, write in ((arguments.out, _write_out), (arguments.report, _write_report)):

@@ -2,17 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from functools import partial
 
 import attrs
 
-from pyannote_voiceprint_async.client import AsyncVoiceprintClient
-from pyannote_voiceprint_async.enrollment.options import Options
 from pyannote_voiceprint_async.enrollment.run.dry_run import DryRun
-from pyannote_voiceprint_async.errors import ConfigurationError
 
-from .clients import create_client
+from .clients import create_dry_run_client
 from .enroll_arguments import EnrollArguments, files_found, list_notes
 from .exit_codes import ExitCode
 from .output import Output
@@ -29,7 +25,8 @@ _REFRESH_INTERVAL = 1.0
 
 def dry_run(arguments: EnrollArguments) -> ExitCode:
     """Print what a run of the same arguments does, and return its exit code."""
-    client, options = _client_and_options(arguments)
+    client, has_key = create_dry_run_client(arguments.common)
+    options = arguments.options if has_key else attrs.evolve(arguments.options, new_key=True)
     rows = arguments.rows()
 
     async def main(output: Output) -> ExitCode:
@@ -63,11 +60,3 @@ async def show_reading(
     while True:
         display.show(run_view(dry.progress, found()))
         await sleep(_REFRESH_INTERVAL)
-
-
-def _client_and_options(arguments: EnrollArguments) -> tuple[AsyncVoiceprintClient, Options]:
-    """Return a client that sends nothing, and the options. Without a key, the key of the ledger is not compared."""
-    if not arguments.common.sandbox:
-        with suppress(ConfigurationError):  # a missing key is fine; the last line raises any other error again
-            return create_client(arguments.common), arguments.options
-    return create_client(arguments.common, "none"), attrs.evolve(arguments.options, new_key=True)

@@ -3,22 +3,25 @@
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.enrollment.ledger.identifications import IdentificationStore
+from pyannote_voiceprint_async.enrollment.ledger.snapshot import temporary_copy
+from pyannote_voiceprint_async.errors import LedgerError
+from pyannote_voiceprint_async.identification.ledger_run import LedgerRun
+from pyannote_voiceprint_async.identification.run_plan import IdentificationRunPlan
 
-from .clients import open_client
+from .clients import create_dry_run_client, open_client
 from .exit_codes import ExitCode, Failure
 from .identify_arguments import IdentifyArguments
-from .identify_recordings import plan_sentence
+from .identify_plan import identify_plan_lines
 from .identify_run import IdentifyRun
 from .identify_text import summary_lines
 from .interrupt import NOTHING_SENT
-from .option_groups import Command
 from .options import (
     FILE_PATH,
     SOURCE_PATH,
@@ -30,15 +33,17 @@ from .options import (
     timeout_option,
 )
 from .output import Output, print_status
+from .retry_options import CommandWithRetries, new_key_option, on_unknown_option, retry_options
 from .run_command import reject_closed_stdout, run_without_client
 from .status_view import SANDBOX_ORIGIN
 from .text_layout import terminal_width
+from .unsaved_jobs import unsaved_job_lines
 
 __all__ = ["identify"]
 
 
 @click.command(
-    cls=Command,
+    cls=CommandWithRetries,
     examples=[
         "identify meeting.wav --speakers speakers.ledger --out meeting.rttm",
         "identify --sandbox examples/conversation/conversation.flac --speakers voiceprints.json",
@@ -97,7 +102,14 @@ __all__ = ["identify"]
 )
 @force_option
 @json_option
-@click.option("--dry-run", is_flag=True, help="Check everything, and report what would be submitted. Nothing is sent.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Report what a run would do and bill, with the same exit codes. Nothing is sent or changed.",
+)
+@retry_options("recording")
+@on_unknown_option("recording")
+@new_key_option
 @preflight_option
 @click.option("--model", metavar="NAME", help="Use only voiceprints of this model [default: that of the voiceprints]")
 @timeout_option("Longest time to wait for each submitted job. The job itself continues after that.", default=3600.0)
@@ -116,22 +128,42 @@ def identify(common: CommonOptions, **values: Any) -> None:
     look with `pyannote-voiceprint jobs`). The exit code is 1 if any recording has no complete result.
 
     The id of each job is printed to stderr as soon as the job is accepted. With --ledger, the command may be killed at
-    any time: the same command then continues, and no job is billed twice. A recording whose submission may have been
-    accepted is held.
+    any time: the same command then continues, and no job is billed twice. A recording that failed is not submitted
+    again without --retry-failed, and one whose submission may have been accepted is held.
     """
     arguments = IdentifyArguments.check(common, **values)
     for note in arguments.notes:
         print_status(note)
-    jobs = len(arguments.requests)
-    plan = partial(plan_sentence, arguments.recordings, jobs)
     if arguments.dry_run:
-        print_status(f"Dry run: {plan(verb='would be submitted')} Nothing was sent.")
-        sys.exit(ExitCode.SUCCESS)
-    if arguments.ledger is None:
-        print_status(plan(verb="to submit"))
-    else:
-        print_status(f"At most {plan(verb='to submit')} Jobs that are in the ledger are not submitted again.")
+        sys.exit(_dry_run(arguments))
     _identify(arguments)
+
+
+def _dry_run(arguments: IdentifyArguments) -> ExitCode:
+    """Print what a run of the same arguments does, and return its exit code."""
+
+    async def main(output: Output) -> ExitCode:
+        if arguments.ledger is None:
+            plan = arguments.plan()
+        else:
+            client, has_key = create_dry_run_client(arguments.common)
+            async with temporary_copy(arguments.ledger) as copy, _open_ledger(copy) as store:
+                plan = await (await _claim(arguments, client, store, new_key=not has_key)).prepare()
+        await _state(arguments, plan, output)
+        return ExitCode.SUCCESS if plan.counts.is_complete else ExitCode.SOME_FAILED
+
+    return run_without_client(arguments.common, main)
+
+
+async def _state(arguments: IdentifyArguments, plan: IdentificationRunPlan, output: Output) -> None:
+    """State what a run does.
+
+    Raises:
+        click.UsageError: it would submit more than `--max-jobs`.
+    """
+    arguments.check_plan(plan)
+    for line in identify_plan_lines(plan, arguments):
+        await output.write_status(line)
 
 
 def _identify(arguments: IdentifyArguments) -> None:
@@ -139,9 +171,15 @@ def _identify(arguments: IdentifyArguments) -> None:
 
     async def main(output: Output) -> None:
         nonlocal started
-        async with _open(arguments, output) as (client, store):
+        async with _open(arguments, output) as (client, ledger_run):
+            await _state(arguments, arguments.plan() if ledger_run is None else await ledger_run.prepare(), output)
             started = IdentifyRun(
-                client, output, arguments.recordings, arguments.requests, timeout=arguments.timeout, store=store
+                client,
+                output,
+                arguments.recordings,
+                arguments.requests,
+                timeout=arguments.timeout,
+                ledger_run=ledger_run,
             )
             await started.run()
 
@@ -151,6 +189,10 @@ def _identify(arguments: IdentifyArguments) -> None:
     reject_closed_stdout()
     try:
         run_without_client(arguments.common, main, as_json=arguments.as_json, explain=explain)
+    except LedgerError as error:
+        if started is None:
+            raise  # nothing was sent
+        raise Failure(str(error)) from None
     finally:
         problems = [] if started is None else _finish(arguments, started)
     assert started is not None  # noqa: S101 - the run has ended without an error
@@ -162,24 +204,46 @@ def _identify(arguments: IdentifyArguments) -> None:
 @asynccontextmanager
 async def _open(
     arguments: IdentifyArguments, output: Output
-) -> AsyncIterator[tuple[AsyncVoiceprintClient, IdentificationStore | None]]:
-    """Yield the client and the ledger, if there is one. The ledger is locked first: of two runs, only one continues."""
+) -> AsyncIterator[tuple[AsyncVoiceprintClient, LedgerRun | None]]:
+    """Yield the client, and the run over the ledger if there is one.
+
+    The ledger is locked first: of two runs, only one continues.
+    """
     async with AsyncExitStack() as stack:
         if arguments.ledger is None:
             yield await stack.enter_async_context(open_client(arguments.common, output)), None
             return
-        store = IdentificationStore(arguments.ledger)
-        await store.open()
-        stack.push_async_callback(store.aclose)
+        store = await stack.enter_async_context(_open_ledger(arguments.ledger))
         jobs = arguments.ledger.with_name(f"{arguments.ledger.name}.server")
         client = await stack.enter_async_context(open_client(arguments.common, output, jobs))
-        origin = SANDBOX_ORIGIN if arguments.common.sandbox else client.engine.base_url
-        await store.claim(origin, client.engine.api_key)
-        yield client, store
+        yield client, await _claim(arguments, client, store, new_key=arguments.options.new_key)
+
+
+@asynccontextmanager
+async def _open_ledger(path: Path) -> AsyncIterator[IdentificationStore]:
+    store = IdentificationStore(path)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.aclose()
+
+
+async def _claim(
+    arguments: IdentifyArguments, client: AsyncVoiceprintClient, store: IdentificationStore, *, new_key: bool
+) -> LedgerRun:
+    """Claim the ledger for this API and key, and return the run over it."""
+    origin = SANDBOX_ORIGIN if arguments.common.sandbox else client.engine.base_url
+    await store.claim(origin, client.engine.api_key, new_key=new_key)
+    sources = [(recording.source.source, recording.seconds) for recording in arguments.recordings]
+    return LedgerRun(client, store, sources, arguments.requests, arguments.options, timeout=arguments.timeout)
 
 
 def _finish(arguments: IdentifyArguments, ended: IdentifyRun) -> list[str]:
     """Write the files and the summary of a run, and return why files could not be written."""
+    if arguments.ledger is not None:
+        for line in unsaved_job_lines(ended.unsaved_jobs(), arguments.ledger):
+            print_status(line)
     results = ended.writer.results
     if len(arguments.recordings) > 1 and terminal_width(sys.stdout) is not None and not arguments.as_json:
         for line in summary_lines([(result.label, result.identification) for result in results]):

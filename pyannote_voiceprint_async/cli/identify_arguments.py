@@ -9,8 +9,10 @@ import click
 
 from pyannote_voiceprint_async.enrollment.ledger.export import ledger_files
 from pyannote_voiceprint_async.enrollment.manifest.names import find_existing
+from pyannote_voiceprint_async.enrollment.options import Options
 from pyannote_voiceprint_async.identification import Speakers, jobs_needed
 from pyannote_voiceprint_async.identification.among import make_requests
+from pyannote_voiceprint_async.identification.run_plan import IdentificationRunPlan, PlannedJob, plan_run
 from pyannote_voiceprint_async.local_files import reason_of
 from pyannote_voiceprint_async.models import IdentificationOptions, IdentificationRequest, Matching, Model
 
@@ -29,6 +31,12 @@ class IdentifyArguments:
     common: CommonOptions
     ledger: Path | None
     """The ledger of a run that can be continued."""
+    options: Options
+    """What such a run does with jobs that have no result."""
+    speakers: int
+    """How many speakers there are."""
+    max_jobs: int | None
+    """The most jobs that the run may submit."""
     recordings: Sequence[Recording]
     requests: Sequence[IdentificationRequest] = attrs.field(repr=False)
     """The requests for each recording, one for each 50 speakers, with a placeholder as URL."""
@@ -69,10 +77,18 @@ class IdentifyArguments:
         recordings, note = check_recordings(sources, is_wanted=preflight)
         local = [recording.source.source for recording in recordings if isinstance(recording.source.source, Path)]
         ledger = None if ledger_option is None else find_existing(ledger_option)
+        retries = {field.name: values.pop(field.name) for field in attrs.fields(Options) if field.name in values}
+        if ledger is None and Options(**retries) != Options():
+            raise click.UsageError("--on-unknown, --retry-failed, --retry-expired and --new-key need --ledger.")
         inputs = [speakers_file, *local, *(ledger_files(ledger) if ledger is not None else ())]
         files = IdentifyFiles(out, plot, force=force, inputs=inputs, recordings=len(recordings))
         per_recording = jobs_needed(speakers)
-        _check_max_jobs(len(speakers), len(recordings), per_recording, max_jobs)
+        if max_jobs is None and per_recording > 1:
+            needed = _needed(len(speakers), len(recordings), per_recording * len(recordings))
+            raise click.UsageError(
+                f"Nothing was sent: {needed}. Confirm with --max-jobs {per_recording * len(recordings)}, or name fewer "
+                "speakers."
+            )
         options = IdentificationOptions(
             model=model or speakers.model or Model.PRECISION_2,
             matching=Matching(values.pop("threshold"), values.pop("exclusive_matching")),
@@ -82,6 +98,9 @@ class IdentifyArguments:
         return cls(
             common=common,
             ledger=ledger,
+            options=Options(**retries),
+            speakers=len(speakers),
+            max_jobs=max_jobs,
             recordings=recordings,
             requests=make_requests(speakers, expected, per_recording, options),
             files=files,
@@ -92,6 +111,28 @@ class IdentifyArguments:
             **values,
         )
 
+    def plan(self) -> IdentificationRunPlan:
+        """Return the plan of a run without a ledger."""
+        jobs = [
+            PlannedJob(isinstance(recording.source.source, Path), recording.seconds)
+            for recording in self.recordings
+            for _ in self.requests
+        ]
+        return plan_run(jobs, self.options, now=0.0)
+
+    def check_plan(self, plan: IdentificationRunPlan) -> None:
+        """Check that a run does not submit more than `--max-jobs`.
+
+        Raises:
+            click.UsageError: it does.
+        """
+        jobs = plan.counts.jobs + plan.counts.possible_jobs
+        if self.max_jobs is not None and jobs > self.max_jobs:
+            raise click.UsageError(
+                f"Nothing was sent: {_needed(self.speakers, len(self.recordings), jobs)}, and --max-jobs is "
+                f"{self.max_jobs}. Raise it, or pass fewer speakers or recordings."
+            )
+
 
 def _load_speakers(path: Path, model: str | None) -> Speakers:
     try:
@@ -100,15 +141,8 @@ def _load_speakers(path: Path, model: str | None) -> Speakers:
         raise click.UsageError(f"{path} cannot be read ({reason_of(exc)}).") from None
 
 
-def _check_max_jobs(speakers: int, recordings: int, per_recording: int, max_jobs: int | None) -> None:
-    jobs = per_recording * recordings
-    needed = (
+def _needed(speakers: int, recordings: int, jobs: int) -> str:
+    return (
         f"{format_count(speakers, 'speaker')} and {format_count(recordings, 'recording')} need "
         f"{format_count(jobs, 'job')}, each billed for the whole recording"
     )
-    if max_jobs is None and per_recording > 1:
-        raise click.UsageError(f"Nothing was sent: {needed}. Confirm with --max-jobs {jobs}, or name fewer speakers.")
-    if max_jobs is not None and jobs > max_jobs:
-        raise click.UsageError(
-            f"Nothing was sent: {needed}, and --max-jobs is {max_jobs}. Raise it, or pass fewer speakers or recordings."
-        )

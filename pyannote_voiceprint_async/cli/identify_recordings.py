@@ -1,6 +1,6 @@
 """The recordings of `identify`, checked before the first upload: at most 24 hours and 1 GiB each."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,10 +11,9 @@ from pyannote_voiceprint_async.audio import stated_seconds
 from pyannote_voiceprint_async.enrollment.manifest.preflight import PREFLIGHT_UNAVAILABLE
 from pyannote_voiceprint_async.errors import MediaError
 
-from .formatting import format_count, format_duration
 from .sources import LabeledSource, find_recordings, reject_problems
 
-__all__ = ["Recording", "check_recordings", "plan_sentence"]
+__all__ = ["Recording", "check_recordings"]
 
 
 @attrs.frozen
@@ -45,27 +44,6 @@ def check_recordings(arguments: Iterable[str], *, is_wanted: bool) -> tuple[list
     recordings = [Recording(source, _read_length(source, problems)) for source in sources]
     reject_problems(problems)
     return recordings, None
-
-
-def plan_sentence(recordings: Sequence[Recording], jobs: int, *, verb: str) -> str:
-    """Return what is submitted and billed.
-
-    Args:
-        recordings: the recordings to submit.
-        jobs: how many jobs each recording needs.
-        verb: what happens to the jobs, such as "to submit".
-    """
-    known = [recording.seconds for recording in recordings if recording.seconds is not None]
-    billed = format_duration(sum(known) * jobs)
-    if len(known) == len(recordings):
-        length = f"{billed} of audio to bill" if known else "nothing to bill"
-    elif known:
-        length = f"{billed} of audio to bill, and {len(recordings) - len(known)} of unknown length"
-    else:
-        length = "billed by the seconds of the recordings, whose length is not known here"
-    each = f", {jobs} jobs for each recording" if jobs > 1 else ""
-    count = format_count(len(recordings), "recording")
-    return f"{format_count(len(recordings) * jobs, 'job')} {verb} for {count}{each}: {length}."
 
 
 def _size_problem(source: LabeledSource) -> str | None:

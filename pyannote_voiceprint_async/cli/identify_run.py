@@ -9,7 +9,6 @@ from typing import cast
 import attrs
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
-from pyannote_voiceprint_async.enrollment.ledger.identifications import IdentificationStore
 from pyannote_voiceprint_async.errors import AccountError, VoiceprintError
 from pyannote_voiceprint_async.identification import PartialIdentificationError, identify_among
 from pyannote_voiceprint_async.identification.ledger_run import JobOutcome, LedgerRun
@@ -20,7 +19,7 @@ from pyannote_voiceprint_async.results import IdentificationResult
 from .formatting import format_count, possibly_accepted
 from .identify_recordings import Recording
 from .identify_results import ResultWriter
-from .output import Output, json_line
+from .output import Output
 from .text_layout import wrap
 
 __all__ = ["IdentifyRun"]
@@ -37,7 +36,7 @@ class IdentifyRun:
         recordings: the recordings.
         requests: the requests for each recording, one for each 50 speakers, with a placeholder as URL.
         timeout: seconds to wait for each job once it is submitted.
-        store: the open ledger, which the command has claimed; None runs without one.
+        ledger_run: the run over a ledger, which is prepared; None runs without one.
     """
 
     def __init__(  # noqa: PLR0913 - constructed in one place, `identify`
@@ -48,7 +47,7 @@ class IdentifyRun:
         requests: Sequence[IdentificationRequest],
         *,
         timeout: float,
-        store: IdentificationStore | None = None,
+        ledger_run: LedgerRun | None = None,
     ) -> None:
         self.writer = ResultWriter(output, recordings, requests[0].model)
         self._client = client
@@ -56,7 +55,7 @@ class IdentifyRun:
         self._recordings = recordings
         self._requests = requests
         self._timeout = timeout
-        self._store = store
+        self._ledger_run = ledger_run
         self._jobs: dict[int, list[JobCreated]] = {}
 
     async def run(self) -> None:
@@ -79,9 +78,21 @@ class IdentifyRun:
         finally:
             self._output.progress.close()
 
+    def unsaved_jobs(self) -> list[dict[str, str]]:
+        """Return the accepted jobs that the ledger could not save, as `ledger accept` accepts them."""
+        unsaved = [] if self._ledger_run is None else self._ledger_run.unsaved
+        return [
+            {
+                "label": job.row.name,
+                "recording": self._recordings[job.recording].source.label,
+                "job_id": job.job_id,
+            }
+            for job in unsaved
+        ]
+
     def interruption(self) -> str:
         """Return what an interrupted run leaves behind, and how to continue."""
-        if self._store is not None:
+        if self._ledger_run is not None:
             return "Interrupted. What was done is saved in the ledger. Run the same command again to continue."
         unwritten, in_flight = self.writer.unwritten(), self._client.stats.in_flight
         jobs = sum(len(self._jobs.get(index, ())) for index in unwritten)
@@ -97,8 +108,8 @@ class IdentifyRun:
         return f"Interrupted: {'; '.join(parts) or 'no job is left to be fetched'}.{hint}"
 
     async def _results(self) -> AsyncGenerator[IdentificationResult, None]:
-        if self._store is not None:
-            async with aclosing(self._ledger_results(self._store)) as results_of_ledger:
+        if self._ledger_run is not None:
+            async with aclosing(self._ledger_results(self._ledger_run)) as results_of_ledger:
                 async for result in results_of_ledger:
                     yield result
             return
@@ -119,25 +130,15 @@ class IdentifyRun:
         for index, recording in enumerate(self._recordings):
             yield await self._identify_among_many(index, recording)
 
-    async def _ledger_results(self, store: IdentificationStore) -> AsyncGenerator[IdentificationResult, None]:
-        sources = [recording.source.source for recording in self._recordings]
-        run = LedgerRun(
-            self._client, store, sources, self._requests, on_submitted=self._report_submitted, timeout=self._timeout
-        )
+    async def _ledger_results(self, run: LedgerRun) -> AsyncGenerator[IdentificationResult, None]:
+        run.on_submitted = self._report_submitted
         ended: dict[int, list[JobOutcome]] = {}
-        try:
-            async with aclosing(run.outcomes()) as outcomes:
-                async for outcome in outcomes:
-                    parts = ended.setdefault(outcome.job.recording, [])
-                    parts.append(outcome)
-                    if len(parts) == len(self._requests):
-                        yield await self._merge(parts)
-        finally:
-            for index, job_id in run.unsaved:
-                record = {"label": self._recordings[index].source.label, "job_id": job_id}
-                self._output.print_status(json_line(record))
-            if run.unsaved:
-                self._output.print_status("The ledger could not save the jobs above, which are billed. Keep their ids.")
+        async with aclosing(run.outcomes()) as outcomes:
+            async for outcome in outcomes:
+                parts = ended.setdefault(outcome.job.recording, [])
+                parts.append(outcome)
+                if len(parts) == len(self._requests):
+                    yield await self._merge(parts)
 
     async def _merge(self, parts: Sequence[JobOutcome]) -> IdentificationResult:
         ordered = sorted(parts, key=lambda part: part.job.row)

@@ -44,7 +44,7 @@ def _ledger_argument(command: Callable[..., Any]) -> Callable[..., Any]:
 @price_option
 @json_option
 def status(path: Path, *, watch: bool, price: float, as_json: bool) -> None:
-    """Report whether a run is alive, and how many rows of the newest list are in which state.
+    """Report whether a run is alive, and how many rows of the newest list and identifications are in which state.
 
     This command also works while a run uses the ledger.
     """
@@ -115,19 +115,25 @@ def purge(path: Path, *, yes: bool) -> None:
     )
 
 
-@ledger.command(examples=["ledger accept speakers.ledger Ada JOB_ID"])
+@ledger.command(
+    examples=[
+        "ledger accept speakers.ledger Ada JOB_ID",
+        "ledger accept names.ledger identification:1f3a9c2e07ab JOB_ID",
+    ]
+)
 @_ledger_argument
 @click.argument("label", metavar="LABEL")
 @click.argument("job_id", metavar="JOB_ID")
 def accept(path: Path, label: str, job_id: str) -> None:
     """Record a job that the ledger could not save.
 
-    If the ledger cannot be written, a run prints the label and the id of each accepted job. After this command, the
-    next run waits for the job, and does not submit the row again.
+    If the ledger cannot be written, a run prints the label and the id of each accepted job. `identify` prints a name
+    such as identification:1f3a9c2e07ab as the label, also for a recording that is held because its submission may have
+    been accepted. After this command, the next run waits for the job, and does not submit the row again.
     """
     with sigterm_as_interrupt():
         maintenance.accept(path, label, job_id)
-    print_status("Recorded. The next run fetches the voiceprint of this job.")
+    print_status("Recorded. The next run fetches the result of this job.")
 
 
 @ledger.command(examples=["ledger recover speakers.ledger"])

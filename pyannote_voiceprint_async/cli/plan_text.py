@@ -6,7 +6,7 @@ from pyannote_voiceprint_async.enrollment import RunPlan
 
 from .formatting import format_cost, format_count, format_duration
 
-__all__ = ["plan_lines"]
+__all__ = ["plan_lines", "state_lines"]
 
 # The time of a shorter list is not worth a line.
 _SHORTEST_SECONDS = 1.0
@@ -21,7 +21,7 @@ def plan_lines(plan: RunPlan, *, is_sandbox: bool, is_dry_run: bool = False) -> 
         is_dry_run: whether only the plan was made.
     """
     rows = plan.rows + plan.invalid + plan.forgotten
-    states = [f"{number:>7} {state}" for state, number in _states(plan).items() if number]
+    states = list(state_lines(plan, done="have a voiceprint"))
     opening = "Nothing was sent or changed. " if is_dry_run else ""
     yield f"{opening}The list has {format_count(rows, 'row')}{':' if states else '.'}"
     yield from states
@@ -38,6 +38,16 @@ def plan_lines(plan: RunPlan, *, is_sandbox: bool, is_dry_run: bool = False) -> 
         )
 
 
+def state_lines(plan: RunPlan, *, done: str) -> Iterator[str]:
+    """Yield the counts of a plan that are not 0.
+
+    Args:
+        plan: the plan.
+        done: what the counted rows with a result have.
+    """
+    yield from (f"{number:>7} {state}" for state, number in _states(plan, done).items() if number)
+
+
 def _jobs(plan: RunPlan, *, is_sandbox: bool) -> str:
     price = "free in the sandbox" if is_sandbox else format_cost(plan.jobs, plan.price)
     uploads = f", {format_count(plan.uploads, 'file')} uploaded first" if plan.uploads else ""
@@ -48,9 +58,9 @@ def _jobs(plan: RunPlan, *, is_sandbox: bool) -> str:
     return f"To be submitted: {format_count(plan.jobs, 'job')} ({price}{uploads}){possible}."
 
 
-def _states(plan: RunPlan) -> dict[str, int]:
+def _states(plan: RunPlan, done: str) -> dict[str, int]:
     return {
-        "have a voiceprint": plan.succeeded,
+        done: plan.succeeded,
         "were submitted by an earlier run, and are waited for": plan.submitted,
         "of them were submitted more than 24 hours ago: their results have probably expired": plan.overdue,
         "have an unknown outcome: it is resolved first, and they may then be submitted": plan.unresolved,

@@ -7,14 +7,17 @@ from pathlib import Path
 from pyannote_voiceprint_async.enrollment import Problem, Report
 from pyannote_voiceprint_async.enrollment.events import join_warnings, split_warnings
 from pyannote_voiceprint_async.enrollment.ledger.export import Exported
+from pyannote_voiceprint_async.enrollment.ledger.identification_report import IdentificationReport
 from pyannote_voiceprint_async.enrollment.manifest.skipped_files import SkippedFiles
 
-from .formatting import format_cost, format_count
+from .formatting import format_cost, format_count, format_duration
 
 __all__ = [
+    "billed_audio",
     "failure_reasons",
     "format_report_cost",
     "formula_warnings",
+    "identification_counts",
     "job_counts",
     "next_steps",
     "row_counts",
@@ -38,17 +41,8 @@ def row_counts(report: Report, *, skipped_files: SkippedFiles = _NO_FILES) -> It
         report: the state of the rows.
         skipped_files: files of directories that are not rows.
     """
-    missing = {
-        "failed": report.failed,
-        "uncertain": report.uncertain,
-        "expired": report.expired,
-        "submitted and not done": report.submitted,
-        "sent with an unknown outcome": report.unanswered,
-        "not sent": report.pending,
-    }
-    counts = [f"{report.succeeded} of {format_count(report.rows + report.invalid, 'row')} with a voiceprint"]
-    counts += [f"{rows} {state}" for state, rows in missing.items() if rows]
-    yield f"{_headline(report, skipped_files)}{', '.join(counts)}."
+    done = f"{report.succeeded} of {format_count(report.rows + report.invalid, 'row')} with a voiceprint"
+    yield f"{_headline(report, skipped_files)}{', '.join([done, *_missing(report)])}."
     yield from skipped_file_lines(skipped_files)
     if report.invalid:
         yield f"Skipped because they are invalid: {format_count(report.invalid, 'row')}."
@@ -59,6 +53,24 @@ def row_counts(report: Report, *, skipped_files: SkippedFiles = _NO_FILES) -> It
         )
     if report.forgotten:
         yield f"Skipped because they were erased (`ledger forget`): {format_count(report.forgotten, 'row')}."
+
+
+def identification_counts(report: IdentificationReport) -> Iterator[str]:
+    """Yield how many identifications are in which state, and how many of their jobs were accepted, if there are any."""
+    if not report.rows and not report.jobs_ever:
+        return
+    done = f"{report.succeeded} of {format_count(report.rows, 'identification')} with a result"
+    yield f"{', '.join([done, *_missing(report)])}."
+    failed = f", {report.failed_jobs_ever} of them failed and not billed" if report.failed_jobs_ever else ""
+    yield f"Identification jobs accepted: {report.jobs_ever} by all runs{failed}."
+
+
+def billed_audio(report: IdentificationReport) -> str:
+    """Return how much audio was billed."""
+    audio = f"{format_duration(report.billed_seconds)} of audio" if report.billed_seconds else ""
+    jobs = report.jobs_of_unknown_length
+    unknown = f"{format_count(jobs, 'recording')} of unknown length" if jobs else ""
+    return " and ".join(filter(None, [audio, unknown]))
 
 
 def formula_warnings(exported: Exported) -> Iterator[str]:
@@ -158,6 +170,19 @@ def next_steps(report: Report, repeat: RepeatCommand) -> Iterator[str]:
         )
     if report.invalid:
         yield f"To send the skipped rows when the list is corrected: {repeat()}"
+
+
+def _missing(report: Report | IdentificationReport) -> Iterator[str]:
+    """Yield how many rows have no result, by state."""
+    missing = {
+        "failed": report.failed,
+        "uncertain": report.uncertain,
+        "expired": report.expired,
+        "submitted and not done": report.submitted,
+        "sent with an unknown outcome": report.unanswered,
+        "not sent": report.pending,
+    }
+    yield from (f"{rows} {state}" for state, rows in missing.items() if rows)
 
 
 def _headline(report: Report, skipped_files: SkippedFiles) -> str:

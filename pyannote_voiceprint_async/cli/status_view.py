@@ -12,7 +12,7 @@ from pyannote_voiceprint_async.enrollment.ledger.status import LedgerStatus, rea
 
 from .formatting import format_duration
 from .log_format import format_time
-from .report_text import failure_reasons, job_counts, row_counts
+from .report_text import billed_audio, failure_reasons, identification_counts, job_counts, row_counts
 from .text_layout import field_lines, wrap
 
 __all__ = ["SANDBOX_ORIGIN", "StatusView"]
@@ -70,13 +70,18 @@ class StatusView:
             "cost": round(self.billed_jobs * self.price, 3),
             "last_failed": label,
             "last_error": error,
+            "identifications": attrs.asdict(status.identifications)
+            | {"billed_jobs": status.identifications.billed_jobs},
         }
 
     def lines(self, width: int) -> Iterable[str]:
         """Return the status as lines for a terminal of this width."""
-        report = self.status.report
+        report, identifications = self.status.report, self.status.identifications
         yield from field_lines(self._fields(), width)
-        for line in (*row_counts(report), *job_counts(report), *failure_reasons(report, self.path)):
+        # A ledger of identifications only has no list.
+        has_list = report.rows or report.invalid or not identifications.rows
+        counts = (*row_counts(report), *job_counts(report)) if has_list else ()
+        for line in (*counts, *failure_reasons(report, self.path), *identification_counts(identifications)):
             yield from wrap(line, width)
 
     def _run_record(self, run: RunState) -> dict[str, Any]:
@@ -108,7 +113,13 @@ class StatusView:
     def _cost_text(self) -> str:
         if self.status.origin == SANDBOX_ORIGIN:
             return "free in the sandbox"
-        return f"about {self.billed_jobs * self.price:.2f} EUR so far; failed jobs are free"
+        voiceprints = f"about {self.billed_jobs * self.price:.2f} EUR"
+        if not self.status.identifications.billed_jobs:
+            return f"{voiceprints} so far; failed jobs are free"
+        return (
+            f"{voiceprints} for voiceprints, and {billed_audio(self.status.identifications)} for identifications, so "
+            "far; failed jobs are free"
+        )
 
     def _run_text(self) -> str:
         run = self.status.run

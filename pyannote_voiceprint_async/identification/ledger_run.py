@@ -7,7 +7,9 @@ import hashlib
 import json
 import logging
 import math
+import shlex
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import cast
 
@@ -15,29 +17,45 @@ import attrs
 
 from pyannote_voiceprint_async.api import codec
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
-from pyannote_voiceprint_async.enrollment.ledger.identifications import IdentificationRow, IdentificationStore
+from pyannote_voiceprint_async.enrollment.events import Progress
+from pyannote_voiceprint_async.enrollment.ledger.identifications import (
+    IdentificationKey,
+    IdentificationRow,
+    IdentificationStore,
+)
 from pyannote_voiceprint_async.enrollment.manifest.preflight import file_digest
+from pyannote_voiceprint_async.enrollment.manifest.rows import State
+from pyannote_voiceprint_async.enrollment.options import Options
+from pyannote_voiceprint_async.enrollment.run.error_actions import ErrorAction, action_for
 from pyannote_voiceprint_async.enrollment.run.outcome_resolver import OutcomeResolver
+from pyannote_voiceprint_async.enrollment.run.state_writer import StateWriter
 from pyannote_voiceprint_async.enrollment.run.submission_intent import SubmissionIntent
 from pyannote_voiceprint_async.enrollment.run.submission_urls import is_upload_kept
 from pyannote_voiceprint_async.enrollment.run.timeline import Timeline
+from pyannote_voiceprint_async.enrollment.run.unknown_jobs import wait_for_known_job
 from pyannote_voiceprint_async.errors import (
     JobCanceledError,
+    JobError,
     JobExpiredError,
     JobFailedError,
+    JobTimeoutError,
     LedgerError,
     MediaError,
+    NotFoundError,
     VoiceprintError,
 )
 from pyannote_voiceprint_async.identification_result.identification import Identification
 from pyannote_voiceprint_async.job_plans import IdentificationPlan
 from pyannote_voiceprint_async.jobs.batch_item import BatchItem
+from pyannote_voiceprint_async.jobs.batch_results import Results
 from pyannote_voiceprint_async.local_files import reason_of
 from pyannote_voiceprint_async.models import IdentificationRequest, JobCreated
 from pyannote_voiceprint_async.transport.request import SubmissionHooks
 from pyannote_voiceprint_async.urls.url_identity import url_identity
 
-__all__ = ["JobOutcome", "LedgerJob", "LedgerRun", "request_hash"]
+from .run_plan import IdentificationRunPlan, PlannedJob, plan_run
+
+__all__ = ["JobOutcome", "LedgerJob", "LedgerRun", "UnsavedJob", "request_hash"]
 
 log = logging.getLogger("pyannote_voiceprint_async")
 
@@ -57,6 +75,8 @@ class LedgerJob:
     request: IdentificationRequest
     row: int
     """The id of the row in the ledger."""
+    seconds: float | None = None
+    """The length of the recording, if it is known."""
 
 
 @attrs.frozen
@@ -68,15 +88,27 @@ class JobOutcome:
     error: Exception | None = None
 
 
+@attrs.frozen
+class UnsavedJob:
+    """An accepted job whose id the ledger could not save."""
+
+    recording: int
+    """The index of the recording."""
+    row: IdentificationRow
+    job_id: str
+    seconds: float | None
+    """The length of the recording, if it is known."""
+
+
 class LedgerRun:
-    """Submits the recordings that have no job yet, and waits for all jobs.
+    """Submits the recordings that have no job yet, and waits for all jobs. Call `prepare` first.
 
     Args:
         client: the client.
         store: the open ledger, which the run has claimed.
-        sources: the recordings.
+        sources: the recordings, each with its length if that is known.
         requests: the requests for each recording, with a placeholder as URL.
-        on_submitted: awaited with the index of the recording and each job, when the job is in the ledger.
+        options: what to do with jobs that failed, expired, or have an unknown outcome; `adopt` is not supported.
         timeout: seconds to wait for each job.
     """
 
@@ -84,24 +116,50 @@ class LedgerRun:
         self,
         client: AsyncVoiceprintClient,
         store: IdentificationStore,
-        sources: Sequence[Path | str],
+        sources: Sequence[tuple[Path | str, float | None]],
         requests: Sequence[IdentificationRequest],
+        options: Options,
         *,
-        on_submitted: Callable[[int, JobCreated], Awaitable[None]],
         timeout: float,
     ) -> None:
-        self.unsaved: list[tuple[int, str]] = []
-        """Accepted jobs that the ledger could not save: the index of the recording, and the job id."""
+        self.unsaved: list[UnsavedJob] = []
+        """Accepted jobs that the ledger could not save."""
+        self.on_submitted: Callable[[int, JobCreated], Awaitable[None]] | None = None
+        """Awaited with the index of the recording and each job, when the job is in the ledger."""
+        self._jobs: list[LedgerJob] = []
         self._locks: dict[int, asyncio.Lock] = {}
         self._client = client
         self._store = store
         self._sources = sources
         self._requests = requests
-        self._on_submitted = on_submitted
+        self._options = options
         self._timeout = timeout
         self._clock = client.engine.clock
         self._timeline = Timeline(client.engine.clock, client.engine.server_time)
-        self._resolver = OutcomeResolver(client, store, "hold", self._timeline, other_types=_OTHER_TYPES)
+        self._state = StateWriter(store, self._clock, Progress)
+        self._resolver = OutcomeResolver(client, store, options.on_unknown, self._timeline, other_types=_OTHER_TYPES)
+
+    async def prepare(self) -> IdentificationRunPlan:
+        """Read the jobs from the ledger, and return what the run does. Nothing is sent.
+
+        Raises:
+            MediaError: a file cannot be read.
+            LedgerError: the ledger cannot be used.
+        """
+        keys = await self._keys()
+        rows = await self._store.rows(
+            keys, retry_failed=self._options.retry_failed, retry_expired=self._options.retry_expired
+        )
+        parts = len(self._requests)
+        self._jobs = [
+            LedgerJob(
+                number // parts, self._sources[number // parts][0], self._requests[number % parts], row.id, seconds
+            )
+            for number, (row, (*_, seconds)) in enumerate(zip(rows, keys, strict=True))
+        ]
+        # Two files with the same content share one row, which is submitted once.
+        planned = {row.id: _to_planned(job, row) for job, row in zip(self._jobs, rows, strict=True)}
+        return plan_run(planned.values(), self._options, self._clock.wall())
 
     async def outcomes(self) -> AsyncGenerator[JobOutcome, None]:
         """Yield each job as it ends: first those that the ledger has results of.
@@ -110,48 +168,90 @@ class LedgerRun:
             AccountError: the API refuses the account.
             LedgerError: the ledger cannot be used any more.
         """
-        jobs = await self._read_jobs()
-        await self._resolve_earlier()
-        results = self._client.engine.process_many(
-            jobs, self._process, lambda index, _, result, error: JobOutcome(jobs[index], result, error),
+        self._state.write()
+        error: Exception | None = None
+        try:
+            async with aclosing(self._process_jobs()) as outcomes:
+                async for outcome in outcomes:
+                    yield outcome
+        except Exception as exc:
+            error = exc
+            raise
+        finally:
+            await self._save_unsaved()
+            self._state.end(error)
+            del error  # breaks the reference cycle of the error and this frame
+
+    async def _process_jobs(self) -> AsyncGenerator[JobOutcome, None]:
+        """Yield each job as it ends. Submissions of unknown outcome are resolved once, and then continue."""
+        await self._resolve_outcomes(of_earlier_runs=True)
+        unanswered: list[JobOutcome] = []
+        try:
+            async with aclosing(self._process_once(self._jobs)) as outcomes:
+                async for outcome in outcomes:
+                    if await self._is_unanswered(outcome):
+                        unanswered.append(outcome)
+                    else:
+                        yield outcome
+            await self._resolve_outcomes(of_earlier_runs=False)
+        except VoiceprintError:
+            for outcome in unanswered:
+                yield outcome
+            raise
+        async with aclosing(self._process_once([outcome.job for outcome in unanswered])) as outcomes:
+            async for outcome in outcomes:
+                yield outcome
+
+    async def _process_once(self, jobs: Sequence[LedgerJob]) -> AsyncGenerator[JobOutcome, None]:
+        # A job that the run does not wait for is in the ledger, and not abandoned.
+        results = Results(
+            jobs,
+            self._process,
+            lambda index, _, result, error: JobOutcome(jobs[index], result, error),
+            read_ahead=self._client.engine.max_concurrency,
             max_in_progress=_MAX_IN_PROGRESS,
-        )  # fmt: skip
+        )
         async with results:
             async for outcome in results:
                 if isinstance(outcome.error, LedgerError):
                     raise outcome.error
                 yield outcome
 
-    async def _read_jobs(self) -> list[LedgerJob]:
+    async def _is_unanswered(self, outcome: JobOutcome) -> bool:
+        """Return whether the outcome of a submission of this run is unknown."""
+        is_unknown = isinstance(outcome.error, VoiceprintError) and outcome.error.outcome_unknown
+        return is_unknown and (await self._store.row(outcome.job.row)).state == State.SUBMITTING
+
+    async def _keys(self) -> list[IdentificationKey]:
         hashes = [request_hash(request) for request in self._requests]
-        identities = [await asyncio.to_thread(_identity, source) for source in self._sources]
-        keys = [
-            (identity, digest, str(request.model))
-            for identity in identities
+        identities = [await asyncio.to_thread(_identity, source) for source, _ in self._sources]
+        return [
+            IdentificationKey(identity, digest, str(request.model), seconds)
+            for identity, (_, seconds) in zip(identities, self._sources, strict=True)
             for request, digest in zip(self._requests, hashes, strict=True)
         ]
-        rows = await self._store.rows(keys)
-        parts = len(self._requests)
-        return [
-            LedgerJob(number // parts, self._sources[number // parts], self._requests[number % parts], row.id)
-            for number, row in enumerate(rows)
-        ]
 
-    async def _resolve_earlier(self) -> None:
-        """Resolve the submissions of unknown outcome: what was not accepted is pending again."""
-        unresolved = await self._resolver.unresolved(of_earlier_runs=True)
-        if unresolved:
+    async def _resolve_outcomes(self, *, of_earlier_runs: bool) -> None:
+        """Resolve the submissions of unknown outcome: what was not accepted is pending again.
+
+        Args:
+            of_earlier_runs: whether to include those that earlier runs could not resolve.
+        """
+        unresolved = await self._resolver.unresolved(of_earlier_runs=of_earlier_runs)
+        if not unresolved:
+            return
+        with suppress(NotFoundError):  # a gateway may serve only the endpoints that its users need
             await self._client.check_key()  # measures the clock of the server
-            seconds = max(0.0, self._resolver.seconds_left(unresolved))
-            if seconds:
-                log.warning(
-                    "The outcome of %d submission(s) of an earlier run is unknown. In %.0f s the API cannot accept "
-                    "them any more; then the run looks for their jobs.",
-                    len(unresolved),
-                    seconds,
-                )
-            await self._client.engine.sleep(seconds)
-            await self._resolver.resolve(unresolved)
+        seconds = max(0.0, self._resolver.seconds_left(unresolved))
+        if seconds:
+            log.warning(
+                "The outcome of %d submission(s) is unknown. In %.0f s the API cannot accept them any more; then the "
+                "run looks for their jobs.",
+                len(unresolved),
+                seconds,
+            )
+        await self._client.engine.sleep(seconds)
+        await self._resolver.resolve(unresolved)
 
     async def _process(self, item: BatchItem) -> Identification:
         job = cast("LedgerJob", item.value)
@@ -163,24 +263,49 @@ class LedgerRun:
         row = await self._store.row(job.row)
         if row.result is not None:
             return Identification.from_dict(row.result)
-        if row.state == "pending":
+        if row.state == State.PENDING:
             row = await self._submit(item, job, row)
-        if row.job_id is None or row.state == "expired":
-            raise VoiceprintError(_held_message(row), outcome_unknown=row.state != "expired", job_id=row.job_id)
+        if row.job_id is None or row.state != State.SUBMITTED:
+            is_unknown = row.state not in (State.FAILED, State.EXPIRED)
+            raise VoiceprintError(self._explain(row), outcome_unknown=is_unknown, job_id=row.job_id)
         item.check_stopped()
         return await self._wait(job, row)
 
+    def _explain(self, row: IdentificationRow) -> str:
+        """Return why a row is not submitted, and how to go on."""
+        if row.state == State.FAILED:
+            return f"{row.error} To submit the recording again when the cause is fixed, add --retry-failed."
+        if row.state == State.EXPIRED:
+            return (
+                f"The result of job {row.job_id} expired before it was fetched. The job was billed. To submit the "
+                "recording again (billed again), add --retry-expired."
+            )
+        return (
+            f"{row.error or 'Its outcome is unknown.'} The recording is held, and not submitted again: look for its "
+            "job with `pyannote-voiceprint jobs`, and record it with `pyannote-voiceprint ledger accept "
+            f"{shlex.quote(str(self._store.path))} {row.name} JOB_ID`. To submit the recording again (it may be billed "
+            "twice), add --on-unknown resubmit."
+        )
+
     async def _submit(self, item: BatchItem, job: LedgerJob, row: IdentificationRow) -> IdentificationRow:
-        url = await self._url_of(job, row)
-        created = await self._send(item, attrs.evolve(job.request, url=url), row)
         try:
-            is_new = await self._store.record_row_job(row.id, created.job_id, self._clock.wall())
+            url = await self._url_of(job, row)
+            created = await self._send(item, attrs.evolve(job.request, url=url), row)
+        except VoiceprintError as error:
+            if action_for(error) is ErrorAction.FAIL_ROW:
+                await self._store.record_row_failure(row.id, str(error), self._clock.wall(), is_free=True)
+            raise
+        try:
+            is_new = await self._store.record_row_job(row.id, created.job_id, self._clock.wall(), job.seconds)
         except LedgerError:
-            self.unsaved.append((job.recording, created.job_id))
+            self.unsaved.append(UnsavedJob(job.recording, row, created.job_id, job.seconds))
             raise
         item.record_job(created)
-        await self._on_submitted(job.recording, created)
-        return await self._store.row(row.id) if not is_new else row._replace(state="submitted", job_id=created.job_id)
+        if self.on_submitted is not None:
+            await self.on_submitted(job.recording, created)
+        return (
+            await self._store.row(row.id) if not is_new else row._replace(state=State.SUBMITTED, job_id=created.job_id)
+        )
 
     async def _send(self, item: BatchItem, request: IdentificationRequest, row: IdentificationRow) -> JobCreated:
         intent = SubmissionIntent(self._store, row, self._timeline)
@@ -215,18 +340,36 @@ class LedgerRun:
 
     async def _wait(self, job: LedgerJob, row: IdentificationRow) -> Identification:
         assert row.job_id is not None  # noqa: S101 - the caller has checked it
-        try:
-            done = await self._client.engine.wait(row.job_id, self._client.engine.deadline_after(self._timeout))
-            found = await IdentificationPlan(job.request).make_result(
+        job_id, deadline = row.job_id, self._client.engine.deadline_after(self._timeout)
+
+        async def wait() -> Identification:
+            done = await self._client.engine.wait(job_id, deadline)
+            return await IdentificationPlan(job.request).make_result(
                 done, str(job.request.model), (), self._client.engine.large_outputs
             )
-        except (JobFailedError, JobCanceledError, JobExpiredError) as error:
-            state = "expired" if isinstance(error, JobExpiredError) else "failed"
-            await self._store.record_row_failure(row.id, state, str(error), self._clock.wall())
+
+        try:
+            found = await wait_for_known_job(self._client, self._store, self._timeline, wait, deadline=deadline)
+        except JobTimeoutError:
+            raise  # the next run waits for the job
+        except JobExpiredError as error:
+            await self._store.record_row_expiry(row.id, str(error), self._clock.wall())
+            raise
+        except JobError as error:
+            is_free = isinstance(error, JobFailedError | JobCanceledError)
+            await self._store.record_row_failure(row.id, str(error), self._clock.wall(), is_free=is_free)
             raise
         result = await asyncio.to_thread(lambda: json.dumps(found.to_dict(), ensure_ascii=False))
         await self._store.record_row_result(row.id, result, self._clock.wall())
         return found
+
+    async def _save_unsaved(self) -> None:
+        """Try again to write the unsaved job ids: the disk may have room by now."""
+        now = self._clock.wall()
+        for unsaved in tuple(self.unsaved):
+            with suppress(LedgerError):
+                await self._store.record_row_job(unsaved.row.id, unsaved.job_id, now, unsaved.seconds)
+                self.unsaved.remove(unsaved)
 
 
 def request_hash(request: IdentificationRequest) -> str:
@@ -249,13 +392,12 @@ def _identity(source: Path | str) -> str:
         raise MediaError(f"{source} cannot be read ({reason_of(exc)}).") from None
 
 
-def _held_message(row: IdentificationRow) -> str:
-    if row.state == "expired":
-        return (
-            f"The result of job {row.job_id} expired before it was fetched. The job was billed. To submit the "
-            "recording again (billed again), use another ledger."
-        )
-    return (
-        f"{row.error or 'Its outcome is unknown.'} The recording is held, and not submitted again: look for its job "
-        "with `pyannote-voiceprint jobs`. To submit it again (it may be billed twice), use another ledger."
+def _to_planned(job: LedgerJob, row: IdentificationRow) -> PlannedJob:
+    return PlannedJob(
+        is_file=isinstance(job.source, Path),
+        seconds=job.seconds,
+        state=row.state,
+        accepted_at=row.accepted_at,
+        media_url=row.media_url,
+        uploaded_at=row.uploaded_at,
     )

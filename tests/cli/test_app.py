@@ -41,7 +41,7 @@ def test_every_command_with_a_client_has_the_common_options_and_none_for_the_key
     options = {option for parameter in load(name).params for option in parameter.opts}
     assert {"--sandbox", "--base-url", "--max-concurrency", "--rate-limit", "--shared", "-v"} <= options
     # Neither of these is the API key: the submission key, and the permission to use another API key.
-    expected = {"enroll": ["--new-key"], "submit": ["--key"]}.get(name, [])
+    expected = {"enroll": ["--new-key"], "identify": ["--new-key"], "submit": ["--key"]}.get(name, [])
     assert [option for option in options if "key" in option] == expected
 
 

@@ -59,11 +59,22 @@ def test_a_record_is_read_back_and_its_job_id_was_on_stderr(invoke, records, qui
 
 
 def test_the_options_are_in_the_request(invoke, records, quick_sandbox, speakers, recording):
-    options = ["--threshold", "100", "--exclusive-diarization", "--num-speakers", "2", "--expected", "june-fr"]
+    options = ["--threshold", "100", "--exclusive-diarization", "--num-speakers", "2"]
     result = invoke("identify", recording, "--speakers", speakers, *options, environment=quick_sandbox.environment)
     [record] = records(result.stdout)
     assert {speaker["match"] for speaker in record["speakers"]} == {None}
     assert record["exclusive_diarization"] != []
+
+
+@pytest.mark.parametrize(("option", "matched"), [([], 1), (["--no-exclusive-matching"], 3)])
+def test_a_voiceprint_matches_several_speakers_only_without_exclusive_matching(
+    invoke, records, quick_sandbox, tmp_path, option, matched
+):
+    one = tmp_path / "one.json"
+    one.write_text(json.dumps({"Ada": voiceprint_of(b"ada")}))
+    result = invoke("identify", _CONVERSATION, "--speakers", one, *option, environment=quick_sandbox.environment)
+    [record] = records(result.stdout)
+    assert [speaker["match"] for speaker in record["speakers"]].count("Ada") == matched
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "json", "rttm"])
@@ -112,12 +123,14 @@ def test_more_than_50_speakers_need_max_jobs(invoke, records, quick_sandbox, rec
 
 
 def test_a_failed_recording_stops_no_other_and_is_exit_code_1(invoke, records, quick_sandbox, speakers, recording):
-    arguments = [recording, "https://192.0.2.1/gone-404.wav", "--speakers", speakers]
-    quick = quick_sandbox.environment
-    result = invoke("identify", *arguments, environment=quick)
-    statuses = {record["label"]: record["status"] for record in records(result.stdout)}
-    assert statuses["talk"] == "succeeded"
-    assert len(statuses) == 2
+    arguments = ["https://example.com/unreachable/lost.wav", recording, "--speakers", speakers]
+    result = invoke("identify", *arguments, environment=quick_sandbox.environment)
+    lost, talk = sorted(records(result.stdout), key=lambda record: record["label"])
+    assert result.exit_code == 1
+    assert (talk["label"], talk["status"], talk["error"]) == ("talk", "succeeded", None)
+    assert (lost["label"], lost["status"], lost["decisions"]) == ("lost", "failed", [])
+    assert lost["error"] == f"Job {lost['job_id']} failed: Could not load audio. Failed jobs are not billed."
+    assert result.stderr.endswith("1 of 2 recordings have no complete result.\n")
 
 
 def test_a_dry_run_sends_nothing(invoke, quick_sandbox, speakers, recording):

@@ -1,56 +1,51 @@
-"""`identify --ledger`, really killed with SIGKILL and continued: nothing is lost, and nothing is paid twice."""
+"""`identify --ledger`: killed with SIGKILL, interrupted and continued. Nothing is lost, and nothing is paid twice."""
 
 import json
-import os
+import re
 import signal
-import subprocess
-import sys
 
 import pytest
 from audio_files import speechlike, wav
+from warm_process import WarmProcess
 
+from pyannote_voiceprint_async.cli.exit_codes import ExitCode
+from pyannote_voiceprint_async.cli.status_view import StatusView
 from pyannote_voiceprint_async.enrollment.ledger.identifications import IdentificationStore
-from pyannote_voiceprint_async.identification.ledger_run import request_hash
-from pyannote_voiceprint_async.models import ANY_URL, IdentificationRequest
+from pyannote_voiceprint_async.errors import LedgerError
 from pyannote_voiceprint_async.sandbox import voiceprint_of
 
-# Kills itself at a step of the ledger, or runs to its end. The requests of a killed run are too old to be accepted.
-_PROGRAM = """
-import os, signal, sys
-from pyannote_voiceprint_async.cli.app import app
-from pyannote_voiceprint_async.enrollment.ledger.identifications import IdentificationStore
-from pyannote_voiceprint_async.enrollment.run.outcome_resolver import OutcomeResolver
-
-OutcomeResolver.seconds_left = lambda *_: 0.0
-when, step, *arguments = sys.argv[1:]
-if when != "never":
-    original = getattr(IdentificationStore, step)
-    async def dies(self, *values):
-        if when == "after":
-            await original(self, *values)
-        os.kill(os.getpid(), signal.SIGKILL)
-    setattr(IdentificationStore, step, dies)
-app(arguments)
-"""
+_SECONDS = 60
+_LOST = "https://example.com/unreachable/lost.wav"
 
 
 @pytest.fixture
-def program(start_sandbox, tmp_path):
-    sandbox = start_sandbox("--rate-limit", "10000/60", "--read-limit", "10000/60", "--job-seconds", "0")
+def talk(tmp_path):
+    """A recording of 20 seconds, and the voiceprints of two speakers; return the command that identifies them."""
     recording, speakers = tmp_path / "talk.wav", tmp_path / "speakers.json"
     recording.write_bytes(wav(speechlike(20)))
     speakers.write_text(json.dumps({"Ada": voiceprint_of(b"ada"), "Bob": voiceprint_of(b"bob")}))
-    environment = {**os.environ, **sandbox.environment}
+    return ["identify", recording, "--speakers", speakers, "--ledger", tmp_path / "names.ledger"]
 
-    def run(when="never", step="-"):
-        command = ["identify", recording, "--speakers", speakers, "--ledger", tmp_path / "names.ledger"]
-        return subprocess.run(
-            [sys.executable, "-c", _PROGRAM, when, step, *map(str, command)],
-            env=environment, capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
 
-    run.accepted = lambda: sandbox.state()["jobs"]
-    return run
+@pytest.fixture
+def status(invoke, tmp_path):
+    """Return the function that reads the identifications in the status of the ledger."""
+    return lambda: json.loads(invoke("ledger", "status", tmp_path / "names.ledger").stdout)["identifications"]
+
+
+# Killed
+
+
+@pytest.fixture
+def run(quick_sandbox, talk, records):
+    """Run the command; with a step, kill it there. Return its exit code and the record."""
+
+    def run_program(when="never", step="-"):
+        with WarmProcess("cli.identify_program", when, step, *talk, environment=quick_sandbox.environment) as process:
+            stdout, _ = process.communicate(timeout=_SECONDS)
+            return process.returncode, *records(stdout)
+
+    return run_program
 
 
 @pytest.mark.parametrize(
@@ -63,50 +58,155 @@ def program(start_sandbox, tmp_path):
         ("after", "record_row_result"),
     ],
 )
-def test_a_killed_run_continues_and_pays_once(program, when, step):
-    assert program(when, step).returncode == -signal.SIGKILL
-    done = program()
-    [record] = map(json.loads, done.stdout.splitlines())
-    assert (done.returncode, record["status"]) == (0, "succeeded")
-    assert program.accepted() == 1
+def test_a_killed_run_continues_and_pays_once(run, quick_sandbox, when, step):
+    assert run(when, step) == (-signal.SIGKILL,)
+    code, record = run()
+    assert (code, record["status"]) == (0, "succeeded")
+    assert quick_sandbox.state()["jobs"] == 1
 
 
-def test_a_job_whose_id_was_lost_is_held_and_never_paid_again(program):
-    assert program("before", "record_row_job").returncode == -signal.SIGKILL
-    assert program.accepted() == 1
+def test_a_job_whose_id_was_lost_is_held_until_it_is_accepted_and_never_paid_again(
+    run, quick_sandbox, invoke, records, status
+):
+    assert run("before", "record_row_job") == (-signal.SIGKILL,)
     for _ in range(2):
-        held = program()
-        [record] = map(json.loads, held.stdout.splitlines())
-        assert (held.returncode, record["status"]) == (1, "unknown")
-        assert record["error"].startswith("It may have been accepted: an unknown job was created when it was sent.")
-        assert "pyannote-voiceprint jobs" in record["error"]
-    assert program.accepted() == 1
+        code, held = run()
+        assert (code, held["status"]) == (1, "unknown")
+        assert held["error"].startswith("It may have been accepted: an unknown job was created when it was sent.")
+    assert (status()["uncertain"], status()["jobs_ever"]) == (1, 0)
+    _, ledger, name = re.search(r"`pyannote-voiceprint (ledger accept) (\S+) (\S+) JOB_ID`", held["error"]).groups()
+    [job] = records(invoke("jobs", environment=quick_sandbox.environment).stdout)
+    assert invoke("ledger", "accept", ledger, name, job["job_id"]).exit_code == 0
+    code, done = run()
+    assert (code, done["status"], done["job_id"]) == (0, "succeeded", job["job_id"])
+    assert (status()["succeeded"], status()["jobs_ever"], quick_sandbox.state()["jobs"]) == (1, 1, 1)
 
 
-def test_the_order_of_the_labels_does_not_matter_and_every_field_does():
-    voiceprints = {"Ada": "YQ==", "Bob": "Yg=="}
-    request = IdentificationRequest(ANY_URL, voiceprints)
-    turned = IdentificationRequest(ANY_URL, dict(reversed(voiceprints.items())))
-    assert request_hash(request) == request_hash(turned)
-    assert request_hash(request) != request_hash(IdentificationRequest(ANY_URL, voiceprints, num_speakers=2))
-    assert request_hash(request) != request_hash(IdentificationRequest(ANY_URL, {"Ada": "YQ==", "Bob": "YQ=="}))
+# Interrupted
 
 
-async def test_a_failed_row_becomes_pending_again_and_a_result_stays(tmp_path):
-    store = IdentificationStore(tmp_path / "names.ledger")
-    await store.open()
-    try:
-        keys = [("sha256:1", "request", "precision-2"), ("sha256:2", "request", "precision-2")]
-        failed, done = await store.rows(keys)
-        for row in (failed, done):
-            await store.record_intent(row, 1.0, 2.0)
-            assert await store.record_row_job(row.id, f"job-{row.id}", 2.0)
-        await store.record_row_failure(failed.id, "failed", "no speech", 3.0)
-        await store.record_row_result(done.id, '{"job_id": "job-2"}', 3.0)
-        failed, done = await store.rows(keys)
-        assert (failed.state, failed.job_id) == ("pending", None)
-        assert (done.state, done.result) == ("succeeded", {"job_id": "job-2"})
-        assert not await store.record_row_job(failed.id, "job-2", 4.0)
-        assert (await store.row(failed.id)).state == "uncertain"
-    finally:
-        await store.aclose()
+def test_an_interrupted_run_continues_with_its_job(spawn, invoke, start_sandbox, talk, status, ending, ending_code):
+    """The job lasts ten minutes."""
+    server = start_sandbox("--job-seconds", "600")
+    process = spawn(*talk, environment=server.environment)
+    assert process.stderr.readline() == "1 job to submit for 1 recording: 20 s of audio to bill.\n"
+    assert json.loads(process.stderr.readline())["status"] == "submitted"
+    process.send_signal(ending)
+    stdout, stderr = process.communicate(timeout=_SECONDS)
+    assert (process.returncode, stdout) == (ending_code, "")
+    assert stderr == ("Interrupted. What was done is saved in the ledger. Run the same command again to continue.\n")
+    assert (status()["submitted"], status()["jobs_ever"], server.state()["jobs"]) == (1, 1, 1)
+    dry_run = invoke(*talk, "--dry-run", environment=server.environment)
+    assert (dry_run.exit_code, dry_run.stderr) == (
+        0,
+        (
+            "Dry run: 0 jobs would be submitted for 1 recording. Nothing was sent.\n"
+            "      1 were submitted by an earlier run, and are waited for\n"
+        ),
+    )
+
+
+# Job ids that cannot be saved
+
+
+def test_an_unsaved_job_is_printed_as_ledger_accept_needs_it(
+    invoke, records, quick_sandbox, talk, status, monkeypatch, tmp_path
+):
+    async def fail(*_):
+        raise LedgerError("The ledger cannot be written: the disk is full.")
+
+    with monkeypatch.context() as full:
+        full.setattr(IdentificationStore, "record_row_job", fail)
+        result = invoke(*talk, environment=quick_sandbox.environment)
+    assert (result.exit_code, result.stdout) == (ExitCode.SOME_FAILED, "")
+    [unsaved] = records(result.stderr)
+    assert unsaved["recording"] == "talk"
+    assert f"record each: pyannote-voiceprint ledger accept {tmp_path / 'names.ledger'} LABEL JOB_ID" in result.stderr
+    accepted = invoke("ledger", "accept", tmp_path / "names.ledger", unsaved["label"], unsaved["job_id"])
+    assert accepted.stderr == "Recorded. The next run fetches the result of this job.\n"
+    again = invoke(*talk, environment=quick_sandbox.environment)
+    [record] = records(again.stdout)
+    assert (again.exit_code, record["job_id"]) == (0, unsaved["job_id"])
+    assert again.stderr == (
+        "0 jobs to submit for 1 recording.\n      1 were submitted by an earlier run, and are waited for\n"
+    )
+    assert (status()["jobs_ever"], quick_sandbox.state()["jobs"]) == (1, 1)
+
+
+# The plan, failures, and the status
+
+
+def test_the_dry_run_is_the_run(invoke, records, quick_sandbox, talk, tmp_path):
+    """It predicts the counts, the cost and the exit code, and changes nothing."""
+    _, recording, *options = talk
+    quick = quick_sandbox.environment
+    assert invoke(*talk, environment=quick).exit_code == 0
+    first = ["identify", recording, _LOST, *options]
+    for arguments, expected in (
+        (first, "1 job {} for 2 recordings: billed by the seconds of the recordings, whose length is not known here."),
+        (first, "0 jobs {} for 2 recordings."),
+        ([*first, "--retry-failed"], "1 job {} for 2 recordings: billed by the seconds of the recordings, whose "),
+    ):
+        before = (tmp_path / "names.ledger").read_bytes()
+        dry_run = invoke(*arguments, "--dry-run", environment=quick)
+        assert (tmp_path / "names.ledger").read_bytes() == before
+        result = invoke(*arguments, environment=quick)
+        assert dry_run.stderr.startswith(f"Dry run: {expected.format('would be submitted')}")
+        assert result.stderr.startswith(expected.format("to submit"))
+        states = [line for line in dry_run.stderr.splitlines() if line.startswith("      1 ")]
+        assert states == [line for line in result.stderr.splitlines() if line.startswith("      1 ")]
+        assert "      1 have a result" in states
+        assert result.exit_code == 1
+        # A dry run assumes that no job fails.
+        assert dry_run.exit_code == (1 if "0 jobs" in expected else 0)
+    assert {record["status"] for record in records(result.stdout)} == {"succeeded", "failed"}
+    assert quick_sandbox.state()["jobs"] == 3
+
+
+def test_max_jobs_counts_only_the_jobs_that_would_be_submitted(invoke, quick_sandbox, talk):
+    _, recording, *options = talk
+    quick = quick_sandbox.environment
+    assert invoke(*talk, environment=quick).exit_code == 0
+    more = ["identify", recording, "https://example.com/a.wav", "https://example.com/b.wav", *options, "--max-jobs"]
+    for dry in (["--dry-run"], []):
+        refused = invoke(*more, "1", *dry, environment=quick)
+        assert (refused.exit_code, refused.stdout) == (2, "")
+        assert "Nothing was sent: 2 speakers and 3 recordings need 2 jobs" in refused.stderr
+    assert quick_sandbox.state()["jobs"] == 1
+    assert invoke(*more, "2", environment=quick).exit_code == 0
+    assert quick_sandbox.state()["jobs"] == 3
+
+
+def test_the_status_has_the_states_and_the_billed_audio(invoke, quick_sandbox, talk, status, tmp_path):
+    _, recording, *options = talk
+    assert invoke("identify", recording, _LOST, *options, environment=quick_sandbox.environment).exit_code == 1
+    found = status()
+    assert {name: number for name, number in found.items() if number} == {
+        "rows": 2, "succeeded": 1, "failed": 1, "jobs_ever": 2, "failed_jobs_ever": 1, "billed_jobs": 1,
+        "billed_seconds": 20,
+    }  # fmt: skip
+    lines = list(StatusView.read(tmp_path / "names.ledger", 0.015).lines(100))
+    assert lines[1:] == [
+        "Cost  about 0.00 EUR for voiceprints, and 20 s of audio for identifications, so far; failed jobs are",
+        "      free",
+        "1 of 2 identifications with a result, 1 failed.",
+        "Identification jobs accepted: 2 by all runs, 1 of them failed and not billed.",
+    ]
+
+
+@pytest.mark.parametrize(
+    "options", [["--retry-failed"], ["--retry-expired"], ["--on-unknown", "resubmit"], ["--new-key"]]
+)
+def test_options_that_need_a_ledger_are_refused_without_one(invoke, quick_sandbox, talk, options):
+    result = invoke(*talk[:-2], *options, environment=quick_sandbox.environment)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "need --ledger" in result.stderr
+    assert quick_sandbox.state()["total"]["requests"] == 0
+
+
+def test_another_key_of_the_team_needs_new_key(invoke, quick_sandbox, talk):
+    invoke(*talk, environment=quick_sandbox.environment)
+    other = quick_sandbox.environment | {"PYANNOTEAI_API_KEY": "another-key"}
+    refused = invoke(*talk, "--dry-run", environment=other)
+    assert (refused.exit_code, "--new-key" in refused.stderr) == (2, True)
+    assert invoke(*talk, "--new-key", environment=other).exit_code == 0  # the result is in the ledger

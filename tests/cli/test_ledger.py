@@ -137,7 +137,7 @@ def test_a_job_that_could_not_be_saved_is_recorded(invoke, command, quick_sandbo
     assert (result.exit_code, result.stdout, result.stderr) == (
         0,
         "",
-        "Recorded. The next run fetches the voiceprint of this job.\n",
+        "Recorded. The next run fetches the result of this job.\n",
     )
     assert json.loads(invoke("ledger", "status", ledger).stdout)["submitted"] == 1
     refused = invoke("ledger", "accept", ledger, "Ada", "another")

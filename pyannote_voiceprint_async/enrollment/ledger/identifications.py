@@ -1,4 +1,4 @@
-"""The identifications in a ledger: one row for each job, which is paid once.
+"""The identifications in a ledger: one row for each recording and request, which is paid once.
 
 The promises are those of `store`: the intent is on the disk before the first byte of the request leaves, the job id
 before anything else happens, and the result before the recording is reported as done.
@@ -11,45 +11,77 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from pyannote_voiceprint_async.enrollment.manifest.names import normalize_name
+from pyannote_voiceprint_async.enrollment.manifest.rows import State
+
 from .checksums import check_intact, intact
+from .identification_jobs import identification_name, record_identification_job
 from .intents import IntentTable
 from .store import LedgerStore
 
-__all__ = ["IdentificationRow", "IdentificationStore"]
+__all__ = ["IdentificationKey", "IdentificationRow", "IdentificationStore"]
 
 _INSERT = "INSERT OR IGNORE INTO identifications (identity, request, model) VALUES (?, ?, ?)"
 _FIND = """
-SELECT {intact}, id, model, state, job_id, media_url, uploaded_at, error, result FROM identifications WHERE {where}
+SELECT {intact}, id, identity, request, model, state, job_id,
+    (SELECT accepted_at FROM identification_jobs AS jobs WHERE jobs.job_id = identifications.job_id),
+    media_url, uploaded_at, error, result
+FROM identifications WHERE {where}
 """
-# A failed job is free, so that a new run submits it again.
-_RENEW_FAILED = """
-UPDATE identifications SET state = 'pending', job_id = NULL, accepted_at = NULL, error = NULL
-WHERE identity = ? AND request = ? AND state = 'failed'
+# The row gets another job; `identification_jobs` keeps this one.
+_RETRY = """
+UPDATE identifications SET state = 'pending', job_id = NULL, error = NULL, finished_at = NULL WHERE id = ?
 """
+# A job that `ledger accept` recorded, or that an earlier version wrote, has no length yet.
+_SET_LENGTH = "UPDATE identification_jobs SET seconds = ? WHERE identification_id = ? AND seconds IS NULL"
 _NEWEST = """
-SELECT job_id, accepted_at FROM identifications WHERE job_id IS NOT NULL AND accepted_at IS NOT NULL
-ORDER BY accepted_at DESC LIMIT 1
+SELECT job_id, accepted_at FROM identification_jobs WHERE accepted_at IS NOT NULL ORDER BY accepted_at DESC LIMIT 1
 """
-_KNOWN = "SELECT accepted_at, model FROM identifications WHERE job_id = ?"
-_SET_SUBMITTED = """
-UPDATE identifications SET state = 'submitted', job_id = ?, accepted_at = ?, intended_from = NULL,
-intended_until = NULL, error = NULL WHERE id = ?
+_KNOWN = """
+SELECT jobs.accepted_at, model FROM identification_jobs AS jobs LEFT JOIN identifications ON id = identification_id
+WHERE jobs.job_id = ?
 """
-_SET_FINISHED = "UPDATE identifications SET state = ?, result = ?, error = ?, finished_at = ? WHERE id = ?"
+_SET_FINISHED = """
+UPDATE identifications SET state = ?, result = ?, error = ?, finished_at = ?, intended_from = NULL,
+intended_until = NULL WHERE id = ?
+"""
+_SET_FREE = """
+UPDATE identification_jobs SET is_free = 1 WHERE job_id = (SELECT job_id FROM identifications WHERE id = ?)
+"""
+
+
+class IdentificationKey(NamedTuple):
+    """What identifies a row, and the length of its recording."""
+
+    identity: str
+    """The identity of the recording."""
+    request: str
+    """The hash of the request."""
+    model: str
+    seconds: float | None
+    """The length of the recording, if it is known."""
 
 
 class IdentificationRow(NamedTuple):
-    """One job: a recording, and the request that it is submitted with."""
+    """A recording, and the request that it is submitted with."""
 
     id: int
+    identity: str
+    request: str
     model: str
     state: str
     job_id: str | None
+    accepted_at: float | None
     media_url: str | None
     uploaded_at: float | None
     error: str | None
     result: Mapping[str, Any] | None
     """The fields of the identification, once there is one."""
+
+    @property
+    def name(self) -> str:
+        """The name for messages and for `ledger accept`."""
+        return identification_name(self.identity, self.request)
 
 
 class IdentificationStore(LedgerStore):
@@ -57,17 +89,29 @@ class IdentificationStore(LedgerStore):
 
     _intents = IntentTable("identifications")
 
-    async def rows(self, keys: Sequence[tuple[str, str, str]]) -> list[IdentificationRow]:
-        """Return the row of each job, in order. Missing rows are added, and failed ones become pending again.
+    async def rows(
+        self, keys: Sequence[IdentificationKey], *, retry_failed: str | None = None, retry_expired: bool = False
+    ) -> list[IdentificationRow]:
+        """Return the row of each key, in order. Missing rows are added.
 
         Args:
-            keys: the identity of the recording, the hash of the request, and the model.
+            keys: the keys.
+            retry_failed: make rows pending that failed with this text in their error; an empty text means all of them.
+            retry_expired: make rows pending whose result expired before it was fetched (billed again).
         """
 
+        def must_retry(row: IdentificationRow) -> bool:
+            if row.state == State.FAILED and retry_failed is not None:
+                return normalize_name(retry_failed).lower() in normalize_name(row.error or "").lower()
+            return row.state == State.EXPIRED and retry_expired
+
         def add(connection: sqlite3.Connection) -> list[IdentificationRow]:
-            connection.executemany(_INSERT, keys)
-            connection.executemany(_RENEW_FAILED, [key[:2] for key in keys])
-            return [_find(connection, "identity = ? AND request = ?", key[:2]) for key in keys]
+            connection.executemany(_INSERT, [key[:3] for key in keys])
+            rows = [_find(connection, "identity = ? AND request = ?", key[:2]) for key in keys]
+            connection.executemany(_RETRY, [(row.id,) for row in rows if must_retry(row)])
+            lengths = [(key.seconds, row.id) for key, row in zip(keys, rows, strict=True) if key.seconds is not None]
+            connection.executemany(_SET_LENGTH, lengths)
+            return [_find(connection, "id = ?", (row.id,)) for row in rows]
 
         return await self.database.atomic(add)
 
@@ -77,33 +121,53 @@ class IdentificationStore(LedgerStore):
 
     # Steps of one submission
 
-    async def record_row_job(self, row_id: int, job_id: str, accepted_at: float) -> bool:
+    async def record_row_job(self, row_id: int, job_id: str, accepted_at: float, seconds: float | None = None) -> bool:
         """Record the job of an accepted submission. Return False if another row has the job; this row is uncertain."""
 
         def update(connection: sqlite3.Connection) -> bool:
-            other = "SELECT 1 FROM identifications WHERE job_id = ? AND id != ?"
-            if connection.execute(other, (job_id, row_id)).fetchone():
+            is_new = record_identification_job(connection, row_id, job_id, accepted_at, seconds)
+            if not is_new:
                 error = f"The API answered with job {job_id}, which belongs to another recording."
                 connection.execute(self._intents.set_uncertain, (error, row_id))
-                return False
-            connection.execute(_SET_SUBMITTED, (job_id, accepted_at, row_id))
-            return True
+            return is_new
 
         return await self.database.atomic(update, is_urgent=True)
 
     async def record_row_result(self, row_id: int, result: str, now: float) -> None:
         """Record the identification of a finished job, as JSON."""
-        await self._write(_SET_FINISHED, ("succeeded", result, None, now, row_id))
+        await self._write(_SET_FINISHED, (State.SUCCEEDED, result, None, now, row_id))
 
-    async def record_row_failure(self, row_id: int, state: str, error: str, now: float) -> None:
-        """Record why a job has no identification: its state is `failed` or `expired`."""
-        await self._write(_SET_FINISHED, (state, None, error, now, row_id))
+    async def record_row_failure(self, row_id: int, error: str, now: float, *, is_free: bool) -> None:
+        """Record why a row has no identification.
+
+        Args:
+            row_id: the row.
+            error: the reason, as a sentence.
+            now: UTC epoch seconds.
+            is_free: whether its job failed or was canceled, which is not billed.
+        """
+
+        def update(connection: sqlite3.Connection) -> None:
+            connection.execute(_SET_FINISHED, (State.FAILED, None, error, now, row_id))
+            if is_free:
+                connection.execute(_SET_FREE, (row_id,))
+
+        await self.database.atomic(update)
+
+    async def record_row_expiry(self, row_id: int, error: str, now: float) -> None:
+        """Record that a job was paid and its output deleted before it was fetched."""
+        await self._write(_SET_FINISHED, (State.EXPIRED, None, error, now, row_id))
 
     # What the resolver of unknown outcomes reads and writes
 
     async def newest_job(self) -> tuple[str, float] | None:
         """Return the newest identification job and when it was accepted."""
         return await self.database.read(lambda connection: connection.execute(_NEWEST).fetchone())
+
+    async def accepted_at(self, job_id: str) -> float | None:
+        """Return when an identification job of this ledger was accepted, if it is known."""
+        found = await self.database.read(lambda connection: connection.execute(_KNOWN, (job_id,)).fetchone())
+        return found[0] if found else None
 
     async def known_jobs(self, job_ids: Sequence[str]) -> dict[str, tuple[float | None, str | None]]:
         """Return when the jobs of this ledger were accepted and for which model, voiceprints included, by id."""

@@ -27,6 +27,10 @@ WHERE id = ? AND state IN ('pending', 'submitting', 'uncertain')
 _EXTEND = "UPDATE {table} SET intended_until = max(intended_until, ?) WHERE id = ?"
 _SET_UNCERTAIN = "UPDATE {table} SET state = 'uncertain', error = ? WHERE id = ?"
 _SET_MEDIA_URL = "UPDATE {table} SET media_url = ?, uploaded_at = ? WHERE id = ?"
+_KEEP_UNKNOWN_OUTCOME = """
+INSERT INTO lost_intents (was_resubmitted, intended_from, intended_until)
+SELECT 1, coalesce(intended_from, 0), coalesce(intended_until, 0) FROM {table} WHERE id = ?
+"""
 _UNKNOWN_OUTCOMES = """
 SELECT {intact}, id, intended_from, intended_until, state = 'uncertain', model
 FROM {table} WHERE state IN ('submitting', 'uncertain') ORDER BY id
@@ -59,6 +63,8 @@ class IntentTable:
         """Hold a row, with an error."""
         self.set_media_url = _SET_MEDIA_URL.format(table=name)
         """Record the media URL of an upload, and its time."""
+        self.keep_unknown_outcome = _KEEP_UNKNOWN_OUTCOME.format(table=name)
+        """Keep the times at which a row may have been accepted, before it is submitted once more."""
         self._name = name
 
     def unknown_outcomes(self, connection: sqlite3.Connection) -> list[UnknownOutcome]:

@@ -178,10 +178,10 @@ class Ledger:
         return purged
 
     async def accept(self, label: str, job_id: str) -> None:
-        """Record a job that a run reported as not saved. The next run fetches its voiceprint.
+        """Record a job that a run reported as not saved. The next run fetches its result.
 
         Args:
-            label: the label of the row.
+            label: the label of the row; for an identification, the name that was printed with the job.
             job_id: the id of the job.
 
         Raises:

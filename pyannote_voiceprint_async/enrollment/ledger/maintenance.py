@@ -6,7 +6,7 @@ Functions that take a path block. Those that write lock the ledger; those that r
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +23,7 @@ from .checksums import check_integrity
 from .connection import open_writable, read_snapshot
 from .exclusive_access import compact, exclusive_connection, lock_ledger
 from .export import EXPORTED_COUNT, EXPORTED_THROUGH
+from .identification_jobs import find_identification, record_identification_job
 from .ownership import disown, read_owner, sign_journal
 from .report import newest_run, read_report
 from .run_state import clear_run_state
@@ -66,7 +67,12 @@ SELECT 0, intended_from, intended_until FROM recordings WHERE id = ? AND intende
 _WITHOUT_LABEL = """
 SELECT id, identity FROM recordings WHERE NOT EXISTS (SELECT 1 FROM labels WHERE recording_id = recordings.id)
 """
-_ERASE_IDENTIFICATIONS = "DELETE FROM identifications WHERE instr(result, ?)"
+_DISOWN_JOBS = """
+UPDATE identification_jobs SET identification_id = NULL
+WHERE identification_id IN (SELECT id FROM identifications WHERE instr(result, :key))
+"""
+_HAS_IDENTIFICATION = "SELECT 1 FROM identifications WHERE instr(result, :key) LIMIT 1"
+_ERASE_IDENTIFICATIONS = "DELETE FROM identifications WHERE instr(result, :key)"
 _INSERT_FORGOTTEN = "INSERT OR IGNORE INTO forgotten (hash) VALUES (?)"
 _FAILED_ROWS = """
 SELECT label, state, error, source, is_file, extra FROM labels CROSS JOIN recordings ON id = recording_id
@@ -80,7 +86,8 @@ _ROW_OF_LABEL = """
 SELECT id, state, recordings.job_id FROM labels JOIN recordings ON id = recording_id WHERE label = ?
 """
 _INSERT_JOB = """
-INSERT INTO jobs (job_id, is_ours, recording_id) VALUES (:job_id, 1, :id) ON CONFLICT (job_id) DO UPDATE
+INSERT INTO jobs (job_id, is_ours, recording_id) SELECT :job_id, 1, :id
+WHERE NOT EXISTS (SELECT 1 FROM identification_jobs WHERE job_id = :job_id) ON CONFLICT (job_id) DO UPDATE
 SET is_ours = 1, recording_id = excluded.recording_id
 WHERE NOT is_ours OR recording_id IS NULL OR recording_id = :id
 """
@@ -169,11 +176,11 @@ def purge(path: Path) -> Purged:
 
 
 def accept(path: Path, label: str, job_id: str) -> None:
-    """Record a job that a run printed because it could not be saved. The next run fetches its voiceprint.
+    """Record a job that a run printed because it could not be saved. The next run fetches its result.
 
     Args:
         path: the ledger; no run may have it open.
-        label: the label that was printed with the job.
+        label: the label of the row; for an identification, the name that was printed with the job.
         job_id: the id of the job.
 
     Raises:
@@ -264,15 +271,24 @@ def forget_labels(connection: sqlite3.Connection, labels: Iterable[str]) -> Forg
     salt = dict(connection.execute("SELECT name, value FROM meta")).get("salt", "")
     wanted = list(dict.fromkeys(normalize_name(label.strip()) for label in labels))
     stored = _stored_forms(connection, wanted)
-    unknown = [label for label in wanted if label not in stored and not _was_forgotten(connection, salt, label)]
+    unknown = [
+        label
+        for label in wanted
+        if label not in stored
+        and not _was_forgotten(connection, salt, label)
+        and not any(
+            connection.execute(_HAS_IDENTIFICATION, key).fetchone() for key in _result_keys(unicode_forms(label))
+        )
+    ]
     erased = [label for label in wanted if label not in unknown]
     recording_ids = set[int]()
     for label in erased:
         for form, recording_id in stored.get(label, ()):
             recording_ids.add(recording_id)
             connection.execute("DELETE FROM labels WHERE label = ?", (form,))
-            # Results of `identify` have the labels of all speakers that were compared, as keys of the scores.
-            connection.execute(_ERASE_IDENTIFICATIONS, (json.dumps(form, ensure_ascii=False),))
+        keys = _result_keys({*unicode_forms(label), *(form for form, _ in stored.get(label, ()))})
+        connection.executemany(_DISOWN_JOBS, keys)
+        connection.executemany(_ERASE_IDENTIFICATIONS, keys)
         connection.execute(_INSERT_FORGOTTEN, (forgotten_hash(salt, label),))
     clear_run_state(connection)
     connection.execute("DELETE FROM looks")  # the results of audio checks name files of unknown people
@@ -302,7 +318,7 @@ def purge_exported(connection: sqlite3.Connection) -> Purged:
 
 
 def accept_job(connection: sqlite3.Connection, label: str, job_id: str) -> None:
-    """Record the job of a row. Recording the same job again changes nothing.
+    """Record the job of a row or of an identification. Recording the same job again changes nothing.
 
     Raises:
         LedgerError: the label is unknown or has another job, or the job belongs to another label.
@@ -311,9 +327,12 @@ def accept_job(connection: sqlite3.Connection, label: str, job_id: str) -> None:
     if not job_id or not job_id.isprintable():
         raise LedgerError("The job id is empty or has invalid characters. Copy it from the output of the run.")
     found = connection.execute(_ROW_OF_LABEL, (label,)).fetchone()
+    record: Callable[[sqlite3.Connection, int, str], bool] = _record_job
+    if found is None:
+        found, record = find_identification(connection, label), record_identification_job
     if found is None:
         raise LedgerError("The ledger has no such label. Use the label that was printed with the job id.")
-    recording_id, state, known_job = found
+    row, state, known_job = found
     if known_job == job_id and state not in _WITHOUT_JOB:
         return
     if state not in _WITHOUT_JOB:
@@ -321,15 +340,27 @@ def accept_job(connection: sqlite3.Connection, label: str, job_id: str) -> None:
             f"The label has another job already, whose state is {state}. Nothing was changed. If that job is wrong, "
             "compare both with `pyannote-voiceprint job`."
         )
+    if not record(connection, row, job_id):
+        raise LedgerError("This job belongs to another row of the ledger. Nothing was changed.")
+
+
+def _record_job(connection: sqlite3.Connection, recording_id: int, job_id: str) -> bool:
+    """Record the job of a recording; return False if the job belongs to another row."""
     if not connection.execute(_INSERT_JOB, {"job_id": job_id, "id": recording_id}).rowcount:
-        raise LedgerError("This job belongs to another label of the ledger. Nothing was changed.")
+        return False
     connection.execute(_SET_SUBMITTED, (job_id, recording_id))
+    return True
 
 
 def _to_failed_row(  # noqa: PLR0913, PLR0917 - the columns of the statement
     label: str, state: str, error: str | None, source: str, is_file: int, extra: str
 ) -> FailedRow:
     return FailedRow(label, state, error, source if is_file else redact_url(source), json.loads(extra or "{}"))
+
+
+def _result_keys(forms: Iterable[str]) -> list[dict[str, str]]:
+    """Return forms of a label as in the results of `identify`, which have all compared speakers as keys of scores."""
+    return [{"key": json.dumps(form, ensure_ascii=False)} for form in forms]
 
 
 def _was_forgotten(connection: sqlite3.Connection, salt: str, label: str) -> bool:

@@ -17,6 +17,7 @@ from pyannote_voiceprint_async.errors import LedgerError
 from pyannote_voiceprint_async.sqlite_transaction import atomic
 
 from . import checksums
+from .identification_jobs import IDENTIFICATION_JOBS_SCHEMA
 from .ownership import ORIGIN_SCHEMA, OWNER_SCHEMA
 from .run_state import RUN_STATE_SCHEMA
 
@@ -183,6 +184,7 @@ STEPS: Sequence[SchemaStep] = (
         """,
         ("identifications",),
     ),
+    SchemaStep("jobs of identifications", "2026-11-30", IDENTIFICATION_JOBS_SCHEMA, ("identification_jobs",)),
 )
 """All steps, in order. `PRAGMA user_version` holds the number of applied steps; the table `schema_steps` holds their
 names and the times at which they were applied."""

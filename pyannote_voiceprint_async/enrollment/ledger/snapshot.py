@@ -1,8 +1,11 @@
 """A copy of the current state of a ledger, for a dry run."""
 
+import asyncio
 import os
 import sqlite3
-from contextlib import closing
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 from pyannote_voiceprint_async.sqlite_transaction import atomic
@@ -12,11 +15,27 @@ from .connection import open_writable, read_snapshot
 from .journal import journal_path, lost_journal_error
 from .ownership import check_not_copied, read_owner
 
-__all__ = ["copy_ledger"]
+__all__ = ["copy_ledger", "temporary_copy"]
 
 # All tables that decide what a run does. Voiceprints and identifications are not copied.
-_TABLES = ("meta", "recordings", "labels", "jobs", "lost_intents", "forgotten", "looks", "identifications")
+_TABLES = (
+    "meta", "recordings", "labels", "jobs", "lost_intents", "forgotten", "looks", "identifications",
+    "identification_jobs",
+)  # fmt: skip
 _NOT_COPIED = ("voiceprint", "warnings", "result")
+
+
+@asynccontextmanager
+async def temporary_copy(source: Path) -> AsyncIterator[Path]:
+    """Yield the path of a copy of a ledger, which is deleted at the end; see `copy_ledger`."""
+    # A directory that only this user can read, like the ledger itself.
+    directory = await asyncio.to_thread(tempfile.TemporaryDirectory, prefix="pyannote-voiceprint-")
+    try:
+        copy = Path(directory.name, "copy.ledger")
+        await asyncio.to_thread(copy_ledger, source, copy)
+        yield copy
+    finally:
+        await asyncio.to_thread(directory.cleanup)
 
 
 def copy_ledger(source: Path, copy: Path) -> None:

@@ -1,10 +1,19 @@
 """What the jobs of a ledger cost, and how many of them were agreed to."""
 
+import math
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["FREE_REASONS", "agreed_jobs", "count_failed_jobs", "keep_failed_jobs", "paid_jobs", "record_agreed_jobs"]
+__all__ = [
+    "FREE_REASONS",
+    "agreed_jobs",
+    "billed_seconds",
+    "count_failed_jobs",
+    "keep_failed_jobs",
+    "paid_jobs",
+    "record_agreed_jobs",
+]
 
 # Names in `meta`.
 _FAILED_JOBS = "failed_jobs"
@@ -13,9 +22,17 @@ _AGREED_JOBS = "agreed_jobs"
 FREE_REASONS = ("job-failed", "job-canceled")
 """The reasons of rows whose job is not billed: pyannoteAI bills neither failed nor canceled jobs."""
 
+# An identification of a shorter recording is billed as one of this many seconds.
+_LEAST_BILLED_SECONDS = 20
+
 _COUNT_FAILED = f"""
 SELECT count(*) FROM recordings WHERE state = 'failed' AND job_id IS NOT NULL AND reason IN {FREE_REASONS}
 """  # noqa: S608 - our own reasons
+
+
+def billed_seconds(seconds: float) -> int:
+    """Return the billed seconds of an identification, by the length of its recording."""
+    return max(_LEAST_BILLED_SECONDS, math.ceil(seconds))
 
 
 def count_failed_jobs(connection: sqlite3.Connection) -> int:

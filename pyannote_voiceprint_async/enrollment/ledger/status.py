@@ -10,6 +10,7 @@ from pyannote_voiceprint_async.enrollment.events import Report
 
 from .connection import read_snapshot
 from .file_lock import is_locked
+from .identification_report import IdentificationReport, read_identification_report
 from .ownership import read_owner
 from .report import newest_run, read_report
 from .run_state import RunState, read_run_state
@@ -38,6 +39,8 @@ class LedgerStatus:
     """The last run, if it wrote its state."""
     last_error: tuple[str, str] | None
     """The label and the error of the row that failed last."""
+    identifications: IdentificationReport = attrs.field(factory=IdentificationReport)
+    """The identifications of all runs by state."""
 
 
 def read_status(path: Path) -> LedgerStatus:
@@ -61,6 +64,7 @@ def read_status(path: Path) -> LedgerStatus:
             is_alive=is_run and (_is_running(run) if has_lock is None else has_lock),
             run=run,
             last_error=_last_error(connection, number),
+            identifications=read_identification_report(connection),
         )
 
 

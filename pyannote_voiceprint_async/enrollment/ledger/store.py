@@ -61,12 +61,9 @@ _KNOWN_JOB = """
 SELECT jobs.created_at, model FROM jobs LEFT JOIN recordings ON id = recording_id WHERE jobs.job_id = ? AND is_ours
 """
 
-_KEEP_UNKNOWN_OUTCOME = """
-INSERT INTO lost_intents (was_resubmitted, intended_from, intended_until)
-SELECT 1, coalesce(intended_from, 0), coalesce(intended_until, 0) FROM recordings WHERE id = ?
-"""
 _INSERT_JOB = """
-INSERT INTO jobs (job_id, is_ours, recording_id, created_at) VALUES (:job_id, 1, :id, :accepted_at)
+INSERT INTO jobs (job_id, is_ours, recording_id, created_at) SELECT :job_id, 1, :id, :accepted_at
+WHERE NOT EXISTS (SELECT 1 FROM identification_jobs WHERE job_id = :job_id)
 ON CONFLICT (job_id) DO UPDATE SET is_ours = 1, recording_id = excluded.recording_id
 WHERE NOT is_ours OR recording_id = :id
 """
@@ -368,7 +365,7 @@ class LedgerStore:
         values = [(id_,) for id_ in ids]
 
         def update(connection: sqlite3.Connection) -> None:
-            connection.executemany(_KEEP_UNKNOWN_OUTCOME, values)
+            connection.executemany(self._intents.keep_unknown_outcome, values)
             connection.executemany(self._intents.withdraw, values)
 
         await self.database.atomic(update)

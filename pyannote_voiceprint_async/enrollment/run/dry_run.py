@@ -1,15 +1,13 @@
 """A dry run: what a run would do and cost. The list is read and checked, and nothing is sent or changed."""
 
-import asyncio
 import os
-import tempfile
 from collections.abc import AsyncIterable, Iterable
 from pathlib import Path
 
 from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.enrollment.events import Progress
 from pyannote_voiceprint_async.enrollment.ledger.ledger import Ledger
-from pyannote_voiceprint_async.enrollment.ledger.snapshot import copy_ledger
+from pyannote_voiceprint_async.enrollment.ledger.snapshot import temporary_copy
 from pyannote_voiceprint_async.enrollment.ledger.staging import Staging
 from pyannote_voiceprint_async.enrollment.ledger.store import LedgerStore
 from pyannote_voiceprint_async.enrollment.manifest.rows import Problem, Row
@@ -59,15 +57,8 @@ class DryRun:
             ManifestError: the list is invalid.
             LedgerError: the ledger cannot be read, or belongs to another API or key.
         """
-        # A directory that only this user can read, like the ledger itself.
-        directory = await asyncio.to_thread(tempfile.TemporaryDirectory, prefix="pyannote-voiceprint-")
-        try:
-            copy = Path(directory.name, "copy.ledger")
-            await asyncio.to_thread(copy_ledger, self._ledger, copy)
-            async with Ledger(copy) as opened:
-                return await self._stage_and_plan(opened.store)
-        finally:
-            await asyncio.to_thread(directory.cleanup)
+        async with temporary_copy(self._ledger) as copy, Ledger(copy) as opened:
+            return await self._stage_and_plan(opened.store)
 
     async def _stage_and_plan(self, ledger: LedgerStore) -> RunPlan:
         engine, options = self._client.engine, self._options

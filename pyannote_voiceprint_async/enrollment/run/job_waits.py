@@ -17,13 +17,12 @@ from pyannote_voiceprint_async.errors import (
 from pyannote_voiceprint_async.models import Job, Voiceprint
 
 from .context import RunContext
+from .unknown_jobs import wait_for_known_job
 
 __all__ = ["JobWaits"]
 
 # The most jobs that a run waits for: as many as the documented rate limit allows in 100 minutes.
 _MAX_JOBS = 10_000
-# An API that does not know a job of today has a fault. Poll the job again at this interval, for at most this long.
-_UNKNOWN_JOB_INTERVAL, _UNKNOWN_JOB_TIMEOUT = 60.0, 3600.0
 
 
 class JobWaits:
@@ -107,7 +106,13 @@ class JobWaits:
         self, recording: PendingRecording, job_id: str, warning: str | None, accepted_at: float | None
     ) -> None:
         try:
-            job = await self._poll(job_id)
+            expires_at = self._clock.time() + OUTPUT_LIFETIME
+            job = await wait_for_known_job(
+                self._client,
+                self._ledger,
+                self._timeline,
+                lambda: self._client.engine.wait_for_voiceprint(job_id, expires_at),
+            )
         except JobTimeoutError:
             return  # the next run waits for the job
         except JobExpiredError as error:
@@ -118,26 +123,6 @@ class JobWaits:
             if accepted_at is not None:
                 self._pace.record_job(accepted_at, _reported_seconds(job))
             await self._results.succeed(recording, Voiceprint.from_job(job, recording.model, warning))
-
-    async def _poll(self, job_id: str) -> Job:
-        """Wait for a job. Poll again if the API does not know a job whose output cannot have expired yet.
-
-        Raises:
-            JobTimeoutError: the job is left to the next run.
-            VoiceprintError: see `AsyncVoiceprintClient.wait`.
-        """
-        expires_at, give_up_at = self._clock.time() + OUTPUT_LIFETIME, float("inf")
-        while True:
-            try:
-                return await self._client.engine.wait_for_voiceprint(job_id, expires_at)
-            except JobExpiredError:
-                accepted_at = await self._ledger.accepted_at(job_id)
-                if accepted_at is None or self._timeline.now().earliest - accepted_at >= OUTPUT_LIFETIME:
-                    raise
-                give_up_at = min(give_up_at, self._clock.time() + _UNKNOWN_JOB_TIMEOUT)
-                if self._clock.time() >= give_up_at:
-                    raise JobTimeoutError(f"The API does not know job {job_id}.", job_id=job_id) from None
-            await self._client.engine.sleep(_UNKNOWN_JOB_INTERVAL)
 
 
 def _failure(error: JobError) -> tuple[str, str]:

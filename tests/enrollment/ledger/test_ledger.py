@@ -144,7 +144,7 @@ async def test_an_accepted_job_is_fetched_by_the_next_run(world, is_open):
     if is_open:
         await ledger.open()
     await ledger.accept("person 0", job_id)
-    with pytest.raises(LedgerError, match=r"belongs to another label|has another job"):
+    with pytest.raises(LedgerError, match=r"belongs to another row|has another job"):
         await ledger.accept("person 1", job_id)
     await ledger.aclose()
     report = await world.enroll(people(2))

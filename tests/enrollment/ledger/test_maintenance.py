@@ -12,7 +12,7 @@ from pyannote_voiceprint_async import LedgerError, LedgerInUseError
 from pyannote_voiceprint_async.enrollment import Ledger, Row
 from pyannote_voiceprint_async.enrollment.ledger.connection import open_read_only
 from pyannote_voiceprint_async.enrollment.ledger.export import export
-from pyannote_voiceprint_async.enrollment.ledger.identifications import IdentificationStore
+from pyannote_voiceprint_async.enrollment.ledger.identifications import IdentificationKey, IdentificationStore
 from pyannote_voiceprint_async.enrollment.ledger.maintenance import (
     accept,
     count_voiceprints,
@@ -68,7 +68,8 @@ async def test_forget_erases_the_identifications_that_name_a_person(world):
     store, (forgotten, kept) = IdentificationStore(world.path), ("person 0", "person 1")
     await store.open()
     try:
-        rows = await store.rows([(f"sha256:{label}", "request", "precision-2") for label in (forgotten, kept)])
+        keys = [IdentificationKey(f"sha256:{label}", "request", "precision-2", 30.0) for label in (forgotten, kept)]
+        rows = await store.rows(keys)
         for row, label in zip(rows, (forgotten, kept), strict=True):
             result = {"job_id": "job", "speakers": [{"scores": {label: 90.0}}]}
             await store.record_row_result(row.id, json.dumps(result), 1.0)
@@ -251,7 +252,7 @@ async def test_an_accepted_job_is_fetched_by_the_next_run(world):
         ("person 0", "new", "has another job already, whose state is succeeded"),
         ("person 1", "", "job id is empty"),
         ("person 1", "a\x1b[2J", "has invalid characters"),
-        ("person 1", "job of 0", "belongs to another label"),
+        ("person 1", "job of 0", "belongs to another row"),
     ],
 )
 async def test_a_job_that_cannot_be_accepted_changes_nothing(world, label, job_id, sentence):

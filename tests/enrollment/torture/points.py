@@ -86,10 +86,13 @@ NAMES = (*SEEN_BY_THE_SANDBOX, *POINTS)
 
 def arm(name: str, nth: int) -> None:
     """Make this process kill itself when it passes a point for the nth time."""
-    point = POINTS[name]
+    arm_point(POINTS[name], nth, _SPECIAL.get(name, _around))
+
+
+def arm_point(point: Point, nth: int = 1, replace: Callable[..., Any] | None = None) -> None:
+    """Make this process kill itself at any point; `replace` makes the step that does so."""
     original = getattr(point.owner, point.step)
-    replace = _SPECIAL.get(name, _around)
-    setattr(point.owner, point.step, replace(original, point.when, _Fuse(nth)))
+    setattr(point.owner, point.step, (replace or _around)(original, point.when, _Fuse(nth)))
 
 
 class _Fuse:
