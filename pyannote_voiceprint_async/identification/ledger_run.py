@@ -10,6 +10,7 @@ import math
 import shlex
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
+from itertools import product
 from pathlib import Path
 from typing import cast
 
@@ -23,14 +24,14 @@ from pyannote_voiceprint_async.enrollment.ledger.identifications import (
     IdentificationRow,
     IdentificationStore,
 )
-from pyannote_voiceprint_async.enrollment.manifest.preflight import file_digest
+from pyannote_voiceprint_async.enrollment.manifest.preflight import change_time_ns, file_digest
 from pyannote_voiceprint_async.enrollment.manifest.rows import State
 from pyannote_voiceprint_async.enrollment.options import Options
 from pyannote_voiceprint_async.enrollment.run.error_actions import ErrorAction, action_for
 from pyannote_voiceprint_async.enrollment.run.outcome_resolver import OutcomeResolver
 from pyannote_voiceprint_async.enrollment.run.state_writer import StateWriter
 from pyannote_voiceprint_async.enrollment.run.submission_intent import SubmissionIntent
-from pyannote_voiceprint_async.enrollment.run.submission_urls import is_upload_kept
+from pyannote_voiceprint_async.enrollment.run.submission_urls import check_unchanged, is_upload_kept
 from pyannote_voiceprint_async.enrollment.run.timeline import Timeline
 from pyannote_voiceprint_async.enrollment.run.unknown_jobs import wait_for_known_job
 from pyannote_voiceprint_async.errors import (
@@ -77,6 +78,8 @@ class LedgerJob:
     """The id of the row in the ledger."""
     seconds: float | None = None
     """The length of the recording, if it is known."""
+    facts: tuple[int, int] | None = None
+    """The size and the change time of a file, when its hash was computed."""
 
 
 @attrs.frozen
@@ -146,16 +149,15 @@ class LedgerRun:
             MediaError: a file cannot be read.
             LedgerError: the ledger cannot be used.
         """
-        keys = await self._keys()
+        identities = [await asyncio.to_thread(_identity, source) for source, _ in self._sources]
+        keys = self._keys([identity for identity, _ in identities])
         rows = await self._store.rows(
             keys, retry_failed=self._options.retry_failed, retry_expired=self._options.retry_expired
         )
-        parts = len(self._requests)
+        pairs = product(range(len(self._sources)), range(len(self._requests)))
         self._jobs = [
-            LedgerJob(
-                number // parts, self._sources[number // parts][0], self._requests[number % parts], row.id, seconds
-            )
-            for number, (row, (*_, seconds)) in enumerate(zip(rows, keys, strict=True))
+            LedgerJob(index, self._sources[index][0], self._requests[part], row.id, key.seconds, identities[index][1])
+            for row, key, (index, part) in zip(rows, keys, pairs, strict=True)
         ]
         # Two files with the same content share one row, which is submitted once.
         planned = {row.id: _to_planned(job, row) for job, row in zip(self._jobs, rows, strict=True)}
@@ -222,9 +224,9 @@ class LedgerRun:
         is_unknown = isinstance(outcome.error, VoiceprintError) and outcome.error.outcome_unknown
         return is_unknown and (await self._store.row(outcome.job.row)).state == State.SUBMITTING
 
-    async def _keys(self) -> list[IdentificationKey]:
+    def _keys(self, identities: Sequence[str]) -> list[IdentificationKey]:
+        """Return the key of each recording with each request."""
         hashes = [request_hash(request) for request in self._requests]
-        identities = [await asyncio.to_thread(_identity, source) for source, _ in self._sources]
         return [
             IdentificationKey(identity, digest, str(request.model), seconds)
             for identity, (_, seconds) in zip(identities, self._sources, strict=True)
@@ -334,7 +336,10 @@ class LedgerRun:
         now = self._clock.wall()
         if row.media_url is not None and is_upload_kept(row.uploaded_at, now):
             return row.media_url
+        assert job.facts is not None  # noqa: S101 - files have them
+        await asyncio.to_thread(check_unchanged, job.source, job.facts)
         url = await self._client.upload(job.source)
+        await asyncio.to_thread(check_unchanged, job.source, job.facts)
         await self._store.record_upload(row, url, now)
         return url
 
@@ -378,16 +383,17 @@ def request_hash(request: IdentificationRequest) -> str:
     return hashlib.sha256(bytes(codec.encode(ordered))).hexdigest()
 
 
-def _identity(source: Path | str) -> str:
-    """Return the identity of a recording, as in the list of `enroll`.
+def _identity(source: Path | str) -> tuple[str, tuple[int, int] | None]:
+    """Return the identity of a recording, as in the list of `enroll`; for a file, with its size and change time.
 
     Raises:
         MediaError: the file cannot be read.
     """
     if isinstance(source, str):
-        return f"url:{url_identity(source)}"
+        return f"url:{url_identity(source)}", None
     try:
-        return f"sha256:{file_digest(source, source.stat())}"
+        found = source.stat()
+        return f"sha256:{file_digest(source, found)}", (found.st_size, change_time_ns(found))
     except OSError as exc:
         raise MediaError(f"{source} cannot be read ({reason_of(exc)}).") from None
 

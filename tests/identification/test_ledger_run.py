@@ -227,6 +227,21 @@ async def test_an_unknown_outcome_is_reported_if_it_cannot_be_resolved(runs):
     assert [outcome.error.outcome_unknown for outcome in ended] == [True]
 
 
+# Files
+
+
+async def test_a_file_that_changes_before_its_upload_is_not_submitted_as_another_recording(runs, tmp_path):
+    path = tmp_path / "talk.wav"
+    path.write_bytes(b"first")
+    [changed] = await runs.identify(path, change=lambda _: path.write_bytes(b"second"))
+    assert (str(changed), runs.jobs) == (
+        "The audio file changed during the run. Run again: the new file is then checked.",
+        [],
+    )
+    [done] = await runs.identify(path)
+    assert [done.job_id] == runs.jobs
+
+
 # Job ids that cannot be saved
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import inspect
-import os
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from pyannote_voiceprint_async.urls.url_identity import url_expires_at
 
 from .error_actions import RowError
 
-__all__ = ["SubmissionUrls", "is_upload_kept", "needs_upload"]
+__all__ = ["SubmissionUrls", "check_unchanged", "is_upload_kept", "needs_upload"]
 
 # The API deletes uploaded audio after 24 to 48 hours, and its job must begin before that.
 _UPLOAD_LIFETIME = 20 * 3600.0
@@ -85,9 +84,10 @@ class SubmissionUrls:
         if not needs_upload(recording, now) and recording.media_url is not None:
             return recording.media_url
         path = Path(recording.source)
-        await self._check_unchanged(recording, path)
+        facts = (recording.size, recording.modified_ns)
+        await asyncio.to_thread(check_unchanged, path, facts)
         url = await self._client.upload(await self._audio(recording, path))
-        await self._check_unchanged(recording, path)
+        await asyncio.to_thread(check_unchanged, path, facts)
         await self._ledger.record_upload(recording, url, now)
         return url
 
@@ -100,14 +100,23 @@ class SubmissionUrls:
             raise RowError("The audio file changed since it was checked. Run again.", "file")
         return clip.audio
 
-    async def _check_unchanged(self, recording: PendingRecording, path: Path) -> None:
-        """Check that the file did not change since its hash was computed: a new file may be another person."""
-        try:
-            found: os.stat_result = await asyncio.to_thread(path.stat)
-        except OSError as exc:
-            raise RowError(f"The audio file cannot be read ({(exc.strerror or '').lower()}).", "file") from None
-        if (found.st_size, change_time_ns(found)) != (recording.size, recording.modified_ns):
-            raise RowError("The audio file changed during the run. Run again: the new file is then checked.", "file")
+
+def check_unchanged(path: Path, facts: tuple[int | None, int | None]) -> None:
+    """Check that a file did not change since its hash was computed: a new file may be another person. Blocks.
+
+    Args:
+        path: the file.
+        facts: its size and its `change_time_ns` of that time.
+
+    Raises:
+        RowError: it changed, or cannot be read.
+    """
+    try:
+        found = path.stat()
+    except OSError as exc:
+        raise RowError(f"The audio file cannot be read ({(exc.strerror or '').lower()}).", "file") from None
+    if (found.st_size, change_time_ns(found)) != facts:
+        raise RowError("The audio file changed during the run. Run again: the new file is then checked.", "file")
 
 
 def needs_upload(recording: PendingRecording | UnsentRecording, now: float) -> bool:
