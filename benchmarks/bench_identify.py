@@ -7,9 +7,9 @@
 - Submitting: `client.submit_identification` with 50 voiceprints of 20,000 characters.
 
 The server is a process of its own. A task of the client's event loop sleeps for a millisecond again and again: the
-longest time by which it wakes too late is the time for which the loop was blocked. On a busy machine, the task also waits
-for a processor; so the most CPU time that the process used between two of its turns is measured too. The memory is the
-growth of the client's process at its peak.
+longest time by which it wakes too late is the time for which the loop was blocked. On a busy machine, the task also
+waits for a processor; so the most CPU time that the process used between two of its turns is measured too. The memory
+is the growth of the client's process at its peak.
 """
 
 import asyncio

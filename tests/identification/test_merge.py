@@ -1,5 +1,7 @@
 """Several identifications of one recording become one."""
 
+import attrs
+
 from pyannote_voiceprint_async.identification.merge import merge
 from pyannote_voiceprint_async.identification_result.identification import Identification
 from pyannote_voiceprint_async.identification_result.output import IdentificationOutput
@@ -78,6 +80,20 @@ def test_a_speaker_with_less_in_common_stays_separate_with_a_warning():
 def test_a_match_stays_when_no_other_job_has_one():
     other = identified("job-2", {"X": [(10, 20)]}, {"X": {}})
     assert names(merge([FIRST, other])) == {"A": "Ann", "B": "Bob"}
+
+
+def test_very_many_speakers_are_merged():
+    """Each is compared with those that speak at the same time, not with all others."""
+    spans = {f"S{number}": [(number, number + 1.0)] for number in range(20_000)}
+    many = identified("job-2", spans, {name: {} for name in spans})
+    assert merge([many, many]).warnings == ()
+    assert len(merge([FIRST, many]).speakers) == 2 + 20_000 - 30
+
+
+def test_turns_out_of_order_are_merged_in_order():
+    other = identified("job-2", {"X": [(15, 20), (40, 46)]}, {"X": {"Dan": 90}})
+    first = attrs.evolve(FIRST, turns=FIRST.turns[::-1])
+    assert merge([first, attrs.evolve(other, turns=other.turns[::-1])]) == merge([FIRST, other])
 
 
 def test_recordings_without_speech_are_merged():
