@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 from pyannote_voiceprint_async.identification_result.output import IdentificationOutput
 from pyannote_voiceprint_async.identification_result.turn_list import TurnList
@@ -124,7 +124,7 @@ _NUMBERS = frozenset({int, float})
 _LARGEST = 1e9
 
 
-def _is_score(raw: Any) -> bool:
+def _is_score(raw: Any) -> TypeGuard[float]:
     return type(raw) in _NUMBERS and -_LARGEST <= raw <= _LARGEST
 
 
@@ -132,7 +132,7 @@ def _read_confidence(raw: Any) -> Confidence | None:
     if raw is None:
         return None
     if _is_score(raw):
-        return raw  # type: ignore[no-any-return]  # a number
+        return raw
     return _read_scores(raw) or None
 
 
