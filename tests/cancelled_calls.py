@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import attrs
 from hostile_server import nothing_left_behind
@@ -11,8 +12,8 @@ from hostile_server import nothing_left_behind
 from pyannote_voiceprint_async import AsyncVoiceprintClient, Polling
 from pyannote_voiceprint_async.sandbox import Sandbox
 
-# Bounds a call that never ends. The longest call of the tests takes 300 iterations.
-_MOST_ITERATIONS = 3_000
+# Bounds a call that never ends.
+_MOST_ITERATIONS = 100_000
 
 
 @attrs.frozen
@@ -37,6 +38,9 @@ async def cancel_at_every_await(
     sandbox: Sandbox,
     call: Callable[[AsyncVoiceprintClient], Awaitable[object]],
     check: Callable[[CancelledCall], None],
+    *,
+    every: int = _MOST_ITERATIONS,
+    **settings: Any,
 ) -> Counter[int]:
     """Make a call again and again, and cancel it one iteration of the event loop later each time, until it has ended.
 
@@ -46,17 +50,23 @@ async def cancel_at_every_await(
         sandbox: the server.
         call: makes the call.
         check: checks what a cancelled call left behind.
+        every: the number of iterations up to which none is left out. Later ones are at growing distances, for a call
+            whose threads keep it waiting for thousands of iterations.
+        settings: settings of the clients.
 
     Returns:
         The number of cancelled calls by the number of their accepted jobs.
     """
     counts: Counter[int] = Counter()
-    for iterations in range(_MOST_ITERATIONS):
+    iterations = 0
+    while iterations < _MOST_ITERATIONS:
         before = len(sandbox.accepted)
         async with nothing_left_behind():
             # So short a pause passes in one or two iterations.
             polling = Polling(first=1e-4, longest=1e-3)
-            async with AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, polling=polling) as client:
+            async with AsyncVoiceprintClient(
+                sandbox.api_key, base_url=sandbox.url, polling=polling, **settings
+            ) as client:
                 task = asyncio.ensure_future(call(client))
                 for _ in range(iterations):
                     await asyncio.sleep(0)
@@ -68,4 +78,5 @@ async def cancel_at_every_await(
         if has_ended:
             return counts
         counts[len(accepted)] += 1
+        iterations += 1 + iterations // every
     raise AssertionError("the call never ended")
