@@ -320,8 +320,8 @@ async def test_a_call_with_a_key_cancelled_at_any_await_is_paid_once(start, sand
         assert len(left.accepted) <= 1
 
     shared = tmp_path / "shared.db"
-    counts = await cancel_at_every_await(sandbox, call, check, every=3, shared=shared)
-    assert {*counts} == {0, 1}
+    counts = await cancel_at_every_await(sandbox, call, check, uses_threads=True, shared=shared)
+    assert counts[0] >= 3
     client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, shared=shared))
     jobs = await asyncio.gather(*(client.submit_identification(URL, SPEAKERS, key=key) for key in keys))
     assert {job.job_id for job in jobs} == {job.id for job in sandbox.accepted}
