@@ -52,7 +52,7 @@ async def identify_among(  # noqa: PLR0913 - all but the first three by keyword
     on_submitted: Callable[[JobCreated], Awaitable[None] | None] | None = None,
     **options: Unpack[IdentificationOptions],
 ) -> Identification:
-    """Find out who speaks when in a recording, among any number of speakers.
+    """Identify who speaks when in a recording, among any number of speakers.
 
     The recording is uploaded once, and submitted once for each 50 speakers. **Each job is billed for the whole
     recording**: `jobs_needed(speakers)` returns their number, which is also logged before the first submission. The
@@ -64,11 +64,11 @@ async def identify_among(  # noqa: PLR0913 - all but the first three by keyword
         client: the client.
         source: as for `AsyncVoiceprintClient.identify`.
         speakers: the voiceprints, or their values, by label.
-        expected: the labels of the speakers that are expected in the recording. They are in the first job, whose
-            diarization the result has.
+        expected: the labels of the speakers that are expected in the recording. They are compared by the first job, and
+            the diarization of the result is that of the first job.
         max_jobs: the most jobs that may be submitted; more are refused before anything is sent.
         timeout: seconds for all steps together; None waits as long as an output can exist (24 hours).
-        on_submitted: called (and awaited) with each job before the wait for it: save the job ids there.
+        on_submitted: called (and awaited) with each accepted job before its wait begins: save the job id there.
         options: the other fields of `IdentificationRequest`, as for `identify`.
 
     Raises:
@@ -112,7 +112,7 @@ async def identify_among(  # noqa: PLR0913 - all but the first three by keyword
     except Exception:
         raise
     except BaseException:
-        # Also the jobs that have a result already: it is lost with the caller.
+        # Jobs that have a result already are kept too: a cancelled caller does not receive the result.
         for job in accepted:
             engine.abandon(job)
         raise

@@ -63,7 +63,7 @@ def merge(identifications: Sequence[Identification]) -> Identification:
 
 
 def _map_speakers(first: Identification, other: Identification) -> tuple[dict[str, str], list[str]]:
-    """Return the name in the first job of each speaker of another job, and the warnings."""
+    """Return the name of each speaker of another job in the merged result, and the warnings."""
     overlap = measure_overlap(other.turns, first.turns)
     names: dict[str, str] = {}
     warnings = []

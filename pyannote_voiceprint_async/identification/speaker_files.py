@@ -1,6 +1,6 @@
 """The files that hold voiceprints: exports, ledgers, and JSON objects.
 
-No function here raises while a value is in one of its local variables: a traceback may show them.
+No function here raises while one of its local variables holds a value: a traceback may show the variables.
 """
 
 from __future__ import annotations

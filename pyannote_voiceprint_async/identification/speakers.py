@@ -33,7 +33,7 @@ class Speakers(Mapping[str, "Voiceprint | str"]):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, model: str | None = None) -> Self:
-        """Read the voiceprints of a file. This blocks: call it in a thread for thousands of them.
+        """Read the voiceprints of a file. The call blocks: run it in a thread for thousands of them.
 
         The file is what `export` writes (`.json`, `.jsonl`, `.csv`), what `voiceprint --out` writes, a ledger, or a
         JSON object `{label: value}`. The content decides, not the name. Rows without a voiceprint are skipped.
