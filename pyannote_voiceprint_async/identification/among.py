@@ -107,8 +107,8 @@ async def identify_among(  # noqa: PLR0913 - all but the first three by keyword
     ]
     runs = [operation.run() for operation in operations]
     try:
-        ended = await asyncio.gather(*runs, return_exceptions=True)
-        return await _merge_results(ended, [job.job_id for job in accepted], engine.large_outputs)
+        # No variable holds the errors here: they would be kept alive by a reference cycle with this frame.
+        return await _merge_results(await asyncio.gather(*runs, return_exceptions=True), accepted, engine.large_outputs)
     except Exception:
         raise
     except BaseException:
@@ -156,9 +156,14 @@ def _check_expected(expected: Iterable[str], speakers: Mapping[str, Voiceprint |
 
 
 async def _merge_results(
-    ended: Sequence[Identification | BaseException], accepted: Sequence[str], large_outputs: LongFunctions
+    ended: Sequence[Identification | BaseException], accepted: Sequence[JobCreated], large_outputs: LongFunctions
 ) -> Identification:
     """Return the merged results.
+
+    Args:
+        ended: what each job returned or raised.
+        accepted: the accepted jobs.
+        large_outputs: merges the results.
 
     Raises:
         PartialIdentificationError: a job has no result, while others were accepted.
@@ -175,7 +180,7 @@ async def _merge_results(
             return merged
         may_be_billed = accepted or any(getattr(error, "outcome_unknown", False) for error in errors)
         if may_be_billed and len(ended) > 1:
-            raise _partial_error(merged, len(results), len(ended), errors, accepted)
+            raise _partial_error(merged, len(results), len(ended), errors, [job.job_id for job in accepted])
         raise errors[0]
     finally:
         del ended, errors, cancelled  # breaks the reference cycle of an error and this frame
