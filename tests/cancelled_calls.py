@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import attrs
 from hostile_server import nothing_left_behind
@@ -11,8 +12,8 @@ from hostile_server import nothing_left_behind
 from pyannote_voiceprint_async import AsyncVoiceprintClient, Polling
 from pyannote_voiceprint_async.sandbox import Sandbox
 
-# Bounds a call that never ends. The longest call of the tests takes 300 iterations.
-_MOST_ITERATIONS = 3_000
+# Bounds a call that never ends.
+_MOST_STEPS = 3_000
 
 
 @attrs.frozen
@@ -33,10 +34,33 @@ class CancelledCall:
         return sorted([*self.abandoned, *([job_id] if job_id else [])])
 
 
+async def _run(task: asyncio.Future[object], steps: int, *, uses_threads: bool) -> None:
+    """Run the event loop for this number of iterations, or until the task has begun this number of awaits."""
+    last = None
+    while steps and not task.done():
+        await asyncio.sleep(0)
+        awaited = _awaited_by(task)
+        if not uses_threads or awaited is not last:
+            steps -= 1
+        last = awaited
+
+
+def _awaited_by(task: asyncio.Future[object]) -> object:
+    """Return what the innermost coroutine of a task awaits."""
+    assert isinstance(task, asyncio.Task)
+    awaited: Any = task.get_coro()
+    while (inner := getattr(awaited, "cr_await", None)) is not None:
+        awaited = inner
+    return awaited
+
+
 async def cancel_at_every_await(
     sandbox: Sandbox,
     call: Callable[[AsyncVoiceprintClient], Awaitable[object]],
     check: Callable[[CancelledCall], None],
+    *,
+    uses_threads: bool = False,
+    **settings: Any,
 ) -> Counter[int]:
     """Make a call again and again, and cancel it one iteration of the event loop later each time, until it has ended.
 
@@ -46,20 +70,24 @@ async def cancel_at_every_await(
         sandbox: the server.
         call: makes the call.
         check: checks what a cancelled call left behind.
+        uses_threads: cancel once at the beginning of each await, because a thread keeps the call there for thousands of
+            iterations.
+        settings: settings of the clients.
 
     Returns:
         The number of cancelled calls by the number of their accepted jobs.
     """
     counts: Counter[int] = Counter()
-    for iterations in range(_MOST_ITERATIONS):
+    for steps in range(_MOST_STEPS):
         before = len(sandbox.accepted)
         async with nothing_left_behind():
             # So short a pause passes in one or two iterations.
             polling = Polling(first=1e-4, longest=1e-3)
-            async with AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, polling=polling) as client:
+            async with AsyncVoiceprintClient(
+                sandbox.api_key, base_url=sandbox.url, polling=polling, **settings
+            ) as client:
                 task = asyncio.ensure_future(call(client))
-                for _ in range(iterations):
-                    await asyncio.sleep(0)
+                await _run(task, steps, uses_threads=uses_threads)
                 has_ended = task.done()
                 task.cancel()
                 (returned,) = await asyncio.gather(task, return_exceptions=True)

@@ -308,6 +308,26 @@ async def test_a_call_cancelled_at_any_await_loses_no_job(sandbox, call):
     assert {*counts} == {0, 1}
 
 
+async def test_a_call_with_a_key_cancelled_at_any_await_is_paid_once(start, sandbox, tmp_path):
+    """Calls with the same keys return the jobs of the cancelled calls, and submit only what was not submitted."""
+    keys: list[str] = []
+
+    async def call(client: AsyncVoiceprintClient) -> JobCreated:
+        keys.append(f"key-{len(keys)}")
+        return await client.submit_identification(URL, SPEAKERS, key=keys[-1])
+
+    def check(left: CancelledCall) -> None:
+        assert len(left.accepted) <= 1
+
+    shared = tmp_path / "shared.db"
+    counts = await cancel_at_every_await(sandbox, call, check, uses_threads=True, shared=shared)
+    assert counts[0] >= 3
+    client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, shared=shared))
+    jobs = await asyncio.gather(*(client.submit_identification(URL, SPEAKERS, key=key) for key in keys))
+    assert {job.job_id for job in jobs} == {job.id for job in sandbox.accepted}
+    assert len(sandbox.accepted) == len(keys)
+
+
 @pytest.mark.parametrize("is_in_async_with", [True, False])
 async def test_a_batch_cancelled_at_any_await_loses_no_job(sandbox, is_in_async_with):
     """The id of an accepted job was yielded, or is in `abandoned`; nothing is submitted twice."""

@@ -6,6 +6,8 @@ Fields without a default (a job id, a presigned URL) are required, because a pai
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from array import array
 from collections.abc import Callable, Mapping
@@ -52,6 +54,7 @@ _RENAMED: dict[type[Any], dict[str, str]] = {JobSummary: {"job_id": "id"}}
 _STATUSES = {status.value: status for status in JobStatus}
 # The confidence over time: a day has millions of frames.
 _ARRAYS = frozenset({"score"})
+_NO_NUMBER = re.compile(rb"NaN|Infinity|[eE][+]?\d{3}")
 _JOB_ID = re.compile(rb'"jobId"\s*:\s*("(?:[^"\\]|\\.){1,1000}")', re.DOTALL)
 
 
@@ -78,7 +81,7 @@ def decode(model: type[M], *body: bytes | memoryview) -> M:
         ValueError: the body is not JSON, is not an object, or lacks a required field of the model.
     """
     is_large = sum(map(len, body)) > LARGE_BODY
-    raw = parse_large(join_in_map(body), orjson.loads, arrays=_ARRAYS) if is_large else orjson.loads(b"".join(body))
+    raw = parse_large(join_in_map(body), _loads, arrays=_ARRAYS) if is_large else _loads(b"".join(body))
     try:
         return _structure_hook(model)(raw, model)  # type: ignore[arg-type, no-any-return]  # the hook of this model
     except Exception as exc:  # cattrs and validators raise errors of many classes
@@ -92,6 +95,30 @@ def parse_json(body: bytes) -> Any:
         ValueError: the body is not JSON.
     """
     return orjson.loads(body)
+
+
+def _loads(text: bytes) -> Any:
+    """Parse JSON, in which numbers that JSON does not have are null.
+
+    Python's own encoder writes them: one `NaN` among the scores must not make the output of a paid job unreadable.
+
+    Raises:
+        ValueError: the text is not JSON.
+    """
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        if not _NO_NUMBER.search(text):
+            raise
+    try:
+        return json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
+    except RecursionError:
+        raise ValueError("the document has too many levels") from None
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
 
 
 def find_job_id(body: bytes) -> str | None:

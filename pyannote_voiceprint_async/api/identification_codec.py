@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 from pyannote_voiceprint_async.identification_result.output import IdentificationOutput
 from pyannote_voiceprint_async.identification_result.turn_list import TurnList
@@ -115,32 +115,38 @@ class _Names:
 
 
 def _is_span(start: Any, end: Any) -> bool:
-    return type(start) in _NUMBERS and type(end) in _NUMBERS and 0 <= start <= end
+    return type(start) in _NUMBERS and type(end) in _NUMBERS and 0 <= start <= end <= _LARGEST
 
 
-# Not `isinstance`: a bool is no time.
+# Not `isinstance`: a bool is no number.
 _NUMBERS = frozenset({int, float})
+# Seconds, or a score. Sums and differences of larger numbers would become infinite.
+_LARGEST = 1e9
+
+
+def _is_score(raw: Any) -> TypeGuard[float]:
+    return type(raw) in _NUMBERS and -_LARGEST <= raw <= _LARGEST
 
 
 def _read_confidence(raw: Any) -> Confidence | None:
     if raw is None:
         return None
-    if type(raw) in _NUMBERS:
-        return raw  # type: ignore[no-any-return]  # a number
+    if _is_score(raw):
+        return raw
     return _read_scores(raw) or None
 
 
 def _read_scores(raw: Any) -> dict[str, float]:
     if not isinstance(raw, dict):
         return {}
-    return {label: score for label, score in raw.items() if type(score) in _NUMBERS}
+    return {label: score for label, score in raw.items() if _is_score(score)}
 
 
 def _read_frames(raw: Any) -> FrameConfidence | None:
     if not isinstance(raw, dict):
         return None
     score, resolution = raw.get("score"), raw.get("resolution")
-    if not isinstance(score, list | array) or isinstance(resolution, bool) or not isinstance(resolution, int | float):
+    if not isinstance(score, list | array) or not _is_score(resolution):
         return None
     try:
         return FrameConfidence(score, resolution)

@@ -1,4 +1,4 @@
-"""Whose voice it is, among many speakers: voiceprints from files and ledgers, and more than 50 of them."""
+"""Identify speakers among many: read their voiceprints from files and ledgers, and compare more than 50 of them."""
 
 from pyannote_voiceprint_async.identification_result.decisions import Certainty, Decision
 from pyannote_voiceprint_async.identification_result.identification import Identification

@@ -52,7 +52,7 @@ async def identify_among(  # noqa: PLR0913 - all but the first three by keyword
     on_submitted: Callable[[JobCreated], Awaitable[None] | None] | None = None,
     **options: Unpack[IdentificationOptions],
 ) -> Identification:
-    """Find out who speaks when in a recording, among any number of speakers.
+    """Identify who speaks when in a recording, among any number of speakers.
 
     The recording is uploaded once, and submitted once for each 50 speakers. **Each job is billed for the whole
     recording**: `jobs_needed(speakers)` returns their number, which is also logged before the first submission. The
@@ -64,11 +64,11 @@ async def identify_among(  # noqa: PLR0913 - all but the first three by keyword
         client: the client.
         source: as for `AsyncVoiceprintClient.identify`.
         speakers: the voiceprints, or their values, by label.
-        expected: the labels of the speakers that are expected in the recording. They are in the first job, whose
-            diarization the result has.
+        expected: the labels of the speakers that are expected in the recording. They are compared by the first job, and
+            the diarization of the result is that of the first job.
         max_jobs: the most jobs that may be submitted; more are refused before anything is sent.
         timeout: seconds for all steps together; None waits as long as an output can exist (24 hours).
-        on_submitted: called (and awaited) with each job before the wait for it: save the job ids there.
+        on_submitted: called (and awaited) with each accepted job before its wait begins: save the job id there.
         options: the other fields of `IdentificationRequest`, as for `identify`.
 
     Raises:
@@ -107,12 +107,12 @@ async def identify_among(  # noqa: PLR0913 - all but the first three by keyword
     ]
     runs = [operation.run() for operation in operations]
     try:
-        ended = await asyncio.gather(*runs, return_exceptions=True)
-        return await _merge_results(ended, [job.job_id for job in accepted], engine.large_outputs)
+        # No variable holds the errors here: they would be kept alive by a reference cycle with this frame.
+        return await _merge_results(await asyncio.gather(*runs, return_exceptions=True), accepted, engine.large_outputs)
     except Exception:
         raise
     except BaseException:
-        # Also the jobs that have a result already: it is lost with the caller.
+        # Jobs that have a result already are kept too: a cancelled caller does not receive the result.
         for job in accepted:
             engine.abandon(job)
         raise
@@ -156,9 +156,14 @@ def _check_expected(expected: Iterable[str], speakers: Mapping[str, Voiceprint |
 
 
 async def _merge_results(
-    ended: Sequence[Identification | BaseException], accepted: Sequence[str], large_outputs: LongFunctions
+    ended: Sequence[Identification | BaseException], accepted: Sequence[JobCreated], large_outputs: LongFunctions
 ) -> Identification:
     """Return the merged results.
+
+    Args:
+        ended: what each job returned or raised.
+        accepted: the accepted jobs.
+        large_outputs: merges the results.
 
     Raises:
         PartialIdentificationError: a job has no result, while others were accepted.
@@ -175,7 +180,7 @@ async def _merge_results(
             return merged
         may_be_billed = accepted or any(getattr(error, "outcome_unknown", False) for error in errors)
         if may_be_billed and len(ended) > 1:
-            raise _partial_error(merged, len(results), len(ended), errors, accepted)
+            raise _partial_error(merged, len(results), len(ended), errors, [job.job_id for job in accepted])
         raise errors[0]
     finally:
         del ended, errors, cancelled  # breaks the reference cycle of an error and this frame

@@ -1,4 +1,4 @@
-"""The error of an identification among many speakers that has some of its results."""
+"""The error of `identify_among` if jobs were accepted and not all of them have a result."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["PartialIdentificationError"]
 
 
 class PartialIdentificationError(VoiceprintError):
-    """Some jobs of `identify_among` have no result, while others were accepted and are billed.
+    """Some jobs of `identify_among` have no result, although jobs were accepted, which are billed.
 
     Args:
         sentence: what happened, what it means, what to do next.

@@ -37,6 +37,7 @@ def merge(identifications: Sequence[Identification]) -> Identification:
     if not others:
         return first
     merged = {speaker.diarization_speaker: speaker for speaker in first.speakers}
+    known_names = frozenset(merged)
     separate: list[IdentifiedTurn] = []
     warnings = list(first.warnings)
     for other in others:
@@ -48,11 +49,10 @@ def merge(identifications: Sequence[Identification]) -> Identification:
             merged[name] = (
                 attrs.evolve(speaker, diarization_speaker=name) if known is None else _combine(known, speaker)
             )
-        own = {speaker for speaker, name in names.items() if name not in _names_of(first)}
         separate += [
-            attrs.evolve(turn, diarization_speaker=names[turn.diarization_speaker])
+            attrs.evolve(turn, diarization_speaker=name)
             for turn in other.turns
-            if turn.diarization_speaker in own
+            if (name := names[turn.diarization_speaker]) not in known_names
         ]
     return attrs.evolve(
         first,
@@ -62,16 +62,12 @@ def merge(identifications: Sequence[Identification]) -> Identification:
     )
 
 
-def _names_of(identification: Identification) -> set[str]:
-    return {speaker.diarization_speaker for speaker in identification.speakers}
-
-
 def _map_speakers(first: Identification, other: Identification) -> tuple[dict[str, str], list[str]]:
-    """Return the name in the first job of each speaker of another job, and the warnings."""
+    """Return the name of each speaker of another job in the merged result, and the warnings."""
     overlap = measure_overlap(other.turns, first.turns)
     names: dict[str, str] = {}
     warnings = []
-    for speaker in _names_of(other):
+    for speaker in (one.diarization_speaker for one in other.speakers):
         found, share = overlap.best(speaker)
         if found is not None and share >= _LEAST_SHARE:
             names[speaker] = found

@@ -1,4 +1,4 @@
-"""Who speaks at the same time: the seconds that the speakers of two diarizations of one recording share."""
+"""Measure how long the speakers of two diarizations of one recording speak at the same time."""
 
 from __future__ import annotations
 
@@ -23,10 +23,14 @@ class Overlap(NamedTuple):
     seconds: dict[str, float]
     """Seconds of speech of each speaker of the first diarization."""
     shared: dict[str, dict[str, float]]
-    """Seconds that each of them shares with each speaker of the second one."""
+    """Seconds that each speaker of the first diarization shares with each speaker of the second one."""
 
     def best(self, speaker: str) -> tuple[str | None, float]:
-        """Return the speaker with whom most of the speech is shared, and the share from 0 to 1."""
+        """Return the speaker of the second diarization with the longest overlap, and the share that is overlapped.
+
+        Args:
+            speaker: a speaker of the first diarization. The share is that of its seconds, from 0 to 1.
+        """
         shared = self.shared.get(speaker)
         if not shared:
             return None, 0.0
@@ -39,7 +43,7 @@ _start, _end = attrgetter("start"), attrgetter("end")
 
 
 def measure_overlap(turns: Sequence[IdentifiedTurn], others: Sequence[IdentifiedTurn]) -> Overlap:
-    """Return how much of the speech in `turns` each speaker of `others` shares. Turns of one speaker count once."""
+    """Return how much of the speech in `turns` each speaker of `others` shares. Overlapping turns count once."""
     events = heapq.merge(
         *(
             in_order([(get_time(turn), step, side, turn.diarization_speaker) for turn in some], _time)

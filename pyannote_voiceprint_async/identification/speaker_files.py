@@ -1,6 +1,6 @@
 """The files that hold voiceprints: exports, ledgers, and JSON objects.
 
-No function here raises while a value is in one of its local variables: a traceback may show them.
+No function here raises while one of its local variables holds a value: a traceback may show the variables.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import stat
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -23,6 +24,8 @@ from pyannote_voiceprint_async.text_encoding import detect_encoding
 __all__ = ["SpeakerRow", "read_rows"]
 
 _SQLITE = b"SQLite format 3\0"
+# Text is read at once, and needs several times its size in memory. 10,000 voiceprints of the largest size fit.
+_MAX_TEXT = 256 * 2**20
 _NOT_READABLE = (
     "the file is none of: an export (json, jsonl, csv), a ledger, a JSON object {label: voiceprint}. Nothing was read."
 )
@@ -51,10 +54,16 @@ def read_rows(path: Path) -> tuple[list[SpeakerRow], str | None]:
         LedgerError: the ledger is damaged, or cannot be read.
         OSError: the file cannot be read.
     """
+    status = path.stat()
+    # Opening a named pipe would block until another process writes to it, and some devices never end.
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+        return [], "it is not a regular file. Nothing was read."
     with path.open("rb") as file:
         head = file.read(len(_SQLITE))
     if head == _SQLITE:
         return list(_ledger_rows(path)), None
+    if status.st_size > _MAX_TEXT:
+        return [], f"the file has more than {_MAX_TEXT // 2**20} MiB. Use the ledger itself, or several smaller files."
     return _read_text(path, detect_encoding(head[:4]))
 
 

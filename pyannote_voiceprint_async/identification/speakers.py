@@ -10,13 +10,14 @@ from typing import Self
 from pyannote_voiceprint_async.api.identification_checks import label_problem, value_problem
 from pyannote_voiceprint_async.errors import ManifestError, Problem
 from pyannote_voiceprint_async.models import Voiceprint
+from pyannote_voiceprint_async.redaction import printable
 from pyannote_voiceprint_async.reprs import safe_repr
 
 from .speaker_files import SpeakerRow, read_rows
 
 __all__ = ["Speakers"]
 
-_MOST_SHOWN = 10
+_MOST_SHOWN, _MOST_LABEL = 10, 100
 
 
 @safe_repr
@@ -32,7 +33,7 @@ class Speakers(Mapping[str, "Voiceprint | str"]):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, model: str | None = None) -> Self:
-        """Read the voiceprints of a file. This blocks: call it in a thread for thousands of them.
+        """Read the voiceprints of a file. The call blocks: run it in a thread for thousands of them.
 
         The file is what `export` writes (`.json`, `.jsonl`, `.csv`), what `voiceprint --out` writes, a ledger, or a
         JSON object `{label: value}`. The content decides, not the name. Rows without a voiceprint are skipped.
@@ -92,9 +93,9 @@ def _problems(rows: Sequence[SpeakerRow]) -> Iterator[Problem]:
     seen: set[str] = set()
     for row in rows:
         if problem := label_problem(row.label):
-            yield Problem(f"the label {problem}", row.label[:100], row.line)
+            yield Problem(f"the label {problem}", printable(row.label[:_MOST_LABEL]), row.line)
         if problem := value_problem(row.voiceprint):
-            yield Problem(f"the voiceprint {problem}", row.label[:100], row.line)
+            yield Problem(f"the voiceprint {problem}", printable(row.label[:_MOST_LABEL]), row.line)
         if row.label in seen:
-            yield Problem("the label occurs twice", row.label[:100], row.line)
+            yield Problem("the label occurs twice", printable(row.label[:_MOST_LABEL]), row.line)
         seen.add(row.label)

@@ -64,7 +64,7 @@ class Thresholds(NamedTuple):
 
 
 class _Facts(NamedTuple):
-    """What the rules look at."""
+    """The values that the rules compare."""
 
     label: str | None
     score: float
@@ -98,13 +98,13 @@ def _small_margin(facts: _Facts, limits: Thresholds) -> str | None:
     if facts.margin >= limits.min_margin:
         return None
     second = "there is no second score" if facts.runner_up is None else f"{facts.runner_up!r} is second"
-    return f"the margin is {facts.margin:g}, and must be {limits.min_margin:g} ({second})"
+    return f"the margin is {facts.margin:g}, and must be at least {limits.min_margin:g} ({second})"
 
 
 def _little_speech(facts: _Facts, limits: Thresholds) -> str | None:
     if facts.seconds >= limits.min_speech:
         return None
-    return f"there are {facts.seconds:.1f} s of speech, and must be {limits.min_speech:g} s"
+    return f"there are {facts.seconds:.1f} s of speech, and at least {limits.min_speech:g} s are needed"
 
 
 def _other_match(facts: _Facts, _: Thresholds) -> str | None:

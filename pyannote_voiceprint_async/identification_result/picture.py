@@ -19,6 +19,7 @@ __all__ = ["TimelinePanel", "draw_timelines"]
 _WIDTH_INCHES, _ROW_INCHES, _PANEL_INCHES = 12.0, 0.42, 1.15
 _DPI = 120
 _LONGEST_NAME, _LONGEST_TITLE = 32, 120
+_MOST_ROWS = 50
 _MINUTES_FROM, _HOURS_FROM = 180.0, 3 * 3600.0
 # Distinct for people who see no difference between red and green, and in print. Hatched rows need a person's decision.
 _COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6d31", "#5254a3")
@@ -44,7 +45,8 @@ def draw_timelines(panels: Sequence[TimelinePanel], file: BinaryIO, *, software:
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - slow to import, and optional
     from matplotlib.figure import Figure  # noqa: PLC0415 - as above
 
-    heights = [_PANEL_INCHES + _ROW_INCHES * max(1, len(panel.identification.speakers)) for panel in panels]
+    rows = [min(max(1, len(panel.identification.speakers)), _MOST_ROWS) for panel in panels]
+    heights = [_PANEL_INCHES + _ROW_INCHES * count for count in rows]
     figure = Figure(figsize=(_WIDTH_INCHES, sum(heights) or _PANEL_INCHES), dpi=_DPI, layout="constrained")
     FigureCanvasAgg(figure)
     colors: dict[str, str] = {}
@@ -60,13 +62,17 @@ def draw_timelines(panels: Sequence[TimelinePanel], file: BinaryIO, *, software:
 
 def _draw(axes: Axes, panel: TimelinePanel, colors: dict[str, str]) -> None:
     decisions = panel.identification.decide()
+    title = _shorten(panel.title, _LONGEST_TITLE)
+    if len(decisions) > _MOST_ROWS:
+        title += f" (the first {_MOST_ROWS} of {len(decisions)} speakers)"
+        decisions = decisions[:_MOST_ROWS]
     unit, seconds_per_unit = _unit(panel.identification)
+    spans_of: dict[str, list[tuple[float, float]]] = {decision.diarization_speaker: [] for decision in decisions}
+    for turn in panel.identification.turns:
+        if (drawn := spans_of.get(turn.diarization_speaker)) is not None:
+            drawn.append((turn.start / seconds_per_unit, (turn.end - turn.start) / seconds_per_unit))
     for row, decision in enumerate(decisions):
-        spans = [
-            (turn.start / seconds_per_unit, (turn.end - turn.start) / seconds_per_unit)
-            for turn in panel.identification.turns
-            if turn.diarization_speaker == decision.diarization_speaker
-        ]
+        spans = spans_of[decision.diarization_speaker]
         hatch = None if decision.certainty is Certainty.CERTAIN else "////"
         # The thin edge keeps short turns of long recordings visible.
         color = _color(decision, colors)
@@ -77,7 +83,7 @@ def _draw(axes: Axes, panel: TimelinePanel, colors: dict[str, str]) -> None:
     axes.set_ylim(max(len(decisions), 1) - 0.5, -0.5)
     axes.set_xlim(left=0)
     axes.set_xlabel(unit)
-    axes.set_title(_shorten(panel.title, _LONGEST_TITLE), loc="left", fontsize=11, parse_math=False)
+    axes.set_title(title, loc="left", fontsize=11, parse_math=False)
     axes.grid(axis="x", color="#dddddd", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)

@@ -13,7 +13,7 @@ __all__ = ["match_turns", "rank", "speech_seconds", "summarize"]
 
 
 def match_turns(output: IdentificationOutput) -> Sequence[IdentifiedTurn]:
-    """Return the identified turns. If the API left them out, the diarization and the matches say the same."""
+    """Return the identified turns. If the API left them out, make them of the diarization and the matches."""
     if output.identification or not output.diarization:
         return output.identification
     matches = {entry.speaker: entry.match for entry in output.voiceprints}

@@ -13,7 +13,7 @@ from pyannote_voiceprint_async.reprs import safe_repr
 __all__ = ["Confidence", "DiarizedTurn", "FrameConfidence", "IdentifiedSpeaker", "IdentifiedTurn", "SpeakerScores"]
 
 Confidence: TypeAlias = Mapping[str, float] | float
-"""The confidence of one turn: scores by speaker, or one score. The API documents an object without its fields."""
+"""The confidence of one turn: scores by speaker, or one score. The API documents an object, but not its fields."""
 
 
 # One operation on the millions of frames of a day would block the event loop.

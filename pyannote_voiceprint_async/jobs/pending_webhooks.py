@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+import attrs
+
+from pyannote_voiceprint_async.identification_result.output import IdentificationOutput
 from pyannote_voiceprint_async.models import WebhookEvent
 
 __all__ = ["PendingWebhooks"]
@@ -12,6 +15,7 @@ _MAX_EXPECTED = 10_000
 _MAX_EARLY = 1_000
 # Seconds for which an early webhook is kept for its wait.
 _EARLY_LIFETIME = 60.0
+_MOST_EARLY_TURNS = 1_000
 
 
 class PendingWebhooks:
@@ -43,8 +47,11 @@ class PendingWebhooks:
         self._expected.pop(job_id, None)
 
     def keep_early(self, event: WebhookEvent, now: float) -> None:
-        """Keep a webhook that arrived before the response to its submission, or before its wait began."""
-        self._early[event.job_id] = (now, event)
+        """Keep a webhook that arrived before the response to its submission, or before its wait began.
+
+        A long output is dropped, and the wait reads the job: a thousand of them would need gigabytes of memory.
+        """
+        self._early[event.job_id] = (now, attrs.evolve(event, output=None) if _is_long(event) else event)
         while len(self._early) > _MAX_EARLY or now - next(iter(self._early.values()))[0] > _EARLY_LIFETIME:
             self._early.popitem(last=False)
 
@@ -52,3 +59,11 @@ class PendingWebhooks:
         """Remove and return the webhook of this job that arrived early; None if there is none."""
         kept_at, event = self._early.pop(job_id, (now, None))
         return event if now - kept_at <= _EARLY_LIFETIME else None
+
+
+def _is_long(event: WebhookEvent) -> bool:
+    output = event.output
+    return (
+        isinstance(output, IdentificationOutput)
+        and len(output.identification) + len(output.diarization) > _MOST_EARLY_TURNS
+    )

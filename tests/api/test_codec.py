@@ -270,7 +270,7 @@ def test_every_model_survives_a_round_trip(model):
 @pytest.mark.parametrize(
     "body",
     [
-        b"", b"{}x", b"null", b"NaN", b'{"jobId":NaN}', b'{"jobId":Infinity}', b"\xff\xfe{}", b"\xef\xbb\xbf{}",
+        b"", b"{}x", b"null", b"NaN", b"\xff\xfe{}", b"\xef\xbb\xbf{}",
         b"[" * 100_000, b'{"items":' * 5000, b'{"jobId":"\\ud800"}', b"{'jobId':'1'}", b'{"jobId":"1",}', b"\x00",
     ],
 )  # fmt: skip
@@ -337,3 +337,9 @@ class Plain:
 def test_a_new_field_of_a_plain_type_needs_no_hook(body, expected):
     """A value of the type is kept, and any other value is the default: it is never converted."""
     assert decode(Plain, json.dumps(body).encode()) == expected
+
+
+@pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity", b"1e999"])
+def test_a_job_id_that_is_no_text_is_a_value_error(number):
+    with pytest.raises(ValueError):
+        decode(JobCreated, b'{"jobId":%b}' % number)

@@ -165,3 +165,21 @@ def test_the_frames_of_a_day_are_numbers(kind):
         assert found.confidence == FrameConfidence(scores, 0.02)
     else:
         assert found.extra["confidence"] == {"score": scores, "resolution": 0.02}
+
+
+@pytest.mark.parametrize("filler", [0, 300_000], ids=["small", "large"])
+def test_numbers_that_json_does_not_have_are_null(filler):
+    """Python's own encoder writes them. The other scores of a paid job stay readable."""
+    scores = b'{"Ann":80,"Bob":NaN,"Cleo":-Infinity,"Dan":1e999}'
+    output = b'{"later":"%b","voiceprints":[{"speaker":"S","match":NaN,"confidence":%b}]}' % (b"x" * filler, scores)
+    found = decode(Job, b'{"jobId":"1","status":"succeeded","output":%b}' % output).output
+    assert found.voiceprints == (SpeakerScores("S", None, {"Ann": 80}),)
+
+
+@pytest.mark.parametrize("number", [1e10, -1e10, 1.7e308])
+def test_numbers_without_a_meaning_are_left_out(number):
+    """Their sums and differences would become infinite."""
+    scores = [{"speaker": "S", "confidence": {"Ann": 80, "Bob": number}}]
+    output = read_identification({"identification": [TURN | {"end": number}, TURN], "voiceprints": scores})
+    assert (len(output.identification), output.unreadable) == (1, 1)
+    assert output.voiceprints[0].confidence == {"Ann": 80}

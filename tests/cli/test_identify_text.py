@@ -47,7 +47,7 @@ def test_each_speaker_has_its_numbers_and_uncertain_ones_their_reason():
         [_LONG, "25.0", "s", "80", "10", "review"],
         ["SPEAKER_02", "0.1", "s", "5", "5", "unknown"],
     ]
-    assert lines[5] == f"  {_LONG}: review, the margin is 10, and must be 15 ('Ada' is second)."
+    assert lines[5] == f"  {_LONG}: review, the margin is 10, and must be at least 15 ('Ada' is second)."
     assert lines[6] == "  SPEAKER_02: unknown, the highest score is 5, and must be above 60."
     assert lines[-1] == "  the recording is noisy"
 

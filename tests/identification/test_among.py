@@ -12,6 +12,7 @@ from hostile_server import HostileServer, answer
 from pyannote_voiceprint_async import (
     AsyncVoiceprintClient,
     AuthenticationError,
+    ClientClosedError,
     ConfigurationError,
     InvalidRequestError,
     JobFailedError,
@@ -188,6 +189,30 @@ async def test_a_cancelled_caller_loses_no_job(start):
     with pytest.raises(asyncio.CancelledError):
         await task
     assert {job.job_id for job in client.abandoned} == {job.id for job in sandbox.accepted} == set(submitted)
+
+
+async def test_a_client_that_is_closed_meanwhile_keeps_all_jobs_in_the_error(start):
+    sandbox = await start(Sandbox(window="none", job_seconds=1000.0))
+    client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, polling=QUICK))
+    submitted = asyncio.Semaphore(0)
+    task = asyncio.create_task(
+        identify_among(client, URL, MANY, max_jobs=3, on_submitted=lambda _: submitted.release())
+    )
+    for _ in range(3):
+        await submitted.acquire()
+    await client.aclose()
+    with pytest.raises(PartialIdentificationError) as caught:
+        await task
+    assert sorted(caught.value.job_ids) == sorted(job.id for job in sandbox.accepted)
+    assert {type(error) for error in caught.value.errors} == {ClientClosedError}
+
+
+async def test_two_clients_identify_at_once(client, sandbox):
+    async with AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, polling=QUICK) as other:
+        one, two = await asyncio.gather(
+            identify_among(client, URL, MANY, max_jobs=3), identify_among(other, URL, MANY, max_jobs=3)
+        )
+    assert (one.speakers, len(sandbox.accepted)) == (two.speakers, 6)
 
 
 @pytest.mark.parametrize("source", [URL, b"RIFF" * 100], ids=["URL", "bytes"])

@@ -1,9 +1,18 @@
 """Several identifications of one recording become one."""
 
+import json
+from xml.etree import ElementTree as ET
+
+import attrs
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyannote_voiceprint_async.api.codec import decode
 from pyannote_voiceprint_async.identification.merge import merge
 from pyannote_voiceprint_async.identification_result.identification import Identification
 from pyannote_voiceprint_async.identification_result.output import IdentificationOutput
 from pyannote_voiceprint_async.identification_result.turns import IdentifiedTurn, SpeakerScores
+from pyannote_voiceprint_async.models import Job
 
 
 def identified(job_id: str, spans: dict[str, list[tuple[float, float]]], scores: dict[str, dict[str, float]]):
@@ -80,7 +89,73 @@ def test_a_match_stays_when_no_other_job_has_one():
     assert names(merge([FIRST, other])) == {"A": "Ann", "B": "Bob"}
 
 
+def test_very_many_speakers_are_merged():
+    """Each is compared with those that speak at the same time, not with all others."""
+    spans = {f"S{number}": [(number, number + 1.0)] for number in range(20_000)}
+    many = identified("job-2", spans, {name: {} for name in spans})
+    assert merge([many, many]).warnings == ()
+    assert len(merge([FIRST, many]).speakers) == 2 + 20_000 - 30
+
+
+def test_turns_out_of_order_are_merged_in_order():
+    other = identified("job-2", {"X": [(15, 20), (40, 46)]}, {"X": {"Dan": 90}})
+    first = attrs.evolve(FIRST, turns=FIRST.turns[::-1])
+    assert merge([first, attrs.evolve(other, turns=other.turns[::-1])]) == merge([FIRST, other])
+
+
 def test_recordings_without_speech_are_merged():
     empty = Identification("job-2", "precision-2", warnings=("no speech",))
     assert merge([empty, empty]) == empty
     assert merge([FIRST, empty]).warnings == ("no speech",)
+
+
+# Outputs that no API should send. Python's encoder writes NaN and Infinity as they are.
+NAMES = (
+    st.sampled_from(["S", "T", "Ann", "", "\x00\x1b[31m", "\u202e", "<b>&", "a b"]) | st.none() | st.text(max_size=3)
+)
+NUMBERS = st.floats() | st.integers() | st.booleans() | st.none() | st.text(max_size=2)
+GARBAGE = st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.just([]) | st.just({})
+SCORES = st.dictionaries(st.sampled_from(["Ann", "Bob", "\x07"]), NUMBERS, max_size=3) | NUMBERS | GARBAGE
+ENTRY = (
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "speaker": NAMES | GARBAGE,
+            "diarizationSpeaker": NAMES | GARBAGE,
+            "match": NAMES | GARBAGE,
+            "start": NUMBERS | st.floats(0, 100),
+            "end": NUMBERS | st.floats(0, 100),
+            "confidence": SCORES,
+            "later": GARBAGE,
+        },
+    )
+    | GARBAGE
+)
+ENTRIES = st.lists(ENTRY, max_size=6) | GARBAGE
+OUTPUTS = st.fixed_dictionaries(
+    {"identification": st.lists(ENTRY, max_size=6)},
+    optional={
+        "diarization": ENTRIES,
+        "exclusiveDiarization": ENTRIES,
+        "voiceprints": ENTRIES,
+        "confidence": st.fixed_dictionaries({"score": st.lists(NUMBERS, max_size=3) | GARBAGE, "resolution": NUMBERS}),
+        "warning": NAMES | GARBAGE,
+        "later": GARBAGE,
+    },
+)
+
+
+@given(OUTPUTS, OUTPUTS)
+def test_garbage_is_read_decided_shown_stored_and_merged(one, other):
+    """A paid job is never unreadable because of one of its fields."""
+    results = []
+    for number, output in enumerate((one, other)):
+        body = json.dumps({"jobId": f"job-{number}", "status": "succeeded", "output": output}).encode()
+        found = decode(Job, body).output
+        assert isinstance(found, IdentificationOutput)
+        results.append(Identification.from_output(found, job_id=f"job-{number}", model="precision-2"))
+    for result in [*results, merge(results)]:
+        assert len(result.decide()) == len(result.speakers)
+        assert [len(line.split()) for line in result.to_rttm().splitlines()] == [10] * len(result.turns)
+        ET.fromstring(result._repr_html_())  # noqa: S314 - our own text
+        assert Identification.from_dict(json.loads(json.dumps(result.to_dict()))) == result

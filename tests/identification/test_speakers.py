@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import json
+import os
 import pickle
 import traceback
 
@@ -148,6 +149,44 @@ def test_a_damaged_ledger_is_refused(tmp_path):
     path.write_bytes(b"SQLite format 3\0" + bytes(2000))
     with pytest.raises(LedgerError):
         Speakers.load(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 5000, b"\xff\xfe\xfd", b"\x89PNG\r\n\x1a\n" + bytes(100), b"SQLite"])
+def test_binary_files_are_refused(tmp_path, content):
+    path = tmp_path / "x.json"
+    path.write_bytes(content)
+    (problem,) = problems(path)
+    assert problem.startswith("the file is none of")
+
+
+def test_a_file_of_two_gigabytes_is_refused_before_it_is_read(tmp_path):
+    path = tmp_path / "x.json"
+    with path.open("wb") as file:
+        file.write(b"{")
+        file.truncate(2**31)
+    assert problems(path) == ["the file has more than 256 MiB. Use the ledger itself, or several smaller files."]
+
+
+def test_a_named_pipe_is_refused_and_does_not_block(tmp_path):
+    os.mkfifo(tmp_path / "x.json")
+    assert problems(tmp_path / "x.json") == ["it is not a regular file. Nothing was read."]
+
+
+def test_a_directory_is_an_os_error(tmp_path):
+    with pytest.raises(IsADirectoryError):
+        Speakers.load(tmp_path)
+
+
+def test_a_symbolic_link_is_followed(tmp_path):
+    (tmp_path / "link").symlink_to(write(tmp_path / "x.json", {"Ann": "a"}))
+    assert dict(Speakers.load(tmp_path / "link")) == {"Ann": "a"}
+
+
+def test_control_characters_of_labels_are_escaped_in_errors(tmp_path):
+    row = {"label": "Ann\x1b[31m\nBob", "voiceprint": "v" * 20_001}
+    path = write(tmp_path / "x.jsonl", lines(row))
+    (problem,) = problems(path)
+    assert problem.startswith("line 1 (Ann\\u001b[31m\\nBob): the voiceprint must be")
 
 
 def test_a_missing_file_is_an_os_error(tmp_path):

@@ -28,11 +28,18 @@ LEVELS = [Certainty.UNKNOWN, Certainty.REVIEW, Certainty.CERTAIN]
             "Ann",
             "review",
             "Ann",
-            "the margin is 14.5, and must be 15 ('Bob' is second)",
+            "the margin is 14.5, and must be at least 15 ('Bob' is second)",
         ),
-        ({"Ann": 80}, 7.9, "Ann", "review", "Ann", "there are 7.9 s of speech, and must be 8 s"),
+        ({"Ann": 80}, 7.9, "Ann", "review", "Ann", "there are 7.9 s of speech, and at least 8 s are needed"),
         ({"Ann": 80}, 30.0, "Bob", "review", "Ann", "the API matched 'Bob', but 'Ann' has the highest score"),
-        ({"Ann": 80, "Bob": 79}, 1.0, "Bob", "review", "Ann", "the margin is 1, and must be 15 ('Bob' is second)"),
+        (
+            {"Ann": 80, "Bob": 79},
+            1.0,
+            "Bob",
+            "review",
+            "Ann",
+            "the margin is 1, and must be at least 15 ('Bob' is second)",
+        ),
         ({"Ann": 40, "Bob": 39}, 1.0, "Bob", "unknown", None, "the highest score is 40, and must be above 60"),
         ({}, 30.0, "Ann", "review", "Ann", "the API returned a match, but no scores"),
         ({}, 30.0, None, "unknown", None, "the API returned no scores and no match"),
@@ -45,7 +52,7 @@ def test_the_first_rule_that_applies_decides(scores, seconds, match, certainty, 
 
 def test_a_single_score_is_compared_with_zero():
     decision = decide(IdentifiedSpeaker("S", 30.0, "Ann", {"Ann": 70}), Thresholds(min_score=10, min_margin=71))
-    assert decision.reason == "the margin is 70, and must be 71 (there is no second score)"
+    assert decision.reason == "the margin is 70, and must be at least 71 (there is no second score)"
 
 
 def test_a_decision_without_scores_has_neither_score_nor_margin():

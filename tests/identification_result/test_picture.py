@@ -49,3 +49,9 @@ def test_nothing_to_draw_is_a_picture_too(panels):
 @pytest.mark.parametrize("seconds", [0.0, 0.001, 179.0, 3600.0, 24 * 3600.0, 1e9])
 def test_recordings_of_any_length_are_drawn(seconds):
     assert size_of(TimelinePanel("a", identified("Ann", seconds=seconds)))[0] == 1440
+
+
+def test_a_recording_of_very_many_speakers_has_50_rows():
+    """A picture of 65,536 pixels cannot be drawn."""
+    names = [f"SPEAKER_{number}" for number in range(51)]
+    assert size_of(TimelinePanel("a", identified(*names))) == size_of(TimelinePanel("a", identified(*names[:50])))

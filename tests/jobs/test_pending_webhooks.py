@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyannote_voiceprint_async import JobStatus, WebhookEvent
+from pyannote_voiceprint_async import DiarizedTurn, IdentificationOutput, JobStatus, WebhookEvent
 from pyannote_voiceprint_async.jobs.pending_webhooks import PendingWebhooks
 
 
@@ -39,6 +39,15 @@ def test_an_early_webhook_is_returned_once(webhooks):
 def test_an_early_webhook_is_kept_for_a_minute(webhooks):
     webhooks.keep_early(event("job"), 0.0)
     assert webhooks.pop_early("job", 60.1) is None
+
+
+@pytest.mark.parametrize("turns", [1000, 1001])
+def test_an_early_webhook_is_kept_without_a_long_output(webhooks, turns):
+    """Its wait reads the job instead."""
+    output = IdentificationOutput(diarization=(DiarizedTurn("S", 0, 1),) * turns)
+    webhooks.keep_early(WebhookEvent("job", JobStatus.SUCCEEDED, output), 0.0)
+    kept = webhooks.pop_early("job", 0.0)
+    assert (kept.status, kept.is_complete) == (JobStatus.SUCCEEDED, turns == 1000)
 
 
 def test_the_oldest_early_webhooks_are_dropped(webhooks):
