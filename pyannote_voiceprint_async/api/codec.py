@@ -29,13 +29,10 @@ from pyannote_voiceprint_async.models import (
 )
 from pyannote_voiceprint_async.secret import Secret
 
-from .identification_codec import free_lists, is_identification, read_identification
-from .large_json import parse_large
-
 if TYPE_CHECKING:
     import cattrs
 
-__all__ = ["LARGE_BODY", "decode", "encode", "find_job_id", "parse_json", "prepare"]
+__all__ = ["LARGE_BODY", "decode", "encode", "find_job_id", "is_identification", "parse_json", "prepare"]
 
 _REQUESTS = (VoiceprintRequest, IdentificationRequest)
 
@@ -49,6 +46,8 @@ StructureHook: TypeAlias = Callable[[Any, Any], Any]
 _RENAMED: dict[type[Any], dict[str, str]] = {JobSummary: {"job_id": "id"}}
 # A dictionary lookup is several times as fast as `JobStatus(value)`.
 _STATUSES = {status.value: status for status in JobStatus}
+# No other kind of job has these lists. A diarization has the list `diarization` alone.
+_ONLY_IDENTIFICATION = ("identification", "voiceprints")
 _JOB_ID = re.compile(rb'"jobId"\s*:\s*("(?:[^"\\]|\\.){1,1000}")', re.DOTALL)
 
 
@@ -70,11 +69,17 @@ def decode(model: type[M], body: bytes | memoryview) -> M:
     Raises:
         ValueError: the body is not JSON, is not an object, or lacks a required field of the model.
     """
-    raw = orjson.loads(body) if len(body) <= LARGE_BODY else parse_large(bytes(body), orjson.loads)
+    raw = orjson.loads(body) if len(body) <= LARGE_BODY else _parse_large(body)
     try:
         return _structure_hook(model)(raw, model)  # type: ignore[arg-type, no-any-return]  # the hook of this model
     except Exception as exc:  # cattrs and validators raise errors of many classes
         raise ValueError(f"the body is not a valid {model.__name__}") from exc
+
+
+def _parse_large(body: bytes | memoryview) -> Any:
+    from .large_json import parse_large  # noqa: PLC0415 - only long recordings need it
+
+    return parse_large(bytes(body), orjson.loads)
 
 
 def parse_json(body: bytes) -> Any:
@@ -240,10 +245,18 @@ def _structure_number(raw: Any, _: Any) -> int | float:
 
 def _structure_output(raw: Any, _: Any) -> VoiceprintOutput | IdentificationOutput:
     if isinstance(raw, dict) and is_identification(raw):
+        # Programs that only make voiceprints do not need it: it would add 3 % to the import time of this package.
+        from .identification_codec import free_lists, read_identification  # noqa: PLC0415
+
         output = read_identification(raw)
         free_lists(raw)
         return output
     return _structure_hook(VoiceprintOutput)(raw, VoiceprintOutput)  # type: ignore[no-any-return]  # of this model
+
+
+def is_identification(raw: Mapping[str, Any]) -> bool:
+    """Return whether an output is that of an identification."""
+    return any(isinstance(raw.get(name), list) for name in _ONLY_IDENTIFICATION)
 
 
 def _unstructure_voiceprints(voiceprints: Mapping[str, Voiceprint | str]) -> list[dict[str, str]]:
