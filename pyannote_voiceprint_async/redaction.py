@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from urllib.parse import quote
 
@@ -92,6 +91,8 @@ def printable(line: str) -> str:
     """
     if line.isprintable():
         return line
+    import json  # noqa: PLC0415 - the import would slow down `--help`
+
     return "".join(character if character.isprintable() else json.dumps(character)[1:-1] for character in line)
 
 

@@ -10,7 +10,7 @@ import json
 import math
 import re
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache, reduce
@@ -32,13 +32,10 @@ from pyannote_voiceprint_async.models import (
 )
 from pyannote_voiceprint_async.secret import Secret
 
-from .identification_codec import free_lists, is_identification, read_identification
-from .large_json import join_in_map, parse_large
-
 if TYPE_CHECKING:
     import cattrs
 
-__all__ = ["LARGE_BODY", "decode", "encode", "find_job_id", "parse_json", "prepare"]
+__all__ = ["LARGE_BODY", "decode", "encode", "find_job_id", "is_identification", "parse_json", "prepare"]
 
 _REQUESTS = (VoiceprintRequest, IdentificationRequest)
 
@@ -55,6 +52,8 @@ _STATUSES = {status.value: status for status in JobStatus}
 # The confidence over time: a day has millions of frames.
 _ARRAYS = frozenset({"score"})
 _NO_NUMBER = re.compile(rb"NaN|Infinity|[eE][+]?\d{3}")
+# No other kind of job has these lists. A diarization has the list `diarization` alone.
+_ONLY_IDENTIFICATION = ("identification", "voiceprints")
 _JOB_ID = re.compile(rb'"jobId"\s*:\s*("(?:[^"\\]|\\.){1,1000}")', re.DOTALL)
 
 
@@ -81,11 +80,17 @@ def decode(model: type[M], *body: bytes | memoryview) -> M:
         ValueError: the body is not JSON, is not an object, or lacks a required field of the model.
     """
     is_large = sum(map(len, body)) > LARGE_BODY
-    raw = parse_large(join_in_map(body), _loads, arrays=_ARRAYS) if is_large else _loads(b"".join(body))
+    raw = _parse_large(body) if is_large else _loads(b"".join(body))
     try:
         return _structure_hook(model)(raw, model)  # type: ignore[arg-type, no-any-return]  # the hook of this model
     except Exception as exc:  # cattrs and validators raise errors of many classes
         raise ValueError(f"the body is not a valid {model.__name__}") from exc
+
+
+def _parse_large(body: Sequence[bytes | memoryview]) -> Any:
+    from .large_json import join_in_map, parse_large  # noqa: PLC0415 - only long recordings need it
+
+    return parse_large(join_in_map(body), _loads, arrays=_ARRAYS)
 
 
 def parse_json(body: bytes) -> Any:
@@ -275,6 +280,9 @@ def _structure_number(raw: Any, _: Any) -> int | float:
 
 def _structure_output(raw: Any, _: Any) -> VoiceprintOutput | IdentificationOutput:
     if isinstance(raw, dict) and is_identification(raw):
+        # Programs that only make voiceprints do not need it: it would add 3 % to the import time of this package.
+        from .identification_codec import free_lists, read_identification  # noqa: PLC0415
+
         output = read_identification(raw)
         free_lists(raw)
         return output
@@ -290,6 +298,11 @@ def _unpack_arrays(raw: Any) -> None:
         if isinstance(parent, dict):
             waiting += parent.values()
             parent.update({name: value.tolist() for name, value in parent.items() if isinstance(value, array)})
+
+
+def is_identification(raw: Mapping[str, Any]) -> bool:
+    """Return whether an output is that of an identification."""
+    return any(isinstance(raw.get(name), list) for name in _ONLY_IDENTIFICATION)
 
 
 def _unstructure_voiceprints(voiceprints: Mapping[str, Voiceprint | str]) -> list[dict[str, str]]:

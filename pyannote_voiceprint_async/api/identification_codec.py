@@ -20,7 +20,7 @@ from pyannote_voiceprint_async.identification_result.turns import (
     SpeakerScores,
 )
 
-__all__ = ["free_lists", "is_identification", "read_identification"]
+__all__ = ["free_lists", "read_identification"]
 
 T = TypeVar("T")
 
@@ -28,13 +28,6 @@ _PART = 5_000
 _KNOWN = frozenset(
     {"diarization", "exclusiveDiarization", "identification", "voiceprints", "confidence", "warning", "error"}
 )
-# No other kind of job has these lists. A diarization has the list `diarization` alone.
-_ONLY_IDENTIFICATION = ("identification", "voiceprints")
-
-
-def is_identification(raw: Mapping[str, Any]) -> bool:
-    """Return whether an output is that of an identification."""
-    return any(isinstance(raw.get(name), list) for name in _ONLY_IDENTIFICATION)
 
 
 def read_identification(raw: Mapping[str, Any]) -> IdentificationOutput:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from html import unescape
 from typing import Any, NamedTuple
 
 from pyannote_voiceprint_async.errors import FieldError
@@ -31,8 +30,9 @@ _REQUEST_PARTS = {"body", "query", "path", "header"}
 _MAX_DEPTH = 4
 _MAX_ENTRIES = 20
 _MAX_PAGE_BYTES = 16 * 1024
-_TITLE = re.compile(r"<title[^<>]{0,200}>([^<>]{1,300})<", re.IGNORECASE)
-_BINARY = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
+# Compiled by `re` at their first use.
+_TITLE = r"(?i)<title[^<>]{0,200}>([^<>]{1,300})<"
+_BINARY = r"[\x00-\x08\x0e-\x1f\x7f]"
 
 
 class Refusal(NamedTuple):
@@ -72,12 +72,14 @@ def format_field_error(error: FieldError) -> str:
 
 def _parse_page(body: bytes) -> Refusal:
     text = body[:_MAX_PAGE_BYTES].decode("utf-8", "replace").strip("\ufeff \t\r\n")
-    if not text or text[0] in '{["' or _BINARY.search(text):
+    if not text or text[0] in '{["' or re.search(_BINARY, text):
         # An empty body, JSON that breaks off, or compressed data.
         return Refusal()
     if text[0] != "<":
         return Refusal(text, is_page=True)
-    title = _TITLE.search(text)
+    from html import unescape  # noqa: PLC0415 - only pages of gateways need its table of all entities
+
+    title = re.search(_TITLE, text)
     return Refusal(" ".join(unescape(title.group(1)).split()) or None if title else None, is_page=True)
 
 

@@ -37,8 +37,8 @@ _TEXT_FIELDS = ("message", "warning", "error")
 _KEY_STATUSES = {401, 403}
 # Headers in which gateways write their name.
 _GATEWAY_HEADERS = ("Server", "Via")
-# A 2xx response, perhaps after interim (1xx) responses.
-_RAW_SUCCESS = re.compile(rb"(?:\A|\r\n\r\n)HTTP/1\.[01] (?P<status>2\d\d)[ \r].*?\r\n\r\n(?P<body>.*)", re.DOTALL)
+# A 2xx response, perhaps after interim (1xx) responses. Compiled by `re` at its first use.
+_RAW_SUCCESS = rb"(?s)(?:\A|\r\n\r\n)HTTP/1\.[01] (?P<status>2\d\d)[ \r].*?\r\n\r\n(?P<body>.*)"
 # What the user can do about a refusal.
 _NEXT_STEPS = {
     400: "Nothing was accepted. Correct the request.",
@@ -138,7 +138,7 @@ def rescue_response(received: bytes) -> ApiResponse | None:
 
     aiohttp rejects responses with broken headers; the job in the body is accepted nevertheless.
     """
-    found = _RAW_SUCCESS.search(received)
+    found = re.search(_RAW_SUCCESS, received)
     if found is None or codec.find_job_id(found["body"]) is None:
         return None
     return ApiResponse(int(found["status"]), {}, [found["body"]], BodyFlaw.BROKEN_HEADERS)

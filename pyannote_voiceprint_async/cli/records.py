@@ -1,6 +1,5 @@
 """Format the results of commands: text on a terminal, a line of JSON anywhere else."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
@@ -35,4 +34,6 @@ def format_record(
 
 def json_line(record: Mapping[str, Any]) -> str:
     """Return a record as one line of JSON, in which only control characters are escaped."""
+    import json  # noqa: PLC0415 - the import would slow down `--help`
+
     return printable(json.dumps(record, ensure_ascii=False))

@@ -18,7 +18,8 @@ _DEFAULT_WIDTH = 80
 _LEAST_WIDTH = 20
 _GAP = "  "
 # What must stay on one line, so that people can copy it: a command at the end of a line, text in backticks, a word.
-_UNIT = re.compile(r"(\s*)((?:(?<=: )|^)(?:pyannote-voiceprint|export|ffmpeg|pip) .*$|(?:[^\s`]*`[^`]*`)+\S*|\S+)")
+# Compiled by `re` at its first use: `--help` does not need it.
+_UNIT = r"(\s*)((?:(?<=: )|^)(?:pyannote-voiceprint|export|ffmpeg|pip) .*$|(?:[^\s`]*`[^`]*`)+\S*|\S+)"
 
 
 class TextColumn(NamedTuple):
@@ -89,7 +90,7 @@ def _wrapped(line: str, width: int) -> Iterator[str]:
     indent = len(line) - len(line.lstrip())
     hanging = " " * (indent + len(_GAP)) if indent else ""
     current = ""
-    for space, unit in _UNIT.findall(line):
+    for space, unit in re.findall(_UNIT, line):
         if current.strip() and text_cells(current + space + unit) > width:
             yield current
             current = hanging + unit

@@ -1,14 +1,18 @@
 """The output of an identification job, as the API sends it."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from pyannote_voiceprint_async.redaction import redact_text
 from pyannote_voiceprint_async.reprs import safe_repr
 
-from .turns import DiarizedTurn, FrameConfidence, IdentifiedTurn, SpeakerScores
+if TYPE_CHECKING:
+    # Programs that only make voiceprints do not need these classes.
+    from .turns import DiarizedTurn, FrameConfidence, IdentifiedTurn, SpeakerScores
 
 __all__ = ["IdentificationOutput"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import attrs
 
 from pyannote_voiceprint_async.api.endpoints import OUTPUT_LIFETIME
-from pyannote_voiceprint_async.api.identification_codec import read_identification
 from pyannote_voiceprint_async.errors import (
     JobCanceledError,
     JobError,
@@ -93,6 +92,9 @@ def require_identification(job: Job) -> IdentificationOutput:
         raise _no_output_error(job)
     if job.output.voiceprint is not None:
         raise _other_kind_error(job, "identification")
+    # Programs that only make voiceprints do not need it.
+    from pyannote_voiceprint_async.api.identification_codec import read_identification  # noqa: PLC0415
+
     return attrs.evolve(read_identification(job.output.extra), warning=job.output.warning, error=job.output.error)
 
 

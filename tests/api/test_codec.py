@@ -19,7 +19,7 @@ from pyannote_voiceprint_async import (
     VoiceprintOutput,
     VoiceprintRequest,
 )
-from pyannote_voiceprint_async.api.codec import decode, encode, find_job_id
+from pyannote_voiceprint_async.api.codec import decode, encode, find_job_id, is_identification
 from pyannote_voiceprint_async.models import JobPage, MediaUpload
 
 URL = "https://example.com/voice.wav"
@@ -343,3 +343,18 @@ def test_a_new_field_of_a_plain_type_needs_no_hook(body, expected):
 def test_a_job_id_that_is_no_text_is_a_value_error(number):
     with pytest.raises(ValueError):
         decode(JobCreated, b'{"jobId":%b}' % number)
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ({"identification": []}, True),
+        ({"voiceprints": []}, True),
+        ({"diarization": []}, False),
+        ({"voiceprint": "v"}, False),
+        ({"identification": None, "error": "bad"}, False),
+        ({}, False),
+    ],
+)
+def test_the_kind_of_an_output(raw, expected):
+    assert is_identification(raw) is expected

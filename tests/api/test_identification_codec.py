@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyannote_voiceprint_async.api.codec import decode, parse_json
-from pyannote_voiceprint_async.api.identification_codec import free_lists, is_identification, read_identification
+from pyannote_voiceprint_async.api.identification_codec import free_lists, read_identification
 from pyannote_voiceprint_async.identification_result.output import IdentificationOutput
 from pyannote_voiceprint_async.identification_result.turns import (
     DiarizedTurn,
@@ -120,21 +120,6 @@ FIELDS = ("diarization", "exclusiveDiarization", "confidence", "identification",
 @given(st.dictionaries(st.sampled_from(FIELDS), JUNK))
 def test_nothing_in_an_output_raises(raw):
     assert isinstance(read_identification(raw), IdentificationOutput)
-
-
-@pytest.mark.parametrize(
-    ("raw", "expected"),
-    [
-        ({"identification": []}, True),
-        ({"voiceprints": []}, True),
-        ({"diarization": []}, False),
-        ({"voiceprint": "v"}, False),
-        ({"identification": None, "error": "bad"}, False),
-        ({}, False),
-    ],
-)
-def test_the_kind_of_an_output(raw, expected):
-    assert is_identification(raw) is expected
 
 
 def test_read_lists_are_freed():

@@ -66,6 +66,27 @@ async def test_concurrent_writes_share_one_commit(database):
     assert len(commits) == 1
 
 
+async def test_after_a_batch_the_next_commit_waits_for_the_writes_of_later_turns(database, monkeypatch):
+    monkeypatch.setattr(database_module, "_GATHER_SECONDS", 60.0)
+    await asyncio.gather(*(database.atomic(insert(number)) for number in range(2)))
+    commits = []
+    database._connection.set_trace_callback(lambda text: commits.append(text) if text == "COMMIT" else None)
+    writes = []
+    for number in range(2, 10):
+        writes.append(asyncio.create_task(database.atomic(insert(number))))
+        await asyncio.sleep(0)
+    assert not commits
+    database._start_batch()  # as the timer does
+    await asyncio.gather(*writes)
+    assert len(commits) == 1
+
+
+async def test_a_lone_write_does_not_wait_for_others(database, monkeypatch):
+    monkeypatch.setattr(database_module, "_GATHER_SECONDS", 60.0)
+    for number in range(3):
+        await database.atomic(insert(number))
+
+
 async def test_a_failed_write_does_not_fail_others_of_its_batch(database, tmp_path):
     await database.atomic(insert(2))
     outcomes = await asyncio.gather(*(database.atomic(insert(n)) for n in range(4)), return_exceptions=True)
