@@ -17,8 +17,12 @@ _DEFAULT_WIDTH = 80
 # Narrower text is harder to read than lines that the terminal breaks.
 _LEAST_WIDTH = 20
 _GAP = "  "
-# What must stay on one line, so that people can copy it: a command at the end of a line, text in backticks, a word.
-_UNIT = re.compile(r"(\s*)((?:(?<=: )|^)(?:pyannote-voiceprint|export|ffmpeg|pip) .*$|(?:[^\s`]*`[^`]*`)+\S*|\S+)")
+# What must stay on one line: a command at the end of a line and text in backticks, so that people can copy them; a
+# number and its unit; a word.
+_UNIT = re.compile(
+    r"(\s*)((?:(?<=: )|^)(?:pyannote-voiceprint|export|ffmpeg|pip) .*$"
+    r"|(?:[^\s`]*`[^`]*`)+\S*|\d+(?:\.\d+)? (?:s|min|h|days?|EUR|MiB)\b\S*|\S+)"
+)
 
 
 class TextColumn(NamedTuple):

@@ -69,6 +69,10 @@ def test_a_command_at_the_end_of_a_message_stays_on_one_line():
     assert wrap(f"To resubmit these rows (3 jobs): {command}", 60) == ["To resubmit these rows (3 jobs):", command]
 
 
+def test_a_number_stays_with_its_unit():
+    assert wrap("alive, started 5 s ago, and 2 h 5 min left", 16) == ["alive, started", "5 s ago, and 2 h", "5 min left"]
+
+
 def test_lines_that_continue_an_indented_line_are_indented_further():
     assert wrap("  one: the audio is too long", 20) == ["  one: the audio is", "    too long"]
 
