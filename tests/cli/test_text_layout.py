@@ -70,7 +70,8 @@ def test_a_command_at_the_end_of_a_message_stays_on_one_line():
 
 
 def test_a_number_stays_with_its_unit():
-    assert wrap("alive, started 5 s ago, and 2 h 5 min left", 16) == ["alive, started", "5 s ago, and 2 h", "5 min left"]
+    lines = wrap("alive, started 5 s ago, and 2 h 5 min left", 16)
+    assert lines == ["alive, started", "5 s ago, and 2 h", "5 min left"]
 
 
 def test_lines_that_continue_an_indented_line_are_indented_further():
