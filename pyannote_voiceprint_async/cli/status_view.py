@@ -10,7 +10,7 @@ import attrs
 from pyannote_voiceprint_async.enrollment.ledger.run_state import RunState
 from pyannote_voiceprint_async.enrollment.ledger.status import LedgerStatus, read_status
 
-from .formatting import format_duration
+from .formatting import format_cost, format_duration
 from .log_format import format_time
 from .report_text import failure_reasons, job_counts, row_counts
 from .text_layout import field_lines, wrap
@@ -108,7 +108,7 @@ class StatusView:
     def _cost_text(self) -> str:
         if self.status.origin == SANDBOX_ORIGIN:
             return "free in the sandbox"
-        return f"about {self.billed_jobs * self.price:.2f} EUR so far; failed jobs are free"
+        return f"{format_cost(self.billed_jobs, self.price)} so far; failed jobs are free"
 
     def _run_text(self) -> str:
         run = self.status.run

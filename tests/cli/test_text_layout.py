@@ -101,6 +101,14 @@ def test_values_are_aligned_and_empty_fields_left_out():
     assert list(field_lines(fields, 26)) == ["Job         j-1", "Voiceprint  not shown on a", "            terminal"]
 
 
+def test_a_command_that_is_too_long_beside_its_name_starts_at_the_edge():
+    command = "pyannote-voiceprint job 12345678 --out FILE.jsonl"
+    assert list(field_lines([("Voiceprint", f"not shown. To save it: {command}")], 50)) == [
+        "Voiceprint  not shown. To save it:",
+        command,
+    ]
+
+
 def test_text_that_is_longer_than_its_column_is_not_cut():
     columns = [TextColumn("NAME", 4), TextColumn("SIZE", 5, align_right=True), TextColumn("KIND", 4)]
     assert table_line(columns, ["a", "1 s", "x"]) == "a       1 s  x"
