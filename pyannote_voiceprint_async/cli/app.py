@@ -9,6 +9,7 @@ from pyannote_voiceprint_async.version import __version__
 
 from .error_translation import translated_errors
 from .log_format import is_json_log, log_object
+from .option_groups import CommandList
 
 __all__ = ["app", "load"]
 
@@ -37,7 +38,7 @@ def load(name: str) -> click.Command:
     return command
 
 
-class _Group(click.Group):
+class _Group(CommandList):
     """Commands that are imported only when they are called; `--help` uses the texts of `_COMMANDS`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click would sort them

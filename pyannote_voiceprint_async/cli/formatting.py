@@ -14,7 +14,9 @@ def format_count(number: int, noun: str) -> str:
 
 def format_cost(jobs: int, price: float = DEFAULT_PRICE) -> str:
     """Return the approximate cost of a number of jobs, at a price in EUR."""
-    return f"about {jobs * price:.2f} EUR"
+    amount = f"{jobs * price:.3f}"
+    is_exact = jobs * price < 1 and not amount.endswith("0")  # the price of one job has three decimals
+    return f"about {amount if is_exact else f'{jobs * price:.2f}'} EUR"
 
 
 def possibly_accepted(jobs: int) -> str:

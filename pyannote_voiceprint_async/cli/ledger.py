@@ -1,7 +1,7 @@
 """`pyannote-voiceprint ledger`: inspect and maintain a ledger."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,12 @@ from .exit_codes import ExitCode
 from .formatting import format_count
 from .option_groups import Group
 from .options import FILE_PATH, json_option, price_option, yes_option
-from .output import json_line, print_record, print_status
+from .output import print_record, print_status
 from .questions import confirm_change
 from .signals import sigterm_as_interrupt
 from .status_view import StatusView
 from .status_watch import watch_status
+from .text_layout import field_lines, wrap
 
 __all__ = ["ledger"]
 
@@ -59,15 +60,26 @@ def status(path: Path, *, watch: bool, price: float, as_json: bool) -> None:
 
 @ledger.command(examples=["ledger failed speakers.ledger"])
 @_ledger_argument
-def failed(path: Path) -> None:
+@json_option
+def failed(path: Path, *, as_json: bool) -> None:
     """List the rows without a voiceprint that need a decision.
 
-    Print one line of JSON for each row: label, status, error, source, extra (the other columns of the list). The status
-    is failed, uncertain (the submission may have been accepted) or expired (billed, and not fetched in time). This
-    command also works while a run uses the ledger.
+    Print them as text on a terminal; else one line of JSON for each row: label, status, error, source, extra (the other
+    columns of the list). The status is failed, uncertain (the submission may have been accepted) or expired (billed,
+    and not fetched in time). This command also works while a run uses the ledger.
     """
+    is_empty = True
     for row in maintenance.failed_rows(path):
-        click.echo(json_line(row._asdict()))
+        is_empty = False
+        print_record(row._asdict(), partial(_failed_row_lines, row), as_json=as_json)
+    if is_empty and not as_json and sys.stdout.isatty():
+        print_status("No row needs a decision.")
+
+
+def _failed_row_lines(row: maintenance.FailedRow, width: int) -> Iterator[str]:
+    yield from wrap(f"{row.label} ({row.status}){f': {row.error}' if row.error else ''}", width)
+    fields = {"source": row.source, **{name: str(value) for name, value in row.extra.items()}}
+    yield from (f"  {line}" for line in field_lines(fields.items(), width - 2))
 
 
 @ledger.command(examples=["ledger forget speakers.ledger Ada"])

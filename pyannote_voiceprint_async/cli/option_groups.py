@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 import click
 
-__all__ = ["OPTION_GROUPS", "Command", "Group"]
+__all__ = ["OPTION_GROUPS", "Command", "CommandList", "Group"]
 
 OPTION_GROUPS: Mapping[str, tuple[str, ...]] = {
     "Input": (
@@ -37,6 +37,7 @@ _OTHER = "Other"
 _UNGROUPED = "Options"
 # Longer names of options have a line of their own.
 _WIDEST_NAME = 24
+_LONGEST_SENTENCE = 200
 
 
 class _WithExamples(click.Command):
@@ -89,7 +90,19 @@ class Command(_WithExamples):
         yield (_OTHER if len(rest) < len(records) else _UNGROUPED), list(rest.values())
 
 
-class Group(_WithExamples, click.Group):
+class CommandList(click.Group):
+    """A command whose help lists its commands, each with its whole first sentence: click cuts it off."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the section of the commands."""
+        commands = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, command.get_short_help_str(_LONGEST_SENTENCE)) for name, command in commands if command]
+            )
+
+
+class Group(_WithExamples, CommandList):
     """A command with commands of its own, which have options in groups."""
 
     command_class = Command

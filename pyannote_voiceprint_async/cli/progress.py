@@ -13,9 +13,11 @@ from pyannote_voiceprint_async.redaction import printable
 from .log_format import format_time, is_json_log, log_object
 from .progress_columns import GAP, ProgressView, fit
 from .terminal import LossyText, unfiltered
+from .text_layout import wrap
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.live import Live
 
 __all__ = [
     "LiveProgress",
@@ -95,11 +97,42 @@ class LiveProgress:
     def __init__(self) -> None:
         # Imported here, because importing rich would slow down `--help`.
         from rich.console import Console  # noqa: PLC0415
-        from rich.live import Live  # noqa: PLC0415
 
         self._view: ProgressView | None = None
+        self._live: Live | None = None
         # The escape sequences of rich must bypass the filter of stderr. A closed terminal must not end a run.
         self._console = Console(file=LossyText(unfiltered(sys.stderr)))  # type: ignore[arg-type]  # a text stream
+        self._lock = threading.RLock()
+
+    def show(self, view: ProgressView) -> None:
+        """Show the current progress."""
+        with self._lock:
+            self._view = view
+            self._start()
+
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Remove the lines, and draw them again below the lines that were written meanwhile."""
+        with self._lock:
+            self._stop()
+            try:
+                yield
+            finally:
+                if self._view is not None:
+                    self._start()
+
+    def close(self) -> None:
+        """Remove the lines from the screen."""
+        with self._lock:
+            self._view = None
+            self._stop()
+
+    def _start(self) -> None:
+        from rich.live import Live  # noqa: PLC0415
+
+        if self._live is not None:
+            return
+        # A new one each time: a `Live` that was stopped erases as many lines as it had, when it starts again.
         self._live = Live(
             console=self._console,
             get_renderable=self._render,
@@ -109,30 +142,12 @@ class LiveProgress:
             redirect_stdout=False,
             redirect_stderr=False,
         )
-        self._lock = threading.RLock()
+        self._live.start()
 
-    def show(self, view: ProgressView) -> None:
-        """Show the current progress."""
-        with self._lock:
-            self._view = view
-            self._live.start()
-
-    @contextmanager
-    def hidden(self) -> Iterator[None]:
-        """Remove the lines, and draw them again below the lines that were written meanwhile."""
-        with self._lock:
+    def _stop(self) -> None:
+        if self._live is not None:
             self._live.stop()
-            try:
-                yield
-            finally:
-                if self._view is not None:
-                    self._live.start()
-
-    def close(self) -> None:
-        """Remove the lines from the screen."""
-        with self._lock:
-            self._view = None
-            self._live.stop()
+            self._live = None
 
     def _render(self) -> "RenderableType":
         view = self._view
@@ -165,7 +180,7 @@ def render_progress(view: ProgressView, width: int) -> "RenderableType":
     for _ in cells:
         line.add_column(no_wrap=True)
     line.add_row(*cells)
-    return Group(line, Text(printable(view.note), style="magenta")) if view.note else line
+    return Group(line, Text("\n".join(wrap(view.note, width)), style="magenta")) if view.note else line
 
 
 def create_progress_display() -> ProgressDisplay:

@@ -5,6 +5,7 @@ import os
 import sys
 
 from .exit_codes import WrongUsage
+from .text_layout import terminal_width, wrap
 
 __all__ = ["ask", "confirm_change", "is_interactive"]
 
@@ -45,7 +46,8 @@ def confirm_change(question: str, *, yes: bool) -> None:
 
 
 def _print_question(question: str) -> None:
-    sys.stderr.write(f"{question} [y/N] ")
+    width = terminal_width(sys.stderr) or sys.maxsize
+    sys.stderr.write("\n".join(wrap(f"{question} [y/N]", width)) + " ")
     sys.stderr.flush()
 
 

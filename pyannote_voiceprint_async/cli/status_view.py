@@ -10,7 +10,7 @@ import attrs
 from pyannote_voiceprint_async.enrollment.ledger.run_state import RunState
 from pyannote_voiceprint_async.enrollment.ledger.status import LedgerStatus, read_status
 
-from .formatting import format_duration
+from .formatting import format_cost, format_duration
 from .log_format import format_time
 from .report_text import billed_audio, failure_reasons, identification_counts, job_counts, row_counts
 from .text_layout import field_lines, wrap
@@ -113,7 +113,7 @@ class StatusView:
     def _cost_text(self) -> str:
         if self.status.origin == SANDBOX_ORIGIN:
             return "free in the sandbox"
-        voiceprints = f"about {self.billed_jobs * self.price:.2f} EUR"
+        voiceprints = format_cost(self.billed_jobs, self.price)
         if not self.status.identifications.billed_jobs:
             return f"{voiceprints} so far; failed jobs are free"
         return (

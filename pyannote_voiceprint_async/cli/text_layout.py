@@ -17,9 +17,12 @@ _DEFAULT_WIDTH = 80
 # Narrower text is harder to read than lines that the terminal breaks.
 _LEAST_WIDTH = 20
 _GAP = "  "
-# What must stay on one line, so that people can copy it: a command at the end of a line, text in backticks, a word.
-# Compiled by `re` at its first use: `--help` does not need it.
-_UNIT = r"(\s*)((?:(?<=: )|^)(?:pyannote-voiceprint|export|ffmpeg|pip) .*$|(?:[^\s`]*`[^`]*`)+\S*|\S+)"
+# What must stay on one line: a command at the end of a line and text in backticks, so that people can copy them; a
+# number and its unit; a word. Compiled by `re` at its first use: `--help` does not need it.
+_UNIT = (
+    r"(\s*)((?:(?<=: )|^)(?:pyannote-voiceprint|export|ffmpeg|pip) .*$"
+    r"|(?:[^\s`]*`[^`]*`)+\S*|\d+(?:\.\d+)? (?:s|min|h|days?|EUR|MiB)\b\S*|\S+)"
+)
 
 
 class TextColumn(NamedTuple):
@@ -73,7 +76,9 @@ def field_lines(fields: Iterable[tuple[str, str]], width: int) -> Iterator[str]:
     indent = max((text_cells(name) for name, _ in shown), default=0) + len(_GAP)
     for name, value in shown:
         for number, line in enumerate(wrap(value, width - indent)):
-            yield _pad("" if number else name, indent) + line
+            # A long command starts at the edge: the terminal may have room for it there.
+            is_too_long = number > 0 and text_cells(line) > width - indent
+            yield line if is_too_long else _pad("" if number else name, indent) + line
 
 
 def table_line(columns: Sequence[TextColumn], cells: Iterable[str]) -> str:

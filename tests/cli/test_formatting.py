@@ -24,4 +24,10 @@ def test_format_duration_uses_the_largest_units(seconds, expected):
 
 def test_format_count_and_format_cost():
     assert [format_count(number, "job") for number in range(3)] == ["0 jobs", "1 job", "2 jobs"]
-    assert format_cost(200) == "about 3.00 EUR"
+    assert [format_cost(jobs) for jobs in (0, 1, 2, 3, 200)] == [
+        "about 0.00 EUR",
+        "about 0.015 EUR",
+        "about 0.03 EUR",
+        "about 0.045 EUR",
+        "about 3.00 EUR",
+    ]

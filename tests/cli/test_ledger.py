@@ -24,7 +24,7 @@ def ledger(command, quick_sandbox, tmp_path):
 def test_status_on_a_terminal_reports_the_last_run_its_cost_counts_and_failures(ledger):
     lines = list(StatusView.read(ledger, 0.015).lines(80))
     assert lines[0].startswith("Run         not alive, ended 20")
-    assert lines[1] == "Cost        about 0.01 EUR so far; failed jobs are free"
+    assert lines[1] == "Cost        about 0.015 EUR so far; failed jobs are free"
     assert lines[2].startswith("Last error  Eve: The job failed: ")
     assert lines[3:6] == ["1 of 2 rows with a voiceprint, 1 failed.", "Jobs accepted: 2 by all runs.", "Failures:"]
     assert lines[6].startswith("      1 x The job failed: ")
@@ -55,6 +55,20 @@ def test_failed_lists_rows_with_label_and_error(invoke, records, ledger):
     assert (line["label"], line["status"]) == ("Eve", "failed")
     assert "The job failed" in line["error"]
     assert (line["source"], line["extra"]) == ("https://e.com/unreachable", {})
+
+
+def test_failed_rows_are_text_on_a_terminal(on_terminal, command, quick_sandbox, ledger):
+    (ledger.parent / "speakers.csv").write_text(f"label,source,team\nAda,{_URL},\nEve,https://e.com/unreachable,red\n")
+    command("enroll", ledger.parent / "speakers.csv", environment=quick_sandbox.environment)
+    code, shown = on_terminal("ledger", "failed", ledger, environment={"COLUMNS": "60"})
+    assert code == 0
+    assert shown.decode().splitlines() == [
+        "Eve (failed): The job failed: Could not load audio",
+        "  source  https://e.com/unreachable",
+        "  team    red",
+    ]
+    code, shown = on_terminal("ledger", "failed", ledger, "--json")
+    assert shown.startswith(b'{"label": "Eve", "status": "failed"')
 
 
 def test_forget_erases_a_label_and_names_what_remains_elsewhere(command, quick_sandbox, ledger):

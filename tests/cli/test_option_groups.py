@@ -84,3 +84,9 @@ def test_help_for_an_unknown_command_names_it(invoke):
     result = invoke("help", "nonsense")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "No such command 'nonsense'" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["ledger"], ["manifest"]])
+def test_the_list_of_commands_is_not_cut_off(invoke, arguments):
+    """Click cuts off the first sentence of a command if it is longer than the line."""
+    assert "..." not in invoke(*arguments, "--help").stdout.partition("Commands:")[2]

@@ -23,7 +23,7 @@ def test_a_list_that_is_done_has_nothing_to_submit():
 def test_a_run_states_the_lines_of_its_dry_run():
     plan = RunPlan(rows=5, jobs=5, seconds=0.4)
     said = lines(plan)
-    assert said == ["The list has 5 rows.", "To be submitted: 5 jobs (about 0.07 EUR)."]
+    assert said == ["The list has 5 rows.", "To be submitted: 5 jobs (about 0.075 EUR)."]
     assert lines(plan, is_dry_run=True) == [f"Nothing was sent or changed. {said[0]}", *said[1:]]
 
 
@@ -37,7 +37,7 @@ def test_the_cost_is_that_of_the_jobs_at_the_price_and_the_sandbox_is_free():
 def test_jobs_that_depend_on_unknown_outcomes_are_named_with_their_cost():
     [line] = [line for line in lines(RunPlan(rows=3, jobs=1, possible_jobs=2, unresolved=2)) if "submitted:" in line]
     assert line == (
-        "To be submitted: 1 job (about 0.01 EUR), and up to 2 more (about 0.03 EUR) for rows of unknown outcome that "
+        "To be submitted: 1 job (about 0.015 EUR), and up to 2 more (about 0.03 EUR) for rows of unknown outcome that "
         "were not accepted."
     )
 

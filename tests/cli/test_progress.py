@@ -97,6 +97,29 @@ def test_only_a_capable_terminal_has_a_live_line(monkeypatch):
         assert type(create_progress_display()).__name__ == "PlainProgress"
 
 
+def test_a_display_of_several_lines_does_not_erase_the_lines_that_are_written_between(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "60")
+    terminal, side = pty.openpty()
+    with os.fdopen(terminal, "rb", buffering=0) as screen, os.fdopen(side, "w") as stderr:
+        monkeypatch.setattr("sys.stderr", stderr)
+        display = create_progress_display()
+        display.show(run_view(_PAUSED))
+        with display.hidden():
+            stderr.write("one\ntwo\nthree\n")
+            stderr.flush()
+        display.close()
+        stderr.write("end")
+        stderr.flush()
+        seen = ""
+        while not seen.endswith("end"):
+            seen += screen.read(4096).decode("utf-8", "ignore")
+    # From the beginning of the next display, where the cursor is hidden, to its end.
+    drawn_again = seen.partition("three")[2].partition("\x1b[?25h")[0]
+    assert "\x1b[?25l" in drawn_again
+    assert "\x1b[1A" not in drawn_again
+
+
 def test_the_live_line_is_removed_at_the_end_and_other_lines_are_intact(spawn, speech):
     """The progress line is erased before each other line, and the cursor is restored."""
     terminal, side = pty.openpty()

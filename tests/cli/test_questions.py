@@ -38,6 +38,15 @@ async def test_only_yes_is_yes(keyboard, typed, expected):
     assert await question is expected
 
 
+async def test_a_long_question_is_broken_between_words(keyboard, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "30")
+    question = asyncio.create_task(ask("Erase 1 label (Ada) with all recordings?"))
+    await asyncio.sleep(0)
+    assert shown(keyboard) == "Erase 1 label (Ada) with all\r\nrecordings? [y/N] "
+    os.write(keyboard, b"n\n")
+    assert not await question
+
+
 async def test_the_end_of_the_input_is_no(keyboard):
     os.write(keyboard, b"\x04")
     assert not await ask("Continue?")

@@ -69,6 +69,11 @@ def test_a_command_at_the_end_of_a_message_stays_on_one_line():
     assert wrap(f"To resubmit these rows (3 jobs): {command}", 60) == ["To resubmit these rows (3 jobs):", command]
 
 
+def test_a_number_stays_with_its_unit():
+    lines = wrap("alive, started 5 s ago, and 2 h 5 min left", 16)
+    assert lines == ["alive, started", "5 s ago, and 2 h", "5 min left"]
+
+
 def test_lines_that_continue_an_indented_line_are_indented_further():
     assert wrap("  one: the audio is too long", 20) == ["  one: the audio is", "    too long"]
 
@@ -94,6 +99,14 @@ def test_no_visible_character_is_lost(text, width):
 def test_values_are_aligned_and_empty_fields_left_out():
     fields = [("Job", "j-1"), ("Warning", ""), ("Voiceprint", "not shown on a terminal")]
     assert list(field_lines(fields, 26)) == ["Job         j-1", "Voiceprint  not shown on a", "            terminal"]
+
+
+def test_a_command_that_is_too_long_beside_its_name_starts_at_the_edge():
+    command = "pyannote-voiceprint job 12345678 --out FILE.jsonl"
+    assert list(field_lines([("Voiceprint", f"not shown. To save it: {command}")], 50)) == [
+        "Voiceprint  not shown. To save it:",
+        command,
+    ]
 
 
 def test_text_that_is_longer_than_its_column_is_not_cut():

@@ -148,6 +148,7 @@ class EnrollmentRun:
         self._has_ledger = True
         self._ledger.on_lock_wait = self.reporter.on_ledger_wait
         self.reporter.on_pause, self.reporter.on_write = self._state.write, self._state.update
+        self._state.start()
 
     async def _release_ledger(self) -> None:
         if self._has_ledger:

@@ -1,5 +1,6 @@
 """Writes the state of a run into its ledger, so that `ledger status` can show it."""
 
+import asyncio
 import os
 from collections.abc import Callable
 
@@ -12,12 +13,16 @@ __all__ = ["StateWriter"]
 
 # The least seconds between two writes that only change the rate and the estimate.
 _INTERVAL = 2.0
+# While nothing else is written, the state of a waiting run is at most this many seconds old.
+_LONGEST_INTERVAL = 10.0
 
 
 class StateWriter:
     """The state of one run.
 
-    It has no timer: it is called before other writes, so that both are committed together.
+    It is called before other writes, so that both are committed together. A timer writes the state of a run that waits,
+    for example in a pause that the API has requested. The timer follows the time of people, not the injected clock: no
+    decision of a run depends on it.
 
     Args:
         ledger: the ledger.
@@ -31,6 +36,12 @@ class StateWriter:
         self._progress = progress
         self._started_at = clock.wall()
         self._written_at: float | None = None
+        self._paused_for: str | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Keep the state up to date until `end`."""
+        self._timer = asyncio.get_running_loop().call_later(_INTERVAL, self._on_timer)
 
     def update(self) -> None:
         """Write the state if it is older than two seconds."""
@@ -42,6 +53,7 @@ class StateWriter:
         if not self._ledger.is_open:
             return
         self._written_at, now, progress = self._clock.time(), self._clock.wall(), self._progress()
+        self._paused_for = progress.paused_for
         state = RunState(
             process=os.getpid(),
             started_at=self._started_at,
@@ -55,8 +67,18 @@ class StateWriter:
 
     def end(self, error: BaseException | None) -> None:
         """Write that the run has ended, and the error that ended it. Do nothing if no state was written."""
+        if self._timer is not None:
+            self._timer.cancel()
         if self._written_at is None:
             return  # the ledger may belong to another API
         now = self._clock.wall()
         stopped_by = None if error is None else str(error)
         self._ledger.write_run_state(RunState(os.getpid(), self._started_at, now, ended_at=now, stopped_by=stopped_by))
+
+    def _on_timer(self) -> None:
+        self.start()
+        if self._written_at is not None and (
+            self._progress().paused_for != self._paused_for
+            or self._clock.time() - self._written_at >= _LONGEST_INTERVAL
+        ):
+            self.write()
