@@ -17,8 +17,8 @@ from contextlib import suppress
 from importlib import import_module
 
 import enrollment.torture.program  # noqa: F401 - imported before the forks
-import pytest  # noqa: F401 - the same
 import psycopg  # noqa: F401 - the same
+import pytest  # noqa: F401 - the same
 import rich.progress  # noqa: F401 - the same
 from quick_polls import QuickPolling
 
