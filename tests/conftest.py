@@ -31,10 +31,12 @@ _LEAST_FREE = 1 << 30
 
 
 def pytest_configure() -> None:
-    """Keep temporary files in memory, and handle SIGINT."""
+    """Keep temporary files in memory, cache bytecode, and handle SIGINT."""
     if "TMPDIR" not in os.environ and _is_suitable(_RAM_DISK):
         # On a disk, the tests would spend most of their time in the `fsync` of SQLite and PostgreSQL.
         os.environ["TMPDIR"] = tempfile.tempdir = str(_RAM_DISK)
+    # The tests start many interpreters. Each of them would compile the package again.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     # A shell ignores SIGINT for jobs in the background, and some tests send it.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
