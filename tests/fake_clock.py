@@ -73,7 +73,7 @@ class FakeClock:
     async def running(self, *clients: AsyncVoiceprintClient) -> AsyncIterator[None]:
         """Jump from timer to timer whenever no thread works and none of the clients has a request in flight.
 
-        Before a far jump, wait a little: a response of a webhook receiver may be about to set an earlier timer.
+        Before a far jump, wait a little: a webhook that is on its way may set an earlier timer.
         """
 
         def is_busy() -> bool:

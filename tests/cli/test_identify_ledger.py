@@ -1,17 +1,37 @@
 """`identify --ledger`, really killed with SIGKILL and continued: nothing is lost, and nothing is paid twice."""
 
 import json
+import os
 import signal
 import subprocess
+import sys
 
 import pytest
 from audio_files import speechlike, wav
-from warm_process import WarmProcess
 
 from pyannote_voiceprint_async.enrollment.ledger.identifications import IdentificationStore
 from pyannote_voiceprint_async.identification.ledger_run import request_hash
 from pyannote_voiceprint_async.models import ANY_URL, IdentificationRequest
 from pyannote_voiceprint_async.sandbox import voiceprint_of
+
+# Kills itself at a step of the ledger, or runs to its end. The requests of a killed run are too old to be accepted.
+_PROGRAM = """
+import os, signal, sys
+from pyannote_voiceprint_async.cli.app import app
+from pyannote_voiceprint_async.enrollment.ledger.identifications import IdentificationStore
+from pyannote_voiceprint_async.enrollment.run.outcome_resolver import OutcomeResolver
+
+OutcomeResolver.seconds_left = lambda *_: 0.0
+when, step, *arguments = sys.argv[1:]
+if when != "never":
+    original = getattr(IdentificationStore, step)
+    async def dies(self, *values):
+        if when == "after":
+            await original(self, *values)
+        os.kill(os.getpid(), signal.SIGKILL)
+    setattr(IdentificationStore, step, dies)
+app(arguments)
+"""
 
 
 @pytest.fixture
@@ -20,13 +40,14 @@ def program(start_sandbox, tmp_path):
     recording, speakers = tmp_path / "talk.wav", tmp_path / "speakers.json"
     recording.write_bytes(wav(speechlike(20)))
     speakers.write_text(json.dumps({"Ada": voiceprint_of(b"ada"), "Bob": voiceprint_of(b"bob")}))
+    environment = {**os.environ, **sandbox.environment}
 
     def run(when="never", step="-"):
         command = ["identify", recording, "--speakers", speakers, "--ledger", tmp_path / "names.ledger"]
-        arguments = [when, step, *command]
-        with WarmProcess("cli.killed_program", *arguments, environment=sandbox.environment) as process:
-            stdout, stderr = process.communicate(timeout=60)
-            return subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)
+        return subprocess.run(
+            [sys.executable, "-c", _PROGRAM, when, step, *map(str, command)],
+            env=environment, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
 
     run.accepted = lambda: sandbox.state()["jobs"]
     return run
