@@ -1,7 +1,10 @@
 """Fixtures of all tests: sandbox, client, fake clock, a check for blocking calls; and the summary of faults."""
 
 import gc
+import os
+import shutil
 import signal
+import tempfile
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -23,12 +26,29 @@ settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
 SPEECH = Path(__file__).parents[1] / "examples" / "speech"
+_RAM_DISK = Path("/dev/shm")  # noqa: S108 - Linux; the files in it are in private folders of pytest
+_LEAST_FREE = 1 << 30
 
 
 def pytest_configure() -> None:
-    """Handle SIGINT, which a shell ignores for jobs in the background: some tests send it."""
+    """Keep temporary files in memory, cache bytecode, and handle SIGINT."""
+    if "TMPDIR" not in os.environ and _is_suitable(_RAM_DISK):
+        # On a disk, the tests would spend most of their time in the `fsync` of SQLite and PostgreSQL.
+        os.environ["TMPDIR"] = tempfile.tempdir = str(_RAM_DISK)
+    # The tests start many interpreters. Each of them would compile the package again.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    # A shell ignores SIGINT for jobs in the background, and some tests send it.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _is_suitable(folder: Path) -> bool:
+    """Return whether a folder has enough space, and programs in it can be executed."""
+    return (
+        os.access(folder, os.W_OK)
+        and shutil.disk_usage(folder).free >= _LEAST_FREE
+        and not os.statvfs(folder).f_flag & os.ST_NOEXEC
+    )
 
 
 @pytest.hookimpl(wrapper=True)

@@ -3,13 +3,14 @@
 import asyncio
 import heapq
 import itertools
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 from pyannote_voiceprint_async import AsyncVoiceprintClient
 
 START = 1_800_000_000.0
-_FAR, _IDLE_ROUNDS = 200.0, 100
+_FAR, _IDLE_ROUNDS = 200.0, 10
 
 
 class FakeTimer:
@@ -70,32 +71,52 @@ class FakeClock:
 
     @asynccontextmanager
     async def running(self, *clients: AsyncVoiceprintClient) -> AsyncIterator[None]:
-        """Jump from timer to timer whenever none of the clients has a request in flight.
+        """Jump from timer to timer whenever no thread works and none of the clients has a request in flight.
 
-        Before a far jump, wait a little: a thread may be about to set an earlier timer.
+        Before a far jump, wait a little: a webhook that is on its way may set an earlier timer.
         """
 
-        def any_in_flight() -> bool:
-            return any(client.stats.in_flight for client in clients)
+        def is_busy() -> bool:
+            return bool(in_threads) or any(client.stats.in_flight for client in clients)
 
         async def run() -> None:
             idle = 0
             while True:
                 await asyncio.sleep(0.002)
                 # The code that handles a response must set its timers before the clock jumps to the next timer.
-                was_busy = any_in_flight()
+                was_busy = is_busy()
                 await settle(10)
-                idle = 0 if was_busy or any_in_flight() else idle + 1
+                idle = 0 if was_busy or is_busy() else idle + 1
                 due = self.next_at()
                 if due is not None and idle and (due - self._now < _FAR or idle > _IDLE_ROUNDS):
                     self.jump(due)
                     idle = 0
 
-        task = asyncio.create_task(run())
-        try:
-            yield
-        finally:
-            task.cancel()
+        with calls_in_threads() as in_threads:
+            task = asyncio.create_task(run())
+            try:
+                yield
+            finally:
+                task.cancel()
+
+
+@contextmanager
+def calls_in_threads() -> Iterator[set[asyncio.Future[Any]]]:
+    """Yield the set of the calls that threads execute for the event loop. It changes with each call."""
+    loop = asyncio.get_running_loop()
+    original, calls = loop.run_in_executor, set[asyncio.Future[Any]]()
+
+    def run_in_executor(*arguments: Any) -> asyncio.Future[Any]:
+        call = original(*arguments)
+        calls.add(call)
+        call.add_done_callback(calls.discard)
+        return call
+
+    loop.run_in_executor = run_in_executor
+    try:
+        yield calls
+    finally:
+        loop.run_in_executor = original
 
 
 async def settle(turns: int = 50) -> None:

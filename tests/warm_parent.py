@@ -17,11 +17,14 @@ from contextlib import suppress
 from importlib import import_module
 
 import enrollment.torture.program  # noqa: F401 - imported before the forks
+import psycopg  # noqa: F401 - the same
 import pytest  # noqa: F401 - the same
 import rich.progress  # noqa: F401 - the same
+from quick_polls import QuickPolling
 
 import pyannote_voiceprint_async.audio.recording
 import pyannote_voiceprint_async.sandbox  # noqa: F401 - the same
+from pyannote_voiceprint_async.cli import clients
 from pyannote_voiceprint_async.cli.app import app, load
 
 
@@ -76,6 +79,7 @@ def close(descriptors: list[int]) -> None:
 
 
 if __name__ == "__main__":
+    clients.Polling = QuickPolling  # type: ignore[misc, assignment]
     for name in app.commands:
         load(name)
     gc.freeze()  # or each program would copy the memory of this process when it exits

@@ -14,8 +14,10 @@ from urllib.request import urlopen
 import attrs
 import pytest
 from click.testing import CliRunner, Result
+from quick_polls import QuickPolling
 from warm_process import WarmProcess
 
+from pyannote_voiceprint_async.cli import clients
 from pyannote_voiceprint_async.cli.app import app
 
 Process: TypeAlias = subprocess.Popen | WarmProcess
@@ -107,8 +109,9 @@ def _read(terminal) -> bytes:
 
 
 @pytest.fixture
-def invoke() -> Callable[..., Result]:
+def invoke(monkeypatch) -> Callable[..., Result]:
     """Run the command in this process, and return its result."""
+    monkeypatch.setattr(clients, "Polling", QuickPolling)
 
     def run(*arguments, environment=None) -> Result:
         result = CliRunner().invoke(app, [str(argument) for argument in arguments], env=environment)

@@ -522,17 +522,17 @@ async def refuse_and_stop_reading(wire: ServerConnection) -> None:
 
 
 @pytest.mark.parametrize(
-    ("play", "size", "kind"),
+    ("play", "size", "timeouts", "kind"),
     [
-        (stop_reading, 64 * MIB, ApiTimeoutError),
-        (silence, 1000, ApiTimeoutError),
-        (refuse_and_stop_reading, 64 * MIB, ServerError),
+        (stop_reading, 64 * MIB, Timeouts(upload_stall=0.2), ApiTimeoutError),
+        (silence, 1000, Timeouts(read=0.2), ApiTimeoutError),
+        (refuse_and_stop_reading, 64 * MIB, Timeouts(upload_stall=0.2), ServerError),
     ],
     ids=["nothing moves", "no answer", "answered, nothing moves"],
 )
-async def test_an_upload_that_stalls_fails(sparse, play, size, kind):
-    """`Timeouts.upload_stall` bounds it: an upload has no total timeout."""
-    options = {"timeouts": Timeouts(upload_stall=0.2), "retry": RetryPolicy(max_tries=1)}
+async def test_an_upload_that_stalls_fails(sparse, play, size, timeouts, kind):
+    """`Timeouts.upload_stall` bounds the upload, which has no total timeout; `Timeouts.read` bounds its response."""
+    options = {"timeouts": timeouts, "retry": RetryPolicy(max_tries=1)}
     async with Storage(play) as storage, open_client(storage, **options) as client:
         error = await fails(client.upload(sparse(size)), kind)
     assert (error.retryable, error.outcome_unknown) == (True, False)

@@ -2,16 +2,15 @@
 
 import asyncio
 import random
-import sys
-from asyncio.subprocess import PIPE, Process
+import time
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
+
+from warm_process import WarmProcess
 
 from pyannote_voiceprint_async.sandbox import Sandbox
 
-PROGRAM = Path(__file__).with_name("keys_program.py")
 KEYS = 60
 
 
@@ -19,24 +18,23 @@ async def test_killed_processes_never_pay_for_a_key_twice(address: str, start: C
     api = await start(Sandbox(rate_limit=(1_000_000, 60.0), latency=(0.0, 0.05)))
     rng = random.Random(1)
 
-    async def run() -> Process:
-        return await asyncio.create_subprocess_exec(sys.executable, PROGRAM, api.url, address, str(KEYS), stdout=PIPE)
-
-    async def run_and_kill() -> None:
-        process = await run()
-        assert process.stdout is not None
-        for _ in range(rng.randrange(1, 15)):
-            await process.stdout.readline()
-        await asyncio.sleep(rng.random() * 0.02)
-        process.kill()
-        await process.communicate()
+    def run(lines: int | None = None, seconds: float = 0.0) -> str:
+        """Run the program, and return its output. Kill it that many seconds after a number of lines."""
+        with WarmProcess("shared.keys_program", api.url, address, KEYS) as process:
+            if lines is not None:
+                for _ in range(lines):
+                    process.stdout.readline()
+                time.sleep(seconds)
+                process.kill()
+            output, _ = process.communicate(timeout=60)
+            return output
 
     for _ in range(2):
-        await asyncio.gather(run_and_kill(), run_and_kill())
+        kills = [(rng.randrange(1, 15), rng.random() * 0.02) for _ in range(2)]
+        await asyncio.gather(*(asyncio.to_thread(run, *kill) for kill in kills))
     # The submissions of killed processes may have been accepted: their keys are reported, and never sent again.
-    process = await run()
-    output, _ = await asyncio.wait_for(process.communicate(), 60)
-    outcomes = Counter(output.decode().split())
+    output = await asyncio.to_thread(run)
+    outcomes = Counter(output.split())
     assert outcomes.total() == KEYS
     assert outcomes["accepted"] > 0
     accepted = Counter(job.url for job in api.accepted)

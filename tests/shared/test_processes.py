@@ -2,20 +2,16 @@
 
 import asyncio
 import json
-import os
 import signal
-import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from warm_process import WarmProcess
 
 from pyannote_voiceprint_async.sandbox import Sandbox
 
-PROGRAM = Path(__file__).with_name("member_program.py")
 LIMIT, PER = 30, 1.0
 
 
@@ -25,50 +21,44 @@ async def api(start: Callable[..., Any]) -> Sandbox:
 
 
 @pytest.fixture
-async def run(api: Sandbox, address: str) -> AsyncIterator[Callable[[int], Any]]:
+def run(api: Sandbox, address: str) -> Iterator[Callable[[int], WarmProcess]]:
     """Return a function that starts a process which submits a number of jobs."""
-    processes: list[Process] = []
+    with ExitStack() as stack:
 
-    async def run(count: int) -> Process:
-        arguments = [api.url, address, LIMIT, PER, count]
-        process = await asyncio.create_subprocess_exec(sys.executable, PROGRAM, *map(str, arguments), stdout=PIPE)
-        processes.append(process)
-        return process
+        def run(count: int) -> WarmProcess:
+            process = stack.enter_context(WarmProcess("shared.member_program", api.url, address, LIMIT, PER, count))
+            stack.callback(process.kill)
+            return process
 
-    yield run
-    for process in processes:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.communicate()
+        yield run
 
 
-async def finish(process: Process) -> int:
+async def finish(process: WarmProcess) -> int:
     """Return the number of refusals, once the process has ended."""
-    output, _ = await process.communicate()
-    assert process.returncode == 0
+    output, errors = await asyncio.to_thread(process.communicate, timeout=60)
+    assert process.returncode == 0, errors
     return json.loads(output.splitlines()[-1])["rate_limited"]
 
 
-async def accepted(process: Process, count: int) -> None:
+async def accepted(process: WarmProcess, count: int) -> None:
     """Wait until the process has this many accepted jobs."""
-    assert process.stdout is not None
     for _ in range(count):
-        assert await process.stdout.readline() == b"accepted\n"
+        assert await asyncio.to_thread(process.stdout.readline) == "accepted\n"
 
 
-async def test_processes_share_one_rate_limit(run: Callable[[int], Any], api: Sandbox):
-    processes = [await run(40) for _ in range(3)]
+async def test_processes_share_one_rate_limit(run: Callable[[int], WarmProcess], api: Sandbox):
+    processes = [run(40) for _ in range(3)]
     assert await asyncio.gather(*map(finish, processes)) == [0, 0, 0]
     assert len(api.accepted) == 120
 
 
-async def test_killed_and_stopped_processes_hold_up_nobody(run: Callable[[int], Any], api: Sandbox):
-    killed, stopped, other = await run(200), await run(40), await run(60)
+async def test_killed_and_stopped_processes_hold_up_nobody(run: Callable[[int], WarmProcess], api: Sandbox):
+    killed, stopped, other = run(200), run(40), run(60)
     await accepted(killed, 5)
     await accepted(stopped, 5)
     killed.send_signal(signal.SIGKILL)
     stopped.send_signal(signal.SIGSTOP)
     # The permits of the killed process would return after 63 s.
     assert await finish(other) == 0
-    os.kill(stopped.pid, signal.SIGCONT)
+    stopped.send_signal(signal.SIGCONT)
     assert await finish(stopped) == 0
