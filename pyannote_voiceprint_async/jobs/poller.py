@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from typing import cast
 
 from pyannote_voiceprint_async.concurrency.clock import Clock
@@ -62,6 +63,8 @@ class JobPoller:
         self._polling = polling
         self._clock = clock
         self._waiters = waiters
+        self.on_wait: Callable[[], object] | None = None
+        """Called when a wait for a job begins that no other caller waits for."""
         self._jobs: dict[str, PolledJob] = {}
         self._webhooks = PendingWebhooks(polling.webhook_grace)
         self._schedule = PollSchedule(polling)
@@ -75,6 +78,10 @@ class JobPoller:
 
     def __len__(self) -> int:
         return len(self._jobs)
+
+    def __contains__(self, job_id: object) -> bool:
+        """Return whether a caller waits for a job."""
+        return job_id in self._jobs
 
     def expect_webhook(self, job_id: str) -> None:
         """Leave a job to the webhook that was requested for it: poll it only after `Polling.webhook_grace`."""
@@ -153,6 +160,8 @@ class JobPoller:
             # A new job must not inherit the long interval of jobs that have been polled for a while.
             self._schedule.reset_interval()
         self._poll_by(polled.first_poll_at)
+        if self.on_wait is not None:
+            self.on_wait()
         return polled
 
     def _remove(self, polled: PolledJob) -> None:

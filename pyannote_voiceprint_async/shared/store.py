@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, NoReturn, Protocol
 
 import orjson
 
@@ -79,8 +80,19 @@ class Store(Protocol):
     async def step(self, window: str, message: StepMessage) -> StepReply | None:
         """Make one step of a window in one transaction; see `fleet_window.step`."""
 
-    async def run(self, *statements: Statement) -> Rows:
-        """Run statements in one transaction that survives a power failure, and return the rows of the last one."""
+    async def run(self, *statements: Statement, notify: bool = False) -> Rows:
+        """Run statements in one transaction that survives a power failure, and return the rows of the last one.
+
+        Args:
+            statements: the statements.
+            notify: whether to call those that `listen`; then no rows are returned.
+        """
+
+    async def listen(self, on_change: Callable[[], object]) -> NoReturn:
+        """Call a function soon after a process has run statements with `notify`, and at other times too.
+
+        It never raises `StoreUnavailableError`: it tries again.
+        """
 
     async def aclose(self) -> None:
         """Close the connections."""

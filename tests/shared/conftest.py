@@ -9,6 +9,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from pyannote_voiceprint_async.shared import member
+
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
@@ -37,3 +39,9 @@ def database(postgres: str) -> Iterator[str]:
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The address of an empty store of each kind."""
     return str(tmp_path / "shared.db") if request.param == "sqlite" else request.getfixturevalue("database")
+
+
+@pytest.fixture
+def no_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new window grants permits at once: no other member can hold any."""
+    monkeypatch.setattr(member, "_GRACE", 0.0)

@@ -37,7 +37,7 @@ def jobs_of(sandbox: Sandbox) -> list[str]:
 
 
 @pytest.fixture
-def connect(start: Callable[..., Any], address: str) -> OneClient:
+def connect(start: Callable[..., Any], address: str, no_grace: None) -> OneClient:
     """Return a function that returns one more client of the store."""
 
     def connect(sandbox: Sandbox, **settings: Any) -> Awaitable[AsyncVoiceprintClient]:
