@@ -44,11 +44,25 @@ class PendingWebhooks:
 
     def keep_early(self, event: WebhookEvent, now: float) -> None:
         """Keep a webhook that arrived before the response to its submission, or before its wait began."""
+        self._early.pop(event.job_id, None)
         self._early[event.job_id] = (now, event)
-        while len(self._early) > _MAX_EARLY or now - next(iter(self._early.values()))[0] > _EARLY_LIFETIME:
+        if len(self._early) > _MAX_EARLY:
             self._early.popitem(last=False)
+
+    def drop_old(self, now: float) -> float | None:
+        """Drop the webhooks that were kept for long enough: they may hold voiceprints, which are biometric data.
+
+        Returns:
+            When the next one is to be dropped; None if none is kept.
+        """
+        while self._early:
+            kept_at, _ = next(iter(self._early.values()))
+            if now < kept_at + _EARLY_LIFETIME:
+                return kept_at + _EARLY_LIFETIME
+            self._early.popitem(last=False)
+        return None
 
     def pop_early(self, job_id: str, now: float) -> WebhookEvent | None:
         """Remove and return the webhook of this job that arrived early; None if there is none."""
         kept_at, event = self._early.pop(job_id, (now, None))
-        return event if now - kept_at <= _EARLY_LIFETIME else None
+        return event if now - kept_at < _EARLY_LIFETIME else None

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import cast
 
-from pyannote_voiceprint_async.concurrency.clock import Clock
+from pyannote_voiceprint_async.concurrency.clock import Clock, Timer
 from pyannote_voiceprint_async.concurrency.waiters import Waiters, wake
 from pyannote_voiceprint_async.errors import (
     AccountError,
@@ -67,6 +67,7 @@ class JobPoller:
         """Called when a wait for a job begins that no other caller waits for."""
         self._jobs: dict[str, PolledJob] = {}
         self._webhooks = PendingWebhooks(polling.webhook_grace)
+        self._drop_timer: Timer | None = None
         self._schedule = PollSchedule(polling)
         self._pages = StatusPages(pipeline, clock)
         self._slow_jobs = SlowJobs()
@@ -114,6 +115,8 @@ class JobPoller:
         polled = self._jobs.get(event.job_id)
         if polled is None:
             self._webhooks.keep_early(event, self._clock.time())
+            if self._drop_timer is None:
+                self._drop_old_webhooks()
         elif event.is_complete:
             job = Job(event.job_id, event.status, updated_at=event.timestamp, output=event.output)
             self._resolve(polled, job)
@@ -124,8 +127,15 @@ class JobPoller:
             polled.first_poll_at = min(polled.first_poll_at, self._clock.time())
             self._read_soon(polled)
 
+    def _drop_old_webhooks(self) -> None:
+        """Drop old webhooks now, and the others when their time has come."""
+        drop_at = self._webhooks.drop_old(self._clock.time())
+        self._drop_timer = None if drop_at is None else self._clock.call_at(drop_at, self._drop_old_webhooks)
+
     async def aclose(self) -> None:
         """Cancel all tasks, and wait for them. Fail the waits before, with `Waiters.fail_all`."""
+        if self._drop_timer is not None:
+            self._drop_timer.cancel()
         while tasks := self._tasks | self._reads:
             for task in tasks:
                 task.cancel()
