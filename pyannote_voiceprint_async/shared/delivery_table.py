@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from .store import Store
 
-__all__ = ["Delivery", "DeliveryTable"]
+__all__ = ["StoredDelivery", "DeliveryTable"]
 
 # Milliseconds for which a delivery is kept for waits that have not begun, as in a process that shares nothing.
 _LIFETIME = 60_000
@@ -23,7 +23,7 @@ _READ = (
 )
 
 
-class Delivery(NamedTuple):
+class StoredDelivery(NamedTuple):
     """A delivery that some process received."""
 
     job_id: str
@@ -54,11 +54,11 @@ class DeliveryTable:
         ]
         await self._store.run((_DELETE_OLD, {"lifetime": _LIFETIME}), *posts, notify=True)
 
-    async def read(self) -> set[Delivery]:
+    async def read(self) -> set[StoredDelivery]:
         """Return the deliveries of the last minute.
 
         Reading only those after the newest known one would miss some: transactions do not end in the order of their
         times.
         """
         rows = await self._store.run((_READ, {"scope": self._scope, "lifetime": _LIFETIME}))
-        return {Delivery(*row) for row in rows}
+        return {StoredDelivery(*row) for row in rows}

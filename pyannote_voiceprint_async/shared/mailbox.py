@@ -10,7 +10,7 @@ from typing import Protocol
 
 from pyannote_voiceprint_async.models import JobStatus, WebhookEvent
 
-from .delivery_table import Delivery, DeliveryTable
+from .delivery_table import StoredDelivery, DeliveryTable
 from .store import StoreUnavailableError
 
 __all__ = ["Mailbox"]
@@ -47,7 +47,7 @@ class Mailbox:
         """Called with each delivery for an awaited job."""
         self._table = table
         self._unposted: dict[str, str] = {}
-        self._passed_on: set[Delivery] = set()
+        self._passed_on: set[StoredDelivery] = set()
         self._may_have_mail = asyncio.Event()
         self._posting: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pyannote_voiceprint_async.secret import Secret
 
-from .fleet_window import StepMessage, StepReply
+from .fleet_window import FleetWindow, StepMessage, StepReply
 from .postgres_connection import PostgresConnection
-from .store import Rows, Statement, StoreUnavailableError, step_stored_window
+from .store import Rows, Statement, StoreUnavailableError, load_windows, step_stored_window
 
 if TYPE_CHECKING:
     import psycopg
@@ -29,6 +29,7 @@ _LISTEN_RETRY = 1.0
 
 _NOW = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)"
 _READ_WINDOW = f"SELECT version, state, {_NOW} FROM voiceprint_windows WHERE name = %s"  # noqa: S608 - constants
+_READ_WINDOWS = f"SELECT name, state, {_NOW} FROM voiceprint_windows"  # noqa: S608 - constants
 _NEW_WINDOW = "INSERT INTO voiceprint_windows VALUES (%s, 0, NULL) ON CONFLICT DO NOTHING"
 _REPLACE_WINDOW = "UPDATE voiceprint_windows SET state = %s, version = version + 1 WHERE name = %s AND version = %s"
 _NOTIFY: Statement = ("NOTIFY voiceprint_deliveries", {})
@@ -74,6 +75,10 @@ class PostgresStore:
             except StoreUnavailableError:
                 await asyncio.sleep(_LISTEN_RETRY)
 
+    async def windows(self) -> tuple[int, dict[str, FleetWindow]]:
+        """Return the time on the clock of the windows, and all windows by name."""
+        return await self._connection.call(_windows)
+
     async def aclose(self) -> None:
         """Close the connections."""
         await self._connection.aclose()
@@ -91,6 +96,11 @@ async def _listen(db: psycopg.AsyncConnection[Any]) -> None:
 async def _next_notification(db: psycopg.AsyncConnection[Any]) -> None:
     async for _ in db.notifies(timeout=_LISTEN_INTERVAL, stop_after=1):
         pass
+
+
+async def _windows(db: psycopg.AsyncConnection[Any]) -> tuple[int, dict[str, FleetWindow]]:
+    rows = await (await db.execute(_READ_WINDOWS)).fetchall()
+    return max((now for *_, now in rows), default=0), load_windows((name, stored) for name, stored, _ in rows)
 
 
 async def _step(db: psycopg.AsyncConnection[Any], window: str, message: StepMessage) -> StepReply | None:

@@ -17,8 +17,17 @@ from typing import NamedTuple, NoReturn, TypeVar
 from pyannote_voiceprint_async.sqlite_transaction import atomic
 
 from .file_system import network_file_system
-from .fleet_window import StepMessage, StepReply
-from .store import TABLES, VERSION, VERSION_TABLE, Rows, Statement, StoreUnavailableError, step_stored_window
+from .fleet_window import FleetWindow, StepMessage, StepReply
+from .store import (
+    TABLES,
+    VERSION,
+    VERSION_TABLE,
+    Rows,
+    Statement,
+    StoreUnavailableError,
+    load_windows,
+    step_stored_window,
+)
 
 __all__ = ["SqliteStore"]
 
@@ -89,6 +98,10 @@ class SqliteStore:
             await asyncio.sleep(_LOOK_INTERVAL)
             on_change()
 
+    async def windows(self) -> tuple[int, dict[str, FleetWindow]]:
+        """Return the time on the clock of the windows, and all windows by name."""
+        return await self._call(self._windows)
+
     async def aclose(self) -> None:
         """Close the files, and end the thread."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
@@ -136,6 +149,10 @@ class SqliteStore:
             for sql, parameters in statements:
                 rows = db.execute(sql.replace("{now}", now), parameters).fetchall()
         return rows
+
+    def _windows(self) -> tuple[int, dict[str, FleetWindow]]:
+        rows = self._connect().windows.execute("SELECT name, state FROM windows").fetchall()
+        return self._clock_ms(), load_windows(rows)
 
     def _connect(self) -> _Files:
         """Return the open files; open them on the first call, and in a forked child."""

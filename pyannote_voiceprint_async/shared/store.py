@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn, Protocol
 
 import orjson
@@ -17,6 +17,7 @@ __all__ = [
     "Statement",
     "Store",
     "StoreUnavailableError",
+    "load_windows",
     "step_stored_window",
 ]
 
@@ -94,8 +95,17 @@ class Store(Protocol):
         It never raises `StoreUnavailableError`: it tries again.
         """
 
+    async def windows(self) -> tuple[int, dict[str, FleetWindow]]:
+        """Return the time on the clock of the windows, and all windows by name."""
+
     async def aclose(self) -> None:
         """Close the connections."""
+
+
+def load_windows(rows: Iterable[tuple[str, bytes | str | None]]) -> dict[str, FleetWindow]:
+    """Return the windows of rows with their names and their JSON, without lost ones."""
+    windows = {name: _load(stored) for name, stored in rows}
+    return {name: window for name, window in sorted(windows.items()) if window is not None}
 
 
 def step_stored_window(
