@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from .store import Store
 
-__all__ = ["StoredDelivery", "DeliveryTable"]
+__all__ = ["DeliveryTable", "StoredDelivery"]
 
 # Milliseconds for which a delivery is kept for waits that have not begun, as in a process that shares nothing.
 _LIFETIME = 60_000

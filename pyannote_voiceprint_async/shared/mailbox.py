@@ -10,7 +10,7 @@ from typing import Protocol
 
 from pyannote_voiceprint_async.models import JobStatus, WebhookEvent
 
-from .delivery_table import StoredDelivery, DeliveryTable
+from .delivery_table import DeliveryTable, StoredDelivery
 from .store import StoreUnavailableError
 
 __all__ = ["Mailbox"]
