@@ -33,7 +33,7 @@ import tempfile
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing import get_context
@@ -49,8 +49,8 @@ import shared_program
 
 RATE, LATENCY = (100, 2.0), (0.0, 0.2)
 REAL_RATE = (100, 60.0)
-START = 4.0
-"""Seconds until all processes have started, and a new window grants permits."""
+GRACE = 1.5
+"""Seconds for which a new window grants no permits."""
 LIGHT_PAUSE = 0.75
 STOPPED, AWAY = 5.0, 8.0
 AT_ONCE = 3
@@ -175,8 +175,14 @@ def away(contestant: str, address: str) -> Iterator[None]:
             os.kill(process, signal.SIGCONT)
 
 
-def wait_for(condition: Any) -> None:
-    deadline = time.monotonic() + 30
+def write_atomically(path: Path, text: str) -> None:
+    new = path.with_suffix(".new")
+    new.write_text(text, "ascii")
+    new.rename(path)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError
@@ -197,15 +203,17 @@ def run(case: Case, windows: int) -> dict[str, Any]:
         base_url = stack.enter_context(
             sandbox_server.running(rate_limit=case.rate, window=case.window, latency=LATENCY)
         )
-        begin = time.monotonic() + START
         programs: list[BaseProcess] = []
         for number in range(case.processes):
             is_light = number == busy
             count, pause = (int(windows * per / LIGHT_PAUSE), LIGHT_PAUSE) if is_light else (items, 0.0)
-            arguments = (folder / str(number), case.name, address, base_url, case.rate, begin, count, pause)
+            arguments = (folder / str(number), case.name, address, base_url, case.rate, count, pause)
             programs.append(PROCESSES.Process(target=shared_program.submit_all, args=arguments))
             programs[-1].start()
-        disturb(case, address, programs[0], begin + 1.75 * per)
+        wait_for(lambda: len(list(folder.glob("*.ready"))) == case.processes)
+        begin = time.monotonic() + 0.5
+        write_atomically(folder / "begin", str(begin))
+        disturb(case, address, programs[0], begin + GRACE + 1.75 * per)
         for program in programs:
             program.join()
         counts = asyncio.run(sandbox_server.fetch_state(base_url))["operations"]["voiceprint"]
@@ -413,7 +421,7 @@ def measure(*, full: bool) -> dict[str, Any]:
 
     def measure_case(case: Case) -> dict[str, Any]:
         harness.progress(f"{case.contestant}, {case.what}, {case.window}, {case.processes} processes")
-        windows = 3 if case.what == "real scale" else 12 if case.what in {"store away", "one stopped"} else 8
+        windows = 3 if case.what == "real scale" else 8 if case.what in {"all busy", "one light"} else 14
         return run(case, windows)
 
     with ThreadPoolExecutor(AT_ONCE) as executor:

@@ -27,7 +27,6 @@ def submit_all(  # noqa: PLR0913, PLR0917 - the arguments of a process
     address: str,
     base_url: str,
     rate: tuple[int, float],
-    begin: float,
     items: int,
     pause: float,
 ) -> None:
@@ -39,7 +38,6 @@ def submit_all(  # noqa: PLR0913, PLR0917 - the arguments of a process
         address: the address of the store or of Redis.
         base_url: the sandbox.
         rate: its rate limit.
-        begin: when to begin, on the monotonic clock.
         items: the number of jobs.
         pause: seconds between two jobs; 0 submits with 32 callers.
     """
@@ -48,6 +46,7 @@ def submit_all(  # noqa: PLR0913, PLR0917 - the arguments of a process
         async def main() -> None:
             async with AsyncExitStack() as stack:
                 submit = await CONTESTANTS[contestant.partition("/")[0]](stack, contestant, address, base_url, rate)
+                begin = await begin_at(log)
                 numbers = iter(range(items))
 
                 async def caller() -> None:
@@ -61,6 +60,15 @@ def submit_all(  # noqa: PLR0913, PLR0917 - the arguments of a process
                 await asyncio.gather(*(caller() for _ in range(1 if pause else CALLERS)))
 
         asyncio.run(main())
+
+
+async def begin_at(log: Path) -> float:
+    """Report that this process is ready, and return when all begin, on the monotonic clock."""
+    log.with_suffix(".ready").touch()
+    begin = log.with_name("begin")
+    while not begin.exists():  # noqa: ASYNC110 - the only signal between the processes
+        await asyncio.sleep(0.02)
+    return float(begin.read_text("ascii"))
 
 
 async def this_client(
