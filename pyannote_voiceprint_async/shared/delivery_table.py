@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, NoReturn
 
 from .store import Store
 
@@ -42,8 +42,6 @@ class DeliveryTable:
     """
 
     def __init__(self, store: Store, scope: str) -> None:
-        self.listen = store.listen
-        """Calls a function when deliveries may have been posted; see `Store`."""
         self._store = store
         self._scope = scope
 
@@ -53,6 +51,10 @@ class DeliveryTable:
             (_POST, {"scope": self._scope, "job_id": job_id, "status": status}) for job_id, status in statuses.items()
         ]
         await self._store.run((_DELETE_OLD, {"lifetime": _LIFETIME}), *posts, notify=True)
+
+    async def listen(self, on_change: Callable[[], object]) -> NoReturn:
+        """Call a function when deliveries may have been posted; see `Store.listen`."""
+        await self._store.listen(on_change)
 
     async def read(self) -> set[StoredDelivery]:
         """Return the deliveries of the last minute.
