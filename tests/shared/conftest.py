@@ -3,11 +3,12 @@
 import secrets
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
+from postgres_relay import PostgresRelay
 
 from pyannote_voiceprint_async.shared import member
 
@@ -45,3 +46,10 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def no_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     """A new window grants permits at once: no other member can hold any."""
     monkeypatch.setattr(member, "_GRACE", 0.0)
+
+
+@pytest.fixture
+async def relay(database: str) -> AsyncIterator[PostgresRelay]:
+    """A relay in front of an empty database."""
+    async with PostgresRelay(database) as relay:
+        yield relay

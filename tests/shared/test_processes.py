@@ -8,10 +8,12 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from postgres_relay import PostgresRelay
 
 from pyannote_voiceprint_async.sandbox import Sandbox
 
@@ -25,12 +27,12 @@ async def api(start: Callable[..., Any]) -> Sandbox:
 
 
 @pytest.fixture
-async def run(api: Sandbox, address: str) -> AsyncIterator[Callable[[int], Any]]:
-    """Return a function that starts a process which submits a number of jobs."""
+async def start_member(api: Sandbox) -> AsyncIterator[Callable[..., Any]]:
+    """Return a function that starts a process which submits a number of jobs with a store."""
     processes: list[Process] = []
 
-    async def run(count: int) -> Process:
-        arguments = [api.url, address, LIMIT, PER, count]
+    async def run(count: int, address: str, patience: float = 10.0) -> Process:
+        arguments = [api.url, address, LIMIT, PER, count, patience]
         process = await asyncio.create_subprocess_exec(sys.executable, PROGRAM, *map(str, arguments), stdout=PIPE)
         processes.append(process)
         return process
@@ -40,6 +42,12 @@ async def run(api: Sandbox, address: str) -> AsyncIterator[Callable[[int], Any]]
         with suppress(ProcessLookupError):
             process.kill()
         await process.communicate()
+
+
+@pytest.fixture
+def run(start_member: Callable[..., Any], address: str) -> Callable[[int], Any]:
+    """Return a function that starts a process which submits a number of jobs."""
+    return partial(start_member, address=address)
 
 
 async def finish(process: Process) -> int:
@@ -72,3 +80,18 @@ async def test_killed_and_stopped_processes_hold_up_nobody(run: Callable[[int], 
     assert await finish(other) == 0
     os.kill(stopped.pid, signal.SIGCONT)
     assert await finish(stopped) == 0
+
+
+async def test_a_process_that_is_cut_off_goes_on_with_its_share(
+    start_member: Callable[..., Any], api: Sandbox, database: str, relay: PostgresRelay
+):
+    """The others use the whole limit meanwhile: refusals of both are accepted, and end when the store is back."""
+    lonely, other = await start_member(80, relay.dsn, patience=1.0), await start_member(80, database, patience=1.0)
+    await accepted(lonely, 5)
+    await accepted(other, 5)
+    await relay.cut()
+    # The process notices the loss, waits for a second, and then sends its half of 30 a second.
+    await accepted(lonely, 40)
+    await relay.restore()
+    await asyncio.gather(finish(lonely), finish(other))
+    assert len(api.accepted) == 160
