@@ -26,9 +26,9 @@ import harness
 HERE = Path(__file__).parent
 RESULTS, FIGURES, README = HERE / "results.json", HERE / "figures", HERE / "README.md"
 
-MEASUREMENTS = ("throughput", "ladder", "limit", "end_to_end", "growth", "start", "identify", "faults")
+MEASUREMENTS = ("throughput", "ladder", "limit", "end_to_end", "growth", "start", "identify", "shared", "faults")
 
-TIME_LIMIT = 600.0
+TIME_LIMIT = 780.0
 """Seconds for all quick measurements together. Full measurements have no limit."""
 
 

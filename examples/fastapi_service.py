@@ -3,7 +3,9 @@
 Run it with `cd examples && uvicorn fastapi_service:app --timeout-graceful-shutdown 90`. The graceful timeout must
 exceed `Timeouts.total`, which is 60 seconds, so that submissions in flight are finished when the service stops.
 
-Set PYANNOTEAI_API_KEY, PYANNOTEAI_WEBHOOK_SECRET, and PUBLIC_URL (the address of this service) in the environment.
+Set PYANNOTEAI_API_KEY, PYANNOTEAI_WEBHOOK_SECRET, and PUBLIC_URL (the address of this service) in the environment. For
+several workers (`--workers 3`) or machines, also set PYANNOTE_VOICEPRINT_SHARED: they share the rate limit, and a
+webhook may reach any of them.
 """
 
 import asyncio
@@ -76,7 +78,8 @@ class Recording(BaseModel):
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Open one client for as long as the service runs."""
     polling = Polling(webhook_grace=20.0)  # if a webhook is lost, polling finds the job before PATIENCE ends
-    async with AsyncVoiceprintClient(webhook=WEBHOOK, max_queue_wait=5.0, polling=polling) as client:
+    shared = os.environ.get("PYANNOTE_VOICEPRINT_SHARED")  # voiceprint-shared.db, or postgresql://…
+    async with AsyncVoiceprintClient(webhook=WEBHOOK, max_queue_wait=5.0, polling=polling, shared=shared) as client:
         app.state.client = client
         yield
 

@@ -656,6 +656,9 @@ class AsyncVoiceprintClient:
         events, and events for jobs that no caller waits for, do no harm. An event that arrives before the response to
         its submission is kept for a minute.
 
+        With `shared=`, the event reaches the process that waits, whichever process receives the webhook. Only the
+        status of the job is shared: the process that waits then reads the job.
+
         Args:
             event: the verified webhook.
         """

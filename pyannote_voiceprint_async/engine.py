@@ -148,6 +148,8 @@ class Engine:
         self._succeeded = self._failed = 0
         if shared is not None:
             shared.on_change = self._pipeline.refresh_permits
+            shared.mailbox.awaited, shared.mailbox.on_delivery = self._poller, self._poller.deliver
+            self._poller.on_wait = shared.mailbox.look
 
     # Opening and closing
 
@@ -481,8 +483,11 @@ class Engine:
         return results
 
     def deliver(self, event: WebhookEvent) -> None:
-        """Pass a verified webhook to the waits for its job."""
+        """Pass a verified webhook to the waits for its job, with shared state in all processes."""
         self._poller.deliver(event)
+        if self._shared is not None and not self.is_closed:
+            self.check_usable()
+            self._shared.mailbox.post(event)
 
     # Time
 

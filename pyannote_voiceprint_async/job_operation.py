@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
@@ -18,10 +17,10 @@ from pyannote_voiceprint_async.transport.request import SubmissionHooks
 from .engine import Engine
 from .errors import ApiTimeoutError, JobError, JobTimeoutError, MediaError
 from .job_plans import JobPlan
-from .models import ANY_URL, JobCreated, VoiceprintRequest
+from .models import ANY_URL, JobCreated
 from .results import Source
 
-__all__ = ["JobOperation", "is_stable", "upload_source"]
+__all__ = ["JobOperation", "is_stable", "open_source", "upload_opened"]
 
 R = TypeVar("R")
 
@@ -57,25 +56,9 @@ class JobOperation(Generic[R]):
     async def run(self) -> R:
         """Upload the source if it is local, submit it, and wait for its result."""
         with self.engine.events.operate(self.plan.operation):
-            job, warnings = await self._create_job()
+            warnings: list[str] = []
+            job = await self._submit(warnings)
             return await self._wait(job, warnings)
-
-    async def _create_job(self) -> tuple[JobCreated, list[str]]:
-        warnings: list[str] = []
-        if self.key is None:
-            job = await self._upload_and_submit(warnings, self.hooks)
-        else:
-            template = self.plan.to_request(ANY_URL if is_local(self.source) else self.source)
-            check_request(template)
-            job = await self.engine.submit_with_key(
-                self.key,
-                template,
-                partial(self._upload_and_submit, warnings),
-                audio_digest=await audio_digest(self.source, self.plan),
-                hooks=self.hooks,
-                deadline=self.deadline,
-            )
-        return job, warnings
 
     async def _wait(self, job: JobCreated, warnings: list[str]) -> R:
         try:
@@ -99,9 +82,34 @@ class JobOperation(Generic[R]):
                 self.engine.abandon(job)
             raise
 
-    async def _upload_and_submit(self, warnings: list[str], hooks: SubmissionHooks | None) -> JobCreated:
-        url, found = await upload_source(self.engine, self.source, self.plan, self.deadline, self.on_encoded)
-        warnings += found
+    async def _submit(self, warnings: list[str]) -> JobCreated:
+        async with AsyncExitStack() as opened:
+            audio = None
+            if is_local(self.source):
+                audio = await opened.enter_async_context(open_source(self.source, self.plan, self.on_encoded))
+            submit = partial(self._upload_and_submit, opened, audio, warnings)
+            if self.key is None:
+                return await submit(self.hooks)
+            request = self.plan.to_request(self.source if audio is None else ANY_URL)
+            check_request(request)
+            return await self.engine.submit_with_key(
+                self.key,
+                request,
+                submit,
+                audio_digest=None if audio is None else await audio.sha256(),
+                hooks=self.hooks,
+                deadline=self.deadline,
+            )
+
+    async def _upload_and_submit(
+        self, opened: AsyncExitStack, audio: OpenedAudio | None, warnings: list[str], hooks: SubmissionHooks | None
+    ) -> JobCreated:
+        url: Any = self.source
+        if audio is not None:
+            url, found = await upload_opened(self.engine, audio, self.plan, self.source, self.deadline)
+            warnings += found
+        # The audio must not stay open, or in memory, while the submission waits for the rate limit.
+        await opened.aclose()
         return await self.engine.submit(
             self.plan.to_request(url), hooks=hooks, deadline=self.deadline, max_queue_wait=self.max_queue_wait
         )
@@ -111,43 +119,20 @@ class JobOperation(Generic[R]):
         return self.plan.to_request(ANY_URL if is_local(self.source) else self.source).model
 
 
-async def audio_digest(source: Source, plan: JobPlan[Any]) -> str | None:
-    """Return the SHA-256 of local audio; None for a URL or a request.
-
-    Raises:
-        MediaError: the audio cannot be read.
-    """
-    if not is_local(source):
-        return None
-    digest = hashlib.sha256()
-    async with open_audio(cast("LocalAudio", source), for_voiceprint=plan.checks_voice) as audio:
-        async for chunk in audio.chunks():
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-async def upload_source(
-    engine: Engine,
-    source: Source,
-    plan: JobPlan[Any],
-    deadline: float | None,
-    on_encoded: Callable[[], None] | None = None,
-) -> tuple[str | VoiceprintRequest, tuple[str, ...]]:
-    """Upload a source if it is local, and return its URL and the warnings of its check.
+@asynccontextmanager
+async def open_source(
+    source: Source, plan: JobPlan[Any], on_encoded: Callable[[], None] | None = None
+) -> AsyncIterator[OpenedAudio]:
+    """Open local audio for a job.
 
     Args:
-        engine: the engine.
-        source: the source.
+        source: the audio.
         plan: the plan of the job.
-        deadline: time on the clock by which the upload must be done.
         on_encoded: called when the audio of a waveform is encoded: its array is not read any more.
 
     Raises:
-        MediaError: the audio cannot be read or uploaded, is too large, or the check refused it.
-        ApiTimeoutError: the deadline has passed.
+        MediaError: the audio cannot be read, or is too large.
     """
-    if not is_local(source):
-        return cast("str | VoiceprintRequest", source), ()
     async with open_audio(cast("LocalAudio", source), for_voiceprint=plan.checks_voice) as audio:
         if on_encoded is not None and not is_stable(source):
             on_encoded()
@@ -156,13 +141,27 @@ async def upload_source(
                 f"The audio has {audio.size / 2**20:.0f} MiB, more than the API accepts for {plan.limits}. Nothing was "
                 "sent; pass a shorter excerpt."
             )
-        # A waveform was checked when it was encoded.
-        return await _upload(engine, audio, deadline, is_checked=plan.checks_voice and is_stable(source))
+        yield audio
 
 
-async def _upload(
-    engine: Engine, audio: OpenedAudio, deadline: float | None, *, is_checked: bool
+async def upload_opened(
+    engine: Engine, audio: OpenedAudio, plan: JobPlan[Any], source: Source, deadline: float | None
 ) -> tuple[str, tuple[str, ...]]:
+    """Check and upload opened audio, and return its URL and the warnings of its check.
+
+    Args:
+        engine: the engine.
+        audio: the opened audio.
+        plan: the plan of the job.
+        source: the source that was opened.
+        deadline: time on the clock by which the upload must be done.
+
+    Raises:
+        MediaError: the audio cannot be read or uploaded, or the check refused it.
+        ApiTimeoutError: the deadline has passed.
+    """
+    # A waveform was checked when it was encoded.
+    is_checked = plan.checks_voice and is_stable(source)
     url: str | None = None
     warnings: tuple[str, ...] = ()
     with suppress(TimeoutError):

@@ -19,6 +19,7 @@ import bench_end_to_end  # noqa: E402
 import bench_growth  # noqa: E402
 import bench_ladder  # noqa: E402
 import bench_limit  # noqa: E402
+import bench_shared  # noqa: E402
 import bench_start  # noqa: E402
 import bench_throughput  # noqa: E402
 import fast_server  # noqa: E402
@@ -111,6 +112,41 @@ def test_end_to_end(contestant):
     assert found["per_window"] > found["refused"] == 0
     # A webhook contains the voiceprint; the job poller must read each job.
     assert (found["reads"] == 0) == (contestant == "webhooks")
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        bench_shared.Case("SQLite", processes=3),
+        bench_shared.Case("PostgreSQL", "one light", "fixed", processes=2),
+        bench_shared.Case("split", processes=2),
+    ],
+    ids=lambda case: f"{case.contestant}, {case.what}",
+)
+def test_several_processes(case):
+    found = bench_shared.run(case, windows=3)
+    assert (found["refused"], found["light"] is None) == (0, case.what != "one light")
+    assert found["share"] > 0
+    assert 0 < found["jain"] <= 1
+
+
+@pytest.mark.parametrize("store", bench_shared.STORES)
+def test_keys_of_killed_processes(store):
+    found = bench_shared.keys(store, 30, 4)
+    assert (found["kills"] >= 4, found["double"], found["other"]) == (True, 0, 0)
+    assert found["accepted"] + found["unknown"] == 30
+
+
+def test_what_shared_state_adds():
+    found = bench_shared.added(slices=2)
+    assert found["no sharing"]["median"] == 0.0
+    assert found["SQLite"]["median_ms"] > 0
+
+
+def test_webhooks_that_reach_any_worker():
+    found = bench_shared.webhooks("SQLite", 20)
+    assert found["jobs"] == 20
+    assert 0 < found["p50"] <= found["p95"]
 
 
 @pytest.mark.parametrize("began", [0.0, 0.5, 1.9])

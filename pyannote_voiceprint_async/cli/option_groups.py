@@ -13,7 +13,7 @@ OPTION_GROUPS: Mapping[str, tuple[str, ...]] = {
         "audio", "labels", "file_id", "speakers_file", "expected",
     ),
     "Matching": ("threshold", "exclusive_diarization", "exclusive_matching", "num_speakers"),
-    "Money": ("dry_run", "max_jobs", "price", "yes", "replace", "key"),
+    "Money": ("dry_run", "max_jobs", "price", "yes", "replace", "key", "job_id", "free"),
     "Retry": ("retry_failed", "retry_expired", "on_unknown"),
     "Output": ("ledger_option", "out", "form", "report", "force", "as_json", "plot", "log_format", "watch", "verbose"),
     "Connection": (

@@ -23,6 +23,7 @@ __all__ = [
     "CommonOptions",
     "common_options",
     "force_option",
+    "hide_dsn",
     "json_option",
     "model_option",
     "preflight_option",
@@ -76,7 +77,8 @@ def _parse_rate_limit(_context: click.Context, _option: click.Parameter, text: s
     raise click.BadParameter(f"{text!r} is not a rate limit: write REQUESTS/SECONDS, such as 100/60.")
 
 
-def _hide_dsn(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
+def hide_dsn(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
+    """Return a DSN as a `Secret`, and the path of a file as it is: the callback of `--shared`."""
     return hide(text) if text is not None and "://" in text else text
 
 
@@ -99,7 +101,7 @@ _COMMON_OPTIONS = [
     ),
     click.option(
         "--shared",
-        callback=_hide_dsn,
+        callback=hide_dsn,
         envvar=SHARED_VARIABLE,
         metavar="FILE|DSN",
         help="Share the rate limit of the key with other processes: the path of a SQLite file, or postgresql://…. "

@@ -29,7 +29,7 @@ async def ask(question: str) -> bool:
 
 
 def confirm_change(question: str, *, yes: bool) -> None:
-    """Ask before a ledger is changed for good, in a command without an event loop.
+    """Ask before something is changed for good, in a command without an event loop.
 
     Args:
         question: what is about to happen, as a question.

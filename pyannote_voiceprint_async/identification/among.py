@@ -16,8 +16,9 @@ from pyannote_voiceprint_async.client import AsyncVoiceprintClient
 from pyannote_voiceprint_async.concurrency.threads import LongFunctions
 from pyannote_voiceprint_async.errors import ConfigurationError
 from pyannote_voiceprint_async.identification_result.identification import Identification
-from pyannote_voiceprint_async.job_operation import JobOperation, upload_source
+from pyannote_voiceprint_async.job_operation import JobOperation, open_source, upload_opened
 from pyannote_voiceprint_async.job_plans import IdentificationPlan
+from pyannote_voiceprint_async.jobs.local_audio import is_local
 from pyannote_voiceprint_async.models import (
     ANY_URL,
     IdentificationOptions,
@@ -88,7 +89,10 @@ async def identify_among(  # noqa: PLR0913 - all but the first three by keyword
         len(speakers),
         len(requests),
     )
-    url, _ = await upload_source(engine, source, IdentificationPlan(requests[0]), deadline)
+    plan, url = IdentificationPlan(requests[0]), source
+    if is_local(source):
+        async with open_source(source, plan) as audio:
+            url, _ = await upload_opened(engine, audio, plan, source, deadline)
     accepted: list[JobCreated] = []
 
     async def record(job: JobCreated) -> None:

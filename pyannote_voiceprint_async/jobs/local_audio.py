@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import io
 import os
 import re
@@ -66,6 +67,17 @@ class OpenedAudio:
             if not left and len(await self._run("read", self._file.read, 1)):
                 raise MediaError("The audio became longer during the upload. Upload it when the file is complete.")
             yield chunk
+
+    async def sha256(self) -> str:
+        """Return the SHA-256 of the bytes.
+
+        Raises:
+            MediaError: as `chunks`.
+        """
+        digest = hashlib.sha256()
+        async for chunk in self.chunks():
+            await asyncio.to_thread(digest.update, chunk)
+        return digest.hexdigest()
 
     async def check(self) -> tuple[str, ...]:
         """Check on a worker thread whether the audio is suitable for a voiceprint, and return the warnings.

@@ -51,14 +51,28 @@ class PendingWebhooks:
 
         A long output is dropped, and the wait reads the job: a thousand of them would need gigabytes of memory.
         """
+        self._early.pop(event.job_id, None)
         self._early[event.job_id] = (now, attrs.evolve(event, output=None) if _is_long(event) else event)
-        while len(self._early) > _MAX_EARLY or now - next(iter(self._early.values()))[0] > _EARLY_LIFETIME:
+        if len(self._early) > _MAX_EARLY:
             self._early.popitem(last=False)
+
+    def drop_old(self, now: float) -> float | None:
+        """Drop the webhooks that were kept for long enough: they may hold voiceprints, which are biometric data.
+
+        Returns:
+            When the next one is to be dropped; None if none is kept.
+        """
+        while self._early:
+            kept_at, _ = next(iter(self._early.values()))
+            if now < kept_at + _EARLY_LIFETIME:
+                return kept_at + _EARLY_LIFETIME
+            self._early.popitem(last=False)
+        return None
 
     def pop_early(self, job_id: str, now: float) -> WebhookEvent | None:
         """Remove and return the webhook of this job that arrived early; None if there is none."""
         kept_at, event = self._early.pop(job_id, (now, None))
-        return event if now - kept_at <= _EARLY_LIFETIME else None
+        return event if now - kept_at < _EARLY_LIFETIME else None
 
 
 def _is_long(event: WebhookEvent) -> bool:

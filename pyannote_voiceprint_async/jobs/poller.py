@@ -11,9 +11,10 @@ import asyncio
 import logging
 import math
 from collections import deque
+from collections.abc import Callable
 from typing import cast
 
-from pyannote_voiceprint_async.concurrency.clock import Clock
+from pyannote_voiceprint_async.concurrency.clock import Clock, Timer
 from pyannote_voiceprint_async.concurrency.waiters import Waiters, wake
 from pyannote_voiceprint_async.errors import (
     AccountError,
@@ -68,8 +69,11 @@ class JobPoller:
         self._polling = polling
         self._clock = clock
         self._waiters = waiters
+        self.on_wait: Callable[[], object] | None = None
+        """Called when a wait for a job begins that no other caller waits for."""
         self._jobs: dict[str, PolledJob] = {}
         self._webhooks = PendingWebhooks(polling.webhook_grace)
+        self._drop_timer: Timer | None = None
         self._schedule = PollSchedule(polling)
         self._pages = StatusPages(pipeline, clock)
         self._slow_jobs = SlowJobs()
@@ -81,6 +85,10 @@ class JobPoller:
 
     def __len__(self) -> int:
         return len(self._jobs)
+
+    def __contains__(self, job_id: object) -> bool:
+        """Return whether a caller waits for a job."""
+        return job_id in self._jobs
 
     def expect_webhook(self, job_id: str) -> None:
         """Leave a job to the webhook that was requested for it: poll it only after `Polling.webhook_grace`."""
@@ -123,6 +131,8 @@ class JobPoller:
         polled = self._jobs.get(event.job_id)
         if polled is None:
             self._webhooks.keep_early(event, self._clock.time())
+            if self._drop_timer is None:
+                self._drop_old_webhooks()
         elif event.is_complete:
             job = Job(event.job_id, event.status, updated_at=event.timestamp, output=event.output)
             self._resolve(polled, job)
@@ -133,8 +143,15 @@ class JobPoller:
             polled.first_poll_at = min(polled.first_poll_at, self._clock.time())
             self._read_soon(polled)
 
+    def _drop_old_webhooks(self) -> None:
+        """Drop old webhooks now, and the others when their time has come."""
+        drop_at = self._webhooks.drop_old(self._clock.time())
+        self._drop_timer = None if drop_at is None else self._clock.call_at(drop_at, self._drop_old_webhooks)
+
     async def aclose(self) -> None:
         """Cancel all tasks, and wait for them. Fail the waits before, with `Waiters.fail_all`."""
+        if self._drop_timer is not None:
+            self._drop_timer.cancel()
         while tasks := self._tasks | self._reads:
             for task in tasks:
                 task.cancel()
@@ -169,6 +186,8 @@ class JobPoller:
             # A new job must not inherit the long interval of jobs that have been polled for a while.
             self._schedule.reset_interval()
         self._poll_by(polled.first_poll_at)
+        if self.on_wait is not None:
+            self.on_wait()
         return polled
 
     def _remove(self, polled: PolledJob) -> None:

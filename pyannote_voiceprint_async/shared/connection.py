@@ -12,7 +12,9 @@ from pyannote_voiceprint_async.ratelimit.limiter import RateLimiter
 from pyannote_voiceprint_async.secret import Secret
 from pyannote_voiceprint_async.settings import RateLimit, RateLimits
 
+from .delivery_table import DeliveryTable
 from .key_table import KeyTable
+from .mailbox import Mailbox
 from .member import FleetMember, MemberSettings
 from .postgres_store import PostgresStore
 from .shared_window import SharedWindow
@@ -75,6 +77,8 @@ class SharedConnection:
         self._clock = clock
         self.keys = SubmissionKeys(KeyTable(self._store, self._scope), clock)
         """The submission keys."""
+        self.mailbox = Mailbox(DeliveryTable(self._store, self._scope))
+        """The webhook deliveries of all processes."""
         self._members: list[FleetMember] = []
         self._windows: dict[str, SharedWindow] = {}
         self.rate_limiter = RateLimiter(max_concurrency, rate_limits, make_window=self._make_window)
@@ -93,7 +97,8 @@ class SharedConnection:
                 raise to_public_error(error) from None
 
     async def aclose(self) -> None:
-        """PermitReport what is left to report, and close the connections with the store."""
+        """Report what is left to report, and close the connections with the store."""
+        await self.mailbox.aclose()
         await self.keys.aclose()
         await asyncio.gather(*(member.aclose() for member in self._members))
         await self._store.aclose()

@@ -158,7 +158,7 @@ class FleetMember:
             self.report(ReportKind.UNSENT, self.granted.popleft()[1])
 
     def report(self, kind: ReportKind, permit: str = "", seconds: float = 0.0, limit: int = 0) -> None:
-        """PermitReport what became of a permit, or a limit that a response named. `seconds` are as in `ReportKind`."""
+        """Report what became of a permit, or a limit that a response named. `seconds` are as in `ReportKind`."""
         now = self._clock.time()
         if kind is ReportKind.ANSWERED:
             self._held[permit] = now + self._settings.per
@@ -171,7 +171,7 @@ class FleetMember:
         self._step_at(now + (min(_REPORT_DELAY, self._settings.per / 10) if can_wait else 0.0))
 
     def report_unanswered(self, permit: str, returns_at: float) -> None:
-        """PermitReport that no response arrived, and when the server can count the request no more."""
+        """Report that no response arrived, and when the server can count the request no more."""
         self.report(ReportKind.UNANSWERED, permit, max(0.0, returns_at - self._clock.time()))
 
     @property

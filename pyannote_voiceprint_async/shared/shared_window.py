@@ -121,22 +121,18 @@ class SharedWindow(RateLimitWindow):
         return self._waits_in_fleet(reply, now)
 
     def _waits_in_fleet(self, reply: StepReply, now: float) -> Iterator[float]:
-        times = self._permit_times_of_fleet(reply, now)
+        replied_at = self._member.replied_at
+        start = max(now, replied_at + reply.opens_in / 1000, self.paused_until)
+        # A request in flight returns its permit no sooner than `per` after its response.
+        latest = start + self.per
+        returns = [min(max(start, replied_at + milliseconds / 1000), latest) for milliseconds in reply.returns]
+        permits_of_a_window = max(1, min(self.limit, reply.free + len(returns)))
         for position in itertools.count(1):
             # Permits are granted in turn: each member that waits gets about as many as this one.
             total = position + sum(min(wanted, position) for wanted in reply.wanted_by_others)
-            rounds, index = divmod(total - 1, len(times))
-            yield max(0.0, times[index] + rounds * self.per - now)
-
-    def _permit_times_of_fleet(self, reply: StepReply, now: float) -> list[float]:
-        """Return when each permit of the fleet's next window is granted, in order."""
-        replied_at = self._member.replied_at
-        start = max(now, replied_at + reply.opens_in / 1000, self.paused_until)
-        returns = [max(start, replied_at + milliseconds / 1000) for milliseconds in reply.returns]
-        # A request in flight returns its permit no sooner than `per` after its response.
-        latest = start + self.per
-        times = sorted([start] * reply.free + [min(when, latest) for when in returns])
-        return times[: self.limit] or [latest]
+            rounds, index = divmod(total - 1, permits_of_a_window)
+            when = start if index < reply.free else returns[index - reply.free] if returns else latest
+            yield max(0.0, when + rounds * self.per - now)
 
 
 def _outlook(reply: StepReply) -> tuple[object, ...]:

@@ -10,14 +10,24 @@ import sqlite3
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, NoReturn, TypeVar
 
 from pyannote_voiceprint_async.sqlite_transaction import atomic
 
 from .file_system import network_file_system
-from .fleet_window import StepMessage, StepReply
-from .store import TABLES, VERSION, VERSION_TABLE, Rows, Statement, StoreUnavailableError, step_stored_window
+from .fleet_window import FleetWindow, StepMessage, StepReply
+from .store import (
+    TABLES,
+    VERSION,
+    VERSION_TABLE,
+    Rows,
+    Statement,
+    StoreUnavailableError,
+    load_windows,
+    step_stored_window,
+)
 
 __all__ = ["SqliteStore"]
 
@@ -27,6 +37,8 @@ R = TypeVar("R")
 _LOCK_TIMEOUT = 1.0
 # The same for keys: each change is flushed to the disk, which takes longer.
 _KEYS_LOCK_TIMEOUT = 5.0
+# Seconds between two looks of a process that waits for deliveries.
+_LOOK_INTERVAL = 0.2
 # Another try after one of these fails in the same way.
 _FINAL_CODES = {
     sqlite3.SQLITE_READONLY,
@@ -76,9 +88,19 @@ class SqliteStore:
         """Make one step of a window in one transaction."""
         return await self._call(lambda: self._step(window, message))
 
-    async def run(self, *statements: Statement) -> Rows:
+    async def run(self, *statements: Statement, notify: bool = False) -> Rows:  # noqa: ARG002 - see `listen`
         """Run statements in one durable transaction, and return the rows of the last one."""
         return await self._call(lambda: self._run(statements))
+
+    async def listen(self, on_change: Callable[[], object]) -> NoReturn:
+        """Call a function every 0.2 s: SQLite notifies no other process."""
+        while True:
+            await asyncio.sleep(_LOOK_INTERVAL)
+            on_change()
+
+    async def windows(self) -> tuple[int, dict[str, FleetWindow]]:
+        """Return the time on the clock of the windows, and all windows by name."""
+        return await self._call(self._windows)
 
     async def aclose(self) -> None:
         """Close the files, and end the thread."""
@@ -122,10 +144,15 @@ class SqliteStore:
         rows: Rows = []
         now = str(int(time.time() * 1000))
         db = self._connect().keys
-        with atomic(db):
+        # A single statement is a transaction of its own; one that only reads holds up no writer then.
+        with atomic(db) if len(statements) > 1 else nullcontext():
             for sql, parameters in statements:
                 rows = db.execute(sql.replace("{now}", now), parameters).fetchall()
         return rows
+
+    def _windows(self) -> tuple[int, dict[str, FleetWindow]]:
+        rows = self._connect().windows.execute("SELECT name, state FROM windows").fetchall()
+        return self._clock_ms(), load_windows(rows)
 
     def _connect(self) -> _Files:
         """Return the open files; open them on the first call, and in a forked child."""

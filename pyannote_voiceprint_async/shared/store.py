@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn, Protocol
 
 import orjson
 
@@ -16,6 +17,7 @@ __all__ = [
     "Statement",
     "Store",
     "StoreUnavailableError",
+    "load_windows",
     "step_stored_window",
 ]
 
@@ -79,11 +81,31 @@ class Store(Protocol):
     async def step(self, window: str, message: StepMessage) -> StepReply | None:
         """Make one step of a window in one transaction; see `fleet_window.step`."""
 
-    async def run(self, *statements: Statement) -> Rows:
-        """Run statements in one transaction that survives a power failure, and return the rows of the last one."""
+    async def run(self, *statements: Statement, notify: bool = False) -> Rows:
+        """Run statements in one transaction that survives a power failure, and return the rows of the last one.
+
+        Args:
+            statements: the statements.
+            notify: whether to call those that `listen`; then no rows are returned.
+        """
+
+    async def listen(self, on_change: Callable[[], object]) -> NoReturn:
+        """Call a function soon after a process has run statements with `notify`, and at other times too.
+
+        It never raises `StoreUnavailableError`: it tries again.
+        """
+
+    async def windows(self) -> tuple[int, dict[str, FleetWindow]]:
+        """Return the time on the clock of the windows, and all windows by name."""
 
     async def aclose(self) -> None:
         """Close the connections."""
+
+
+def load_windows(rows: Iterable[tuple[str, bytes | str | None]]) -> dict[str, FleetWindow]:
+    """Return the windows of rows with their names and their JSON, without lost ones."""
+    windows = {name: _load(stored) for name, stored in rows}
+    return {name: window for name, window in sorted(windows.items()) if window is not None}
 
 
 def step_stored_window(

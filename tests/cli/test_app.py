@@ -12,9 +12,9 @@ from pyannote_voiceprint_async.cli.app import app, load
 
 _COMMANDS = [
     "enroll", "export", "ledger", "inspect", "manifest",
-    "identify", "voiceprint", "submit", "job", "jobs", "upload", "check", "sandbox",
+    "identify", "voiceprint", "submit", "job", "jobs", "upload", "shared", "check", "sandbox",
 ]  # fmt: skip
-_OF_THIS_MACHINE = {"export", "ledger", "inspect", "manifest", "sandbox"}
+_OF_THIS_MACHINE = {"export", "ledger", "inspect", "manifest", "sandbox", "shared"}
 
 
 def test_help_lists_the_commands_in_the_order_of_use(invoke):

@@ -33,12 +33,19 @@ def test_after_the_delivery_no_webhook_is_expected(webhooks):
 def test_an_early_webhook_is_returned_once(webhooks):
     kept = event("job")
     webhooks.keep_early(kept, 0.0)
-    assert [webhooks.pop_early("job", 60.0), webhooks.pop_early("job", 60.0)] == [kept, None]
+    assert [webhooks.pop_early("job", 59.9), webhooks.pop_early("job", 59.9)] == [kept, None]
 
 
 def test_an_early_webhook_is_kept_for_a_minute(webhooks):
     webhooks.keep_early(event("job"), 0.0)
-    assert webhooks.pop_early("job", 60.1) is None
+    assert webhooks.pop_early("job", 60.0) is None
+
+
+def test_old_webhooks_are_dropped(webhooks):
+    """They may hold voiceprints."""
+    for now in (0.0, 10.0):
+        webhooks.keep_early(event(f"job at {now}"), now)
+    assert [webhooks.drop_old(now) for now in (5.0, 60.0, 70.0)] == [60.0, 70.0, None]
 
 
 @pytest.mark.parametrize("turns", [1000, 1001])

@@ -3,11 +3,14 @@
 import secrets
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
+from postgres_relay import PostgresRelay
+
+from pyannote_voiceprint_async.shared import member
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +40,16 @@ def database(postgres: str) -> Iterator[str]:
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The address of an empty store of each kind."""
     return str(tmp_path / "shared.db") if request.param == "sqlite" else request.getfixturevalue("database")
+
+
+@pytest.fixture
+def no_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new window grants permits at once: no other member can hold any."""
+    monkeypatch.setattr(member, "_GRACE", 0.0)
+
+
+@pytest.fixture
+async def relay(database: str) -> AsyncIterator[PostgresRelay]:
+    """A relay in front of an empty database."""
+    async with PostgresRelay(database) as relay:
+        yield relay

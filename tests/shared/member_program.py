@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 
-from pyannote_voiceprint_async import AsyncVoiceprintClient, RateLimit, RateLimits
+from pyannote_voiceprint_async import AsyncVoiceprintClient, RateLimit, RateLimits, SharedState
 
 
 def write(line: str) -> None:
@@ -12,9 +12,10 @@ def write(line: str) -> None:
     sys.stdout.flush()
 
 
-async def run(url: str, address: str, limit: int, per: float, count: int) -> None:
+async def run(url: str, address: str, limit: int, per: float, count: int, patience: float) -> None:
     limits = RateLimits(submissions=RateLimit(limit, per=per))
-    async with AsyncVoiceprintClient("sandbox-key", base_url=url, shared=address, rate_limits=limits) as client:
+    shared = SharedState(address, patience=patience)
+    async with AsyncVoiceprintClient("sandbox-key", base_url=url, shared=shared, rate_limits=limits) as client:
 
         async def submit() -> None:
             await client.submit("https://files.example.org/a.wav")
@@ -25,9 +26,9 @@ async def run(url: str, address: str, limit: int, per: float, count: int) -> Non
 
 
 def main() -> None:
-    """Run with: URL ADDRESS LIMIT PER COUNT."""
-    url, address, limit, per, count = sys.argv[1:]
-    asyncio.run(run(url, address, int(limit), float(per), int(count)))
+    """Run with: URL ADDRESS LIMIT PER COUNT PATIENCE."""
+    url, address, limit, per, count, patience = sys.argv[1:]
+    asyncio.run(run(url, address, int(limit), float(per), int(count), float(patience)))
 
 
 if __name__ == "__main__":

@@ -5,9 +5,11 @@ import json
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import pytest
+from postgres_relay import PostgresRelay
 from warm_process import WarmProcess
 
 from pyannote_voiceprint_async.sandbox import Sandbox
@@ -21,16 +23,24 @@ async def api(start: Callable[..., Any]) -> Sandbox:
 
 
 @pytest.fixture
-def run(api: Sandbox, address: str) -> Iterator[Callable[[int], WarmProcess]]:
-    """Return a function that starts a process which submits a number of jobs."""
+def start_member(api: Sandbox) -> Iterator[Callable[..., WarmProcess]]:
+    """Return a function that starts a process which submits a number of jobs with a store."""
     with ExitStack() as stack:
 
-        def run(count: int) -> WarmProcess:
-            process = stack.enter_context(WarmProcess("shared.member_program", api.url, address, LIMIT, PER, count))
+        def run(count: int, address: str, patience: float = 10.0) -> WarmProcess:
+            process = stack.enter_context(
+                WarmProcess("shared.member_program", api.url, address, LIMIT, PER, count, patience)
+            )
             stack.callback(process.kill)
             return process
 
         yield run
+
+
+@pytest.fixture
+def run(start_member: Callable[..., WarmProcess], address: str) -> Callable[[int], WarmProcess]:
+    """Return a function that starts a process which submits a number of jobs."""
+    return partial(start_member, address=address)
 
 
 async def finish(process: WarmProcess) -> int:
@@ -62,3 +72,18 @@ async def test_killed_and_stopped_processes_hold_up_nobody(run: Callable[[int], 
     assert await finish(other) == 0
     stopped.send_signal(signal.SIGCONT)
     assert await finish(stopped) == 0
+
+
+async def test_a_process_that_is_cut_off_goes_on_with_its_share(
+    start_member: Callable[..., Any], api: Sandbox, database: str, relay: PostgresRelay
+):
+    """The others use the whole limit meanwhile: refusals of both are accepted, and end when the store is back."""
+    lonely, other = start_member(80, relay.dsn, patience=1.0), start_member(80, database, patience=1.0)
+    await accepted(lonely, 5)
+    await accepted(other, 5)
+    await relay.cut()
+    # The process notices the loss, waits for a second, and then sends its half of 30 a second.
+    await accepted(lonely, 40)
+    await relay.restore()
+    await asyncio.gather(finish(lonely), finish(other))
+    assert len(api.accepted) == 160

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from postgres_relay import PostgresRelay
 
 from pyannote_voiceprint_async import (
     ApiConnectionError,
@@ -37,7 +38,7 @@ def jobs_of(sandbox: Sandbox) -> list[str]:
 
 
 @pytest.fixture
-def connect(start: Callable[..., Any], address: str) -> OneClient:
+def connect(start: Callable[..., Any], address: str, no_grace: None) -> OneClient:
     """Return a function that returns one more client of the store."""
 
     def connect(sandbox: Sandbox, **settings: Any) -> Awaitable[AsyncVoiceprintClient]:
@@ -210,6 +211,22 @@ async def test_without_the_store_nothing_with_a_key_is_sent(
     with pytest.raises(SharedStateError, match="was deleted"):
         await client.submit(URL.format(1), key="a")
     assert not sandbox.accepted
+
+
+async def test_a_store_that_cannot_be_reached_refuses_keys_until_it_is_back(
+    sandbox: Sandbox, start: Callable[..., Any], relay: PostgresRelay, no_grace: None
+):
+    client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, shared=relay.dsn))
+    await client.submit(URL.format(1), key="a")
+    await relay.cut()
+    for _ in range(2):
+        with pytest.raises(SharedStateError, match="Nothing with a submission key is sent without it") as raised:
+            await client.submit(URL.format(1), key="b")
+        assert raised.value.retryable
+    assert len(sandbox.accepted) == 1
+    await relay.restore()
+    await client.submit(URL.format(1), key="b")
+    assert len(sandbox.accepted) == 2
 
 
 async def test_a_key_without_shared_state_is_an_error(client: AsyncVoiceprintClient):

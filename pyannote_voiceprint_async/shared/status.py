@@ -1,0 +1,102 @@
+"""What is in a store, for people: members, permits, waiting requests, pauses and submission keys."""
+
+from __future__ import annotations
+
+import attrs
+
+from .fleet_window import FleetWindow
+from .store import Store
+
+__all__ = ["ScopeStatus", "UnresolvedKey", "WindowStatus", "read_status"]
+
+# The keys of ended owners count as other processes take them: free if nothing was sent, else of unknown outcome.
+_LOST = "state = 'sending' AND alive_until <= {now}"
+_COUNT_KEYS = (
+    f"SELECT scope, CASE WHEN {_LOST} THEN 'unknown' ELSE state END AS shown, count(*) FROM voiceprint_keys "  # noqa: S608 - constants
+    "WHERE state <> 'claimed' OR alive_until > {now} GROUP BY scope, shown ORDER BY scope, shown"
+)
+_UNRESOLVED = (
+    f"SELECT scope, submission_key, sent_at FROM voiceprint_keys WHERE state = 'unknown' OR ({_LOST}) "  # noqa: S608 - constants
+    "ORDER BY sent_at LIMIT 1000"
+)
+
+
+@attrs.frozen
+class WindowStatus:
+    """The shared rate-limit window of one operation."""
+
+    operation: str
+    limit: int
+    members: int
+    """Processes that take part."""
+    in_use: int
+    """Permits in use."""
+    waiting_members: int
+    """Processes in the wait queue."""
+    waiting_requests: int
+    """Permits that they want."""
+    pause_seconds: float
+    """Seconds until the pause ends that the server requested."""
+
+
+@attrs.frozen
+class UnresolvedKey:
+    """A submission key whose outcome is unknown."""
+
+    key: str
+    sent_at: float
+    """When the first byte of the submission may have left, in UTC epoch seconds."""
+
+
+@attrs.frozen
+class ScopeStatus:
+    """The state of one team and one API."""
+
+    team: str
+    base_url: str
+    windows: tuple[WindowStatus, ...]
+    keys: dict[str, int]
+    """The number of submission keys by state."""
+    unresolved_keys: tuple[UnresolvedKey, ...]
+    """The oldest keys of unknown outcome, at most 1,000."""
+
+
+async def read_status(store: Store) -> list[ScopeStatus]:
+    """Return the state of each team and API in a store.
+
+    Raises:
+        StoreUnavailableError: the store cannot be used.
+    """
+    now, windows = await store.windows()
+    counts = await store.run((_COUNT_KEYS, {}))
+    unresolved = await store.run((_UNRESOLVED, {}))
+    scopes = sorted({*(name.rpartition("|")[0] for name in windows), *(scope for scope, *_ in counts)})
+    return [
+        ScopeStatus(
+            team=scope.partition("|")[0],
+            base_url=scope.partition("|")[2],
+            windows=tuple(
+                _window_status(name.rpartition("|")[2], window, now)
+                for name, window in windows.items()
+                if name.rpartition("|")[0] == scope
+            ),
+            keys={state: count for of, state, count in counts if of == scope},
+            unresolved_keys=tuple(UnresolvedKey(key, sent_at / 1000) for of, key, sent_at in unresolved if of == scope),
+        )
+        for scope in scopes
+    ]
+
+
+def _window_status(operation: str, window: FleetWindow, now: int) -> WindowStatus:
+    # A clock that went back was set, or the machine was restarted: then no member is left of those in the state.
+    members = {name for name, member in window.members.items() if window.now - 1000 <= now < member.alive_until}
+    waiting = [waiting.wanted for name, waiting in window.queue.items() if name in members]
+    return WindowStatus(
+        operation=operation,
+        limit=window.limit,
+        members=len(members),
+        in_use=sum(window.now - 1000 <= now < when for when in window.permits.values()),
+        waiting_members=len(waiting),
+        waiting_requests=sum(waiting),
+        pause_seconds=max(0, window.paused_until - max(now, window.now)) / 1000,
+    )
