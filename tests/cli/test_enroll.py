@@ -6,8 +6,10 @@ import resource
 import sqlite3
 import stat
 import subprocess
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -336,19 +338,54 @@ def test_requests_in_flight_are_finished_after_a_signal(
     assert server.state()["jobs"] == 3
 
 
-def test_a_second_signal_ends_the_run_at_once(spawn, start_sandbox, few, tmp_path, ending, ending_code):
-    server = start_sandbox("--latency", "600", "--job-seconds", "0")
-    process = spawn("enroll", few, environment=server.environment)
-    until(process, lambda: server.state()["total"]["inFlight"])
+class SilentApi(BaseHTTPRequestHandler):
+    """An API that accepts every key and lists no job. It never responds to a submission."""
+
+    submitted, ended = threading.Event(), threading.Event()
+
+    def do_GET(self) -> None:
+        body = b'{"status": "OK", "message": "valid", "items": []}'
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        self.submitted.set()
+        self.ended.wait(60)
+        self.close_connection = True
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+@pytest.fixture
+def silent_api() -> Iterator[dict[str, str]]:
+    """The environment for a command that uses a `SilentApi`."""
+    SilentApi.submitted.clear()
+    SilentApi.ended.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), SilentApi) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield {"PYANNOTEAI_BASE_URL": f"http://127.0.0.1:{server.server_port}", "PYANNOTEAI_API_KEY": "key"}
+        SilentApi.ended.set()
+        server.shutdown()
+        thread.join()
+
+
+def test_a_second_signal_ends_the_run_at_once(spawn, silent_api, few, ending, ending_code):
+    process = spawn("enroll", few, environment=silent_api)
+    assert SilentApi.submitted.wait(60)
     process.send_signal(ending)
     assert any(line.startswith("Stopping") for line in iter(process.stderr.readline, ""))
-    # Those that come close together are one, because `timeout` and others send it twice.
-    # So this one must come later, by the command's own clock.
+    # Signals that come close together are one, because `timeout` and others send it twice. This one must come later, by
+    # the command's own clock.
     time.sleep(1.0)
     process.send_signal(ending)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == ending_code
-    assert "the same command continues" in stderr or "Interrupted: " in stderr
+    assert "In flight: 1 request, which the next run resolves." in stderr
 
 
 def test_a_killed_run_on_the_embedded_sandbox_continues(command, spawn, invoke, speakers, tmp_path):
