@@ -44,7 +44,7 @@ def next_step(outcome: RequestOutcome, *, repeatable: bool) -> str:
         return "The call can be repeated without harm."
     return (
         "It is unknown whether the job was accepted. The request was not sent again, because it might be paid twice: "
-        "check list_jobs() before you repeat it."
+        "check the jobs of that time (list_jobs(), or `pyannote-voiceprint jobs`) before you repeat it."
     )
 
 

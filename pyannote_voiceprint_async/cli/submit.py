@@ -84,7 +84,7 @@ def _interruption(client: AsyncVoiceprintClient | None) -> str:
         return NOTHING_SENT
     in_flight = client.stats.in_flight
     unknown = f" {possibly_accepted(in_flight)}." if in_flight else ""
-    return f"Interrupted: accepted submissions are on stdout; the others were not sent.{unknown}"
+    return f"Interrupted: accepted submissions are on stdout; the others were not sent: submit them again.{unknown}"
 
 
 class _SubmissionWriter:

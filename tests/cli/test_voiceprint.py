@@ -244,7 +244,7 @@ def test_results_before_the_signal_are_written(spawn, records, start_sandbox, tm
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert stderr.splitlines()[-1] == "Interrupted: 1 source not sent."
+    assert stderr.splitlines()[-1] == "Interrupted: 1 source not sent, run the command again with this source."
     assert [json.loads(line)["status"] for line in out.read_text().splitlines()] == ["succeeded"]
 
 
