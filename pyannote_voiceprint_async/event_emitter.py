@@ -92,10 +92,6 @@ class EventEmitter:
             self.emit(OperationFinished(operation.id, name, seconds, operation.job_id, failure))
             _current.reset(token)
 
-    def enter_poller(self) -> None:
-        """Count the requests of the running task to the poller, which serves all waits."""
-        _current.set(self._poll)
-
     def emit(self, event: ClientEvent) -> None:
         """Log an event, and pass it to the hook."""
         if isinstance(event, JobAccepted):

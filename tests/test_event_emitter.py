@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from contextvars import Context
 
 import pytest
 
@@ -87,8 +88,7 @@ async def test_operations_of_two_clients_do_not_mix(emitter, events, clock):
 async def test_requests_outside_of_operations_belong_to_the_poller(emitter):
     assert (emitter.operation.id, emitter.operation.name) == (0, "poll")
     with emitter.operate("wait"):
-        emitter.enter_poller()
-        assert emitter.operation.name == "poll"
+        assert Context().run(lambda: emitter.operation.name) == "poll"
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), asyncio.CancelledError(), RuntimeError()])

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import math
 from collections import deque
+from contextvars import Context
 from typing import cast
 
 from pyannote_voiceprint_async.concurrency.clock import Clock
@@ -23,7 +24,6 @@ from pyannote_voiceprint_async.errors import (
     PermissionDeniedError,
     VoiceprintError,
 )
-from pyannote_voiceprint_async.event_emitter import EventEmitter
 from pyannote_voiceprint_async.models import Job, JobStatus, WebhookEvent
 from pyannote_voiceprint_async.settings import Polling
 from pyannote_voiceprint_async.transport.pipeline import Pipeline
@@ -58,13 +58,14 @@ _FAILS_ALL_WAITS = (AuthenticationError, PermissionDeniedError)
 
 
 class JobPoller:
-    """Polls jobs in one task, which exists only while a caller waits for a job."""
+    """Polls jobs in one task, which exists only while a caller waits for a job.
 
-    def __init__(
-        self, pipeline: Pipeline, polling: Polling, clock: Clock, waiters: Waiters, events: EventEmitter
-    ) -> None:
+    The poller serves all callers. Its tasks run in a context of their own, so that they neither belong to the trace and
+    the operation of the caller that started them, nor keep its context alive.
+    """
+
+    def __init__(self, pipeline: Pipeline, polling: Polling, clock: Clock, waiters: Waiters) -> None:
         self._pipeline = pipeline
-        self._events = events
         self._polling = polling
         self._clock = clock
         self._waiters = waiters
@@ -214,7 +215,7 @@ class JobPoller:
 
     def _start(self) -> None:
         self._schedule.restart()
-        self._task = asyncio.create_task(self._run())
+        self._task = asyncio.create_task(self._run(), context=Context())
         self._tasks.add(self._task)
         self._task.add_done_callback(self._tasks.discard)
 
@@ -226,7 +227,6 @@ class JobPoller:
             task.cancel()
 
     async def _run(self) -> None:
-        self._events.enter_poller()
         try:
             while True:
                 if self._clock.time() < self._schedule.next_at:
@@ -295,7 +295,7 @@ class JobPoller:
         while self._to_read and len(self._reads) < _MAX_READS:
             polled = self._to_read.popleft()
             if polled.reading is None and self._jobs.get(polled.job_id) is polled:
-                polled.reading = asyncio.create_task(self._read(polled))
+                polled.reading = asyncio.create_task(self._read(polled), context=Context())
                 self._reads.add(polled.reading)
                 polled.reading.add_done_callback(self._on_read_done)
 
@@ -304,7 +304,6 @@ class JobPoller:
         self._read_soon()
 
     async def _read(self, polled: PolledJob) -> None:
-        self._events.enter_poller()
         polled.polled_at, polled.is_terminal = self._clock.time(), False
         try:
             job = await self._pipeline.read_job(polled.job_id)
