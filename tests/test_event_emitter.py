@@ -76,6 +76,19 @@ async def test_a_task_belongs_to_the_operation_that_created_it_until_that_one_en
     assert [(event.operation_id, event.operation) for event in uploads] == [(1, "voiceprint"), (2, "later")]
 
 
+async def test_an_operation_may_end_in_another_context(emitter, events):
+    """The garbage collector closes a coroutine wherever it runs."""
+
+    async def work() -> None:
+        with emitter.operate("submit"):
+            await asyncio.sleep(0)
+
+    coroutine = work()
+    Context().run(coroutine.send, None)
+    coroutine.close()
+    assert events[-1] == OperationFinished(1, "submit", 0.0, error="GeneratorExit")
+
+
 async def test_operations_of_two_clients_do_not_mix(emitter, events, clock):
     others: list[ClientEvent] = []
     other = EventEmitter(others.append, clock.time)
