@@ -83,9 +83,9 @@ class RequestFinished(ClientEvent):
     error: str | None = None
     """The class of the error, such as `ServerError`."""
     permits_in_use: int = 0
-    """The permits of this endpoint that are in use now: requests hold them, or they have not returned yet."""
+    """The permits of this endpoint that this process uses now: requests hold them, or they have not returned yet."""
     permit_limit: int = 0
-    """How many of these permits exist: the rate limit."""
+    """The rate limit: the permits of all processes together."""
 
 
 @attrs.frozen

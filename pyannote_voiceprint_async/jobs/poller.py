@@ -215,7 +215,7 @@ class JobPoller:
 
     def _start(self) -> None:
         self._schedule.restart()
-        self._task = asyncio.create_task(self._run(), context=Context())
+        self._task = Context().run(asyncio.create_task, self._run())
         self._tasks.add(self._task)
         self._task.add_done_callback(self._tasks.discard)
 
@@ -295,7 +295,7 @@ class JobPoller:
         while self._to_read and len(self._reads) < _MAX_READS:
             polled = self._to_read.popleft()
             if polled.reading is None and self._jobs.get(polled.job_id) is polled:
-                polled.reading = asyncio.create_task(self._read(polled), context=Context())
+                polled.reading = Context().run(asyncio.create_task, self._read(polled))
                 self._reads.add(polled.reading)
                 polled.reading.add_done_callback(self._on_read_done)
 

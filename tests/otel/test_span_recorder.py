@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -25,6 +27,7 @@ from pyannote_voiceprint_async import (
     RateLimits,
     RetryPolicy,
     WebhookEvent,
+    aiohttp_webhook_handler,
 )
 from pyannote_voiceprint_async.events import OperationFinished, OperationStarted
 from pyannote_voiceprint_async.otel import OpenTelemetryEvents, span_recorder
@@ -233,6 +236,24 @@ async def test_a_webhook_of_an_unknown_job_has_no_link(make_client, exporter):
     client = await make_client()
     client.deliver(WebhookEvent("another", JobStatus.FAILED))
     assert named(exporter, "pyannoteai webhook").links == ()
+
+
+async def test_the_webhook_that_ends_a_wait_is_linked_with_its_operation(make_client, exporter, sandbox, tracer):
+    """A real delivery, which the service receives in a trace of its own."""
+    app = web.Application()
+
+    async def receive(request: web.Request) -> web.StreamResponse:
+        with tracer.start_as_current_span("POST /hook"):
+            return await aiohttp_webhook_handler(client.deliver, sandbox.webhook_secret)(request)
+
+    app.router.add_post("/hook", receive)
+    async with TestServer(app) as service:
+        client = await make_client(webhook=str(service.make_url("/hook")), polling=Polling(webhook_grace=1000.0))
+        await client.voiceprint(URL)
+    webhook, operation = named(exporter, "pyannoteai webhook"), named(exporter, "pyannoteai voiceprint")
+    assert webhook.parent == named(exporter, "POST /hook").get_span_context()
+    assert webhook.context.trace_id != operation.context.trace_id
+    assert [link.context for link in webhook.links] == [operation.get_span_context()]
 
 
 # Context
