@@ -93,7 +93,8 @@ class AsyncVoiceprintClient:
         shared: state that all processes of the key share, above all its rate limit: the path of a SQLite file, for the
             processes of one machine; `postgresql://…`, for several machines; or a `SharedState`.
         on_event: called with each `events.ClientEvent`, in the context of the call that the event belongs to. It must
-            return quickly. An exception that it raises is logged, and changes nothing.
+            return quickly. An exception that it raises is logged, and changes nothing. `otel.OpenTelemetryEvents` makes
+            spans and metrics of the events.
         clock: the source of time, for tests.
 
     Raises:

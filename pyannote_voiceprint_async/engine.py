@@ -45,7 +45,7 @@ from pyannote_voiceprint_async.transport.request import SubmissionHooks
 
 from .errors import ConfigurationError, JobCanceledError, JobFailedError, UnknownOutcomeError, VoiceprintError
 from .event_emitter import EventEmitter
-from .events import ClientEvent, JobFinished, UploadFinished
+from .events import ClientEvent, JobFinished, JobWaitStarted, UploadFinished, WebhookDelivered
 from .models import (
     IdentificationRequest,
     Job,
@@ -144,7 +144,7 @@ class Engine:
             waiters=self._waiters,
             events=self.events,
         )
-        self._poller = JobPoller(self._pipeline, polling, clock, self._waiters, self.events)
+        self._poller = JobPoller(self._pipeline, polling, clock, self._waiters)
         self._succeeded = self._failed = 0
         if shared is not None:
             shared.on_change = self._pipeline.refresh_permits
@@ -358,6 +358,9 @@ class Engine:
         """
         with self.events.operate("wait"):
             started_at = self.clock.time()
+            if self.events.is_wanted:
+                operation = self.events.operation
+                self.events.emit(JobWaitStarted(operation.id, operation.name, job_id))
             try:
                 job = await self._poller.wait(job_id, deadline)
             except (JobFailedError, JobCanceledError) as error:
@@ -484,6 +487,8 @@ class Engine:
 
     def deliver(self, event: WebhookEvent) -> None:
         """Pass a verified webhook to the waits for its job, with shared state in all processes."""
+        if self.events.is_wanted:
+            self.events.emit(WebhookDelivered(0, "deliver", event.job_id, str(event.status)))
         self._poller.deliver(event)
         if self._shared is not None and not self.is_closed:
             self.check_usable()

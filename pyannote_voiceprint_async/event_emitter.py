@@ -90,11 +90,9 @@ class EventEmitter:
             operation.is_finished = True
             seconds = self._now() - started_at
             self.emit(OperationFinished(operation.id, name, seconds, operation.job_id, failure))
-            _current.reset(token)
-
-    def enter_poller(self) -> None:
-        """Count the requests of the running task to the poller, which serves all waits."""
-        _current.set(self._poll)
+            # The garbage collector closes a coroutine that never ends, in a context of its own.
+            with suppress(ValueError):
+                _current.reset(token)
 
     def emit(self, event: ClientEvent) -> None:
         """Log an event, and pass it to the hook."""

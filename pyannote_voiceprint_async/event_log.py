@@ -13,12 +13,14 @@ from .events import (
     JobAbandoned,
     JobAccepted,
     JobFinished,
+    JobWaitStarted,
     OperationFinished,
     OperationStarted,
     RateLimited,
     RequestFinished,
     RequestRetried,
     UploadFinished,
+    WebhookDelivered,
 )
 
 __all__ = ["log_event", "logs_jobs"]
@@ -80,8 +82,10 @@ _TEXTS: dict[type[ClientEvent], Callable[[Any], str]] = {
     RateLimited: lambda event: f"The API requests a pause of {event.wait_seconds:.0f} s for {event.endpoint}.",
     UploadFinished: lambda event: f"Upload of {event.size} bytes: {_result(event.error)} after {event.seconds:.3f} s.",
     JobAccepted: lambda event: f"Job {event.job_id} was accepted.",
+    JobWaitStarted: lambda event: f"The wait for job {event.job_id} began.",
     JobFinished: lambda event: f"Job {event.job_id} {event.status} after {event.seconds:.1f} s.",
     JobAbandoned: lambda event: (
         f"Job {event.job_id} was accepted, but its caller was cancelled or failed. It is kept in client.abandoned."
     ),
+    WebhookDelivered: lambda event: f"A webhook reports job {event.job_id} as {event.status}.",
 }

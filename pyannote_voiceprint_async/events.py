@@ -8,8 +8,10 @@
 | `RateLimited` | the API responded with status 429 |
 | `UploadFinished` | audio was uploaded to the storage, or the upload failed |
 | `JobAccepted` | the API accepted a job, which is billed unless it fails or is canceled |
+| `JobWaitStarted` | a call begins to wait for a job |
 | `JobFinished` | the wait for a job ended, because the job did |
 | `JobAbandoned` | a job was accepted, but its caller was cancelled or failed; see `client.abandoned` |
+| `WebhookDelivered` | `client.deliver()` received a webhook |
 
 No event has a key, a URL, a voiceprint, a label or a file name. All times are in seconds. A later version may add
 fields and events.
@@ -24,12 +26,14 @@ __all__ = [
     "JobAbandoned",
     "JobAccepted",
     "JobFinished",
+    "JobWaitStarted",
     "OperationFinished",
     "OperationStarted",
     "RateLimited",
     "RequestFinished",
     "RequestRetried",
     "UploadFinished",
+    "WebhookDelivered",
 ]
 
 
@@ -38,10 +42,11 @@ class ClientEvent:
     """An event of a client; the base of all events."""
 
     operation_id: int
-    """The number of the operation, from 1 in each client. 0 stands for the poller, which serves all waits at once."""
+    """The number of the operation, from 1 in each client. 0 stands for what belongs to no operation: the poller,
+    which serves all waits at once, and webhooks."""
     operation: str
     """`submit`, `submit_identification`, `voiceprint`, `identify`, `wait`, `upload`, `get_job`, `list_jobs`,
-    `check_key` or `poll`. Each item of a batch is an operation."""
+    `check_key`, `poll` or `deliver`. Each item of a batch is an operation."""
 
 
 @attrs.frozen
@@ -77,6 +82,10 @@ class RequestFinished(ClientEvent):
     """The job that was accepted or read."""
     error: str | None = None
     """The class of the error, such as `ServerError`."""
+    permits_in_use: int = 0
+    """The permits of this endpoint that this process uses now: requests hold them, or they have not returned yet."""
+    permit_limit: int = 0
+    """The rate limit: the permits of all processes together."""
 
 
 @attrs.frozen
@@ -134,6 +143,14 @@ class JobAccepted(ClientEvent):
 
 
 @attrs.frozen
+class JobWaitStarted(ClientEvent):
+    """The wait for a job began."""
+
+    job_id: str
+    """The job."""
+
+
+@attrs.frozen
 class JobFinished(ClientEvent):
     """A job that was awaited is finished."""
 
@@ -151,3 +168,13 @@ class JobAbandoned(ClientEvent):
 
     job_id: str
     """The job."""
+
+
+@attrs.frozen
+class WebhookDelivered(ClientEvent):
+    """A verified webhook was passed to `client.deliver()`. The event comes in the context of that call."""
+
+    job_id: str
+    """The job."""
+    status: str
+    """The status of the job."""

@@ -14,7 +14,6 @@ from fake_clock import START, FakeClock
 from pyannote_voiceprint_async import Job, JobStatus, JobSummary, NotFoundError, Polling
 from pyannote_voiceprint_async.api.endpoints import LIST_JOBS
 from pyannote_voiceprint_async.concurrency.waiters import Waiters
-from pyannote_voiceprint_async.event_emitter import EventEmitter
 from pyannote_voiceprint_async.jobs.poller import JobPoller
 from pyannote_voiceprint_async.models import JobPage, VoiceprintOutput
 
@@ -176,7 +175,7 @@ class World:
         self.clock = clock
         self.api = ModelApi(clock, **api)
         self.waiters = Waiters(clock)
-        self.poller = JobPoller(self.api, Polling(), clock, self.waiters, EventEmitter(None, clock.time))
+        self.poller = JobPoller(self.api, Polling(), clock, self.waiters)
 
     async def advance(self, until: float) -> None:
         """Advance the clock to this time, from timer to timer."""

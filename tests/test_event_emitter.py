@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from contextvars import Context
 
 import pytest
 
@@ -75,6 +76,19 @@ async def test_a_task_belongs_to_the_operation_that_created_it_until_that_one_en
     assert [(event.operation_id, event.operation) for event in uploads] == [(1, "voiceprint"), (2, "later")]
 
 
+async def test_an_operation_may_end_in_another_context(emitter, events):
+    """The garbage collector closes a coroutine wherever it runs."""
+
+    async def work() -> None:
+        with emitter.operate("submit"):
+            await asyncio.sleep(0)
+
+    coroutine = work()
+    Context().run(coroutine.send, None)
+    coroutine.close()
+    assert events[-1] == OperationFinished(1, "submit", 0.0, error="GeneratorExit")
+
+
 async def test_operations_of_two_clients_do_not_mix(emitter, events, clock):
     others: list[ClientEvent] = []
     other = EventEmitter(others.append, clock.time)
@@ -87,8 +101,7 @@ async def test_operations_of_two_clients_do_not_mix(emitter, events, clock):
 async def test_requests_outside_of_operations_belong_to_the_poller(emitter):
     assert (emitter.operation.id, emitter.operation.name) == (0, "poll")
     with emitter.operate("wait"):
-        emitter.enter_poller()
-        assert emitter.operation.name == "poll"
+        assert Context().run(lambda: emitter.operation.name) == "poll"
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), asyncio.CancelledError(), RuntimeError()])

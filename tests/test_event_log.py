@@ -12,12 +12,14 @@ from pyannote_voiceprint_async.events import (
     JobAbandoned,
     JobAccepted,
     JobFinished,
+    JobWaitStarted,
     OperationFinished,
     OperationStarted,
     RateLimited,
     RequestFinished,
     RequestRetried,
     UploadFinished,
+    WebhookDelivered,
 )
 
 ENDPOINT = "POST /v1/voiceprint"
@@ -56,12 +58,14 @@ LINES = [
     ),
     (UploadFinished(7, "upload", 1000, 0.5), "DEBUG", "Upload of 1000 bytes: succeeded after 0.500 s."),
     (JobAccepted(7, "submit", "job-1", ENDPOINT, 0.0, 0.1), "INFO", "Job job-1 was accepted."),
+    (JobWaitStarted(7, "wait", "job-1"), "DEBUG", "The wait for job job-1 began."),
     (JobFinished(7, "wait", "job-1", "failed", 12.34), "INFO", "Job job-1 failed after 12.3 s."),
     (
         JobAbandoned(7, "submit", "job-1"),
         "WARNING",
         "Job job-1 was accepted, but its caller was cancelled or failed. It is kept in client.abandoned.",
     ),
+    (WebhookDelivered(0, "deliver", "job-1", "failed"), "DEBUG", "A webhook reports job job-1 as failed."),
 ]
 
 

@@ -12,11 +12,14 @@ from pyannote_voiceprint_async import (
     AsyncVoiceprintClient,
     ConfigurationError,
     JobFailedError,
+    JobStatus,
+    JobTimeoutError,
     Polling,
     QueueTooLongError,
     RateLimit,
     RateLimits,
     RetryPolicy,
+    WebhookEvent,
 )
 from pyannote_voiceprint_async.events import (
     ClientEvent,
@@ -29,6 +32,7 @@ from pyannote_voiceprint_async.events import (
     RequestFinished,
     RequestRetried,
     UploadFinished,
+    WebhookDelivered,
 )
 from pyannote_voiceprint_async.sandbox import Sandbox
 
@@ -67,8 +71,8 @@ async def test_a_voiceprint_of_local_audio_is_one_operation(make_client, seen, s
     voiceprint = await client.voiceprint(speech / "june-fr.wav")
     own = [event for event in seen if event.operation != "poll"]
     assert names(own) == [
-        "OperationStarted", "RequestFinished", "UploadFinished", "RequestFinished", "JobAccepted", "JobFinished",
-        "OperationFinished",
+        "OperationStarted", "RequestFinished", "UploadFinished", "RequestFinished", "JobAccepted", "JobWaitStarted",
+        "JobFinished", "OperationFinished",
     ]  # fmt: skip
     assert {(event.operation_id, event.operation) for event in own} == {(1, "voiceprint")}
     assert [event.endpoint for event in of(own, RequestFinished)] == ["POST /v1/media/input", SUBMISSION]
@@ -83,6 +87,47 @@ async def test_polls_belong_to_no_operation(make_client, seen):
     polls = [event for event in seen if event.operation == "poll"]
     assert {event.operation_id for event in polls} == {0}
     assert {event.endpoint for event in of(polls, RequestFinished)} == {"GET /v1/jobs/…"}
+
+
+async def test_polls_come_in_no_context_of_a_caller(make_client):
+    """The poller serves all callers, and lives longer than the first one."""
+    request: ContextVar[str] = ContextVar("request", default="none")
+    found = []
+    client = await make_client(on_event=lambda event: found.append((event.operation, request.get())))
+    request.set("the first")
+    job = await client.submit(URL)
+    waiting = asyncio.create_task(client.wait(job))
+    await asyncio.sleep(0)
+    request.set("a webhook")
+    client.deliver(WebhookEvent(job.job_id, JobStatus.SUCCEEDED))
+    await waiting
+    assert {context for operation, context in found if operation == "poll"} == {"none"}
+    assert ("deliver", "a webhook") in found
+
+
+async def test_a_webhook_is_reported(make_client, seen):
+    client = await make_client()
+    client.deliver(WebhookEvent("job-1", JobStatus.FAILED))
+    assert seen == [WebhookDelivered(0, "deliver", "job-1", "failed")]
+
+
+async def test_requests_report_the_permits_in_use(make_client, seen, clock):
+    client = await make_client(rate_limits=RateLimits(submissions=RateLimit(3, per=30.0)), clock=clock)
+    for _ in range(3):
+        await client.submit(URL)
+    await clock.advance(31.0)
+    await client.submit(URL)
+    assert [event.permits_in_use for event in of(seen, RequestFinished)] == [1, 2, 3, 1]
+    assert {event.permit_limit for event in of(seen, RequestFinished)} == {3}
+
+
+async def test_a_wait_that_ends_without_its_job_has_begun(make_client, seen, sandbox):
+    sandbox.on_next(seconds=1000.0)
+    client = await make_client()
+    with pytest.raises(JobTimeoutError):
+        await client.wait(await client.submit(URL), timeout=0.001)
+    assert names(seen)[-3:] == ["OperationStarted", "JobWaitStarted", "OperationFinished"]
+    assert (seen[-2].job_id, seen[-1].error) == (sandbox.accepted[0].id, "JobTimeoutError")
 
 
 async def test_each_item_of_a_batch_is_an_operation(make_client, seen):

@@ -12,6 +12,7 @@ import logging
 import math
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context
 from typing import cast
 
 from pyannote_voiceprint_async.concurrency.clock import Clock, Timer
@@ -24,7 +25,6 @@ from pyannote_voiceprint_async.errors import (
     PermissionDeniedError,
     VoiceprintError,
 )
-from pyannote_voiceprint_async.event_emitter import EventEmitter
 from pyannote_voiceprint_async.models import Job, JobStatus, WebhookEvent
 from pyannote_voiceprint_async.settings import Polling
 from pyannote_voiceprint_async.transport.pipeline import Pipeline
@@ -59,13 +59,14 @@ _FAILS_ALL_WAITS = (AuthenticationError, PermissionDeniedError)
 
 
 class JobPoller:
-    """Polls jobs in one task, which exists only while a caller waits for a job."""
+    """Polls jobs in one task, which exists only while a caller waits for a job.
 
-    def __init__(
-        self, pipeline: Pipeline, polling: Polling, clock: Clock, waiters: Waiters, events: EventEmitter
-    ) -> None:
+    The poller serves all callers. Its tasks run in a context of their own, so that they neither belong to the trace and
+    the operation of the caller that started them, nor keep its context alive.
+    """
+
+    def __init__(self, pipeline: Pipeline, polling: Polling, clock: Clock, waiters: Waiters) -> None:
         self._pipeline = pipeline
-        self._events = events
         self._polling = polling
         self._clock = clock
         self._waiters = waiters
@@ -233,7 +234,7 @@ class JobPoller:
 
     def _start(self) -> None:
         self._schedule.restart()
-        self._task = asyncio.create_task(self._run())
+        self._task = Context().run(asyncio.create_task, self._run())
         self._tasks.add(self._task)
         self._task.add_done_callback(self._tasks.discard)
 
@@ -245,7 +246,6 @@ class JobPoller:
             task.cancel()
 
     async def _run(self) -> None:
-        self._events.enter_poller()
         try:
             while True:
                 if self._clock.time() < self._schedule.next_at:
@@ -314,7 +314,7 @@ class JobPoller:
         while self._to_read and len(self._reads) < _MAX_READS:
             polled = self._to_read.popleft()
             if polled.reading is None and self._jobs.get(polled.job_id) is polled:
-                polled.reading = asyncio.create_task(self._read(polled))
+                polled.reading = Context().run(asyncio.create_task, self._read(polled))
                 self._reads.add(polled.reading)
                 polled.reading.add_done_callback(self._on_read_done)
 
@@ -323,7 +323,6 @@ class JobPoller:
         self._read_soon()
 
     async def _read(self, polled: PolledJob) -> None:
-        self._events.enter_poller()
         polled.polled_at, polled.is_terminal = self._clock.time(), False
         try:
             job = await self._pipeline.read_job(polled.job_id)

@@ -57,6 +57,10 @@ class PermitScheduler:
         """Return the current limit of an operation."""
         return self._windows[operation].limit
 
+    def permits_in_use(self, operation: str, now: float) -> int:
+        """Return how many permits of an operation are held, or have not returned yet."""
+        return self._windows[operation].count_in_use(now)
+
     def expected_limit(self, operation: str) -> RateLimit:
         """Return the limit of an operation to plan with; see `RateLimitWindow.expected_limit`."""
         return self._windows[operation].expected_limit

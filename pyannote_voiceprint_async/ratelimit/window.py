@@ -67,6 +67,11 @@ class RateLimitWindow:
         """Permits that are held, that have not returned yet, or that other programs use up."""
         return self._own + self._taken_by_others
 
+    def count_in_use(self, now: float) -> int:
+        """Return the permits that are in use now."""
+        self._remove_returned(now)
+        return self.in_use
+
     @property
     def own_limit(self) -> int:
         """The limit, without the permits that other programs use up."""

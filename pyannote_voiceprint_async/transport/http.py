@@ -172,7 +172,12 @@ class HttpClient:
 
         async def receive(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
             nonlocal response
-            received = await _without_aiohttp_retry(request, handler)
+            # Trace hooks see the URL of the call below, which has no signature.
+            request.url = target.url
+            try:
+                received = await _without_aiohttp_retry(request, handler)
+            except aiohttp.ConnectionTimeoutError:
+                raise aiohttp.ConnectionTimeoutError from None  # the text of the first one has the whole URL
             content = await received.content.read(_MAX_STORAGE_RESPONSE)
             response = ApiResponse(received.status, received.headers, [content])
             return received
@@ -180,7 +185,7 @@ class HttpClient:
         self._request_timeouts.start(body)
         try:
             async with self._sessions.for_uploads().put(
-                target.url,
+                target.url.with_query(None),
                 data=body,
                 # The signature of the URL may cover the content type; the official SDK sends none.
                 skip_auto_headers=("Content-Type", "Accept", "Accept-Encoding"),

@@ -273,9 +273,13 @@ class Pipeline:
         if request.begun_at is None:
             return
         operation, endpoint = self._events.operation, request.endpoint
-        times = (permit.queue_seconds, self._clock.time() - request.begun_at)
+        now, scheduler = self._clock.time(), self.rate_limiter.scheduler
+        times = (permit.queue_seconds, now - request.begun_at)
+        permits = (scheduler.permits_in_use(endpoint.rate_limit, now), scheduler.limit(endpoint.rate_limit))
         self._events.emit(
-            RequestFinished(operation.id, operation.name, endpoint.name, *times, request.status, job_id, error)
+            RequestFinished(
+                operation.id, operation.name, endpoint.name, *times, request.status, job_id, error, *permits
+            )
         )
         if error is None and job_id is not None and endpoint.model is JobCreated:
             self._events.emit(JobAccepted(operation.id, operation.name, job_id, endpoint.name, *times))

@@ -55,6 +55,12 @@ def test_a_limit_in_a_header_replaces_the_default_and_only_lowers_a_ceiling(ceil
     assert free_permits(window) == limit - len([None, *headers])
 
 
+def test_a_returned_permit_is_not_in_use():
+    window = RateLimitWindow(100)
+    answer(window, take(window), now=10.0)
+    assert [window.count_in_use(now) for now in (10.0, 69.9, 70.1)] == [1, 1, 0]
+
+
 @pytest.mark.parametrize(
     ("remaining", "in_use"),
     [

@@ -101,6 +101,8 @@ from pyannote_voiceprint_async.enrollment import (
     rows_from_rttm,
     rows_from_sources,
 )
+from pyannote_voiceprint_async.events import ClientEvent, JobFinished
+from pyannote_voiceprint_async.otel import OpenTelemetryEvents
 from pyannote_voiceprint_async.sandbox import Sandbox
 from pyannote_voiceprint_async.webhooks import aiohttp_webhook_handler, verify_webhook
 
@@ -110,10 +112,17 @@ URL = "https://example.com/voices/ada.wav"
 # Settings
 
 
+def log_jobs(event: ClientEvent) -> None:
+    if isinstance(event, JobFinished):
+        assert_type((event.job_id, event.status, event.seconds), tuple[str, str, float])
+
+
 def settings(rate_limiter: RateLimiter, session: aiohttp.ClientSession, clock: Clock) -> AsyncVoiceprintClient:
     AsyncVoiceprintClient()
     AsyncVoiceprintClient(None)
     AsyncVoiceprintClient("key", rate_limiter=rate_limiter, webhook=None, proxy=None, session=None)
+    AsyncVoiceprintClient("key", on_event=OpenTelemetryEvents(tracer_provider=None, meter_provider=None))
+    AsyncVoiceprintClient("key", on_event=log_jobs)
     AsyncVoiceprintClient("key", unknown=True)  # type: ignore[call-arg]
     AsyncVoiceprintClient("key", "https://api.example.com")  # type: ignore[call-arg]  # keyword-only
     return AsyncVoiceprintClient(
