@@ -33,6 +33,7 @@ from pyannote_voiceprint_async.shared.state import SharedState
 from . import arguments
 from .engine import Engine
 from .errors import MediaError
+from .event_emitter import EventEmitter
 from .events import ClientEvent
 from .job_operation import JobOperation, is_stable
 from .job_plans import IdentificationPlan, JobPlan, VoiceprintPlan
@@ -142,6 +143,7 @@ class AsyncVoiceprintClient:
         api_key = check_api_key(arguments.first_set(api_key, "PYANNOTEAI_API_KEY", "PYANNOTE_API_KEY"))
         base_url = check_base_url(base_url or os.environ.get("PYANNOTEAI_BASE_URL") or DEFAULT_BASE_URL)
         clock = clock or LoopClock()
+        events = EventEmitter(on_event, clock.time)
         connection = None
         if shared is not None:
             # Imported only here: it needs sqlite3.
@@ -155,6 +157,7 @@ class AsyncVoiceprintClient:
                 rate_limits=rate_limits,
                 response_timeout=timeouts.total,
                 clock=clock,
+                events=events,
             )
             rate_limiter = connection.rate_limiter
         self.engine = Engine(
@@ -172,7 +175,7 @@ class AsyncVoiceprintClient:
             proxy=proxy,
             session=session,
             clock=clock,
-            on_event=on_event,
+            events=events,
         )
         """For `enrollment/`. Not public API: it may change in any release."""
 

@@ -45,7 +45,7 @@ from pyannote_voiceprint_async.transport.request import SubmissionHooks
 
 from .errors import ConfigurationError, JobCanceledError, JobFailedError, UnknownOutcomeError, VoiceprintError
 from .event_emitter import EventEmitter
-from .events import ClientEvent, JobFinished, JobWaitStarted, UploadFinished, WebhookDelivered
+from .events import JobFinished, JobWaitStarted, UploadFinished, WebhookDelivered
 from .models import (
     IdentificationRequest,
     Job,
@@ -94,7 +94,7 @@ class Engine:
         proxy: URL of an HTTP proxy.
         session: a session of the user, for API requests; None creates one.
         clock: the source of time.
-        on_event: receives the events of the client.
+        events: reports what happens to `on_event` and to the log.
     """
 
     def __init__(  # noqa: PLR0913 - all settings of the client, by keyword
@@ -114,10 +114,9 @@ class Engine:
         proxy: str | None,
         session: aiohttp.ClientSession | None,
         clock: Clock,
-        on_event: Callable[[ClientEvent], None] | None,
+        events: EventEmitter,
     ) -> None:
-        self.events = EventEmitter(on_event, clock.time)
-        """Reports what happens to `on_event` and to the log."""
+        self.events = events
         self.api_key = api_key
         self.base_url = base_url
         self.max_concurrency = max_concurrency

@@ -19,6 +19,8 @@ from .events import (
     RateLimited,
     RequestFinished,
     RequestRetried,
+    SharedStateLost,
+    SharedStateRestored,
     UploadFinished,
     WebhookDelivered,
 )
@@ -44,9 +46,9 @@ def log_event(event: ClientEvent) -> None:
 
 def _level(event: ClientEvent) -> int:
     match event:
-        case JobAbandoned() | RateLimited(is_long_pause=True):
+        case JobAbandoned() | SharedStateLost() | RateLimited(is_long_pause=True):
             return logging.WARNING
-        case JobAccepted() | JobFinished():
+        case JobAccepted() | JobFinished() | SharedStateRestored():
             return logging.INFO
     return logging.DEBUG
 
@@ -84,6 +86,11 @@ _TEXTS: dict[type[ClientEvent], Callable[[Any], str]] = {
     JobAccepted: lambda event: f"Job {event.job_id} was accepted.",
     JobWaitStarted: lambda event: f"The wait for job {event.job_id} began.",
     JobFinished: lambda event: f"Job {event.job_id} {event.status} after {event.seconds:.1f} s.",
+    SharedStateLost: lambda event: (
+        f"{event.reason} Until it can be reached again, this process sends its share of each rate limit: the limit "
+        "divided by the number of processes that it knows of. Requests with a submission key are refused."
+    ),
+    SharedStateRestored: lambda _: "The shared state can be reached again. All processes share one rate limit again.",
     JobAbandoned: lambda event: (
         f"Job {event.job_id} was accepted, but its caller was cancelled or failed. It is kept in client.abandoned."
     ),

@@ -12,6 +12,7 @@
 | `JobFinished` | the wait for a job ended, because the job did |
 | `JobAbandoned` | a job was accepted, but its caller was cancelled or failed; see `client.abandoned` |
 | `WebhookDelivered` | `client.deliver()` received a webhook |
+| `SharedStateLost`, `SharedStateRestored` | the shared state cannot be reached, or can be reached again |
 
 No event has a key, a URL, a voiceprint, a label or a file name. All times are in seconds. A later version may add
 fields and events.
@@ -32,6 +33,8 @@ __all__ = [
     "RateLimited",
     "RequestFinished",
     "RequestRetried",
+    "SharedStateLost",
+    "SharedStateRestored",
     "UploadFinished",
     "WebhookDelivered",
 ]
@@ -46,7 +49,7 @@ class ClientEvent:
     which serves all waits at once, and webhooks."""
     operation: str
     """`submit`, `submit_identification`, `voiceprint`, `identify`, `wait`, `upload`, `get_job`, `list_jobs`,
-    `check_key`, `poll` or `deliver`. Each item of a batch is an operation."""
+    `check_key`, `poll`, `deliver` or `shared`. Each item of a batch is an operation."""
 
 
 @attrs.frozen
@@ -178,3 +181,19 @@ class WebhookDelivered(ClientEvent):
     """The job."""
     status: str
     """The status of the job."""
+
+
+@attrs.frozen
+class SharedStateLost(ClientEvent):
+    """The shared state could not be reached for `SharedState.patience`.
+
+    Until it can be reached again, this process sends its share of each rate limit, and refuses submission keys.
+    """
+
+    reason: str
+    """What happened, as a sentence."""
+
+
+@attrs.frozen
+class SharedStateRestored(ClientEvent):
+    """The shared state can be reached again."""

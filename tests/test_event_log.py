@@ -18,6 +18,8 @@ from pyannote_voiceprint_async.events import (
     RateLimited,
     RequestFinished,
     RequestRetried,
+    SharedStateLost,
+    SharedStateRestored,
     UploadFinished,
     WebhookDelivered,
 )
@@ -60,6 +62,17 @@ LINES = [
     (JobAccepted(7, "submit", "job-1", ENDPOINT, 0.0, 0.1), "INFO", "Job job-1 was accepted."),
     (JobWaitStarted(7, "wait", "job-1"), "DEBUG", "The wait for job job-1 began."),
     (JobFinished(7, "wait", "job-1", "failed", 12.34), "INFO", "Job job-1 failed after 12.3 s."),
+    (
+        SharedStateLost(0, "shared", "The database does not respond."),
+        "WARNING",
+        "The database does not respond. Until it can be reached again, this process sends its share of each rate limit: "
+        "the limit divided by the number of processes that it knows of. Requests with a submission key are refused.",
+    ),
+    (
+        SharedStateRestored(0, "shared"),
+        "INFO",
+        "The shared state can be reached again. All processes share one rate limit again.",
+    ),
     (
         JobAbandoned(7, "submit", "job-1"),
         "WARNING",

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from pyannote_voiceprint_async.concurrency.clock import Clock
 from pyannote_voiceprint_async.errors import SharedStateError
+from pyannote_voiceprint_async.event_emitter import EventEmitter
 from pyannote_voiceprint_async.ratelimit.limiter import RateLimiter
 from pyannote_voiceprint_async.secret import Secret
 from pyannote_voiceprint_async.settings import RateLimit, RateLimits
@@ -55,6 +56,7 @@ class SharedConnection:
         rate_limits: the user's own limits.
         response_timeout: seconds in which the server may still see a request after it was sent.
         clock: the client's clock.
+        events: reports an outage of the store.
     """
 
     def __init__(  # noqa: PLR0913 - constructed in one place, by keyword
@@ -66,13 +68,14 @@ class SharedConnection:
         rate_limits: RateLimits,
         response_timeout: float,
         clock: Clock,
+        events: EventEmitter,
     ) -> None:
         self.on_change: OnChange | None = None
         """Called after each step of a window."""
         self._state = state
         self._scope = f"{state.team}|{base_url.rstrip('/')}"
         self._store = open_store(state)
-        self._contact = StoreContact(state.patience)
+        self._contact = StoreContact(state.patience, events)
         self._response_timeout = response_timeout
         self._clock = clock
         self.keys = SubmissionKeys(KeyTable(self._store, self._scope), clock)

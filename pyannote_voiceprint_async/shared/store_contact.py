@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
+from pyannote_voiceprint_async.event_emitter import EventEmitter
+from pyannote_voiceprint_async.events import SharedStateLost, SharedStateRestored
 
 from .store import StoreUnavailableError
 
 __all__ = ["StoreContact"]
-
-log = logging.getLogger("pyannote_voiceprint_async")
 
 
 class StoreContact:
@@ -16,12 +15,14 @@ class StoreContact:
 
     Args:
         patience: seconds for which requests wait for a store that cannot be reached.
+        events: reports an outage and its end.
     """
 
-    def __init__(self, patience: float) -> None:
+    def __init__(self, patience: float, events: EventEmitter) -> None:
         self.is_lost = False
         """Whether the store could not be reached for `patience` seconds."""
         self._patience = patience
+        self._events = events
         self._failing_since: float | None = None
 
     def record_failure(self, error: StoreUnavailableError, began: float, now: float) -> None:
@@ -30,14 +31,10 @@ class StoreContact:
             self._failing_since = began
         if not self.is_lost and now - self._failing_since >= self._patience:
             self.is_lost = True
-            log.warning(
-                "%s Until it can be reached again, this process sends its share of each rate limit: the limit divided "
-                "by the number of processes that it knows of. Requests with a submission key are refused.",
-                error,
-            )
+            self._events.emit(SharedStateLost(0, "shared", str(error)))
 
     def record_reply(self) -> None:
         """Record a call that succeeded."""
         if self.is_lost:
-            log.info("The shared state can be reached again. All processes share one rate limit again.")
+            self._events.emit(SharedStateRestored(0, "shared"))
         self.is_lost, self._failing_since = False, None

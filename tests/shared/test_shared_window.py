@@ -19,6 +19,7 @@ from pyannote_voiceprint_async import (
     RetryPolicy,
     SharedStateError,
 )
+from pyannote_voiceprint_async.events import ClientEvent, SharedStateLost, SharedStateRestored
 from pyannote_voiceprint_async.sandbox import Sandbox
 from pyannote_voiceprint_async.shared import connection
 
@@ -166,14 +167,19 @@ async def test_clients_that_lose_the_store_send_their_shares(
 async def test_a_store_that_returns_learns_what_was_sent_meanwhile(
     connect: OneClient, store: MemoryStore, clock: FakeClock
 ):
-    client = await connect()
+    seen: list[ClientEvent] = []
+    client = await connect(on_event=seen.append)
     async with clock.running(client):
         store.failure = unreachable(may_have_happened=False)
         await asyncio.gather(*(client.submit(URL) for _ in range(LIMIT)))
+        assert [event for event in seen if event.operation == "shared"] == [
+            SharedStateLost(0, "shared", str(store.failure))
+        ]
         store.failure = None
         newcomer = await connect()
         with pytest.raises(QueueTooLongError):
             await newcomer.submit(URL, max_queue_wait=30.0)
+    assert SharedStateRestored(0, "shared") in seen
 
 
 async def test_lost_replies_cost_no_permit(connect: OneClient, store: MemoryStore, clock: FakeClock):
