@@ -65,8 +65,11 @@ LINES = [
     (
         SharedStateLost(0, "shared", "The database does not respond."),
         "WARNING",
-        "The database does not respond. Until it can be reached again, this process sends its share of each rate limit: "
-        "the limit divided by the number of processes that it knows of. Requests with a submission key are refused.",
+        (
+            "The database does not respond. Until it can be reached again, this process sends its share of each rate "
+            "limit: the limit divided by the number of processes that it knows of. Requests with a submission key are "
+            "refused."
+        ),
     ),
     (
         SharedStateRestored(0, "shared"),
