@@ -71,6 +71,7 @@ if TYPE_CHECKING:
         WebhookEvent,
     )
     from .ratelimit.limiter import RateLimiter
+    from .ratelimit.status import RateLimitStatus
     from .results import ClientStats, IdentificationResult, RecordingSource, Source, Submission, VoiceprintResult
     from .settings import Polling, RateLimit, RateLimits, RetryPolicy, Timeouts
     from .shared.state import SharedState
@@ -128,6 +129,7 @@ __all__ = [
     "QueueTooLongError",
     "RateLimit",
     "RateLimitError",
+    "RateLimitStatus",
     "RateLimiter",
     "RateLimits",
     "RecordingSource",
@@ -166,6 +168,7 @@ _MODULES = (
     "jobs.local_audio",
     "models",
     "ratelimit.limiter",
+    "ratelimit.status",
     "results",
     "settings",
     "shared.state",

@@ -64,6 +64,7 @@ from pyannote_voiceprint_async import (
     RateLimiter,
     RateLimitError,
     RateLimits,
+    RateLimitStatus,
     Results,
     RetryPolicy,
     ServerError,
@@ -380,6 +381,9 @@ async def lifespan() -> None:
         stats = assert_type(client.stats, ClientStats)
         counts = (stats.in_flight, stats.queued, stats.requests, stats.retries, stats.rate_limited)
         assert_type(counts, tuple[int, int, int, int, int])
+        window = assert_type(client.rate_limit("submissions"), RateLimitStatus)
+        assert_type((window.limit, window.per), tuple[int, float])
+        assert_type((window.remaining, window.next_permit_in), tuple[int, float])
     await client.aclose()
 
 
