@@ -103,6 +103,7 @@ from pyannote_voiceprint_async.enrollment import (
     rows_from_sources,
 )
 from pyannote_voiceprint_async.sandbox import Sandbox
+from pyannote_voiceprint_async.testing import SandboxThread
 from pyannote_voiceprint_async.webhooks import aiohttp_webhook_handler, verify_webhook
 
 URL = "https://example.com/voices/ada.wav"
@@ -394,6 +395,16 @@ async def in_a_test() -> None:
         await client.aclose()
         assert_type(sandbox.accepted[0].id, str)
         assert_type(sandbox.state.operations["voiceprint"].rate_limited, int)
+
+
+async def test_with_fixtures(voiceprint_client: AsyncVoiceprintClient, voiceprint_sandbox: Sandbox) -> None:
+    await voiceprint_client.voiceprint("https://example.com/voice.wav")
+    assert_type(voiceprint_sandbox.url, str)
+
+
+def test_of_a_synchronous_service() -> None:
+    with SandboxThread(Sandbox(job_seconds=0.0)) as sandbox:
+        assert_type(sandbox, Sandbox)
 
 
 # Webhooks
