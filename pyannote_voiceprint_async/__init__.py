@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     )
     from .ratelimit.limiter import RateLimiter
     from .ratelimit.status import RateLimitStatus
+    from .response_info import ResponseInfo
     from .results import ClientStats, IdentificationResult, RecordingSource, Source, Submission, VoiceprintResult
     from .settings import Polling, RateLimit, RateLimits, RetryPolicy, Timeouts
     from .shared.state import SharedState
@@ -133,6 +134,7 @@ __all__ = [
     "RateLimiter",
     "RateLimits",
     "RecordingSource",
+    "ResponseInfo",
     "Results",
     "RetryPolicy",
     "ServerError",
@@ -169,6 +171,7 @@ _MODULES = (
     "models",
     "ratelimit.limiter",
     "ratelimit.status",
+    "response_info",
     "results",
     "settings",
     "shared.state",

@@ -65,6 +65,7 @@ from pyannote_voiceprint_async import (
     RateLimitError,
     RateLimits,
     RateLimitStatus,
+    ResponseInfo,
     Results,
     RetryPolicy,
     ServerError,
@@ -382,6 +383,10 @@ async def lifespan() -> None:
         stats = assert_type(client.stats, ClientStats)
         counts = (stats.in_flight, stats.queued, stats.requests, stats.retries, stats.rate_limited)
         assert_type(counts, tuple[int, int, int, int, int])
+        if (response := (await client.check_key()).response) is not None:
+            assert_type(response, ResponseInfo)
+            assert_type((response.status, response.elapsed, response.request_id), tuple[int, float, str | None])
+            assert_type(response.headers, dict[str, str])
         window = assert_type(client.rate_limit("submissions"), RateLimitStatus)
         assert_type((window.limit, window.per), tuple[int, float])
         assert_type((window.remaining, window.next_permit_in), tuple[int, float])
