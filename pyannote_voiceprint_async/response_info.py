@@ -79,5 +79,5 @@ class FromResponse:
 
     def set_response(self, response: ResponseInfo | None) -> Self:
         """Set the response of a new object, and return the object. Internal: only the client calls it."""
-        object.__setattr__(self, "_response", response)  # for everybody else, these classes are frozen
+        object.__setattr__(self, "_response", response)  # the classes are frozen: users cannot set it
         return self
