@@ -71,6 +71,8 @@ if TYPE_CHECKING:
         WebhookEvent,
     )
     from .ratelimit.limiter import RateLimiter
+    from .ratelimit.status import RateLimitStatus
+    from .response_info import ResponseInfo
     from .results import ClientStats, IdentificationResult, RecordingSource, Source, Submission, VoiceprintResult
     from .settings import Polling, RateLimit, RateLimits, RetryPolicy, Timeouts
     from .shared.state import SharedState
@@ -128,9 +130,11 @@ __all__ = [
     "QueueTooLongError",
     "RateLimit",
     "RateLimitError",
+    "RateLimitStatus",
     "RateLimiter",
     "RateLimits",
     "RecordingSource",
+    "ResponseInfo",
     "Results",
     "RetryPolicy",
     "ServerError",
@@ -166,6 +170,8 @@ _MODULES = (
     "jobs.local_audio",
     "models",
     "ratelimit.limiter",
+    "ratelimit.status",
+    "response_info",
     "results",
     "settings",
     "shared.state",

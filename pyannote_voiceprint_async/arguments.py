@@ -9,10 +9,12 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 import aiohttp
+import attrs
 
 from .errors import ConfigurationError, FieldError, InvalidRequestError
 from .models import IdentificationOptions, VoiceprintRequest
 from .secret import hide
+from .settings import RateLimits
 
 __all__ = [
     "check_age",
@@ -21,6 +23,7 @@ __all__ = [
     "check_event_hook",
     "check_not_both",
     "check_queue_wait",
+    "check_rate_limit_name",
     "check_session",
     "check_submission_key",
     "check_types",
@@ -177,6 +180,17 @@ def check_age(older_than: object) -> None:
     """
     if isinstance(older_than, bool) or not isinstance(older_than, int | float) or not 0 <= older_than < math.inf:
         raise ConfigurationError(f"older_than must be seconds (0 or more), not {older_than!r}.")
+
+
+def check_rate_limit_name(name: object) -> None:
+    """Check the name of a rate limit.
+
+    Raises:
+        ConfigurationError: it is no field of `RateLimits`.
+    """
+    names = attrs.fields_dict(RateLimits)
+    if name not in names:
+        raise ConfigurationError(f"There is no rate limit {name!r}. The rate limits are: {', '.join(names)}.")
 
 
 def check_session(session: aiohttp.ClientSession | None) -> None:

@@ -28,6 +28,7 @@ from pyannote_voiceprint_async.jobs.batch_item import BatchItem
 from pyannote_voiceprint_async.jobs.batch_results import Results
 from pyannote_voiceprint_async.jobs.local_audio import LocalAudio, is_local, open_audio
 from pyannote_voiceprint_async.ratelimit.limiter import RateLimiter
+from pyannote_voiceprint_async.ratelimit.status import RateLimitStatus
 from pyannote_voiceprint_async.shared.state import SharedState
 
 from . import arguments
@@ -233,6 +234,19 @@ class AsyncVoiceprintClient:
     def abandoned(self) -> tuple[JobCreated, ...]:
         """The last 1,000 accepted jobs whose caller was cancelled or failed before it had the result."""
         return self.engine.abandoned
+
+    def rate_limit(self, operation: str) -> RateLimitStatus:
+        """Return the limit of an operation, and estimates of its remaining permits and of the wait for the next one.
+
+        Args:
+            operation: a field of `RateLimits`: `submissions`, `identify`, `media`, `job_reads`, `job_lists` or
+                `key_test`.
+
+        Raises:
+            ConfigurationError: there is no such operation.
+        """
+        arguments.check_rate_limit_name(operation)
+        return self.engine.rate_limit(operation)
 
     async def submit(  # noqa: PLR0913 - all but the first by keyword
         self,

@@ -38,6 +38,7 @@ from pyannote_voiceprint_async.jobs.outcome import require_voiceprint
 from pyannote_voiceprint_async.jobs.poller import JobPoller
 from pyannote_voiceprint_async.ratelimit.limiter import RateLimiter
 from pyannote_voiceprint_async.ratelimit.scheduler import PermitScheduler
+from pyannote_voiceprint_async.ratelimit.status import RateLimitStatus
 from pyannote_voiceprint_async.shared.candidates import CandidateAge, candidate_age
 from pyannote_voiceprint_async.transport.http import HttpClient
 from pyannote_voiceprint_async.transport.pipeline import Pipeline
@@ -547,6 +548,10 @@ class Engine:
     def submission_limit(self) -> RateLimit:
         """The rate limit of submissions, as far as it is known before their responses."""
         return self._pipeline.rate_limiter.scheduler.expected_limit("submissions")
+
+    def rate_limit(self, operation: str) -> RateLimitStatus:
+        """Return the state of the rate-limit window of an operation."""
+        return self.scheduler.status(operation, self.clock.time())
 
     @property
     def stats(self) -> ClientStats:

@@ -122,4 +122,5 @@ class IdentificationPlan:
             warnings=tuple(warnings),
         )
         is_long = len(output.identification) + len(output.diarization) > _MANY_TURNS
-        return await large_outputs.run(make) if is_long else make()
+        identification = await large_outputs.run(make) if is_long else make()
+        return identification.set_response(job.response)

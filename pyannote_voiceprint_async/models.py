@@ -10,6 +10,7 @@ import attrs
 from .identification_result.output import IdentificationOutput
 from .redaction import printable, redact_text, redact_url
 from .reprs import safe_repr
+from .response_info import FromResponse
 from .secret import Secret, hide
 
 __all__ = [
@@ -198,7 +199,7 @@ class IdentificationOptions(TypedDict, total=False):
 
 @safe_repr
 @attrs.frozen
-class JobCreated:
+class JobCreated(FromResponse):
     """The response to a submission: the API accepted a job, and bills it if it succeeds."""
 
     job_id: str = attrs.field(validator=_not_empty)
@@ -233,7 +234,7 @@ class VoiceprintOutput:
 
 @safe_repr
 @attrs.frozen
-class Job:
+class Job(FromResponse):
     """The response to `GET /v1/jobs/{jobId}`: a job of any kind."""
 
     job_id: str = attrs.field(validator=_not_empty)
@@ -266,7 +267,7 @@ class Job:
 
 @safe_repr
 @attrs.frozen
-class JobSummary:
+class JobSummary(FromResponse):
     """A job in a page of `GET /v2/jobs`, which lists all kinds of jobs of the team, without output."""
 
     job_id: str = attrs.field(validator=_not_empty)
@@ -293,7 +294,7 @@ class JobSummary:
 
 @safe_repr
 @attrs.frozen
-class JobPage:
+class JobPage(FromResponse):
     """One page of `GET /v2/jobs`, newest first."""
 
     items: tuple[JobSummary, ...] = attrs.field()
@@ -304,7 +305,7 @@ class JobPage:
 
 @safe_repr
 @attrs.frozen
-class KeyStatus:
+class KeyStatus(FromResponse):
     """The response to `GET /v1/test`."""
 
     status: str = ""
@@ -317,7 +318,7 @@ class KeyStatus:
 
 @safe_repr
 @attrs.frozen
-class MediaUpload:
+class MediaUpload(FromResponse):
     """The response to `POST /v1/media/input`."""
 
     url: Secret = attrs.field(repr=redact_url, validator=_not_empty)
@@ -357,7 +358,7 @@ class WebhookEvent:
 
 @safe_repr
 @attrs.frozen(repr=False)
-class Voiceprint:
+class Voiceprint(FromResponse):
     """A voiceprint. It is biometric data: `repr()` and `str()` never show its value. Use `.value`."""
 
     value: str
@@ -386,7 +387,8 @@ class Voiceprint:
         if job.voiceprint is None:
             raise ValueError(f"Job {job.job_id} has no voiceprint.")
         all_warnings = (*warnings, job.output.warning if job.output else None)
-        return cls(job.voiceprint, str(model), job.job_id, job.created_at, tuple(filter(None, all_warnings)))
+        voiceprint = cls(job.voiceprint, str(model), job.job_id, job.created_at, tuple(filter(None, all_warnings)))
+        return voiceprint.set_response(job.response)
 
     def __repr__(self) -> str:
         return f"<Voiceprint model={self.model} job_id={self.job_id} (hidden, use .value)>"

@@ -21,6 +21,7 @@ import bench_ladder  # noqa: E402
 import bench_limit  # noqa: E402
 import bench_shared  # noqa: E402
 import bench_start  # noqa: E402
+import bench_testing  # noqa: E402
 import bench_throughput  # noqa: E402
 import fast_server  # noqa: E402
 import harness  # noqa: E402
@@ -203,6 +204,12 @@ def test_measured_processes_find_compiled_bytecode(monkeypatch):
     bench_start.take_turns(
         bench_start.import_seconds, {"warm": "import pyannote_voiceprint_async", "then": statement}, 1
     )
+
+
+def test_testing():
+    found = harness.in_fresh_process(bench_testing.run_tests, 2)
+    assert [len(times) for times in found.values()] == [2, 2]
+    assert bench_testing.import_seconds(bench_testing.IMPORTS["the plugin"], dict(os.environ)) > 0
 
 
 # Shared functions

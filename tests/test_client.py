@@ -158,6 +158,30 @@ async def test_audio_that_is_too_large_is_refused_before_anything_is_sent(client
     assert client.stats.requests == 0
 
 
+# rate_limit
+
+
+async def test_the_rate_limit_of_an_operation_is_the_one_of_the_key(start):
+    sandbox = await start(Sandbox(rate_limit=(5, 60.0)))
+    client = await connect(start, sandbox)
+    await client.submit(URL)
+    status = client.rate_limit("submissions")
+    assert (status.limit, status.per, status.remaining, status.next_permit_in) == (5, 60.0, 4, 0.0)
+
+
+def test_the_rate_limit_can_be_read_before_the_client_is_used():
+    assert AsyncVoiceprintClient("sk-1").rate_limit("job_reads").limit == 300
+
+
+def test_an_unknown_rate_limit_lists_the_known_ones():
+    with pytest.raises(ConfigurationError) as unknown:
+        AsyncVoiceprintClient("sk-1").rate_limit("submit")
+    assert str(unknown.value) == (
+        "There is no rate limit 'submit'. The rate limits are: submissions, identify, media, job_reads, job_lists, "
+        "key_test."
+    )
+
+
 # submit
 
 

@@ -19,8 +19,9 @@ from pyannote_voiceprint_async.errors import (
     VoiceprintError,
     status_error_class,
 )
-from pyannote_voiceprint_async.models import JobCreated
+from pyannote_voiceprint_async.models import JobCreated, JobPage
 from pyannote_voiceprint_async.redaction import redact_text
+from pyannote_voiceprint_async.response_info import FromResponse, ResponseInfo
 
 from . import codec, rate_limit_headers
 from .endpoints import Endpoint
@@ -29,7 +30,7 @@ from .refusals import Refusal, format_field_error, parse_refusal
 
 __all__ = ["ApiResponse", "BodyFlaw", "error_after_response", "parse_response", "rescue_response"]
 
-M = TypeVar("M")
+M = TypeVar("M", bound=FromResponse)
 
 # Fields of models with a text that the server wrote.
 _TEXT_FIELDS = ("message", "warning", "error")
@@ -88,7 +89,7 @@ class ApiResponse:
         return sum(map(len, self.chunks)) > codec.LARGE_BODY
 
 
-def parse_response(endpoint: Endpoint[M], response: ApiResponse, *, wall: float, key: str) -> M:
+def parse_response(endpoint: Endpoint[M], response: ApiResponse, *, wall: float, key: str, elapsed: float = 0.0) -> M:
     """Return the model in a response.
 
     A 2xx to a submission that holds a complete job id is a success, whatever else is wrong with the response.
@@ -98,6 +99,7 @@ def parse_response(endpoint: Endpoint[M], response: ApiResponse, *, wall: float,
         response: the response.
         wall: the clock of this machine, in UTC epoch seconds.
         key: the API key, which is redacted in quoted texts.
+        elapsed: seconds from the beginning of the request.
 
     Raises:
         ApiStatusError: the server refused the request.
@@ -105,7 +107,12 @@ def parse_response(endpoint: Endpoint[M], response: ApiResponse, *, wall: float,
         ApiTimeoutError: the response was not complete in time.
     """
     if 200 <= response.status <= 299:  # noqa: PLR2004 - any 2xx is a success
-        return _redact_key(_parse_success(endpoint, response, key), key)
+        model = _redact_key(_parse_success(endpoint, response, key), key)
+        info = ResponseInfo(response.status, response.headers, elapsed, key)
+        if isinstance(model, JobPage):
+            for summary in model.items:
+                summary.set_response(info)
+        return model.set_response(info)
     if 400 <= response.status <= 599:  # noqa: PLR2004 - the errors of RFC 9110
         raise _refusal_error(endpoint, response, wall, key)
     raise _unexpected_status_error(endpoint, response, key)

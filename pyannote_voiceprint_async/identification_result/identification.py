@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 import attrs
 
 from pyannote_voiceprint_async.reprs import safe_repr
+from pyannote_voiceprint_async.response_info import FromResponse
 
 from . import rttm_text, timeline
 from .decisions import Decision, Thresholds, check_thresholds, decide
@@ -27,7 +28,7 @@ _DEFAULTS = Thresholds()
 
 @safe_repr
 @attrs.frozen(repr=False)
-class Identification:
+class Identification(FromResponse):
     """Who speaks when in a recording. `_repr_html_` shows a timeline in Jupyter."""
 
     job_id: str

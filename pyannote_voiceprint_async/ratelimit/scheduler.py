@@ -10,6 +10,7 @@ from pyannote_voiceprint_async.errors import VoiceprintError
 from pyannote_voiceprint_async.settings import RateLimit, RateLimits
 
 from .permit_request import PermitRequest, PermitState
+from .status import RateLimitStatus
 from .wait_queue import WaitQueue
 from .window import RateLimitWindow
 
@@ -64,6 +65,11 @@ class PermitScheduler:
     def expected_limit(self, operation: str) -> RateLimit:
         """Return the limit of an operation to plan with; see `RateLimitWindow.expected_limit`."""
         return self._windows[operation].expected_limit
+
+    def status(self, operation: str, now: float) -> RateLimitStatus:
+        """Return the state of the window of an operation."""
+        window = self._windows[operation]
+        return RateLimitStatus(window.limit, window.per, window.remaining(now), self.expected_wait(operation, now))
 
     def permits_wanted(self, operation: str) -> int:
         """Return how many permits the waiting requests of an operation could use now: each also needs a free slot."""

@@ -5,6 +5,7 @@ from pyannote_voiceprint_async.sandbox.jobs import SandboxJob
 from pyannote_voiceprint_async.sandbox.limits import Limit
 from pyannote_voiceprint_async.sandbox.options import parse_fault, parse_limit, parse_range, parse_webhook_fault
 from pyannote_voiceprint_async.sandbox.request_log import ReceivedRequest
+from pyannote_voiceprint_async.sandbox.sandbox_thread import SandboxThread
 from pyannote_voiceprint_async.sandbox.server import Sandbox
 from pyannote_voiceprint_async.sandbox.settings import Settings
 from pyannote_voiceprint_async.sandbox.state import SandboxState, Tally, WebhookTally
@@ -22,6 +23,7 @@ __all__ = [
     "Sandbox",
     "SandboxJob",
     "SandboxState",
+    "SandboxThread",
     "Settings",
     "Tally",
     "WebhookFault",

@@ -109,16 +109,27 @@ class SharedWindow(RateLimitWindow):
         self._member.request_permits()
         return None
 
+    def remaining(self, now: float) -> int:
+        """Estimate the permits that no request holds or waits for, in all processes. During a pause there is none."""
+        reply = self._fresh_reply(now)
+        if reply is None:
+            return super().remaining(now)
+        opens_at = max(self._member.replied_at + reply.opens_in / 1000, self.paused_until)
+        return 0 if now < opens_at else max(0, len(self._member.granted) + reply.free - len(self.queue))
+
     def expected_wait(self, position: int, now: float) -> float:
         """Estimate the seconds until the request at `position` in the queue (from 1) gets a permit."""
         return next(itertools.islice(self.expected_waits(now), position - 1, None))
 
     def expected_waits(self, now: float) -> Iterator[float]:
         """Estimate the seconds until the first request in the queue gets a permit, then the second, without end."""
-        member, reply = self._member, self._member.last_reply
-        if member.is_cut_off or reply is None or now > member.replied_at + _REPLY_LIFETIME:
-            return super().expected_waits(now)
-        return self._waits_in_fleet(reply, now)
+        reply = self._fresh_reply(now)
+        return super().expected_waits(now) if reply is None else self._waits_in_fleet(reply, now)
+
+    def _fresh_reply(self, now: float) -> StepReply | None:
+        """Return the last reply of the store, if it still shows what the other processes do."""
+        member = self._member
+        return None if member.is_cut_off or now > member.replied_at + _REPLY_LIFETIME else member.last_reply
 
     def _waits_in_fleet(self, reply: StepReply, now: float) -> Iterator[float]:
         replied_at = self._member.replied_at

@@ -247,7 +247,10 @@ class Pipeline:
         self._server_clock.record(response.headers, now, wall)
         self._permits.record_response(request, permit, response, now)
         try:
-            decode = partial(responses.parse_response, request.endpoint, response, wall=wall, key=self._key)
+            elapsed = 0.0 if request.begun_at is None else now - request.begun_at
+            decode = partial(
+                responses.parse_response, request.endpoint, response, wall=wall, key=self._key, elapsed=elapsed
+            )
             # The output of a long recording is decoded in a thread. A submission is decoded here: its task must not
             # end without the job id.
             is_long = request.endpoint.repeatable and response.is_large

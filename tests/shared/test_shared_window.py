@@ -110,6 +110,20 @@ async def test_a_queue_that_other_clients_fill_is_too_long(connect: OneClient, c
     assert refusals(busy, light) == 0
 
 
+@pytest.mark.parametrize(("used", "remaining", "shortest", "longest"), [(LIMIT - 1, 1, 0, 0), (LIMIT, 0, 50, 61)])
+async def test_the_status_counts_the_permits_of_all_clients(
+    connect: OneClient, clock: FakeClock, used: int, remaining: int, shortest: float, longest: float
+):
+    shared = connection.SharedState("unused.db", reserve=0)
+    busy, idle = await connect(shared=shared), await connect(shared=shared)
+    async with clock.running(busy, idle):
+        await idle.submit(URL)
+        await asyncio.gather(*(busy.submit(URL) for _ in range(used - 1)))
+        status = busy.rate_limit("submissions")
+    assert (status.limit, status.remaining) == (LIMIT, remaining)
+    assert shortest <= status.next_permit_in <= longest
+
+
 async def test_a_refusal_pauses_all_clients_and_one_request_goes_first(
     connect: OneClient, clock: FakeClock, start: Callable[..., Any]
 ):

@@ -64,6 +64,8 @@ from pyannote_voiceprint_async import (
     RateLimiter,
     RateLimitError,
     RateLimits,
+    RateLimitStatus,
+    ResponseInfo,
     Results,
     RetryPolicy,
     ServerError,
@@ -104,6 +106,7 @@ from pyannote_voiceprint_async.enrollment import (
 from pyannote_voiceprint_async.events import ClientEvent, JobFinished
 from pyannote_voiceprint_async.otel import OpenTelemetryEvents
 from pyannote_voiceprint_async.sandbox import Sandbox
+from pyannote_voiceprint_async.testing import SandboxThread
 from pyannote_voiceprint_async.webhooks import aiohttp_webhook_handler, verify_webhook
 
 URL = "https://example.com/voices/ada.wav"
@@ -389,6 +392,13 @@ async def lifespan() -> None:
         stats = assert_type(client.stats, ClientStats)
         counts = (stats.in_flight, stats.queued, stats.requests, stats.retries, stats.rate_limited)
         assert_type(counts, tuple[int, int, int, int, int])
+        if (response := (await client.check_key()).response) is not None:
+            assert_type(response, ResponseInfo)
+            assert_type((response.status, response.elapsed, response.request_id), tuple[int, float, str | None])
+            assert_type(response.headers, dict[str, str])
+        window = assert_type(client.rate_limit("submissions"), RateLimitStatus)
+        assert_type((window.limit, window.per), tuple[int, float])
+        assert_type((window.remaining, window.next_permit_in), tuple[int, float])
     await client.aclose()
 
 
@@ -399,6 +409,16 @@ async def in_a_test() -> None:
         await client.aclose()
         assert_type(sandbox.accepted[0].id, str)
         assert_type(sandbox.state.operations["voiceprint"].rate_limited, int)
+
+
+async def test_with_fixtures(voiceprint_client: AsyncVoiceprintClient, voiceprint_sandbox: Sandbox) -> None:
+    await voiceprint_client.voiceprint("https://example.com/voice.wav")
+    assert_type(voiceprint_sandbox.url, str)
+
+
+def test_of_a_synchronous_service() -> None:
+    with SandboxThread(Sandbox(job_seconds=0.0)) as sandbox:
+        assert_type(sandbox, Sandbox)
 
 
 # Webhooks
