@@ -21,7 +21,7 @@ logging.basicConfig(level=logging.WARNING)
 
 
 async def repeat_tasks_of_ended_workers() -> None:
-    """Give the tasks of killed workers to the others."""
+    """Return the tasks of killed workers to the queue."""
     while True:
         await asyncio.sleep(HEARTBEAT)
         for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=3 * HEARTBEAT):
