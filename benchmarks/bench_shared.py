@@ -345,6 +345,8 @@ def service(folder: str, address: str, base_url: str) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "uvicorn", "shared_service:app", "--port", str(port), "--log-level", "warning"]
     command += ["--workers", str(WEBHOOK_WORKERS), "--app-dir", str(Path(__file__).parent)]
+    # On a busy machine, uvicorn would kill workers that do not respond for five seconds.
+    command += ["--timeout-worker-healthcheck", "60"]
     environment = os.environ | {
         "PYANNOTEAI_BASE_URL": base_url,
         "SHARED_SERVICE_LOG": folder,
