@@ -48,12 +48,16 @@ import harness
 import sandbox_server
 import shared_program
 
+from pyannote_voiceprint_async import SharedState
+
 RATE, LATENCY = (100, 2.0), (0.0, 0.2)
 REAL_RATE = (100, 60.0)
 GRACE = 1.5
 """Seconds for which a new window grants no permits."""
 LIGHT_PAUSE = 0.75
 STOPPED, AWAY = 5.0, 8.0
+SHORT_PATIENCE = 1.0
+"""Seconds for which processes wait for a store that is away. The default of 10 seconds would be five windows."""
 AT_ONCE = 3
 WEBHOOK_WORKERS = 3
 WARM_UP = 40
@@ -87,7 +91,8 @@ class Case:
     @property
     def name(self) -> str:
         """The contestant as its program knows it."""
-        names = {"no sharing": "alone", "split": f"split/{self.processes}"} | dict.fromkeys(STORES, "shared")
+        shared = f"shared/{SHORT_PATIENCE if self.what == 'store away' else SharedState('unused').patience}"
+        names = {"no sharing": "alone", "split": f"split/{self.processes}"} | dict.fromkeys(STORES, shared)
         return names.get(self.contestant, self.contestant)
 
 
@@ -340,6 +345,8 @@ def service(folder: str, address: str, base_url: str) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "uvicorn", "shared_service:app", "--port", str(port), "--log-level", "warning"]
     command += ["--workers", str(WEBHOOK_WORKERS), "--app-dir", str(Path(__file__).parent)]
+    # On a busy machine, uvicorn would kill workers that do not respond for five seconds.
+    command += ["--timeout-worker-healthcheck", "60"]
     environment = os.environ | {
         "PYANNOTEAI_BASE_URL": base_url,
         "SHARED_SERVICE_LOG": folder,

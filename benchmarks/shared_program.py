@@ -15,9 +15,6 @@ from pyannote_voiceprint_async import AsyncVoiceprintClient, RateLimit, RateLimi
 
 CALLERS = 32
 """Concurrent callers of each program."""
-PATIENCE = 1.0
-"""As ten seconds are to a window of a minute, if the window had six seconds. The default would be four windows."""
-
 Submit = Callable[[str], Awaitable[None]]
 
 
@@ -34,7 +31,7 @@ def submit_all(  # noqa: PLR0913, PLR0917 - the arguments of a process
 
     Args:
         log: the file that is written.
-        contestant: `shared`, `alone`, `split/N`, `limits` or `pyrate-limiter`.
+        contestant: `shared/PATIENCE`, `alone`, `split/PROGRAMS`, `limits` or `pyrate-limiter`.
         address: the address of the store or of Redis.
         base_url: the sandbox.
         rate: its rate limit.
@@ -76,13 +73,13 @@ async def this_client(
 ) -> Submit:
     """Return `submit` of this client: with shared state, alone, or with a part of the limit."""
     limit, per = rate
-    parts = int(contestant.partition("/")[2] or 1)
+    kind, _, number = contestant.partition("/")
     client = await stack.enter_async_context(
         AsyncVoiceprintClient(
             sandbox_server.KEY,
             base_url=base_url,
-            rate_limits=RateLimits(submissions=RateLimit(limit // parts, per)),
-            shared=SharedState(address, patience=PATIENCE) if contestant == "shared" else None,
+            rate_limits=RateLimits(submissions=RateLimit(limit // int(number) if kind == "split" else limit, per)),
+            shared=SharedState(address, patience=float(number)) if kind == "shared" else None,
         )
     )
 

@@ -88,23 +88,27 @@ class Mailbox:
                 await self._table.post(batch)
             except StoreUnavailableError as error:
                 tries += 1
-                if tries < _MAX_TRIES and not self._is_closed:
-                    await asyncio.sleep(_TRY_INTERVAL)
-                    continue
-                log.debug("Deliveries could not be shared: other processes poll their jobs. %s", error)
-            tries = 0
-            self._unposted = {job: status for job, status in self._unposted.items() if batch.get(job) != status}
+                if tries == _MAX_TRIES or self._is_closed:
+                    log.debug("Deliveries could not be shared: other processes poll their jobs. %s", error)
+                    self._unposted.clear()
+                    return
+                await asyncio.sleep(_TRY_INTERVAL)
+            else:
+                tries = 0
+                self._unposted = {job: status for job, status in self._unposted.items() if batch.get(job) != status}
 
     async def _look_while_awaited(self) -> None:
-        listening = asyncio.get_running_loop().create_task(self._table.listen(self._may_have_mail.set))
-        try:
-            while self.awaited:
-                await self._may_have_mail.wait()
-                self._may_have_mail.clear()
-                await self._pass_on()
-        finally:
-            listening.cancel()
-            await asyncio.wait([listening])
+        # A wait may begin while the listening ends.
+        while self.awaited:
+            listening = asyncio.get_running_loop().create_task(self._table.listen(self._may_have_mail.set))
+            try:
+                while self.awaited:
+                    await self._may_have_mail.wait()
+                    self._may_have_mail.clear()
+                    await self._pass_on()
+            finally:
+                listening.cancel()
+                await asyncio.wait([listening])
 
     async def _pass_on(self) -> None:
         """Pass on the deliveries for awaited jobs, each once."""
