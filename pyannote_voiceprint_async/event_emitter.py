@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from contextvars import ContextVar
 from itertools import count
 
-from .event_log import log_event, logs_jobs
+from .event_log import log_event
 from .events import ClientEvent, JobAccepted, OperationFinished, OperationStarted
 
 __all__ = ["EventEmitter", "RunningOperation"]
@@ -60,8 +60,8 @@ class EventEmitter:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether anything uses the events that occur in each operation."""
-        return self._hook is not None or logs_jobs()
+        """Whether anything uses the events that occur in each operation: the hook, or the log lines of level INFO."""
+        return self._hook is not None or log.isEnabledFor(logging.INFO)
 
     @property
     def operation(self) -> RunningOperation:
@@ -71,9 +71,11 @@ class EventEmitter:
 
     def operate(self, name: str) -> AbstractContextManager[None]:
         """Run a block as an operation. Inside another operation of this client, the block is a part of that one."""
+        if not self.is_wanted:
+            return _NO_OPERATION
         outer = _current.get()
         is_part = outer is not None and outer.emitter is self and not outer.is_finished
-        return _NO_OPERATION if is_part or not self.is_wanted else self._operate(name)
+        return _NO_OPERATION if is_part else self._operate(name)
 
     @contextmanager
     def _operate(self, name: str) -> Iterator[None]:

@@ -25,14 +25,9 @@ from .events import (
     WebhookDelivered,
 )
 
-__all__ = ["log_event", "logs_jobs"]
+__all__ = ["log_event"]
 
 log = logging.getLogger("pyannote_voiceprint_async")
-
-
-def logs_jobs() -> bool:
-    """Return whether the lines for accepted and finished jobs are logged."""
-    return log.isEnabledFor(logging.INFO)
 
 
 def log_event(event: ClientEvent) -> None:

@@ -30,6 +30,7 @@ from pyannote_voiceprint_async.errors import (
 from pyannote_voiceprint_async.secret import Secret
 from pyannote_voiceprint_async.settings import Timeouts
 
+from .deferred_response import DeferredResponse
 from .exceptions import NEVER_CONNECTED, DisconnectedError, translate
 from .payloads import JsonPayload, UploadPayload
 from .proxies import proxy_for, proxy_source
@@ -257,11 +258,14 @@ class HttpClient:
     ) -> aiohttp.ClientResponse:
         """Read the response before a trace hook sees it: a hook that fails must not lose a job id."""
         response = await (handler(sent) if request.body is not None else _without_aiohttp_retry(sent, handler))
-        await self._read(request, response)
+        if not isinstance(response, DeferredResponse):
+            await self._read(request, response)
         return response
 
     async def _read(self, request: ApiRequest, response: aiohttp.ClientResponse) -> None:
         """Read a response in chunks up to its maximum size, which counts decompressed bytes."""
+        if isinstance(response, DeferredResponse):
+            await response.receive()
         if not request.is_sent:
             # The response arrived before the first byte of this request was sent: it belongs to another request.
             request.withdraw()

@@ -11,6 +11,7 @@ from yarl import URL
 
 from pyannote_voiceprint_async.version import __version__
 
+from .deferred_response import DeferredResponse
 from .proxies import proxy_for
 
 __all__ = ["ConnectionSet", "Sessions"]
@@ -141,15 +142,20 @@ class Sessions:
             )
         if proxy is not None:
             # aiohttp sends the headers of a session to the proxy too, so the key must not be one of them.
-            return ConnectionSet(self._open(_HEADERS), headers=self._authorization, proxy=proxy)
-        return ConnectionSet(self._open(_HEADERS | dict(self._authorization)))
+            return ConnectionSet(self._open(_HEADERS, DeferredResponse), headers=self._authorization, proxy=proxy)
+        return ConnectionSet(self._open(_HEADERS | dict(self._authorization), DeferredResponse))
 
-    def _open(self, headers: Mapping[str, str] | None = None) -> aiohttp.ClientSession:
+    def _open(
+        self,
+        headers: Mapping[str, str] | None = None,
+        response_class: type[aiohttp.ClientResponse] = aiohttp.ClientResponse,
+    ) -> aiohttp.ClientSession:
         session = aiohttp.ClientSession(
             # The rate limiter's slots limit the number of connections, in the order of its wait queue.
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=headers,
+            response_class=response_class,
             timeout=self._timeout,
             **_HEADER_LIMITS,
         )
