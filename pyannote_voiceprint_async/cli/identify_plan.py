@@ -26,7 +26,7 @@ def identify_plan_lines(plan: IdentificationRunPlan, arguments: IdentifyArgument
         yield f"Dry run: {jobs} would be submitted {what} Nothing was sent."
     else:
         yield f"{jobs} to submit {what}"
-    yield from state_lines(plan.counts, done="have a result")
+    yield from state_lines(plan.counts, done="with a result")
     if possible := plan.counts.possible_jobs:
         yield f"Up to {possible} more for submissions of unknown outcome that were not accepted."
 

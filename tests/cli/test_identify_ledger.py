@@ -101,7 +101,7 @@ def test_an_interrupted_run_continues_with_its_job(spawn, invoke, start_sandbox,
         0,
         (
             "Dry run: 0 jobs would be submitted for 1 recording. Nothing was sent.\n"
-            "      1 were submitted by an earlier run, and are waited for\n"
+            "      1 submitted by an earlier run: the result is waited for\n"
         ),
     )
 
@@ -128,7 +128,7 @@ def test_an_unsaved_job_is_printed_as_ledger_accept_needs_it(
     [record] = records(again.stdout)
     assert (again.exit_code, record["job_id"]) == (0, unsaved["job_id"])
     assert again.stderr == (
-        "0 jobs to submit for 1 recording.\n      1 were submitted by an earlier run, and are waited for\n"
+        "0 jobs to submit for 1 recording.\n      1 submitted by an earlier run: the result is waited for\n"
     )
     assert (status()["jobs_ever"], quick_sandbox.state()["jobs"]) == (1, 1)
 
@@ -155,7 +155,7 @@ def test_the_dry_run_is_the_run(invoke, records, quick_sandbox, talk, tmp_path):
         assert result.stderr.startswith(expected.format("to submit"))
         states = [line for line in dry_run.stderr.splitlines() if line.startswith("      1 ")]
         assert states == [line for line in result.stderr.splitlines() if line.startswith("      1 ")]
-        assert "      1 have a result" in states
+        assert "      1 with a result" in states
         assert result.exit_code == 1
         # A dry run assumes that no job fails.
         assert dry_run.exit_code == (1 if "0 jobs" in expected else 0)

@@ -18,7 +18,7 @@ from pyannote_voiceprint_async.identification.run_plan import IdentificationRunP
             [
                 ("4 jobs to submit for 2 recordings, 3 jobs for each recording: 1 min of audio to bill, and 2 of "
                 "unknown length."),
-                "      2 have a result",
+                "      2 with a result",
             ],
         ),
         (
@@ -32,8 +32,8 @@ from pyannote_voiceprint_async.identification.run_plan import IdentificationRunP
             {"unresolved": 1, "possible_jobs": 1, "expired": 1}, 0, 0, 1,
             [
                 "0 jobs to submit for 2 recordings.",
-                "      1 have an unknown outcome: it is resolved first, and they may then be submitted",
-                "      1 expired before, and are not resubmitted (--retry-expired)",
+                "      1 of unknown outcome: resolved first, and then submitted if it was not accepted",
+                "      1 expired before, and not resubmitted (--retry-expired)",
                 "Up to 1 more for submissions of unknown outcome that were not accepted.",
             ],
         ),
