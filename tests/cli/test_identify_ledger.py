@@ -66,7 +66,7 @@ def test_a_killed_run_continues_and_pays_once(run, quick_sandbox, when, step):
 
 
 def test_a_job_whose_id_was_lost_is_held_until_it_is_accepted_and_never_paid_again(
-    run, quick_sandbox, invoke, records, status
+    run, quick_sandbox, invoke, records, status, tmp_path
 ):
     assert run("before", "record_row_job") == (-signal.SIGKILL,)
     for _ in range(2):
@@ -74,12 +74,20 @@ def test_a_job_whose_id_was_lost_is_held_until_it_is_accepted_and_never_paid_aga
         assert (code, held["status"]) == (1, "unknown")
         assert held["error"].startswith("It may have been accepted: an unknown job was created when it was sent.")
     assert (status()["uncertain"], status()["jobs_ever"]) == (1, 0)
+    lines = list(StatusView.read(tmp_path / "names.ledger", 0.015).lines(200))
+    assert "Up to 1 job may have been accepted; look with `pyannote-voiceprint jobs`." in lines
     _, ledger, name = re.search(r"`pyannote-voiceprint (ledger accept) (\S+) (\S+) JOB_ID`", held["error"]).groups()
     [job] = records(invoke("jobs", environment=quick_sandbox.environment).stdout)
+    [listed] = records(invoke("ledger", "failed", ledger).stdout)
+    assert (listed["label"], listed["status"]) == (name, "uncertain")
+    # A mistyped id is given up by the next run. Then the right one can be recorded, and nothing is billed again.
+    assert invoke("ledger", "accept", ledger, name, "mistyped").exit_code == 0
+    assert invoke("ledger", "accept", ledger, name, job["job_id"]).exit_code == 2
+    assert run()[0] == 1
     assert invoke("ledger", "accept", ledger, name, job["job_id"]).exit_code == 0
     code, done = run()
     assert (code, done["status"], done["job_id"]) == (0, "succeeded", job["job_id"])
-    assert (status()["succeeded"], status()["jobs_ever"], quick_sandbox.state()["jobs"]) == (1, 1, 1)
+    assert (status()["succeeded"], quick_sandbox.state()["jobs"]) == (1, 1)
 
 
 # Interrupted
@@ -187,10 +195,11 @@ def test_the_status_has_the_states_and_the_billed_audio(invoke, quick_sandbox, t
     }  # fmt: skip
     lines = list(StatusView.read(tmp_path / "names.ledger", 0.015).lines(100))
     assert lines[1:] == [
-        "Cost  about 0.00 EUR for voiceprints, and 20 s of audio for identifications, so far; failed jobs are",
-        "      free",
+        "Cost  20 s of audio for identifications so far; failed jobs are free",
         "1 of 2 identifications with a result, 1 failed.",
         "Identification jobs accepted: 2 by all runs, 1 of them failed and not billed.",
+        "To list the identifications that need a decision:",
+        f"pyannote-voiceprint ledger failed {tmp_path / 'names.ledger'}",
     ]
 
 
