@@ -191,9 +191,12 @@ def _identify(arguments: IdentifyArguments) -> None:
     def explain() -> str:
         return NOTHING_SENT if started is None else started.interruption()
 
+    def announce() -> str | None:
+        return None if started is None else started.stopping()
+
     reject_closed_stdout()
     try:
-        run_without_client(arguments.common, main, as_json=arguments.as_json, explain=explain)
+        run_without_client(arguments.common, main, as_json=arguments.as_json, explain=explain, announce=announce)
     except LedgerError as error:
         if started is None:
             raise  # nothing was sent

@@ -93,7 +93,7 @@ class ResultWriter:
     def _text_lines(self, label: str, identification: Identification | None, width: int) -> Iterable[str]:
         if identification is None:
             return  # the status line of the error is the text for people
-        shown = [text for text in identification.warnings if text not in self._shown_warnings]
+        shown = tuple(text for text in identification.warnings if text not in self._shown_warnings)
         # A warning of a recording is shown for each recording.
         self._shown_warnings.update(text for text in shown if text.startswith(_OF_ALL_RESULTS))
         yield from identification_lines(label, attrs.evolve(identification, warnings=shown), width)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import select
 import signal
 
 import pytest
@@ -112,6 +113,32 @@ def test_an_interrupted_run_continues_with_its_job(spawn, invoke, start_sandbox,
             "      1 submitted by an earlier run: the result is waited for\n"
         ),
     )
+
+
+@pytest.mark.parametrize("has_ledger", [True, False])
+def test_each_signal_reports_what_is_in_flight(spawn, start_sandbox, talk, ending, ending_code, has_ledger):
+    """The submission gets no response. A request of another kind would be given up at the first signal."""
+    server = start_sandbox("--latency", "600")
+    _, _, *options = talk if has_ledger else talk[:-2]
+    process = spawn("identify", "https://example.com/talk.wav", *options, environment=server.environment)
+    assert process.stderr.readline().startswith("1 job to submit for 1 recording: ")
+    while not server.state()["operations"]["identify"]["inFlight"]:
+        assert process.poll() is None
+    process.send_signal(ending)
+    lost = "" if has_ledger else ", and may lose the id of a billed job"
+    assert process.stderr.readline() == (
+        f"Stopping when the requests in flight are finished. A second signal stops at once{lost}.\n"
+    )
+    # Signals that arrive soon after the first one are the same signal, so they are repeated until one is the second.
+    while not select.select([process.stderr], [], [], 0.1)[0]:
+        process.send_signal(ending)
+    in_flight = (
+        "What was done is saved in the ledger. In flight: 1 request, which the next run resolves."
+        if has_ledger
+        else "Interrupted: up to 1 job may have been accepted"
+    )
+    assert in_flight in process.stderr.read()
+    assert process.wait(timeout=_SECONDS) == ending_code
 
 
 # Job ids that cannot be saved
