@@ -196,6 +196,8 @@ def _missing(report: Report | IdentificationReport) -> Iterator[str]:
 def _headline(report: Report, skipped_files: SkippedFiles) -> str:
     if report.interrupted:
         return "Interrupted: "
+    if not report.rows + report.invalid:
+        return "Nothing to do: "  # an empty list is rarely what was meant
     return "All well: " if report.is_complete and not skipped_files.count else ""
 
 
