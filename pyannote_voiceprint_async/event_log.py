@@ -87,7 +87,7 @@ _TEXTS: dict[type[ClientEvent], Callable[[Any], str]] = {
     ),
     SharedStateRestored: lambda _: "The shared state can be reached again. All processes share one rate limit again.",
     JobAbandoned: lambda event: (
-        f"Job {event.job_id} was accepted, but its caller was cancelled or failed. It is kept in client.abandoned."
+        f"Job {event.job_id} was accepted, but its caller was cancelled or failed. Fetch its result by this id."
     ),
     WebhookDelivered: lambda event: f"A webhook reports job {event.job_id} as {event.status}.",
 }

@@ -79,7 +79,7 @@ LINES = [
     (
         JobAbandoned(7, "submit", "job-1"),
         "WARNING",
-        "Job job-1 was accepted, but its caller was cancelled or failed. It is kept in client.abandoned.",
+        "Job job-1 was accepted, but its caller was cancelled or failed. Fetch its result by this id.",
     ),
     (WebhookDelivered(0, "deliver", "job-1", "failed"), "DEBUG", "A webhook reports job job-1 as failed."),
 ]

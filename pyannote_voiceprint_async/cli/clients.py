@@ -36,7 +36,7 @@ def create_client(
         api_key,
         base_url=common.base_url if base_url is None else base_url,
         max_concurrency=common.max_concurrency,
-        rate_limits=RateLimits(submissions=common.rate_limit),
+        rate_limits=RateLimits(submissions=common.rate_limit, identify=common.rate_limit),
         # An embedded sandbox serves this command only.
         shared=None if common.sandbox else common.shared,
         # A webhook goes to another program, so there is no reason to wait for it here.

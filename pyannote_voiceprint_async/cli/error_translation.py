@@ -52,6 +52,8 @@ def translated_errors() -> Iterator[None]:
         except VoiceprintError as error:
             raise to_failure(error) from None
     except click.ClickException as error:
+        if _is_help(error):
+            raise
         # Click quotes arguments and environment variables unescaped.
         message = _wrapped(safe_lines(error.format_message()))
         if message == error.format_message():
@@ -71,6 +73,12 @@ def translated_errors() -> Iterator[None]:
     finally:
         for stream in (sys.stdout, sys.stderr):
             _flush_or_discard(unfiltered(stream))
+
+
+def _is_help(error: click.ClickException) -> bool:
+    """Return whether a group was called without a command: the message is its help, with click's line breaks."""
+    # Releases of click before 8.2 have no class for this error.
+    return isinstance(error, click.UsageError) and error.ctx is not None and error.message == error.ctx.get_help()
 
 
 def _printable_message(error: VoiceprintError) -> str:

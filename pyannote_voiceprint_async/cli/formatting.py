@@ -2,7 +2,7 @@
 
 from pyannote_voiceprint_async.enrollment.plan import DEFAULT_PRICE
 
-__all__ = ["format_cost", "format_count", "format_duration", "possibly_accepted"]
+__all__ = ["format_audio", "format_cost", "format_count", "format_duration", "possibly_accepted"]
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
@@ -10,6 +10,14 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 def format_count(number: int, noun: str) -> str:
     """Return a count with its noun: `1 job`, `2 jobs`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def format_audio(seconds: int) -> str:
+    """Return billed seconds exactly, without the units that are 0: `45 s`, `1 min 16 s`, `2 h 3 s`."""
+    minutes, second = divmod(seconds, 60)
+    hours, minute = divmod(minutes, 60)
+    parts = [f"{number} {unit}" for number, unit in ((hours, "h"), (minute, "min"), (second, "s")) if number]
+    return " ".join(parts) or "0 s"
 
 
 def format_cost(jobs: int, price: float = DEFAULT_PRICE) -> str:

@@ -17,6 +17,7 @@ from pyannote_voiceprint_async.identification.run_plan import IdentificationRunP
 
 from .clients import create_dry_run_client, open_client
 from .exit_codes import ExitCode, Failure
+from .formatting import format_count
 from .identify_arguments import IdentifyArguments
 from .identify_plan import identify_plan_lines
 from .identify_run import IdentifyRun
@@ -95,7 +96,11 @@ __all__ = ["identify"]
     help="Record each job in a ledger, which may be that of the speakers: the same command then continues.",
 )
 @click.option(
-    "--out", type=FILE_PATH, metavar="FILE", help="Write all results to a .jsonl, .json or .rttm file at the end."
+    "--out",
+    type=FILE_PATH,
+    metavar="FILE",
+    help="Write all results to a .jsonl, .json or .rttm file at the end. An RTTM file has the matches of the API, "
+    "whatever the decisions are; --threshold leaves out matches with a low score.",
 )
 @click.option(
     "--plot", type=FILE_PATH, metavar="FILE.png", help="Draw the timelines of up to 20 recordings (extra `[plot]`)."
@@ -186,9 +191,12 @@ def _identify(arguments: IdentifyArguments) -> None:
     def explain() -> str:
         return NOTHING_SENT if started is None else started.interruption()
 
+    def announce() -> str | None:
+        return None if started is None else started.stopping()
+
     reject_closed_stdout()
     try:
-        run_without_client(arguments.common, main, as_json=arguments.as_json, explain=explain)
+        run_without_client(arguments.common, main, as_json=arguments.as_json, explain=explain, announce=announce)
     except LedgerError as error:
         if started is None:
             raise  # nothing was sent
@@ -253,5 +261,5 @@ def _finish(arguments: IdentifyArguments, ended: IdentifyRun) -> list[str]:
         print_status(line)
     failed = ended.writer.failed
     if failed:
-        print_status(f"{failed} of {len(arguments.recordings)} recordings have no complete result.")
+        print_status(f"Without a complete result: {failed} of {format_count(len(arguments.recordings), 'recording')}.")
     return problems

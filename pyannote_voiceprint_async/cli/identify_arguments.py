@@ -10,12 +10,14 @@ import click
 from pyannote_voiceprint_async.enrollment.ledger.export import ledger_files
 from pyannote_voiceprint_async.enrollment.manifest.names import find_existing
 from pyannote_voiceprint_async.enrollment.options import Options
+from pyannote_voiceprint_async.errors import ManifestError
 from pyannote_voiceprint_async.identification import Speakers, jobs_needed
 from pyannote_voiceprint_async.identification.among import make_requests
 from pyannote_voiceprint_async.identification.run_plan import IdentificationRunPlan, PlannedJob, plan_run
 from pyannote_voiceprint_async.local_files import reason_of
 from pyannote_voiceprint_async.models import IdentificationOptions, IdentificationRequest, Matching, Model
 
+from .exit_codes import WrongUsage
 from .formatting import format_count
 from .identify_files import IdentifyFiles
 from .identify_recordings import Recording, check_recordings
@@ -139,6 +141,8 @@ def _load_speakers(path: Path, model: str | None) -> Speakers:
         return Speakers.load(path, model=model)
     except OSError as exc:
         raise click.UsageError(f"{path} cannot be read ({reason_of(exc)}).") from None
+    except ManifestError as error:
+        raise WrongUsage(f"{path}: {error}") from None
 
 
 def _needed(speakers: int, recordings: int, jobs: int) -> str:

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from functools import partial
 
+import attrs
+
 from pyannote_voiceprint_async.errors import AccountError, VoiceprintError
 from pyannote_voiceprint_async.identification import Identification
 from pyannote_voiceprint_async.models import JobCreated
@@ -15,6 +17,9 @@ from .output import Output
 from .progress_columns import text_view
 
 __all__ = ["ResultWriter"]
+
+# How the sandbox begins its warning, which every one of its results has.
+_OF_ALL_RESULTS = "Sandbox: "
 
 
 class ResultWriter:
@@ -35,6 +40,7 @@ class ResultWriter:
         self._recordings = recordings
         self._model = model
         self._results: dict[int, RecordingResult] = {}
+        self._shown_warnings: set[str] = set()
 
     @property
     def results(self) -> list[RecordingResult]:
@@ -75,7 +81,7 @@ class ResultWriter:
         self._results[index] = RecordingResult(source.label, record, identification)
         self.failed += error is not None
         self.show_progress()
-        await self._output.write_record(record, partial(_text_lines, source.label, identification))
+        await self._output.write_record(record, partial(self._text_lines, source.label, identification))
 
     def show_progress(self) -> None:
         """Show how many recordings are done."""
@@ -84,7 +90,10 @@ class ResultWriter:
         parts = [f"{done} of {total} done", *(f"{count} {state}" for state, count in counts.items() if count)]
         self._output.progress.show(text_view(done, total, ", ".join(parts)))
 
-
-def _text_lines(label: str, identification: Identification | None, width: int) -> Iterable[str]:
-    # The status line of the error is the text for people.
-    return () if identification is None else identification_lines(label, identification, width)
+    def _text_lines(self, label: str, identification: Identification | None, width: int) -> Iterable[str]:
+        if identification is None:
+            return  # the status line of the error is the text for people
+        shown = tuple(text for text in identification.warnings if text not in self._shown_warnings)
+        # A warning of a recording is shown for each recording.
+        self._shown_warnings.update(text for text in shown if text.startswith(_OF_ALL_RESULTS))
+        yield from identification_lines(label, attrs.evolve(identification, warnings=shown), width)

@@ -90,11 +90,23 @@ class IdentifyRun:
             for job in unsaved
         ]
 
+    def stopping(self) -> str | None:
+        """Return why the run does not end at the first signal; None if nothing is in flight."""
+        if not self._client.stats.in_flight:
+            return None
+        lost = "" if self._ledger_run is not None else ", and may lose the id of a billed job"
+        return f"Stopping when the requests in flight are finished. A second signal stops at once{lost}."
+
     def interruption(self) -> str:
         """Return what an interrupted run leaves behind, and how to continue."""
-        if self._ledger_run is not None:
-            return "Interrupted. What was done is saved in the ledger. Run the same command again to continue."
         unwritten, in_flight = self.writer.unwritten(), self._client.stats.in_flight
+        if self._ledger_run is not None:
+            resolved = (
+                f" In flight: {format_count(in_flight, 'request')}, which the next run resolves." if in_flight else ""
+            )
+            return (
+                f"Interrupted. What was done is saved in the ledger.{resolved} Run the same command again to continue."
+            )
         jobs = sum(len(self._jobs.get(index, ())) for index in unwritten)
         parts = []
         if jobs:

@@ -11,8 +11,8 @@ __all__ = ["clock_time", "identification_lines", "speaker_name", "summary_lines"
 
 # Longer names are shortened in the timeline only, whose columns must not move.
 _WIDEST_NAME = 24
-# Filled cells of the timeline: at least half of the time of a cell, and less than that.
-_FULL, _PART, _SILENT = "█", "▌", "·"
+# Cells of the timeline: speech for at least half of the time, less than that in its first or second half, and none.
+_FULL, _FIRST_HALF, _SECOND_HALF, _SILENT = "█", "▌", "▐", "·"
 _LEAST_BAR = 10
 # The cells of the table beside the names, and the least that names have.
 _NUMBERS_WIDTH, _LEAST_NAME = 38, 12
@@ -41,11 +41,13 @@ def identification_lines(title: str, identification: Identification, width: int)
 
 
 def summary_lines(rows: Sequence[tuple[str, Identification | None]]) -> Iterator[str]:
-    """Yield a table with one line for each recording.
+    """Yield a table with one line for each recording; nothing if there is no recording.
 
     Args:
         rows: the name of each recording, with its result if there is one.
     """
+    if not rows:
+        return
     name_width = max(text_cells(name) for name, _ in (("recording", None), *rows))
     counts = (TextColumn(title, len(title), align_right=True) for title in ("certain", "review", "unknown"))
     columns = (TextColumn("recording", name_width), *counts, TextColumn("speech", 8, align_right=True))
@@ -130,11 +132,20 @@ def _shorten(name: str) -> str:
 
 
 def _bar(turns: Iterable[IdentifiedTurn], end: float, cells: int) -> str:
-    """Return one character for each cell: how much of its time is speech."""
-    cell = end / cells
-    speech = [0.0] * cells
+    """Return one character for each cell: how much of its time is speech, and in which half."""
+    half = end / cells / 2
+    speech = [0.0] * cells * 2
     for turn in turns:
-        first = max(0, min(cells - 1, int(turn.start / cell)))
-        for index in range(first, min(cells, int(turn.end / cell) + 1)):
-            speech[index] += max(0.0, min(turn.end, (index + 1) * cell) - max(turn.start, index * cell))
-    return "".join(_FULL if time >= cell / 2 else _PART if time > 0 else _SILENT for time in speech)
+        first = max(0, min(len(speech) - 1, int(turn.start / half)))
+        for index in range(first, min(len(speech), int(turn.end / half) + 1)):
+            speech[index] += max(0.0, min(turn.end, (index + 1) * half) - max(turn.start, index * half))
+    return "".join(_cell(first, second, half) for first, second in zip(speech[::2], speech[1::2], strict=True))
+
+
+def _cell(first: float, second: float, half: float) -> str:
+    """Return the character of a cell, from the seconds of speech in its halves, which last `half` seconds each."""
+    if first + second >= half:
+        return _FULL
+    if first + second == 0:
+        return _SILENT
+    return _FIRST_HALF if first >= second else _SECOND_HALF

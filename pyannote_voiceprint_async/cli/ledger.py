@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -62,14 +63,15 @@ def status(path: Path, *, watch: bool, price: float, as_json: bool) -> None:
 @_ledger_argument
 @json_option
 def failed(path: Path, *, as_json: bool) -> None:
-    """List the rows without a voiceprint that need a decision.
+    """List the rows and identifications without a result that need a decision.
 
-    Print them as text on a terminal; else one line of JSON for each row: label, status, error, source, extra (the other
+    Print them as text on a terminal; else one line of JSON for each: label, status, error, source, extra (the other
     columns of the list). The status is failed, uncertain (the submission may have been accepted) or expired (billed,
-    and not fetched in time). This command also works while a run uses the ledger.
+    and not fetched in time). The label of an identification is its name for `ledger accept`; its source is empty,
+    because the ledger does not store the paths of recordings. This command also works while a run uses the ledger.
     """
     is_empty = True
-    for row in maintenance.failed_rows(path):
+    for row in chain(maintenance.failed_rows(path), maintenance.failed_identifications(path)):
         is_empty = False
         print_record(row._asdict(), partial(_failed_row_lines, row), as_json=as_json)
     if is_empty and not as_json and sys.stdout.isatty():

@@ -21,7 +21,7 @@ def plan_lines(plan: RunPlan, *, is_sandbox: bool, is_dry_run: bool = False) -> 
         is_dry_run: whether only the plan was made.
     """
     rows = plan.rows + plan.invalid + plan.forgotten
-    states = list(state_lines(plan, done="have a voiceprint"))
+    states = list(state_lines(plan, done="with a voiceprint"))
     opening = "Nothing was sent or changed. " if is_dry_run else ""
     yield f"{opening}The list has {format_count(rows, 'row')}{':' if states else '.'}"
     yield from states
@@ -33,7 +33,7 @@ def plan_lines(plan: RunPlan, *, is_sandbox: bool, is_dry_run: bool = False) -> 
     if plan.seconds >= _SHORTEST_SECONDS:
         limit = plan.limit
         yield (
-            f"At {limit.limit} submissions in {limit.per:g} seconds, the last one is sent after "
+            f"At {format_count(limit.limit, 'submission')} in {limit.per:g} seconds, the last one is sent after "
             f"{format_duration(plan.seconds)}."
         )
 
@@ -43,7 +43,7 @@ def state_lines(plan: RunPlan, *, done: str) -> Iterator[str]:
 
     Args:
         plan: the plan.
-        done: what the counted rows with a result have.
+        done: the state of the rows that are done.
     """
     yield from (f"{number:>7} {state}" for state, number in _states(plan, done).items() if number)
 
@@ -59,17 +59,18 @@ def _jobs(plan: RunPlan, *, is_sandbox: bool) -> str:
 
 
 def _states(plan: RunPlan, done: str) -> dict[str, int]:
+    # Without verbs: one row and several rows need the same words.
     return {
         done: plan.succeeded,
-        "were submitted by an earlier run, and are waited for": plan.submitted,
-        "of them were submitted more than 24 hours ago: their results have probably expired": plan.overdue,
-        "have an unknown outcome: it is resolved first, and they may then be submitted": plan.unresolved,
-        "have an unknown outcome, and are submitted again (possibly billed twice)": plan.resubmitted,
-        "failed before, and are not retried (--retry-failed)": plan.failed,
-        "expired before, and are not resubmitted (--retry-expired)": plan.expired,
-        "have a presigned URL that expires before its turn: sign it for a longer time, or split the list": (
+        "submitted by an earlier run: the result is waited for": plan.submitted,
+        "of them submitted more than 24 hours ago: the result has probably expired": plan.overdue,
+        "of unknown outcome: resolved first, and then submitted if it was not accepted": plan.unresolved,
+        "of unknown outcome, and submitted again (possibly billed twice)": plan.resubmitted,
+        "failed before, and not retried (--retry-failed)": plan.failed,
+        "expired before, and not resubmitted (--retry-expired)": plan.expired,
+        "with a presigned URL that expires before its turn: sign it for a longer time, or split the list": (
             plan.expiring
         ),
-        "are invalid, and are skipped": plan.invalid,
-        "were erased, and are skipped": plan.forgotten,
+        "invalid, and skipped": plan.invalid,
+        "erased, and skipped": plan.forgotten,
     }

@@ -10,7 +10,7 @@ from pyannote_voiceprint_async.enrollment.ledger.export import Exported
 from pyannote_voiceprint_async.enrollment.ledger.identification_report import IdentificationReport
 from pyannote_voiceprint_async.enrollment.manifest.skipped_files import SkippedFiles
 
-from .formatting import format_cost, format_count, format_duration
+from .formatting import format_audio, format_cost, format_count, possibly_accepted
 
 __all__ = [
     "billed_audio",
@@ -55,7 +55,7 @@ def row_counts(report: Report, *, skipped_files: SkippedFiles = _NO_FILES) -> It
         yield f"Skipped because they were erased (`ledger forget`): {format_count(report.forgotten, 'row')}."
 
 
-def identification_counts(report: IdentificationReport) -> Iterator[str]:
+def identification_counts(report: IdentificationReport, ledger: Path) -> Iterator[str]:
     """Yield how many identifications are in which state, and how many of their jobs were accepted, if there are any."""
     if not report.rows and not report.jobs_ever:
         return
@@ -63,11 +63,15 @@ def identification_counts(report: IdentificationReport) -> Iterator[str]:
     yield f"{', '.join([done, *_missing(report)])}."
     failed = f", {report.failed_jobs_ever} of them failed and not billed" if report.failed_jobs_ever else ""
     yield f"Identification jobs accepted: {report.jobs_ever} by all runs{failed}."
+    if possible := report.uncertain + report.unanswered:
+        yield f"{possibly_accepted(possible)}."
+    if report.failed or report.uncertain or report.expired:
+        yield f"To list the identifications that need a decision: {_list_failed(ledger)}"
 
 
 def billed_audio(report: IdentificationReport) -> str:
     """Return how much audio was billed."""
-    audio = f"{format_duration(report.billed_seconds)} of audio" if report.billed_seconds else ""
+    audio = f"{format_audio(report.billed_seconds)} of audio" if report.billed_seconds else ""
     jobs = report.jobs_of_unknown_length
     unknown = f"{format_count(jobs, 'recording')} of unknown length" if jobs else ""
     return " and ".join(filter(None, [audio, unknown]))
@@ -144,7 +148,7 @@ def failure_reasons(report: Report, ledger: Path) -> Iterator[str]:
         return
     yield "Failures:"
     yield from (f"{rows:>7} x {reason}" for reason, rows in list(report.failures.items())[:_MAX_REASONS])
-    yield f"To list these rows: pyannote-voiceprint ledger failed {shlex.quote(str(ledger))}"
+    yield f"To list these rows: {_list_failed(ledger)}"
 
 
 def next_steps(report: Report, repeat: RepeatCommand) -> Iterator[str]:
@@ -172,6 +176,10 @@ def next_steps(report: Report, repeat: RepeatCommand) -> Iterator[str]:
         yield f"To send the skipped rows when the list is corrected: {repeat()}"
 
 
+def _list_failed(ledger: Path) -> str:
+    return f"pyannote-voiceprint ledger failed {shlex.quote(str(ledger))}"
+
+
 def _missing(report: Report | IdentificationReport) -> Iterator[str]:
     """Yield how many rows have no result, by state."""
     missing = {
@@ -188,6 +196,8 @@ def _missing(report: Report | IdentificationReport) -> Iterator[str]:
 def _headline(report: Report, skipped_files: SkippedFiles) -> str:
     if report.interrupted:
         return "Interrupted: "
+    if not report.rows + report.invalid:
+        return "Nothing to do: "  # an empty list is rarely what was meant
     return "All well: " if report.is_complete and not skipped_files.count else ""
 
 

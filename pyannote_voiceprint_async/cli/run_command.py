@@ -78,13 +78,14 @@ def reject_closed_stdout() -> None:
         )
 
 
-def run_without_client(
+def run_without_client(  # noqa: PLR0913 - what a command may decide
     common: CommonOptions,
     main: Callable[[Output], Coroutine[Any, Any, T]],
     out: OutputFile | None = None,
     *,
     as_json: bool = False,
     explain: Callable[[], str | None] = lambda: RUN_AGAIN,
+    announce: Callable[[], str | None] = lambda: None,
 ) -> T:
     """Run the body of a command that opens a client itself or needs none, and return its result.
 
@@ -94,6 +95,7 @@ def run_without_client(
         out: the file for the results; None is stdout.
         as_json: write records as JSON on a terminal too.
         explain: returns what an interruption left, and how to continue; None if the caller prints it.
+        announce: returns why the command does not end at the first signal; None if it ends at once.
 
     Raises:
         WrongUsage: `out` cannot be opened.
@@ -107,8 +109,12 @@ def run_without_client(
             if (explanation := explain()) is not None:
                 output.print_status(explanation)
 
+        def print_announcement() -> None:
+            if (announcement := announce()) is not None:
+                output.print_status(announcement)
+
         try:
-            return run_until_signal(main(output), print_explanation)
+            return run_until_signal(main(output), print_explanation, print_announcement)
         except KeyboardInterrupt as interrupt:
             output.finish_writes()
             print_explanation()

@@ -36,12 +36,17 @@ def sigterm_as_interrupt() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def run_until_signal(main: Coroutine[Any, Any, T], explain: Callable[[], object] = lambda: None) -> T:
+def run_until_signal(
+    main: Coroutine[Any, Any, T],
+    explain: Callable[[], object] = lambda: None,
+    announce: Callable[[], object] = lambda: None,
+) -> T:
     """Run a coroutine in a new event loop, and return its result.
 
     Args:
         main: the coroutine.
         explain: called at a second signal, to print what is still in flight.
+        announce: called at the first signal, to print why the command does not end at once.
 
     Raises:
         KeyboardInterrupt: SIGINT arrived, or SIGTERM (`Terminated`). The first signal cancels `main`, which may clean
@@ -50,7 +55,7 @@ def run_until_signal(main: Coroutine[Any, Any, T], explain: Callable[[], object]
     before = signal.getsignal(signal.SIGINT)
     signals: list[type[KeyboardInterrupt]] = []
     try:
-        return asyncio.run(_cancel_at_signal(main, signals, explain, before))
+        return asyncio.run(_cancel_at_signal(main, signals, explain, announce, before))
     except asyncio.CancelledError:
         raise (signals[0] if signals else KeyboardInterrupt) from None
     finally:
@@ -64,6 +69,7 @@ async def _cancel_at_signal(
     main: Coroutine[Any, Any, T],
     signals: list[type[KeyboardInterrupt]],
     explain: Callable[[], object],
+    announce: Callable[[], object],
     before: object,
 ) -> T:
     """Run a coroutine, cancel it at the first signal, and add the exception of the first signal to `signals`."""
@@ -76,6 +82,7 @@ async def _cancel_at_signal(
         if first_signal_at is None:
             first_signal_at = loop.time()
             signals.append(exception)
+            announce()
             task.cancel()
         elif loop.time() - first_signal_at > _SAME_SIGNAL_SECONDS:
             explain()

@@ -81,7 +81,7 @@ class StatusView:
         # A ledger of identifications only has no list.
         has_list = report.rows or report.invalid or not identifications.rows
         counts = (*row_counts(report), *job_counts(report)) if has_list else ()
-        for line in (*counts, *failure_reasons(report, self.path), *identification_counts(identifications)):
+        for line in (*counts, *failure_reasons(report, self.path), *identification_counts(identifications, self.path)):
             yield from wrap(line, width)
 
     def _run_record(self, run: RunState) -> dict[str, Any]:
@@ -116,10 +116,10 @@ class StatusView:
         voiceprints = format_cost(self.billed_jobs, self.price)
         if not self.status.identifications.billed_jobs:
             return f"{voiceprints} so far; failed jobs are free"
-        return (
-            f"{voiceprints} for voiceprints, and {billed_audio(self.status.identifications)} for identifications, so "
-            "far; failed jobs are free"
-        )
+        audio = f"{billed_audio(self.status.identifications)} for identifications"
+        if not self.billed_jobs:
+            return f"{audio} so far; failed jobs are free"
+        return f"{voiceprints} for voiceprints, and {audio}, so far; failed jobs are free"
 
     def _run_text(self) -> str:
         run = self.status.run

@@ -18,10 +18,10 @@ _DEFAULT_WIDTH = 80
 _LEAST_WIDTH = 20
 _GAP = "  "
 # What must stay on one line: a command at the end of a line and text in backticks, so that people can copy them; a
-# number and its unit; a word. Compiled by `re` at its first use: `--help` does not need it.
+# number and its unit; a job with its id; a word. Compiled by `re` at its first use: `--help` does not need it.
 _UNIT = (
     r"(\s*)((?:(?<=: )|^)(?:pyannote-voiceprint|export|ffmpeg|pip) .*$"
-    r"|(?:[^\s`]*`[^`]*`)+\S*|\d+(?:\.\d+)? (?:s|min|h|days?|EUR|MiB)\b\S*|\S+)"
+    r"|(?:[^\s`]*`[^`]*`)+\S*|\d+(?:\.\d+)? (?:s|min|h|days?|EUR|MiB)\b\S*|job [\da-f]{8}-\S+|\S+)"
 )
 
 

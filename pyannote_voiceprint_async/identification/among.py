@@ -153,8 +153,7 @@ def _check_expected(expected: Iterable[str], speakers: Mapping[str, Voiceprint |
     labels = list(expected)
     if unknown := [label for label in labels if label not in speakers]:
         raise ConfigurationError(
-            f"There is no voiceprint of {len(unknown)} expected speaker(s): {', '.join(map(repr, unknown[:10]))}. "
-            "Nothing was sent."
+            f"Expected speakers without a voiceprint: {', '.join(map(repr, unknown[:10]))}. Nothing was sent."
         )
     return labels
 

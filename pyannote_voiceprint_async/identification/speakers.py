@@ -82,7 +82,7 @@ def _check(rows: Sequence[SpeakerRow]) -> None:
     models = sorted({row.model for row in rows if row.model is not None})
     if len(models) > 1:
         counts = ", ".join(f"{name} ({sum(row.model == name for row in rows)})" for name in models)
-        problems.insert(0, Problem(f"the voiceprints have several models: {counts}; pass model= to choose one"))
+        problems.insert(0, Problem(f"the voiceprints have several models: {counts}; choose one (model= or --model)"))
     if problems:
         shown = "; ".join(map(str, problems[:_MOST_SHOWN]))
         more = f"; and {len(problems) - _MOST_SHOWN} more" if len(problems) > _MOST_SHOWN else ""

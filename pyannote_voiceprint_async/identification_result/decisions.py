@@ -119,9 +119,10 @@ _RULES: tuple[tuple[Certainty, Callable[[_Facts, Thresholds], str | None]], ...]
     (Certainty.UNKNOWN, _no_scores),
     (Certainty.UNKNOWN, _low_score),
     (Certainty.REVIEW, _match_without_scores),
+    # Before the other rules of `review`: the turns have the name that the API matched.
+    (Certainty.REVIEW, _other_match),
     (Certainty.REVIEW, _small_margin),
     (Certainty.REVIEW, _little_speech),
-    (Certainty.REVIEW, _other_match),
 )
 
 

@@ -8,6 +8,7 @@ from pyannote_voiceprint_async import ConfigurationError, QueueTooLongError, Rat
 from pyannote_voiceprint_async.cli.clients import create_client, open_client
 from pyannote_voiceprint_async.cli.exit_codes import WrongUsage
 from pyannote_voiceprint_async.cli.options import CommonOptions
+from pyannote_voiceprint_async.sandbox import voiceprint_of
 
 
 class Lines(list):
@@ -23,6 +24,15 @@ async def test_the_common_options_become_settings_of_the_client(sandbox):
         await client.submit("https://e.com/a")
         with pytest.raises(QueueTooLongError):
             await client.submit("https://e.com/b", max_queue_wait=1.0)
+
+
+async def test_the_rate_limit_holds_for_voiceprints_and_for_identifications(sandbox):
+    common = CommonOptions(base_url=sandbox.url, rate_limit=RateLimit(1, 600.0))
+    async with create_client(common, sandbox.api_key) as client:
+        request = ("https://e.com/a", {"Ada": voiceprint_of(b"Ada")})
+        await client.submit_identification(*request)
+        with pytest.raises(QueueTooLongError):
+            await client.submit_identification(*request, max_queue_wait=1.0)
 
 
 async def test_an_impossible_concurrency_is_refused():

@@ -452,7 +452,7 @@ def test_a_dry_run_reports_the_cost_and_changes_nothing(command, quick_sandbox, 
     speakers = write_list([(f"person {number}", url(number)) for number in range(203)])
     result = command("enroll", speakers, "--dry-run", environment=quick_sandbox.environment)
     assert (result.returncode, result.stderr) == (0, "")
-    assert "      3 have a voiceprint\n" in result.stdout
+    assert "      3 with a voiceprint\n" in result.stdout
     assert "To be submitted: 200 jobs (about 3.00 EUR).\n" in result.stdout
     assert "At 100 submissions in 60 seconds, the last one is sent after 1 min.\n" in result.stdout
     assert (ledger.read_bytes(), quick_sandbox.state()["total"]["requests"]) == (before, requests)

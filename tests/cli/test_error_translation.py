@@ -39,6 +39,13 @@ def test_errors_of_click_and_unexpected_errors_are_unchanged():
         assert raised.value is error
 
 
+@pytest.mark.parametrize("arguments", [[], ["ledger"]])
+def test_without_a_command_the_help_is_shown_once_and_as_it_is(invoke, arguments):
+    result = invoke(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == invoke(*arguments, "--help").stdout
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
 def test_output_that_cannot_be_written_is_reported_once(command):
     """Python flushes stdout again at exit, and a failure there would change the exit code to 120."""

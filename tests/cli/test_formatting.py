@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyannote_voiceprint_async.cli.formatting import format_cost, format_count, format_duration
+from pyannote_voiceprint_async.cli.formatting import format_audio, format_cost, format_count, format_duration
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,13 @@ from pyannote_voiceprint_async.cli.formatting import format_cost, format_count, 
 )
 def test_format_duration_uses_the_largest_units(seconds, expected):
     assert format_duration(seconds) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(0, "0 s"), (59, "59 s"), (60, "1 min"), (76, "1 min 16 s"), (7203, "2 h 3 s")]
+)
+def test_format_audio_is_exact(seconds, expected):
+    assert format_audio(seconds) == expected
 
 
 def test_format_count_and_format_cost():

@@ -46,6 +46,27 @@ def test_the_speakers_that_enroll_made_are_named_in_the_conversation(invoke, rec
     assert [turn.speaker for turn in turns] == ["june-fr", "carlo-it", "june-fr", "allison-en", "carlo-it"]
 
 
+def test_the_warning_of_the_sandbox_is_shown_once(on_terminal, quick_sandbox, speakers, recording, tmp_path):
+    other = tmp_path / "other.wav"
+    other.write_bytes(wav(speechlike(30)))
+    arguments = ("identify", recording, other, "--speakers", speakers)
+    code, shown = on_terminal(*arguments, environment={**quick_sandbox.environment, "COLUMNS": "200"})
+    assert code == 0
+    assert [shown.count(text) for text in (b" until 0:40", b" until 0:30", b"  Sandbox: ")] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("content", ["label,source\nAda,ada.wav\n", ""])
+def test_a_list_of_speakers_is_refused_with_the_command_that_enrolls_it(
+    invoke, quick_sandbox, recording, tmp_path, content
+):
+    path = tmp_path / "speakers.csv"
+    path.write_text(content)
+    result = invoke("identify", recording, "--speakers", path, environment=quick_sandbox.environment)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"Error: {path}: The voiceprints cannot be read: ")
+    assert "`pyannote-voiceprint enroll LIST`" in result.stderr
+
+
 def test_a_record_is_read_back_and_its_job_id_was_on_stderr(invoke, records, quick_sandbox, speakers, recording):
     result = invoke("identify", recording, "--speakers", speakers, environment=quick_sandbox.environment)
     [record], [announced] = records(result.stdout), records(result.stderr)
@@ -130,7 +151,7 @@ def test_a_failed_recording_stops_no_other_and_is_exit_code_1(invoke, records, q
     assert (talk["label"], talk["status"], talk["error"]) == ("talk", "succeeded", None)
     assert (lost["label"], lost["status"], lost["decisions"]) == ("lost", "failed", [])
     assert lost["error"] == f"Job {lost['job_id']} failed: Could not load audio. Failed jobs are not billed."
-    assert result.stderr.endswith("1 of 2 recordings have no complete result.\n")
+    assert result.stderr.endswith("Without a complete result: 1 of 2 recordings.\n")
 
 
 def test_a_dry_run_sends_nothing(invoke, quick_sandbox, speakers, recording):
@@ -181,7 +202,7 @@ def _write_sparse_wav(path, seconds):
     [
         (["--out", "names.txt"], "--out must end in .jsonl, .json, .rttm, not 'names.txt'"),
         (["--plot", "names.jpg"], "--plot must end in .png, not 'names.jpg'"),
-        (["--expected", "nobody"], "There is no voiceprint of 1 expected speaker(s): 'nobody'"),
+        (["--expected", "nobody"], "Expected speakers without a voiceprint: 'nobody'"),
         (["--model", "precision-9"], "no voiceprints of the model precision-9"),
     ],
 )

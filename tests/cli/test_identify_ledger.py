@@ -2,6 +2,7 @@
 
 import json
 import re
+import select
 import signal
 
 import pytest
@@ -66,7 +67,7 @@ def test_a_killed_run_continues_and_pays_once(run, quick_sandbox, when, step):
 
 
 def test_a_job_whose_id_was_lost_is_held_until_it_is_accepted_and_never_paid_again(
-    run, quick_sandbox, invoke, records, status
+    run, quick_sandbox, invoke, records, status, tmp_path
 ):
     assert run("before", "record_row_job") == (-signal.SIGKILL,)
     for _ in range(2):
@@ -74,12 +75,20 @@ def test_a_job_whose_id_was_lost_is_held_until_it_is_accepted_and_never_paid_aga
         assert (code, held["status"]) == (1, "unknown")
         assert held["error"].startswith("It may have been accepted: an unknown job was created when it was sent.")
     assert (status()["uncertain"], status()["jobs_ever"]) == (1, 0)
+    lines = list(StatusView.read(tmp_path / "names.ledger", 0.015).lines(200))
+    assert "Up to 1 job may have been accepted; look with `pyannote-voiceprint jobs`." in lines
     _, ledger, name = re.search(r"`pyannote-voiceprint (ledger accept) (\S+) (\S+) JOB_ID`", held["error"]).groups()
     [job] = records(invoke("jobs", environment=quick_sandbox.environment).stdout)
+    [listed] = records(invoke("ledger", "failed", ledger).stdout)
+    assert (listed["label"], listed["status"]) == (name, "uncertain")
+    # A mistyped id is given up by the next run. Then the right one can be recorded, and nothing is billed again.
+    assert invoke("ledger", "accept", ledger, name, "mistyped").exit_code == 0
+    assert invoke("ledger", "accept", ledger, name, job["job_id"]).exit_code == 2
+    assert run()[0] == 1
     assert invoke("ledger", "accept", ledger, name, job["job_id"]).exit_code == 0
     code, done = run()
     assert (code, done["status"], done["job_id"]) == (0, "succeeded", job["job_id"])
-    assert (status()["succeeded"], status()["jobs_ever"], quick_sandbox.state()["jobs"]) == (1, 1, 1)
+    assert (status()["succeeded"], quick_sandbox.state()["jobs"]) == (1, 1)
 
 
 # Interrupted
@@ -101,9 +110,35 @@ def test_an_interrupted_run_continues_with_its_job(spawn, invoke, start_sandbox,
         0,
         (
             "Dry run: 0 jobs would be submitted for 1 recording. Nothing was sent.\n"
-            "      1 were submitted by an earlier run, and are waited for\n"
+            "      1 submitted by an earlier run: the result is waited for\n"
         ),
     )
+
+
+@pytest.mark.parametrize("has_ledger", [True, False])
+def test_each_signal_reports_what_is_in_flight(spawn, start_sandbox, talk, ending, ending_code, has_ledger):
+    """The submission gets no response. A request of another kind would be given up at the first signal."""
+    server = start_sandbox("--latency", "600")
+    _, _, *options = talk if has_ledger else talk[:-2]
+    process = spawn("identify", "https://example.com/talk.wav", *options, environment=server.environment)
+    assert process.stderr.readline().startswith("1 job to submit for 1 recording: ")
+    while not server.state()["operations"]["identify"]["inFlight"]:
+        assert process.poll() is None
+    process.send_signal(ending)
+    lost = "" if has_ledger else ", and may lose the id of a billed job"
+    assert process.stderr.readline() == (
+        f"Stopping when the requests in flight are finished. A second signal stops at once{lost}.\n"
+    )
+    # Signals that arrive soon after the first one are the same signal, so they are repeated until one is the second.
+    while not select.select([process.stderr], [], [], 0.1)[0]:
+        process.send_signal(ending)
+    in_flight = (
+        "What was done is saved in the ledger. In flight: 1 request, which the next run resolves."
+        if has_ledger
+        else "Interrupted: up to 1 job may have been accepted"
+    )
+    assert in_flight in process.stderr.read()
+    assert process.wait(timeout=_SECONDS) == ending_code
 
 
 # Job ids that cannot be saved
@@ -128,7 +163,7 @@ def test_an_unsaved_job_is_printed_as_ledger_accept_needs_it(
     [record] = records(again.stdout)
     assert (again.exit_code, record["job_id"]) == (0, unsaved["job_id"])
     assert again.stderr == (
-        "0 jobs to submit for 1 recording.\n      1 were submitted by an earlier run, and are waited for\n"
+        "0 jobs to submit for 1 recording.\n      1 submitted by an earlier run: the result is waited for\n"
     )
     assert (status()["jobs_ever"], quick_sandbox.state()["jobs"]) == (1, 1)
 
@@ -155,7 +190,7 @@ def test_the_dry_run_is_the_run(invoke, records, quick_sandbox, talk, tmp_path):
         assert result.stderr.startswith(expected.format("to submit"))
         states = [line for line in dry_run.stderr.splitlines() if line.startswith("      1 ")]
         assert states == [line for line in result.stderr.splitlines() if line.startswith("      1 ")]
-        assert "      1 have a result" in states
+        assert "      1 with a result" in states
         assert result.exit_code == 1
         # A dry run assumes that no job fails.
         assert dry_run.exit_code == (1 if "0 jobs" in expected else 0)
@@ -187,10 +222,11 @@ def test_the_status_has_the_states_and_the_billed_audio(invoke, quick_sandbox, t
     }  # fmt: skip
     lines = list(StatusView.read(tmp_path / "names.ledger", 0.015).lines(100))
     assert lines[1:] == [
-        "Cost  about 0.00 EUR for voiceprints, and 20 s of audio for identifications, so far; failed jobs are",
-        "      free",
+        "Cost  20 s of audio for identifications so far; failed jobs are free",
         "1 of 2 identifications with a result, 1 failed.",
         "Identification jobs accepted: 2 by all runs, 1 of them failed and not billed.",
+        "To list the identifications that need a decision:",
+        f"pyannote-voiceprint ledger failed {tmp_path / 'names.ledger'}",
     ]
 
 

@@ -32,9 +32,9 @@ def test_the_timeline_fills_the_terminal_and_no_line_is_wider(width):
     ada, long, nobody, axis = lines[-5:-1]
     bar = ada.split()[1]
     assert len(bar) == width - 28
-    assert bar.count("█") + bar.count("▌") == pytest.approx(len(bar) / 2, abs=1)
+    assert bar.count("█") + bar.count("▌") + bar.count("▐") == pytest.approx(len(bar) / 2, abs=1)
     assert long.startswith("  Wolfeschlegelsteinhause…  ·")
-    assert nobody.endswith("▌")
+    assert nobody.endswith("·▐")
     assert axis.split() == ["0:00", "1:40"]
 
 
@@ -66,6 +66,10 @@ def test_the_summary_counts_the_decisions_of_each_recording():
         ["meeting", "1", "1", "1", "1:15"],
         ["gone", "-", "-", "-", "-"],
     ]
+
+
+def test_an_interrupted_run_without_results_has_no_summary():
+    assert list(summary_lines([])) == []
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (83.4, "1:23"), (3600, "1:00:00"), (86399, "23:59:59")])

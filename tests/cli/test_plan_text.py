@@ -15,7 +15,7 @@ def lines(plan, *, is_sandbox=False, **options):
 def test_a_list_that_is_done_has_nothing_to_submit():
     assert lines(RunPlan(rows=3, succeeded=3), is_dry_run=True) == [
         "Nothing was sent or changed. The list has 3 rows:",
-        "      3 have a voiceprint",
+        "      3 with a voiceprint",
         "To be submitted: 0 jobs (about 0.00 EUR).",
     ]
 
@@ -55,3 +55,12 @@ def test_the_time_is_that_of_the_rate_limit():
 )
 def test_every_count_is_reported(name):
     assert any("7" in line for line in lines(RunPlan(**{name: 7})))
+
+
+def test_one_row_and_one_submission_are_singular():
+    assert lines(RunPlan(rows=1, jobs=1, submitted=1, seconds=8.0, limit=RateLimit(1, per=2.0))) == [
+        "The list has 1 row:",
+        "      1 submitted by an earlier run: the result is waited for",
+        "To be submitted: 1 job (about 0.015 EUR).",
+        "At 1 submission in 2 seconds, the last one is sent after 8 s.",
+    ]

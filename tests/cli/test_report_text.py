@@ -14,6 +14,7 @@ def repeat(*arguments):
 @pytest.mark.parametrize(
     ("report", "line"),
     [
+        (Report(), "Nothing to do: 0 of 0 rows with a voiceprint."),
         (Report(rows=2, succeeded=2), "All well: 2 of 2 rows with a voiceprint."),
         (Report(rows=2, succeeded=1, failed=1), "1 of 2 rows with a voiceprint, 1 failed."),
         (Report(rows=2, succeeded=1, invalid=1), "1 of 3 rows with a voiceprint."),

@@ -74,6 +74,11 @@ def test_a_number_stays_with_its_unit():
     assert lines == ["alive, started", "5 s ago, and 2 h", "5 min left"]
 
 
+def test_a_job_stays_with_its_id():
+    job = "job 4166082d-5267-4f91-9a4a-285b9cbb90da"
+    assert wrap(f"Ada: voiceprint by precision-2, {job}", 60) == ["Ada: voiceprint by precision-2,", job]
+
+
 def test_lines_that_continue_an_indented_line_are_indented_further():
     assert wrap("  one: the audio is too long", 20) == ["  one: the audio is", "    too long"]
 

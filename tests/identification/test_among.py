@@ -122,7 +122,7 @@ def test_the_number_of_jobs(speakers, jobs):
             "120 speakers need 3 jobs, each billed for the whole recording",
         ),
         ({"max_jobs": 0}, ConfigurationError, "max_jobs must be a whole number above zero"),
-        ({"expected": ["Ann"]}, ConfigurationError, "There is no voiceprint of 1 expected speaker(s): 'Ann'"),
+        ({"expected": ["Ann"]}, ConfigurationError, "Expected speakers without a voiceprint: 'Ann'"),
         ({"expected": "Ann"}, TypeError, "Pass a list of labels"),
         ({"speakers": {}}, InvalidRequestError, "must be 1 to 50 voiceprints, not 0"),
         ({"speakers": ["v"]}, InvalidRequestError, "must be a mapping"),

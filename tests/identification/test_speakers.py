@@ -105,7 +105,7 @@ def problems(path, **options):
 def test_several_models_are_refused_unless_one_is_chosen(tmp_path):
     path = write(tmp_path / "x.jsonl", lines({}, {"label": "Bob", "model": "precision-3"}))
     assert problems(path) == [
-        "the voiceprints have several models: precision-2 (1), precision-3 (1); pass model= to choose one"
+        "the voiceprints have several models: precision-2 (1), precision-3 (1); choose one (model= or --model)"
     ]
     chosen = Speakers.load(path, model="precision-3")
     assert (list(chosen), chosen.model) == (["Bob"], "precision-3")

@@ -38,7 +38,7 @@ LEVELS = [Certainty.UNKNOWN, Certainty.REVIEW, Certainty.CERTAIN]
             "Bob",
             "review",
             "Ann",
-            "the margin is 1, and must be at least 15 ('Bob' is second)",
+            "the API matched 'Bob', but 'Ann' has the highest score",
         ),
         ({"Ann": 40, "Bob": 39}, 1.0, "Bob", "unknown", None, "the highest score is 40, and must be above 60"),
         ({}, 30.0, "Ann", "review", "Ann", "the API returned a match, but no scores"),

@@ -3,7 +3,13 @@
 import hashlib
 import sqlite3
 
-__all__ = ["IDENTIFICATION_JOBS_SCHEMA", "find_identification", "identification_name", "record_identification_job"]
+__all__ = [
+    "IDENTIFICATION_JOBS_SCHEMA",
+    "find_identification",
+    "identification_name",
+    "read_failed_identifications",
+    "record_identification_job",
+]
 
 IDENTIFICATION_JOBS_SCHEMA = """
     -- Every accepted job of an identification, as in the table `jobs`.
@@ -31,6 +37,11 @@ INSERT INTO identification_jobs (job_id, identification_id, accepted_at, seconds
 SELECT :job_id, :row, :accepted_at, :seconds WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE job_id = :job_id AND is_ours)
 ON CONFLICT (job_id) DO UPDATE SET is_free = 0 WHERE identification_id = :row
 """
+_HAS_IDENTIFICATIONS = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'identifications'"
+_FAILED = """
+SELECT identity, request, state, error FROM identifications WHERE state IN ('failed', 'uncertain', 'expired')
+ORDER BY id
+"""
 _SET_SUBMITTED = """
 UPDATE identifications SET state = 'submitted', job_id = ?, intended_from = NULL, intended_until = NULL, error = NULL
 WHERE id = ?
@@ -56,6 +67,16 @@ def find_identification(connection: sqlite3.Connection, name: str) -> tuple[int,
             if identification_name(identity, request) == name:
                 return found[0], found[1], found[2]
     return None
+
+
+def read_failed_identifications(connection: sqlite3.Connection) -> list[tuple[str, str, str | None]]:
+    """Return the name, the state and the error of the identifications that failed, are uncertain or expired."""
+    if connection.execute(_HAS_IDENTIFICATIONS).fetchone() is None:  # the ledger of an earlier version
+        return []
+    return [
+        (identification_name(identity, request), state, error)
+        for identity, request, state, error in connection.execute(_FAILED)
+    ]
 
 
 def record_identification_job(

@@ -23,7 +23,7 @@ from .checksums import check_integrity
 from .connection import open_writable, read_snapshot
 from .exclusive_access import compact, exclusive_connection, lock_ledger
 from .export import EXPORTED_COUNT, EXPORTED_THROUGH
-from .identification_jobs import find_identification, record_identification_job
+from .identification_jobs import find_identification, read_failed_identifications, record_identification_job
 from .ownership import disown, read_owner, sign_journal
 from .report import newest_run, read_report
 from .run_state import clear_run_state
@@ -37,6 +37,7 @@ __all__ = [
     "accept",
     "accept_job",
     "count_voiceprints",
+    "failed_identifications",
     "failed_rows",
     "forget",
     "forget_labels",
@@ -80,8 +81,9 @@ WHERE listed_in = :run AND label > :last AND state IN ('failed', 'uncertain', 'e
 """
 _PAGE = 1000
 
-# A row in one of these states has no known job.
-_WITHOUT_JOB = frozenset({"pending", "submitting", "uncertain", "failed"})
+# A row in one of these states waits for no job. An expired row may be one whose job id was mistyped: the API does not
+# know that job, and without the right id the row would be billed again.
+_WITHOUT_JOB = frozenset({"pending", "submitting", "uncertain", "failed", "expired"})
 _ROW_OF_LABEL = """
 SELECT id, state, recordings.job_id FROM labels JOIN recordings ON id = recording_id WHERE label = ?
 """
@@ -214,6 +216,18 @@ def failed_rows(path: Path) -> Iterator[FailedRow]:
         last = page[-1].label
 
 
+def failed_identifications(path: Path) -> list[FailedRow]:
+    """Return the identifications of all runs that failed, are uncertain or expired. Works during a run.
+
+    Their label is the name for `accept`. They have no source: the ledger knows a recording by its hash.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    with read_snapshot(path) as connection:
+        return [FailedRow(*found, source="", extra={}) for found in read_failed_identifications(connection)]
+
+
 def read_failed_rows(path: Path, after: str) -> list[FailedRow]:
     """Return the next page of failed rows: a reader that is slow between two pages does not block a run.
 
@@ -337,8 +351,9 @@ def accept_job(connection: sqlite3.Connection, label: str, job_id: str) -> None:
         return
     if state not in _WITHOUT_JOB:
         raise LedgerError(
-            f"The label has another job already, whose state is {state}. Nothing was changed. If that job is wrong, "
-            "compare both with `pyannote-voiceprint job`."
+            f"The label has another job already, whose state is {state}. Nothing was changed. Compare both with "
+            "`pyannote-voiceprint job`. If the API does not know the other job, run the command once: it gives up that "
+            "job, and this one can then be recorded."
         )
     if not record(connection, row, job_id):
         raise LedgerError("This job belongs to another row of the ledger. Nothing was changed.")

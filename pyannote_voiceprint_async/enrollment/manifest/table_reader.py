@@ -79,7 +79,7 @@ def _detect_delimiter(lines: ManifestLines, names: ColumnNames) -> str:
             lines.begin_record()
             line = next(lines)
     except StopIteration:
-        raise lines.error(Problem("is empty; its first line must hold the column names")) from None
+        raise lines.error(Problem("it is empty; its first line must hold the column names")) from None
     except UnreadableLineError as exc:
         raise lines.error(Problem(str(exc), line=lines.number)) from None
     lines.push_back(line)

@@ -97,7 +97,6 @@ class JobWaits:
 
     def _on_task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._progress.awaiting_result -= 1
         self.release()
         if not task.cancelled() and (error := task.exception()) is not None:
             self._on_error(error)
@@ -107,12 +106,16 @@ class JobWaits:
     ) -> None:
         try:
             expires_at = self._clock.time() + OUTPUT_LIFETIME
-            job = await wait_for_known_job(
-                self._client,
-                self._ledger,
-                self._timeline,
-                lambda: self._client.engine.wait_for_voiceprint(job_id, expires_at),
-            )
+            # A slow reader of the events delays the rest of this task, when the row already counts as done.
+            try:
+                job = await wait_for_known_job(
+                    self._client,
+                    self._ledger,
+                    self._timeline,
+                    lambda: self._client.engine.wait_for_voiceprint(job_id, expires_at),
+                )
+            finally:
+                self._progress.awaiting_result -= 1
         except JobTimeoutError:
             return  # the next run waits for the job
         except JobExpiredError as error:

@@ -9,6 +9,17 @@ from pyannote_voiceprint_async.enrollment import (
 )
 
 
+async def test_no_row_is_done_and_awaited_at_once(make_world):
+    """The reader of the events is slow, so the tasks that report the results wait for it."""
+    world = await make_world(job_seconds=1.0)
+    counts = []
+    async with world.clock.running(world.client), enroll(world.client, people(60), world.path) as run:
+        async for _ in run:
+            progress = run.progress
+            counts.append(progress.succeeded + progress.queued + progress.in_flight + progress.awaiting_result)
+    assert (max(counts), run.report.succeeded) == (60, 60)
+
+
 async def test_an_expired_result_is_paid_again_only_with_retry_expired(make_world):
     world = await make_world(job_seconds=3600.0, output_seconds=60)
     async with world.clock.running(world.client), enroll(world.client, people(1), world.path) as run:
