@@ -156,7 +156,7 @@ def next_steps(report: Report, repeat: RepeatCommand) -> Iterator[str]:
     """
     if report.submitted:
         yield "The API deletes outputs after 24 hours: continue before then, or these rows must be billed again."
-    if report.submitted or report.pending or report.unanswered:
+    if report.submitted or report.pending or report.unresolved:
         yield f"To continue with the remaining rows: {repeat()}"
     if report.failed:
         yield f"To retry the failed rows when the cause is fixed: {repeat('--retry-failed')}"
@@ -179,7 +179,7 @@ def _missing(report: Report | IdentificationReport) -> Iterator[str]:
         "uncertain": report.uncertain,
         "expired": report.expired,
         "submitted and not done": report.submitted,
-        "sent with an unknown outcome": report.unanswered,
+        "sent with an unknown outcome": report.unresolved,
         "not sent": report.pending,
     }
     yield from (f"{rows} {state}" for state, rows in missing.items() if rows)

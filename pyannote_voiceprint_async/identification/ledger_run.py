@@ -187,20 +187,20 @@ class LedgerRun:
     async def _process_jobs(self) -> AsyncGenerator[JobOutcome, None]:
         """Yield each job as it ends. Submissions of unknown outcome are resolved once, and then continue."""
         await self._resolve_outcomes(of_earlier_runs=True)
-        unanswered: list[JobOutcome] = []
+        unresolved: list[JobOutcome] = []
         try:
             async with aclosing(self._process_once(self._jobs)) as outcomes:
                 async for outcome in outcomes:
-                    if await self._is_unanswered(outcome):
-                        unanswered.append(outcome)
+                    if await self._has_unknown_outcome(outcome):
+                        unresolved.append(outcome)
                     else:
                         yield outcome
             await self._resolve_outcomes(of_earlier_runs=False)
         except VoiceprintError:
-            for outcome in unanswered:
+            for outcome in unresolved:
                 yield outcome
             raise
-        async with aclosing(self._process_once([outcome.job for outcome in unanswered])) as outcomes:
+        async with aclosing(self._process_once([outcome.job for outcome in unresolved])) as outcomes:
             async for outcome in outcomes:
                 yield outcome
 
@@ -219,7 +219,7 @@ class LedgerRun:
                     raise outcome.error
                 yield outcome
 
-    async def _is_unanswered(self, outcome: JobOutcome) -> bool:
+    async def _has_unknown_outcome(self, outcome: JobOutcome) -> bool:
         """Return whether the outcome of a submission of this run is unknown."""
         is_unknown = isinstance(outcome.error, VoiceprintError) and outcome.error.outcome_unknown
         return is_unknown and (await self._store.row(outcome.job.row)).state == State.SUBMITTING

@@ -16,7 +16,7 @@ from pyannote_voiceprint_async.enrollment.run.planning import plan_submissions
 
 __all__ = ["IdentificationRunPlan", "PlannedJob", "plan_run"]
 
-_UNANSWERED = (State.SUBMITTING, State.UNCERTAIN)
+_UNKNOWN_OUTCOME = (State.SUBMITTING, State.UNCERTAIN)
 
 
 @attrs.frozen
@@ -64,7 +64,7 @@ def plan_run(jobs: Iterable[PlannedJob], options: Options, now: float) -> Identi
         failed=states.count(State.FAILED),
         expired=states.count(State.EXPIRED),
     )
-    unsent = [job for job in jobs if job.state == State.PENDING or job.state in _UNANSWERED]
+    unsent = [job for job in jobs if job.state == State.PENDING or job.state in _UNKNOWN_OUTCOME]
     counts = plan_submissions(map(_to_unsent, unsent), plan=counts, options=options, now=now)
     sent = [job.seconds for job in unsent if job.state == State.PENDING or options.on_unknown == "resubmit"]
     return IdentificationRunPlan(
