@@ -39,7 +39,7 @@ class JobPlan(Protocol[R_co]):
 
     @property
     def max_bytes(self) -> int:
-        """Bytes of the audio, at most."""
+        """The most bytes that the audio may have."""
 
     @property
     def limits(self) -> str:

@@ -22,12 +22,12 @@ from pyannote_voiceprint_async.events import (
 
 ENDPOINT = "POST /v1/voiceprint"
 LINES = [
-    (OperationStarted(7, "submit"), "DEBUG", "Operation 7, submit, began."),
-    (OperationFinished(7, "submit", 1.5, "job-1"), "DEBUG", "Operation 7, submit: succeeded after 1.500 s."),
+    (OperationStarted(7, "submit"), "DEBUG", "Operation 7 (submit) began."),
+    (OperationFinished(7, "submit", 1.5, "job-1"), "DEBUG", "Operation 7 (submit): succeeded after 1.500 s."),
     (
         OperationFinished(7, "submit", 1.5, error="ServerError"),
         "DEBUG",
-        "Operation 7, submit: ServerError after 1.500 s.",
+        "Operation 7 (submit): ServerError after 1.500 s.",
     ),
     (
         RequestFinished(7, "submit", ENDPOINT, 2.0, 0.25, 200, "job-1"),
@@ -42,7 +42,7 @@ LINES = [
     (
         RequestRetried(7, "submit", ENDPOINT, 2, 4.0, "ApiTimeoutError"),
         "DEBUG",
-        "POST /v1/voiceprint failed in try 2 (ApiTimeoutError). It is repeated in 4.0 s.",
+        "POST /v1/voiceprint failed in try 2 (ApiTimeoutError). Retrying in 4.0 s.",
     ),
     (
         RateLimited(7, "submit", ENDPOINT, 30.0, is_long_pause=True),
@@ -60,7 +60,7 @@ LINES = [
     (
         JobAbandoned(7, "submit", "job-1"),
         "WARNING",
-        "Job job-1 was accepted, but its caller was cancelled or failed. It is kept in client.abandoned.",
+        "Job job-1 was accepted, but its caller was cancelled or failed. It is in client.abandoned.",
     ),
 ]
 
