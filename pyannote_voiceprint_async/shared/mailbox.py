@@ -1,4 +1,4 @@
-"""Webhook deliveries for everybody: one that reaches any process ends the wait in the process that has it."""
+"""Share webhook deliveries: a delivery that reaches any process ends the wait in the process that waits."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["Mailbox"]
 
 log = logging.getLogger("pyannote_voiceprint_async")
 
-# Deliveries that wait to be posted, at most. A wait whose delivery is lost polls its job.
+# The most deliveries that wait to be posted. More of them drop the oldest, whose job is then polled.
 _MAX_UNPOSTED = 1_000
-# Deliveries of one transaction.
+# The most deliveries in one transaction.
 _MAX_POSTED = 100
-# A failed post is repeated so often, so many seconds apart.
+# A post is tried at most this often, with this many seconds between the tries.
 _MAX_TRIES = 10
 _TRY_INTERVAL = 1.0
 
@@ -31,10 +31,10 @@ class AwaitedJobs(Sized, Container[str], Protocol):
 
 
 class Mailbox:
-    """The mailbox of one client: it posts the deliveries that reach this process, and looks for those of all others.
+    """The mailbox of one client: it posts the deliveries that this process receives, and reads those of all processes.
 
-    It looks only while a caller waits for a job. A delivery is passed on without its output, so the waiting process
-    reads the job.
+    It reads only while a caller waits for a job. A delivery is passed on without its output, so the waiting process
+    fetches the job.
 
     Args:
         table: the deliveries in the store.
@@ -48,13 +48,13 @@ class Mailbox:
         self._table = table
         self._unposted: dict[str, str] = {}
         self._passed_on: set[StoredDelivery] = set()
-        self._may_have_mail = asyncio.Event()
+        self._may_have_changed = asyncio.Event()
         self._posting: asyncio.Task[None] | None = None
-        self._looking: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[None] | None = None
         self._is_closed = False
 
     def post(self, event: WebhookEvent) -> None:
-        """Post a delivery, soon. Only the end of a job is posted, and without its output."""
+        """Schedule a delivery to be posted without its output. Deliveries of unfinished jobs are ignored."""
         if self._is_closed or not event.status.is_terminal:
             return
         self._unposted[event.job_id] = str(event.status)
@@ -63,20 +63,20 @@ class Mailbox:
         if self._posting is None or self._posting.done():
             self._posting = asyncio.get_running_loop().create_task(self._post_all())
 
-    def look(self) -> None:
-        """Look for deliveries, because a wait begins; then look until no caller waits any more."""
+    def start_reading(self) -> None:
+        """Read the deliveries now, because a wait begins, and whenever they change, until no caller waits."""
         if self._is_closed:
             return
-        self._may_have_mail.set()
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.get_running_loop().create_task(self._look_while_awaited())
+        self._may_have_changed.set()
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.get_running_loop().create_task(self._read_while_awaited())
 
     async def aclose(self) -> None:
-        """End the looking, and post what is left to post."""
+        """Stop reading, and post the remaining deliveries."""
         self._is_closed = True
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.wait([self._looking])
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait([self._reading])
         if self._posting is not None:
             await asyncio.wait([self._posting])
 
@@ -91,16 +91,16 @@ class Mailbox:
                 if tries < _MAX_TRIES and not self._is_closed:
                     await asyncio.sleep(_TRY_INTERVAL)
                     continue
-                log.debug("Deliveries could not be shared: other processes poll their jobs. %s", error)
+                log.debug("%d deliveries could not be shared: other processes poll their jobs. %s", len(batch), error)
             tries = 0
             self._unposted = {job: status for job, status in self._unposted.items() if batch.get(job) != status}
 
-    async def _look_while_awaited(self) -> None:
-        listening = asyncio.get_running_loop().create_task(self._table.listen(self._may_have_mail.set))
+    async def _read_while_awaited(self) -> None:
+        listening = asyncio.get_running_loop().create_task(self._table.listen(self._may_have_changed.set))
         try:
             while self.awaited:
-                await self._may_have_mail.wait()
-                self._may_have_mail.clear()
+                await self._may_have_changed.wait()
+                self._may_have_changed.clear()
                 await self._pass_on()
         finally:
             listening.cancel()
@@ -111,7 +111,7 @@ class Mailbox:
         try:
             deliveries = await self._table.read()
         except StoreUnavailableError:
-            return  # the next look finds them
+            return  # the next read finds them
         found = {delivery for delivery in deliveries if delivery.job_id in self.awaited}
         new, self._passed_on = found - self._passed_on, found
         for delivery in new:

@@ -102,11 +102,11 @@ class SubmissionUrls:
 
 
 def check_unchanged(path: Path, facts: tuple[int | None, int | None]) -> None:
-    """Check that a file did not change since its hash was computed: a new file may be another person. Blocks.
+    """Check that a file has not changed since its hash was computed: another person may speak now. This call blocks.
 
     Args:
         path: the file.
-        facts: its size and its `change_time_ns` of that time.
+        facts: its size in bytes and its `change_time_ns`, from when its hash was computed.
 
     Raises:
         RowError: it changed, or cannot be read.
