@@ -43,8 +43,8 @@ T = TypeVar("T")
 
 # How long a batch of writes waits for another program, and how long once the run is about to end, in seconds.
 _LOCK_TIMEOUT, _FINAL_LOCK_TIMEOUT = 60.0, 1.0
-# While writes arrive together, a commit waits this many seconds for more of them: its five syncs of the disk cost as
-# much CPU time as dozens of rows, however many writes it holds.
+# Seconds that a commit waits for more writes if the last commit held several. The five disk syncs of a commit cost as
+# much CPU time as dozens of rows, so fewer commits are faster.
 _GATHER_SECONDS = 0.01
 # After how long such a wait is reported, and how long SQLite waits in each attempt, in seconds.
 _REPORT_AFTER, _ATTEMPT_TIMEOUT = 2.0, 0.2
