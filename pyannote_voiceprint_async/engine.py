@@ -117,7 +117,7 @@ class Engine:
         on_event: Callable[[ClientEvent], None] | None,
     ) -> None:
         self.events = EventEmitter(on_event, clock.time)
-        """Passes events to `on_event` and to the log."""
+        """Reports what happens to `on_event` and to the log."""
         self.api_key = api_key
         self.base_url = base_url
         self.max_concurrency = max_concurrency
@@ -149,7 +149,7 @@ class Engine:
         if shared is not None:
             shared.on_change = self._pipeline.refresh_permits
             shared.mailbox.awaited, shared.mailbox.on_delivery = self._poller, self._poller.deliver
-            self._poller.on_wait = shared.mailbox.start_reading
+            self._poller.on_wait = shared.mailbox.look
 
     # Opening and closing
 
@@ -483,7 +483,7 @@ class Engine:
         return results
 
     def deliver(self, event: WebhookEvent) -> None:
-        """Pass a verified webhook to the waits for its job; with shared state, to those of all processes."""
+        """Pass a verified webhook to the waits for its job, with shared state in all processes."""
         self._poller.deliver(event)
         if self._shared is not None and not self.is_closed:
             self.check_usable()

@@ -93,7 +93,7 @@ class EventEmitter:
             _current.reset(token)
 
     def enter_poller(self) -> None:
-        """Attribute the requests of the running task to the poller, which serves all waits."""
+        """Count the requests of the running task to the poller, which serves all waits."""
         _current.set(self._poll)
 
     def emit(self, event: ClientEvent) -> None:

@@ -8,7 +8,7 @@
 | `RateLimited` | the API responded with status 429 |
 | `UploadFinished` | audio was uploaded to the storage, or the upload failed |
 | `JobAccepted` | the API accepted a job, which is billed unless it fails or is canceled |
-| `JobFinished` | a job that a caller waits for has finished |
+| `JobFinished` | the wait for a job ended, because the job did |
 | `JobAbandoned` | a job was accepted, but its caller was cancelled or failed; see `client.abandoned` |
 
 No event contains a key, a URL, a voiceprint, a label or a file name. All times are in seconds. A later version may add
