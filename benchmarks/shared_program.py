@@ -16,7 +16,7 @@ from pyannote_voiceprint_async import AsyncVoiceprintClient, RateLimit, RateLimi
 CALLERS = 32
 """Concurrent callers of each program."""
 PATIENCE = 1.0
-"""Seconds. The default of 10 s suits a window of 60 s, but here a window has 2 s."""
+"""As ten seconds are to a window of a minute, if the window had six seconds. The default would be four windows."""
 
 Submit = Callable[[str], Awaitable[None]]
 
