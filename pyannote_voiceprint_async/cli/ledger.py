@@ -45,7 +45,7 @@ def _ledger_argument(command: Callable[..., Any]) -> Callable[..., Any]:
 @price_option
 @json_option
 def status(path: Path, *, watch: bool, price: float, as_json: bool) -> None:
-    """Report whether a run is alive, and how many rows of the newest list and identifications are in which state.
+    """Report whether a run is alive, and count the rows of the newest list and the identifications by state.
 
     This command also works while a run uses the ledger.
     """
@@ -64,9 +64,9 @@ def status(path: Path, *, watch: bool, price: float, as_json: bool) -> None:
 def failed(path: Path, *, as_json: bool) -> None:
     """List the rows without a voiceprint that need a decision.
 
-    Print them as text on a terminal; else one line of JSON for each row: label, status, error, source, extra (the other
-    columns of the list). The status is failed, uncertain (the submission may have been accepted) or expired (billed,
-    and not fetched in time). This command also works while a run uses the ledger.
+    On a terminal, print text. Otherwise, print one line of JSON for each row: label, status, error, source, extra (the
+    other columns of the list). The status is failed, uncertain (the submission may have been accepted) or expired
+    (billed, but not fetched in time). This command also works while a run uses the ledger.
     """
     is_empty = True
     for row in maintenance.failed_rows(path):
