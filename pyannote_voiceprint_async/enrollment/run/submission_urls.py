@@ -120,7 +120,7 @@ def check_unchanged(path: Path, facts: tuple[int | None, int | None]) -> None:
 
 
 def needs_upload(recording: PendingRecording | UnsentRecording, now: float) -> bool:
-    """Return whether a local file must be uploaded, because it is not or no longer at the API."""
+    """Return whether a local file must be uploaded: it was not yet, or the API has deleted the upload."""
     if not recording.is_file:
         return False
     return recording.media_url is None or not is_upload_kept(recording.uploaded_at, now)
