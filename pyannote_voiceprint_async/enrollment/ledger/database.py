@@ -61,7 +61,7 @@ class Write(NamedTuple, Generic[T]):
 class Database:
     """Run all reads and writes of one run in a thread, and all writes through `atomic()`.
 
-    Writes that arrive during a commit are committed together. After a commit of several writes, the next one waits 10 ms
+    Writes that arrive during a commit are committed together. After a commit of several writes, the next waits 10 ms
     for more of them; otherwise a write is committed at once.
 
     Args:
