@@ -82,6 +82,6 @@ _TEXTS: dict[type[ClientEvent], Callable[[Any], str]] = {
     JobAccepted: lambda event: f"Job {event.job_id} was accepted.",
     JobFinished: lambda event: f"Job {event.job_id} {event.status} after {event.seconds:.1f} s.",
     JobAbandoned: lambda event: (
-        f"Job {event.job_id} was accepted, but its caller was cancelled or failed. It is in client.abandoned."
+        f"Job {event.job_id} was accepted, but its caller was cancelled or failed. It is kept in client.abandoned."
     ),
 }

@@ -60,7 +60,7 @@ LINES = [
     (
         JobAbandoned(7, "submit", "job-1"),
         "WARNING",
-        "Job job-1 was accepted, but its caller was cancelled or failed. It is in client.abandoned.",
+        "Job job-1 was accepted, but its caller was cancelled or failed. It is kept in client.abandoned.",
     ),
 ]
 

@@ -28,7 +28,7 @@ def identify_plan_lines(plan: IdentificationRunPlan, arguments: IdentifyArgument
         yield f"{jobs} to submit {what}"
     yield from state_lines(plan.counts, done="have a result")
     if possible := plan.counts.possible_jobs:
-        yield f"Up to {format_count(possible, 'more job')} for submissions of unknown outcome that were not accepted."
+        yield f"Up to {possible} more for submissions of unknown outcome that were not accepted."
 
 
 def _billed(plan: IdentificationRunPlan) -> str:

@@ -12,7 +12,7 @@ __all__ = ["identification_lines", "speaker_name", "summary_lines"]
 
 # Longer names are shortened in the timeline only, whose columns must not move.
 _WIDEST_NAME = 24
-# Cells of the timeline: speech for at least half of the time of the cell, for less than half, and none.
+# Filled cells of the timeline: at least half of the time of a cell, and less than that.
 _FULL, _PART, _SILENT = "█", "▌", "·"
 _LEAST_BAR = 10
 # The width of the table without the names, and the least width of the names.

@@ -64,9 +64,9 @@ def status(path: Path, *, watch: bool, price: float, as_json: bool) -> None:
 def failed(path: Path, *, as_json: bool) -> None:
     """List the rows without a voiceprint that need a decision.
 
-    On a terminal, print text. Otherwise, print one line of JSON for each row: label, status, error, source, extra (the
-    other columns of the list). The status is failed, uncertain (the submission may have been accepted) or expired
-    (billed, but not fetched in time). This command also works while a run uses the ledger.
+    Print them as text on a terminal; else one line of JSON for each row: label, status, error, source, extra (the other
+    columns of the list). The status is failed, uncertain (the submission may have been accepted) or expired (billed,
+    and not fetched in time). This command also works while a run uses the ledger.
     """
     is_empty = True
     for row in maintenance.failed_rows(path):

@@ -56,7 +56,7 @@ def row_counts(report: Report, *, skipped_files: SkippedFiles = _NO_FILES) -> It
 
 
 def identification_counts(report: IdentificationReport) -> Iterator[str]:
-    """Yield the counts of identifications by state, and of their accepted jobs; nothing if there are none."""
+    """Yield how many identifications are in which state, and how many of their jobs were accepted, if there are any."""
     if not report.rows and not report.jobs_ever:
         return
     done = f"{report.succeeded} of {format_count(report.rows, 'identification')} with a result"
@@ -66,7 +66,7 @@ def identification_counts(report: IdentificationReport) -> Iterator[str]:
 
 
 def billed_audio(report: IdentificationReport) -> str:
-    """Return the duration of the billed audio, and the number of billed recordings of unknown length."""
+    """Return how much audio was billed."""
     audio = f"{format_duration(report.billed_seconds)} of audio" if report.billed_seconds else ""
     jobs = report.jobs_of_unknown_length
     unknown = f"{format_count(jobs, 'recording')} of unknown length" if jobs else ""

@@ -27,7 +27,7 @@ _SQLITE = b"SQLite format 3\0"
 # Text is read at once, and needs several times its size in memory. 10,000 voiceprints of the largest size fit.
 _MAX_TEXT = 256 * 2**20
 _NOT_READABLE = (
-    "the file is not an export (json, jsonl, csv), a ledger, or a JSON object {label: voiceprint}. Nothing was read."
+    "the file is none of: an export (json, jsonl, csv), a ledger, a JSON object {label: voiceprint}. Nothing was read."
 )
 
 

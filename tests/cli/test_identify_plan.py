@@ -34,7 +34,7 @@ from pyannote_voiceprint_async.identification.run_plan import IdentificationRunP
                 "0 jobs to submit for 2 recordings.",
                 "      1 have an unknown outcome: it is resolved first, and they may then be submitted",
                 "      1 expired before, and are not resubmitted (--retry-expired)",
-                "Up to 1 more job for submissions of unknown outcome that were not accepted.",
+                "Up to 1 more for submissions of unknown outcome that were not accepted.",
             ],
         ),
     ],

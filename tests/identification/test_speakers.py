@@ -137,7 +137,7 @@ def test_rows_that_the_api_would_refuse_are_reported(tmp_path, row, problem):
 )  # fmt: skip
 def test_other_files_are_refused(tmp_path, content):
     (problem,) = problems(write(tmp_path / "x.json", content))
-    assert problem.startswith("the file is not an export")
+    assert problem.startswith("the file is none of")
 
 
 def test_a_file_without_voiceprints_is_refused(tmp_path):
@@ -156,7 +156,7 @@ def test_binary_files_are_refused(tmp_path, content):
     path = tmp_path / "x.json"
     path.write_bytes(content)
     (problem,) = problems(path)
-    assert problem.startswith("the file is not an export")
+    assert problem.startswith("the file is none of")
 
 
 def test_a_file_of_two_gigabytes_is_refused_before_it_is_read(tmp_path):
