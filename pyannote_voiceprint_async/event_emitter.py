@@ -60,7 +60,7 @@ class EventEmitter:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether the hook or the log uses the events of operations and requests. If not, they are not created."""
+        """Whether anything uses the events that occur in each operation."""
         return self._hook is not None or logs_jobs()
 
     @property
@@ -70,7 +70,7 @@ class EventEmitter:
         return operation if operation is not None and operation.emitter is self else self._poll
 
     def operate(self, name: str) -> AbstractContextManager[None]:
-        """Report a block of code as an operation. Inside another operation of this client, report nothing more."""
+        """Run a block as an operation. Inside another operation of this client, the block is a part of that one."""
         outer = _current.get()
         is_part = outer is not None and outer.emitter is self and not outer.is_finished
         return _NO_OPERATION if is_part or not self.is_wanted else self._operate(name)

@@ -27,7 +27,7 @@ log = logging.getLogger("pyannote_voiceprint_async")
 
 
 def logs_jobs() -> bool:
-    """Return whether accepted and finished jobs are logged, which is the case at level INFO."""
+    """Return whether the lines for accepted and finished jobs are logged."""
     return log.isEnabledFor(logging.INFO)
 
 
