@@ -127,7 +127,7 @@ class Heartbeat:
         self.longest = 0.0
         """Seconds."""
         self.longest_cpu = 0.0
-        """Seconds of CPU time that the process used meanwhile, at most."""
+        """The most seconds of CPU time that the process used between two turns of this task."""
 
     async def run(self) -> None:
         while True:

@@ -1,4 +1,4 @@
-"""Measure state that processes share: the use of one rate limit by several processes, keys, and webhooks.
+"""Measure shared state: how well several processes use one rate limit, what keys cost, and how fast webhooks arrive.
 
 The sandbox accepts 100 submissions in 2 seconds, with latencies from 0 to 200 ms. 8 processes with 32 callers each
 submit as fast as they can, and the share of `limit / (per + mean latency)` is measured as in `bench_limit.py`, without
@@ -55,6 +55,7 @@ REAL_RATE = (100, 60.0)
 GRACE = 1.5
 """Seconds for which a new window grants no permits."""
 LIGHT_PAUSE = 0.75
+"""Seconds between two submissions of the light process."""
 STOPPED, AWAY = 5.0, 8.0
 SHORT_PATIENCE = 1.0
 """Seconds for which processes wait for a store that is away. The default of 10 seconds would be five windows."""
@@ -240,7 +241,7 @@ def run(case: Case, windows: int) -> dict[str, Any]:
 
 
 def disturb(case: Case, address: str, program: BaseProcess, when: float) -> None:
-    """Do what the case names to the first program or to the store."""
+    """Kill or stop the first program, or make the store unreachable, as the case requires."""
     time.sleep(max(0.0, when - time.monotonic()))
     match case.what:
         case "one killed":
@@ -487,7 +488,7 @@ def show(results: dict[str, Any]) -> None:
             for one in results["webhooks"]
         ],
     )
-    print("Keys that processes submit which are killed at any point. The target is 0 double.\n")
+    print("Keys that are submitted by processes which are killed at any point. The target is 0 double.\n")
     names = ("store", "keys", "kills", "accepted", "unknown", "other", "double")
     harness.table(names, [[one[name] for name in names] for one in results["keys"]])
 

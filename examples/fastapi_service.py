@@ -1,4 +1,4 @@
-"""Voiceprints, and the names of speakers in recordings, as a service, with FastAPI.
+"""A FastAPI service that makes voiceprints, and names the speakers of recordings.
 
 Run it with `cd examples && uvicorn fastapi_service:app --timeout-graceful-shutdown 90`. The graceful timeout must
 exceed `Timeouts.total`, which is 60 seconds, so that submissions in flight are finished when the service stops.
@@ -41,7 +41,7 @@ from pyannote_voiceprint_async import (
 
 SECRET = os.environ["PYANNOTEAI_WEBHOOK_SECRET"]
 WEBHOOK = os.environ["PUBLIC_URL"] + "/webhooks/pyannote"
-MAX_WEBHOOK = 2**20  # bytes: anybody may send a body, and only its signature shows who sent it
+MAX_WEBHOOK = 2**20  # bytes; anybody may send a body, and its signature can be checked only after it was read
 PATIENCE = float(os.environ.get("PATIENCE", "50"))  # seconds after which the caller gets the job id instead
 
 # The client logs the id of each accepted job at INFO. With the id, a paid result can be fetched after any failure.
@@ -99,7 +99,7 @@ async def enroll(speaker: Speaker) -> dict[str, str]:
 async def identify(recording: Recording) -> dict[str, str]:
     """Submit a recording, and respond with its job id. A recording is billed by its seconds.
 
-    The webhook leaves out the output: that of a day has megabytes, and `speakers_of` reads it only when it is needed.
+    The webhook has no output, which can have megabytes. `speakers_of` reads the output when it is needed.
     """
     if unknown := [name for name in recording.speakers if name not in voiceprints]:
         raise HTTPException(404, f"Not enrolled: {', '.join(unknown)}. Send their recordings to /speakers first.")
@@ -112,7 +112,7 @@ async def identify(recording: Recording) -> dict[str, str]:
 async def speakers_of(job_id: str) -> list[dict[str, object]]:
     """Respond with the speakers of a recording and the certainty of each name, or with 202 while the job runs.
 
-    The service keeps no results: the API does so for 24 hours. They can be requested after a restart, too.
+    The service stores no results: the API keeps them for 24 hours, so they can be requested even after a restart.
     """
     job = await app.state.client.wait(job_id, timeout=PATIENCE)
     if not isinstance(job.output, IdentificationOutput):
@@ -156,7 +156,7 @@ async def refuse(_: Request, error: RequestValidationError) -> Response:
 
 @app.exception_handler(VoiceprintError)
 async def explain(_: Request, error: VoiceprintError) -> Response:
-    """Translate each error into an HTTP status: whether the caller, the operator or nobody can act on it."""
+    """Translate each error into an HTTP status, by who can act on it: the caller, the operator, or nobody."""
     match error:
         case JobTimeoutError():  # the job continues: client.wait(job_id) fetches the result
             return JSONResponse({"job_id": error.job_id}, 202)

@@ -378,11 +378,11 @@ class Engine:
             self.events.emit(JobFinished(operation.id, operation.name, job_id, str(status), seconds))
 
     def expect_result(self, ended_at: float) -> float:
-        """Estimate when the result of an awaited job is read, if the job ends at a time on the clock."""
+        """Estimate when the result of an awaited job arrives; see `JobPoller.expect_result`."""
         return self._poller.expect_result(ended_at)
 
     def expect_delay(self, job_seconds: float) -> float:
-        """Estimate the seconds from the acceptance of the last job to its result, if the job takes this long."""
+        """Estimate the seconds from the acceptance of a job to its result; see `JobPoller.expect_delay`."""
         return self._poller.expect_delay(job_seconds)
 
     async def wait_for_voiceprint(self, job_id: str, deadline: float) -> Job:
@@ -540,7 +540,7 @@ class Engine:
         return tuple(self._pipeline.abandoned)
 
     def abandon(self, job: JobCreated) -> None:
-        """Add a job to `abandoned`, unless it is there: its caller has gone, but the job is billed."""
+        """Add a job to `abandoned`, unless it is there: its caller was cancelled or failed, but the job is billed."""
         if job not in self._pipeline.abandoned:
             self._pipeline.keep_abandoned(job)
 
@@ -555,7 +555,7 @@ class Engine:
 
     @property
     def stats(self) -> ClientStats:
-        """Counts of requests: in flight, queued, and made so far."""
+        """Counts of requests and jobs so far."""
         pipeline = self._pipeline
         return ClientStats(
             in_flight=pipeline.rate_limiter.in_flight,

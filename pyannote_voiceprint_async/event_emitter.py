@@ -17,14 +17,14 @@ __all__ = ["EventEmitter", "RunningOperation"]
 
 log = logging.getLogger("pyannote_voiceprint_async")
 
-# A hook that runs for longer than this delays all requests of the event loop.
+# Seconds. A slower hook is logged, because it delays everything else on the event loop.
 _SLOW_HOOK = 0.1
-# Warnings about a hook, at most one in this many seconds.
+# Seconds between two warnings about a hook: a hook that fails for each event must not fill the log.
 _WARNING_INTERVAL = 60.0
 
 
 class RunningOperation:
-    """One call of a method of the client, to which events belong."""
+    """One call of a client method. The events that it causes have its id and name."""
 
     __slots__ = ("emitter", "id", "is_finished", "job_id", "name")
 
@@ -44,7 +44,7 @@ _current: ContextVar[RunningOperation | None] = ContextVar("pyannote_voiceprint_
 class EventEmitter:
     """Emits the events of one client.
 
-    An exception of the hook is logged, and changes nothing else. So is the time of a slow hook.
+    If the hook raises or is slow, the emitter logs a warning. Nothing else changes.
 
     Args:
         hook: the client's `on_event`.
@@ -65,7 +65,7 @@ class EventEmitter:
 
     @property
     def operation(self) -> RunningOperation:
-        """The operation of the running code. Requests that belong to no operation belong to the poller."""
+        """The operation that the running task belongs to; that of the poller if there is no other."""
         operation = _current.get()
         return operation if operation is not None and operation.emitter is self else self._poll
 
@@ -100,7 +100,7 @@ class EventEmitter:
         """Log an event, and pass it to the hook."""
         if isinstance(event, JobAccepted):
             self.operation.job_id = event.job_id
-        # A log handler of the program may fail. It must not end a submission: its job is paid for.
+        # A failing log handler of the program must not end a submission: its job is billed.
         with suppress(Exception):
             log_event(event)
         if self._hook is not None:
@@ -111,14 +111,17 @@ class EventEmitter:
         try:
             hook(event)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a hook must not change what the client does
-            self._warn(f"on_event raised {type(error).__name__}.", error)
+            self._warn(f"on_event raised {type(error).__name__}, which was ignored.", error)
         seconds = time.monotonic() - started_at
         if seconds > _SLOW_HOOK:
-            self._warn(f"on_event took {seconds:.1f} s. The event loop could do nothing else in this time.")
+            self._warn(
+                f"on_event took {seconds:.1f} s, which blocked the event loop. Put the events into a queue, and "
+                "process them in a task or a thread."
+            )
 
     def _warn(self, text: str, error: BaseException | None = None) -> None:
         now = time.monotonic()
         if self._warned_at is None or now - self._warned_at >= _WARNING_INTERVAL:
             self._warned_at = now
             with suppress(Exception):
-                log.warning("%s Such warnings are logged once a minute at most.", text, exc_info=error)
+                log.warning("%s Such warnings are logged at most once a minute.", text, exc_info=error)

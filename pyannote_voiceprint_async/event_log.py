@@ -1,4 +1,4 @@
-"""Log lines, made from events. The fields of the event are in `extra`, with its class as `event`."""
+"""Log events. `extra` of a log record has the fields of the event, and the name of its class as `event`."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def _level(event: ClientEvent) -> int:
 def _result(error: str | None, status: int | None = None) -> str:
     if error is None:
         return f"status {status}" if status is not None else "succeeded"
-    return f"{error}" if status is None else f"{error}, status {status}"
+    return error if status is None else f"{error}, status {status}"
 
 
 def _finished_operation(event: OperationFinished) -> str:
     result = _result(event.error)
-    return f"Operation {event.operation_id}, {event.operation}: {result} after {event.seconds:.3f} s."
+    return f"Operation {event.operation_id} ({event.operation}): {result} after {event.seconds:.3f} s."
 
 
 def _finished_request(event: RequestFinished) -> str:
@@ -68,11 +68,11 @@ def _finished_request(event: RequestFinished) -> str:
 
 def _retried(event: RequestRetried) -> str:
     result = _result(event.error, event.status)
-    return f"{event.endpoint} failed in try {event.tries} ({result}). It is repeated in {event.wait_seconds:.1f} s."
+    return f"{event.endpoint} failed in try {event.tries} ({result}). Retrying in {event.wait_seconds:.1f} s."
 
 
 _TEXTS: dict[type[ClientEvent], Callable[[Any], str]] = {
-    OperationStarted: lambda event: f"Operation {event.operation_id}, {event.operation}, began.",
+    OperationStarted: lambda event: f"Operation {event.operation_id} ({event.operation}) began.",
     OperationFinished: _finished_operation,
     RequestFinished: _finished_request,
     RequestRetried: _retried,

@@ -1,4 +1,4 @@
-"""What a client reports to `on_event` while it works.
+"""The events that a client passes to `on_event`.
 
 | event | when |
 | --- | --- |
@@ -14,7 +14,7 @@
 | `WebhookDelivered` | `client.deliver()` received a webhook |
 | `SharedStateLost`, `SharedStateRestored` | the shared state cannot be reached, or can be reached again |
 
-No event has a key, a URL, a voiceprint, a label or a file name. All times are in seconds. A later version may add
+No event contains a key, a URL, a voiceprint, a label or a file name. All times are in seconds. A later version may add
 fields and events.
 """
 
@@ -62,11 +62,11 @@ class OperationFinished(ClientEvent):
     """An operation ended."""
 
     seconds: float
-    """Its duration."""
+    """The duration of the operation."""
     job_id: str | None = None
-    """The job that it submitted, if it was accepted."""
+    """The job that the operation submitted, if the API accepted it."""
     error: str | None = None
-    """The class of its error, such as `JobFailedError` or `CancelledError`."""
+    """The class of the error that it raised, such as `JobFailedError` or `CancelledError`; None if it succeeded."""
 
 
 @attrs.frozen
@@ -76,9 +76,9 @@ class RequestFinished(ClientEvent):
     endpoint: str
     """The operation of the API, such as `POST /v1/voiceprint`."""
     queue_seconds: float
-    """How long it waited for a permit of the rate limit and for a slot of `max_concurrency`."""
+    """Seconds in the wait queue, for a permit of the rate limit and a slot of `max_concurrency`."""
     request_seconds: float
-    """From the end of the queue to the end of the response."""
+    """Seconds from the end of the wait in the queue to the end of the response."""
     status: int | None = None
     """The HTTP status; None without a response."""
     job_id: str | None = None
@@ -93,7 +93,7 @@ class RequestFinished(ClientEvent):
 
 @attrs.frozen
 class RequestRetried(ClientEvent):
-    """A request or an upload failed, and will be repeated. A 429 is a `RateLimited` instead."""
+    """A request or an upload failed, and will be repeated. A response with status 429 is a `RateLimited` instead."""
 
     endpoint: str
     """The operation of the API; `PUT` for an upload to the storage."""
@@ -114,9 +114,9 @@ class RateLimited(ClientEvent):
     endpoint: str
     """The operation of the API."""
     wait_seconds: float
-    """The pause of all requests of this operation."""
+    """How long all requests of this operation of the API are paused."""
     is_long_pause: bool
-    """Whether this response made the pause longer than 10 s. It is True once for many responses at the same time."""
+    """Whether this response made the pause longer than 10 s. It is True for only one of several such responses."""
 
 
 @attrs.frozen
@@ -126,7 +126,7 @@ class UploadFinished(ClientEvent):
     size: int
     """Bytes of the audio."""
     seconds: float
-    """The duration, without the wait for one of `max_uploads`."""
+    """The duration of the upload, without the wait for a slot of `max_uploads`."""
     error: str | None = None
     """The class of the error."""
 
@@ -155,14 +155,14 @@ class JobWaitStarted(ClientEvent):
 
 @attrs.frozen
 class JobFinished(ClientEvent):
-    """A job that was awaited is finished."""
+    """A job that a caller waits for has finished."""
 
     job_id: str
     """The job."""
     status: str
     """`succeeded`, `failed` or `canceled`, or another final status of the API."""
     seconds: float
-    """The duration of the wait, which begins when the job is accepted, except in `wait()`."""
+    """The duration of the wait, which begins after the job is accepted, or when `wait()` is called."""
 
 
 @attrs.frozen

@@ -1,4 +1,4 @@
-"""One recording on its way to a result: upload, submit, wait."""
+"""Process one recording: upload, submit, wait."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ R = TypeVar("R")
 
 
 def is_stable(source: object) -> bool:
-    """Return whether the source keeps its value: a program may refill an array as soon as it is encoded."""
+    """Return whether the source keeps its value. A waveform does not: a program may refill its array."""
     return not isinstance(source, Mapping)
 
 
@@ -43,15 +43,15 @@ class JobOperation(Generic[R]):
     deadline: float | None = None
     """Time on the clock by which all steps must be done."""
     timeout: float | None = None
-    """Seconds for the wait alone, where there is no deadline; None is as long as an output can exist."""
+    """Seconds for the wait alone, if `deadline` is None; None waits as long as an output can exist."""
     hooks: SubmissionHooks | None = None
     on_encoded: Callable[[], None] | None = None
-    """Called when the audio of a waveform is encoded: its array is not read any more."""
+    """Called when the audio of a waveform is encoded: from then on, the program may change its array."""
     max_queue_wait: float | None = None
     key: str | None = None
     """The submission key."""
     keeps_cancelled_job: bool = False
-    """Whether a job whose wait is cancelled is added to `abandoned` here; a batch does so itself."""
+    """Whether to add a job to `abandoned` if its wait is cancelled. A batch adds its jobs itself."""
 
     async def run(self) -> R:
         """Upload the source if it is local, submit it, and wait for its result."""
@@ -73,7 +73,7 @@ class JobOperation(Generic[R]):
                     f"again, free the key first: client.resolve_key({self.key!r}, job_id=None)."
                 )
             if getattr(error, "job_id", None) != job.job_id:
-                # The error has no id, or that of another job which `on_submitted` read: ours is paid for too.
+                # The error has no id, or that of another job that `on_submitted` read. This job is billed too.
                 self.engine.abandon(job)
                 error.add_note(f"The job is {job.job_id}; wait() continues to wait for it.")
             raise
@@ -128,7 +128,7 @@ async def open_source(
     Args:
         source: the audio.
         plan: the plan of the job.
-        on_encoded: called when the audio of a waveform is encoded: its array is not read any more.
+        on_encoded: called when the audio of a waveform is encoded: from then on, the program may change its array.
 
     Raises:
         MediaError: the audio cannot be read, or is too large.

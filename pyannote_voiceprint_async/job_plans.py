@@ -39,7 +39,7 @@ class JobPlan(Protocol[R_co]):
 
     @property
     def max_bytes(self) -> int:
-        """Bytes of the audio, at most."""
+        """The most bytes that the audio may have."""
 
     @property
     def limits(self) -> str:
@@ -109,7 +109,7 @@ class IdentificationPlan:
         self, job: Job, model: str, warnings: Iterable[str | None], large_outputs: LongFunctions
     ) -> Identification:
         """Return the identification of a succeeded job."""
-        # Programs that only make voiceprints do not need it.
+        # Imported here, because programs that only make voiceprints do not use it.
         from pyannote_voiceprint_async.identification_result.identification import Identification  # noqa: PLC0415
 
         output = require_identification(job)

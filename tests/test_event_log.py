@@ -26,12 +26,12 @@ from pyannote_voiceprint_async.events import (
 
 ENDPOINT = "POST /v1/voiceprint"
 LINES = [
-    (OperationStarted(7, "submit"), "DEBUG", "Operation 7, submit, began."),
-    (OperationFinished(7, "submit", 1.5, "job-1"), "DEBUG", "Operation 7, submit: succeeded after 1.500 s."),
+    (OperationStarted(7, "submit"), "DEBUG", "Operation 7 (submit) began."),
+    (OperationFinished(7, "submit", 1.5, "job-1"), "DEBUG", "Operation 7 (submit): succeeded after 1.500 s."),
     (
         OperationFinished(7, "submit", 1.5, error="ServerError"),
         "DEBUG",
-        "Operation 7, submit: ServerError after 1.500 s.",
+        "Operation 7 (submit): ServerError after 1.500 s.",
     ),
     (
         RequestFinished(7, "submit", ENDPOINT, 2.0, 0.25, 200, "job-1"),
@@ -46,7 +46,7 @@ LINES = [
     (
         RequestRetried(7, "submit", ENDPOINT, 2, 4.0, "ApiTimeoutError"),
         "DEBUG",
-        "POST /v1/voiceprint failed in try 2 (ApiTimeoutError). It is repeated in 4.0 s.",
+        "POST /v1/voiceprint failed in try 2 (ApiTimeoutError). Retrying in 4.0 s.",
     ),
     (
         RateLimited(7, "submit", ENDPOINT, 30.0, is_long_pause=True),

@@ -1,6 +1,6 @@
 """The task of the queue: the voiceprint of one speaker, stored in a table of ours.
 
-README.md beside this file describes why this task may run any number of times, and no recording is paid for twice.
+README.md beside this file explains why this task may run any number of times without paying twice for a recording.
 """
 
 import logging
@@ -20,7 +20,7 @@ from pyannote_voiceprint_async import (
 
 DATABASE = os.environ["PYANNOTE_VOICEPRINT_SHARED"]
 
-# A repeated task would end in the same way, or needs a decision of a person first. All other errors are repeated.
+# Repeating the task after one of these would fail again, or needs a person's decision first. Other errors are repeated.
 FINAL = (InvalidRequestError, MediaError, JobFailedError, JobCanceledError, JobExpiredError, UnknownOutcomeError)
 
 TABLE = """CREATE TABLE IF NOT EXISTS speakers (

@@ -15,7 +15,7 @@ from tasks import DATABASE, app
 from pyannote_voiceprint_async import AsyncVoiceprintClient
 
 CONCURRENCY = 32
-HEARTBEAT = float(os.environ.get("WORKER_HEARTBEAT", "10"))  # seconds; a worker without three of them has ended
+HEARTBEAT = float(os.environ.get("WORKER_HEARTBEAT", "10"))  # seconds; a worker that misses three has ended
 
 logging.basicConfig(level=logging.WARNING)
 

@@ -40,7 +40,7 @@ __all__ = ["LARGE_BODY", "decode", "encode", "find_job_id", "is_identification",
 _REQUESTS = (VoiceprintRequest, IdentificationRequest)
 
 LARGE_BODY = 256 * 1024
-"""Bytes above which decoding a body may take milliseconds: do it in a thread. The event loop then goes on."""
+"""Bytes. Decoding a larger body may take milliseconds, so it runs in a thread and does not block the event loop."""
 
 M = TypeVar("M")
 StructureHook: TypeAlias = Callable[[Any, Any], Any]
@@ -49,8 +49,9 @@ StructureHook: TypeAlias = Callable[[Any, Any], Any]
 _RENAMED: dict[type[Any], dict[str, str]] = {JobSummary: {"job_id": "id"}}
 # A dictionary lookup is several times as fast as `JobStatus(value)`.
 _STATUSES = {status.value: status for status in JobStatus}
-# The confidence over time: a day has millions of frames.
+# Fields that are parsed into arrays: the confidence over time, which has millions of frames for a day.
 _ARRAYS = frozenset({"score"})
+# Numbers that JSON does not have, or that may be too large for a float.
 _NO_NUMBER = re.compile(rb"NaN|Infinity|[eE][+]?\d{3}")
 # No other kind of job has these lists. A diarization has the list `diarization` alone.
 _ONLY_IDENTIFICATION = ("identification", "voiceprints")
@@ -103,9 +104,10 @@ def parse_json(body: bytes) -> Any:
 
 
 def _loads(text: bytes) -> Any:
-    """Parse JSON, in which numbers that JSON does not have are null.
+    """Parse JSON. Numbers that are not finite, which JSON does not allow, become None.
 
-    Python's own encoder writes them: one `NaN` among the scores must not make the output of a paid job unreadable.
+    Python's own encoder writes `NaN` and `Infinity`: one of them among the scores must not make the output of a paid
+    job unreadable.
 
     Raises:
         ValueError: the text is not JSON.
@@ -280,7 +282,7 @@ def _structure_number(raw: Any, _: Any) -> int | float:
 
 def _structure_output(raw: Any, _: Any) -> VoiceprintOutput | IdentificationOutput:
     if isinstance(raw, dict) and is_identification(raw):
-        # Programs that only make voiceprints do not need it: it would add 3 % to the import time of this package.
+        # Imported here, because it adds 3 % to the import time, and programs that only make voiceprints do not use it.
         from .identification_codec import free_lists, read_identification  # noqa: PLC0415
 
         output = read_identification(raw)
@@ -291,7 +293,7 @@ def _structure_output(raw: Any, _: Any) -> VoiceprintOutput | IdentificationOutp
 
 
 def _unpack_arrays(raw: Any) -> None:
-    """Replace arrays by lists in the output of a job of another kind, which is kept as parsed from JSON."""
+    """Replace arrays by lists: programs expect the types of JSON in the output of another kind of job."""
     waiting = [raw]
     while waiting:
         parent = waiting.pop()

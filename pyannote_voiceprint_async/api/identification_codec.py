@@ -1,4 +1,6 @@
-"""The output of an identification job, from parsed JSON. Plain functions: a day of speech has 100,000 turns and more.
+"""Read the output of an identification job from parsed JSON.
+
+Plain functions instead of hooks of cattrs: a day of speech has 100,000 turns and more.
 
 The API varies: a match can be null or missing, lists can be missing, and each entry can have unknown fields. An entry
 that cannot be placed in time, or that names no speaker, is left out and counted.
@@ -51,7 +53,7 @@ def read_identification(raw: Mapping[str, Any]) -> IdentificationOutput:
 
 
 def free_lists(raw: Mapping[str, Any]) -> None:
-    """Empty the lists of an output that was read, in parts: to free them all at once would block the event loop."""
+    """Empty the lists of an output that was read, in parts: freeing them at once would block the event loop."""
     for name in _KNOWN:
         entries = raw.get(name)
         while isinstance(entries, list) and entries:
@@ -66,7 +68,7 @@ def _read_list(raw: Any, read: Callable[[Any], T | None]) -> tuple[list[T], int]
 
 
 class _Names:
-    """Reads entries, and keeps one string for each name: a parser makes a new one for each turn."""
+    """Reads entries, and keeps one string for each name: the parser makes a new string for each turn."""
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
@@ -111,7 +113,7 @@ def _is_span(start: Any, end: Any) -> bool:
     return type(start) in _NUMBERS and type(end) in _NUMBERS and 0 <= start <= end <= _LARGEST
 
 
-# Not `isinstance`: a bool is no number.
+# Compared with `type`, because `isinstance` would accept a bool.
 _NUMBERS = frozenset({int, float})
 # Seconds, or a score. Sums and differences of larger numbers would become infinite.
 _LARGEST = 1e9

@@ -1,8 +1,7 @@
 """Parse large JSON in pieces, so that a worker thread does not stop the event loop.
 
-A JSON parser in C holds the interpreter lock until it has parsed everything: in a thread as well, it would block the
-event loop for as long as the parsing takes. This module finds the long lists of a document, and parses them a few
-hundred kilobytes at a time.
+A JSON parser in C holds the interpreter lock until it has parsed the whole document, so it blocks the event loop even
+from a thread. This module finds the long lists of a document, and parses them a few hundred kilobytes at a time.
 """
 
 from __future__ import annotations
@@ -17,8 +16,9 @@ from typing import Any
 
 __all__ = ["join_in_map", "parse_large"]
 
+# Bytes that are parsed or copied at once.
 _PIECE = 256 * 1024
-# Objects inside objects: deeper documents are parsed in one piece.
+# Levels of nested objects. A deeper document is parsed in one piece.
 _MAX_DEPTH = 4
 
 _SPACE = re.compile(rb"[ \t\n\r]*+")
@@ -27,17 +27,17 @@ _KEY = re.compile(rb"[ \t\n\r]*+(" + _TEXT + rb")[ \t\n\r]*+:[ \t\n\r]*+", re.DO
 _SCALAR = re.compile(_TEXT + rb'|[^][{}",: \t\n\r]{1,1000}+', re.DOTALL)
 _TOKEN = re.compile(_TEXT + rb"|[][{},]", re.DOTALL)
 _COMMA, _OPEN, _CLOSE = map(ord, ",{}")
-# Nested objects: at most every second `},` is inside an item.
+# How many commas are tried. If items hold objects, a `},` may be inside an item, but hardly several in a row.
 _GUESSES = 3
 
 
 def join_in_map(parts: Sequence[bytes | memoryview]) -> mmap:
     """Return the parts as one document in anonymous memory, written a few hundred kilobytes at a time.
 
-    `bytes.join` holds the interpreter lock for as long as it copies a document: 10 ms for that of a day.
+    `bytes.join` would hold the interpreter lock until all is copied: 10 ms for the output of a day.
 
     Args:
-        parts: the parts, which are not empty together.
+        parts: the parts, with at least one byte in all of them together.
     """
     document = mmap(-1, sum(map(len, parts)), access=ACCESS_COPY)
     for part in parts:
@@ -75,7 +75,7 @@ def parse_large(
 def _check(document: bytes) -> None:
     """Raise `ValueError` if a document is not JSON.
 
-    The error of orjson needs twelve times the memory of the document.
+    orjson must not find the error: its exception needs twelve times the memory of the document.
     """
     try:
         json.loads(document)
@@ -84,6 +84,7 @@ def _check(document: bytes) -> None:
 
 
 def _add(part: list[Any], items: list[Any] | array[float]) -> None:
+    """Add parsed items to a list, or to an array of floats."""
     if isinstance(items, list):
         items += part
     else:
@@ -158,9 +159,9 @@ class _Parser:
             at = part[1] + 1
 
     def _guess_part(self, at: int) -> tuple[list[Any], int] | None:
-        """Parse up to a comma that probably separates two items, about one piece further.
+        """Parse up to a comma that probably separates two items, about one piece further; return None if none does.
 
-        Text that contains such a comma, and a comma inside an item, cannot be parsed: the guess is then wrong.
+        If the comma is inside a text or an item, the part is not JSON, and an earlier comma is tried.
         """
         separator = b"}," if self._document[self._skip_space(at)] == _OPEN else b","
         end = at + self._piece
@@ -173,9 +174,10 @@ class _Parser:
         return None
 
     def _find_part(self, at: int) -> tuple[int, bool]:
-        """Return the end of the list, or a comma between two items about one piece further, and whether it is the end.
+        """Return the position of the end of the list, or of a comma between two items about one piece further.
 
-        This reads every token, and is needed once or twice for each list.
+        Also return whether it is the end. This reads every token, so it is used only where a guess failed, which is
+        once or twice in each list.
         """
         depth, window = 0, at + self._piece
         for token in _TOKEN.finditer(self._document, at):

@@ -65,7 +65,7 @@ class BodyFlaw(Enum):
 class ApiResponse:
     """One HTTP response. Its body is cut at the limit of the operation.
 
-    The body stays in the chunks in which it arrived: to join those of a large body would block the event loop.
+    The body stays in the chunks in which it arrived: joining those of a large body would block the event loop.
     """
 
     __slots__ = ("chunks", "flaw", "headers", "status")

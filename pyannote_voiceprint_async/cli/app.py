@@ -27,7 +27,7 @@ _COMMANDS = {
     "job": "Show a job, with its voiceprint if there is one.",
     "jobs": "List all jobs of the team, of every kind, newest first.",
     "upload": "Upload a file and print its media:// URL.",
-    "shared": "Inspect the state that processes of a key share.",
+    "shared": "Inspect the state that the processes of an API key share.",
     "check": "Check whether the API accepts the key.",
     "sandbox": "Run pyannoteAI's voiceprint and identification API on this machine.",
 }

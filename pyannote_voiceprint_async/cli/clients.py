@@ -51,7 +51,7 @@ def create_dry_run_client(common: CommonOptions) -> tuple[AsyncVoiceprintClient,
         ConfigurationError: an option is invalid.
     """
     if not common.sandbox:
-        with suppress(ConfigurationError):  # a missing key is fine; the last line raises any other error again
+        with suppress(ConfigurationError):  # a dry run needs no key; the last line raises any other error again
             return create_client(common), True
     return create_client(common, "none"), False
 

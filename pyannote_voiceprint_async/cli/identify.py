@@ -63,7 +63,8 @@ __all__ = ["identify"]
     "--expected",
     multiple=True,
     metavar="LABEL",
-    help="Speaker that is expected in the recordings (repeatable). With more than 50 speakers, the first job has them.",
+    help="Speaker that is expected in the recordings (repeatable). With more than 50 speakers, the first job compares "
+    "these speakers.",
 )
 @click.option(
     "--threshold",
@@ -126,11 +127,13 @@ def identify(common: CommonOptions, **values: Any) -> None:
     media://. Each may last up to 24 hours, and a file may have up to 1 GiB. Jobs are billed by the seconds of the
     recording. With the extra `[audio]`, the lengths of files are checked before anything is sent.
 
-    Print who speaks, how long, the score, its margin over the second speaker, a decision and a timeline on a terminal;
-    else one line of JSON: label, source (a URL without its query), status, error, the fields of `Identification`, and
-    decisions. The decision is certain, review (a person should listen) or unknown. The status is succeeded, failed,
-    canceled, incomplete (some of several jobs failed), submitted (the job continues), or unknown (a job may exist:
-    look with `pyannote-voiceprint jobs`). The exit code is 1 if any recording has no complete result.
+    On a terminal, print for each speaker the length of the speech, the highest score, its margin over the second score,
+    a decision and a timeline. The decision is certain, review (a person should listen) or unknown.
+
+    Otherwise, print one line of JSON for each recording: label, source (a URL without its query), status, error, the
+    fields of `Identification`, and decisions. The status is succeeded, failed, canceled, incomplete (some of several
+    jobs failed), submitted (the job continues), or unknown (a job may exist: see `pyannote-voiceprint jobs`). The exit
+    code is 1 if any recording has no complete result.
 
     The id of each job is printed to stderr as soon as the job is accepted. With --ledger, the command may be killed at
     any time: the same command then continues, and no job is billed twice. A recording that failed is not submitted
@@ -154,17 +157,17 @@ def _dry_run(arguments: IdentifyArguments) -> ExitCode:
             client, has_key = create_dry_run_client(arguments.common)
             async with temporary_copy(arguments.ledger) as copy, _open_ledger(copy) as store:
                 plan = await (await _claim(arguments, client, store, new_key=not has_key)).prepare()
-        await _state(arguments, plan, output)
+        await _show_plan(arguments, plan, output)
         return ExitCode.SUCCESS if plan.counts.is_complete else ExitCode.SOME_FAILED
 
     return run_without_client(arguments.common, main)
 
 
-async def _state(arguments: IdentifyArguments, plan: IdentificationRunPlan, output: Output) -> None:
-    """State what a run does.
+async def _show_plan(arguments: IdentifyArguments, plan: IdentificationRunPlan, output: Output) -> None:
+    """Check and print the plan of a run.
 
     Raises:
-        click.UsageError: it would submit more than `--max-jobs`.
+        click.UsageError: the run would submit more than `--max-jobs`.
     """
     arguments.check_plan(plan)
     for line in identify_plan_lines(plan, arguments):
@@ -177,7 +180,7 @@ def _identify(arguments: IdentifyArguments) -> None:
     async def main(output: Output) -> None:
         nonlocal started
         async with _open(arguments, output) as (client, ledger_run):
-            await _state(arguments, arguments.plan() if ledger_run is None else await ledger_run.prepare(), output)
+            await _show_plan(arguments, arguments.plan() if ledger_run is None else await ledger_run.prepare(), output)
             started = IdentifyRun(
                 client,
                 output,
@@ -213,17 +216,17 @@ def _identify(arguments: IdentifyArguments) -> None:
 async def _open(
     arguments: IdentifyArguments, output: Output
 ) -> AsyncIterator[tuple[AsyncVoiceprintClient, LedgerRun | None]]:
-    """Yield the client, and the run over the ledger if there is one.
+    """Yield the client and, with `--ledger`, the run on the ledger.
 
-    The ledger is locked first: of two runs, only one continues.
+    The ledger is locked before the client opens, so that a second run on it stops at once.
     """
     async with AsyncExitStack() as stack:
         if arguments.ledger is None:
             yield await stack.enter_async_context(open_client(arguments.common, output)), None
             return
         store = await stack.enter_async_context(_open_ledger(arguments.ledger))
-        jobs = arguments.ledger.with_name(f"{arguments.ledger.name}.server")
-        client = await stack.enter_async_context(open_client(arguments.common, output, jobs))
+        sandbox_jobs = arguments.ledger.with_name(f"{arguments.ledger.name}.server")
+        client = await stack.enter_async_context(open_client(arguments.common, output, sandbox_jobs))
         yield client, await _claim(arguments, client, store, new_key=arguments.options.new_key)
 
 
@@ -240,7 +243,7 @@ async def _open_ledger(path: Path) -> AsyncIterator[IdentificationStore]:
 async def _claim(
     arguments: IdentifyArguments, client: AsyncVoiceprintClient, store: IdentificationStore, *, new_key: bool
 ) -> LedgerRun:
-    """Claim the ledger for this API and key, and return the run over it."""
+    """Claim the ledger for this API and key, and return the run on it."""
     origin = SANDBOX_ORIGIN if arguments.common.sandbox else client.engine.base_url
     await store.claim(origin, client.engine.api_key, new_key=new_key)
     sources = [(recording.source.source, recording.seconds) for recording in arguments.recordings]
@@ -248,7 +251,7 @@ async def _claim(
 
 
 def _finish(arguments: IdentifyArguments, ended: IdentifyRun) -> list[str]:
-    """Write the files and the summary of a run, and return why files could not be written."""
+    """Write the files and the summary of a run, and return the errors of files that could not be written."""
     if arguments.ledger is not None:
         for line in unsaved_job_lines(ended.unsaved_jobs(), arguments.ledger):
             print_status(line)

@@ -28,15 +28,15 @@ __all__ = ["IdentifyArguments"]
 
 @attrs.frozen(kw_only=True)
 class IdentifyArguments:
-    """The checked arguments."""
+    """The checked arguments of `identify`."""
 
     common: CommonOptions
     ledger: Path | None
     """The ledger of a run that can be continued."""
     options: Options
-    """What such a run does with jobs that have no result."""
+    """What a run with a ledger does with jobs that have no result."""
     speakers: int
-    """How many speakers there are."""
+    """The number of speakers."""
     max_jobs: int | None
     """The most jobs that the run may submit."""
     recordings: Sequence[Recording]
@@ -123,16 +123,16 @@ class IdentifyArguments:
         return plan_run(jobs, self.options, now=0.0)
 
     def check_plan(self, plan: IdentificationRunPlan) -> None:
-        """Check that a run does not submit more than `--max-jobs`.
+        """Check that a run submits at most `--max-jobs`.
 
         Raises:
-            click.UsageError: it does.
+            click.UsageError: the run would submit more.
         """
         jobs = plan.counts.jobs + plan.counts.possible_jobs
         if self.max_jobs is not None and jobs > self.max_jobs:
             raise click.UsageError(
                 f"Nothing was sent: {_needed(self.speakers, len(self.recordings), jobs)}, and --max-jobs is "
-                f"{self.max_jobs}. Raise it, or pass fewer speakers or recordings."
+                f"{self.max_jobs}. Raise --max-jobs, or pass fewer speakers or recordings."
             )
 
 

@@ -21,11 +21,12 @@ from .formatting import format_count
 
 __all__ = ["IdentifyFiles", "RecordingResult"]
 
-_MOST_PANELS = 20
+# A picture grows by one panel for each recording.
+_MAX_PANELS = 20
 
 
 class RecordingResult(NamedTuple):
-    """What is known of one recording."""
+    """The record of one recording, and its identification if there is one."""
 
     label: str
     record: Mapping[str, Any]
@@ -81,9 +82,9 @@ class IdentifyFiles:
         if plot is not None:
             if plot.suffix.lower() != ".png":
                 raise click.UsageError(f"--plot must end in .png, not {plot.name!r}.")
-            if recordings > _MOST_PANELS:
+            if recordings > _MAX_PANELS:
                 raise click.UsageError(
-                    f"--plot draws up to {_MOST_PANELS} recordings, not {recordings}: pass fewer recordings."
+                    f"--plot draws up to {_MAX_PANELS} recordings, not {recordings}: pass fewer recordings."
                 )
             check_plot_installed()
             self._files.append((OutputFile(plot, "picture", force), _draw, "Picture"))
@@ -91,7 +92,7 @@ class IdentifyFiles:
             file.check(*inputs)
 
     def write(self, results: Sequence[RecordingResult]) -> tuple[list[str], list[str]]:
-        """Write the files. Return what was written, and what could not be written and why."""
+        """Write the files. Return a line for each file that was written, and an error for each other file."""
         written: list[str] = []
         problems: list[str] = []
         for file, form, name in self._files:

@@ -12,7 +12,7 @@ __all__ = ["identify_plan_lines"]
 
 
 def identify_plan_lines(plan: IdentificationRunPlan, arguments: IdentifyArguments) -> Iterator[str]:
-    """Yield what a run does.
+    """Yield the lines about a plan.
 
     Args:
         plan: the plan.

@@ -33,9 +33,9 @@ class ResultWriter:
 
     def __init__(self, output: Output, recordings: Sequence[Recording], model: str) -> None:
         self.waiting = 0
-        """Jobs that are waited for."""
+        """The number of submitted jobs whose result is not written yet."""
         self.failed = 0
-        """Recordings without a complete result."""
+        """The number of recordings without a complete result."""
         self._output = output
         self._recordings = recordings
         self._model = model

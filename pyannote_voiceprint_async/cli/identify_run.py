@@ -28,7 +28,7 @@ __all__ = ["IdentifyRun"]
 class IdentifyRun:
     """The identification of some recordings, written as the results arrive.
 
-    The id of each job is on stderr before the command waits for the job, so that a killed command loses no billed job.
+    The id of each job is printed to stderr before the command waits for the job: a killed command loses no billed job.
 
     Args:
         client: the client.
@@ -36,7 +36,7 @@ class IdentifyRun:
         recordings: the recordings.
         requests: the requests for each recording, one for each 50 speakers, with a placeholder as URL.
         timeout: seconds to wait for each job once it is submitted.
-        ledger_run: the run over a ledger, which is prepared; None runs without one.
+        ledger_run: the prepared run on a ledger; None without `--ledger`.
     """
 
     def __init__(  # noqa: PLR0913 - constructed in one place, `identify`
@@ -79,7 +79,7 @@ class IdentifyRun:
             self._output.progress.close()
 
     def unsaved_jobs(self) -> list[dict[str, str]]:
-        """Return the accepted jobs that the ledger could not save, as `ledger accept` accepts them."""
+        """Return the accepted jobs that the ledger could not save, with the label that `ledger accept` needs."""
         unsaved = [] if self._ledger_run is None else self._ledger_run.unsaved
         return [
             {
@@ -138,7 +138,7 @@ class IdentifyRun:
                 async for result in results:
                     yield result
             return
-        # One recording after another: each of them is submitted several times at once.
+        # One recording after another: the jobs of one recording are submitted at once.
         for index, recording in enumerate(self._recordings):
             yield await self._identify_among_many(index, recording)
 
@@ -196,6 +196,6 @@ class IdentifyRun:
 
 
 def request_options(request: IdentificationRequest) -> IdentificationOptions:
-    """Return all fields of a request beside its URL and its speakers."""
+    """Return the fields of a request without its URL and its voiceprints."""
     fields = attrs.asdict(request, recurse=False)
     return cast("IdentificationOptions", {name: fields[name] for name in IdentificationOptions.__annotations__})

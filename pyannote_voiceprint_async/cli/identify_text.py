@@ -3,18 +3,19 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from pyannote_voiceprint_async.identification import Certainty, Decision, Identification, IdentifiedTurn
+from pyannote_voiceprint_async.identification_result.timeline import clock_time
 
 from .formatting import format_count
 from .text_layout import TextColumn, table_line, text_cells, wrap
 
-__all__ = ["clock_time", "identification_lines", "speaker_name", "summary_lines"]
+__all__ = ["identification_lines", "speaker_name", "summary_lines"]
 
 # Longer names are shortened in the timeline only, whose columns must not move.
 _WIDEST_NAME = 24
 # Cells of the timeline: speech for at least half of the time, less than that in its first or second half, and none.
 _FULL, _FIRST_HALF, _SECOND_HALF, _SILENT = "█", "▌", "▐", "·"
 _LEAST_BAR = 10
-# The cells of the table beside the names, and the least that names have.
+# The width of the table without the names, and the least width of the names.
 _NUMBERS_WIDTH, _LEAST_NAME = 38, 12
 
 
@@ -59,13 +60,6 @@ def summary_lines(rows: Sequence[tuple[str, Identification | None]]) -> Iterator
 def speaker_name(decision: Decision) -> str:
     """Return the label of a speaker, or the diarized speaker if no label fits."""
     return decision.label or decision.diarization_speaker
-
-
-def clock_time(seconds: float) -> str:
-    """Return a time in a recording: `1:23`, or `2:03:04` from an hour on."""
-    minutes, second = divmod(round(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
 def _summary_cells(identification: Identification | None) -> tuple[str, ...]:

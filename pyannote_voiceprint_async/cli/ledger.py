@@ -46,7 +46,7 @@ def _ledger_argument(command: Callable[..., Any]) -> Callable[..., Any]:
 @price_option
 @json_option
 def status(path: Path, *, watch: bool, price: float, as_json: bool) -> None:
-    """Report whether a run is alive, and how many rows of the newest list and identifications are in which state.
+    """Report whether a run is alive, and count the rows of the newest list and the identifications by state.
 
     This command also works while a run uses the ledger.
     """

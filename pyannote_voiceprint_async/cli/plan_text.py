@@ -8,7 +8,7 @@ from .formatting import format_cost, format_count, format_duration
 
 __all__ = ["plan_lines", "state_lines"]
 
-# The time of a shorter list is not worth a line.
+# Seconds. A run that submits for less than this has no line about its time.
 _SHORTEST_SECONDS = 1.0
 
 

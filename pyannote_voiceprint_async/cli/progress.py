@@ -70,7 +70,7 @@ class PlainProgress:
         self._next = self._clock.time() + _FIRST_PLAIN_LINE
 
     def show(self, view: ProgressView) -> None:
-        """Write the progress, unless the last line is new."""
+        """Write the progress, if the last line is old enough."""
         if self._clock.time() >= self._next:
             self._next = self._clock.time() + _PLAIN_INTERVAL
             self._write(f"{self._line(view, self._clock.wall())}\n")
@@ -132,7 +132,7 @@ class LiveProgress:
 
         if self._live is not None:
             return
-        # A new one each time: a `Live` that was stopped erases as many lines as it had, when it starts again.
+        # Not the same object again: when a stopped `Live` starts, it erases as many lines as it had before.
         self._live = Live(
             console=self._console,
             get_renderable=self._render,

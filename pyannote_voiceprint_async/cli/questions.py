@@ -19,7 +19,7 @@ def is_interactive() -> bool:
 
 
 async def ask(question: str) -> bool:
-    """Ask a question in a running event loop, and return whether the answer is yes. A cancelled call asks no more."""
+    """Ask a question in a running event loop, and return whether the answer is yes."""
     _print_question(question)
     try:
         return _is_yes(await _read_line())
@@ -29,7 +29,7 @@ async def ask(question: str) -> bool:
 
 
 def confirm_change(question: str, *, yes: bool) -> None:
-    """Ask before something is changed for good, in a command without an event loop.
+    """Ask before a change that cannot be undone, in a command without an event loop.
 
     Args:
         question: what is about to happen, as a question.

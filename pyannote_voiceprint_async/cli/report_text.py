@@ -35,7 +35,7 @@ RepeatCommand = Callable[..., str]
 
 
 def row_counts(report: Report, *, skipped_files: SkippedFiles = _NO_FILES) -> Iterator[str]:
-    """Yield how many rows are in which state.
+    """Yield the counts of rows by state.
 
     Args:
         report: the state of the rows.
@@ -160,7 +160,7 @@ def next_steps(report: Report, repeat: RepeatCommand) -> Iterator[str]:
     """
     if report.submitted:
         yield "The API deletes outputs after 24 hours: continue before then, or these rows must be billed again."
-    if report.submitted or report.pending or report.unanswered:
+    if report.submitted or report.pending or report.unresolved:
         yield f"To continue with the remaining rows: {repeat()}"
     if report.failed:
         yield f"To retry the failed rows when the cause is fixed: {repeat('--retry-failed')}"
@@ -181,13 +181,13 @@ def _list_failed(ledger: Path) -> str:
 
 
 def _missing(report: Report | IdentificationReport) -> Iterator[str]:
-    """Yield how many rows have no result, by state."""
+    """Yield the counts of rows without a result, by state."""
     missing = {
         "failed": report.failed,
         "uncertain": report.uncertain,
         "expired": report.expired,
         "submitted and not done": report.submitted,
-        "sent with an unknown outcome": report.unanswered,
+        "sent with an unknown outcome": report.unresolved,
         "not sent": report.pending,
     }
     yield from (f"{rows} {state}" for state, rows in missing.items() if rows)

@@ -57,7 +57,7 @@ def on_unknown_option(noun: str, *, adopt: str | None = None) -> _Decorator:
         default="hold",
         show_default=True,
         help=f"What to do with {noun}s whose submission may have been accepted. hold: leave the {noun} as it is, and "
-        f"report it. resubmit: send the {noun} again, once, which may be billed twice."
+        f"report it. resubmit: submit the {noun} once more in this run (it may be billed twice)."
         f"{f' {adopt}' if adopt else ''}",
     )
 

@@ -13,7 +13,7 @@ __all__ = ["run_view"]
 
 
 def run_view(progress: Progress, files_found: int = 0) -> ProgressView:
-    """Return what a display shows of a run.
+    """Return the columns and the note that a display shows for a run.
 
     Args:
         progress: the progress.

@@ -27,10 +27,10 @@ __all__ = ["shared"]
 
 @click.group(cls=Group, examples=["shared status voiceprint-shared.db"])
 def shared() -> None:
-    """Inspect the state that processes of a key share.
+    """Inspect the state that the processes of an API key share.
 
-    Processes share a rate limit and submission keys with `--shared`, and in a program with
-    `AsyncVoiceprintClient(shared=…)`.
+    Commands with `--shared`, and programs with `AsyncVoiceprintClient(shared=…)`, share a rate limit and submission
+    keys.
     """
 
 
@@ -60,8 +60,8 @@ def status(address: str, *, as_json: bool) -> None:
     ]
 )
 @click.argument("key", metavar="KEY")
-@click.option("--job-id", metavar="ID", help="The job of the key. Commands with the key return it from now on.")
-@click.option("--free", is_flag=True, help="There is no job, or it is not wanted: the next command with the key pays.")
+@click.option("--job-id", metavar="ID", help="Record the job of the key: calls with the key return it from now on.")
+@click.option("--free", is_flag=True, help="Free the key. The next submission with it is billed, even if a job exists.")
 @yes_option("Do not ask before --free. Without a terminal, nothing is asked.")
 @common_options
 def resolve(common: CommonOptions, key: str, *, job_id: str | None, free: bool, yes: bool) -> None:
@@ -90,7 +90,7 @@ async def _status(output: Output, *, state: SharedState) -> None:
     for scope in scopes:
         await output.write_record(scope_record(scope), partial(scope_lines, scope))
     if output.shows_text and not scopes:
-        await output.write_status("Nothing was shared yet.")
+        await output.write_status("No process has shared anything yet.")
 
 
 async def _resolve(client: AsyncVoiceprintClient, output: Output, *, key: str, job_id: str | None) -> ExitCode:

@@ -1,4 +1,4 @@
-"""The state that processes share, as a record, and as lines for people."""
+"""Format the state that processes share: as a record, and as lines for people."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -78,7 +78,7 @@ class StatusView:
         """Return the status as lines for a terminal of this width."""
         report, identifications = self.status.report, self.status.identifications
         yield from field_lines(self._fields(), width)
-        # A ledger of identifications only has no list.
+        # A ledger that has only identifications has no list of speakers.
         has_list = report.rows or report.invalid or not identifications.rows
         counts = (*row_counts(report), *job_counts(report)) if has_list else ()
         for line in (*counts, *failure_reasons(report, self.path), *identification_counts(identifications, self.path)):

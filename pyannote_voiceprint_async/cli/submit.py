@@ -98,7 +98,7 @@ class _SubmissionWriter:
     async def write(self, index: int, job: JobCreated | None, error: Exception | None) -> None:
         if error is not None and not isinstance(error, VoiceprintError):
             raise error
-        record = self._take_record(index, job, error)
+        record = self._pop_record(index, job, error)
         # An AccountError is the same for all URLs: the command prints it once, at its end.
         text = _no_lines if isinstance(error, AccountError) else partial(_text_lines, record)
         try:
@@ -111,10 +111,10 @@ class _SubmissionWriter:
         self._output.progress.show(text_view(done, self._total, f"{done} of {self._total} done"))
 
     async def write_to_stderr(self, index: int, job: JobCreated) -> None:
-        record = self._take_record(index, job, None)
+        record = self._pop_record(index, job, None)
         await self._output.write_status_record(record, partial(_text_lines, record))
 
-    def _take_record(self, index: int, job: JobCreated | None, error: VoiceprintError | None) -> dict[str, Any]:
+    def _pop_record(self, index: int, job: JobCreated | None, error: VoiceprintError | None) -> dict[str, Any]:
         # Removed before it is written: a cancelled write still completes, and must not be repeated.
         return submission_record(self.unwritten.pop(index).url, job, error)
 

@@ -76,7 +76,7 @@ def field_lines(fields: Iterable[tuple[str, str]], width: int) -> Iterator[str]:
     indent = max((text_cells(name) for name, _ in shown), default=0) + len(_GAP)
     for name, value in shown:
         for number, line in enumerate(wrap(value, width - indent)):
-            # A long command starts at the edge: the terminal may have room for it there.
+            # A command that is too long starts at the edge of the terminal, where it may fit.
             is_too_long = number > 0 and text_cells(line) > width - indent
             yield line if is_too_long else _pad("" if number else name, indent) + line
 

@@ -10,7 +10,7 @@ __all__ = ["unsaved_job_lines"]
 
 
 def unsaved_job_lines(records: Sequence[Mapping[str, str]], ledger: Path) -> Iterator[str]:
-    """Yield a line of JSON for each job, and how to record the jobs.
+    """Yield a line of JSON for each job, then a line on how to record the jobs.
 
     Args:
         records: the jobs: `label` and `job_id`, as `ledger accept` accepts them, and further fields for people.

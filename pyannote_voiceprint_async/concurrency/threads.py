@@ -35,8 +35,8 @@ async def run_in_thread(function: Callable[[], T]) -> T:
 class LongFunctions:
     """Runs long functions of pure Python in a thread, one at a time, in the order of their calls.
 
-    With several of them at once, the event loop would wait for the interpreter lock until each thread had its turn, and
-    the memory of all of them would be in use at once.
+    Several threads at once would make the event loop wait for the interpreter lock until each of them had its turn, and
+    would need the memory of all functions at once.
     """
 
     def __init__(self) -> None:

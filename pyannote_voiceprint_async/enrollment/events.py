@@ -133,13 +133,13 @@ class Report:
     failed: int = 0
     """Rows without a voiceprint, because the row is at fault. They are not billed."""
     uncertain: int = 0
-    """Rows that may have a job whose id is unknown."""
+    """Rows whose outcome could not be resolved: they may have a job whose id is unknown."""
     expired: int = 0
     """Rows that were billed, but whose result expired before it was fetched."""
     submitted: int = 0
     """Rows with an accepted job that is not finished: the next run waits for it."""
-    unanswered: int = 0
-    """Rows that were sent and whose outcome is unknown: the next run resolves it."""
+    unresolved: int = 0
+    """Rows that were sent, with an unknown outcome that the next run resolves."""
     pending: int = 0
     """Rows that were not sent, or were refused for now: the next run submits them."""
     invalid: int = 0

@@ -58,8 +58,8 @@ async def identify_among(  # noqa: PLR0913 - all but the first three by keyword
     The recording is uploaded once, and submitted once for each 50 speakers. **Each job is billed for the whole
     recording**: `jobs_needed(speakers)` returns their number, which is also logged before the first submission. The
     results are merged: each diarized speaker of another job is mapped to the speaker of the first job with the longest
-    overlap. A speaker with less than half of the speech in common stays separate, with a warning. For each speaker, the
-    match with the highest score wins.
+    overlap. A speaker whose longest overlap is less than half of its speech stays separate, with a warning. For each
+    speaker, the match with the highest score wins.
 
     Args:
         client: the client.
@@ -133,7 +133,7 @@ def make_requests(
     """
     check_count("max_jobs", max_jobs)
     if not isinstance(speakers, Mapping) or not speakers:
-        check_request(IdentificationRequest(ANY_URL, speakers, **options))  # raises
+        check_request(IdentificationRequest(ANY_URL, speakers, **options))  # raises the error for it
     labels = list(dict.fromkeys([*_check_expected(expected, speakers), *speakers]))
     parts = [labels[at : at + MAX_SPEAKERS] for at in range(0, len(labels), MAX_SPEAKERS)]
     if len(parts) > max_jobs:

@@ -16,7 +16,7 @@ class PartialIdentificationError(VoiceprintError):
     Args:
         sentence: what happened, what it means, what to do next.
         identification: the results so far, merged; None if no job has one.
-        job_ids: the ids of all jobs that are known to be accepted, also of those without a result.
+        job_ids: the ids of all jobs that are known to be accepted, with and without a result.
         errors: the errors of the jobs without a result.
         details: as for every error of this package.
     """

@@ -1,4 +1,4 @@
-"""Identify recordings with a ledger: a run that can be killed at any instant, and continues."""
+"""Identify recordings in a run that can be killed at any instant: the next run on its ledger continues."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ __all__ = ["JobOutcome", "LedgerJob", "LedgerRun", "UnsavedJob", "request_hash"]
 
 log = logging.getLogger("pyannote_voiceprint_async")
 
-# The types of the other jobs of the API: a listed job of such a type is no identification.
+# Listed jobs of these types are certainly not identifications.
 _OTHER_TYPES = frozenset({"diarize", "diarization", "voiceprint"})
-# Jobs that are waited for at once.
+# The most jobs that a run submits and waits for at once.
 _MAX_IN_PROGRESS = 1000
 
 
@@ -77,14 +77,14 @@ class LedgerJob:
     row: int
     """The id of the row in the ledger."""
     seconds: float | None = None
-    """The length of the recording, if it is known."""
+    """The length of the recording in seconds, if it is known."""
     facts: tuple[int, int] | None = None
-    """The size and the change time of a file, when its hash was computed."""
+    """For a file: its size in bytes and its `change_time_ns`, from when its hash was computed."""
 
 
 @attrs.frozen
 class JobOutcome:
-    """What became of a job in this run."""
+    """The result or the error of a job in this run."""
 
     job: LedgerJob
     identification: Identification | None = None
@@ -100,7 +100,7 @@ class UnsavedJob:
     row: IdentificationRow
     job_id: str
     seconds: float | None
-    """The length of the recording, if it is known."""
+    """The length of the recording in seconds, if it is known."""
 
 
 class LedgerRun:
@@ -143,7 +143,7 @@ class LedgerRun:
         self._resolver = OutcomeResolver(client, store, options.on_unknown, self._timeline, other_types=_OTHER_TYPES)
 
     async def prepare(self) -> IdentificationRunPlan:
-        """Read the jobs from the ledger, and return what the run does. Nothing is sent.
+        """Read the jobs from the ledger, and return the plan of the run. Nothing is sent.
 
         Raises:
             MediaError: a file cannot be read.
@@ -159,16 +159,16 @@ class LedgerRun:
             LedgerJob(index, self._sources[index][0], self._requests[part], row.id, key.seconds, identities[index][1])
             for row, key, (index, part) in zip(rows, keys, pairs, strict=True)
         ]
-        # Two files with the same content share one row, which is submitted once.
+        # By row: two files with the same content share one row, which is submitted once.
         planned = {row.id: _to_planned(job, row) for job, row in zip(self._jobs, rows, strict=True)}
         return plan_run(planned.values(), self._options, self._clock.wall())
 
     async def outcomes(self) -> AsyncGenerator[JobOutcome, None]:
-        """Yield each job as it ends: first those that the ledger has results of.
+        """Yield each job as it ends. A job whose result is in the ledger ends at once.
 
         Raises:
             AccountError: the API refuses the account.
-            LedgerError: the ledger cannot be used any more.
+            LedgerError: the ledger can no longer be used.
         """
         self._state.write()
         error: Exception | None = None
@@ -185,27 +185,27 @@ class LedgerRun:
             del error  # breaks the reference cycle of the error and this frame
 
     async def _process_jobs(self) -> AsyncGenerator[JobOutcome, None]:
-        """Yield each job as it ends. Submissions of unknown outcome are resolved once, and then continue."""
+        """Yield each job as it ends. Resolve the unknown outcomes of earlier runs first, those of this run last."""
         await self._resolve_outcomes(of_earlier_runs=True)
-        unanswered: list[JobOutcome] = []
+        unresolved: list[JobOutcome] = []
         try:
             async with aclosing(self._process_once(self._jobs)) as outcomes:
                 async for outcome in outcomes:
-                    if await self._is_unanswered(outcome):
-                        unanswered.append(outcome)
+                    if await self._has_unknown_outcome(outcome):
+                        unresolved.append(outcome)
                     else:
                         yield outcome
             await self._resolve_outcomes(of_earlier_runs=False)
         except VoiceprintError:
-            for outcome in unanswered:
+            for outcome in unresolved:
                 yield outcome
             raise
-        async with aclosing(self._process_once([outcome.job for outcome in unanswered])) as outcomes:
+        async with aclosing(self._process_once([outcome.job for outcome in unresolved])) as outcomes:
             async for outcome in outcomes:
                 yield outcome
 
     async def _process_once(self, jobs: Sequence[LedgerJob]) -> AsyncGenerator[JobOutcome, None]:
-        # A job that the run does not wait for is in the ledger, and not abandoned.
+        # Without `on_abandoned`: the ledger keeps the jobs that this run does not wait for.
         results = Results(
             jobs,
             self._process,
@@ -219,13 +219,13 @@ class LedgerRun:
                     raise outcome.error
                 yield outcome
 
-    async def _is_unanswered(self, outcome: JobOutcome) -> bool:
-        """Return whether the outcome of a submission of this run is unknown."""
+    async def _has_unknown_outcome(self, outcome: JobOutcome) -> bool:
+        """Return whether this run has sent the submission, and its outcome is unknown."""
         is_unknown = isinstance(outcome.error, VoiceprintError) and outcome.error.outcome_unknown
         return is_unknown and (await self._store.row(outcome.job.row)).state == State.SUBMITTING
 
     def _keys(self, identities: Sequence[str]) -> list[IdentificationKey]:
-        """Return the key of each recording with each request."""
+        """Return a key for each pair of a recording and a request."""
         hashes = [request_hash(request) for request in self._requests]
         return [
             IdentificationKey(identity, digest, str(request.model), seconds)
@@ -234,7 +234,7 @@ class LedgerRun:
         ]
 
     async def _resolve_outcomes(self, *, of_earlier_runs: bool) -> None:
-        """Resolve the submissions of unknown outcome: what was not accepted is pending again.
+        """Resolve the submissions of unknown outcome. Rows that were not accepted become pending.
 
         Args:
             of_earlier_runs: whether to include those that earlier runs could not resolve.
@@ -247,8 +247,8 @@ class LedgerRun:
         seconds = max(0.0, self._resolver.seconds_left(unresolved))
         if seconds:
             log.warning(
-                "The outcome of %d submission(s) is unknown. In %.0f s the API cannot accept them any more; then the "
-                "run looks for their jobs.",
+                "The outcome of %d submission(s) is unknown. In %.0f s the API can no longer accept them; then the run "
+                "searches the list of jobs for them.",
                 len(unresolved),
                 seconds,
             )
@@ -257,7 +257,7 @@ class LedgerRun:
 
     async def _process(self, item: BatchItem) -> Identification:
         job = cast("LedgerJob", item.value)
-        # Two files with the same content share one row, which is submitted once.
+        # Two files with the same content share one row: the second one waits for the result of the first.
         async with self._locks.setdefault(job.row, asyncio.Lock()):
             return await self._identify(item, job)
 
@@ -274,7 +274,7 @@ class LedgerRun:
         return await self._wait(job, row)
 
     def _explain(self, row: IdentificationRow) -> str:
-        """Return why a row is not submitted, and how to go on."""
+        """Return why a row is not submitted, and how to continue."""
         if row.state == State.FAILED:
             return f"{row.error} To submit the recording again when the cause is fixed, add --retry-failed."
         if row.state == State.EXPIRED:
@@ -283,8 +283,9 @@ class LedgerRun:
                 "recording again (billed again), add --retry-expired."
             )
         return (
-            f"{row.error or 'Its outcome is unknown.'} The recording is held, and not submitted again: look for its "
-            "job with `pyannote-voiceprint jobs`, and record it with `pyannote-voiceprint ledger accept "
+            f"{row.error or 'The outcome of the submission is unknown.'} The recording is held, and not submitted "
+            "again: look for its job with `pyannote-voiceprint jobs`, and record it with `pyannote-voiceprint ledger "
+            "accept "
             f"{shlex.quote(str(self._store.path))} {row.name} JOB_ID`. To submit the recording again (it may be billed "
             "twice), add --on-unknown resubmit."
         )
@@ -336,7 +337,7 @@ class LedgerRun:
         now = self._clock.wall()
         if row.media_url is not None and is_upload_kept(row.uploaded_at, now):
             return row.media_url
-        assert job.facts is not None  # noqa: S101 - files have them
+        assert job.facts is not None  # noqa: S101 - `prepare` sets them for each file
         await asyncio.to_thread(check_unchanged, job.source, job.facts)
         url = await self._client.upload(job.source)
         await asyncio.to_thread(check_unchanged, job.source, job.facts)
@@ -344,7 +345,7 @@ class LedgerRun:
         return url
 
     async def _wait(self, job: LedgerJob, row: IdentificationRow) -> Identification:
-        assert row.job_id is not None  # noqa: S101 - the caller has checked it
+        assert row.job_id is not None  # noqa: S101 - a submitted row has a job
         job_id, deadline = row.job_id, self._client.engine.deadline_after(self._timeout)
 
         async def wait() -> Identification:
@@ -369,7 +370,7 @@ class LedgerRun:
         return found
 
     async def _save_unsaved(self) -> None:
-        """Try again to write the unsaved job ids: the disk may have room by now."""
+        """Try again to write the unsaved job ids: the disk may have space again."""
         now = self._clock.wall()
         for unsaved in tuple(self.unsaved):
             with suppress(LedgerError):
@@ -384,7 +385,7 @@ def request_hash(request: IdentificationRequest) -> str:
 
 
 def _identity(source: Path | str) -> tuple[str, tuple[int, int] | None]:
-    """Return the identity of a recording, as in the list of `enroll`; for a file, with its size and change time.
+    """Return the identity of a recording, as `enroll` makes it, and the size and the change time of a file.
 
     Raises:
         MediaError: the file cannot be read.

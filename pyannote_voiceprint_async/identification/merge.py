@@ -18,7 +18,7 @@ from .overlap import measure_overlap
 
 __all__ = ["merge"]
 
-# Below this share of common speech, two diarized speakers may be different people.
+# Two diarized speakers whose overlap is a smaller share of the speech may be different people.
 _LEAST_SHARE = 0.5
 _start = attrgetter("start")
 
@@ -27,8 +27,8 @@ def merge(identifications: Sequence[Identification]) -> Identification:
     """Return one identification of several jobs on the same recording; the diarization is that of the first one.
 
     Each diarized speaker of another job is mapped to the speaker of the first job with the longest overlap, many to
-    one. A speaker with less than half of the speech in common stays separate, with a warning. All scores are kept, and
-    for each speaker the match with the highest score wins.
+    one. A speaker whose longest overlap is less than half of its speech stays separate, with a warning. All scores are
+    kept, and for each speaker the match with the highest score wins.
 
     Args:
         identifications: at least one.
@@ -41,8 +41,8 @@ def merge(identifications: Sequence[Identification]) -> Identification:
     separate: list[IdentifiedTurn] = []
     warnings = list(first.warnings)
     for other in others:
-        names, notes = _map_speakers(first, other)
-        warnings += [*other.warnings, *notes]
+        names, new_warnings = _map_speakers(first, other)
+        warnings += [*other.warnings, *new_warnings]
         for speaker in other.speakers:
             name = names[speaker.diarization_speaker]
             known = merged.get(name)
@@ -63,7 +63,7 @@ def merge(identifications: Sequence[Identification]) -> Identification:
 
 
 def _map_speakers(first: Identification, other: Identification) -> tuple[dict[str, str], list[str]]:
-    """Return the name of each speaker of another job in the merged result, and the warnings."""
+    """Return the name in the merged result of each speaker of another job, and the warnings."""
     overlap = measure_overlap(other.turns, first.turns)
     names: dict[str, str] = {}
     warnings = []

@@ -26,10 +26,10 @@ class Overlap(NamedTuple):
     """Seconds that each speaker of the first diarization shares with each speaker of the second one."""
 
     def best(self, speaker: str) -> tuple[str | None, float]:
-        """Return the speaker of the second diarization with the longest overlap, and the share that is overlapped.
+        """Return the speaker of the second diarization with the longest overlap, and the share of the overlap.
 
         Args:
-            speaker: a speaker of the first diarization. The share is that of its seconds, from 0 to 1.
+            speaker: a speaker of the first diarization. A share of 1 means that all of its speech is overlapped.
         """
         shared = self.shared.get(speaker)
         if not shared:
@@ -43,7 +43,10 @@ _start, _end = attrgetter("start"), attrgetter("end")
 
 
 def measure_overlap(turns: Sequence[IdentifiedTurn], others: Sequence[IdentifiedTurn]) -> Overlap:
-    """Return how much of the speech in `turns` each speaker of `others` shares. Overlapping turns count once."""
+    """Return for how long each speaker of `turns` speaks, also together with each speaker of `others`.
+
+    Overlapping turns of one speaker count once.
+    """
     events = heapq.merge(
         *(
             in_order([(get_time(turn), step, side, turn.diarization_speaker) for turn in some], _time)

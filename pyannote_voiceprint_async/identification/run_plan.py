@@ -1,4 +1,4 @@
-"""What a run of `identify` will do and what will be billed: pure, for the run itself and for its dry run."""
+"""Plan a run of `identify`: what it submits, and what is billed. Pure: the run and its dry run make the same plan."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from pyannote_voiceprint_async.enrollment.run.planning import plan_submissions
 
 __all__ = ["IdentificationRunPlan", "PlannedJob", "plan_run"]
 
-_UNANSWERED = (State.SUBMITTING, State.UNCERTAIN)
+# Jobs that were not sent, or whose outcome is unknown.
+_WITHOUT_JOB = (State.PENDING, State.SUBMITTING, State.UNCERTAIN)
 
 
 @attrs.frozen
@@ -24,13 +25,17 @@ class PlannedJob:
     """One job of a run: a recording, one of the requests for it, and its state in the ledger."""
 
     is_file: bool
+    """Whether the recording is a local file, which must be uploaded."""
     seconds: float | None
-    """The length of the recording, if it is known."""
+    """The length of the recording in seconds, if it is known."""
     state: str = State.PENDING
+    """The state of its row in the ledger."""
     accepted_at: float | None = None
     """When its job was accepted, in UTC epoch seconds."""
     media_url: str | None = None
+    """The URL of an earlier upload of the file."""
     uploaded_at: float | None = None
+    """When the file was uploaded, in UTC epoch seconds."""
 
 
 @attrs.frozen
@@ -40,13 +45,13 @@ class IdentificationRunPlan:
     counts: RunPlan
     """The jobs by state; a row is one job. `expiring`, `left` and `price` are not used."""
     billed_seconds: int
-    """The billed seconds of the jobs to submit, as far as the lengths of their recordings are known."""
+    """The seconds that are billed for the jobs to submit, without those whose recording has an unknown length."""
     unknown_lengths: int
-    """Jobs to submit whose recording has an unknown length."""
+    """The number of jobs to submit whose recording has an unknown length."""
 
 
 def plan_run(jobs: Iterable[PlannedJob], options: Options, now: float) -> IdentificationRunPlan:
-    """Return what a run does with these jobs.
+    """Return the plan of a run with these jobs.
 
     Args:
         jobs: the jobs, each once.
@@ -55,16 +60,15 @@ def plan_run(jobs: Iterable[PlannedJob], options: Options, now: float) -> Identi
     """
     jobs = list(jobs)
     states = [job.state for job in jobs]
-    overdue = [job for job in jobs if job.state == State.SUBMITTED and _is_overdue(job, now)]
     counts = RunPlan(
         rows=len(jobs),
         succeeded=states.count(State.SUCCEEDED),
         submitted=states.count(State.SUBMITTED),
-        overdue=len(overdue),
+        overdue=sum(job.state == State.SUBMITTED and _is_overdue(job, now) for job in jobs),
         failed=states.count(State.FAILED),
         expired=states.count(State.EXPIRED),
     )
-    unsent = [job for job in jobs if job.state == State.PENDING or job.state in _UNANSWERED]
+    unsent = [job for job in jobs if job.state in _WITHOUT_JOB]
     counts = plan_submissions(map(_to_unsent, unsent), plan=counts, options=options, now=now)
     sent = [job.seconds for job in unsent if job.state == State.PENDING or options.on_unknown == "resubmit"]
     return IdentificationRunPlan(

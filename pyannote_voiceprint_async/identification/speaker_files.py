@@ -1,6 +1,6 @@
 """The files that hold voiceprints: exports, ledgers, and JSON objects.
 
-No function here raises while one of its local variables holds a value: a traceback may show the variables.
+No function here raises while a local variable holds the value of a voiceprint: a traceback may show local variables.
 """
 
 from __future__ import annotations

@@ -17,7 +17,8 @@ from .speaker_files import SpeakerRow, read_rows
 
 __all__ = ["Speakers"]
 
-_MOST_SHOWN, _MOST_LABEL = 10, 100
+# The most problems in an error, and the most characters of a label there.
+_MAX_SHOWN, _MAX_LABEL = 10, 100
 
 
 @safe_repr
@@ -33,7 +34,7 @@ class Speakers(Mapping[str, "Voiceprint | str"]):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, model: str | None = None) -> Self:
-        """Read the voiceprints of a file. The call blocks: run it in a thread for thousands of them.
+        """Read the voiceprints of a file. This call blocks: for thousands of voiceprints, run it in a thread.
 
         The file is what `export` writes (`.json`, `.jsonl`, `.csv`), what `voiceprint --out` writes, a ledger, or a
         JSON object `{label: value}`. The content decides, not the name. Rows without a voiceprint are skipped.
@@ -60,7 +61,7 @@ class Speakers(Mapping[str, "Voiceprint | str"]):
 
     @property
     def model(self) -> str | None:
-        """The model of the voiceprints; None if the file does not name it."""
+        """The model of the voiceprints; None if it is unknown, or if they have several."""
         models = {voiceprint.model for voiceprint in self.values() if isinstance(voiceprint, Voiceprint)}
         return models.pop() if len(models) == 1 else None
 
@@ -84,8 +85,8 @@ def _check(rows: Sequence[SpeakerRow]) -> None:
         counts = ", ".join(f"{name} ({sum(row.model == name for row in rows)})" for name in models)
         problems.insert(0, Problem(f"the voiceprints have several models: {counts}; choose one (model= or --model)"))
     if problems:
-        shown = "; ".join(map(str, problems[:_MOST_SHOWN]))
-        more = f"; and {len(problems) - _MOST_SHOWN} more" if len(problems) > _MOST_SHOWN else ""
+        shown = "; ".join(map(str, problems[:_MAX_SHOWN]))
+        more = f"; and {len(problems) - _MAX_SHOWN} more" if len(problems) > _MAX_SHOWN else ""
         raise ManifestError(f"The voiceprints cannot be used: {shown}{more}.", problems=problems)
 
 
@@ -93,9 +94,9 @@ def _problems(rows: Sequence[SpeakerRow]) -> Iterator[Problem]:
     seen: set[str] = set()
     for row in rows:
         if problem := label_problem(row.label):
-            yield Problem(f"the label {problem}", printable(row.label[:_MOST_LABEL]), row.line)
+            yield Problem(f"the label {problem}", printable(row.label[:_MAX_LABEL]), row.line)
         if problem := value_problem(row.voiceprint):
-            yield Problem(f"the voiceprint {problem}", printable(row.label[:_MOST_LABEL]), row.line)
+            yield Problem(f"the voiceprint {problem}", printable(row.label[:_MAX_LABEL]), row.line)
         if row.label in seen:
-            yield Problem("the label occurs twice", printable(row.label[:_MOST_LABEL]), row.line)
+            yield Problem("the label occurs twice", printable(row.label[:_MAX_LABEL]), row.line)
         seen.add(row.label)

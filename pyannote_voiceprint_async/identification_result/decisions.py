@@ -52,13 +52,13 @@ class Decision:
 class Thresholds(NamedTuple):
     """The thresholds of `decide`.
 
-    The API's true matches scored from 78 to 90, false ones up to 60.
+    The defaults lie between the scores of true matches (78 to 90) and of false ones (up to 60) that were measured.
     """
 
     min_score: float = 60.0
     """A score must be above it."""
     min_margin: float = 15.0
-    """The least distance of the two highest scores."""
+    """The least difference between the two highest scores."""
     min_speech: float = 8.0
     """The least seconds of speech."""
 

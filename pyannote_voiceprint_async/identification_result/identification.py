@@ -102,7 +102,7 @@ class Identification(FromResponse):
         | unknown | there are neither scores nor a match |
         | unknown | the highest score is not above `min_score` |
         | review | there is a match, but there are no scores |
-        | review | the distance to the second highest score is below `min_margin` |
+        | review | the difference to the second highest score is below `min_margin` |
         | review | the speech is shorter than `min_speech` |
         | review | the API matched another label |
         | certain | none of these |
@@ -111,7 +111,7 @@ class Identification(FromResponse):
 
         Args:
             min_score: the score that the highest score must exceed, from 0 to 100.
-            min_margin: the least distance of the two highest scores; a single score is compared with 0.
+            min_margin: the least difference between the two highest scores; a single score is compared with 0.
             min_speech: the least seconds of speech.
 
         Raises:
@@ -123,7 +123,7 @@ class Identification(FromResponse):
     def to_rttm(self, file_id: str = "recording") -> str:
         """Return the turns as RTTM, with the labels as names. White space in a name becomes an underscore.
 
-        The 100,000 turns of a day take a fraction of a second: in an event loop, call this in a thread.
+        For a recording of a day (100,000 turns) this takes a fraction of a second: on an event loop, use a thread.
 
         Args:
             file_id: the name of the recording, usually that of its file without suffix.
@@ -133,7 +133,7 @@ class Identification(FromResponse):
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types. The result has labels and times, and no voiceprints.
 
-        The 100,000 turns of a day take a fraction of a second: in an event loop, call this in a thread.
+        For a recording of a day (100,000 turns) this takes a fraction of a second: on an event loop, use a thread.
         """
         created_at = self.created_at.isoformat() if self.created_at else None
         return {
@@ -151,7 +151,9 @@ class Identification(FromResponse):
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """Return the identification of a dictionary made by `to_dict`, which takes as long. Unknown fields are ignored.
+        """Return the identification of a dictionary that `to_dict` made. Unknown fields are ignored.
+
+        For a recording of a day (100,000 turns) this takes a fraction of a second: on an event loop, use a thread.
 
         Raises:
             KeyError: `job_id` or `model` is missing, or a turn lacks a field.

@@ -56,5 +56,5 @@ class IdentificationOutput:
 
     @property
     def has_result(self) -> bool:
-        """True: the output of a recording without speech has empty lists."""
+        """Always True: empty lists are the result of a recording without speech."""
         return True

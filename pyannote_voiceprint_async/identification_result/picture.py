@@ -21,7 +21,7 @@ _DPI = 120
 _LONGEST_NAME, _LONGEST_TITLE = 32, 120
 _MOST_ROWS = 50
 _MINUTES_FROM, _HOURS_FROM = 180.0, 3 * 3600.0
-# Distinct for people who see no difference between red and green, and in print. Hatched rows need a person's decision.
+# Distinct in print, and for people who cannot distinguish red and green.
 _COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6d31", "#5254a3")
 _UNKNOWN_COLOR = "#a8a8a8"
 
@@ -73,12 +73,12 @@ def _draw(axes: Axes, panel: TimelinePanel, colors: dict[str, str]) -> None:
             drawn.append((turn.start / seconds_per_unit, (turn.end - turn.start) / seconds_per_unit))
     for row, decision in enumerate(decisions):
         spans = spans_of[decision.diarization_speaker]
-        hatch = None if decision.certainty is Certainty.CERTAIN else "////"
         # The thin edge keeps short turns of long recordings visible.
         color = _color(decision, colors)
         axes.broken_barh(spans, (row - 0.34, 0.68), facecolor=color, edgecolor=color, linewidth=0.6)
-        if hatch is not None:
-            axes.broken_barh(spans, (row - 0.34, 0.68), facecolor="none", edgecolor="white", hatch=hatch, linewidth=0)
+        if decision.certainty is not Certainty.CERTAIN:
+            # Hatched: a person should decide who this is.
+            axes.broken_barh(spans, (row - 0.34, 0.68), facecolor="none", edgecolor="white", hatch="////", linewidth=0)
     axes.set_yticks(range(len(decisions)), [_row_name(decision) for decision in decisions], parse_math=False)
     axes.set_ylim(max(len(decisions), 1) - 0.5, -0.5)
     axes.set_xlim(left=0)

@@ -13,7 +13,7 @@ __all__ = ["match_turns", "rank", "speech_seconds", "summarize"]
 
 
 def match_turns(output: IdentificationOutput) -> Sequence[IdentifiedTurn]:
-    """Return the identified turns. If the API left them out, make them of the diarization and the matches."""
+    """Return the identified turns. If the API left them out, derive them from the diarization and the matches."""
     if output.identification or not output.diarization:
         return output.identification
     matches = {entry.speaker: entry.match for entry in output.voiceprints}
@@ -34,7 +34,7 @@ def match_turns(output: IdentificationOutput) -> Sequence[IdentifiedTurn]:
 
 
 def summarize(turns: Iterable[IdentifiedTurn], scores: Iterable[SpeakerScores]) -> tuple[IdentifiedSpeaker, ...]:
-    """Return the diarized speakers in the order of their first turn; then those that have scores and no turns."""
+    """Return the diarized speakers in the order of their first turn, then those with scores but no turns."""
     spans = [(turn.diarization_speaker, turn.start, turn.end, turn.match) for turn in turns]
     seconds = speech_seconds(span[:3] for span in spans)
     matches = {name: match for name, _, _, match in reversed(spans) if match}

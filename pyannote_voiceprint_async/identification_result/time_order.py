@@ -15,10 +15,10 @@ _PART = 5_000
 
 
 def in_order(items: Sequence[T], time: Callable[[T], float], part: int = _PART) -> Iterable[T]:
-    """Return the items in the order of their times; those with equal times stay in their order.
+    """Return the items in the order of their times. Items with equal times keep their order.
 
-    `sorted` would hold the interpreter lock until everything is sorted, and block the event loop although it runs in a
-    thread. Turns are nearly always in order already; others are sorted in parts, which are then merged.
+    `sorted` would hold the interpreter lock until all items are sorted, and block the event loop even from a thread.
+    Turns are nearly always in order already; if not, parts of them are sorted, and then merged.
 
     Args:
         items: the items.

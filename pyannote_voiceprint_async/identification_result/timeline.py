@@ -9,7 +9,7 @@ from pyannote_voiceprint_async.redaction import printable
 
 from .turns import IdentifiedTurn
 
-__all__ = ["to_html"]
+__all__ = ["clock_time", "to_html"]
 
 _WIDTH, _ROW_HEIGHT, _BAR_HEIGHT, _NAME_WIDTH = 720, 22, 14, 180
 _MAX_ROWS, _MAX_NAME = 40, 28
@@ -97,10 +97,11 @@ def _ticks(total: float, height: int) -> Iterator[str]:
         share = number / (_NUMBER_OF_TICKS - 1)
         anchor = "start" if number == 0 else "end" if share == 1 else "middle"
         x = _NAME_WIDTH + share * _WIDTH
-        yield f'<text x="{x:g}" y="{height - 6}" text-anchor="{anchor}">{_time(share * total)}</text>'
+        yield f'<text x="{x:g}" y="{height - 6}" text-anchor="{anchor}">{clock_time(share * total)}</text>'
 
 
-def _time(seconds: float) -> str:
+def clock_time(seconds: float) -> str:
+    """Return a time in a recording: `1:23`, or `2:03:04` from an hour on."""
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"

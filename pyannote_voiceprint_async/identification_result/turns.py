@@ -16,7 +16,7 @@ Confidence: TypeAlias = Mapping[str, float] | float
 """The confidence of one turn: scores by speaker, or one score. The API documents an object, but not its fields."""
 
 
-# One operation on the millions of frames of a day would block the event loop.
+# Numbers that are copied at once: copying the millions of frames of a day would block the event loop.
 _PART = 100_000
 
 
@@ -89,7 +89,7 @@ class IdentifiedSpeaker:
     diarization_speaker: str
     """The diarized speaker (`SPEAKER_00`)."""
     seconds: float
-    """Seconds of speech; seconds in which several turns of the speaker overlap count once."""
+    """Seconds of speech. Overlapping turns of the speaker count once."""
     match: str | None = None
     """The label of the voiceprint that the API matched, if any."""
     scores: Mapping[str, float] = attrs.field(factory=dict)

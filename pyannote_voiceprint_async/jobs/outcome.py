@@ -92,7 +92,7 @@ def require_identification(job: Job) -> IdentificationOutput:
         raise _no_output_error(job)
     if job.output.voiceprint is not None:
         raise _other_kind_error(job, "identification")
-    # Programs that only make voiceprints do not need it.
+    # Imported here, because programs that only make voiceprints do not use it.
     from pyannote_voiceprint_async.api.identification_codec import read_identification  # noqa: PLC0415
 
     return attrs.evolve(read_identification(job.output.extra), warning=job.output.warning, error=job.output.error)

@@ -11,11 +11,14 @@ from pyannote_voiceprint_async.models import WebhookEvent
 
 __all__ = ["PendingWebhooks"]
 
+# A job whose webhook is no longer expected is polled like any other.
 _MAX_EXPECTED = 10_000
+# A job whose early webhook was dropped is polled, too.
 _MAX_EARLY = 1_000
 # Seconds for which an early webhook is kept for its wait.
 _EARLY_LIFETIME = 60.0
-_MOST_EARLY_TURNS = 1_000
+# The most turns of an output that is kept with an early webhook.
+_MAX_EARLY_TURNS = 1_000
 
 
 class PendingWebhooks:
@@ -57,10 +60,10 @@ class PendingWebhooks:
             self._early.popitem(last=False)
 
     def drop_old(self, now: float) -> float | None:
-        """Drop the webhooks that were kept for long enough: they may hold voiceprints, which are biometric data.
+        """Drop the expired webhooks: they may hold voiceprints, which are biometric data.
 
         Returns:
-            When the next one is to be dropped; None if none is kept.
+            The time at which the next webhook expires; None if none is kept.
         """
         while self._early:
             kept_at, _ = next(iter(self._early.values()))
@@ -79,5 +82,5 @@ def _is_long(event: WebhookEvent) -> bool:
     output = event.output
     return (
         isinstance(output, IdentificationOutput)
-        and len(output.identification) + len(output.diarization) > _MOST_EARLY_TURNS
+        and len(output.identification) + len(output.diarization) > _MAX_EARLY_TURNS
     )

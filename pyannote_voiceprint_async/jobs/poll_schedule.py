@@ -12,7 +12,7 @@ _GROWTH = 1.5
 # After a poll, the next one waits for this multiple of `Polling.first` for each page that was fetched. With the default
 # of one second, at most 30 pages are fetched in a minute: at 100 voiceprints a minute, a third of a request for each.
 _PAUSE_PER_PAGE = 2.0
-# A job that ends at most so many seconds after a poll counts as seen by it: times are not exact.
+# Seconds. A job that ends no later than this after a poll counts as seen by this poll: measured times are not exact.
 _SAME_MOMENT = 0.01
 
 
@@ -67,7 +67,7 @@ class PollSchedule:
         self.next_at = max(self._earliest, min([now + self.interval, *first_polls]))
 
     def expect_poll(self, ended_at: float, *, pages: int) -> float:
-        """Return when a poll sees that a job has ended, unless other jobs make the polls more frequent.
+        """Return when a poll will see that a job has ended, if no other job makes the polls more frequent.
 
         Args:
             ended_at: the time at which the job ends.

@@ -52,7 +52,7 @@ _MAX_READS = 32
 # A job is unknown after this many 404s in a row. A single one proves nothing: a new job may not be visible on every
 # server of the API yet.
 _MAX_NOT_FOUND = 2
-# A job may have the status "succeeded" for this many seconds before it shows its output.
+# Seconds for which a job may have the status "succeeded" before it shows its output.
 _OUTPUT_DELAY = 60.0
 # The key was revoked, or lost a right: every other read would fail in the same way.
 _FAILS_ALL_WAITS = (AuthenticationError, PermissionDeniedError)
@@ -71,7 +71,7 @@ class JobPoller:
         self._clock = clock
         self._waiters = waiters
         self.on_wait: Callable[[], object] | None = None
-        """Called when a wait for a job begins that no other caller waits for."""
+        """Called when the first wait for a job begins."""
         self._jobs: dict[str, PolledJob] = {}
         self._webhooks = PendingWebhooks(polling.webhook_grace)
         self._drop_timer: Timer | None = None
@@ -115,11 +115,19 @@ class JobPoller:
             raise
 
     def expect_result(self, ended_at: float) -> float:
-        """Estimate when the result of an awaited job is read, if the job ends at a time of the client's clock."""
+        """Estimate when the result of an awaited job arrives, as a time on the client's clock.
+
+        Args:
+            ended_at: the time on this clock at which the job ends.
+        """
         return max(self._clock.time(), self._schedule.expect_poll(ended_at, pages=self._pages_per_poll()))
 
     def expect_delay(self, job_seconds: float) -> float:
-        """Estimate the seconds from the acceptance of the last job to its result, if the job takes this long."""
+        """Estimate the seconds from the acceptance of a job to its result, if no job is accepted after it.
+
+        Args:
+            job_seconds: how long the job takes.
+        """
         schedule = PollSchedule(self._polling)
         schedule.poll_by(self._polling.first)
         return max(job_seconds, schedule.expect_poll(job_seconds, pages=self._pages_per_poll()))
@@ -145,7 +153,7 @@ class JobPoller:
             self._read_soon(polled)
 
     def _drop_old_webhooks(self) -> None:
-        """Drop old webhooks now, and the others when their time has come."""
+        """Drop expired webhooks, and set a timer for the next one that expires."""
         drop_at = self._webhooks.drop_old(self._clock.time())
         self._drop_timer = None if drop_at is None else self._clock.call_at(drop_at, self._drop_old_webhooks)
 

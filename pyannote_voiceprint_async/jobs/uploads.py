@@ -30,6 +30,7 @@ class _Attempts:
     retries = 0
 
     def __str__(self) -> str:
+        """Return the name of the request in events."""
         return "PUT"
 
 

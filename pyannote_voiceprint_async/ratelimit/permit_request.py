@@ -49,7 +49,7 @@ class PermitRequest:
     granted_at: float
     """The time of the last grant."""
     queued_at: float
-    """The time at which it joined the wait queue for the last time."""
+    """The time at which the request last joined the wait queue: when it was made, or refused with status 429."""
     use_baseline: int
     """Permits in use minus permits ever taken, when this one was taken; see `RateLimitWindow.update_from_headers`."""
 

@@ -1,4 +1,4 @@
-"""The webhook deliveries in a store: which jobs have ended, and nothing of their results."""
+"""The webhook deliveries in a store: the final status of each job, without its result."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .store import Store
 
 __all__ = ["DeliveryTable", "StoredDelivery"]
 
-# Milliseconds for which a delivery is kept for waits that have not begun, as in a process that shares nothing.
+# Milliseconds for which a delivery is kept for a wait that begins later, as `PendingWebhooks` keeps it in one process.
 _LIFETIME = 60_000
 
 _POST = (
@@ -24,11 +24,12 @@ _READ = (
 
 
 class StoredDelivery(NamedTuple):
-    """A delivery that some process received."""
+    """A delivery that one of the processes received."""
 
     job_id: str
     status: str
     delivered_at: int
+    """Milliseconds since 1970, on the clock of the store."""
 
 
 class DeliveryTable:
@@ -59,8 +60,8 @@ class DeliveryTable:
     async def read(self) -> set[StoredDelivery]:
         """Return the deliveries of the last minute.
 
-        Reading only those after the newest known one would miss some: transactions do not end in the order of their
-        times.
+        All of them are read each time: transactions do not end in the order of their times, so a query for the newer
+        ones would miss some.
         """
         rows = await self._store.run((_READ, {"scope": self._scope, "lifetime": _LIFETIME}))
         return {StoredDelivery(*row) for row in rows}

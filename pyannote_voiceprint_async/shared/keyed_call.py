@@ -22,7 +22,7 @@ log = logging.getLogger("pyannote_voiceprint_async")
 
 R = TypeVar("R")
 
-# A result is recorded with this many tries, so many seconds apart.
+# Recording a result is tried at most this often, with this many seconds between the tries.
 _MAX_TRIES = 10
 _TRY_INTERVAL = 1.0
 

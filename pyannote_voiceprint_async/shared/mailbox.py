@@ -1,4 +1,4 @@
-"""Webhook deliveries for everybody: one that reaches any process ends the wait in the process that has it."""
+"""Share webhook deliveries: a delivery that reaches any process ends the wait in the process that waits."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["Mailbox"]
 
 log = logging.getLogger("pyannote_voiceprint_async")
 
-# Deliveries that wait to be posted, at most. A wait whose delivery is lost polls its job.
+# The most deliveries that wait to be posted. More of them drop the oldest, whose job is then polled.
 _MAX_UNPOSTED = 1_000
-# Deliveries of one transaction.
+# The most deliveries in one transaction.
 _MAX_POSTED = 100
-# A failed post is repeated so often, so many seconds apart.
+# A post is tried at most this often, with this many seconds between the tries.
 _MAX_TRIES = 10
 _TRY_INTERVAL = 1.0
 
@@ -31,10 +31,10 @@ class AwaitedJobs(Sized, Container[str], Protocol):
 
 
 class Mailbox:
-    """The mailbox of one client: it posts the deliveries that reach this process, and looks for those of all others.
+    """The mailbox of one client: it posts the deliveries that this process receives, and reads those of all processes.
 
-    It looks only while a caller waits for a job. A delivery is passed on without its output, so the waiting process
-    reads the job.
+    It reads only while a caller waits for a job. A delivery is passed on without its output, so the waiting process
+    fetches the job.
 
     Args:
         table: the deliveries in the store.
@@ -54,7 +54,7 @@ class Mailbox:
         self._is_closed = False
 
     def post(self, event: WebhookEvent) -> None:
-        """Post a delivery, soon. Only the end of a job is posted, and without its output."""
+        """Schedule a delivery to be posted without its output. Deliveries of unfinished jobs are ignored."""
         if self._is_closed or not event.status.is_terminal:
             return
         self._unposted[event.job_id] = str(event.status)
@@ -64,7 +64,7 @@ class Mailbox:
             self._posting = asyncio.get_running_loop().create_task(self._post_all())
 
     def look(self) -> None:
-        """Look for deliveries, because a wait begins; then look until no caller waits any more."""
+        """Read the deliveries now, because a wait begins, and whenever they change, until no caller waits."""
         if self._is_closed:
             return
         self._may_have_mail.set()
@@ -72,7 +72,7 @@ class Mailbox:
             self._looking = asyncio.get_running_loop().create_task(self._look_while_awaited())
 
     async def aclose(self) -> None:
-        """End the looking, and post what is left to post."""
+        """Stop reading, and post the remaining deliveries."""
         self._is_closed = True
         if self._looking is not None:
             self._looking.cancel()
@@ -115,7 +115,7 @@ class Mailbox:
         try:
             deliveries = await self._table.read()
         except StoreUnavailableError:
-            return  # the next look finds them
+            return  # the next read finds them
         found = {delivery for delivery in deliveries if delivery.job_id in self.awaited}
         new, self._passed_on = found - self._passed_on, found
         for delivery in new:

@@ -1,4 +1,4 @@
-"""One connection with PostgreSQL, which is opened again after an error."""
+"""One connection to PostgreSQL, which is opened again after an error."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ R = TypeVar("R")
 _CONNECT_TIMEOUT = 5.0
 _REPLY_TIMEOUT = 2.0
 
-# The windows are not logged: after a crash of the server they are empty, and a new window starts carefully.
+# Unlogged tables are fast, and empty after a crash of the server. That is safe: a new window grants no permits until
+# its members have reported what they hold.
 _WINDOWS = """CREATE UNLOGGED TABLE IF NOT EXISTS voiceprint_windows (
     name TEXT PRIMARY KEY, version BIGINT NOT NULL, state TEXT
 ) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000)"""
@@ -32,7 +33,7 @@ _SETTINGS = (
     "SET idle_in_transaction_session_timeout = '1s'; SET lock_timeout = '1s'; SET statement_timeout = '2s'; "
     "SET client_min_messages = warning"
 )
-# Messages of the server that another try cannot change; libpq passes on no code for them.
+# Messages of failures that another try cannot change. libpq reports no error code if it cannot connect.
 _FINAL_MESSAGES = (
     "password authentication failed",
     "no password supplied",
@@ -40,12 +41,12 @@ _FINAL_MESSAGES = (
     "no pg_hba.conf entry",
     "permission denied",
 )
-# Classes of error codes that another try cannot change: wrong login, unknown database, missing table or permission.
+# Classes of SQLSTATE that another try cannot change: wrong login, unknown database, missing table or permission.
 _FINAL_CLASSES = {"28", "3D", "3F", "42"}
 
 
 class PostgresConnection:
-    """A connection with one PostgreSQL database. It is opened by the first call, and by the first one after an error.
+    """A connection to one PostgreSQL database. The first call opens it, and so does the first call after an error.
 
     Args:
         dsn: the address of the database, `postgresql://…`. Its password is never shown.
@@ -94,12 +95,12 @@ class PostgresConnection:
         timeout: float = _REPLY_TIMEOUT,  # noqa: ASYNC109 - it drops the connection
         may_have_happened: bool = True,
     ) -> R:
-        """Call a function with the connection, after the calls before.
+        """Call a function with the connection, when earlier calls have ended.
 
         Args:
             function: the function.
             timeout: seconds within which the function must end.
-            may_have_happened: whether an error may hide a change that was made.
+            may_have_happened: whether the function may have changed the database although it failed.
 
         Raises:
             StoreUnavailableError: the server cannot be reached, did not reply in time, or refused the call.
@@ -121,10 +122,10 @@ class PostgresConnection:
         *,
         may_have_happened: bool,
     ) -> R:
-        """Return the result of a coroutine that uses the connection. If it has none in time, drop the connection.
+        """Return the result of a coroutine that uses the connection. Close the connection if it fails or is late.
 
-        The coroutine runs in a task of its own: the frames of an error of psycopg hold the DSN, and psycopg answers a
-        cancellation only after it has asked the server to cancel the query.
+        The coroutine runs in a task of its own, for two reasons: the frames of an error of psycopg hold the DSN; and a
+        cancelled psycopg call first asks the server to cancel the query, which may take as long as the call.
         """
         task = asyncio.get_running_loop().create_task(coroutine)
         try:
@@ -152,7 +153,7 @@ class PostgresConnection:
         )
 
     def _drop(self) -> None:
-        """Close the connection without a word to the server, which may not reply."""
+        """Close the connection without waiting for the server, which may not reply."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.pgconn.finish()

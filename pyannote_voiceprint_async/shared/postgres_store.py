@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 __all__ = ["PostgresStore"]
 
-# A transaction that another process replaced is tried again after at most this many seconds, times the tries.
+# Another process was faster: wait up to this many seconds, times the number of tries, and at most this many times.
 _RETRY_WAIT = 0.002
 _MAX_WAITS = 8
-# Seconds after which a process that was not notified looks nevertheless, and checks its connection.
+# Seconds without a notification after which the connection is checked and the deliveries are read.
 _LISTEN_INTERVAL = 5.0
+# Seconds until a lost connection is opened again.
 _LISTEN_RETRY = 1.0
 
 _NOW = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)"
@@ -65,18 +66,18 @@ class PostgresStore:
         return await self._connection.call(lambda db: _run(db, (*statements, _NOTIFY) if notify else statements))
 
     async def listen(self, on_change: Callable[[], object]) -> NoReturn:
-        """Call a function when a process has run statements with `notify`; and from time to time, to be sure."""
+        """Call a function when a process has run statements with `notify`, and every few seconds anyway."""
         while True:
             try:
                 await self._notified.call(_listen)
-                # Notifications may have been missed until now.
+                # Notifications before LISTEN were missed.
                 on_change()
                 await self._notified.call(_next_notification, timeout=2 * _LISTEN_INTERVAL)
             except StoreUnavailableError:
                 await asyncio.sleep(_LISTEN_RETRY)
 
     async def windows(self) -> tuple[int, dict[str, FleetWindow]]:
-        """Return the time on the clock of the windows, and all windows by name."""
+        """Return the time on the clock of the windows in milliseconds, and all windows by name."""
         return await self._connection.call(_windows)
 
     async def aclose(self) -> None:
@@ -117,7 +118,7 @@ async def _step(db: psycopg.AsyncConnection[Any], window: str, message: StepMess
         cursor = await db.execute(_REPLACE_WINDOW, [state.decode(), window, version])
         if cursor.rowcount == 1:
             return reply
-        # Another process was faster. Processes that try again at once would disturb each other for long.
+        # Another process changed the window first. Without a random wait, the processes would collide again and again.
         tries += 1
         await asyncio.sleep(random.random() * _RETRY_WAIT * min(tries, _MAX_WAITS))  # noqa: S311 - no secret
 

@@ -37,8 +37,8 @@ R = TypeVar("R")
 _LOCK_TIMEOUT = 1.0
 # The same for keys: each change is flushed to the disk, which takes longer.
 _KEYS_LOCK_TIMEOUT = 5.0
-# Seconds between two looks of a process that waits for deliveries.
-_LOOK_INTERVAL = 0.2
+# Seconds between two reads of the deliveries, while a process waits for some.
+_LISTEN_INTERVAL = 0.2
 # Another try after one of these fails in the same way.
 _FINAL_CODES = {
     sqlite3.SQLITE_READONLY,
@@ -66,7 +66,8 @@ class SqliteStore:
     """Two files: PATH holds submission keys and deliveries, PATH-permits the rate-limit windows.
 
     Keys must survive a power failure, so each change is flushed to the disk. Windows are changed often, and may be
-    lost: a new window starts carefully. SQLite is used from one thread of this store.
+    lost: a new window grants no permits until its members have reported what they hold. SQLite is used from one thread
+    of this store.
 
     Args:
         path: the file.
@@ -93,13 +94,13 @@ class SqliteStore:
         return await self._call(lambda: self._run(statements))
 
     async def listen(self, on_change: Callable[[], object]) -> NoReturn:
-        """Call a function every 0.2 s: SQLite notifies no other process."""
+        """Call a function every 0.2 s: SQLite cannot notify another process."""
         while True:
-            await asyncio.sleep(_LOOK_INTERVAL)
+            await asyncio.sleep(_LISTEN_INTERVAL)
             on_change()
 
     async def windows(self) -> tuple[int, dict[str, FleetWindow]]:
-        """Return the time on the clock of the windows, and all windows by name."""
+        """Return the time on the clock of the windows in milliseconds, and all windows by name."""
         return await self._call(self._windows)
 
     async def aclose(self) -> None:
@@ -144,7 +145,7 @@ class SqliteStore:
         rows: Rows = []
         now = str(int(time.time() * 1000))
         db = self._connect().keys
-        # A single statement is a transaction of its own; one that only reads holds up no writer then.
+        # A single statement is a transaction of its own. Without BEGIN, a statement that only reads blocks no writer.
         with atomic(db) if len(statements) > 1 else nullcontext():
             for sql, parameters in statements:
                 rows = db.execute(sql.replace("{now}", now), parameters).fetchall()

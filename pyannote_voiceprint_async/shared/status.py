@@ -1,4 +1,4 @@
-"""What is in a store, for people: members, permits, waiting requests, pauses and submission keys."""
+"""Summarize a store for people: members, permits, waiting requests, pauses and submission keys."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .store import Store
 
 __all__ = ["ScopeStatus", "UnresolvedKey", "WindowStatus", "read_status"]
 
-# The keys of ended owners count as other processes take them: free if nothing was sent, else of unknown outcome.
+# A key whose owner has ended is counted as other processes treat it: free if nothing was sent, else of unknown outcome.
 _LOST = "state = 'sending' AND alive_until <= {now}"
 _COUNT_KEYS = (
     f"SELECT scope, CASE WHEN {_LOST} THEN 'unknown' ELSE state END AS shown, count(*) FROM voiceprint_keys "  # noqa: S608 - constants
@@ -34,9 +34,9 @@ class WindowStatus:
     waiting_members: int
     """Processes in the wait queue."""
     waiting_requests: int
-    """Permits that they want."""
+    """Permits that these processes wait for."""
     pause_seconds: float
-    """Seconds until the pause ends that the server requested."""
+    """Seconds until the end of the pause that the server requested; 0 without a pause."""
 
 
 @attrs.frozen
@@ -80,15 +80,18 @@ async def read_status(store: Store) -> list[ScopeStatus]:
                 for name, window in windows.items()
                 if name.rpartition("|")[0] == scope
             ),
-            keys={state: count for of, state, count in counts if of == scope},
-            unresolved_keys=tuple(UnresolvedKey(key, sent_at / 1000) for of, key, sent_at in unresolved if of == scope),
+            keys={state: count for key_scope, state, count in counts if key_scope == scope},
+            unresolved_keys=tuple(
+                UnresolvedKey(key, sent_at / 1000) for key_scope, key, sent_at in unresolved if key_scope == scope
+            ),
         )
         for scope in scopes
     ]
 
 
 def _window_status(operation: str, window: FleetWindow, now: int) -> WindowStatus:
-    # A clock that went back was set, or the machine was restarted: then no member is left of those in the state.
+    # If the clock is behind the window by more than a second, it was set, or the machine was restarted. Then no stored
+    # member is alive, and no stored permit counts.
     members = {name for name, member in window.members.items() if window.now - 1000 <= now < member.alive_until}
     waiting = [waiting.wanted for name, waiting in window.queue.items() if name in members]
     return WindowStatus(

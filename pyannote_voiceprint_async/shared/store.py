@@ -1,4 +1,4 @@
-"""What a store of shared state does. `SqliteStore` and `PostgresStore` are the two stores."""
+"""The interface of a store of shared state, which `SqliteStore` and `PostgresStore` implement."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ TABLES = (
 
 
 class StoreUnavailableError(Exception):
-    """The store did not reply. The message is a sentence without secrets.
+    """The store did not reply, or refused the call. The message is a sentence without secrets.
 
     Args:
         message: what happened.
         may_have_happened: whether the store may have made the change nevertheless.
-        is_final: whether another try cannot help: another version, a deleted file, a wrong password.
+        is_final: whether another try would fail too: another version, a deleted file, a wrong password.
     """
 
     def __init__(self, message: str, *, may_have_happened: bool, is_final: bool = False) -> None:
@@ -86,24 +86,28 @@ class Store(Protocol):
 
         Args:
             statements: the statements.
-            notify: whether to call those that `listen`; then no rows are returned.
+            notify: whether to wake the processes that `listen`; then no rows are returned.
         """
 
     async def listen(self, on_change: Callable[[], object]) -> NoReturn:
-        """Call a function soon after a process has run statements with `notify`, and at other times too.
+        """Call a function soon after a process has run statements with `notify`. It may be called at other times too.
 
-        It never raises `StoreUnavailableError`: it tries again.
+        This method never raises `StoreUnavailableError`; it connects again.
         """
 
     async def windows(self) -> tuple[int, dict[str, FleetWindow]]:
-        """Return the time on the clock of the windows, and all windows by name."""
+        """Return the time on the clock of the windows in milliseconds, and all windows by name."""
 
     async def aclose(self) -> None:
         """Close the connections."""
 
 
 def load_windows(rows: Iterable[tuple[str, bytes | str | None]]) -> dict[str, FleetWindow]:
-    """Return the windows of rows with their names and their JSON, without lost ones."""
+    """Return the windows by name, without damaged ones.
+
+    Args:
+        rows: the name of each window, and its JSON; None if it has none yet.
+    """
     windows = {name: _load(stored) for name, stored in rows}
     return {name: window for name, window in sorted(windows.items()) if window is not None}
 
@@ -111,7 +115,7 @@ def load_windows(rows: Iterable[tuple[str, bytes | str | None]]) -> dict[str, Fl
 def step_stored_window(
     stored: bytes | str | None, message: StepMessage, now: int, epoch: str
 ) -> tuple[bytes, StepReply | None]:
-    """Make a step on a window as a store keeps it.
+    """Make one step of a stored window, and return its new JSON and the reply.
 
     Args:
         stored: the stored window as JSON; None if there is none.
@@ -124,7 +128,7 @@ def step_stored_window(
 
 
 def _load(stored: bytes | str | None) -> FleetWindow | None:
-    """Return a stored window. A damaged one counts as lost: the members report what they hold to a new one."""
+    """Return a stored window, or None if it is damaged: its members then report what they hold to a new window."""
     try:
         return None if stored is None else FleetWindow.from_json(orjson.loads(stored))
     except (ValueError, TypeError, KeyError, AttributeError):

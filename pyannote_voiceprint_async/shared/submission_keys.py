@@ -1,4 +1,4 @@
-"""Submissions with a key: at most one accepted job for each key, from whichever process."""
+"""Submit with a key: at most one job is accepted for each key, whichever processes submit it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ log = logging.getLogger("pyannote_voiceprint_async")
 
 R = TypeVar("R")
 
-# Seconds between two looks at a key that another call has claimed.
+# Seconds between two reads of a key that another call has claimed.
 _POLL_INTERVAL = 0.2
 # Seconds after which the owner reports that it is alive.
 _RENEWAL_INTERVAL = LEASE / 1000 / 3

@@ -83,7 +83,7 @@ class Pipeline:
         """The number of accepted jobs so far."""
         self._events = events
         self.large_outputs = LongFunctions()
-        """Decodes large outputs, and makes results of them."""
+        """Decodes large outputs and builds results from them, in a thread."""
         self._key = key
         self._base_url = base_url.rstrip("/")
         self._retry_policy = retry_policy
@@ -123,7 +123,7 @@ class Pipeline:
 
         Args:
             endpoint: the operation.
-            path: the values of the path's fields; they are quoted here.
+            path: the values of the fields of the path; they are percent-encoded here.
             query: the query of the URL.
             body: the JSON body.
             hooks: called around each try of a submission.
@@ -192,7 +192,7 @@ class Pipeline:
         return self._send(request, permit) if outcome is None else self._send_and_record(request, permit, outcome)
 
     async def _send_and_record(self, request: ApiRequest, permit: PermitRequest, outcome: OutcomeHooks) -> Any:
-        """Send a submission once, and pass its outcome to the hooks, although its caller may be gone."""
+        """Send a submission once, and pass its outcome to the hooks, even if its caller was cancelled."""
         try:
             job = await self._send(request, permit)
         except BaseException as error:
@@ -202,7 +202,7 @@ class Pipeline:
         return job
 
     def _send(self, request: ApiRequest, permit: PermitRequest) -> Coroutine[Any, Any, Any]:
-        """Make one HTTP request, and report it if anything uses the events."""
+        """Make one HTTP request, and report it as an event if events are used."""
         return self._send_and_report(request, permit) if self._events.is_wanted else self._send_once(request, permit)
 
     async def _send_and_report(self, request: ApiRequest, permit: PermitRequest) -> Any:
@@ -272,7 +272,7 @@ class Pipeline:
     def _report_request(
         self, request: ApiRequest, permit: PermitRequest, job_id: str | None, error: str | None
     ) -> None:
-        """Report a request that was begun, and the job that it submitted."""
+        """Report a request that has begun, and the job that it submitted."""
         if request.begun_at is None:
             return
         operation, endpoint = self._events.operation, request.endpoint
@@ -312,16 +312,16 @@ class Pipeline:
 
     @property
     def abandoned_count(self) -> int:
-        """The number of accepted jobs whose caller has gone."""
+        """The number of accepted jobs whose caller was cancelled or failed."""
         return self._submissions.abandoned_count
 
     @property
     def abandoned(self) -> deque[JobCreated]:
-        """The last accepted jobs whose caller has gone."""
+        """The last accepted jobs whose caller was cancelled or failed."""
         return self._submissions.abandoned
 
     def keep_abandoned(self, job: JobCreated) -> None:
-        """Keep a job whose caller has gone, because the job is paid for."""
+        """Keep a job whose caller was cancelled or failed: the job is billed."""
         self._submissions.keep_abandoned(job)
 
     @property

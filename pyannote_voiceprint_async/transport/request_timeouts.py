@@ -69,11 +69,11 @@ class RequestTimeouts:
         self._requests.discard(request)
 
     def standstill(self) -> float:
-        """Return the seconds for which the event loop has stood still, plus a constant; for `was_suspended`."""
+        """Return a number that grows by each second in which the event loop stands still; see `was_suspended`."""
         return time.monotonic() - self.now
 
     def was_suspended(self, standstill: float) -> bool:
-        """Return whether the event loop has stood still for some time since `standstill()` returned this value."""
+        """Return whether the event loop has stood still since `standstill()` returned this number."""
         return self.standstill() - standstill > 3 * self._period
 
     def close(self) -> None:

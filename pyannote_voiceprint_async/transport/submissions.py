@@ -29,7 +29,7 @@ class Submissions:
     Args:
         send: sends a submission once, with the permit that it holds.
         release: gives back a permit; a second call does nothing.
-        events: reports jobs whose caller has gone.
+        events: reports jobs whose caller was cancelled or failed.
     """
 
     def __init__(

@@ -73,7 +73,7 @@ def test_a_job_whose_id_was_lost_is_held_until_it_is_accepted_and_never_paid_aga
     for _ in range(2):
         code, held = run()
         assert (code, held["status"]) == (1, "unknown")
-        assert held["error"].startswith("It may have been accepted: an unknown job was created when it was sent.")
+        assert held["error"].startswith("The submission may have been accepted: an unknown job was created when it")
     assert (status()["uncertain"], status()["jobs_ever"]) == (1, 0)
     lines = list(StatusView.read(tmp_path / "names.ledger", 0.015).lines(200))
     assert "Up to 1 job may have been accepted; look with `pyannote-voiceprint jobs`." in lines

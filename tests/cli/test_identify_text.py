@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyannote_voiceprint_async.cli.identify_text import clock_time, identification_lines, summary_lines
+from pyannote_voiceprint_async.cli.identify_text import identification_lines, summary_lines
 from pyannote_voiceprint_async.cli.text_layout import text_cells
 from pyannote_voiceprint_async.identification import Identification, IdentifiedSpeaker, IdentifiedTurn
 
@@ -70,8 +70,3 @@ def test_the_summary_counts_the_decisions_of_each_recording():
 
 def test_an_interrupted_run_without_results_has_no_summary():
     assert list(summary_lines([])) == []
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (83.4, "1:23"), (3600, "1:00:00"), (86399, "23:59:59")])
-def test_times_in_a_recording(seconds, text):
-    assert clock_time(seconds) == text

@@ -35,7 +35,7 @@ def test_another_file_is_replaced_only_with_force(invoke, folder, content):
     (folder / "mine.png").write_bytes(content)
     refused = invoke("inspect", "talk.wav", "--plot", "mine.png")
     assert (refused.exit_code, refused.stdout) == (2, "")
-    assert "mine.png holds something else than a picture by this command" in refused.stderr
+    assert "mine.png holds something other than a picture by this command" in refused.stderr
     assert (folder / "mine.png").read_bytes() == content
     assert invoke("inspect", "talk.wav", "--plot", "mine.png", "--force").exit_code == 1
     assert b"pyannote-voiceprint inspect" in (folder / "mine.png").read_bytes()

@@ -34,7 +34,7 @@ def test_status_in_a_pipe_is_a_json_object(invoke, records, ledger):
     [status] = records(invoke("ledger", "status", ledger).stdout)
     names = ("rows", "succeeded", "failed", "jobs_ever", "failed_jobs_ever", "billed_jobs")
     assert [status[name] for name in names] == [2, 1, 1, 2, 1, 1]
-    zero = ("uncertain", "expired", "submitted", "unanswered", "pending", "invalid", "possibly_paid_twice")
+    zero = ("uncertain", "expired", "submitted", "unresolved", "pending", "invalid", "possibly_paid_twice")
     assert [status[name] for name in (*zero, "unknown_jobs")] == [0] * 8
     assert status["failures"].values()
     # Only a run can fill these fields of a report.

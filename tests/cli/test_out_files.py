@@ -30,7 +30,7 @@ def test_foreign_files_are_refused_before_anything_is_sent(invoke, quick_sandbox
     (speakers / "notes.json").write_text("precious")
     (speakers / "victim.json").write_text("")
     (speakers / "link.json").symlink_to("victim.json")
-    refusals = [("notes.json", "notes.json holds something else"), ("link.json", "link.json is a symbolic link")]
+    refusals = [("notes.json", "notes.json holds something other"), ("link.json", "link.json is a symbolic link")]
     if arguments[0] == "enroll":
         beside = ("l.csv", "l.ledger", "l.ledger-wal", "l.ledger.lock", "l.ledger.server")
         names = beside if arguments[-1] == "--report" else ["l.csv"]

@@ -19,7 +19,7 @@ def repeat(*arguments):
         (Report(rows=2, succeeded=1, failed=1), "1 of 2 rows with a voiceprint, 1 failed."),
         (Report(rows=2, succeeded=1, invalid=1), "1 of 3 rows with a voiceprint."),
         (
-            Report(rows=3, unanswered=1, pending=2, interrupted=True),
+            Report(rows=3, unresolved=1, pending=2, interrupted=True),
             "Interrupted: 0 of 3 rows with a voiceprint, 1 sent with an unknown outcome, 2 not sent.",
         ),
     ],

@@ -201,7 +201,7 @@ async def test_resubmit_sends_again_in_the_same_run_and_only_once(runs):
     runs.sandbox.fail_next(["drop-after-accept"] * 2, operation="identify")
     [lost] = await runs.identify(TALK, on_unknown="resubmit")
     assert (lost.outcome_unknown, len(runs.jobs)) == (True, 2)
-    assert (await runs.report()).unanswered == 1
+    assert (await runs.report()).unresolved == 1
 
 
 async def test_a_submission_that_was_not_accepted_is_sent_again_in_the_same_run(runs):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyannote_voiceprint_async.identification_result.identification import Identification
-from pyannote_voiceprint_async.identification_result.timeline import to_html
+from pyannote_voiceprint_async.identification_result.timeline import clock_time, to_html
 from pyannote_voiceprint_async.identification_result.turns import IdentifiedTurn
 
 
@@ -82,3 +82,8 @@ def test_without_turns_there_is_no_picture():
     assert Identification("job-1", "precision-2")._repr_html_() == (
         "<div><p>0 speakers, 0 with a name, 0 turns</p></div>"
     )
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (83.4, "1:23"), (3600, "1:00:00"), (86399, "23:59:59")])
+def test_times_in_a_recording(seconds, text):
+    assert clock_time(seconds) == text

@@ -41,13 +41,13 @@ __all__ = ["Database"]
 
 T = TypeVar("T")
 
-# How long a batch of writes waits for another program, and how long once the run is about to end, in seconds.
+# Seconds for which a batch of writes waits for another program that has locked the ledger, during a run and at its end.
 _LOCK_TIMEOUT, _FINAL_LOCK_TIMEOUT = 60.0, 1.0
-# While writes arrive together, a commit waits this many seconds for more of them: its five syncs of the disk cost as
-# much CPU time as dozens of rows, however many writes it holds.
-_GATHER_SECONDS = 0.01
-# After how long such a wait is reported, and how long SQLite waits in each attempt, in seconds.
+# Seconds after which a wait for another program is reported, and for which SQLite waits in each attempt.
 _REPORT_AFTER, _ATTEMPT_TIMEOUT = 2.0, 0.2
+# Seconds that a commit waits for more writes if the last commit held several. The five disk syncs of a commit cost as
+# much CPU time as dozens of rows, so fewer commits are faster.
+_GATHER_SECONDS = 0.01
 
 
 class Write(NamedTuple, Generic[T]):
@@ -61,8 +61,8 @@ class Write(NamedTuple, Generic[T]):
 class Database:
     """Run all reads and writes of one run in a thread, and all writes through `atomic()`.
 
-    Writes that arrive during a commit are committed together. If there were several, the next commit also waits some
-    milliseconds for more of them. A lone write is committed at once.
+    Writes that arrive during a commit are committed together. After a commit of several writes, the next waits 10 ms
+    for more of them; otherwise a write is committed at once.
 
     Args:
         connection: a writable connection that no other object uses.

@@ -1,4 +1,4 @@
-"""The jobs of the identifications in a ledger: every accepted one, also if its row was submitted again later."""
+"""The identification jobs of a ledger: each accepted job, even if its row was submitted again later."""
 
 import hashlib
 import sqlite3
@@ -59,7 +59,7 @@ def identification_name(identity: str, request: str) -> str:
 
 
 def find_identification(connection: sqlite3.Connection, name: str) -> tuple[int, str, str | None] | None:
-    """Return the row, the state and the job of the identification with this name, if the ledger has it."""
+    """Return the row, the state and the job id of the identification with this name, if the ledger has it."""
     if name.startswith(_PREFIX):
         for identity, request, *found in connection.execute(
             "SELECT identity, request, id, state, job_id FROM identifications"
@@ -86,7 +86,7 @@ def record_identification_job(
     accepted_at: float | None = None,
     seconds: float | None = None,
 ) -> bool:
-    """Record the job of an identification, within a transaction of the caller.
+    """Record the job of an identification in a transaction that the caller has begun.
 
     Args:
         connection: the ledger.

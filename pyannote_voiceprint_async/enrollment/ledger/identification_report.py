@@ -1,4 +1,4 @@
-"""Count the identifications of a ledger by state, and what their jobs cost."""
+"""Count the identifications of a ledger by state, their jobs, and the billed seconds."""
 
 import sqlite3
 
@@ -10,7 +10,7 @@ __all__ = ["IdentificationReport", "read_identification_report"]
 
 _STATES = "SELECT state, count(*) FROM identifications GROUP BY state"
 _JOBS = "SELECT is_free, seconds, count(*) FROM identification_jobs GROUP BY is_free, seconds"
-# A ledger of an earlier version, which no run has opened since. It has no lengths.
+# For a ledger of an earlier version, until a run opens it: that version stored no lengths.
 _EARLIER_JOBS = """
 SELECT state = 'failed', NULL, count(*) FROM identifications WHERE job_id IS NOT NULL GROUP BY state = 'failed'
 """
@@ -28,17 +28,17 @@ class IdentificationReport:
     succeeded: int = 0
     """Identifications with a result."""
     failed: int = 0
-    """Those that the API refused, or whose job failed or made no identification."""
+    """Identifications that the API refused, or whose job failed or has no result."""
     uncertain: int = 0
-    """Those that may have a job whose id is unknown."""
+    """Identifications whose outcome could not be resolved: they may have a job whose id is unknown."""
     expired: int = 0
-    """Those that were billed, but whose result expired before it was fetched."""
+    """Identifications that were billed, but whose result expired before it was fetched."""
     submitted: int = 0
-    """Those with an accepted job that is not finished."""
-    unanswered: int = 0
-    """Those that were sent and whose outcome is unknown: the next run resolves it."""
+    """Identifications with an accepted job that is not finished."""
+    unresolved: int = 0
+    """Identifications that were sent, with an unknown outcome that the next run resolves."""
     pending: int = 0
-    """Those that were not sent."""
+    """Identifications that were not sent."""
     jobs_ever: int = 0
     """Jobs that were accepted in all runs on this ledger."""
     failed_jobs_ever: int = 0
@@ -63,12 +63,12 @@ def read_identification_report(connection: sqlite3.Connection) -> Identification
     jobs = connection.execute(_JOBS if "identification_jobs" in tables else _EARLIER_JOBS).fetchall()
     return IdentificationReport(
         rows=sum(states.values()),
-        unanswered=states.pop("submitting", 0),
-        jobs_ever=sum(many for *_, many in jobs),
-        failed_jobs_ever=sum(many for is_free, _, many in jobs if is_free),
+        unresolved=states.pop("submitting", 0),
+        jobs_ever=sum(count for *_, count in jobs),
+        failed_jobs_ever=sum(count for is_free, _, count in jobs if is_free),
         billed_seconds=sum(
-            billed_seconds(seconds) * many for is_free, seconds, many in jobs if not is_free and seconds
+            billed_seconds(seconds) * count for is_free, seconds, count in jobs if not is_free and seconds
         ),
-        jobs_of_unknown_length=sum(many for is_free, seconds, many in jobs if not (is_free or seconds)),
+        jobs_of_unknown_length=sum(count for is_free, seconds, count in jobs if not (is_free or seconds)),
         **states,
     )

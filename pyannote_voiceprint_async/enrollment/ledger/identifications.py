@@ -1,7 +1,7 @@
-"""The identifications in a ledger: one row for each recording and request, which is paid once.
+"""The identifications in a ledger: one row for each pair of a recording and a request. A row is paid once.
 
-The promises are those of `store`: the intent is on the disk before the first byte of the request leaves, the job id
-before anything else happens, and the result before the recording is reported as done.
+As in `store`, the intent is on the disk before the first byte of the request is sent, the job id before anything else
+happens, and the result before the recording is reported as done.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SELECT {intact}, id, identity, request, model, state, job_id,
     media_url, uploaded_at, error, result
 FROM identifications WHERE {where}
 """
-# The row gets another job; `identification_jobs` keeps this one.
+# The row will get another job. The table `identification_jobs` keeps the old one.
 _RETRY = """
 UPDATE identifications SET state = 'pending', job_id = NULL, error = NULL, finished_at = NULL WHERE id = ?
 """
@@ -59,11 +59,11 @@ class IdentificationKey(NamedTuple):
     """The hash of the request."""
     model: str
     seconds: float | None
-    """The length of the recording, if it is known."""
+    """The length of the recording in seconds, if it is known."""
 
 
 class IdentificationRow(NamedTuple):
-    """A recording, and the request that it is submitted with."""
+    """A recording with one request, and how far its submission has come."""
 
     id: int
     identity: str
@@ -72,8 +72,10 @@ class IdentificationRow(NamedTuple):
     state: str
     job_id: str | None
     accepted_at: float | None
+    """When the job was accepted, in UTC epoch seconds by this machine's clock."""
     media_url: str | None
     uploaded_at: float | None
+    """When the file was uploaded to the media URL, in UTC epoch seconds."""
     error: str | None
     result: Mapping[str, Any] | None
     """The fields of the identification, once there is one."""
@@ -85,7 +87,7 @@ class IdentificationRow(NamedTuple):
 
 
 class IdentificationStore(LedgerStore):
-    """The same ledger as that of enrollments. The steps of a submission change the rows of the identifications."""
+    """A ledger whose steps of a submission change the rows of identifications instead of recordings."""
 
     _intents = IntentTable("identifications")
 
@@ -96,7 +98,8 @@ class IdentificationStore(LedgerStore):
 
         Args:
             keys: the keys.
-            retry_failed: make rows pending that failed with this text in their error; an empty text means all of them.
+            retry_failed: make failed rows pending whose error contains this text; an empty text makes all of them
+                pending, and None none.
             retry_expired: make rows pending whose result expired before it was fetched (billed again).
         """
 
@@ -122,12 +125,22 @@ class IdentificationStore(LedgerStore):
     # Steps of one submission
 
     async def record_row_job(self, row_id: int, job_id: str, accepted_at: float, seconds: float | None = None) -> bool:
-        """Record the job of an accepted submission. Return False if another row has the job; this row is uncertain."""
+        """Record the job of an accepted submission.
+
+        Args:
+            row_id: the row.
+            job_id: its job.
+            accepted_at: when the job was accepted, in UTC epoch seconds.
+            seconds: the length of the recording, if it is known.
+
+        Returns:
+            False if another row has the job. Then this row becomes uncertain.
+        """
 
         def update(connection: sqlite3.Connection) -> bool:
             is_new = record_identification_job(connection, row_id, job_id, accepted_at, seconds)
             if not is_new:
-                error = f"The API answered with job {job_id}, which belongs to another recording."
+                error = f"The API returned job {job_id}, which belongs to another recording."
                 connection.execute(self._intents.set_uncertain, (error, row_id))
             return is_new
 
@@ -155,7 +168,7 @@ class IdentificationStore(LedgerStore):
         await self.database.atomic(update)
 
     async def record_row_expiry(self, row_id: int, error: str, now: float) -> None:
-        """Record that a job was paid and its output deleted before it was fetched."""
+        """Record that a job was billed, but its output expired before it was fetched."""
         await self._write(_SET_FINISHED, (State.EXPIRED, None, error, now, row_id))
 
     # What the resolver of unknown outcomes reads and writes
@@ -170,7 +183,7 @@ class IdentificationStore(LedgerStore):
         return found[0] if found else None
 
     async def known_jobs(self, job_ids: Sequence[str]) -> dict[str, tuple[float | None, str | None]]:
-        """Return when the jobs of this ledger were accepted and for which model, voiceprints included, by id."""
+        """Return the time of acceptance and the model of each job of this ledger by its id, voiceprints included."""
 
         def select(connection: sqlite3.Connection) -> dict[str, tuple[float | None, str | None]]:
             rows = ((job_id, connection.execute(_KNOWN, (job_id,)).fetchone()) for job_id in job_ids)

@@ -116,7 +116,7 @@ class Purged:
     """What `purge` did."""
 
     dropped: int
-    """Voiceprints that were dropped from the ledger."""
+    """Voiceprints that were deleted from the ledger."""
     kept: int
     """Voiceprints that stay, because they are newer than the last export."""
 
@@ -160,7 +160,7 @@ def forget(path: Path, labels: Iterable[str]) -> Forgotten:
 
 
 def purge(path: Path) -> Purged:
-    """Drop the exported voiceprints. Ids, hashes and states are kept, so that nothing is paid again.
+    """Delete the exported voiceprints. Ids, hashes and states are kept, so that nothing is paid again.
 
     Args:
         path: the ledger; no run may have it open.
@@ -178,7 +178,7 @@ def purge(path: Path) -> Purged:
 
 
 def accept(path: Path, label: str, job_id: str) -> None:
-    """Record a job that a run printed because it could not be saved. The next run fetches its result.
+    """Record a job that a run printed because the ledger could not save it. The next run fetches the result.
 
     Args:
         path: the ledger; no run may have it open.
@@ -310,7 +310,7 @@ def forget_labels(connection: sqlite3.Connection, labels: Iterable[str]) -> Forg
 
 
 def purge_exported(connection: sqlite3.Connection) -> Purged:
-    """Drop the exported voiceprints; see `purge`. Run `compact` after the commit.
+    """Delete the exported voiceprints; see `purge`. Run `compact` after the commit.
 
     Raises:
         LedgerError: the ledger was never exported, or it is unclear what was exported.
@@ -318,14 +318,14 @@ def purge_exported(connection: sqlite3.Connection) -> Purged:
     meta = dict(connection.execute("SELECT name, value FROM meta"))
     if EXPORTED_THROUGH not in meta:
         raise LedgerError(
-            "The voiceprints have not been exported yet, so nothing was dropped. Export all of them first: "
+            "The voiceprints have not been exported yet, so nothing was deleted. Export all of them first: "
             "`pyannote-voiceprint export LEDGER`."
         )
     dropped = connection.execute(_DROP_EXPORTED, (float(meta[EXPORTED_THROUGH]),)).rowcount
     if dropped > int(meta[EXPORTED_COUNT]):
         raise LedgerError(
             "The ledger has more voiceprints from before the last export than the export had: a clock was set back, or "
-            "a row came back. Nothing was dropped. Export all of them once more."
+            "a row came back. Nothing was deleted. Export all of them once more."
         )
     (kept,) = connection.execute("SELECT count(voiceprint) FROM recordings").fetchone()
     return Purged(dropped, kept)
@@ -345,7 +345,9 @@ def accept_job(connection: sqlite3.Connection, label: str, job_id: str) -> None:
     if found is None:
         found, record = find_identification(connection, label), record_identification_job
     if found is None:
-        raise LedgerError("The ledger has no such label. Use the label that was printed with the job id.")
+        raise LedgerError(
+            "The ledger has no such label. Nothing was changed. Use the label that was printed with the job id."
+        )
     row, state, known_job = found
     if known_job == job_id and state not in _WITHOUT_JOB:
         return
@@ -374,7 +376,7 @@ def _to_failed_row(  # noqa: PLR0913, PLR0917 - the columns of the statement
 
 
 def _result_keys(forms: Iterable[str]) -> list[dict[str, str]]:
-    """Return forms of a label as in the results of `identify`, which have all compared speakers as keys of scores."""
+    """Return the forms of a label as JSON strings: results of `identify` contain them as the keys of the scores."""
     return [{"key": json.dumps(form, ensure_ascii=False)} for form in forms]
 
 

@@ -1,4 +1,4 @@
-"""A file that a command writes: what it may replace is checked before anything is sent, and again before writing."""
+"""A file that a command writes. What the file may replace is checked before anything is sent, and before writing."""
 
 import io
 import locale
@@ -25,21 +25,20 @@ __all__ = ["OutputFile"]
 _DESCRIPTOR = re.compile(r"/dev/(?:(stdin)|(stdout)|(stderr)|fd/(\d+))|/proc/self/fd/(\d+)", re.ASCII)
 
 _FOREIGN_CONTENT: Mapping[Content, str] = {
-    "jsonl": "holds something else than voiceprints by this command",
-    "csv": "holds something else than voiceprints by this command",
-    "json": "holds something else than voiceprints by this command",
-    "results": "holds something else than results by this command",
-    "jobs": "holds something else than jobs by this command",
-    "report": "holds something else than a summary by this command",
-    "picture": "holds something else than a picture by this command",
+    "jsonl": "holds something other than voiceprints by this command",
+    "csv": "holds something other than voiceprints by this command",
+    "json": "holds something other than voiceprints by this command",
+    "results": "holds something other than results by this command",
+    "jobs": "holds something other than jobs by this command",
+    "report": "holds something other than a summary by this command",
+    "picture": "holds something other than a picture by this command",
     "list": "exists already, and may have been corrected by hand",
-    "identifications": "holds something else than results of identify",
-    "identification-array": "holds something else than results of identify",
+    "identifications": "holds something other than results of identify",
+    "identification-array": "holds something other than results of identify",
     "rttm": "exists already, and may have been corrected by hand",
 }
 
-
-# With another ending, other programs would read the file as something that it is not. A name without one is fine.
+# With a wrong ending, other programs would misread the file. A name without an ending is accepted.
 _ENDINGS: Mapping[Content, tuple[str, ...]] = {
     "jsonl": (".jsonl", ".ndjson"),
     "csv": (".csv",),
@@ -53,7 +52,7 @@ _ENDINGS: Mapping[Content, tuple[str, ...]] = {
     "identification-array": (".json",),
     "rttm": (".rttm",),
 }
-# A terminal must not become the one that controls this process, and a missing device must not block it.
+# A terminal that is opened must not become the controlling terminal, and opening a device must not block.
 _WITHOUT_WAITING = getattr(os, "O_NOCTTY", 0) | getattr(os, "O_NONBLOCK", 0)
 
 # Content with the values of voiceprints. `results` and `jobs` are text on a terminal, without these values.
@@ -69,7 +68,7 @@ class OutputFile:
     content: Content
     """What is written. Earlier output of the same kind may be replaced."""
     force: bool = False
-    """Replace a regular file, whatever it holds."""
+    """Whether to replace a regular file that holds something else."""
 
     @property
     def is_stream(self) -> bool:
@@ -115,7 +114,7 @@ class OutputFile:
             inputs: files that the same command reads.
 
         Raises:
-            ConfigurationError: it cannot be written, or must not be.
+            ConfigurationError: the file cannot be written, or must not be replaced.
         """
         if any(is_same(self.path, one) for one in inputs):
             raise ConfigurationError(f"{self.path} is read by this command. Choose another file.")
@@ -174,7 +173,7 @@ class OutputFile:
             return
         formats = f" {_EXPORTS}" if self.content in _WITH_VOICEPRINTS else ""
         raise ConfigurationError(
-            f"{self.path} would not be what its ending says. Choose a name that ends in {' or '.join(known)}.{formats}"
+            f"{self.path} has the ending of another format. Choose a name that ends in {' or '.join(known)}.{formats}"
         )
 
     def _check_private(self) -> None:

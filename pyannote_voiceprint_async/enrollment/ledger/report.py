@@ -47,7 +47,7 @@ def read_report(connection: sqlite3.Connection, *, run: int) -> Report:
         uncertain=states.get("uncertain", 0),
         expired=states.get("expired", 0),
         submitted=states.get("submitted", 0),
-        unanswered=states.get("submitting", 0),
+        unresolved=states.get("submitting", 0),
         pending=states.get("pending", 0),
         invalid=int(invalid[0]) if invalid else 0,
         jobs_ever=jobs.get(1, 0),

@@ -17,17 +17,18 @@ from .ownership import check_not_copied, read_owner
 
 __all__ = ["copy_ledger", "temporary_copy"]
 
-# All tables that decide what a run does. Voiceprints and identifications are not copied.
+# The tables that decide what a run does.
 _TABLES = (
     "meta", "recordings", "labels", "jobs", "lost_intents", "forgotten", "looks", "identifications",
     "identification_jobs",
 )  # fmt: skip
+# The columns with results, which are personal data and do not change the plan.
 _NOT_COPIED = ("voiceprint", "warnings", "result")
 
 
 @asynccontextmanager
 async def temporary_copy(source: Path) -> AsyncIterator[Path]:
-    """Yield the path of a copy of a ledger, which is deleted at the end; see `copy_ledger`."""
+    """Copy a ledger with `copy_ledger`, yield the path of the copy, and delete it at the end."""
     # A directory that only this user can read, like the ledger itself.
     directory = await asyncio.to_thread(tempfile.TemporaryDirectory, prefix="pyannote-voiceprint-")
     try:
@@ -39,7 +40,7 @@ async def temporary_copy(source: Path) -> AsyncIterator[Path]:
 
 
 def copy_ledger(source: Path, copy: Path) -> None:
-    """Copy a ledger without its voiceprints; an empty one if there is no ledger yet.
+    """Copy a ledger without its voiceprints. If there is no ledger yet, the copy is empty.
 
     Raises:
         LedgerError: the ledger cannot be read, or a run would refuse it.

@@ -1,4 +1,4 @@
-"""What the jobs of a ledger cost, and how many of them were agreed to."""
+"""Count the billed jobs of a ledger, and the jobs whose cost a person has confirmed."""
 
 import math
 import sqlite3
@@ -22,7 +22,7 @@ _AGREED_JOBS = "agreed_jobs"
 FREE_REASONS = ("job-failed", "job-canceled")
 """The reasons of rows whose job is not billed: pyannoteAI bills neither failed nor canceled jobs."""
 
-# An identification of a shorter recording is billed as one of this many seconds.
+# A shorter recording is billed as this many seconds.
 _LEAST_BILLED_SECONDS = 20
 
 _COUNT_FAILED = f"""
@@ -57,9 +57,9 @@ def keep_failed_jobs(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def agreed_jobs(connection: sqlite3.Connection) -> int:
-    """Return how many billed jobs a person agreed to, at least those that are billed already.
+    """Return the number of jobs whose cost was confirmed, which is at least the number of billed jobs.
 
-    Each run agrees to all jobs of its list when it begins, so that the rest of the list needs no second consent.
+    A run records all jobs of its list as confirmed when it begins. The rest of the list needs no second question.
     """
     return max(_read(connection, _AGREED_JOBS), paid_jobs(connection))
 

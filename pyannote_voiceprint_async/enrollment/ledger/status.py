@@ -34,7 +34,7 @@ class LedgerStatus:
     origin: str | None
     """The base URL of the API, or the name that the runs gave it; None before the first run."""
     is_alive: bool
-    """Whether the run still works: its process has the ledger locked."""
+    """Whether the run is still running: its process has the ledger locked."""
     run: RunState | None
     """The last run, if it wrote its state."""
     last_error: tuple[str, str] | None

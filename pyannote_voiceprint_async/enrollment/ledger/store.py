@@ -320,7 +320,7 @@ class LedgerStore:
             if is_new:
                 connection.execute(_SET_SUBMITTED, (job_id, recording.id))
             else:
-                error = f"The API answered with job {job_id}, which belongs to another row."
+                error = f"The API returned job {job_id}, which belongs to another row."
                 connection.execute(self._intents.set_uncertain, (error, recording.id))
             return is_new
 

@@ -9,7 +9,7 @@ from .time_left import RemainingWork, seconds_left
 __all__ = ["Forecast"]
 
 _SUBMISSIONS, _JOB_READS = "submissions", "job_reads"
-# A shorter pause of the rate limit is part of its normal course.
+# Seconds. Shorter pauses are normal while the rate limit is used fully, so they are not shown.
 _SHORTEST_REPORTED_PAUSE = 5.0
 _REFUSED = "The rate limit is exhausted (429). Other programs may use the same key."
 
@@ -74,6 +74,6 @@ class Forecast:
         return self._engine.expect_result(accepted_at + job_seconds) - accepted_at
 
     def _rate(self, progress: Progress) -> float | None:
-        """Return the rows per minute. A burst at the start is faster than the rate limit allows for long."""
+        """Return the rows per minute, at most the rate limit: a burst at the start is faster, but cannot last."""
         rate, limit = self._reporter.pace.rows_per_minute, self._scheduler.expected_limit(_SUBMISSIONS)
         return rate if rate is None or not progress.queued else min(rate, limit.limit * 60.0 / limit.per)

@@ -75,7 +75,7 @@ class JobWaits:
         task.add_done_callback(self._on_task_done)
 
     async def join(self, deadline: float | None = None) -> None:
-        """Wait until no job is waited for any more, or until the deadline.
+        """Return when all waits have ended, or at the deadline.
 
         Args:
             deadline: time on the clock; None waits for ever.

@@ -157,7 +157,7 @@ def acceptance_windows(
 
 def match_outcomes(  # noqa: PLR0913 - the whole evidence, by keyword where values could be mixed up
     unresolved: Sequence[UnknownOutcome],
-    abandoned_intents: Iterable[tuple[float, float]],
+    unresolvable_intents: Iterable[tuple[float, float]],
     unknown_jobs: Sequence[UnknownJob],
     *,
     request_lifetime: float,
@@ -171,8 +171,8 @@ def match_outcomes(  # noqa: PLR0913 - the whole evidence, by keyword where valu
 
     Args:
         unresolved: the submissions.
-        abandoned_intents: the intents of submissions that are no longer resolved, such as repeated ones. An unknown job
-            in one of their windows may belong to that submission, and is not adopted.
+        unresolvable_intents: the earliest and the latest time of each intent whose outcome stays unknown, because its
+            row was submitted once more or erased. An unknown job in one of their windows is not adopted.
         unknown_jobs: the listed jobs that are not in the ledger.
         request_lifetime: see `acceptance_windows`.
         listed_since: creation time of the oldest listed job; None if the list was read to its end.
@@ -185,7 +185,7 @@ def match_outcomes(  # noqa: PLR0913 - the whole evidence, by keyword where valu
     intents = [(submission.intended_from, submission.intended_until) for submission in unresolved]
     windows = acceptance_windows(intents, request_lifetime, offset)
     shifted_windows = _shifted_windows(intents, request_lifetime, offset)
-    abandoned_windows = acceptance_windows(abandoned_intents, request_lifetime, offset)
+    unresolvable_windows = acceptance_windows(unresolvable_intents, request_lifetime, offset)
     listed_forms = _ListedForms.of(own_jobs, other_types)
     possible = {
         submission.id: [
@@ -210,7 +210,7 @@ def match_outcomes(  # noqa: PLR0913 - the whole evidence, by keyword where valu
             case [job] if (
                 shifted.contains(job)
                 and claims[job.job_id] == 1
-                and not any(abandoned.contains(job) for abandoned in abandoned_windows)
+                and not any(other.contains(job) for other in unresolvable_windows)
             ):
                 adoptable[submission.id] = job.job_id
     found = {job.job_id: job for jobs in possible.values() for job in jobs}

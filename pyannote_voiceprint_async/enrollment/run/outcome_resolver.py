@@ -19,7 +19,7 @@ __all__ = ["OutcomeResolver", "Resolution"]
 
 # If our newest job is under 24 h old, the list must contain it.
 _LISTED_FOR = 24 * 3600.0
-# The list is read back to this many seconds before the first intent: this covers each job that may hold a submission.
+# Seconds before the first intent back to which the list is read: each job there may be that of a held submission.
 _LISTING_MARGIN = MINIMUM_SKEW + 60.0
 # A job that does not finish within this many seconds is not adopted: another program may have submitted it.
 _ADOPTION_TIMEOUT = 900.0

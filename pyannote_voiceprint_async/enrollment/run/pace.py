@@ -45,7 +45,7 @@ class Pace:
         _add(self._responses, now, 1)
 
     def record_job(self, accepted_at: float, reported_seconds: float | None = None) -> None:
-        """Record that the result of a job is there.
+        """Record that the result of a job has arrived.
 
         Args:
             accepted_at: the time at which its submission was accepted.
@@ -72,10 +72,10 @@ class Pace:
         return 0.0 if self._first_accepted_at is None else self._now() - self._last_accepted_at
 
     def returning_permits(self, per: float) -> list[tuple[float, int]]:
-        """Return in how many seconds permits return, and how many of them.
+        """Return when permits return, in seconds from now, and how many of them.
 
         Args:
-            per: the seconds of a window of the rate limit: a permit returns so long after its response.
+            per: the seconds of a rate-limit window: a permit returns this long after its response.
         """
         now = self._now()
         return [(at + per - now, count) for at, count in self._responses if at + per > now]
@@ -83,7 +83,7 @@ class Pace:
     def job_seconds(self, jobs: int) -> float:
         """Estimate the duration of the slowest of some jobs.
 
-        Before the first result it is the age of the oldest job, which is too short.
+        Before the first result, the estimate is the age of the oldest job, which is too short.
 
         Args:
             jobs: how many jobs.

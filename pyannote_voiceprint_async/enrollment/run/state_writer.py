@@ -20,9 +20,9 @@ _LONGEST_INTERVAL = 10.0
 class StateWriter:
     """The state of one run.
 
-    It is called before other writes, so that both are committed together. A timer writes the state of a run that waits,
-    for example in a pause that the API has requested. The timer follows the time of people, not the injected clock: no
-    decision of a run depends on it.
+    The run calls `update` before its other writes, so that both are committed together. A timer writes the state while
+    the run waits, for example in a pause that the API has requested. The timer uses real time instead of the injected
+    clock: people read the state, and no decision of a run depends on it.
 
     Args:
         ledger: the ledger.

@@ -102,11 +102,11 @@ class SubmissionUrls:
 
 
 def check_unchanged(path: Path, facts: tuple[int | None, int | None]) -> None:
-    """Check that a file did not change since its hash was computed: a new file may be another person. Blocks.
+    """Check that a file has not changed since its hash was computed: another person may speak now. This call blocks.
 
     Args:
         path: the file.
-        facts: its size and its `change_time_ns` of that time.
+        facts: its size in bytes and its `change_time_ns`, from when its hash was computed.
 
     Raises:
         RowError: it changed, or cannot be read.
@@ -120,7 +120,7 @@ def check_unchanged(path: Path, facts: tuple[int | None, int | None]) -> None:
 
 
 def needs_upload(recording: PendingRecording | UnsentRecording, now: float) -> bool:
-    """Return whether a local file must be uploaded, because it is not or no longer at the API."""
+    """Return whether a local file must be uploaded: it was not yet, or the API has deleted the upload."""
     if not recording.is_file:
         return False
     return recording.media_url is None or not is_upload_kept(recording.uploaded_at, now)

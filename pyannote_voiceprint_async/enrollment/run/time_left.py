@@ -11,7 +11,7 @@ __all__ = ["RemainingWork", "seconds_left"]
 
 @attrs.frozen(kw_only=True)
 class RemainingWork:
-    """What a run still has to do, and how fast that goes. Times are seconds from now."""
+    """The remaining work of a run, and its pace. Times are seconds from now."""
 
     queued: int
     """Submissions that are still to be sent."""

@@ -1,4 +1,4 @@
-"""Wait for a job that the API may not know for a while, although it is in the ledger."""
+"""Wait for a job of the ledger, although the API may respond for a while that it does not know the job."""
 
 import math
 from collections.abc import Awaitable, Callable
@@ -15,8 +15,9 @@ __all__ = ["wait_for_known_job"]
 
 T = TypeVar("T")
 
-# An API that does not know a job of today has a fault. Poll the job again at this interval, for at most this long.
-_UNKNOWN_JOB_INTERVAL, _UNKNOWN_JOB_TIMEOUT = 60.0, 3600.0
+# Seconds. If the API does not know a job of the last 24 hours, the fault is the API's: poll the job again at this
+# interval, for at most this long.
+_INTERVAL, _TIMEOUT = 60.0, 3600.0
 
 
 async def wait_for_known_job(
@@ -27,17 +28,17 @@ async def wait_for_known_job(
     *,
     deadline: float = math.inf,
 ) -> T:
-    """Wait for a job. Wait again if the API does not know a job whose output cannot have expired yet.
+    """Wait for a job. If the API does not know it, although its output cannot have expired yet, wait again.
 
     Args:
         client: the client.
-        ledger: the ledger, which has the time at which the job was accepted.
+        ledger: the ledger, which knows when the job was accepted.
         timeline: the clocks of the run.
         wait: waits for the job, and returns its result.
         deadline: time on the clock.
 
     Raises:
-        JobTimeoutError: the job is left to the next run.
+        JobTimeoutError: the API did not know the job for an hour, or until the deadline. The next run waits for it.
         VoiceprintError: see `AsyncVoiceprintClient.wait`.
     """
     clock, give_up_at = client.engine.clock, deadline
@@ -49,7 +50,11 @@ async def wait_for_known_job(
             accepted_at = await ledger.accepted_at(job_id)
             if accepted_at is None or timeline.now().earliest - accepted_at >= OUTPUT_LIFETIME:
                 raise
-            give_up_at = min(give_up_at, clock.time() + _UNKNOWN_JOB_TIMEOUT)
+            give_up_at = min(give_up_at, clock.time() + _TIMEOUT)
             if clock.time() >= give_up_at:
-                raise JobTimeoutError(f"The API does not know job {job_id}.", job_id=job_id) from None
-        await client.engine.sleep(min(_UNKNOWN_JOB_INTERVAL, give_up_at - clock.time()))
+                raise JobTimeoutError(
+                    f"The API does not know job {job_id}, although it was accepted less than 24 hours ago. The job may "
+                    "still have a result: run again later.",
+                    job_id=job_id,
+                ) from None
+        await client.engine.sleep(min(_INTERVAL, give_up_at - clock.time()))

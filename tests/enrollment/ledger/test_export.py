@@ -352,7 +352,7 @@ def test_a_file_with_other_content_is_not_overwritten(tmp_path, form, held, is_f
     if is_fine:
         check_export(out, form, tmp_path / "x.ledger")
     else:
-        with pytest.raises(ConfigurationError, match="holds something else"):
+        with pytest.raises(ConfigurationError, match="holds something other"):
             check_export(out, form, tmp_path / "x.ledger")
     assert [path.name for path in tmp_path.iterdir()] == ["out"] * (held is not None)
 

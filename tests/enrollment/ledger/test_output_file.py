@@ -59,7 +59,7 @@ def test_only_earlier_output_is_replaced(tmp_path, content, held, is_ours):
 
 def test_a_binary_file_is_not_earlier_output(tmp_path):
     (tmp_path / "out").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ConfigurationError, match="holds something else"):
+    with pytest.raises(ConfigurationError, match="holds something other"):
         OutputFile(tmp_path / "out", "report").check()
 
 
@@ -67,7 +67,7 @@ def test_a_file_that_appears_during_the_run_is_not_replaced(tmp_path):
     """A run can take hours, and the file may be created during the run."""
     out = OutputFile(tmp_path / "out", "report")
     out.check()
-    with pytest.raises(ConfigurationError, match="holds something else"), out.write() as file:
+    with pytest.raises(ConfigurationError, match="holds something other"), out.write() as file:
         file.write("new")
         out.path.write_text("precious")
     assert out.path.read_text() == "precious"

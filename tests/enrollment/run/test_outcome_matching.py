@@ -19,12 +19,12 @@ REQUEST_LIFETIME = 90.0
 NOW = 100_000.0
 
 
-def match(intents, jobs, *, abandoned_intents=(), listed_since=None):
+def match(intents, jobs, *, unresolvable_intents=(), listed_since=None):
     """Match submissions with these intents against unknown jobs with these times."""
     unresolved = [UnknownOutcome(number, *times, False) for number, times in enumerate(intents, 1)]
     return match_outcomes(
         unresolved,
-        abandoned_intents,
+        unresolvable_intents,
         [UnknownJob(f"job {number}", at) for number, at in enumerate(jobs, 1)],
         request_lifetime=REQUEST_LIFETIME,
         listed_since=listed_since,
@@ -70,8 +70,8 @@ TABLE = [
     ("a job in one of two close windows", [(AT, AT), (AT + 500, AT + 500)], [AT + 500], {}, [], [1, 2], {2: "job 1"}),
     ("a job in one of two distant windows", [(AT - 500, AT - 500), (AT + 500, AT + 500)], [AT + 500], {}, [1], [2],
      {2: "job 1"}),
-    ("a job that may belong to an abandoned intent", [(AT, AT)], [AT], {"abandoned_intents": [(AT - 10, AT - 10)]}, [],
-     [1], {}),
+    ("a job that may belong to an unresolvable intent", [(AT, AT)], [AT],
+     {"unresolvable_intents": [(AT - 10, AT - 10)]}, [], [1], {}),
     ("an intent dated by clocks that differ", [(AT - 300, AT)], [AT - 299], {}, [], [1], {1: "job 1"}),
     ("an old intent, and the list reaches back to it", [(0.0, 0.0)], [], {"listed_since": -700.0}, [1], [], {}),
     ("an old intent, and the list reaches back only to its window", [(0.0, 0.0)], [], {"listed_since": -500.0}, [],
@@ -100,8 +100,8 @@ JOBS = st.lists(st.one_of(st.none(), TIMES), max_size=8)
 
 
 @given(INTENTS, JOBS, INTENTS)
-def test_a_submission_with_a_job_in_its_window_is_never_sent_again(intents, jobs, abandoned_intents):
-    found = match(intents, jobs, abandoned_intents=abandoned_intents)
+def test_a_submission_with_a_job_in_its_window_is_never_sent_again(intents, jobs, unresolvable_intents):
+    found = match(intents, jobs, unresolvable_intents=unresolvable_intents)
     windows = acceptance_windows(intents, REQUEST_LIFETIME)
     assert sorted([*found.not_accepted, *found.possibly_accepted]) == list(range(1, len(intents) + 1))
     for number in found.not_accepted:
@@ -110,10 +110,10 @@ def test_a_submission_with_a_job_in_its_window_is_never_sent_again(intents, jobs
 
 
 @given(INTENTS, JOBS, INTENTS)
-def test_a_job_is_adoptable_only_if_it_is_in_a_single_window(intents, jobs, abandoned_intents):
-    found = match(intents, jobs, abandoned_intents=abandoned_intents)
+def test_a_job_is_adoptable_only_if_it_is_in_a_single_window(intents, jobs, unresolvable_intents):
+    found = match(intents, jobs, unresolvable_intents=unresolvable_intents)
     assert len(set(found.adoptable.values())) == len(found.adoptable)
-    windows = acceptance_windows([*intents, *abandoned_intents], REQUEST_LIFETIME)
+    windows = acceptance_windows([*intents, *unresolvable_intents], REQUEST_LIFETIME)
     for job_id in found.adoptable.values():
         at = jobs[int(job_id.split()[1]) - 1]
         assert sum(window.contains(UnknownJob(job_id, at)) for window in windows) == 1

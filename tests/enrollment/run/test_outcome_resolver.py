@@ -74,7 +74,7 @@ async def test_a_job_that_may_belong_to_two_rows_is_not_adopted(world):
     assert (report.succeeded, report.uncertain) == (0, 2)
 
 
-async def test_a_job_that_may_belong_to_an_abandoned_intent_is_not_adopted(world):
+async def test_a_job_that_may_belong_to_an_unresolvable_intent_is_not_adopted(world):
     """A row that was resubmitted has an earlier job, which may be in the window of another row."""
     world.sandbox.fail_next(["drop-after-accept", "server-error"], operation="voiceprint")
     await world.enroll(people(2))
