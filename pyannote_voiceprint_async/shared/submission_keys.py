@@ -48,11 +48,20 @@ class SubmissionKeys:
     def __init__(self, table: KeyTable, clock: Clock) -> None:
         self._table = table
         self._clock = clock
-        self._owner = f"{os.getpid()}-{secrets.token_hex(8)}"
+        self._process: int | None = None
+        self._name = ""
         self._numbers = itertools.count(1)
         self._calls: set[KeyedCall] = set()
         self._to_free: set[Claim] = set()
         self._renewal: asyncio.Task[None] | None = None
+
+    @property
+    def _owner(self) -> str:
+        """The name of this process as the owner of claims. The forks of a process must not share it."""
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            self._name = f"{self._process}-{secrets.token_hex(8)}"
+        return self._name
 
     async def submit(  # noqa: PLR0913 - called in one place, by keyword
         self,
