@@ -67,6 +67,7 @@ class PostgresConnection:
         self._password = self._parse()
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._lock = asyncio.Lock()
+        self._is_closed = False
 
     def _parse(self) -> Secret | None:
         """Return the password of the DSN."""
@@ -82,7 +83,8 @@ class PostgresConnection:
         )
 
     async def aclose(self) -> None:
-        """Close the connection."""
+        """Close the connection. A later call does not open it again."""
+        self._is_closed = True
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
@@ -105,6 +107,8 @@ class PostgresConnection:
             StoreUnavailableError: the server cannot be reached, did not reply in time, or refused the call.
         """
         async with self._lock:
+            if self._is_closed:
+                raise StoreUnavailableError.of_closed_store()
             if self._connection is None or self._connection.closed:
                 self._connection = await self._finish(
                     self._connected(), _CONNECT_TIMEOUT, "cannot be reached", may_have_happened=False

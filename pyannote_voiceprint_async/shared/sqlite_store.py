@@ -79,6 +79,7 @@ class SqliteStore:
         self._clock_ms = clock_ms or _time_since_boot
         self._thread = ThreadPoolExecutor(1, "pyannote-voiceprint-shared")
         self._files: _Files | None = None
+        self._is_closed = False
 
     async def open(self) -> None:
         """Connect, and create the files and tables if they are missing."""
@@ -104,10 +105,13 @@ class SqliteStore:
 
     async def aclose(self) -> None:
         """Close the files, and end the thread."""
+        self._is_closed = True
         await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
         self._thread.shutdown(wait=False)
 
     async def _call(self, function: Callable[[], R]) -> R:
+        if self._is_closed:
+            raise StoreUnavailableError.of_closed_store()
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, function)
         except sqlite3.Error as error:

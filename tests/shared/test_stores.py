@@ -106,6 +106,15 @@ async def test_a_closed_client_leaves_neither_task_nor_thread(address: str, sand
     assert asyncio.all_tasks() == tasks
 
 
+async def test_a_closed_store_is_not_opened_again(address: str):
+    store = open_store(SharedState(address))
+    await store.open()
+    await store.aclose()
+    for call in (store.open, store.windows, lambda: store.run(("SELECT 1", {}))):
+        with pytest.raises(StoreUnavailableError, match="was closed with its client"):
+            await call()
+
+
 async def test_a_cancelled_submission_leaves_nothing(address: str, sandbox: Sandbox):
     tasks = asyncio.all_tasks()
     client = client_of(sandbox, address)

@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_clock import settle
 from postgres_relay import PostgresRelay
 
 from pyannote_voiceprint_async import (
     ApiConnectionError,
     AsyncVoiceprintClient,
+    ClientClosedError,
     ConfigurationError,
     InvalidRequestError,
+    JobCreated,
     JobExpiredError,
     NotFoundError,
     Polling,
@@ -173,6 +176,24 @@ async def test_a_caller_that_is_cancelled_before_sending_frees_its_key(connect: 
     assert await other.engine.keys.jobs() == set()
     with pytest.raises(InvalidRequestError, match="There is no submission key"):
         await other.resolve_key("a", job_id=None)
+
+
+@pytest.mark.parametrize("turns", [1, 2, 20])
+async def test_a_client_that_is_closed_meanwhile_frees_its_keys(
+    connect: OneClient, sandbox: Sandbox, address: str, turns: int
+):
+    client, other = await connect(sandbox), await connect(sandbox)
+    urls = [f"https://files.example.org/{index}.wav" for index in range(5)]
+    submitting = [asyncio.create_task(client.submit(url, key=url)) for url in urls]
+    await settle(turns)
+    await client.aclose()
+    results = await asyncio.gather(*submitting, return_exceptions=True)
+    jobs = {result.job_id for result in results if isinstance(result, JobCreated)}
+    assert all(isinstance(result, JobCreated | ClientClosedError) for result in results)
+    assert jobs == set(jobs_of(sandbox)) == await other.engine.keys.jobs()
+    again = await asyncio.gather(*(other.submit(url, key=url) for url in urls))
+    assert {job.job_id for job in again} == set(jobs_of(sandbox))
+    assert len(sandbox.accepted) == len(urls)
 
 
 async def test_a_deleted_job_names_the_key(connect: OneClient, sandbox: Sandbox, address: str):
