@@ -143,7 +143,7 @@ class PostgresConnection:
             reason, is_final = f"no reply within {seconds:.0f} s", False
         elif (error := task.exception()) is None:
             return task.result()
-        elif isinstance(error, StoreUnavailableError) or not isinstance(error, (self._psycopg.Error, OSError)):
+        elif not isinstance(error, (self._psycopg.Error, OSError, UnicodeError)):
             raise error
         else:
             reason, is_final = self._reason(error), _is_final(error)
@@ -199,7 +199,12 @@ async def _check_version(db: psycopg.AsyncConnection[Any]) -> None:
 
 def _is_final(error: BaseException) -> bool:
     sqlstate = getattr(error, "sqlstate", None) or ""
-    return sqlstate[:2] in _FINAL_CLASSES or any(message in str(error) for message in _FINAL_MESSAGES)
+    # A name of a host that cannot be encoded is a UnicodeError.
+    return (
+        isinstance(error, UnicodeError)
+        or sqlstate[:2] in _FINAL_CLASSES
+        or any(message in str(error) for message in _FINAL_MESSAGES)
+    )
 
 
 def _retrieve_error(task: asyncio.Task[Any]) -> None:

@@ -253,6 +253,15 @@ PASSWORD = "p4ssw0rd-of-the-database"
         f"postgresql://user:{PASSWORD}@/missing?host=/nowhere",
         f"postgresql://user:{PASSWORD}%zz@127.0.0.1/database",
         f"postgresql://user:{PASSWORD}@127.0.0.1:port/database",
+        f"postgresql://user:{PASSWORD}@domain..example.org/database",
+        f"postgresql://user:a@{PASSWORD}@127.0.0.1/database",
+        f"postgresql://user:a/{PASSWORD}@127.0.0.1/database",
+        f"postgresql://user:{PASSWORD}/a@127.0.0.1/database",
+        f"postgresql://user:{PASSWORD}?a@127.0.0.1/database",
+        f"postgresql://user:{PASSWORD}",
+        f"postgresql://user:{PASSWORD}\udcff@127.0.0.1/database",
+        f"host=127.0.0.1 user=user password={PASSWORD}",
+        f" postgresql://user:{PASSWORD}@127.0.0.1/database",
         f"mysql://user:{PASSWORD}@127.0.0.1/database",
     ],
 )
@@ -279,6 +288,21 @@ async def test_the_password_is_shown_nowhere(dsn: str):
 
 
 # The setting
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql://",
+        "postgresql:///database",
+        "postgres://user:p%40ss%2Fword@host:5432/database?sslmode=require&application_name=a@b",
+        "postgresql://user@one:1,[::1]:2,three/database",
+        "postgresql://%2Fvar%2Frun/database",
+        "postgresql:///?host=@abstract&user=user",
+    ],
+)
+def test_dsns_of_every_form_are_accepted(dsn: str):
+    assert SharedState(dsn).store[:] == dsn
 
 
 @pytest.mark.parametrize("shared", ["", 3, b"path", "redis://localhost", "postgresql://host/%zz", "a\0b"])
