@@ -164,6 +164,32 @@ async def test_a_file_of_another_kind_is_left_alone(tmp_path: Path, content: byt
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("suffix", "advice"), [("", "Restore it from a backup"), ("-permits", "holds rate limits only")]
+)
+async def test_a_damaged_file_is_named(tmp_path: Path, suffix: str, advice: str, sandbox: Sandbox):
+    """A power failure may damage the file of the windows. Nobody must delete the one with the keys then."""
+    path = tmp_path / "shared.db"
+    damaged = Path(f"{path}{suffix}")
+    async with client_of(sandbox, path) as client:
+        await client.submit(URL, key="a")
+    damaged.write_bytes(b"\xff" * damaged.stat().st_size)
+    error = await error_of_entering(client_of(sandbox, path))
+    assert str(error).startswith(f"The shared state file {damaged} cannot be used: ")
+    assert advice in str(error)
+    assert not error.retryable
+    assert len(sandbox.accepted) == 1
+
+
+async def test_the_current_directory_may_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox):
+    monkeypatch.chdir(tmp_path)
+    async with client_of(sandbox, "shared.db") as client:
+        await client.submit(URL, key="a")
+        monkeypatch.chdir("/")
+        await client.submit(URL, key="a")
+    assert len(sandbox.accepted) == 1
+
+
 @pytest.mark.parametrize("suffix", ["", "-permits"])
 async def test_a_deleted_file_fails_all_requests(tmp_path: Path, suffix: str, sandbox: Sandbox):
     path = tmp_path / "shared.db"
