@@ -79,8 +79,7 @@ class SqliteStore:
     """
 
     def __init__(self, path: str | os.PathLike[str], clock_ms: Callable[[], int] | None = None) -> None:
-        # A program may change its current directory later.
-        self._path = Path(os.fspath(path)).absolute()
+        self._path = Path(os.fspath(path))
         self._windows_path = self._path.with_name(self._path.name + "-permits")
         self._clock_ms = clock_ms or _time_since_boot
         self._thread = ThreadPoolExecutor(1, "pyannote-voiceprint-shared")
@@ -175,6 +174,8 @@ class SqliteStore:
         return _inode(self._path), _inode(self._windows_path)
 
     def _open_files(self) -> _Files:
+        # The program may change its current directory later.
+        self._path, self._windows_path = self._path.absolute(), self._windows_path.absolute()
         if kind := network_file_system(self._path):
             raise StoreUnavailableError(
                 f"The shared state file {self._path} is on a network file system ({kind}), where SQLite's locks are "
