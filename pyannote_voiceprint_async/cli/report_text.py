@@ -63,7 +63,7 @@ def identification_counts(report: IdentificationReport, ledger: Path) -> Iterato
     yield f"{', '.join([done, *_missing(report)])}."
     failed = f", {report.failed_jobs_ever} of them failed and not billed" if report.failed_jobs_ever else ""
     yield f"Identification jobs accepted: {report.jobs_ever} by all runs{failed}."
-    if possible := report.uncertain + report.unanswered:
+    if possible := report.uncertain + report.unresolved:
         yield f"{possibly_accepted(possible)}."
     if report.failed or report.uncertain or report.expired:
         yield f"To list the identifications that need a decision: {_list_failed(ledger)}"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .key_states import CHANGES, KeyChange, KeyState
-from .store import Store
+from .store import Statement, Store
 
 __all__ = ["Claim", "KeyTable", "StoredKey"]
 
@@ -17,16 +17,20 @@ _RENEW = (
     "UPDATE voiceprint_keys SET alive_until = {now} + :lease WHERE owner = :owner AND state IN ('claimed', 'sending')"
 )
 _OF_KEY = "scope = :scope AND submission_key = :key"
+# The clock was set back: without this, the claim of an ended owner would last until the clock is there again.
+_SHORTEN = (
+    f"UPDATE voiceprint_keys SET alive_until = {{now}} + :lease WHERE {_OF_KEY} AND alive_until > {{now}} + :lease"  # noqa: S608 - constants
+)
 _LOSE_ENDED = (
     f"UPDATE voiceprint_keys SET state = 'unknown', changed_at = {{now}} WHERE {_OF_KEY} AND state = 'sending' "  # noqa: S608 - constants
     "AND alive_until <= {now}"
 )
+_FREE_ENDED = f"DELETE FROM voiceprint_keys WHERE {_OF_KEY} AND state = 'claimed' AND alive_until <= {{now}}"  # noqa: S608 - constants
+# A conflict changes nothing, but PostgreSQL locks the row, so that no other process deletes it before it is read.
 _CLAIM = (
     "INSERT INTO voiceprint_keys (scope, submission_key, state, owner, fence, request, changed_at, alive_until) "
     "VALUES (:scope, :key, 'claimed', :owner, :number, :request, {now}, {now} + :lease) "
-    "ON CONFLICT (scope, submission_key) DO UPDATE SET owner = excluded.owner, fence = excluded.fence, "
-    "changed_at = excluded.changed_at, alive_until = excluded.alive_until WHERE voiceprint_keys.state = 'claimed' "
-    "AND voiceprint_keys.request = excluded.request AND voiceprint_keys.alive_until <= {now}"
+    "ON CONFLICT (scope, submission_key) DO UPDATE SET fence = excluded.fence WHERE false"
 )
 _READ = f"SELECT state, owner, fence, request, job_id, sent_at, {{now}} FROM voiceprint_keys WHERE {_OF_KEY}"  # noqa: S608 - constants
 _RESOLVABLE = f"{_OF_KEY} AND state IN ('unknown', 'accepted')"
@@ -62,7 +66,7 @@ class StoredKey(NamedTuple):
     """The fingerprint of the request; see `fingerprint.py`."""
     job_id: str | None
     sent_at: int | None
-    """When the first byte may have left, in milliseconds since 1970 on the clock of the store."""
+    """When the first byte of the last try may have left, in milliseconds since 1970 on the clock of the store."""
     now: int
     """The time on the clock of the store."""
 
@@ -83,11 +87,14 @@ class KeyTable:
         self._store = store
         self._scope = scope
 
+    def _values(self, key: str) -> dict[str, Any]:
+        return {"scope": self._scope, "key": key}
+
     async def claim(self, claim: Claim, request: str, lease: int = LEASE) -> StoredKey:
         """Claim a key if it is free, or if its owner ended before it sent anything; return the key as it is then."""
-        values = {"scope": self._scope, "key": claim.key}
+        values = self._values(claim.key)
         rows = await self._store.run(
-            (_LOSE_ENDED, values),
+            *_end_lost_owner(values),
             (_CLAIM, {**values, "owner": claim.owner, "number": claim.number, "request": request, "lease": lease}),
             (_READ, values),
         )
@@ -96,8 +103,8 @@ class KeyTable:
 
     async def read(self, key: str) -> StoredKey | None:
         """Return a key, or None if it is free."""
-        values = {"scope": self._scope, "key": key}
-        rows = await self._store.run((_LOSE_ENDED, values), (_READ, values))
+        values = self._values(key)
+        rows = await self._store.run(*_end_lost_owner(values), (_READ, values))
         return StoredKey(KeyState(rows[0][0]), *rows[0][1:]) if rows else None
 
     async def change(self, claim: Claim, change: KeyChange, job_id: str | None = None) -> bool:
@@ -105,7 +112,7 @@ class KeyTable:
         before, after = CHANGES[change]
         states = ", ".join(f"'{state}'" for state in sorted(before))
         where = f"{_OF_KEY} AND owner = :owner AND fence = :number AND state IN ({states}) RETURNING state"
-        values = {"scope": self._scope, "key": claim.key, "owner": claim.owner, "number": claim.number}
+        values = {**self._values(claim.key), "owner": claim.owner, "number": claim.number}
         if after is None:
             return bool(await self._store.run((f"DELETE FROM voiceprint_keys WHERE {where}", values)))  # noqa: S608 - constants
         sets = "state = :after, changed_at = {now}"
@@ -113,14 +120,15 @@ class KeyTable:
         if change is KeyChange.ACCEPT:
             sets, values = f"{sets}, job_id = :job_id", {**values, "job_id": str(job_id)}
         if change is KeyChange.BEGIN:
-            sets = f"{sets}, sent_at = coalesce(sent_at, {{now}})"
+            # No earlier try of the claim was accepted, so only the last one can have created a job.
+            sets = f"{sets}, sent_at = {{now}}"
         return bool(await self._store.run((f"UPDATE voiceprint_keys SET {sets} WHERE {where}", values)))  # noqa: S608 - constants
 
     async def resolve(self, key: str, job_id: str | None) -> bool:
         """Adopt a job for a key, or free the key; return whether there was a key to resolve."""
-        values = {"scope": self._scope, "key": key}
+        values = self._values(key)
         last = (_FREE_RESOLVED, values) if job_id is None else (_ADOPT, {**values, "job_id": job_id})
-        return bool(await self._store.run((_LOSE_ENDED, values), last))
+        return bool(await self._store.run(*_end_lost_owner(values), last))
 
     async def purge(self, age: int) -> int:
         """Delete the keys that were accepted more than `age` milliseconds ago, and return their number."""
@@ -133,3 +141,8 @@ class KeyTable:
     async def renew(self, owner: str, lease: int = LEASE) -> None:
         """Report that the owner of claims is alive for another `lease` milliseconds; 0 reports that it ends."""
         await self._store.run((_RENEW, {"owner": owner, "lease": lease}))
+
+
+def _end_lost_owner(values: dict[str, Any]) -> tuple[Statement, ...]:
+    """Return the statements that end the claim of an owner that has ended: what it had not sent, it never sends."""
+    return (_SHORTEN, {**values, "lease": LEASE}), (_LOSE_ENDED, values), (_FREE_ENDED, values)

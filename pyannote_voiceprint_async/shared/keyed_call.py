@@ -158,7 +158,7 @@ async def public(coroutine: Coroutine[Any, Any, R]) -> R:
 
 def unknown_outcome(key: str, stored: StoredKey | None) -> UnknownOutcomeError:
     """Return the error for a key whose submission may have been accepted."""
-    sent_before = 0.0 if stored is None or stored.sent_at is None else (stored.now - stored.sent_at) / 1000
+    sent_before = 0.0 if stored is None or stored.sent_at is None else max(0, stored.now - stored.sent_at) / 1000
     return UnknownOutcomeError(
         f"An earlier submission with the key {key!r} may have been accepted, and its job id is not known. Nothing was "
         "sent. Look for its job among the candidates and in list_jobs(). Then adopt it with resolve_key(key, "

@@ -68,6 +68,7 @@ class PostgresConnection:
         self._password = self._parse()
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._lock = asyncio.Lock()
+        self._is_closed = False
 
     def _parse(self) -> Secret | None:
         """Return the password of the DSN."""
@@ -83,7 +84,8 @@ class PostgresConnection:
         )
 
     async def aclose(self) -> None:
-        """Close the connection."""
+        """Close the connection. A later call does not open it again."""
+        self._is_closed = True
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
@@ -106,6 +108,8 @@ class PostgresConnection:
             StoreUnavailableError: the server cannot be reached, did not reply in time, or refused the call.
         """
         async with self._lock:
+            if self._is_closed:
+                raise StoreUnavailableError.of_closed_store()
             if self._connection is None or self._connection.closed:
                 self._connection = await self._finish(
                     self._connected(), _CONNECT_TIMEOUT, "cannot be reached", may_have_happened=False
@@ -140,7 +144,7 @@ class PostgresConnection:
             reason, is_final = f"no reply within {seconds:.0f} s", False
         elif (error := task.exception()) is None:
             return task.result()
-        elif isinstance(error, StoreUnavailableError) or not isinstance(error, (self._psycopg.Error, OSError)):
+        elif not isinstance(error, (self._psycopg.Error, OSError, UnicodeError)):
             raise error
         else:
             reason, is_final = self._reason(error), _is_final(error)
@@ -196,7 +200,12 @@ async def _check_version(db: psycopg.AsyncConnection[Any]) -> None:
 
 def _is_final(error: BaseException) -> bool:
     sqlstate = getattr(error, "sqlstate", None) or ""
-    return sqlstate[:2] in _FINAL_CLASSES or any(message in str(error) for message in _FINAL_MESSAGES)
+    # A name of a host that cannot be encoded is a UnicodeError.
+    return (
+        isinstance(error, UnicodeError)
+        or sqlstate[:2] in _FINAL_CLASSES
+        or any(message in str(error) for message in _FINAL_MESSAGES)
+    )
 
 
 def _retrieve_error(task: asyncio.Task[Any]) -> None:

@@ -8,9 +8,9 @@ import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import NamedTuple, NoReturn, TypeVar
 
@@ -47,9 +47,14 @@ _FINAL_CODES = {
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_PERM,
 }
+_DAMAGED_CODES = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
 _LOCKED_CODES = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 # The primary code of an extended result code of SQLite.
 _PRIMARY_CODE = 0xFF
+_DELETE_WINDOWS = (
+    " It holds rate limits only. Stop all processes that share it, delete this one file, and start them again."
+)
+_RESTORE_KEYS = " Restore it from a backup: without its submission keys, repeated calls are paid again."
 _TEMPORARY_ERRORS = {errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE}
 
 
@@ -80,6 +85,7 @@ class SqliteStore:
         self._clock_ms = clock_ms or _time_since_boot
         self._thread = ThreadPoolExecutor(1, "pyannote-voiceprint-shared")
         self._files: _Files | None = None
+        self._is_closed = False
 
     async def open(self) -> None:
         """Connect, and create the files and tables if they are missing."""
@@ -105,14 +111,15 @@ class SqliteStore:
 
     async def aclose(self) -> None:
         """Close the files, and end the thread."""
+        self._is_closed = True
         await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
         self._thread.shutdown(wait=False)
 
     async def _call(self, function: Callable[[], R]) -> R:
+        if self._is_closed:
+            raise StoreUnavailableError.of_closed_store()
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, function)
-        except sqlite3.Error as error:
-            raise self._unavailable_database(error) from None
         except OSError as error:
             raise StoreUnavailableError(
                 f"The shared state file {self._path} cannot be used: {error.strerror}.",
@@ -120,20 +127,11 @@ class SqliteStore:
                 is_final=error.errno not in _TEMPORARY_ERRORS,
             ) from None
 
-    def _unavailable_database(self, error: sqlite3.Error) -> StoreUnavailableError:
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY_CODE
-        reason = "another process holds its lock" if code in _LOCKED_CODES else str(error)
-        return StoreUnavailableError(
-            f"The shared state file {self._path} cannot be used: {reason}.",
-            may_have_happened=code not in _LOCKED_CODES | _FINAL_CODES,
-            is_final=code in _FINAL_CODES,
-        )
-
     # In the thread
 
     def _step(self, window: str, message: StepMessage) -> StepReply | None:
         db = self._connect().windows
-        with atomic(db):
+        with _translated_errors(self._windows_path, _DELETE_WINDOWS), atomic(db):
             row = db.execute("SELECT state FROM windows WHERE name = ?", (window,)).fetchone()
             epoch = secrets.token_hex(8)
             state, reply = step_stored_window(row[0] if row else None, message, self._clock_ms(), epoch)
@@ -146,13 +144,16 @@ class SqliteStore:
         now = str(int(time.time() * 1000))
         db = self._connect().keys
         # A single statement is a transaction of its own. Without BEGIN, a statement that only reads blocks no writer.
-        with atomic(db) if len(statements) > 1 else nullcontext():
+        transaction = atomic(db) if len(statements) > 1 else nullcontext()
+        with _translated_errors(self._path, _RESTORE_KEYS), transaction:
             for sql, parameters in statements:
                 rows = db.execute(sql.replace("{now}", now), parameters).fetchall()
         return rows
 
     def _windows(self) -> tuple[int, dict[str, FleetWindow]]:
-        rows = self._connect().windows.execute("SELECT name, state FROM windows").fetchall()
+        db = self._connect().windows
+        with _translated_errors(self._windows_path, _DELETE_WINDOWS):
+            rows = db.execute("SELECT name, state FROM windows").fetchall()
         return self._clock_ms(), load_windows(rows)
 
     def _connect(self) -> _Files:
@@ -174,6 +175,8 @@ class SqliteStore:
         return _inode(self._path), _inode(self._windows_path)
 
     def _open_files(self) -> _Files:
+        # The program may change its current directory later.
+        self._path, self._windows_path = self._path.absolute(), self._windows_path.absolute()
         if kind := network_file_system(self._path):
             raise StoreUnavailableError(
                 f"The shared state file {self._path} is on a network file system ({kind}), where SQLite's locks are "
@@ -181,16 +184,27 @@ class SqliteStore:
                 may_have_happened=False,
                 is_final=True,
             )
-        keys = _open(self._path, "FULL", _KEYS_LOCK_TIMEOUT)
+        with _translated_errors(self._path, _RESTORE_KEYS):
+            keys = _open(self._path, "FULL", _KEYS_LOCK_TIMEOUT)
         try:
-            self._create_tables(keys)
-            windows = _open(self._windows_path, "OFF", _LOCK_TIMEOUT)
-            with atomic(windows):
-                windows.execute("CREATE TABLE IF NOT EXISTS windows (name TEXT PRIMARY KEY, state BLOB NOT NULL)")
+            with _translated_errors(self._path, _RESTORE_KEYS):
+                self._create_tables(keys)
+            with _translated_errors(self._windows_path, _DELETE_WINDOWS):
+                windows = self._open_windows()
         except BaseException:
             keys.close()
             raise
         return _Files(keys, windows, self._identity(), os.getpid())
+
+    def _open_windows(self) -> sqlite3.Connection:
+        windows = _open(self._windows_path, "OFF", _LOCK_TIMEOUT)
+        try:
+            with atomic(windows):
+                windows.execute("CREATE TABLE IF NOT EXISTS windows (name TEXT PRIMARY KEY, state BLOB NOT NULL)")
+        except BaseException:
+            windows.close()
+            raise
+        return windows
 
     def _create_tables(self, keys: sqlite3.Connection) -> None:
         with atomic(keys):
@@ -219,6 +233,26 @@ class SqliteStore:
         if files is not None and files.process == os.getpid():
             files.keys.close()
             files.windows.close()
+
+
+@contextmanager
+def _translated_errors(path: Path, advice: str) -> Iterator[None]:
+    """Translate the errors of SQLite.
+
+    Args:
+        path: the file.
+        advice: what to do if the file is damaged.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY_CODE
+        reason = "another process holds its lock" if code in _LOCKED_CODES else str(error)
+        raise StoreUnavailableError(
+            f"The shared state file {path} cannot be used: {reason}.{advice if code in _DAMAGED_CODES else ''}",
+            may_have_happened=code not in _LOCKED_CODES | _FINAL_CODES,
+            is_final=code in _FINAL_CODES,
+        ) from None
 
 
 def _open(path: Path, synchronous: str, lock_timeout: float) -> sqlite3.Connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 import attrs
@@ -15,6 +16,16 @@ from pyannote_voiceprint_async.secret import Secret, hide
 __all__ = ["SharedState"]
 
 _POSTGRES_SCHEMES = ("postgresql://", "postgres://")
+# A DSN whose special characters are quoted. An unquoted one moves a part of the password into the host or the port,
+# which errors show.
+_HOST = r"(?:\[[^\]@/?#]*\]|[^@/?#:,\[\]]*)(?::\d*)?"
+_DSN = re.compile(rf"postgres(?:ql)?://(?:[^@/?#]*@)?{_HOST}(?:,{_HOST})*(?:/[^@?#]*)?(?:\?.*)?", re.DOTALL)
+# A DSN of the form "host=… password=…". It must become neither the name of a file nor a part of a message.
+_KEYWORDS = re.compile(r"\b(?:host|hostaddr|port|dbname|user|password|service)\s*=")
+_DSN_FORM = (
+    "The form of a DSN is postgresql://user@host:5432/database; quote special characters in its parts, such as %40 for "
+    "@ and %2F for /."
+)
 _MAX_RESERVE = 100
 
 
@@ -27,13 +38,17 @@ def _to_address(store: object) -> Secret | str:
         )
     path = os.fspath(store)
     if isinstance(store, str) and path.startswith(_POSTGRES_SCHEMES):
+        if not _DSN.fullmatch(path) or not path.isprintable():
+            raise ConfigurationError(f"The DSN of the shared state cannot be parsed. {_DSN_FORM}")
         return Secret(path)
+    if isinstance(store, str) and _KEYWORDS.search(path):
+        raise ConfigurationError(f"shared looks like a DSN of keywords and values, which cannot be used. {_DSN_FORM}")
     if not isinstance(path, str) or not path.strip() or "\0" in path:
         raise ConfigurationError("shared must be the path of a file, or a DSN. This path is empty or no text.")
     if isinstance(store, str) and "://" in path:
         raise ConfigurationError(
-            f"shared={redact_url(path)!r} cannot be used. State is shared in a SQLite file (pass its path) or in "
-            "PostgreSQL (pass a DSN that begins with postgresql://)."
+            f"shared={redact_url(path.strip())!r} cannot be used. State is shared in a SQLite file (pass its path) or "
+            "in PostgreSQL (pass a DSN that begins with postgresql://)."
         )
     return path[:]  # a plain `str`
 

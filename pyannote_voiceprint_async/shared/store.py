@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol, Self
 
 import orjson
 
@@ -70,6 +70,11 @@ class StoreUnavailableError(Exception):
         super().__init__(message)
         self.may_have_happened = may_have_happened
         self.is_final = is_final
+
+    @classmethod
+    def of_closed_store(cls) -> Self:
+        """Return the error of a call after the store was closed."""
+        return cls("The shared state was closed with its client.", may_have_happened=False, is_final=True)
 
 
 class Store(Protocol):

@@ -35,6 +35,8 @@ R = TypeVar("R")
 _POLL_INTERVAL = 0.2
 # Seconds after which the owner reports that it is alive.
 _RENEWAL_INTERVAL = LEASE / 1000 / 3
+# Seconds for which closing a client waits for calls that use the store.
+_CLOSING_TIMEOUT = 30.0
 
 
 class SubmissionKeys:
@@ -48,11 +50,21 @@ class SubmissionKeys:
     def __init__(self, table: KeyTable, clock: Clock) -> None:
         self._table = table
         self._clock = clock
-        self._owner = f"{os.getpid()}-{secrets.token_hex(8)}"
+        self._process: int | None = None
+        self._name = ""
         self._numbers = itertools.count(1)
         self._calls: set[KeyedCall] = set()
+        self._waited_for: set[asyncio.Future[None]] = set()  # the calls whose caller has not gone
         self._to_free: set[Claim] = set()
         self._renewal: asyncio.Task[None] | None = None
+
+    @property
+    def _owner(self) -> str:
+        """The name of this process as the owner of claims. The forks of a process must not share it."""
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            self._name = f"{self._process}-{secrets.token_hex(8)}"
+        return self._name
 
     async def submit(  # noqa: PLR0913 - called in one place, by keyword
         self,
@@ -86,12 +98,18 @@ class SubmissionKeys:
         call = KeyedCall(self._table, Claim(key, self._owner, next(self._numbers)), hooks, self._end)
         self._calls.add(call)
         self._keep_renewing()
+        ended = asyncio.get_running_loop().create_future()
+        self._waited_for.add(ended)
         try:
             if job_id := await self._claim(call.claim, wanted, deadline, sleep):
                 return JobCreated(job_id)
             return await send(call.hooks)
         finally:
-            await call.end()
+            try:
+                await call.end()
+            finally:
+                self._waited_for.discard(ended)
+                ended.set_result(None)
 
     async def _claim(
         self, claim: Claim, request: str, deadline: float, sleep: Callable[[float], Awaitable[None]]
@@ -178,6 +196,9 @@ class SubmissionKeys:
         """End the renewal, and report that this owner of claims ends. No submission may be in flight any more."""
         if self._renewal is None:
             return
+        if self._waited_for:
+            # A closed client ends them, but each of them may still use the store.
+            await asyncio.wait(self._waited_for, timeout=_CLOSING_TIMEOUT)
         self._renewal.cancel()
         await asyncio.wait([self._renewal])
         try:

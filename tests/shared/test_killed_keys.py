@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from shared.forked_program import FORKS
 from warm_process import WarmProcess
 
+from pyannote_voiceprint_async import AsyncVoiceprintClient
 from pyannote_voiceprint_async.sandbox import Sandbox
 
 KEYS = 60
@@ -40,3 +42,18 @@ async def test_killed_processes_never_pay_for_a_key_twice(address: str, start: C
     accepted = Counter(job.url for job in api.accepted)
     assert set(accepted.values()) == {1}
     assert outcomes["accepted"] <= len(accepted) <= KEYS
+
+
+async def test_forks_of_one_client_submit_a_key_once(address: str, start: Callable[..., Any]):
+    api = await start(Sandbox(rate_limit=(1_000_000, 60.0), latency=(0.2, 0.2)))
+    client = await start(AsyncVoiceprintClient(api.api_key, base_url=api.url, shared=address))
+    # From now on, requests are sent at the same time: the limit is known.
+    await client.submit("https://files.example.org/first.wav")
+
+    def run() -> str:
+        with WarmProcess("shared.forked_program", api.url, address) as process:
+            return process.communicate(timeout=60)[0]
+
+    jobs = (await asyncio.to_thread(run)).split()
+    assert jobs == [api.accepted[-1].id] * FORKS
+    assert len(api.accepted) == 2

@@ -106,6 +106,15 @@ async def test_a_closed_client_leaves_neither_task_nor_thread(address: str, sand
     assert asyncio.all_tasks() == tasks
 
 
+async def test_a_closed_store_is_not_opened_again(address: str):
+    store = open_store(SharedState(address))
+    await store.open()
+    await store.aclose()
+    for call in (store.open, store.windows, lambda: store.run(("SELECT 1", {}))):
+        with pytest.raises(StoreUnavailableError, match="was closed with its client"):
+            await call()
+
+
 async def test_a_cancelled_submission_leaves_nothing(address: str, sandbox: Sandbox):
     tasks = asyncio.all_tasks()
     client = client_of(sandbox, address)
@@ -153,6 +162,32 @@ async def test_a_file_of_another_kind_is_left_alone(tmp_path: Path, content: byt
     error = await error_of_entering(client_of(sandbox, path))
     assert not error.retryable
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("suffix", "advice"), [("", "Restore it from a backup"), ("-permits", "holds rate limits only")]
+)
+async def test_a_damaged_file_is_named(tmp_path: Path, suffix: str, advice: str, sandbox: Sandbox):
+    """A power failure may damage the file of the windows. Nobody must delete the one with the keys then."""
+    path = tmp_path / "shared.db"
+    damaged = Path(f"{path}{suffix}")
+    async with client_of(sandbox, path) as client:
+        await client.submit(URL, key="a")
+    damaged.write_bytes(b"\xff" * damaged.stat().st_size)
+    error = await error_of_entering(client_of(sandbox, path))
+    assert str(error).startswith(f"The shared state file {damaged} cannot be used: ")
+    assert advice in str(error)
+    assert not error.retryable
+    assert len(sandbox.accepted) == 1
+
+
+async def test_the_current_directory_may_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox):
+    monkeypatch.chdir(tmp_path)
+    async with client_of(sandbox, "shared.db") as client:
+        await client.submit(URL, key="a")
+        monkeypatch.chdir("/")
+        await client.submit(URL, key="a")
+    assert len(sandbox.accepted) == 1
 
 
 @pytest.mark.parametrize("suffix", ["", "-permits"])
@@ -244,6 +279,15 @@ PASSWORD = "p4ssw0rd-of-the-database"
         f"postgresql://user:{PASSWORD}@/missing?host=/nowhere",
         f"postgresql://user:{PASSWORD}%zz@127.0.0.1/database",
         f"postgresql://user:{PASSWORD}@127.0.0.1:port/database",
+        f"postgresql://user:{PASSWORD}@domain..example.org/database",
+        f"postgresql://user:a@{PASSWORD}@127.0.0.1/database",
+        f"postgresql://user:a/{PASSWORD}@127.0.0.1/database",
+        f"postgresql://user:{PASSWORD}/a@127.0.0.1/database",
+        f"postgresql://user:{PASSWORD}?a@127.0.0.1/database",
+        f"postgresql://user:{PASSWORD}",
+        f"postgresql://user:{PASSWORD}\udcff@127.0.0.1/database",
+        f"host=127.0.0.1 user=user password={PASSWORD}",
+        f" postgresql://user:{PASSWORD}@127.0.0.1/database",
         f"mysql://user:{PASSWORD}@127.0.0.1/database",
     ],
 )
@@ -270,6 +314,21 @@ async def test_the_password_is_shown_nowhere(dsn: str):
 
 
 # The setting
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql://",
+        "postgresql:///database",
+        "postgres://user:p%40ss%2Fword@host:5432/database?sslmode=require&application_name=a@b",
+        "postgresql://user@one:1,[::1]:2,three/database",
+        "postgresql://%2Fvar%2Frun/database",
+        "postgresql:///?host=@abstract&user=user",
+    ],
+)
+def test_dsns_of_every_form_are_accepted(dsn: str):
+    assert SharedState(dsn).store[:] == dsn
 
 
 @pytest.mark.parametrize("shared", ["", 3, b"path", "redis://localhost", "postgresql://host/%zz", "a\0b"])

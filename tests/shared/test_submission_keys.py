@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_clock import settle
 from postgres_relay import PostgresRelay
 
 from pyannote_voiceprint_async import (
     ApiConnectionError,
     AsyncVoiceprintClient,
+    ClientClosedError,
     ConfigurationError,
     InvalidRequestError,
+    JobCreated,
     JobExpiredError,
     NotFoundError,
     Polling,
@@ -26,7 +29,8 @@ from pyannote_voiceprint_async import (
 from pyannote_voiceprint_async.sandbox import Sandbox
 from pyannote_voiceprint_async.shared.connection import open_store
 from pyannote_voiceprint_async.shared.key_states import CHANGES, KeyChange, KeyState
-from pyannote_voiceprint_async.shared.key_table import Claim, KeyTable
+from pyannote_voiceprint_async.shared.key_table import LEASE, Claim, KeyTable
+from pyannote_voiceprint_async.shared.keyed_call import unknown_outcome
 from pyannote_voiceprint_async.shared.state import SharedState
 
 URL = "https://bucket.s3.amazonaws.com/a.wav?versionId=1&X-Amz-Signature={}&X-Amz-Credential=c&X-Amz-Algorithm=a"
@@ -174,6 +178,24 @@ async def test_a_caller_that_is_cancelled_before_sending_frees_its_key(connect: 
         await other.resolve_key("a", job_id=None)
 
 
+@pytest.mark.parametrize("turns", [1, 2, 20])
+async def test_a_client_that_is_closed_meanwhile_frees_its_keys(
+    connect: OneClient, sandbox: Sandbox, address: str, turns: int
+):
+    client, other = await connect(sandbox), await connect(sandbox)
+    urls = [f"https://files.example.org/{index}.wav" for index in range(5)]
+    submitting = [asyncio.create_task(client.submit(url, key=url)) for url in urls]
+    await settle(turns)
+    await client.aclose()
+    results = await asyncio.gather(*submitting, return_exceptions=True)
+    jobs = {result.job_id for result in results if isinstance(result, JobCreated)}
+    assert all(isinstance(result, JobCreated | ClientClosedError) for result in results)
+    assert jobs == set(jobs_of(sandbox)) == await other.engine.keys.jobs()
+    again = await asyncio.gather(*(other.submit(url, key=url) for url in urls))
+    assert {job.job_id for job in again} == set(jobs_of(sandbox))
+    assert len(sandbox.accepted) == len(urls)
+
+
 async def test_a_deleted_job_names_the_key(connect: OneClient, sandbox: Sandbox, address: str):
     client = await connect(sandbox)
     await client.submit(URL.format(1), key="a")
@@ -290,3 +312,48 @@ async def test_keys_of_an_ended_owner(table: KeyTable, path: list[KeyChange]):
         path in ([KeyChange.BEGIN], [*_PATHS[KeyState.UNKNOWN]])
     )
     assert not await table.change(first, KeyChange.BEGIN)
+
+
+async def test_a_key_that_was_claimed_by_an_ended_owner_is_free(table: KeyTable):
+    """Also for another request, and for the person who resolves it."""
+    for index, use in enumerate(["claim", "read", "resolve"]):
+        first = Claim(use, "first", index)
+        await table.claim(first, "request")
+        await table.renew("first", lease=0)
+        if use == "claim":
+            assert (await table.claim(first._replace(owner="second"), "other request")).request == "other request"
+        elif use == "read":
+            assert await table.read(use) is None
+        else:
+            assert not await table.resolve(use, None)
+            assert await table.read(use) is None
+
+
+async def test_a_clock_that_was_set_back_extends_no_claim(table: KeyTable, address: str):
+    hour = 3_600_000
+    first = Claim("a", "first", 1)
+    await table.claim(first, "request", lease=hour)
+    await table.change(first, KeyChange.BEGIN)
+    store = open_store(SharedState(address))
+    await store.run(("UPDATE voiceprint_keys SET sent_at = sent_at + :hour", {"hour": hour}))
+    assert (await table.claim(first._replace(owner="second"), "request")).is_of(first)
+    rows = await store.run(("SELECT alive_until - {now} FROM voiceprint_keys", {}))
+    await store.aclose()
+    assert rows[0][0] <= LEASE
+    stored = await table.read("a")
+    assert unknown_outcome("a", stored).sent_before == 0.0
+
+
+async def test_the_last_try_of_a_claim_counts(table: KeyTable, address: str):
+    """All tries before it were refused: its time shows which job it may have created."""
+    claim = Claim("a", "owner", 1)
+    await table.claim(claim, "request")
+    await table.change(claim, KeyChange.BEGIN)
+    store = open_store(SharedState(address))
+    await store.run(("UPDATE voiceprint_keys SET sent_at = 0", {}))
+    await store.aclose()
+    await table.change(claim, KeyChange.NOT_SENT)
+    await table.change(claim, KeyChange.BEGIN)
+    stored = await table.read("a")
+    assert stored is not None
+    assert stored.sent_at
