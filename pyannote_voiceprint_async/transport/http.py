@@ -10,7 +10,8 @@ import asyncio
 import copy
 import itertools
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from http import HTTPStatus
 
@@ -176,7 +177,8 @@ class HttpClient:
             # Trace hooks see the URL of the call below, which has no signature.
             request.url = target.url
             try:
-                received = await _without_aiohttp_retry(request, handler)
+                with _no_aiohttp_retry():
+                    received = await handler(request)
             except aiohttp.ConnectionTimeoutError:
                 raise aiohttp.ConnectionTimeoutError from None  # the text of the first one has the whole URL
             content = await received.content.read(_MAX_STORAGE_RESPONSE)
@@ -257,8 +259,8 @@ class HttpClient:
         self, request: ApiRequest, sent: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
         """Read the response before a trace hook sees it: a hook that fails must not lose a job id."""
-        response = await (handler(sent) if request.body is not None else _without_aiohttp_retry(sent, handler))
-        if not isinstance(response, DeferredResponse):
+        with nullcontext() if request.body is not None else _no_aiohttp_retry():
+            response = await handler(sent)
             await self._read(request, response)
         return response
 
@@ -350,12 +352,11 @@ class _UploadTarget:
         )
 
 
-async def _without_aiohttp_retry(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
+@contextmanager
+def _no_aiohttp_retry() -> Iterator[None]:
     """Send once: aiohttp itself repeats a GET or PUT on a closed connection, which no rate limit or retry counts."""
     try:
-        return await handler(request)
+        yield
     except aiohttp.ClientConnectorError:
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
