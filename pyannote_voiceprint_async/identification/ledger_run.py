@@ -171,6 +171,7 @@ class LedgerRun:
             LedgerError: the ledger can no longer be used.
         """
         self._state.write()
+        self._state.start()
         error: Exception | None = None
         try:
             async with aclosing(self._process_jobs()) as outcomes:
