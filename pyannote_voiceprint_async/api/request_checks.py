@@ -101,7 +101,9 @@ def check_api_key(key: str | None) -> Secret:
     key = hide(key)
     hint = "Create a key in the dashboard of pyannoteAI, and set the environment variable PYANNOTEAI_API_KEY."
     if not key:
-        raise ConfigurationError(f"There is no API key. {hint}")
+        raise ConfigurationError(
+            f"There is no API key. {hint} To try the package without a key, run `pyannote-voiceprint sandbox`."
+        )
     if not isinstance(key, str) or not key.isascii() or _FORBIDDEN.search(key):
         raise ConfigurationError(
             f"The API key has a line break, a space or another character that is not allowed in keys. {hint}"

@@ -14,6 +14,7 @@ from pyannote_voiceprint_async.redaction import printable
 
 from .exit_codes import ExitCode
 from .formatting import format_count
+from .interrupt import EXPLAINED
 from .option_groups import Group
 from .options import FILE_PATH, json_option, price_option, yes_option
 from .output import print_record, print_status
@@ -55,8 +56,12 @@ def status(path: Path, *, watch: bool, price: float, as_json: bool) -> None:
         view = read()
         print_record(view.record, view.lines, as_json=as_json)
         return
-    with sigterm_as_interrupt():
-        watch_status(read, as_json=as_json)
+    try:
+        with sigterm_as_interrupt():
+            watch_status(read, as_json=as_json)
+    except KeyboardInterrupt as interrupt:
+        print_status("Stopped watching. The run is not affected.")
+        raise type(interrupt)(EXPLAINED) from None
 
 
 @ledger.command(examples=["ledger failed speakers.ledger"])

@@ -62,7 +62,7 @@ def _states(plan: RunPlan, done: str) -> dict[str, int]:
     # Without verbs: one row and several rows need the same words.
     return {
         done: plan.succeeded,
-        "submitted by an earlier run: the result is waited for": plan.submitted,
+        "submitted by an earlier run, awaiting a result": plan.submitted,
         "of them submitted more than 24 hours ago: the result has probably expired": plan.overdue,
         "of unknown outcome: resolved first, and then submitted if it was not accepted": plan.unresolved,
         "of unknown outcome, and submitted again (possibly billed twice)": plan.resubmitted,

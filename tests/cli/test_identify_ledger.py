@@ -110,7 +110,7 @@ def test_an_interrupted_run_continues_with_its_job(spawn, invoke, start_sandbox,
         0,
         (
             "Dry run: 0 jobs would be submitted for 1 recording. Nothing was sent.\n"
-            "      1 submitted by an earlier run: the result is waited for\n"
+            "      1 submitted by an earlier run, awaiting a result\n"
         ),
     )
 
@@ -163,7 +163,7 @@ def test_an_unsaved_job_is_printed_as_ledger_accept_needs_it(
     [record] = records(again.stdout)
     assert (again.exit_code, record["job_id"]) == (0, unsaved["job_id"])
     assert again.stderr == (
-        "0 jobs to submit for 1 recording.\n      1 submitted by an earlier run: the result is waited for\n"
+        "0 jobs to submit for 1 recording.\n      1 submitted by an earlier run, awaiting a result\n"
     )
     assert (status()["jobs_ever"], quick_sandbox.state()["jobs"]) == (1, 1)
 

@@ -60,7 +60,7 @@ def test_every_count_is_reported(name):
 def test_one_row_and_one_submission_are_singular():
     assert lines(RunPlan(rows=1, jobs=1, submitted=1, seconds=8.0, limit=RateLimit(1, per=2.0))) == [
         "The list has 1 row:",
-        "      1 submitted by an earlier run: the result is waited for",
+        "      1 submitted by an earlier run, awaiting a result",
         "To be submitted: 1 job (about 0.015 EUR).",
         "At 1 submission in 2 seconds, the last one is sent after 8 s.",
     ]

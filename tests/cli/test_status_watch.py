@@ -41,12 +41,13 @@ def test_watch_prints_a_status_every_two_seconds_until_the_run_has_ended(capsys)
     assert min(sleeps) >= 2.0
 
 
-def test_ctrl_c_ends_a_watch():
-    def interrupt(_seconds):
+def test_ctrl_c_ends_a_watch_and_not_the_run(invoke, tmp_path, monkeypatch):
+    def interrupt(*_):
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        watch_status(lambda: _ALIVE, sleep=interrupt)
+    monkeypatch.setattr(StatusView, "read", interrupt)
+    result = invoke("ledger", "status", tmp_path / "x.ledger", "--watch")
+    assert (result.exit_code, result.stderr) == (130, "Stopped watching. The run is not affected.\n")
 
 
 @pytest.mark.parametrize(
