@@ -13,6 +13,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from pyannote_voiceprint_async.sandbox import Sandbox
 
@@ -21,9 +22,14 @@ SERVERS = {
     "fastapi": ["-m", "uvicorn", "fastapi_service:app", "--port"],
     "aiohttp": ["-m", "aiohttp.web", "aiohttp_service:make_app", "-H", "127.0.0.1", "-P"],
 }
-SHORT_GRACE = ["--timeout-graceful-shutdown", "1"]
+OPTIONS = {
+    "with a short graceful timeout": ["--timeout-graceful-shutdown", "1"],
+    # A worker whose machine is busy must not be killed.
+    "with two workers": ["--workers", "2", "--timeout-graceful-shutdown", "1", "--timeout-worker-healthcheck", "60"],
+}
 # Long enough for a slow machine. One caller of the test waits that long.
 PATIENCE = 3.0
+JSON = "application/json"
 VOICES, JOBS, REQUESTS = 12, 14, 16  # voiceprints, accepted jobs and submissions of the test
 
 
@@ -49,6 +55,11 @@ class Service:
         async with self._session.post(f"{self.url}/speakers", json={"name": "ada", "url": url} | more) as response:
             return response.status, await response.json(), response.headers.get("Retry-After")
 
+    async def read(self, path):
+        """Return the status and the JSON of the response, or its text."""
+        async with self._session.get(self.url + path) as response:
+            return response.status, await (response.json if response.content_type == JSON else response.text)()
+
     async def submit_recording(self, url, speakers):
         """Return the status and the JSON of the response."""
         async with self._session.post(f"{self.url}/recordings", json={"url": url, "speakers": speakers}) as response:
@@ -56,8 +67,7 @@ class Service:
 
     async def speakers_of(self, job_id):
         """Return the status and the JSON of the response."""
-        async with self._session.get(f"{self.url}/recordings/{job_id}") as response:
-            return response.status, await response.json()
+        return await self.read(f"/recordings/{job_id}")
 
     async def deliver(self, body, headers):
         async with self._session.post(f"{self.url}/webhooks/pyannote", data=body, headers=headers) as response:
@@ -73,8 +83,8 @@ class Service:
 
 
 @asynccontextmanager
-async def serving(server, sandbox, log):
-    """Run a service in its own process, which logs to this file."""
+async def serving(server, sandbox, log, **more):
+    """Run a service in its own process, which logs to this file, with more variables in its environment."""
     port = free_port()
     environment = os.environ | {
         "PYANNOTEAI_API_KEY": sandbox.api_key,
@@ -82,11 +92,12 @@ async def serving(server, sandbox, log):
         "PYANNOTEAI_WEBHOOK_SECRET": sandbox.webhook_secret,
         "PUBLIC_URL": f"http://127.0.0.1:{port}",
         "PATIENCE": str(PATIENCE),
+        "SPEAKERS": str(log.with_name("speakers.db")),
     }
     with log.open("wb") as file:
-        name, _, has_short_grace = server.partition(", ")
-        command = [sys.executable, *SERVERS[name], str(port), *(SHORT_GRACE if has_short_grace else [])]
-        process = subprocess.Popen(command, cwd=EXAMPLES, env=environment, stdout=file, stderr=file)
+        name, _, options = server.partition(", ")
+        command = [sys.executable, *SERVERS[name], str(port), *OPTIONS.get(options, ())]
+        process = subprocess.Popen(command, cwd=EXAMPLES, env=environment | more, stdout=file, stderr=file)
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
             service = Service(session, f"http://127.0.0.1:{port}", process)
@@ -210,3 +221,53 @@ async def test_the_fastapi_service_names_the_speakers_of_a_recording(start, tmp_
     unlogged = [job.id for job in sandbox.accepted if f"Job {job.id} was accepted" not in written]
     assert unlogged == [sandbox.accepted[-1].id]
     assert "Traceback" not in written
+
+
+def samples_of(text):
+    """Return the samples of Prometheus metrics by name and label values, in the order of the labels' names."""
+    samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
+    return {(sample.name, *dict(sorted(sample.labels.items())).values()): sample.value for sample in samples}
+
+
+async def test_the_fastapi_service_with_two_workers(start, tmp_path):
+    """A webhook reaches the other worker, both workers share speakers and metrics, and no accepted id is lost."""
+    sandbox = await start(Sandbox(job_seconds=0.1, rate_limit=(1000, 60.0), latency=0.5))
+    log = tmp_path / "log"
+    shared = {
+        "PATIENCE": "15",  # shorter than `webhook_grace`: without a webhook, a call ends before the first poll
+        "PYANNOTE_VOICEPRINT_SHARED": str(tmp_path / "shared.db"),
+        "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics"),
+    }
+    (tmp_path / "metrics").mkdir()
+    async with serving("fastapi, with two workers", sandbox, log, **shared) as service:
+        # The kernel selects the worker of each request. A worker that receives a webhook for a wait of its own reads no
+        # job: a job is read when the webhook has reached the other worker.
+        for attempt in range(20):
+            urls = [f"https://example.com/{attempt}-{number}.wav" for number in range(4)]
+            statuses = [status for status, _, _ in await asyncio.gather(*map(service.enroll, urls))]
+            assert statuses == [201] * len(urls)
+            if sandbox.state.operations["job"].requests:
+                break
+        assert sandbox.state.operations["job"].requests
+        assert sandbox.state.operations["jobs"].requests == 0
+        assert {delivery.status for delivery in sandbox.deliveries} == {204}
+
+        status, content = await service.submit_recording("https://example.com/meeting.wav", ["ada"])
+        assert (status, (await service.speakers_of(content["job_id"]))[0]) == (202, 200)
+        finished = len(sandbox.accepted)
+        assert (await service.read("/health"))[0] == 200
+        status, text = await service.read("/metrics")
+        submissions = [value for name, value in samples_of(text).items() if name[0] == "voiceprint_submissions_total"]
+        assert (status, sum(submissions)) == (200, finished)
+
+        sandbox.on_next(seconds=1000.0, times=8)
+        requests = sandbox.state.operations["voiceprint"].requests + 8
+        callers = [asyncio.create_task(service.enroll(f"https://example.com/{number}.wav")) for number in range(8)]
+        while sandbox.state.operations["voiceprint"].requests < requests:
+            await asyncio.sleep(0.01)
+        service.process.send_signal(signal.SIGTERM)
+        await asyncio.gather(*callers, return_exceptions=True)
+        await asyncio.to_thread(service.process.wait, 30)
+    written = log.read_text("utf-8")
+    assert len(sandbox.accepted) == finished + len(callers)
+    assert [job.id for job in sandbox.accepted if f"Job {job.id} was accepted" not in written] == []
