@@ -192,7 +192,7 @@ async def receive(request: Request, client: Client) -> None:
 @app.get("/health")
 async def health(client: Client) -> dict[str, int]:
     """Respond while this worker runs. No request is sent: a restart of the service would not repair the API."""
-    return {"in_flight": client.stats.in_flight, "queued": client.stats.queued}
+    return {"worker": os.getpid(), "in_flight": client.stats.in_flight, "queued": client.stats.queued}
 
 
 @app.get("/metrics")

@@ -8,11 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from prometheus_client.parser import text_string_to_metric_families
 
 from pyannote_voiceprint_async.sandbox import Sandbox
@@ -25,7 +27,10 @@ SERVERS = {
 OPTIONS = {
     "with a short graceful timeout": ["--timeout-graceful-shutdown", "1"],
     # A worker whose machine is busy must not be killed.
-    "with two workers": ["--workers", "2", "--timeout-graceful-shutdown", "1", "--timeout-worker-healthcheck", "60"],
+    "with two workers": [
+        *("--workers", "2", "--timeout-graceful-shutdown", "1"),
+        *("--timeout-worker-healthcheck", "60", "--timeout-keep-alive", "60"),
+    ],
 }
 # Long enough for a slow machine. One caller of the test waits that long.
 PATIENCE = 3.0
@@ -229,45 +234,60 @@ def samples_of(text):
     return {(sample.name, *dict(sorted(sample.labels.items())).values()): sample.value for sample in samples}
 
 
-async def test_the_fastapi_service_with_two_workers(start, tmp_path):
-    """A webhook reaches the other worker, both workers share speakers and metrics, and no accepted id is lost."""
+async def connect_to_both_workers(stack, service):
+    """Return a service for each of two workers: a connection stays with its worker."""
+    connections = {}
+    while len(connections) < 2:
+        # The kernel selects the worker of a connection: of several at the same time, each gets some.
+        sessions = [aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) for _ in range(8)]
+        services = [Service(await stack.enter_async_context(session), service.url, None) for session in sessions]
+        responses = await asyncio.gather(*(one.read("/health") for one in services))
+        connections |= {health["worker"]: one for (_, health), one in zip(responses, services, strict=True)}
+    return connections.values()
+
+
+async def test_a_webhook_reaches_the_other_worker_of_the_fastapi_service(start, tmp_path):
+    """Both workers also share speakers and metrics, and no accepted id is lost when they stop."""
     sandbox = await start(Sandbox(job_seconds=0.1, rate_limit=(1000, 60.0), latency=0.5))
     log = tmp_path / "log"
-    shared = {
-        "PATIENCE": "15",  # shorter than `webhook_grace`: without a webhook, a call ends before the first poll
-        "PYANNOTE_VOICEPRINT_SHARED": str(tmp_path / "shared.db"),
-        "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics"),
-    }
-    (tmp_path / "metrics").mkdir()
-    async with serving("fastapi, with two workers", sandbox, log, **shared) as service:
-        # The kernel selects the worker of each request. A worker that receives a webhook for a wait of its own reads no
-        # job: a job is read when the webhook has reached the other worker.
-        for attempt in range(20):
-            urls = [f"https://example.com/{attempt}-{number}.wav" for number in range(4)]
-            statuses = [status for status, _, _ in await asyncio.gather(*map(service.enroll, urls))]
-            assert statuses == [201] * len(urls)
-            if sandbox.state.operations["job"].requests:
-                break
-        assert sandbox.state.operations["job"].requests
-        assert sandbox.state.operations["jobs"].requests == 0
-        assert {delivery.status for delivery in sandbox.deliveries} == {204}
 
-        status, content = await service.submit_recording("https://example.com/meeting.wav", ["ada"])
-        assert (status, (await service.speakers_of(content["job_id"]))[0]) == (202, 200)
-        finished = len(sandbox.accepted)
-        assert (await service.read("/health"))[0] == 200
-        status, text = await service.read("/metrics")
-        submissions = [value for name, value in samples_of(text).items() if name[0] == "voiceprint_submissions_total"]
-        assert (status, sum(submissions)) == (200, finished)
+    async def relay(request):
+        return web.Response(status=await receiver.deliver(await request.read(), request.headers))
+
+    public = web.Application()
+    public.router.add_post("/webhooks/pyannote", relay)
+    (tmp_path / "metrics").mkdir()
+    async with AsyncExitStack() as stack:
+        environment = {
+            "PATIENCE": "15",  # shorter than `webhook_grace`: without a webhook, a call ends before the first poll
+            "PUBLIC_URL": str((await stack.enter_async_context(TestServer(public))).make_url("")).rstrip("/"),
+            "PYANNOTE_VOICEPRINT_SHARED": str(tmp_path / "shared.db"),
+            "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics"),
+        }
+        service = await stack.enter_async_context(serving("fastapi, with two workers", sandbox, log, **environment))
+        sender, receiver = await connect_to_both_workers(stack, service)
+        assert await sender.enroll("https://example.com/ada.wav") == (
+            201,
+            {"name": "ada", "model": "precision-2"},
+            None,
+        )
+        assert [delivery.status for delivery in sandbox.deliveries] == [204]
+        # The worker that waits is notified through the shared state, and reads the job. It has not polled.
+        assert (sandbox.state.operations["job"].requests, sandbox.state.operations["jobs"].requests) == (1, 0)
+
+        status, content = await receiver.submit_recording("https://example.com/meeting.wav", ["ada"])
+        assert (status, (await sender.speakers_of(content["job_id"]))[0]) == (202, 200)
+        samples = [samples_of((await worker.read("/metrics"))[1]) for worker in (sender, receiver)]
+        for endpoint in ("POST /v1/voiceprint", "POST /v1/identify"):
+            assert [sample["voiceprint_submissions_total", endpoint] for sample in samples] == [1, 1]
 
         sandbox.on_next(seconds=1000.0, times=8)
-        requests = sandbox.state.operations["voiceprint"].requests + 8
         callers = [asyncio.create_task(service.enroll(f"https://example.com/{number}.wav")) for number in range(8)]
-        while sandbox.state.operations["voiceprint"].requests < requests:
+        while sandbox.state.operations["voiceprint"].requests <= len(callers):
             await asyncio.sleep(0.01)
         service.process.send_signal(signal.SIGTERM)
         await asyncio.gather(*callers, return_exceptions=True)
         await asyncio.to_thread(service.process.wait, 30)
     written = log.read_text("utf-8")
-    assert len(sandbox.accepted) == finished + len(callers)
+    assert len(sandbox.accepted) == 2 + len(callers)
     assert [job.id for job in sandbox.accepted if f"Job {job.id} was accepted" not in written] == []
