@@ -2,10 +2,12 @@
 
 import asyncio
 import io
+import json
 import os
 import random
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager, closing
@@ -115,6 +117,19 @@ async def serving(server, sandbox, log, **more):
         process.wait()
 
 
+def stored_voiceprints(log):
+    """Return the voiceprints that the service beside this log has stored, by name."""
+    with closing(sqlite3.connect(log.with_name("speakers.db"))) as database:
+        rows = database.execute("SELECT name, voiceprint FROM speakers WHERE voiceprint IS NOT NULL")
+        return {name: json.loads(voiceprint) for name, voiceprint in rows}
+
+
+def samples_of(text):
+    """Return the samples of Prometheus metrics by name and label values, in the order of the labels' names."""
+    samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
+    return {(sample.name, *dict(sorted(sample.labels.items())).values()): sample.value for sample in samples}
+
+
 @pytest.mark.parametrize("server", [*SERVERS, "fastapi, with a short graceful timeout"])
 async def test_a_service_that_stops_logs_every_accepted_id(start, tmp_path, server):
     """Its submissions in flight are finished, or cancelled when the graceful timeout ends: both log the id."""
@@ -167,10 +182,22 @@ async def test_a_service(start, tmp_path, server):
         assert status == 503
         assert 5 < int(pause) <= 61
 
-        assert await without_webhook == (202, {"job_id": sandbox.accepted[0].id}, None)
+        late = sandbox.accepted[0]
+        assert await without_webhook == (202, {"job_id": late.id}, None)
+        operations = sandbox.state.operations
+        assert (operations["job"].requests, operations["jobs"].requests) == (0, 0)
 
-    operations = sandbox.state.operations
-    assert (operations["job"].requests, operations["jobs"].requests) == (0, 0)
+        # The caller that did not wait
+        assert "ada" not in stored_voiceprints(log)
+        assert await service.read(f"/jobs/{late.id}") == (200, {"job_id": late.id, "status": "succeeded"})
+        assert stored_voiceprints(log)["ada"]["value"] == late.voiceprint
+        assert (await service.read("/jobs/00000000-0000-0000-0000-000000000000"))[0] == 404
+
+        assert (await service.read("/health"))[0] == 200
+        samples = samples_of((await service.read("/metrics"))[1])
+        assert samples["voiceprint_submissions_total", "POST /v1/voiceprint"] == JOBS
+        assert samples["voiceprint_job_seconds_count", "failed"] == 1
+
     assert [delivery.status for delivery in sandbox.deliveries] == [204] * (JOBS - 1)
     written = log.read_text("utf-8")
     assert "account" in written
@@ -226,12 +253,6 @@ async def test_the_fastapi_service_names_the_speakers_of_a_recording(start, tmp_
     unlogged = [job.id for job in sandbox.accepted if f"Job {job.id} was accepted" not in written]
     assert unlogged == [sandbox.accepted[-1].id]
     assert "Traceback" not in written
-
-
-def samples_of(text):
-    """Return the samples of Prometheus metrics by name and label values, in the order of the labels' names."""
-    samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
-    return {(sample.name, *dict(sorted(sample.labels.items())).values()): sample.value for sample in samples}
 
 
 async def connect_to_both_workers(stack, service):
