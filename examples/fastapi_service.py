@@ -103,7 +103,7 @@ async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         app.state.client = client
         yield
     if HAS_SHARED_METRICS:
-        mark_process_dead(os.getpid())
+        mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]
 
 
 def get_client(request: Request) -> AsyncVoiceprintClient:
@@ -201,7 +201,7 @@ def metrics() -> Response:
     registry = REGISTRY
     if HAS_SHARED_METRICS:
         registry = CollectorRegistry()
-        MultiProcessCollector(registry)
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 

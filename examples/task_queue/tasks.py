@@ -5,6 +5,7 @@ README.md beside this file describes why this task may run any number of times, 
 
 import logging
 import os
+from typing import Any, cast
 
 from procrastinate import App, JobContext, PsycopgConnector, RetryStrategy
 from psycopg_pool import AsyncConnectionPool
@@ -40,8 +41,9 @@ log = logging.getLogger(__name__)
 @app.task(queue="voiceprints", pass_context=True, retry=RetryStrategy(max_attempts=10, exponential_wait=2))
 async def make_voiceprint(context: JobContext, name: str, url: str) -> None:
     """Make the voiceprint of one speaker, and store it. The queue may run this task more than once."""
-    client: AsyncVoiceprintClient = context.additional_context["client"]  # pyright: ignore[reportUnknownMemberType]
-    pool: AsyncConnectionPool = context.additional_context["pool"]  # pyright: ignore[reportUnknownMemberType]
+    shared = cast("dict[str, Any]", context.additional_context)  # pyright: ignore[reportUnknownMemberType]
+    client: AsyncVoiceprintClient = shared["client"]
+    pool: AsyncConnectionPool = shared["pool"]
     row: dict[str, str | None] = dict.fromkeys(("model", "voiceprint", "job_id", "error"))
     try:
         # The key makes a repeat harmless: it waits for the job of the first run, and submits nothing.
