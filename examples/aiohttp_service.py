@@ -3,9 +3,10 @@
 When it stops, it first finishes the submissions in flight. The grace period of whatever stops the process must exceed
 `Timeouts.total`, which is 60 seconds.
 
-Set PYANNOTEAI_API_KEY, PYANNOTEAI_WEBHOOK_SECRET, and PUBLIC_URL (the address of this service) in the environment. For
-several processes or machines behind a load balancer, also set PYANNOTE_VOICEPRINT_SHARED (voiceprint-shared.db, or
-postgresql://…): they share the rate limit, and a webhook may reach any of them.
+It needs prometheus-client. Set PYANNOTEAI_API_KEY, PYANNOTEAI_WEBHOOK_SECRET, and PUBLIC_URL (the address of this
+service) in the environment. For several processes or machines behind a load balancer, also set
+PYANNOTE_VOICEPRINT_SHARED (voiceprint-shared.db, or postgresql://…): they share the rate limit, and a webhook may reach
+any of them. Each process has metrics of its own.
 """
 
 import logging
@@ -50,6 +51,7 @@ async def enroll(request: web.Request) -> web.Response:
     try:
         speaker = await request.json()
         name, url = str(speaker["name"]), speaker["url"]
+        name.encode()  # a lone surrogate cannot be stored, which must not be found out after the job is paid for
     except (ValueError, TypeError, KeyError):
         return web.json_response({"detail": 'Send {"name": …, "url": …}.'}, status=422)
 

@@ -12,8 +12,8 @@ stops.
 | `PROMETHEUS_MULTIPROC_DIR` | an empty folder, in which all workers count their metrics |
 | `SPEAKERS` | the SQLite file of the speakers; by default `speakers.db` |
 
-Through the shared state, all workers share the rate limit, and a webhook may reach any of them. One worker needs
-neither the shared state nor the folder.
+It needs fastapi, uvicorn and prometheus-client. Through the shared state, all workers share the rate limit, and a
+webhook may reach any of them. One worker needs neither the shared state nor the folder.
 """
 
 import asyncio

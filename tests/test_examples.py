@@ -173,6 +173,8 @@ async def test_a_service(start, tmp_path, server):
         status, content, _ = await service.enroll("voice.wav")
         assert (status, "url" in content["detail"]) == (422, True)
         assert (await service.enroll(None))[0] == 422
+        assert (await service.enroll("https://example.com/ada.wav", name="\ud800"))[0] == 422
+        assert len(sandbox.accepted) == JOBS
         assert await service.deliver(b"{}", {"X-Signature": "0" * 64, "X-Request-Timestamp": "1800000000"}) == 401
 
         sandbox.fail_next("drop-before-read", operation="voiceprint")
@@ -309,6 +311,7 @@ async def test_a_webhook_reaches_the_other_worker_of_the_fastapi_service(start, 
         service.process.send_signal(signal.SIGTERM)
         await asyncio.gather(*callers, return_exceptions=True)
         await asyncio.to_thread(service.process.wait, 30)
+    assert [*(tmp_path / "metrics").glob("gauge_live*")] == []
     written = log.read_text("utf-8")
     assert len(sandbox.accepted) == 2 + len(callers)
     assert [job.id for job in sandbox.accepted if f"Job {job.id} was accepted" not in written] == []
