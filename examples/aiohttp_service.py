@@ -7,6 +7,9 @@ It needs prometheus-client. Set PYANNOTEAI_API_KEY, PYANNOTEAI_WEBHOOK_SECRET, a
 service) in the environment. For several processes or machines behind a load balancer, also set
 PYANNOTE_VOICEPRINT_SHARED (voiceprint-shared.db, or postgresql://…): they share the rate limit, and a webhook may reach
 any of them. Each process has metrics of its own.
+
+Copy it with prometheus_metrics.py and speaker_table.py. It authenticates no callers: /webhooks/pyannote checks
+signatures, and all other routes need your own protection before they are public.
 """
 
 import logging

@@ -14,6 +14,9 @@ stops.
 
 It needs fastapi, uvicorn and prometheus-client. Through the shared state, all workers share the rate limit, and a
 webhook may reach any of them. One worker needs neither the shared state nor the folder.
+
+Copy it with prometheus_metrics.py and speaker_table.py. It authenticates no callers: /webhooks/pyannote checks
+signatures, and all other routes need your own protection before they are public.
 """
 
 import asyncio
