@@ -27,7 +27,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check the types of the package, and of the public API as users write it."""
+    """Check the types of the package, and of the examples and the public API as users write it."""
     session.install("-e", ".[dev]")
     session.run("mypy")
     session.run("basedpyright")

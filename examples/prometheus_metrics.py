@@ -52,6 +52,7 @@ class PrometheusEvents:
             "Permits of the rate limit in use when the last request ended.",
             ["endpoint"],
             registry=registry,
+            multiprocess_mode="livesum",
         )
 
     def __call__(self, event: ClientEvent) -> None:
@@ -71,6 +72,8 @@ class PrometheusEvents:
                 self.abandoned.inc()
             case OperationFinished():
                 self.operations.labels(event.operation, event.error or "none").observe(event.seconds)
+            case _:
+                pass  # no metric needs the other events
 
 
 async def read_urls() -> AsyncIterator[str]:

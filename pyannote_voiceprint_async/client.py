@@ -67,6 +67,9 @@ __all__ = ["AsyncVoiceprintClient"]
 
 R = TypeVar("R")
 
+# `key=` of batches is a `Callable[[Any], str]`: for a list of paths, it may accept paths only. With a type variable for
+# the items instead, mypy would reject lists of several types, such as [url, path].
+
 # The most jobs that `voiceprint_many` waits for at once. Within the default timeout of a job, the documented rate limit
 # allows 1,500 submissions.
 _MAX_WAITING_JOBS = 10_000
@@ -336,7 +339,8 @@ class AsyncVoiceprintClient:
             QueueTooLongError: it would wait longer than `max_queue_wait` for the rate limit; nothing was sent.
             VoiceprintError: see `outcome_unknown`: True means that the job may exist.
         """
-        url, speakers, options = arguments.hide_url(url), hide_voiceprints(speakers), arguments.hide_options(options)
+        url, speakers = arguments.hide_url(url), hide_voiceprints({} if speakers is None else speakers)
+        options = arguments.hide_options(options)
         arguments.check_queue_wait(max_queue_wait)
         request = url if isinstance(url, IdentificationRequest) else IdentificationRequest(url, speakers, **options)
         return await self.engine.submit(request, max_queue_wait=max_queue_wait, key=arguments.check_submission_key(key))

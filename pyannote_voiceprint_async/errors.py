@@ -45,7 +45,8 @@ server have accepted the request, although no response arrived?). Both are False
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Protocol
 
 import attrs
 
@@ -294,6 +295,22 @@ class SubmissionInProgressError(VoiceprintError):
         self.key = key
 
 
+class CandidateJob(Protocol):
+    """What a candidate of `UnknownOutcomeError` has. Each is a `JobSummary`, which has more fields."""
+
+    @property
+    def job_id(self) -> str:
+        """The id of the job."""
+
+    @property
+    def status(self) -> str:
+        """Its status."""
+
+    @property
+    def created_at(self) -> datetime | None:
+        """When it was accepted (UTC)."""
+
+
 class UnknownOutcomeError(VoiceprintError):
     """An earlier submission with the same `key` may have been accepted. This call sent nothing.
 
@@ -306,7 +323,7 @@ class UnknownOutcomeError(VoiceprintError):
         sentence: str = "",
         *,
         key: str = "",
-        candidates: Sequence[Any] = (),
+        candidates: Sequence[CandidateJob] = (),
         sent_before: float = 0.0,
         **details: object,
     ) -> None:

@@ -1,13 +1,26 @@
-"""Files of this machine that are opened to be read as audio."""
+"""Files that are read as audio: those of this machine, and the open files of callers."""
 
 import os
 import stat
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 from .errors import MediaError
 
-__all__ = ["open_regular_file", "reason_of"]
+__all__ = ["BinaryFile", "open_regular_file", "reason_of"]
+
+
+class BinaryFile(Protocol):
+    """An open binary file that can be rewound. Any object with these methods is one, also without a base class."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes; none at the end."""
+
+    def seek(self, offset: int, whence: int = ..., /) -> int:
+        """Set the position and return it."""
+
+    def tell(self) -> int:
+        """Return the position."""
 
 
 def open_regular_file(path: os.PathLike[str]) -> IO[bytes]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Self, TypedDict
+from typing import Any, Self, TypedDict, cast
 
 import attrs
 
@@ -112,11 +112,17 @@ class VoiceprintRequest:
     """Whether the webhook omits the output."""
 
 
-def hide_voiceprints(voiceprints: Any) -> Any:
-    """Return a mapping of labels to voiceprints whose values no traceback shows; of anything else, its type."""
-    if not isinstance(voiceprints, Mapping):
-        return voiceprints if isinstance(voiceprints, type) else type(voiceprints)
-    return {label: _hide_value(value) for label, value in voiceprints.items()}
+def hide_voiceprints(voiceprints: "Mapping[str, Voiceprint | str]") -> "Mapping[str, Voiceprint | str]":
+    """Return a mapping of labels to voiceprints whose values no traceback shows; of anything else, its type.
+
+    A request is checked after it was made, so this function accepts values of any type.
+    """
+    values: Any = voiceprints
+    if isinstance(values, Mapping):
+        values = {label: _hide_value(value) for label, value in values.items()}
+    elif not isinstance(values, type):
+        values = type(values)
+    return cast("Mapping[str, Voiceprint | str]", values)
 
 
 def _hide_value(value: object) -> Any:

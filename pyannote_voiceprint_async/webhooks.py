@@ -36,7 +36,7 @@ MAX_WEBHOOK_BYTES = MAX_OUTPUT_BYTES
 
 Body: TypeAlias = "bytes | bytearray | memoryview | str"
 """The body of a request, in the types that frameworks use."""
-Headers: TypeAlias = "Mapping[str, Any] | Mapping[bytes, Any] | Iterable[tuple[str | bytes, Any]]"
+Headers: TypeAlias = "Mapping[str, object] | Mapping[bytes, object] | Iterable[tuple[str | bytes, object]]"
 """The headers of a request, in the types that frameworks use."""
 
 _HEADERS = {"x-request-timestamp", "x-signature", "x-retry-num", "x-retry-reason"}

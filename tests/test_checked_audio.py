@@ -17,7 +17,15 @@ MEETING = wav(np.zeros(3600 * 8000, np.int8).tobytes(), rate=4000)
 SILENT = wav(np.zeros(2 * RATE, np.int16))
 
 
-@pytest.fixture(params=["path", "bytes", "file"])
+class PlainFile:
+    """An object with the methods of `BinaryFile`, and no others."""
+
+    def __init__(self, data):
+        file = io.BytesIO(data)
+        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+
+
+@pytest.fixture(params=["path", "bytes", "file", "plain file"])
 def source(request, tmp_path):
     """Local audio in each of its forms."""
 
@@ -25,7 +33,7 @@ def source(request, tmp_path):
         if request.param == "path":
             (tmp_path / "audio.wav").write_bytes(data)
             return tmp_path / "audio.wav"
-        return data if request.param == "bytes" else io.BytesIO(data)
+        return {"bytes": bytes, "file": io.BytesIO, "plain file": PlainFile}[request.param](data)
 
     return make
 

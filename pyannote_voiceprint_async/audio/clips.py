@@ -7,7 +7,7 @@ import io
 import math
 from collections.abc import Iterable
 from numbers import Real
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
 
@@ -113,7 +113,7 @@ def cut_segments(
         return _encode(samples, recording, facts)
 
 
-def as_clip(waveform: Any, sample_rate: int, *, longest: float = LONGEST_SECONDS) -> Clip:
+def as_clip(waveform: object, sample_rate: int, *, longest: float = LONGEST_SECONDS) -> Clip:
     """Return a clip of samples in memory.
 
     Args:

@@ -1,6 +1,6 @@
 """Find the bytes of a file that libsndfile has to read: audio may follow tags, MP3 may be in WAV, and FLAC in Ogg."""
 
-from typing import IO, NamedTuple, cast
+from typing import NamedTuple
 
 from .formats import Format, audio_start, detect_format
 from .mp3_frames import find_first_frame
@@ -50,7 +50,7 @@ def parse_contents(whole: FileSlice) -> Contents:
         if data is not None:
             return Contents(file, file_format, file.subslice(data[0], min(data[1], file.size - data[0])))
     if file_format.name == "Ogg" and stream_codecs(file) == ["FLAC"]:
-        return Contents(file, file_format, FileSlice(cast("IO[bytes]", OggFlac(file))))
+        return Contents(file, file_format, FileSlice(OggFlac(file)))
     return Contents(file, file_format, file.subslice(0))
 
 

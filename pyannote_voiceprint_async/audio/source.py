@@ -4,14 +4,14 @@ import io
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import IO, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from pyannote_voiceprint_async.errors import MediaError
-from pyannote_voiceprint_async.local_files import open_regular_file, reason_of
+from pyannote_voiceprint_async.local_files import BinaryFile, open_regular_file, reason_of
 
 __all__ = ["AudioSource", "CancelableFile", "FileSlice", "open_slice", "reject_str"]
 
-AudioSource: TypeAlias = "os.PathLike[str] | bytes | IO[bytes] | Mapping[str, Any]"
+AudioSource: TypeAlias = "os.PathLike[str] | bytes | BinaryFile | Mapping[str, object]"
 """A path, the bytes of a file, an open binary file that can be rewound, or `{"waveform": …, "sample_rate": …}`."""
 
 # Length of an ID3v1 tag. libsndfile looks for one at the end of an MP3 file.
@@ -26,7 +26,7 @@ class CancelableFile:
         is_canceled: called before each read; if it returns True, the read raises OSError.
     """
 
-    def __init__(self, file: IO[bytes], is_canceled: Callable[[], bool]) -> None:
+    def __init__(self, file: BinaryFile, is_canceled: Callable[[], bool]) -> None:
         self._file = file
         self._is_canceled = is_canceled
         self.seek = file.seek
@@ -50,7 +50,7 @@ class FileSlice:
         size: bytes; None is up to the end of the file.
     """
 
-    def __init__(self, file: IO[bytes], start: int | None = None, size: int | None = None) -> None:
+    def __init__(self, file: BinaryFile, start: int | None = None, size: int | None = None) -> None:
         self._file: Any = file
         self._start = file.tell() if start is None else start
         self.size = file.seek(0, os.SEEK_END) - self._start if size is None else size

@@ -47,7 +47,7 @@ class Waveform:
             yield block
 
 
-def parse_waveform(source: Mapping[str, Any]) -> Waveform:
+def parse_waveform(source: Mapping[str, object]) -> Waveform:
     """Parse `{"waveform": array, "sample_rate": int}`.
 
     Raises:

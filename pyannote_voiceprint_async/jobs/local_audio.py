@@ -11,14 +11,14 @@ import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import PurePath
-from typing import IO, Any, TypeAlias, TypeVar, cast
+from typing import IO, Any, TypeAlias, TypeVar
 
 from pyannote_voiceprint_async.errors import MediaError
-from pyannote_voiceprint_async.local_files import open_regular_file, reason_of
+from pyannote_voiceprint_async.local_files import BinaryFile, open_regular_file, reason_of
 
 __all__ = ["MAX_WAVEFORM_SECONDS", "LocalAudio", "OpenedAudio", "is_local", "open_audio"]
 
-LocalAudio: TypeAlias = "os.PathLike[str] | bytes | IO[bytes] | Mapping[str, Any]"
+LocalAudio: TypeAlias = "os.PathLike[str] | bytes | BinaryFile | Mapping[str, object]"
 """Audio of this machine: a path, the bytes of a file, an open binary file that can be rewound, or a waveform:
 `{"waveform": array, "sample_rate": int}`, which needs the extra `[audio]`."""
 
@@ -41,7 +41,7 @@ def is_local(source: object) -> bool:
 class OpenedAudio:
     """Opened local audio: its size, its suffix, and its bytes, which can be read more than once."""
 
-    def __init__(self, file: IO[bytes], start: int, size: int, suffix: str) -> None:
+    def __init__(self, file: BinaryFile, start: int, size: int, suffix: str) -> None:
         self.size = size
         self.suffix = suffix
         self._file = file
@@ -162,7 +162,7 @@ def _measure(file: Any, suffix: str) -> OpenedAudio:
     return OpenedAudio(file, start, size, suffix.lower() if _SUFFIX.fullmatch(suffix.lower()) else "")
 
 
-def _encode(waveform: Mapping[str, Any], *, for_voiceprint: bool) -> bytes:
+def _encode(waveform: Mapping[str, object], *, for_voiceprint: bool) -> bytes:
     """Encode a waveform as FLAC, without loss."""
     # Imported here, because most programs have no waveforms and start faster without numpy.
     from pyannote_voiceprint_async.audio import LONGEST_SECONDS, assess, cut, fatal_message  # noqa: PLC0415
@@ -173,13 +173,13 @@ def _encode(waveform: Mapping[str, Any], *, for_voiceprint: bool) -> bytes:
     return clip.audio
 
 
-def _warnings(file: IO[bytes], start: int, is_abandoned: Callable[[], bool]) -> tuple[str, ...]:
+def _warnings(file: BinaryFile, start: int, is_abandoned: Callable[[], bool]) -> tuple[str, ...]:
     """Check a file, and return the findings that are no reason to refuse it."""
     from pyannote_voiceprint_async.audio import CancelableFile, check_audio_if_installed, fatal_message  # noqa: PLC0415
 
     file.seek(start)
     try:
-        findings = check_audio_if_installed(cast("IO[bytes]", CancelableFile(file, is_abandoned)))
+        findings = check_audio_if_installed(CancelableFile(file, is_abandoned))
     except MediaError as error:
         raise MediaError(f"{error} {_UNCHECKED}") from None
     if reason := fatal_message(findings):

@@ -1,10 +1,11 @@
 """The public API as users write it. mypy checks this file (`nox -s types`); it is never run."""
 
 import io
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, assert_type
+from typing import Any, BinaryIO, TypedDict, assert_type
 
 import aiohttp
 import numpy as np
@@ -77,6 +78,7 @@ from pyannote_voiceprint_async import (
     SubscriptionRequiredError,
     Timeouts,
     UnexpectedResponseError,
+    UnknownOutcomeError,
     Voiceprint,
     VoiceprintError,
     VoiceprintOutput,
@@ -183,6 +185,24 @@ def own_clock() -> None:
 # One voice
 
 
+class BucketFile:
+    """A file needs no base class."""
+
+    def read(self, size: int, /) -> bytes:
+        return b""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        return 0
+
+    def tell(self) -> int:
+        return 0
+
+
+class Waveform(TypedDict):
+    waveform: NDArray[np.float32]
+    sample_rate: int
+
+
 async def one_voiceprint(
     client: AsyncVoiceprintClient, path: Path, file: BinaryIO, samples: NDArray[np.float32]
 ) -> None:
@@ -192,6 +212,11 @@ async def one_voiceprint(
     await client.voiceprint(io.BytesIO())
     await client.voiceprint(file)
     await client.voiceprint({"waveform": samples, "sample_rate": 16000})
+    await client.voiceprint(Waveform(waveform=samples, sample_rate=16000))
+    await client.voiceprint(BucketFile())
+    with tempfile.SpooledTemporaryFile() as spooled:
+        await client.voiceprint(spooled)
+    await client.voiceprint(io.StringIO())  # type: ignore[arg-type]  # open it in binary mode
     await client.voiceprint(VoiceprintRequest(URL))
     await client.voiceprint(7)  # type: ignore[arg-type]
     await client.voiceprint(
@@ -295,6 +320,7 @@ async def name_speakers(client: AsyncVoiceprintClient, path: Path, voiceprint: V
     assert_type(await client.submit_identification(URL, speakers, max_queue_wait=1, **options), JobCreated)
     await client.submit_identification(IdentificationRequest(URL, speakers, num_speakers=2))
     await client.submit_identification(URL, speakers, number=2)  # type: ignore[call-arg]
+    IdentificationRequest(URL, [voiceprint])  # type: ignore[arg-type]  # labels are needed
     async with client.identify_many([URL, path], speakers, timeout=None, on_submitted=keep_each, **options) as results:
         assert_type(results, Results[IdentificationResult])
         async for result in results:
@@ -314,6 +340,14 @@ def show(sent_bytes: int, total_bytes: int) -> None: ...
 
 
 # Many voices
+
+
+def name_of(item: str | VoiceprintRequest) -> str:
+    return item if isinstance(item, str) else item.url
+
+
+def stem_of(path: Path) -> str:
+    return path.stem
 
 
 def urls() -> Iterator[str]:
@@ -350,6 +384,7 @@ async def submit_many(client: AsyncVoiceprintClient) -> None:
     assert_type(results, Results[Submission])
     client.submit_many(urls(), model="precision-3", webhook="https://example.com/hook")
     client.submit_many([7])  # type: ignore[list-item]
+    client.submit_many([URL, VoiceprintRequest(URL)], key=name_of)
 
 
 async def voiceprint_many(client: AsyncVoiceprintClient, sources: list[Source]) -> None:
@@ -366,6 +401,8 @@ async def voiceprint_many(client: AsyncVoiceprintClient, sources: list[Source]) 
     client.voiceprint_many([URL, b"RIFF", VoiceprintRequest(URL)])
     client.voiceprint_many({"waveform": number, "sample_rate": 8000} for number in range(3))
     client.voiceprint_many(presigned())
+    client.voiceprint_many(Path("examples").glob("*.wav"), key=stem_of)
+    client.voiceprint_many([URL, Path("ada.wav"), BucketFile()])
 
 
 # The rest of the client
@@ -507,6 +544,9 @@ async def error_classes(call: Awaitable[Voiceprint]) -> None:
         assert_type(error.errors[0].message, str)
     except JobError as error:
         assert_type(error.job_id, str)
+    except UnknownOutcomeError as error:
+        newest = error.candidates[0]
+        assert_type((newest.job_id, newest.status, newest.created_at), tuple[str, str, datetime | None])
     except QueueTooLongError as error:
         assert_type(error.expected_wait, float)
     except VoiceprintError as error:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, Self, cast
+from typing import Self
 
 import attrs
 
@@ -24,6 +24,7 @@ from pyannote_voiceprint_async.audio import (
     fatal_message,
 )
 from pyannote_voiceprint_async.errors import ConfigurationError, MediaError
+from pyannote_voiceprint_async.local_files import BinaryFile
 from pyannote_voiceprint_async.redaction import redact_url
 
 from .segments import Segments, has_overlap, segments_to_json
@@ -109,13 +110,13 @@ class Preflight:
             ConfigurationError: segments are to be cut out, but the extra `[audio]` is missing.
         """
         with path.open("rb") as file:
-            audio = cast("IO[bytes]", CancelableFile(file, self.is_canceled))
+            audio = CancelableFile(file, self.is_canceled)
             checked = self._check_clip(audio, segments) if segments else self._check_whole(audio, path, status)
         if _has_changed(path.stat(), status):
             raise _changed_error()
         return checked
 
-    def _check_whole(self, audio: IO[bytes], path: Path, status: os.stat_result) -> CheckedAudio:
+    def _check_whole(self, audio: BinaryFile, path: Path, status: os.stat_result) -> CheckedAudio:
         if not self.is_enabled:
             return _identify_file(path, status)
         report = check_audio(audio, will_trim=self.trim)
@@ -126,7 +127,7 @@ class Preflight:
             warnings = (f"is {report.format}, which cannot be trimmed here. It is uploaded unchanged",)
         return attrs.evolve(_identify_file(path, status), warnings=warnings)
 
-    def _check_clip(self, audio: IO[bytes], segments: Segments) -> CheckedAudio:
+    def _check_clip(self, audio: BinaryFile, segments: Segments) -> CheckedAudio:
         clip = cut_segments(audio, segments)
         warnings = _warnings(assess(clip.facts)) if self.is_enabled else ()
         if has_overlap(segments):
@@ -174,7 +175,7 @@ def _identify_file(path: Path, status: os.stat_result) -> CheckedAudio:
     return CheckedAudio(f"sha256:{file_digest(path, status)}")
 
 
-def _trim(audio: IO[bytes]) -> CheckedAudio:
+def _trim(audio: BinaryFile) -> CheckedAudio:
     start, end = best_segment(audio)
     clip = cut(audio, start, end)
     warning = f"is too long. Only {start:.1f} to {end:.1f} s are used. Check that only one person speaks there"
