@@ -121,8 +121,8 @@ class KeyedCall:
                 log.warning("Job %s was accepted, but its key was resolved in another way meanwhile.", job_id)
             return
         log.warning(
-            "The outcome of a submission with a key could not be recorded yet: other processes do not know it. Its job: "
-            "%s. %s",
+            "The outcome of a submission with a key could not be recorded yet: other processes do not know it. "
+            "Its job: %s. %s",
             job_id or "unknown",
             error,
         )

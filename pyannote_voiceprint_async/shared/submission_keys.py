@@ -104,7 +104,7 @@ class SubmissionKeys:
         ended = asyncio.get_running_loop().create_future()
         self._waited_for.add(ended)
         try:
-            if job_id := await self._claim(claim, wanted, deadline, sleep):
+            if job_id := await self._claim(call.claim, wanted, deadline, sleep):
                 return JobCreated(job_id)
             return await send(call.hooks)
         finally:
