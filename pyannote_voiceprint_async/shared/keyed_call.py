@@ -35,6 +35,7 @@ class KeyedCall:
         claim: the claim of this call.
         inner: the hooks of the caller.
         on_end: awaited when the caller has gone and nothing is in flight.
+        on_unrecorded: called with a result that could not be recorded for a while.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class KeyedCall:
         claim: Claim,
         inner: SubmissionHooks | None,
         on_end: Callable[[KeyedCall], Awaitable[None]],
+        on_unrecorded: Callable[[Claim, KeyChange, str | None], object],
     ) -> None:
         self.claim = claim
         self.may_have_job = False
@@ -52,6 +54,7 @@ class KeyedCall:
         self._table = table
         self._inner = inner
         self._on_end = on_end
+        self._on_unrecorded = on_unrecorded
 
     @property
     def hooks(self) -> SubmissionHooks:
@@ -102,7 +105,7 @@ class KeyedCall:
             await self._on_end(self)
 
     async def _record(self, change: KeyChange, job_id: str | None = None) -> None:
-        """Record a result. If that fails, the key stays in the state `sending`, which becomes `unknown`."""
+        """Record a result. If that fails for long, the caller waits no longer, and it is recorded later."""
         error: StoreUnavailableError | None = None
         for tries in range(_MAX_TRIES):
             try:
@@ -118,10 +121,12 @@ class KeyedCall:
                 log.warning("Job %s was accepted, but its key was resolved in another way meanwhile.", job_id)
             return
         log.warning(
-            "The outcome of a submission with a key could not be recorded, and is unknown to others. Its job: %s. %s",
-            job_id or "none",
+            "The outcome of a submission with a key could not be recorded yet: other processes do not know it. "
+            "Its job: %s. %s",
+            job_id or "unknown",
             error,
         )
+        self._on_unrecorded(self.claim, change, job_id)
 
 
 async def undisturbed(coroutine: Coroutine[Any, Any, R]) -> R:

@@ -7,10 +7,12 @@ import errno
 import os
 import secrets
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, NoReturn, TypeVar
 
@@ -37,6 +39,7 @@ R = TypeVar("R")
 _LOCK_TIMEOUT = 1.0
 # The same for keys: each change is flushed to the disk, which takes longer.
 _KEYS_LOCK_TIMEOUT = 5.0
+_LEAST_LOCK_TIMEOUT = 0.05
 # Seconds between two reads of the deliveries, while a process waits for some.
 _LISTEN_INTERVAL = 0.2
 # Another try after one of these fails in the same way.
@@ -71,8 +74,8 @@ class SqliteStore:
     """Two files: PATH holds submission keys and deliveries, PATH-permits the rate-limit windows.
 
     Keys must survive a power failure, so each change is flushed to the disk. Windows are changed often, and may be
-    lost: a new window grants no permits until its members have reported what they hold. SQLite is used from one thread
-    of this store.
+    lost: a new window grants no permits until its members have reported what they hold. Each file has a thread of its
+    own, so that a process that was stopped while it changed a key holds up no rate limit.
 
     Args:
         path: the file.
@@ -83,21 +86,23 @@ class SqliteStore:
         self._path = Path(os.fspath(path))
         self._windows_path = self._path.with_name(self._path.name + "-permits")
         self._clock_ms = clock_ms or _time_since_boot
-        self._thread = ThreadPoolExecutor(1, "pyannote-voiceprint-shared")
+        self._keys_thread = ThreadPoolExecutor(1, "pyannote-voiceprint-shared")
+        self._windows_thread = ThreadPoolExecutor(1, "pyannote-voiceprint-shared")
+        self._opening = threading.Lock()
         self._files: _Files | None = None
         self._is_closed = False
 
     async def open(self) -> None:
         """Connect, and create the files and tables if they are missing."""
-        await self._call(self._connect)
+        await self._call(self._windows_thread, self._connect)
 
     async def step(self, window: str, message: StepMessage) -> StepReply | None:
         """Make one step of a window in one transaction."""
-        return await self._call(lambda: self._step(window, message))
+        return await self._call(self._windows_thread, lambda: self._step(window, message))
 
     async def run(self, *statements: Statement, notify: bool = False) -> Rows:  # noqa: ARG002 - see `listen`
         """Run statements in one durable transaction, and return the rows of the last one."""
-        return await self._call(lambda: self._run(statements))
+        return await self._call(self._keys_thread, partial(self._run, statements, time.monotonic()))
 
     async def listen(self, on_change: Callable[[], object]) -> NoReturn:
         """Call a function every 0.2 s: SQLite cannot notify another process."""
@@ -107,19 +112,22 @@ class SqliteStore:
 
     async def windows(self) -> tuple[int, dict[str, FleetWindow]]:
         """Return the time on the clock of the windows in milliseconds, and all windows by name."""
-        return await self._call(self._windows)
+        return await self._call(self._windows_thread, self._windows)
 
     async def aclose(self) -> None:
-        """Close the files, and end the thread."""
+        """Close the files, and end the threads."""
         self._is_closed = True
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
-        self._thread.shutdown(wait=False)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._windows_thread, lambda: None)  # its calls are done
+        await loop.run_in_executor(self._keys_thread, self._disconnect)
+        self._windows_thread.shutdown(wait=False)
+        self._keys_thread.shutdown(wait=False)
 
-    async def _call(self, function: Callable[[], R]) -> R:
+    async def _call(self, thread: ThreadPoolExecutor, function: Callable[[], R]) -> R:
         if self._is_closed:
             raise StoreUnavailableError.of_closed_store()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, function)
+            return await asyncio.get_running_loop().run_in_executor(thread, function)
         except OSError as error:
             raise StoreUnavailableError(
                 f"The shared state file {self._path} cannot be used: {error.strerror}.",
@@ -127,7 +135,7 @@ class SqliteStore:
                 is_final=error.errno not in _TEMPORARY_ERRORS,
             ) from None
 
-    # In the thread
+    # In the threads
 
     def _step(self, window: str, message: StepMessage) -> StepReply | None:
         db = self._connect().windows
@@ -139,10 +147,13 @@ class SqliteStore:
                 db.execute("INSERT OR REPLACE INTO windows VALUES (?, ?)", (window, state))
         return reply
 
-    def _run(self, statements: Collection[Statement]) -> Rows:
+    def _run(self, statements: Collection[Statement], called_at: float) -> Rows:
         rows: Rows = []
         now = str(int(time.time() * 1000))
         db = self._connect().keys
+        # Calls that have waited behind others must not each wait for the lock again.
+        lock_timeout = max(_LEAST_LOCK_TIMEOUT, called_at + _KEYS_LOCK_TIMEOUT - time.monotonic())
+        db.execute(f"PRAGMA busy_timeout = {lock_timeout * 1000:.0f}")
         # A single statement is a transaction of its own. Without BEGIN, a statement that only reads blocks no writer.
         transaction = atomic(db) if len(statements) > 1 else nullcontext()
         with _translated_errors(self._path, _RESTORE_KEYS), transaction:
@@ -158,6 +169,10 @@ class SqliteStore:
 
     def _connect(self) -> _Files:
         """Return the open files; open them on the first call, and in a forked child."""
+        with self._opening:
+            return self._connect_once()
+
+    def _connect_once(self) -> _Files:
         files = self._files
         if files is None or files.process != os.getpid():
             # The connections of the parent are kept open: SQLite must not close them in a child.

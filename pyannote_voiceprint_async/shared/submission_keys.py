@@ -56,6 +56,7 @@ class SubmissionKeys:
         self._calls: set[KeyedCall] = set()
         self._waited_for: set[asyncio.Future[None]] = set()  # the calls whose caller has not gone
         self._to_free: set[Claim] = set()
+        self._unrecorded: dict[Claim, tuple[KeyChange, str | None]] = {}
         self._renewal: asyncio.Task[None] | None = None
 
     @property
@@ -95,7 +96,9 @@ class SubmissionKeys:
             UnknownOutcomeError: an earlier submission with the key may have been accepted. Its `candidates` are empty.
         """
         wanted = fingerprint(request, audio_digest)
-        call = KeyedCall(self._table, Claim(key, self._owner, next(self._numbers)), hooks, self._end)
+        call = KeyedCall(
+            self._table, Claim(key, self._owner, next(self._numbers)), hooks, self._end, self._record_later
+        )
         self._calls.add(call)
         self._keep_renewing()
         ended = asyncio.get_running_loop().create_future()
@@ -153,6 +156,19 @@ class SubmissionKeys:
                 return
             self._to_free.discard(claim)
 
+    def _record_later(self, claim: Claim, change: KeyChange, job_id: str | None) -> None:
+        """Record a result with a later renewal. Without it, the renewals would keep the key in the state `sending`."""
+        self._unrecorded[claim] = change, job_id
+        self._keep_renewing()
+
+    async def _record_all(self) -> None:
+        for claim, (change, job_id) in list(self._unrecorded.items()):
+            try:
+                await self._table.change(claim, change, job_id)
+            except StoreUnavailableError:
+                return
+            del self._unrecorded[claim]
+
     # Keys that a person resolves
 
     async def resolve(self, key: str, job_id: str | None) -> None:
@@ -184,12 +200,13 @@ class SubmissionKeys:
             self._renewal = asyncio.get_running_loop().create_task(self._renew())
 
     async def _renew(self) -> None:
-        while self._calls or self._to_free:
+        while self._calls or self._to_free or self._unrecorded:
             await asyncio.sleep(_RENEWAL_INTERVAL)
             try:
                 await self._table.renew(self._owner)
             except StoreUnavailableError:
                 continue  # the claims may be lost, which `begin` finds out
+            await self._record_all()
             await self._free_all()
 
     async def aclose(self) -> None:
@@ -202,6 +219,7 @@ class SubmissionKeys:
         self._renewal.cancel()
         await asyncio.wait([self._renewal])
         try:
+            await self._record_all()
             await self._free_all()
             await self._table.renew(self._owner, lease=0)
         except StoreUnavailableError:

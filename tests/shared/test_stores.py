@@ -21,6 +21,7 @@ from pyannote_voiceprint_async import (
 )
 from pyannote_voiceprint_async.sandbox import Sandbox
 from pyannote_voiceprint_async.secret import Secret
+from pyannote_voiceprint_async.shared import sqlite_store
 from pyannote_voiceprint_async.shared.connection import open_store
 from pyannote_voiceprint_async.shared.fleet_window import StepMessage, WindowRules
 from pyannote_voiceprint_async.shared.postgres_store import PostgresStore
@@ -203,8 +204,6 @@ async def test_a_deleted_file_fails_all_requests(tmp_path: Path, suffix: str, sa
 
 
 async def test_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox):
-    from pyannote_voiceprint_async.shared import sqlite_store
-
     monkeypatch.setattr(sqlite_store, "network_file_system", lambda _path: "nfs4")
     error = await error_of_entering(client_of(sandbox, tmp_path / "shared.db"))
     assert "is on a network file system (nfs4)" in str(error)
@@ -221,6 +220,27 @@ async def test_a_locked_file_is_tried_again(tmp_path: Path, sandbox: Sandbox):
         other.execute("COMMIT")
         other.close()
         await submitting
+
+
+async def test_locked_keys_hold_up_no_rate_limit(tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch):
+    """Another process was stopped in the middle of a change of a key."""
+    monkeypatch.setattr(sqlite_store, "_KEYS_LOCK_TIMEOUT", 0.5)
+    path = tmp_path / "shared.db"
+    async with client_of(sandbox, path) as client:
+        await client.submit(URL)
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN EXCLUSIVE")
+        with_key = [asyncio.create_task(client.submit(URL, key=f"key-{index}")) for index in range(10)]
+        await client.submit(URL)
+        assert not any(submitting.done() for submitting in with_key)
+        for submitting in with_key:
+            with pytest.raises(SharedStateError, match="another process holds its lock") as raised:
+                await submitting
+            assert raised.value.retryable
+        other.execute("COMMIT")
+        other.close()
+        await client.submit(URL, key="key-1")
+    assert len(sandbox.accepted) == 3
 
 
 async def test_only_the_owner_may_read_the_files(tmp_path: Path):

@@ -27,6 +27,7 @@ from pyannote_voiceprint_async import (
     VoiceprintRequest,
 )
 from pyannote_voiceprint_async.sandbox import Sandbox
+from pyannote_voiceprint_async.shared import keyed_call, submission_keys
 from pyannote_voiceprint_async.shared.connection import open_store
 from pyannote_voiceprint_async.shared.key_states import CHANGES, KeyChange, KeyState
 from pyannote_voiceprint_async.shared.key_table import LEASE, Claim, KeyTable
@@ -249,6 +250,35 @@ async def test_a_store_that_cannot_be_reached_refuses_keys_until_it_is_back(
     await relay.restore()
     await client.submit(URL.format(1), key="b")
     assert len(sandbox.accepted) == 2
+
+
+@pytest.mark.parametrize("end", ["renewal", "close"])
+async def test_a_job_is_recorded_when_the_store_is_back(
+    start: Callable[..., Any],
+    relay: PostgresRelay,
+    database: str,
+    no_grace: None,
+    monkeypatch: pytest.MonkeyPatch,
+    end: str,
+):
+    """However long the outage is: the renewals of the process must not keep the key in the state `sending`."""
+    monkeypatch.setattr(keyed_call, "_MAX_TRIES", 2)
+    monkeypatch.setattr(keyed_call, "_TRY_INTERVAL", 0.01)
+    monkeypatch.setattr(submission_keys, "_RENEWAL_INTERVAL", 0.05)
+    slow = await start(Sandbox(latency=(0.2, 0.2)))
+    client, other = [
+        await start(AsyncVoiceprintClient(slow.api_key, base_url=slow.url, shared=dsn)) for dsn in (relay.dsn, database)
+    ]
+    submitting = asyncio.create_task(client.submit(URL.format(1), key="a"))
+    while not slow.state.total.in_flight:
+        await asyncio.sleep(0.001)
+    await relay.cut()
+    job = await submitting
+    await relay.restore()
+    if end == "close":
+        await client.aclose()
+    assert (await other.submit(URL.format(1), key="a")).job_id == job.job_id
+    assert jobs_of(slow) == [job.job_id]
 
 
 async def test_a_key_without_shared_state_is_an_error(client: AsyncVoiceprintClient):
