@@ -25,6 +25,9 @@ PUBLIC_MODULES = ("", ".audio", ".enrollment", ".events", ".identification", ".o
 # Installations are skipped here: .ci/run runs those of the README. The command after an installation runs here.
 INSTALLS = re.compile(r"python3 -m venv \.venv && \.venv/bin/pip install [^&]*(&& )?(\.venv/bin/)?")
 RUNS_THIS_TEST = ("pytest",)
+# A block with a test needs two plugins only.
+PLUGINS = ("-p", "pytest_asyncio.plugin", "-p", "pyannote_voiceprint_async.testing")
+RUNS_A_TEST = ("-m", "pytest", "-q", *PLUGINS, "test_page.py")
 
 
 def python_blocks():
@@ -42,14 +45,16 @@ def _blocks(path, language):
 
 
 def shell_blocks(path):
-    """Return the language and the code of the blocks for a shell, in their order. Pages also show what commands print."""
+    """Return the language and the code of the blocks for a shell, in their order."""
     languages = ("sh", "console") if path in PAGES else ("sh",)
     found = [(line, language, code) for language in languages for line, code in _blocks(path, language)]
     return [(language, code) for _, language, code in sorted(found)]
 
 
 def variables(environment):
-    return {**os.environ, **environment, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    """Return the environment of a block. A block that runs pytest loads only the plugins that it names."""
+    own = {**environment, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    return {**os.environ, **own, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
 
 def shell(command):
@@ -138,8 +143,10 @@ def test_every_command_has_a_place_in_the_reference():
 
 @pytest.mark.parametrize("code", list(python_blocks()))
 async def test_python(code, environment, folder):
-    done = await asyncio.to_thread(run, [sys.executable, "-W", "error", "-c", code], environment, folder)
-    assert (done.returncode, done.stderr) == (0, "")
+    (folder / "test_page.py").write_text(code)
+    command = RUNS_A_TEST if "def test_" in code else ["-W", "error", "-c", code]
+    done = await asyncio.to_thread(run, [sys.executable, *command], environment, folder)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
 
 
 async def run_shell(code, environment, folder):
