@@ -27,7 +27,7 @@ INSTALLS = re.compile(r"python3 -m venv \.venv && \.venv/bin/pip install [^&]*(&
 RUNS_THIS_TEST = ("pytest",)
 # A block with a test needs two plugins only.
 PLUGINS = ("-p", "pytest_asyncio.plugin", "-p", "pyannote_voiceprint_async.testing")
-RUNS_A_TEST = ("-m", "pytest", "-q", *PLUGINS, "test_page.py")
+RUNS_A_TEST = ("-m", "pytest", "-q", "-o", "asyncio_default_fixture_loop_scope=function", *PLUGINS, "test_page.py")
 
 
 def python_blocks():
