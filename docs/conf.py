@@ -7,10 +7,14 @@ from typing import Any
 from click import Context
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.ext.napoleon import GoogleDocstring
+from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 from pyannote_voiceprint_async.version import __version__
+
+logger = logging.getLogger(__name__)
 
 project = "pyannote-voiceprint-async"
 author = "The pyannote-voiceprint-async authors"
@@ -61,6 +65,27 @@ class ModuleDocstring(SphinxDirective):
         """Return the parsed docstring."""
         text = inspect.getdoc(import_module(self.arguments[0])) or ""
         return self.parse_text_to_nodes(text.partition("\n")[2])
+
+
+class FaultTable(SphinxDirective):
+    """A table of the faults of the sandbox, by the name of their mapping."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table."""
+        faults = getattr(import_module("pyannote_voiceprint_async.sandbox"), self.arguments[0]).values()
+        rows = [f"| `{fault.name}` | {fault.description} |" for fault in faults]
+        return self.parse_text_to_nodes("\n".join(["| fault | effect |", "| --- | --- |", *rows]))
+
+
+def require_public_names(_: Sphinx, env: BuildEnvironment) -> None:
+    """Warn of each public name that no page describes."""
+    described = {name.rpartition(".")[2] for name in env.domains.python_domain.objects}
+    for suffix in ("", ".audio", ".enrollment", ".events", ".identification", ".otel", ".sandbox"):
+        module = import_module(f"pyannote_voiceprint_async{suffix}")
+        for name in sorted({*module.__all__} - described - {"__version__"}):
+            logger.warning("%s.%s has no place in docs/reference/", module.__name__, name)
 
 
 def drop_module_docstring(_: Sphinx, what: str, __: str, ___: Any, ____: Any, lines: list[str]) -> None:
@@ -114,4 +139,6 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-docstring", drop_module_docstring)
     app.connect("autodoc-process-docstring", convert_sections)
     app.connect("autodoc-process-docstring", convert_tables)
+    app.add_directive("fault-table", FaultTable)
+    app.connect("env-check-consistency", require_public_names)
     app.connect("sphinx-click-process-epilog", add_examples)
