@@ -1,4 +1,4 @@
-"""One session per task: `nox -s tests`, `lint`, `types`, `bench`, `bench-full`, `torture`, `live`."""
+"""One session per task: `nox -s tests`, `lint`, `types`, `docs`, `bench`, `bench-full`, `torture`, `live`."""
 
 import nox
 
@@ -31,6 +31,13 @@ def types(session: nox.Session) -> None:
     session.install("-e", ".[dev]")
     session.run("mypy")
     session.run("basedpyright")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation in docs/_build. Every warning is an error; nothing is downloaded."""
+    session.install("-e", ".[docs]")
+    session.run("sphinx-build", "-W", "--keep-going", "-n", "-b", "html", "docs", "docs/_build/html", *session.posargs)
 
 
 @nox.session

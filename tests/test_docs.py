@@ -12,35 +12,58 @@ import pytest
 from sybil import Document
 from sybil.parsers.markdown import CodeBlockParser
 
+from pyannote_voiceprint_async.cli.app import app
 from pyannote_voiceprint_async.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "pyannote_voiceprint_async"
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md", *ROOT.glob("docs/*.md")]
+PAGES = sorted(path for path in ROOT.glob("docs/**/*.md") if "_build" not in path.parts)
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md", *PAGES]
 
 # Installations are skipped here: .ci/run runs those of the README. The command after an installation runs here.
 INSTALLS = re.compile(r"python3 -m venv \.venv && \.venv/bin/pip install [^&]*(&& )?(\.venv/bin/)?")
 RUNS_THIS_TEST = ("pytest",)
+# A block with a test needs two plugins only.
+PLUGINS = ("-p", "pytest_asyncio.plugin", "-p", "pyannote_voiceprint_async.testing")
+RUNS_A_TEST = ("-m", "pytest", "-q", "-o", "asyncio_default_fixture_loop_scope=function", *PLUGINS, "test_page.py")
 
 
-def blocks(language):
-    """Return all blocks of a language; the id of each is its document and line."""
-    return list(_blocks(language))
+def python_blocks():
+    """Return the Python blocks of all documents; the id of each is its document and line."""
+    for path in DOCUMENTS:
+        for line, code in _blocks(path, "python"):
+            yield pytest.param(code, id=f"{path.relative_to(ROOT)}:{line}")
 
 
-def _blocks(language):
+def _blocks(path, language):
+    """Return the blocks of one language, each with its line."""
+    text = path.read_text("utf-8")
     parser = CodeBlockParser(language=language, evaluator=lambda example: None)
-    for path in filter(Path.exists, DOCUMENTS):
-        for region in parser(Document(path.read_text("utf-8"), str(path))):
-            line = path.read_text("utf-8")[: region.start].count("\n") + 1
-            yield pytest.param(str(region.parsed), id=f"{path.relative_to(ROOT)}:{line}")
+    return [(text[: region.start].count("\n") + 1, str(region.parsed)) for region in parser(Document(text, str(path)))]
+
+
+def shell_blocks(path):
+    """Return the language and the code of the blocks for a shell, in their order."""
+    languages = ("sh", "console") if path in PAGES else ("sh",)
+    found = [(line, language, code) for language in languages for line, code in _blocks(path, language)]
+    return [(language, code) for _, language, code in sorted(found)]
+
+
+def variables(environment):
+    """Return the environment of a block. A block that runs pytest loads only the plugins that it names."""
+    own = {**environment, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    return {**os.environ, **own, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+
+def shell(command):
+    return ["bash", "-euo", "pipefail", "-c", command]
 
 
 def run(command, environment, folder):
     return subprocess.run(
         command,
         cwd=folder,
-        env={**os.environ, **environment, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        env=variables(environment),
         capture_output=True,
         text=True,
         timeout=100,
@@ -102,10 +125,17 @@ def test_contributing_names_existing_paths(path):
     assert (ROOT / path).exists() or (PACKAGE / path).exists()
 
 
-@pytest.mark.parametrize("code", blocks("python"))
+def test_every_command_has_a_place_in_the_reference():
+    page = (ROOT / "docs" / "reference" / "command.md").read_text("utf-8")
+    assert sorted(re.findall(r"^\.\. click:: .*:(\w+)$", page, re.MULTILINE)) == sorted(app.commands)
+
+
+@pytest.mark.parametrize("code", list(python_blocks()))
 async def test_python(code, environment, folder):
-    done = await asyncio.to_thread(run, [sys.executable, "-W", "error", "-c", code], environment, folder)
-    assert (done.returncode, done.stderr) == (0, "")
+    (folder / "test_page.py").write_text(code)
+    command = RUNS_A_TEST if "def test_" in code else ["-W", "error", "-c", code]
+    done = await asyncio.to_thread(run, [sys.executable, *command], environment, folder)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
 
 
 async def run_shell(code, environment, folder):
@@ -114,18 +144,51 @@ async def run_shell(code, environment, folder):
         assert INSTALLS.match(code), "only installations may be skipped"
         return
     command = command.replace(".venv/bin/", "").replace("export PYANNOTEAI_API_KEY=…\n", "")
-    done = await asyncio.to_thread(run, ["bash", "-euo", "pipefail", "-c", command], environment, folder)
+    done = await asyncio.to_thread(run, shell(command), environment, folder)
     assert done.returncode == 0, f"{command}\n{done.stderr}"
 
 
-@pytest.mark.parametrize("code", [block for block in blocks("sh") if not block.id.startswith("README.md")])
-async def test_shell(code, environment, folder):
-    await run_shell(code, environment, folder)
+async def run_console(code, environment, folder):
+    """Run each command of a block on a terminal, and compare what it shows. `…` stands for any text."""
+    for block in re.split(r"^\$ ", code, flags=re.MULTILINE)[1:]:
+        command, _, expected = block.partition("\n")
+        shown = await asyncio.to_thread(screen_of, command, environment, folder)
+        pattern = ".*?".join(re.escape(text) for text in expected.strip().split("…"))
+        assert re.fullmatch(pattern, shown.strip(), re.DOTALL), f"{command}\n{shown}"
 
 
-async def test_the_shell_blocks_of_the_readme_run_in_their_order_in_one_folder(environment, folder):
+def screen_of(command, environment, folder):
+    """Return what a command writes on a terminal of 80 columns that cannot move its cursor."""
+    ours, theirs = os.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as terminal, os.fdopen(theirs, "wb", buffering=0) as stream:
+        with subprocess.Popen(
+            shell(command),
+            cwd=folder,
+            env=variables({**environment, "TERM": "dumb", "COLUMNS": "80"}),
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=stream,
+        ) as process:
+            stream.close()
+            shown = b"".join(iter(lambda: read_terminal(terminal), b""))
+        assert process.returncode == 0, shown.decode()
+    return shown.decode().replace("\r\n", "\n")
+
+
+def read_terminal(terminal):
+    try:
+        return terminal.read(65536)
+    except OSError:  # Linux: all programs have closed the terminal
+        return b""
+
+
+RUNNERS = {"sh": run_shell, "console": run_console}
+
+
+@pytest.mark.parametrize(
+    "path", [pytest.param(path, id=str(path.relative_to(ROOT))) for path in DOCUMENTS if shell_blocks(path)]
+)
+async def test_the_shell_blocks_of_a_document_run_in_their_order_in_one_folder(path, environment, folder):
     """No block needs the files of a later one, or refuses to replace the files of an earlier one."""
-    in_order = [block.values[0] for block in blocks("sh") if block.id.startswith("README.md")]
-    assert len(in_order) > 1
-    for code in in_order:
-        await run_shell(code, environment, folder)
+    for language, code in shell_blocks(path):
+        await RUNNERS[language](code, environment, folder)

@@ -1,4 +1,4 @@
-"""Completion in real shells, with the command lines that the README names."""
+"""Completion in real shells, with the command lines that the documentation names."""
 
 import os
 import re
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-_README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+_PAGE = (Path(__file__).parents[2] / "docs" / "howto" / "command-line.md").read_text("utf-8")
 _BASH = r"""
 complete_line() {
     COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=()
@@ -39,8 +39,8 @@ complete_line pyannote-voiceprint enroll exa
 
 
 def set_up(shell: str) -> str:
-    """Return the line of the README that sets up the completion of a shell."""
-    [line] = re.findall(rf"^eval .*_COMPLETE={shell}_source.*$", _README, re.MULTILINE)
+    """Return the documented line that sets up the completion of a shell."""
+    [line] = re.findall(rf"^eval .*_COMPLETE={shell}_source.*$", _PAGE, re.MULTILINE)
     return line
 
 
