@@ -53,9 +53,9 @@ def _is_suitable(folder: Path) -> bool:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
-    """Start two workers a core with `-n auto`: many tests wait for disks, processes and timers."""
+    """Start three workers a core with `-n auto`: many tests wait for disks, processes and timers."""
     cores = yield
-    return 2 * cores
+    return 3 * cores
 
 
 def pytest_collection_finish() -> None:

@@ -19,7 +19,7 @@ def open_results_file(out: OutputFile) -> BinaryIO:
     """Open a file to append results, or a device or a pipe to write them.
 
     Raises:
-        WrongUsage: the file cannot be opened, or contains something else than results.
+        WrongUsage: the file cannot be opened, or contains something other than results.
     """
     try:
         out.check()

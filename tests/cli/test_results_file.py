@@ -57,7 +57,7 @@ def test_a_file_that_contains_something_else_is_not_changed(tmp_path):
     path = tmp_path / "voice.json"
     path.write_bytes(b"RIFF....WAVE")
     path.chmod(0o644)
-    with pytest.raises(WrongUsage, match="something else than results"), open_output(OutputFile(path, "results")):
+    with pytest.raises(WrongUsage, match="something other than results"), open_output(OutputFile(path, "results")):
         pass
     assert (path.read_bytes(), mode(path)) == (b"RIFF....WAVE", 0o644)
 
