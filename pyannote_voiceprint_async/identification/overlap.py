@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter, itemgetter
 from typing import NamedTuple, TypeAlias
 
@@ -49,7 +49,7 @@ def measure_overlap(turns: Sequence[IdentifiedTurn], others: Sequence[Identified
     """
     events = heapq.merge(
         *(
-            in_order([(get_time(turn), step, side, turn.diarization_speaker) for turn in some], _time)
+            _events(some, get_time, step, side)
             for side, some in enumerate((turns, others))
             for step, get_time in ((1, _start), (-1, _end))
         ),
@@ -70,3 +70,10 @@ def measure_overlap(turns: Sequence[IdentifiedTurn], others: Sequence[Identified
         if not speaking[side][speaker]:
             del speaking[side][speaker]
     return Overlap(dict(seconds), {speaker: dict(others) for speaker, others in shared.items()})
+
+
+def _events(
+    turns: Sequence[IdentifiedTurn], get_time: Callable[[IdentifiedTurn], float], step: int, side: int
+) -> Iterator[_Event]:
+    """Yield the events one by one: freeing a list of all of them would block the event loop."""
+    return ((get_time(turn), step, side, turn.diarization_speaker) for turn in in_order(turns, get_time))
