@@ -358,9 +358,7 @@ class Engine:
         """
         with self.events.operate("wait"):
             started_at = self.clock.time()
-            if self.events.is_wanted:
-                operation = self.events.operation
-                self.events.emit(JobWaitStarted(operation.id, operation.name, job_id))
+            self.events.report(JobWaitStarted, job_id)
             try:
                 job = await self._poller.wait(job_id, deadline)
             except (JobFailedError, JobCanceledError) as error:
@@ -373,9 +371,7 @@ class Engine:
             return job
 
     def _report_job(self, job_id: str, status: JobStatus, started_at: float) -> None:
-        if self.events.is_wanted:
-            operation, seconds = self.events.operation, self.clock.time() - started_at
-            self.events.emit(JobFinished(operation.id, operation.name, job_id, str(status), seconds))
+        self.events.report(JobFinished, job_id, str(status), self.clock.time() - started_at)
 
     def expect_result(self, ended_at: float) -> float:
         """Estimate when the result of an awaited job arrives; see `JobPoller.expect_result`."""
@@ -417,19 +413,14 @@ class Engine:
         """
         with self.events.operate("upload"):
             async with self._upload_slots:
-                started_at = self.clock.time()
+                started_at, failure = self.clock.time(), None
                 try:
-                    url = await uploads.upload(self._pipeline, audio, media_url, on_progress)
+                    return await uploads.upload(self._pipeline, audio, media_url, on_progress)
                 except BaseException as error:
-                    self._report_upload(audio.size, started_at, type(error).__name__)
+                    failure = type(error).__name__
                     raise
-                self._report_upload(audio.size, started_at, None)
-                return url
-
-    def _report_upload(self, size: int, started_at: float, error: str | None) -> None:
-        if self.events.is_wanted:
-            operation, seconds = self.events.operation, self.clock.time() - started_at
-            self.events.emit(UploadFinished(operation.id, operation.name, size, seconds, error))
+                finally:
+                    self.events.report(UploadFinished, audio.size, self.clock.time() - started_at, failure)
 
     async def get_job(self, job_id: str) -> Job:
         """Read a job: `GET /v1/jobs/{jobId}`."""
@@ -487,8 +478,7 @@ class Engine:
 
     def deliver(self, event: WebhookEvent) -> None:
         """Pass a verified webhook to the waits for its job, with shared state in all processes."""
-        if self.events.is_wanted:
-            self.events.emit(WebhookDelivered(0, "deliver", event.job_id, str(event.status)))
+        self.events.emit(WebhookDelivered(0, "deliver", event.job_id, str(event.status)))
         self._poller.deliver(event)
         if self._shared is not None and not self.is_closed:
             self.check_usable()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from itertools import count
+from typing import Concatenate, ParamSpec
 
 from .event_log import log_event
 from .events import ClientEvent, JobAccepted, OperationFinished, OperationStarted
@@ -16,6 +17,8 @@ from .events import ClientEvent, JobAccepted, OperationFinished, OperationStarte
 __all__ = ["EventEmitter", "RunningOperation"]
 
 log = logging.getLogger("pyannote_voiceprint_async")
+
+P = ParamSpec("P")
 
 # Seconds. A slower hook is logged, because it delays everything else on the event loop.
 _SLOW_HOOK = 0.1
@@ -95,6 +98,19 @@ class EventEmitter:
             # The garbage collector closes a coroutine that never ends, in a context of its own.
             with suppress(ValueError):
                 _current.reset(token)
+
+    def report(
+        self, kind: Callable[Concatenate[int, str, P], ClientEvent], *fields: P.args, **more_fields: P.kwargs
+    ) -> None:
+        """Emit an event of the operation that the running task belongs to.
+
+        Args:
+            kind: the class of the event.
+            fields: its fields after the operation.
+            more_fields: further fields, by name.
+        """
+        operation = self.operation
+        self.emit(kind(operation.id, operation.name, *fields, **more_fields))
 
     def emit(self, event: ClientEvent) -> None:
         """Log an event, and pass it to the hook."""

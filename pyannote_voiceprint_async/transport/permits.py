@@ -143,8 +143,7 @@ class Permits:
         if wait is None:
             wait = exponential_wait(self._retry_policy, self._scheduler.refusals(operation) + 1)
         is_long_pause = self._scheduler.record_refusal(permit, now, wait, rate_limit_headers.limit(response.headers))
-        running = self._events.operation
-        self._events.emit(RateLimited(running.id, running.name, request.endpoint.name, wait, is_long_pause))
+        self._events.report(RateLimited, request.endpoint.name, wait, is_long_pause)
         if wait > self._retry_policy.max_retry_after:
             self._scheduler.cancel(permit, now)
             self._scheduler.reject_waiting(operation, error)

@@ -275,21 +275,15 @@ class Pipeline:
         """Report a request that has begun, and the job that it submitted."""
         if request.begun_at is None:
             return
-        operation, endpoint = self._events.operation, request.endpoint
-        now, scheduler = self._clock.time(), self.rate_limiter.scheduler
+        endpoint, now, scheduler = request.endpoint, self._clock.time(), self.rate_limiter.scheduler
         times = (permit.queue_seconds, now - request.begun_at)
         permits = (scheduler.permits_in_use(endpoint.rate_limit, now), scheduler.limit(endpoint.rate_limit))
-        self._events.emit(
-            RequestFinished(
-                operation.id, operation.name, endpoint.name, *times, request.status, job_id, error, *permits
-            )
-        )
+        self._events.report(RequestFinished, endpoint.name, *times, request.status, job_id, error, *permits)
         if error is None and job_id is not None and endpoint.model is JobCreated:
-            self._events.emit(JobAccepted(operation.id, operation.name, job_id, endpoint.name, *times))
+            self._events.report(JobAccepted, job_id, endpoint.name, *times)
 
     def _report_retry(self, request: RetriedRequest, error: VoiceprintError, tries: int, wait: float) -> None:
-        operation, name = self._events.operation, type(error).__name__
-        self._events.emit(RequestRetried(operation.id, operation.name, str(request), tries, wait, name, error.status))
+        self._events.report(RequestRetried, str(request), tries, wait, type(error).__name__, error.status)
 
     def _url(self, endpoint: Endpoint[Any], path: Mapping[str, str] | None, query: Mapping[str, str] | None) -> URL:
         if path is None and query is None:

@@ -117,8 +117,7 @@ class Submissions:
         """Keep a job whose caller has gone, because the job is paid for."""
         self.abandoned.append(job)
         self.abandoned_count += 1
-        operation = self._events.operation
-        self._events.emit(JobAbandoned(operation.id, operation.name, job.job_id))
+        self._events.report(JobAbandoned, job.job_id)
 
     async def finish(self) -> None:
         """Wait until all submissions in flight are finished, however often the caller is cancelled meanwhile."""
