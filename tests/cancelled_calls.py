@@ -1,12 +1,13 @@
-"""Cancel a call at every await point: at each iteration of the event loop from its start to its end."""
+"""Cancel a call after its job was accepted, or at every await point from its start to its end."""
 
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import attrs
+import pytest
 from hostile_server import nothing_left_behind
 
 from pyannote_voiceprint_async import AsyncVoiceprintClient, Polling
@@ -52,6 +53,21 @@ def _awaited_by(task: asyncio.Future[object]) -> object:
     while (inner := getattr(awaited, "cr_await", None)) is not None:
         awaited = inner
     return awaited
+
+
+async def cancel_after_acceptance(call: Coroutine[Any, Any, object], sandbox: Sandbox) -> None:
+    """Cancel a call when the sandbox has accepted its job, before the response arrives.
+
+    Args:
+        call: the call, which must be the first to submit a job.
+        sandbox: the server, with a latency.
+    """
+    calling = asyncio.create_task(call)
+    while not sandbox.accepted:
+        await asyncio.sleep(0.001)
+    calling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await calling
 
 
 async def cancel_at_every_await(

@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -130,11 +130,20 @@ async def sandbox(start: Callable[..., Any]) -> Sandbox:
 
 
 @pytest.fixture
-async def client(start: Callable[..., Any], sandbox: Sandbox) -> AsyncVoiceprintClient:
+def start_client(start: Callable[..., Any], sandbox: Sandbox) -> Callable[..., Awaitable[AsyncVoiceprintClient]]:
+    """Return a function that starts a client of the sandbox with short polling intervals."""
+
+    def start_client(**settings: Any) -> Awaitable[AsyncVoiceprintClient]:
+        settings = {"base_url": sandbox.url, "polling": Polling(first=0.01, longest=0.05)} | settings
+        return start(AsyncVoiceprintClient(sandbox.api_key, **settings))
+
+    return start_client
+
+
+@pytest.fixture
+async def client(start_client: Callable[..., Awaitable[AsyncVoiceprintClient]]) -> AsyncVoiceprintClient:
     """A client of the sandbox with short polling intervals."""
-    return await start(
-        AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, polling=Polling(first=0.01, longest=0.05))
-    )
+    return await start_client()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

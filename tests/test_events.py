@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Callable
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import attrs
 import pytest
+from cancelled_calls import cancel_after_acceptance
 
 from pyannote_voiceprint_async import (
     AsyncVoiceprintClient,
@@ -14,7 +16,6 @@ from pyannote_voiceprint_async import (
     JobFailedError,
     JobStatus,
     JobTimeoutError,
-    Polling,
     QueueTooLongError,
     RateLimit,
     RateLimits,
@@ -47,15 +48,9 @@ def seen() -> list[ClientEvent]:
 
 
 @pytest.fixture
-async def make_client(start, sandbox, seen) -> Callable[..., Any]:
+def make_client(start_client, seen) -> Callable[..., Any]:
     """Return a function that starts a client whose events are recorded."""
-
-    async def make(**settings: Any) -> AsyncVoiceprintClient:
-        polling = Polling(first=0.01, longest=0.05)
-        settings = {"base_url": sandbox.url, "polling": polling, "on_event": seen.append} | settings
-        return await start(AsyncVoiceprintClient(sandbox.api_key, **settings))
-
-    return make
+    return partial(start_client, on_event=seen.append)
 
 
 def names(events: list[ClientEvent]) -> list[str]:
@@ -209,12 +204,7 @@ async def test_a_request_that_was_not_sent_is_no_request(make_client, seen):
 async def test_a_job_whose_caller_is_cancelled_is_reported_in_the_operation_of_the_caller(make_client, seen, start):
     sandbox = await start(Sandbox(latency=0.05))
     client = await make_client(base_url=sandbox.url)
-    submission = asyncio.create_task(client.submit(URL))
-    while not sandbox.accepted:
-        await asyncio.sleep(0.001)
-    submission.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await submission
+    await cancel_after_acceptance(client.submit(URL), sandbox)
     await client.aclose()
     (abandoned,) = of(seen, JobAbandoned)
     assert (abandoned.operation_id, abandoned.job_id) == (1, client.abandoned[0].job_id)

@@ -3,13 +3,14 @@
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-from pyannote_voiceprint_async import AsyncVoiceprintClient, JobFailedError, Polling, RateLimit, RateLimits
+from pyannote_voiceprint_async import JobFailedError, RateLimit, RateLimits
 from pyannote_voiceprint_async.events import JobAbandoned, RequestFinished
 from pyannote_voiceprint_async.otel import OpenTelemetryEvents
 from pyannote_voiceprint_async.otel.metric_recorder import MetricRecorder
@@ -29,15 +30,9 @@ def provider(reader) -> MeterProvider:
 
 
 @pytest.fixture
-async def make_client(start, sandbox, provider) -> Callable[..., Any]:
+def make_client(start_client, provider) -> Callable[..., Any]:
     """Return a function that starts a client whose metrics are recorded."""
-
-    async def make(**settings: Any) -> AsyncVoiceprintClient:
-        hook = OpenTelemetryEvents(meter_provider=provider)
-        settings = {"base_url": sandbox.url, "polling": Polling(first=0.01, longest=0.05), "on_event": hook} | settings
-        return await start(AsyncVoiceprintClient(sandbox.api_key, **settings))
-
-    return make
+    return partial(start_client, on_event=OpenTelemetryEvents(meter_provider=provider))
 
 
 def read(reader: InMemoryMetricReader) -> dict[str, Any]:

@@ -4,11 +4,13 @@ import asyncio
 import gc
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from cancelled_calls import cancel_after_acceptance
 from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -17,7 +19,6 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind, StatusCode, get_current_span
 
 from pyannote_voiceprint_async import (
-    AsyncVoiceprintClient,
     JobFailedError,
     JobStatus,
     JobTimeoutError,
@@ -57,15 +58,9 @@ def tracer(provider):
 
 
 @pytest.fixture
-async def make_client(start, sandbox, provider) -> Callable[..., Any]:
+def make_client(start_client, provider) -> Callable[..., Any]:
     """Return a function that starts a client whose spans are exported."""
-
-    async def make(**settings: Any) -> AsyncVoiceprintClient:
-        hook = OpenTelemetryEvents(tracer_provider=provider)
-        settings = {"base_url": sandbox.url, "polling": Polling(first=0.01, longest=0.05), "on_event": hook} | settings
-        return await start(AsyncVoiceprintClient(sandbox.api_key, **settings))
-
-    return make
+    return partial(start_client, on_event=OpenTelemetryEvents(tracer_provider=provider))
 
 
 def children(exporter: InMemorySpanExporter, parent: ReadableSpan) -> list[ReadableSpan]:
@@ -194,12 +189,7 @@ async def test_a_wait_that_ends_without_its_job_is_a_part_with_the_error(make_cl
 async def test_a_submission_that_outlives_its_caller_is_still_a_part(make_client, exporter, start):
     sandbox = await start(Sandbox(latency=0.05))
     client = await make_client(base_url=sandbox.url)
-    submission = asyncio.create_task(client.submit(URL))
-    while not sandbox.accepted:
-        await asyncio.sleep(0.001)
-    submission.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await submission
+    await cancel_after_acceptance(client.submit(URL), sandbox)
     await client.aclose()
     operation = named(exporter, "pyannoteai submit")
     assert operation.attributes["error.type"] == "CancelledError"

@@ -10,7 +10,10 @@ import psycopg
 import pytest
 from postgres_relay import PostgresRelay
 
+from pyannote_voiceprint_async import SharedState
 from pyannote_voiceprint_async.shared import member
+from pyannote_voiceprint_async.shared.connection import open_store
+from pyannote_voiceprint_async.shared.store import Store
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +43,15 @@ def database(postgres: str) -> Iterator[str]:
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The address of an empty store of each kind."""
     return str(tmp_path / "shared.db") if request.param == "sqlite" else request.getfixturevalue("database")
+
+
+@pytest.fixture
+async def store(address: str) -> AsyncIterator[Store]:
+    """An open store of each kind."""
+    store = open_store(SharedState(address))
+    await store.open()
+    yield store
+    await store.aclose()
 
 
 @pytest.fixture

@@ -23,7 +23,6 @@ from pyannote_voiceprint_async import (
 )
 from pyannote_voiceprint_async.sandbox import Sandbox, voiceprint_of
 from pyannote_voiceprint_async.shared import mailbox, postgres_store
-from pyannote_voiceprint_async.shared.connection import open_store
 from pyannote_voiceprint_async.shared.delivery_table import DeliveryTable
 from pyannote_voiceprint_async.shared.mailbox import Mailbox
 from pyannote_voiceprint_async.shared.state import SharedState
@@ -50,15 +49,6 @@ def connect(start: Callable[..., Any], address: str, no_grace: None) -> OneClien
         )
 
     return connect
-
-
-@pytest.fixture
-async def store(address: str) -> Any:
-    """The store of the clients."""
-    store = open_store(SharedState(address))
-    await store.open()
-    yield store
-    await store.aclose()
 
 
 async def stored(store: Store) -> list[tuple[str, str]]:

@@ -2,27 +2,15 @@
 
 from typing import Any
 
-import pytest
-
-from pyannote_voiceprint_async.shared.connection import open_store
 from pyannote_voiceprint_async.shared.fleet_window import PermitReport, ReportKind, StepMessage, WindowRules
 from pyannote_voiceprint_async.shared.key_states import KeyChange
 from pyannote_voiceprint_async.shared.key_table import Claim, KeyTable
 from pyannote_voiceprint_async.shared.sqlite_store import SqliteStore
-from pyannote_voiceprint_async.shared.state import SharedState
 from pyannote_voiceprint_async.shared.status import WindowStatus, read_status
 from pyannote_voiceprint_async.shared.store import Store
 
 RULES = WindowRules(limit=5, per=60_000, permit_lifetime=90_000, member_lifetime=60_000, grace=0, reserve=0)
 WINDOW = "team|https://example.com/a|b|submissions"
-
-
-@pytest.fixture
-async def store(address: str) -> Any:
-    store = open_store(SharedState(address))
-    await store.open()
-    yield store
-    await store.aclose()
 
 
 async def test_a_new_store_has_no_state(store: Store):
