@@ -149,7 +149,7 @@ class Engine:
         if shared is not None:
             shared.on_change = self._pipeline.refresh_permits
             shared.mailbox.awaited, shared.mailbox.on_delivery = self._poller, self._poller.deliver
-            self._poller.on_wait = shared.mailbox.look
+            self._poller.on_wait = shared.mailbox.start_reading
 
     # Opening and closing
 

@@ -27,13 +27,13 @@ from pyannote_voiceprint_async.enrollment.ledger.identifications import (
 from pyannote_voiceprint_async.enrollment.manifest.preflight import change_time_ns, file_digest
 from pyannote_voiceprint_async.enrollment.manifest.rows import State
 from pyannote_voiceprint_async.enrollment.options import Options
+from pyannote_voiceprint_async.enrollment.run.accepted_jobs import wait_for_accepted_job
 from pyannote_voiceprint_async.enrollment.run.error_actions import ErrorAction, action_for
 from pyannote_voiceprint_async.enrollment.run.outcome_resolver import OutcomeResolver
 from pyannote_voiceprint_async.enrollment.run.state_writer import StateWriter
 from pyannote_voiceprint_async.enrollment.run.submission_intent import SubmissionIntent
 from pyannote_voiceprint_async.enrollment.run.submission_urls import check_unchanged, is_upload_kept
 from pyannote_voiceprint_async.enrollment.run.timeline import Timeline
-from pyannote_voiceprint_async.enrollment.run.unknown_jobs import wait_for_known_job
 from pyannote_voiceprint_async.errors import (
     JobCanceledError,
     JobError,
@@ -356,7 +356,7 @@ class LedgerRun:
             )
 
         try:
-            found = await wait_for_known_job(self._client, self._store, self._timeline, wait, deadline=deadline)
+            found = await wait_for_accepted_job(self._client, self._store, self._timeline, wait, deadline=deadline)
         except JobTimeoutError:
             raise  # the next run waits for the job
         except JobExpiredError as error:

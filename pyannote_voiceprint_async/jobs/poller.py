@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import cast
 
+from pyannote_voiceprint_async.api.endpoints import MAX_PAGE_SIZE
 from pyannote_voiceprint_async.concurrency.clock import Clock, Timer
 from pyannote_voiceprint_async.concurrency.waiters import Waiters, wake
 from pyannote_voiceprint_async.errors import (
@@ -42,7 +43,6 @@ log = logging.getLogger("pyannote_voiceprint_async")
 
 # The highest number of jobs that are polled without pages.
 _MAX_WITHOUT_PAGES = 2
-_JOBS_PER_PAGE = 100
 # Pages may not show a job: it is old, or the API has no pages. Each poll reads a tenth of such jobs, and at least this
 # many of them. Those that were not polled for the longest time are read first.
 _MIN_READS_PER_POLL = 10
@@ -312,7 +312,7 @@ class JobPoller:
 
     def _pages_per_poll(self) -> int:
         """Return how many pages a poll of all jobs fetches."""
-        return 0 if len(self) <= _MAX_WITHOUT_PAGES else math.ceil(len(self) / _JOBS_PER_PAGE)
+        return 0 if len(self) <= _MAX_WITHOUT_PAGES else math.ceil(len(self) / MAX_PAGE_SIZE)
 
     # Reads
 

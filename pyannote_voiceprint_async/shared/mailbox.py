@@ -48,9 +48,9 @@ class Mailbox:
         self._table = table
         self._unposted: dict[str, str] = {}
         self._passed_on: set[StoredDelivery] = set()
-        self._may_have_mail = asyncio.Event()
+        self._may_have_changed = asyncio.Event()
         self._posting: asyncio.Task[None] | None = None
-        self._looking: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[None] | None = None
         self._is_closed = False
 
     def post(self, event: WebhookEvent) -> None:
@@ -63,20 +63,20 @@ class Mailbox:
         if self._posting is None or self._posting.done():
             self._posting = asyncio.get_running_loop().create_task(self._post_all())
 
-    def look(self) -> None:
+    def start_reading(self) -> None:
         """Read the deliveries now, because a wait begins, and whenever they change, until no caller waits."""
         if self._is_closed:
             return
-        self._may_have_mail.set()
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.get_running_loop().create_task(self._look_while_awaited())
+        self._may_have_changed.set()
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.get_running_loop().create_task(self._read_while_awaited())
 
     async def aclose(self) -> None:
         """Stop reading, and post the remaining deliveries."""
         self._is_closed = True
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.wait([self._looking])
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait([self._reading])
         if self._posting is not None:
             await asyncio.wait([self._posting])
 
@@ -97,14 +97,14 @@ class Mailbox:
                 tries = 0
                 self._unposted = {job: status for job, status in self._unposted.items() if batch.get(job) != status}
 
-    async def _look_while_awaited(self) -> None:
+    async def _read_while_awaited(self) -> None:
         # A wait may begin while the listening ends.
         while self.awaited:
-            listening = asyncio.get_running_loop().create_task(self._table.listen(self._may_have_mail.set))
+            listening = asyncio.get_running_loop().create_task(self._table.listen(self._may_have_changed.set))
             try:
                 while self.awaited:
-                    await self._may_have_mail.wait()
-                    self._may_have_mail.clear()
+                    await self._may_have_changed.wait()
+                    self._may_have_changed.clear()
                     await self._pass_on()
             finally:
                 listening.cancel()

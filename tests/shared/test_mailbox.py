@@ -153,7 +153,7 @@ async def test_each_delivery_is_passed_on_once(store: Store):
         arrived.set()
 
     mailbox.awaited, mailbox.on_delivery = {"first", "second"}, receive
-    mailbox.look()
+    mailbox.start_reading()
     for job_id in ("first", "of another process", "second"):
         mailbox.post(WebhookEvent(job_id, JobStatus.SUCCEEDED))
         if job_id in mailbox.awaited:

@@ -16,8 +16,8 @@ from pyannote_voiceprint_async.errors import (
 )
 from pyannote_voiceprint_async.models import Job, Voiceprint
 
+from .accepted_jobs import wait_for_accepted_job
 from .context import RunContext
-from .unknown_jobs import wait_for_known_job
 
 __all__ = ["JobWaits"]
 
@@ -108,7 +108,7 @@ class JobWaits:
             expires_at = self._clock.time() + OUTPUT_LIFETIME
             # A slow reader of the events delays the rest of this task, when the row already counts as done.
             try:
-                job = await wait_for_known_job(
+                job = await wait_for_accepted_job(
                     self._client,
                     self._ledger,
                     self._timeline,

@@ -11,7 +11,7 @@ from pyannote_voiceprint_async.errors import JobExpiredError, JobTimeoutError
 
 from .timeline import Timeline
 
-__all__ = ["wait_for_known_job"]
+__all__ = ["wait_for_accepted_job"]
 
 T = TypeVar("T")
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 _INTERVAL, _TIMEOUT = 60.0, 3600.0
 
 
-async def wait_for_known_job(
+async def wait_for_accepted_job(
     client: AsyncVoiceprintClient,
     ledger: LedgerStore,
     timeline: Timeline,

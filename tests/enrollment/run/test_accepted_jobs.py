@@ -3,8 +3,8 @@
 import pytest
 
 from pyannote_voiceprint_async import JobExpiredError, JobTimeoutError
+from pyannote_voiceprint_async.enrollment.run.accepted_jobs import wait_for_accepted_job
 from pyannote_voiceprint_async.enrollment.run.timeline import Timeline
-from pyannote_voiceprint_async.enrollment.run.unknown_jobs import wait_for_known_job
 
 
 class Ledger:
@@ -32,7 +32,7 @@ async def wait(world, *, age, unknown_for, deadline=float("inf")):
     timeline = Timeline(clock, engine.server_time)
     async with clock.running(world.client):
         try:
-            return await wait_for_known_job(
+            return await wait_for_accepted_job(
                 world.client, ledger, timeline, read, deadline=deadline
             ), clock.time() - started
         except (JobExpiredError, JobTimeoutError) as error:
