@@ -1,6 +1,5 @@
 """Identify recordings, with or without a ledger, with one record for each of them."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from functools import partial
@@ -155,7 +154,7 @@ class IdentifyRun:
     async def _merge(self, parts: Sequence[JobOutcome]) -> IdentificationResult:
         ordered = sorted(parts, key=lambda part: part.job.row)
         found = [part.identification for part in ordered if part.identification is not None]
-        merged = await asyncio.to_thread(merge, found) if found else None
+        merged = await self._client.engine.large_outputs.run(partial(merge, found)) if found else None
         error = next((part.error for part in ordered if part.error is not None), None)
         return IdentificationResult(parts[0].job.recording, parts[0].job.source, merged, error)
 

@@ -366,7 +366,7 @@ class LedgerRun:
             is_free = isinstance(error, JobFailedError | JobCanceledError)
             await self._store.record_row_failure(row.id, str(error), self._clock.wall(), is_free=is_free)
             raise
-        result = await asyncio.to_thread(lambda: json.dumps(found.to_dict(), ensure_ascii=False))
+        result = await self._client.engine.large_outputs.run(lambda: json.dumps(found.to_dict(), ensure_ascii=False))
         await self._store.record_row_result(row.id, result, self._clock.wall())
         return found
 
