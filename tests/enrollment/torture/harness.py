@@ -31,8 +31,8 @@ from warm_process import WarmProcess
 from pyannote_voiceprint_async import AsyncVoiceprintClient, RateLimit, RateLimits, VoiceprintError
 from pyannote_voiceprint_async.sandbox import Sandbox, voiceprint_of
 
-# Real seconds after which the program counts as hung.
-_TIMEOUT = 90.0
+# Real seconds after which the program counts as hung. 300 rows, one after the other, take 80 s.
+_TIMEOUT = 240.0
 # After this many starts without a kill, all rows must be finished.
 _MOST_RUNS = 12
 # Failures of the network in a case.
