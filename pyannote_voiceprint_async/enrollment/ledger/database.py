@@ -90,6 +90,7 @@ class Database:
         self._thread = ThreadPoolExecutor(1, "ledger")
         self._writes: list[Write[Any]] = []
         self._last_batch = 0
+        self._batches = 0  # in the thread
         self._idle = asyncio.Event()
         self._idle.set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -126,6 +127,7 @@ class Database:
             LedgerError: the ledger cannot be read.
         """
         self._refuse_child()
+        self._start_batch()
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._read, work)
 
     async def compact(self) -> None:
@@ -180,12 +182,17 @@ class Database:
         loop.call_later(_GATHER_SECONDS if self._last_batch > 1 else 0.0, self._start_batch)
 
     def _start_batch(self) -> None:
+        """Pass the queued writes to the thread. Does nothing if there are none: a read may have started them."""
+        if not self._writes:
+            return
         writes, self._writes = self._writes, []
         self._last_batch = len(writes)
+        self._batches += 1
         batch = asyncio.get_running_loop().run_in_executor(self._thread, self._write, writes)
         batch.add_done_callback(lambda done: self._finish_batch(writes, done))
 
     def _finish_batch(self, writes: list[Write[Any]], batch: "asyncio.Future[list[Any]]") -> None:
+        self._batches -= 1
         for write, outcome in zip(writes, batch.result(), strict=True):
             if write.done is None or write.done.done():
                 continue  # the caller does not wait, or was canceled
@@ -195,7 +202,7 @@ class Database:
                 write.done.set_result(outcome)
         if self._writes:
             self._schedule_batch(batch.get_loop())
-        else:
+        elif not self._batches:
             self._idle.set()
 
     # In the thread

@@ -25,7 +25,9 @@ UPDATE {table} SET state = 'pending', error = NULL, intended_from = NULL, intend
 WHERE id = ? AND state IN ('pending', 'submitting', 'uncertain')
 """
 _EXTEND = "UPDATE {table} SET intended_until = max(intended_until, ?) WHERE id = ?"
-_SET_UNCERTAIN = "UPDATE {table} SET state = 'uncertain', error = ? WHERE id = ?"
+_SET_UNCERTAIN = """
+UPDATE {table} SET state = 'uncertain', error = ? WHERE id = ? AND state IN ('pending', 'submitting', 'uncertain')
+"""
 _SET_MEDIA_URL = "UPDATE {table} SET media_url = ?, uploaded_at = ? WHERE id = ?"
 _KEEP_UNKNOWN_OUTCOME = """
 INSERT INTO lost_intents (was_resubmitted, intended_from, intended_until)
@@ -60,7 +62,7 @@ class IntentTable:
         self.extend = _EXTEND.format(table=name)
         """Record a later time at which a row may have been sent."""
         self.set_uncertain = _SET_UNCERTAIN.format(table=name)
-        """Hold a row, with an error."""
+        """Hold a row that may have been accepted, with an error."""
         self.set_media_url = _SET_MEDIA_URL.format(table=name)
         """Record the media URL of an upload, and its time."""
         self.keep_unknown_outcome = _KEEP_UNKNOWN_OUTCOME.format(table=name)

@@ -46,6 +46,10 @@ def insert(number, text="x"):
     return lambda connection: connection.execute("INSERT INTO t VALUES (?, ?)", (number, text)).lastrowid
 
 
+def count(connection):
+    return connection.execute("SELECT count(*) FROM t").fetchone()[0]
+
+
 def numbers(path):
     connection = sqlite3.connect(path)
     try:
@@ -79,6 +83,20 @@ async def test_after_a_batch_the_next_commit_waits_for_the_writes_of_later_turns
     database._start_batch()  # as the timer does
     await asyncio.gather(*writes)
     assert len(commits) == 1
+
+
+async def test_a_read_sees_all_earlier_writes_even_if_nobody_waits_for_them(database, monkeypatch):
+    monkeypatch.setattr(database_module, "_GATHER_SECONDS", 3600.0)
+    await asyncio.gather(database.atomic(insert(1)), database.atomic(insert(2)))
+    database.write_later(insert(3))  # queued for an hour
+    assert await database.read(count) == 3
+    running = asyncio.create_task(database.atomic(insert(4)))
+    await asyncio.sleep(0)
+    assert await database.read(count) == 4
+    database.write_later(insert(5))
+    database.write_later(insert(6))
+    assert await asyncio.gather(database.read(count), database.read(count)) == [6, 6]
+    await running
 
 
 async def test_a_lone_write_does_not_wait_for_others(database, monkeypatch):

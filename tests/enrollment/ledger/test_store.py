@@ -57,6 +57,21 @@ async def test_a_withdrawn_intent_may_be_followed_by_another(ledger):
     assert [one.intended_from for one in await ledger.unknown_outcomes()] == [5.0]
 
 
+async def test_a_row_that_was_withdrawn_a_moment_ago_has_no_unknown_outcome(ledger):
+    task = await only_task(ledger)
+    await ledger.record_intent(task, 1.0, 2.0)
+    ledger.withdraw_intent_later(task)
+    assert await ledger.unknown_outcomes() == []
+
+
+async def test_a_row_with_a_job_is_never_held(ledger):
+    task = await only_task(ledger)
+    await ledger.record_intent(task, 1.0, 2.0)
+    await ledger.record_job(task, "job", 3.0)
+    await ledger.resolve_uncertain([task.id])
+    assert [one.job_id for one in await ledger.submitted(0, 9)] == ["job"]
+
+
 def linked_softly(path):
     other = path.with_name("soft.ledger")
     other.symlink_to(path)
