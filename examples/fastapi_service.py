@@ -1,8 +1,8 @@
 """A FastAPI service that makes voiceprints, and names the speakers of recordings.
 
-Run it with `cd examples && uvicorn fastapi_service:app --workers 2 --timeout-graceful-shutdown 90`. The graceful
-timeout must exceed `Timeouts.total`, which is 60 seconds, so that submissions in flight are finished when the service
-stops.
+Run it with `cd examples && uvicorn fastapi_service:app --workers 2 --timeout-graceful-shutdown 90`. When the service
+stops, its requests get 90 seconds to end, which is more than they need: they wait for a job for PATIENCE seconds at
+most, and for a submission for `Timeouts.total` (60 seconds). Then the client closes.
 
 | environment | |
 | --- | --- |
