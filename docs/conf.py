@@ -48,7 +48,7 @@ copybutton_prompt_is_regexp = True
 # Classes that public signatures name, and that users never make themselves, have no page.
 _INTERNAL = (
     "R|BatchRun|Timer|EnrollmentRun|SourceRows|FaultyRequest|SandboxResponse|Operation|StoredMedia|IdentifyFields|"
-    "JobScript"
+    "JobScript|BinaryFile|CandidateJob"
 )
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!pyannote_voiceprint_async).*"),

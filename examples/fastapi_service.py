@@ -1,8 +1,8 @@
 """A FastAPI service that makes voiceprints, and names the speakers of recordings.
 
-Run it with `cd examples && uvicorn fastapi_service:app --workers 2 --timeout-graceful-shutdown 90`. The graceful
-timeout must exceed `Timeouts.total`, which is 60 seconds, so that submissions in flight are finished when the service
-stops.
+Run it with `cd examples && uvicorn fastapi_service:app --workers 2 --timeout-graceful-shutdown 90`. When the service
+stops, its requests get 90 seconds to end, which is more than they need: they wait for a job for PATIENCE seconds at
+most, and for a submission for `Timeouts.total` (60 seconds). Then the client closes.
 
 | environment | |
 | --- | --- |
@@ -35,6 +35,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from prometheus_metrics import PrometheusEvents
 from pydantic import AfterValidator, BaseModel, Field
 from speaker_table import SpeakerTable
+from starlette.requests import ClientDisconnect
 
 from pyannote_voiceprint_async import (
     AccountError,
@@ -182,12 +183,14 @@ async def speakers_of(job_id: str, client: Client) -> list[dict[str, object]]:
 async def receive(request: Request, client: Client) -> None:
     """Verify a webhook, and end the wait for its job."""
     body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > MAX_WEBHOOK:
-            raise HTTPException(413, f"A webhook has at most {MAX_WEBHOOK} bytes.")
     try:
+        async for part in request.stream():
+            body += part
+            if len(body) > MAX_WEBHOOK:
+                raise HTTPException(413, f"A webhook has at most {MAX_WEBHOOK} bytes.")
         client.deliver(verify_webhook(bytes(body), request.headers, SECRET))
+    except ClientDisconnect:
+        raise HTTPException(400, "The body is incomplete.") from None
     except WebhookError as error:
         raise HTTPException(401, str(error)) from None
 

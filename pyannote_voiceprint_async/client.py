@@ -235,11 +235,14 @@ class AsyncVoiceprintClient:
 
     @property
     def abandoned(self) -> tuple[JobCreated, ...]:
-        """The last 1,000 accepted jobs whose caller was cancelled or failed before it had the result."""
+        """The last 1,000 accepted jobs whose caller was cancelled, or failed with an error without their `job_id`."""
         return self.engine.abandoned
 
     def rate_limit(self, operation: str) -> RateLimitStatus:
         """Return the limit of an operation, and estimates of its remaining permits and of the wait for the next one.
+
+        With `shared=`, the estimates include the other processes while this process has permits of the operation in
+        use: until a minute after its last response. The command `shared status` reads the store at any time.
 
         Args:
             operation: a field of `RateLimits`: `submissions`, `identify`, `media`, `job_reads`, `job_lists` or

@@ -526,7 +526,7 @@ class Engine:
 
     @property
     def abandoned(self) -> tuple[JobCreated, ...]:
-        """The last 1,000 accepted jobs whose caller was cancelled or failed before it had the result."""
+        """The last 1,000 accepted jobs whose caller was cancelled, or failed with an error without their `job_id`."""
         return tuple(self._pipeline.abandoned)
 
     def abandon(self, job: JobCreated) -> None:

@@ -262,7 +262,10 @@ class Job(FromResponse):
 
     @property
     def voiceprint(self) -> str | None:
-        """The voiceprint; None before the job succeeds, after its output expires, and for other kinds of jobs."""
+        """The value of the voiceprint, in clear text; `Voiceprint.from_job` makes an object that hides it.
+
+        None before the job succeeds, after its output expires, and for other kinds of jobs.
+        """
         return self.output.voiceprint if isinstance(self.output, VoiceprintOutput) else None
 
     @property

@@ -131,7 +131,7 @@ def aiohttp_webhook_handler(
             refusal, reason = web.HTTPUnauthorized, str(error)
         except WebhookError as error:
             reason = str(error)
-        except web.RequestPayloadError:
+        except (web.RequestPayloadError, ConnectionResetError):
             reason = "The body of the request cannot be read."
         raise refusal(text=reason)
 
@@ -141,7 +141,8 @@ def aiohttp_webhook_handler(
 async def _receive_body(request: web.Request, max_bytes: int) -> memoryview:
     body = bytearray()
     while not request.content.at_eof():
-        body += await request.content.read(max_bytes + 1 - len(body))
+        # `read(n)` would collect the parts of `n` bytes and join them: several times the memory of the body.
+        body += await request.content.readany()
         if len(body) > max_bytes:
             raise WebhookError(f"The webhook body has more than {max_bytes} bytes.")
     return memoryview(body)

@@ -10,6 +10,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 
@@ -79,6 +80,13 @@ class Service:
     async def deliver(self, body, headers):
         async with self._session.post(f"{self.url}/webhooks/pyannote", data=body, headers=headers) as response:
             return response.status
+
+    async def deliver_half(self):
+        """Close the connection before the announced body is complete."""
+        _, writer = await asyncio.open_connection("127.0.0.1", int(self.url.rpartition(":")[2]))
+        headers = f"X-Signature: {'0' * 64}\r\nX-Request-Timestamp: {time.time():.0f}\r\nContent-Length: 100\r\n"
+        writer.write(f"POST /webhooks/pyannote HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n{{".encode())
+        writer.close()
 
     async def wait_until_it_listens(self, process):
         while process.poll() is None:
@@ -176,6 +184,7 @@ async def test_a_service(start, tmp_path, server):
         assert (await service.enroll("https://example.com/ada.wav", name="\ud800"))[0] == 422
         assert len(sandbox.accepted) == JOBS
         assert await service.deliver(b"{}", {"X-Signature": "0" * 64, "X-Request-Timestamp": "1800000000"}) == 401
+        await service.deliver_half()
 
         sandbox.fail_next("drop-before-read", operation="voiceprint")
         assert (await service.enroll("https://example.com/dropped.wav"))[0] == 502

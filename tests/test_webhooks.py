@@ -7,9 +7,11 @@ import hashlib
 import hmac
 import itertools
 import json
+import logging
 import math
 import time
 import traceback
+import tracemalloc
 import zlib
 from datetime import UTC, datetime
 from pathlib import Path
@@ -591,6 +593,20 @@ async def test_body_over_the_limit_after_decompression_is_refused(serve):
     assert await raw(await serve(max_bytes=MIB), head, body) == 400
 
 
+async def test_a_body_is_held_once_while_it_is_read(serve):
+    """Anybody may send a body: joining its parts at the end would take several times its memory."""
+    body = zlib.compress(bytes(64 * MIB))
+    head = header_lines(fresh()) + b"Content-Encoding: deflate\r\nContent-Length: %d\r\n" % len(body)
+    url = await serve(max_bytes=16 * MIB)
+    tracemalloc.start()
+    try:
+        assert await raw(url, head, body) == 400
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 24 * MIB
+
+
 @pytest.mark.parametrize("encoding", [b"gzip", b"deflate"])
 async def test_body_that_cannot_be_decompressed_is_a_bad_request(serve, encoding):
     """A status of 500 would raise an alarm at the receiver."""
@@ -606,6 +622,19 @@ async def test_sender_that_disconnects_halfway_does_no_harm(post, serve):
     await writer.drain()
     writer.transport.abort()
     assert await post(BODY, fresh(), url) == (204, "")
+
+
+async def test_sender_that_closes_the_connection_halfway_raises_no_alarm(serve, caplog):
+    """Anybody can do that: an error with a traceback in the log would wake an operator."""
+    url = await serve()
+    with caplog.at_level(logging.INFO, "aiohttp"):
+        _, writer = await asyncio.open_connection("127.0.0.1", int(url.split(":")[2].split("/")[0]))
+        head = b"POST /hook HTTP/1.1\r\nHost: localhost\r\n" + header_lines(fresh())
+        writer.write(head + b"Content-Length: 100\r\n\r\nabc")
+        writer.close()
+        while not any("POST /hook" in message for message in caplog.messages):
+            await asyncio.sleep(0.001)
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 async def test_delivery_after_closing_the_client_does_no_harm(sandbox, serve, post, client):

@@ -18,6 +18,7 @@ from pyannote_voiceprint_async.sandbox.settings import Settings
 from pyannote_voiceprint_async.sandbox.state import SandboxState
 from pyannote_voiceprint_async.sandbox.webhook_faults import WEBHOOK_FAULTS
 from pyannote_voiceprint_async.sandbox.webhook_sender import Delivery
+from pyannote_voiceprint_async.sandbox.webhook_signatures import signature_headers
 
 
 class SandboxControls:
@@ -43,6 +44,18 @@ class SandboxControls:
     def webhook_secret(self) -> str:
         """The secret with which webhooks are signed."""
         return self.settings.webhook_secret
+
+    def sign_webhook(self, body: bytes) -> dict[str, str]:
+        """Sign a webhook of your own now, to test the route that receives webhooks.
+
+        Args:
+            body: The bytes of the body, for example `b'{"jobId": "…", "status": "succeeded"}'`.
+
+        Returns:
+            The headers of the signature, as the sandbox sends them.
+        """
+        settings = self.settings
+        return signature_headers(settings.webhook_secret, settings.webhook_signature, int(settings.now()), body)
 
     @property
     def accepted(self) -> Sequence[SandboxJob]:

@@ -351,8 +351,8 @@ class Pipeline:
         """
         if self.closed:
             raise ClientClosedError(
-                "This client is closed. Create a new one, or close it later: in a service, when the service shuts "
-                "down (FastAPI: in its lifespan)."
+                "This client is closed. A job that was accepted continues: to get its result, call wait() of another "
+                "client. Close a client last: in a service, when the service shuts down (FastAPI: in its lifespan)."
             )
         loop = running_loop()
         if self._loop is None:

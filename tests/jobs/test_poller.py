@@ -822,6 +822,19 @@ async def test_closing_the_client_ends_its_waits_with_their_job_ids(start, clock
     assert closed.value.job_id == job_ids[0]
 
 
+async def test_a_voiceprint_that_is_accepted_while_the_client_closes_has_its_job_id(start):
+    """Its wait cannot begin any more: the error states how to get the result."""
+    sandbox = await start(Sandbox(latency=0.2))
+    client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url))
+    call = asyncio.create_task(client.voiceprint("https://example.com/voice.wav"))
+    while not client.stats.in_flight:
+        await asyncio.sleep(0.001)
+    await client.aclose()
+    with pytest.raises(ClientClosedError, match="A job that was accepted continues") as closed:
+        await call
+    assert [job.id for job in sandbox.accepted] == [closed.value.job_id]
+
+
 async def test_a_wait_in_another_event_loop_raises_an_error_with_advice(client):
     (job_id,) = await submit(client, 1)
 

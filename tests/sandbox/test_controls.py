@@ -5,6 +5,7 @@ import asyncio
 import aiohttp
 import pytest
 
+from pyannote_voiceprint_async import InvalidSignatureError, verify_webhook
 from pyannote_voiceprint_async.sandbox import FAULTS, WEBHOOK_FAULTS, Sandbox, voiceprint_of
 from pyannote_voiceprint_async.sandbox.webhook_faults import WEBHOOK_FAULTS as TABLE
 
@@ -160,3 +161,14 @@ async def test_only_jobs_that_succeed_are_billed(client, wav):
     for url in ("https://x/a", "media://long.wav", "https://x/canceled", "media://none"):
         await client.identify(url)
     assert client.sandbox.billed == {"voiceprint": 2, "identify": 60 + 26}
+
+
+@pytest.mark.parametrize("form", ["hex", "base64", "v0"])
+async def test_a_webhook_of_a_test_is_signed_as_those_of_jobs(open_sandbox, clock, form):
+    sandbox = (await open_sandbox(webhook_secret="of the team", webhook_signature=form)).sandbox
+    body = b'{"jobId": "of the test", "status": "succeeded"}'
+    headers = sandbox.sign_webhook(body)
+    event = verify_webhook(body, headers, "of the team", now=clock.now())
+    assert (event.job_id, event.status) == ("of the test", "succeeded")
+    with pytest.raises(InvalidSignatureError):
+        verify_webhook(body + b" ", headers, "of the team", now=clock.now())
