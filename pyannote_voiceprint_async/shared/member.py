@@ -130,11 +130,13 @@ class FleetMember:
 
     @property
     def share(self) -> int:
-        """The permits of this member while it cannot reach the store: its part of the limit."""
-        reply = self.last_reply
-        if reply is None:
-            return self._rules.limit
-        return max(1, min(reply.limit, self._rules.ceiling or reply.limit) // reply.members)
+        """The permits of this member while it cannot reach the store: its part of the limit.
+
+        A member that has never reached the store knows no other one: it uses what the others leave for each process.
+        """
+        rules, members = self._rules, self._contact.members
+        limit = rules.limit if rules.ceiling is None else min(rules.limit, rules.ceiling)
+        return max(1, min(limit, rules.reserve) if members is None else limit // members)
 
     # Permits, called by the window
 
@@ -242,7 +244,7 @@ class FleetMember:
             self._contact.record_failure(error, began, self._clock.time())
             self.is_cut_off = self._contact.is_lost
             raise
-        self._contact.record_reply()
+        self._contact.record_reply(self._settings.window, None if reply is None else reply.members)
         if reply is None:
             # The store has a later step of this member, which is another process then: this one was forked.
             self._name = _new_name()
