@@ -281,9 +281,9 @@ class _Change:
                 window.unconfirmed, window.confirm_by, window.members = left, self.now + self.rules.grace, {}
 
     def believe_time(self) -> None:
-        """Decide how much of the unconfirmed time has passed: what the first member that knows says, or all of it.
+        """End the unconfirmed time: believe the first member that has measured it, or else the clock of the store.
 
-        The permits that were granted before that time return earlier by it.
+        The permits that were granted before return earlier by the time that has passed.
         """
         window, measured = self.window, self.message.time
         if not window.unconfirmed:
