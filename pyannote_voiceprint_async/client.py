@@ -23,6 +23,7 @@ from pyannote_voiceprint_async.api.request_checks import (
     check_request,
     check_webhook,
 )
+from pyannote_voiceprint_async.concurrency.cancellation import count_cancellations
 from pyannote_voiceprint_async.concurrency.clock import Clock, LoopClock
 from pyannote_voiceprint_async.jobs.batch_item import BatchItem
 from pyannote_voiceprint_async.jobs.batch_results import Results
@@ -287,7 +288,7 @@ class AsyncVoiceprintClient:
         url, webhook = hide(url), hide(webhook)
         arguments.check_queue_wait(max_queue_wait)
         request = arguments.to_request(url, model, webhook, webhook_status_only=webhook_status_only)
-        return await self.engine.submit(request, max_queue_wait=max_queue_wait, key=arguments.check_submission_key(key))
+        return await self._submit(request, max_queue_wait, key)
 
     def submit_many(
         self,
@@ -346,7 +347,7 @@ class AsyncVoiceprintClient:
         options = arguments.hide_options(options)
         arguments.check_queue_wait(max_queue_wait)
         request = url if isinstance(url, IdentificationRequest) else IdentificationRequest(url, speakers, **options)
-        return await self.engine.submit(request, max_queue_wait=max_queue_wait, key=arguments.check_submission_key(key))
+        return await self._submit(request, max_queue_wait, key)
 
     async def wait(self, job: str | JobCreated, *, timeout: float | None = 900.0) -> Job:  # noqa: ASYNC109 - the timeout of the job; it never cancels a request
         """Wait until a job has succeeded. The job may be of any kind, and any program may have submitted it.
@@ -549,6 +550,14 @@ class AsyncVoiceprintClient:
         template = IdentificationRequest(ANY_URL, speakers, **options)
         check_request(template)
         return self._run_many(sources, IdentificationPlan(template), IdentificationResult, timeout, on_submitted, key)
+
+    async def _submit(
+        self, request: VoiceprintRequest | IdentificationRequest, max_queue_wait: float | None, key: str | None
+    ) -> JobCreated:
+        key, cancellations = arguments.check_submission_key(key), count_cancellations()
+        job = await self.engine.submit(request, max_queue_wait=max_queue_wait, key=key)
+        await self.engine.hand_over(job, cancellations)
+        return job
 
     async def _run_alone(  # noqa: PLR0913, PLR0917 - called in two places
         self,

@@ -24,6 +24,7 @@ from pyannote_voiceprint_async.api.endpoints import (
     VOICEPRINT,
 )
 from pyannote_voiceprint_async.api.request_checks import check_request
+from pyannote_voiceprint_async.concurrency.cancellation import raise_new_cancellation
 from pyannote_voiceprint_async.concurrency.clock import Clock
 from pyannote_voiceprint_async.concurrency.protected_task import ProtectedTask, wait_until_done
 from pyannote_voiceprint_async.concurrency.threads import LongFunctions
@@ -533,6 +534,22 @@ class Engine:
         """Add a job to `abandoned`, unless it is there: its caller was cancelled or failed, but the job is billed."""
         if job not in self._pipeline.abandoned:
             self._pipeline.keep_abandoned(job)
+
+    async def hand_over(self, job: JobCreated, cancellations: int) -> None:
+        """Keep a job in `abandoned` if its caller was cancelled by `on_event`, which was called in the caller's task.
+
+        Args:
+            job: the job whose result is about to be returned.
+            cancellations: the number of the caller's cancellations before the job was submitted.
+
+        Raises:
+            CancelledError: the caller was cancelled.
+        """
+        try:
+            await raise_new_cancellation(cancellations)
+        except asyncio.CancelledError:
+            self.abandon(job)
+            raise
 
     @property
     def submission_limit(self) -> RateLimit:

@@ -83,7 +83,8 @@ _TEXTS: dict[type[ClientEvent], Callable[[Any], str]] = {
     JobFinished: lambda event: f"Job {event.job_id} {event.status} after {event.seconds:.1f} s.",
     SharedStateLost: lambda event: (
         f"{event.reason} Until it can be reached again, this process sends its share of each rate limit: the limit "
-        "divided by the number of processes that it knows of. Requests with a submission key are refused."
+        "divided by the number of processes that it knows of; if it has not reached the shared state since its start, "
+        "as many requests per window as SharedState.reserve (1 by default). Requests with a submission key are refused."
     ),
     SharedStateRestored: lambda _: "The shared state can be reached again. All processes share one rate limit again.",
     JobAbandoned: lambda event: (

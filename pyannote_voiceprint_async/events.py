@@ -187,7 +187,8 @@ class WebhookDelivered(ClientEvent):
 class SharedStateLost(ClientEvent):
     """The shared state could not be reached for `SharedState.patience`.
 
-    Until it can be reached again, this process sends its share of each rate limit, and refuses submission keys.
+    Until it can be reached again, this process sends its share of each rate limit (see `SharedState.patience`), and
+    refuses submission keys.
     """
 
     reason: str

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar, cast
 import attrs
 
 from pyannote_voiceprint_async.api.request_checks import check_request
+from pyannote_voiceprint_async.concurrency.cancellation import count_cancellations
 from pyannote_voiceprint_async.concurrency.clock import timeout_at
 from pyannote_voiceprint_async.jobs.local_audio import LocalAudio, OpenedAudio, is_local, open_audio
 from pyannote_voiceprint_async.transport.request import SubmissionHooks
@@ -55,10 +56,14 @@ class JobOperation(Generic[R]):
 
     async def run(self) -> R:
         """Upload the source if it is local, submit it, and wait for its result."""
+        cancellations = count_cancellations()
         with self.engine.events.operate(self.plan.operation):
             warnings: list[str] = []
             job = await self._submit(warnings)
-            return await self._wait(job, warnings)
+            result = await self._wait(job, warnings)
+        if self.keeps_cancelled_job:
+            await self.engine.hand_over(job, cancellations)
+        return result
 
     async def _wait(self, job: JobCreated, warnings: list[str]) -> R:
         try:

@@ -21,6 +21,8 @@ class MemoryStore:
         """Raised by each step."""
         self.loses_replies = False
         """Whether the failure is raised after the step was made."""
+        self.clock_offset = 0.0
+        """Seconds by which the clock of the windows is ahead."""
         self.steps: Counter[str] = Counter()
         self.clients = 0
         self._clock = clock
@@ -34,7 +36,7 @@ class MemoryStore:
         if self.failure is not None and not self.loses_replies:
             raise self.failure
         self._epochs += 1
-        now = round(self._clock.time() * 1000)
+        now = round((self._clock.time() + self.clock_offset) * 1000)
         self.windows[window], reply = step_stored_window(
             self.windows.get(window), message, now, f"epoch {self._epochs}"
         )

@@ -67,8 +67,9 @@ LINES = [
         "WARNING",
         (
             "The database does not respond. Until it can be reached again, this process sends its share of each rate "
-            "limit: the limit divided by the number of processes that it knows of. Requests with a submission key are "
-            "refused."
+            "limit: the limit divided by the number of processes that it knows of; if it has not reached the shared "
+            "state since its start, as many requests per window as SharedState.reserve (1 by default). Requests with a "
+            "submission key are refused."
         ),
     ),
     (

@@ -27,6 +27,7 @@ from pyannote_voiceprint_async.events import (
     JobAbandoned,
     JobAccepted,
     JobFinished,
+    JobWaitStarted,
     OperationFinished,
     OperationStarted,
     RateLimited,
@@ -209,6 +210,39 @@ async def test_a_job_whose_caller_is_cancelled_is_reported_in_the_operation_of_t
     (abandoned,) = of(seen, JobAbandoned)
     assert (abandoned.operation_id, abandoned.job_id) == (1, client.abandoned[0].job_id)
     assert (client.stats.submitted, client.stats.abandoned) == (1, 1)
+
+
+CALLS: dict[str, Callable[[AsyncVoiceprintClient], Any]] = {
+    "submit": lambda client: client.submit(URL),
+    "submit with a key": lambda client: client.submit(URL, key="a"),
+    "submit_identification": lambda client: client.submit_identification(URL, {"Anna": "dm9pY2U="}),
+    "voiceprint": lambda client: client.voiceprint(URL),
+    "voiceprint with a key": lambda client: client.voiceprint(URL, key="a"),
+    "identify": lambda client: client.identify(URL, {"Anna": "dm9pY2U="}),
+}
+KINDS = [OperationStarted, RequestFinished, JobAccepted, JobWaitStarted, JobFinished, OperationFinished]
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+async def test_a_hook_that_cancels_the_caller_loses_no_job(start_client, sandbox, tmp_path, call):
+    """Whenever it does so: the job is either returned or in `abandoned`."""
+    for kind in KINDS:
+        accepted = len(sandbox.accepted)
+
+        def cancel(event: ClientEvent) -> None:
+            if isinstance(event, kind):  # noqa: B023 - used in this iteration only
+                calling.cancel()  # noqa: B023 - the same
+
+        client = await start_client(on_event=cancel, shared=tmp_path / f"{kind.__name__}.db")
+        calling = asyncio.create_task(call(client))
+        (returned,) = await asyncio.gather(calling, return_exceptions=True)
+        await client.aclose()
+        known = [job.job_id for job in client.abandoned]
+        if not isinstance(returned, asyncio.CancelledError):
+            known.append(returned.job_id)
+        assert known == [job.id for job in sandbox.accepted][accepted:]
+        if kind is OperationFinished:
+            assert len(known) == 1
 
 
 async def test_events_come_in_the_context_of_the_caller(make_client):

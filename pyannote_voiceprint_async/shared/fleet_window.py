@@ -1,8 +1,9 @@
 """The rate-limit window that several processes share, and `step`, the only function that changes it.
 
 A store reads the state, calls `step`, and writes the new state, in one transaction. A process that takes part is a
-*member*. All times are whole milliseconds on the clock of the store; members report differences of time only, so their
-own clocks need not agree.
+*member*. All times are whole milliseconds of the window's own time. It passes with the clock of the store, but only as
+far as the members confirm it, because that clock may be set: each member measures with its own clock how much time has
+passed since its last step. Members report differences of time only, so their clocks need not agree.
 
 A permit has a name, `member:step:index`, so that a member whose step got no reply can name the permits that the step
 may have granted, and return them.
@@ -19,8 +20,10 @@ __all__ = ["FleetWindow", "PermitReport", "ReportKind", "StepMessage", "StepRepl
 
 # A member asks again so soon while a probe is in flight, or while permits are free for those ahead of it.
 _SHORT_WAIT = 50
-# A clock that goes back by more than this was set, or the machine was restarted.
+# A clock that is ahead by more than this was set. By less, the step may have been slow: another one confirms the time.
 _CLOCK_JUMP = 1000
+# A clock is ahead if it differs from what a member measures by more than this.
+_TOLERANCE = 100
 # If no member has made a step for this long, the store could be reached by none of them.
 _OUTAGE = 1000
 
@@ -70,6 +73,16 @@ class WindowRules(NamedTuple):
     """The most permits that the window may hold when this member takes one: its user's own limit."""
 
 
+class MeasuredTime(NamedTuple):
+    """The time of a window as a member measures it with its own clock, since its last step."""
+
+    epoch: str
+    era: int
+    """The epoch and the era of the window when it replied to that step."""
+    earliest: int
+    latest: int
+
+
 class StepMessage(NamedTuple):
     """What a member tells the store in one step."""
 
@@ -84,6 +97,8 @@ class StepMessage(NamedTuple):
     """(number, wanted) of earlier steps without a reply. The permits that they granted return."""
     was_cut_off: bool = False
     """Whether the member could not reach the store, and has sent requests without permits of the store."""
+    time: MeasuredTime | None = None
+    """The time when the message was made; None in the first step of a member."""
 
 
 class StepReply(NamedTuple):
@@ -97,6 +112,10 @@ class StepReply(NamedTuple):
     members: int
     epoch: str
     """The name of this state. Another name means that the earlier state is lost."""
+    now: int
+    """The time of the window."""
+    era: int
+    """The era of the window; see `FleetWindow.era`."""
     opens_in: int
     """Milliseconds until the window grants permits again."""
     pause: int
@@ -127,6 +146,9 @@ class FleetWindow:
 
     epoch: str
     now: int
+    """The time of the window, which never goes back."""
+    clock: int
+    """What the clock of the store showed at the last step."""
     limit: int
     opens_at: int
     """No permit is granted before this time."""
@@ -142,6 +164,12 @@ class FleetWindow:
     queue: dict[str, _Waiting] = attrs.Factory(dict)
     """The members that wait for permits. The lowest turn is served first."""
     members: dict[str, _Member] = attrs.Factory(dict)
+    unconfirmed: int = 0
+    """Time that has passed on the clock of the store before the last step, and that no member has confirmed."""
+    confirm_by: int = 0
+    """When the members that are alive have made a step, so that this time is believed."""
+    era: int = 0
+    """Counts how often time was left out. Members that measure since an earlier era are ahead of the window."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the state as JSON types."""
@@ -159,24 +187,26 @@ class FleetWindow:
 
 
 def step(
-    state: FleetWindow | None, message: StepMessage, now: int, new_epoch: str
+    state: FleetWindow | None, message: StepMessage, clock: int, new_epoch: str
 ) -> tuple[FleetWindow, StepReply | None]:
     """Return the state after a member's step, and the reply to the member. The given state stays unchanged.
 
     Args:
         state: the stored state; None if there is none.
         message: the member's message.
-        now: the time on the store's clock.
+        clock: the time on the store's clock.
         new_epoch: the name of the state if it is new; never used before.
 
     Returns:
         The new state, and the reply; the reply is None if a later step of this member came first.
     """
     if state is None:
-        state = FleetWindow(new_epoch, now, message.rules.limit, now + message.rules.grace)
+        state = FleetWindow(new_epoch, clock, clock, message.rules.limit, clock + message.rules.grace)
     if message.member in state.members and state.members[message.member].last_step >= message.number:
         return state, None
-    change = _Change(state, message, now)
+    change = _Change(state, message, clock - state.clock)
+    change.pass_time()
+    change.believe_time()
     change.wait_for_reports_after_outage()
     change.return_permits_of_lost_steps()
     for report in message.reports:
@@ -187,20 +217,88 @@ def step(
 
 
 class _Change:
-    """One step on a copy of the window."""
+    """One step on a copy of the window.
 
-    def __init__(self, state: FleetWindow, message: StepMessage, now: int) -> None:
+    Args:
+        state: the window.
+        message: the message of the member.
+        idle_time: the time since the last step on the clock of the store. Negative if that clock was set back.
+    """
+
+    def __init__(self, state: FleetWindow, message: StepMessage, idle_time: int) -> None:
         self.window = attrs.evolve(
             state, permits=dict(state.permits), queue=dict(state.queue), members=dict(state.members)
         )
         self.message = message
         self.rules = message.rules
-        self.idle_time = now - state.now
-        if -_CLOCK_JUMP <= self.idle_time < 0:
-            now = state.now
-        elif self.idle_time < 0:
-            self._shift_times(self.idle_time)
-        self.now = self.window.now = now
+        self.idle_time = idle_time
+        self._unsure = 0  # the time that may have passed beyond that of the window
+
+    @property
+    def now(self) -> int:
+        """The time of the window. At least this time has passed."""
+        return self.window.now
+
+    @property
+    def latest(self) -> int:
+        """The latest time that it can be: what lasts for a while is counted from then."""
+        return self.window.now + self._unsure
+
+    # The time
+
+    @property
+    def _measured(self) -> MeasuredTime | None:
+        """The time that the member has measured in this era of the window."""
+        measured, window = self.message.time, self.window
+        is_known = measured is not None and (measured.epoch, measured.era) == (window.epoch, window.era)
+        return measured if is_known else None
+
+    def pass_time(self) -> None:
+        """Advance the time of the window by the idle time, as far as this member confirms it.
+
+        A new member confirms nothing. While permits are in use, their members make a step at least every second: after
+        a longer idle time, these members have ended, or the clock of the store was set forward. The idle time is then
+        unconfirmed until the members that are alive have made a step.
+        """
+        window, measured, idle_time = self.window, self._measured, self.idle_time
+        window.clock += idle_time
+        if measured is None and idle_time > _OUTAGE and not window.permits:
+            passed = idle_time
+        elif measured is None or idle_time < 0:
+            passed = 0
+        elif self.now + idle_time <= measured.latest + _TOLERANCE:
+            passed = idle_time
+        else:
+            passed = max(0, measured.earliest - self.now)
+        window.now += passed
+        left = idle_time - passed
+        if 0 <= left <= _CLOCK_JUMP:
+            self._unsure = left
+            window.clock -= left
+        else:
+            window.era += 1
+            if measured is None and left > 0:
+                window.unconfirmed, window.confirm_by, window.members = left, self.now + self.rules.grace, {}
+
+    def believe_time(self) -> None:
+        """End the unconfirmed time: believe the first member that has measured it, or else the clock of the store.
+
+        The permits that were granted before return earlier by the time that has passed.
+        """
+        window, measured = self.window, self.message.time
+        if not window.unconfirmed:
+            return
+        if measured is not None and (measured.epoch, measured.era) == (window.epoch, window.era - 1):
+            passed = min(window.unconfirmed, max(0, measured.earliest - self.latest))
+        elif self.now >= window.confirm_by:
+            passed = window.unconfirmed
+        else:
+            return
+        window.permits = {
+            permit: when if _member_of(permit) in window.members else when - passed
+            for permit, when in window.permits.items()
+        }
+        window.unconfirmed = 0
 
     # What the member reports
 
@@ -209,7 +307,7 @@ class _Change:
         window, grace = self.window, self.rules.grace
         is_first_to_return = self.now > window.opens_at + 4 * grace
         if self.message.was_cut_off and self.idle_time > _OUTAGE and is_first_to_return:
-            window.opens_at = self.now + grace
+            window.opens_at = self.latest + grace
 
     def return_permits_of_lost_steps(self) -> None:
         """Return the permits that a step without a reply may have granted: the member does not know them."""
@@ -222,19 +320,19 @@ class _Change:
         window, permit = self.window, report.permit
         match report.kind:
             case ReportKind.ANSWERED:
-                self._schedule_return(permit, self.now + self.rules.per - report.ms + 1)
+                self._schedule_return(permit, self.latest + self.rules.per - report.ms + 1)
                 if window.needs_probe and window.probe == permit:
                     window.needs_probe, window.probe = False, None
             case ReportKind.UNANSWERED:
-                self._schedule_return(permit, self.now + report.ms)
+                self._schedule_return(permit, self.latest + report.ms)
                 self._forget_probe(permit)
             case ReportKind.UNSENT:
                 self._return(permit)
             case ReportKind.REFUSED:
                 window.permits.pop(permit, None)
-                self._pause(permit, self.now + report.ms)
+                self._pause(permit, self.latest + report.ms)
             case ReportKind.HELD:
-                window.permits[permit] = self.now + report.ms
+                window.permits[permit] = self.latest + report.ms
             case ReportKind.LIMIT:
                 window.limit = report.limit
 
@@ -265,22 +363,12 @@ class _Change:
         window, now, name = self.window, self.now, self.message.member
         window.permits = {permit: when for permit, when in window.permits.items() if when > now}
         window.members = {other: member for other, member in window.members.items() if member.alive_until > now}
-        window.members[name] = _Member(now + self.rules.member_lifetime, self.message.number)
+        window.members[name] = _Member(self.latest + self.rules.member_lifetime, self.message.number)
         window.queue = {other: waiting for other, waiting in window.queue.items() if other in window.members}
         if window.probe is not None and (
-            window.probe not in window.permits or window.probe.split(":")[0] not in window.members
+            window.probe not in window.permits or _member_of(window.probe) not in window.members
         ):
             window.probe = None
-
-    def _shift_times(self, by: int) -> None:
-        """Shift all times after the clock was set back, as if no time had passed. More has, so this is safe."""
-        window = self.window
-        window.opens_at += by
-        window.paused_until += by
-        window.permits = {permit: when + by for permit, when in window.permits.items()}
-        window.members = {
-            name: member._replace(alive_until=member.alive_until + by) for name, member in window.members.items()
-        }
 
     # What the member gets
 
@@ -296,7 +384,7 @@ class _Change:
         if count == 0:
             return ()
         granted = tuple(_permit_name(name, self.message.number, index) for index in range(count))
-        window.permits |= dict.fromkeys(granted, self.now + self.rules.permit_lifetime)
+        window.permits |= dict.fromkeys(granted, self.latest + self.rules.permit_lifetime)
         if window.needs_probe:
             window.probe = granted[0]
         if count < wanted:
@@ -342,7 +430,7 @@ class _Change:
         return self._limit() // len(self.window.members)
 
     def _held(self, name: str) -> int:
-        return sum(permit.startswith(name + ":") for permit in self.window.permits)
+        return sum(_member_of(permit) == name for permit in self.window.permits)
 
     def _members_ahead(self) -> int:
         turn = self.window.queue[self.message.member].turn
@@ -355,13 +443,15 @@ class _Change:
         """Return the reply: what was granted, and what the member needs to estimate its waits."""
         window, name = self.window, self.message.member
         is_waiting = name in window.queue
-        returns = tuple(sorted(when - self.now for when in window.permits.values())) if is_waiting else ()
+        returns = tuple(sorted(map(self._returns_in, window.permits.items()))) if is_waiting else ()
         return StepReply(
             granted=granted,
             wait=self._wait(returns) if is_waiting else None,
             limit=window.limit,
             members=len(window.members),
             epoch=window.epoch,
+            now=window.now,
+            era=window.era,
             opens_in=self._closed_for(),
             pause=max(0, window.paused_until - self.now),
             needs_probe=window.needs_probe,
@@ -369,6 +459,13 @@ class _Change:
             returns=returns,
             wanted_by_others=tuple(waiting.wanted for other, waiting in window.queue.items() if other != name),
         )
+
+    def _returns_in(self, item: tuple[str, int]) -> int:
+        """Return the milliseconds until a permit returns. Unconfirmed time is believed soon."""
+        window, (permit, when) = self.window, item
+        if window.unconfirmed and _member_of(permit) not in window.members:
+            when = min(when, max(window.confirm_by, when - window.unconfirmed))
+        return when - self.now
 
     def _wait(self, returns: tuple[int, ...]) -> int:
         """Return the milliseconds until another step can grant a permit to this member."""
@@ -382,6 +479,10 @@ class _Change:
             return _SHORT_WAIT if len(self.window.queue) > 1 else 0
         # A request in flight returns its permit no sooner than `per` from now.
         return min(returns[missing], self.rules.per) if missing < len(returns) else self.rules.per
+
+
+def _member_of(permit: str) -> str:
+    return permit.partition(":")[0]
 
 
 def _permit_name(member: str, step_number: int, index: int) -> str:

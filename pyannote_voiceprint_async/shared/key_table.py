@@ -9,21 +9,25 @@ from .store import Statement, Store
 
 __all__ = ["Claim", "KeyTable", "StoredKey"]
 
-# Milliseconds after its last sign of life at which the owner of a claim counts as ended.
+# Milliseconds after its last sign of life at which the owner of a claim counts as ended. The owner measures this time
+# with clocks of its own; see `claim_lease.py`.
 LEASE = 10_000
 
 # The sign of life is a column of the key: PostgreSQL reads the row of a conflict anew, but no other row.
 _RENEW = (
-    "UPDATE voiceprint_keys SET alive_until = {now} + :lease WHERE owner = :owner AND state IN ('claimed', 'sending')"
+    "UPDATE voiceprint_keys SET alive_until = {now} + :lease WHERE owner = :owner AND state IN ('claimed', 'sending') "
+    "RETURNING submission_key, fence"
 )
 _OF_KEY = "scope = :scope AND submission_key = :key"
 # The clock was set back: without this, the claim of an ended owner would last until the clock is there again.
 _SHORTEN = (
     f"UPDATE voiceprint_keys SET alive_until = {{now}} + :lease WHERE {_OF_KEY} AND alive_until > {{now}} + :lease"  # noqa: S608 - constants
 )
+# The owner may have been stopped before the first byte: a key is not resolved while its owner may still send. The whole
+# lease begins anew, because the clock may have been set forward.
 _LOSE_ENDED = (
-    f"UPDATE voiceprint_keys SET state = 'unknown', changed_at = {{now}} WHERE {_OF_KEY} AND state = 'sending' "  # noqa: S608 - constants
-    "AND alive_until <= {now}"
+    f"UPDATE voiceprint_keys SET state = 'unknown', changed_at = {{now}}, alive_until = {{now}} + :lease "  # noqa: S608 - constants
+    f"WHERE {_OF_KEY} AND state = 'sending' AND alive_until <= {{now}}"
 )
 _FREE_ENDED = f"DELETE FROM voiceprint_keys WHERE {_OF_KEY} AND state = 'claimed' AND alive_until <= {{now}}"  # noqa: S608 - constants
 # A conflict changes nothing, but PostgreSQL locks the row, so that no other process deletes it before it is read.
@@ -33,7 +37,7 @@ _CLAIM = (
     "ON CONFLICT (scope, submission_key) DO UPDATE SET fence = excluded.fence WHERE false"
 )
 _READ = f"SELECT state, owner, fence, request, job_id, sent_at, {{now}} FROM voiceprint_keys WHERE {_OF_KEY}"  # noqa: S608 - constants
-_RESOLVABLE = f"{_OF_KEY} AND state IN ('unknown', 'accepted')"
+_RESOLVABLE = f"{_OF_KEY} AND (state = 'accepted' OR (state = 'unknown' AND alive_until <= {{now}}))"
 _ADOPT = (
     f"UPDATE voiceprint_keys SET state = 'accepted', job_id = :job_id, changed_at = {{now}} WHERE {_RESOLVABLE} "  # noqa: S608 - constants
     "RETURNING job_id"
@@ -90,12 +94,12 @@ class KeyTable:
     def _values(self, key: str) -> dict[str, Any]:
         return {"scope": self._scope, "key": key}
 
-    async def claim(self, claim: Claim, request: str, lease: int = LEASE) -> StoredKey:
+    async def claim(self, claim: Claim, request: str) -> StoredKey:
         """Claim a key if it is free, or if its owner ended before it sent anything; return the key as it is then."""
         values = self._values(claim.key)
         rows = await self._store.run(
             *_end_lost_owner(values),
-            (_CLAIM, {**values, "owner": claim.owner, "number": claim.number, "request": request, "lease": lease}),
+            (_CLAIM, {**values, "owner": claim.owner, "number": claim.number, "request": request, "lease": LEASE}),
             (_READ, values),
         )
         state, *rest = rows[0]
@@ -115,8 +119,9 @@ class KeyTable:
         values = {**self._values(claim.key), "owner": claim.owner, "number": claim.number}
         if after is None:
             return bool(await self._store.run((f"DELETE FROM voiceprint_keys WHERE {where}", values)))  # noqa: S608 - constants
-        sets = "state = :after, changed_at = {now}"
-        values |= {"after": str(after)}
+        sets = "state = :after, changed_at = {now}, alive_until = {now} + :lease"
+        # After a try without a response, nothing is sent any more: a person can resolve the key at once.
+        values |= {"after": str(after), "lease": 0 if change is KeyChange.LOSE else LEASE}
         if change is KeyChange.ACCEPT:
             sets, values = f"{sets}, job_id = :job_id", {**values, "job_id": str(job_id)}
         if change is KeyChange.BEGIN:
@@ -138,11 +143,17 @@ class KeyTable:
         """Return the jobs of all keys."""
         return {job_id for (job_id,) in await self._store.run((_JOBS, {"scope": self._scope}))}
 
-    async def renew(self, owner: str, lease: int = LEASE) -> None:
-        """Report that the owner of claims is alive for another `lease` milliseconds; 0 reports that it ends."""
-        await self._store.run((_RENEW, {"owner": owner, "lease": lease}))
+    async def renew(self, owner: str) -> set[Claim]:
+        """Report that the owner of claims is alive, and return the claims that it has."""
+        rows = await self._store.run((_RENEW, {"owner": owner, "lease": LEASE}))
+        return {Claim(key, owner, number) for key, number in rows}
+
+    async def end(self, owner: str) -> None:
+        """Report that the owner of claims ends."""
+        await self._store.run((_RENEW, {"owner": owner, "lease": 0}))
 
 
 def _end_lost_owner(values: dict[str, Any]) -> tuple[Statement, ...]:
     """Return the statements that end the claim of an owner that has ended: what it had not sent, it never sends."""
-    return (_SHORTEN, {**values, "lease": LEASE}), (_LOSE_ENDED, values), (_FREE_ENDED, values)
+    values_with_lease = {**values, "lease": LEASE}
+    return (_SHORTEN, values_with_lease), (_LOSE_ENDED, values_with_lease), (_FREE_ENDED, values)

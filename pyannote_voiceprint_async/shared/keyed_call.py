@@ -7,11 +7,18 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
+from pyannote_voiceprint_async.concurrency.clock import Clock
 from pyannote_voiceprint_async.concurrency.protected_task import wait_until_done
-from pyannote_voiceprint_async.errors import SharedStateError, SubmissionInProgressError, UnknownOutcomeError
+from pyannote_voiceprint_async.errors import (
+    SharedStateError,
+    SubmissionInProgressError,
+    UnknownOutcomeError,
+    VoiceprintError,
+)
 from pyannote_voiceprint_async.models import JobCreated
 from pyannote_voiceprint_async.transport.request import OutcomeHooks, SubmissionHooks
 
+from .claim_lease import ClaimLease, ClockReading
 from .key_states import KeyChange
 from .key_table import Claim, KeyTable, StoredKey
 from .store import StoreUnavailableError
@@ -33,15 +40,17 @@ class KeyedCall:
     Args:
         table: the keys in the store.
         claim: the claim of this call.
+        clock: the client's clock.
         inner: the hooks of the caller.
         on_end: awaited when the caller has gone and nothing is in flight.
         on_unrecorded: called with a result that could not be recorded for a while.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - constructed in one place
         self,
         table: KeyTable,
         claim: Claim,
+        clock: Clock,
         inner: SubmissionHooks | None,
         on_end: Callable[[KeyedCall], Awaitable[None]],
         on_unrecorded: Callable[[Claim, KeyChange, str | None], object],
@@ -49,6 +58,9 @@ class KeyedCall:
         self.claim = claim
         self.may_have_job = False
         """Whether a try was accepted, or may have been."""
+        self.lease = ClaimLease(clock)
+        """How long the claim certainly lasts."""
+        self._clock = clock
         self._is_sending = False  # whether a try may be in flight
         self._has_caller = True
         self._table = table
@@ -60,7 +72,7 @@ class KeyedCall:
     def hooks(self) -> SubmissionHooks:
         """The hooks to send the submission with."""
         outcome = OutcomeHooks(self._on_accepted, self._on_not_accepted)
-        return SubmissionHooks(self._before_send, self._on_refused, outcome)
+        return SubmissionHooks(self._before_send, self._on_refused, outcome, self._check_first_byte)
 
     async def end(self) -> None:
         """End the call: the caller goes. A try that is in flight is finished without it."""
@@ -75,14 +87,28 @@ class KeyedCall:
             # `RetryPolicy.replay_unknown` has no effect on a submission with a key.
             raise unknown_outcome(self.claim.key, None)
         self._is_sending = True
+        called = ClockReading.of(self._clock)
         if not await public(self._table.change(self.claim, KeyChange.BEGIN)):
             self._is_sending = False
             raise SubmissionInProgressError(
-                f"The key {self.claim.key!r} was claimed by another process, because this one did not run for a while. "
-                "Nothing was sent. Repeat this call.",
+                f"This call has lost its key {self.claim.key!r}, because its process did not run, or did not reach the "
+                "shared state, for a while: another call may submit the key now, or a person has resolved it. Nothing "
+                "was sent. Repeat this call: it then waits for the other one, or returns its job.",
                 key=self.claim.key,
                 retryable=True,
             )
+        self.lease.confirm(called)
+
+    def _check_first_byte(self) -> VoiceprintError | None:
+        """Return an error if another process may have the key now. This process may have been stopped since `BEGIN`."""
+        if not self.lease.has_ended():
+            return None
+        return SharedStateError(
+            f"The submission with the key {self.claim.key!r} was not sent: for {self.lease.age():.0f} s, its process "
+            "did not run, or did not reach the shared state, so that another process may have the key now. Repeat this "
+            "call.",
+            retryable=True,
+        )
 
     def _on_refused(self) -> None:
         if self._inner is not None:

@@ -15,7 +15,7 @@ import attrs
 
 from pyannote_voiceprint_async.concurrency.clock import Clock, Timer
 
-from .fleet_window import PermitReport, ReportKind, StepMessage, StepReply, WindowRules
+from .fleet_window import MeasuredTime, PermitReport, ReportKind, StepMessage, StepReply, WindowRules
 from .store import Store, StoreUnavailableError
 from .store_contact import StoreContact
 
@@ -108,6 +108,7 @@ class FleetMember:
         self.last_reply: StepReply | None = None
         self.replied_at = 0.0
         """When the last step that has a reply was made."""
+        self._received_at = 0.0  # when its reply arrived
         self._store = store
         self._contact = contact
         self._settings = settings
@@ -130,11 +131,13 @@ class FleetMember:
 
     @property
     def share(self) -> int:
-        """The permits of this member while it cannot reach the store: its part of the limit."""
-        reply = self.last_reply
-        if reply is None:
-            return self._rules.limit
-        return max(1, min(reply.limit, self._rules.ceiling or reply.limit) // reply.members)
+        """The permits of this member while it cannot reach the store: its part of the limit.
+
+        A member that has never reached the store knows no other one: it uses what the others leave for each process.
+        """
+        rules, members = self._rules, self._contact.members
+        limit = rules.limit if rules.ceiling is None else min(rules.limit, rules.ceiling)
+        return max(1, min(limit, rules.reserve) if members is None else limit // members)
 
     # Permits, called by the window
 
@@ -231,7 +234,14 @@ class FleetMember:
         reports = [PermitReport(ReportKind.HELD, permit, _ms(self._held[permit] - began)) for permit in told]
         reports += [_aged(fact, began) for fact in facts]
         message = StepMessage(
-            self._name, number, wanted, self._rules, tuple(reports), tuple(self._lost_steps), self.is_cut_off
+            self._name,
+            number,
+            wanted,
+            self._rules,
+            tuple(reports),
+            tuple(self._lost_steps),
+            self.is_cut_off,
+            self._measure_time(began),
         )
         try:
             reply = await self._store.step(self._settings.window, message)
@@ -242,7 +252,7 @@ class FleetMember:
             self._contact.record_failure(error, began, self._clock.time())
             self.is_cut_off = self._contact.is_lost
             raise
-        self._contact.record_reply()
+        self._contact.record_reply(self._settings.window, None if reply is None else reply.members)
         if reply is None:
             # The store has a later step of this member, which is another process then: this one was forked.
             self._name = _new_name()
@@ -251,6 +261,14 @@ class FleetMember:
         self._lost_steps = []
         self._unknown_to_store.difference_update(told)
         return self._apply(reply, began)
+
+    def _measure_time(self, now: float) -> MeasuredTime | None:
+        """Return what the time of the window can be now: the store has replied between the last step and its reply."""
+        reply = self.last_reply
+        if reply is None:
+            return None
+        earliest, latest = (reply.now + _ms(now - since) for since in (self._received_at, self.replied_at))
+        return MeasuredTime(reply.epoch, reply.era, earliest, latest + 1)
 
     def _worth_repeating(self, facts: list[_Fact], now: float) -> list[_Fact]:
         """Return the facts that the store needs although it has not heard of them for a while."""
@@ -264,7 +282,7 @@ class FleetMember:
             self._unknown_to_store |= self._held.keys()
             self.granted.clear()
         self.is_cut_off = False
-        self.last_reply, self.replied_at = reply, began
+        self.last_reply, self.replied_at, self._received_at = reply, began, self._clock.time()
         # If the store loses the window, the new one begins with the limit of the server.
         self._rules = self._rules._replace(limit=reply.limit)
         self._has_appointment = reply.wait is not None

@@ -88,7 +88,10 @@ class SharedState:
     reserve: int = attrs.field(default=1, kw_only=True, validator=_check_reserve)
     """Permits that a busy process leaves for each other process, so that a process with few requests waits little."""
     patience: float = attrs.field(default=10.0, kw_only=True, validator=_check_seconds)
-    """Seconds for which requests wait for a store that cannot be reached. Then each process uses its share."""
+    """Seconds for which requests wait for a store that cannot be reached. Then each process sends its share: the limit
+    divided by the number of processes that it knows of. A process that has not reached the store since its start knows
+    of none, and sends as many requests per window as `reserve`, at least one.
+    """
 
     def __init__(
         self, store: str | os.PathLike[str], *, team: str = "default", reserve: int = 1, patience: float = 10.0

@@ -67,7 +67,7 @@ async def read_status(store: Store) -> list[ScopeStatus]:
     Raises:
         StoreUnavailableError: the store cannot be used.
     """
-    now, windows = await store.windows()
+    clock, windows = await store.windows()
     counts = await store.run((_COUNT_KEYS, {}))
     unresolved = await store.run((_UNRESOLVED, {}))
     scopes = sorted({*(name.rpartition("|")[0] for name in windows), *(scope for scope, *_ in counts)})
@@ -76,7 +76,7 @@ async def read_status(store: Store) -> list[ScopeStatus]:
             team=scope.partition("|")[0],
             base_url=scope.partition("|")[2],
             windows=tuple(
-                _window_status(name.rpartition("|")[2], window, now)
+                _window_status(name.rpartition("|")[2], window, clock)
                 for name, window in windows.items()
                 if name.rpartition("|")[0] == scope
             ),
@@ -89,17 +89,18 @@ async def read_status(store: Store) -> list[ScopeStatus]:
     ]
 
 
-def _window_status(operation: str, window: FleetWindow, now: int) -> WindowStatus:
-    # If the clock is behind the window by more than a second, it was set, or the machine was restarted. Then no stored
-    # member is alive, and no stored permit counts.
-    members = {name for name, member in window.members.items() if window.now - 1000 <= now < member.alive_until}
+def _window_status(operation: str, window: FleetWindow, clock: int) -> WindowStatus:
+    # The clock was set back, or the machine was restarted. Then no stored member is alive, and no stored permit counts.
+    is_lost = clock < window.clock - 1000
+    now = window.now + max(0, clock - window.clock)
+    members = {name for name, member in window.members.items() if now < member.alive_until and not is_lost}
     waiting = [waiting.wanted for name, waiting in window.queue.items() if name in members]
     return WindowStatus(
         operation=operation,
         limit=window.limit,
         members=len(members),
-        in_use=sum(window.now - 1000 <= now < when for when in window.permits.values()),
+        in_use=sum(now < when for when in window.permits.values()) if not is_lost else 0,
         waiting_members=len(waiting),
         waiting_requests=sum(waiting),
-        pause_seconds=max(0, window.paused_until - max(now, window.now)) / 1000,
+        pause_seconds=max(0, window.paused_until - now) / 1000,
     )

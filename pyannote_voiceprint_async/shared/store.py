@@ -118,17 +118,17 @@ def load_windows(rows: Iterable[tuple[str, bytes | str | None]]) -> dict[str, Fl
 
 
 def step_stored_window(
-    stored: bytes | str | None, message: StepMessage, now: int, epoch: str
+    stored: bytes | str | None, message: StepMessage, clock: int, epoch: str
 ) -> tuple[bytes, StepReply | None]:
     """Make one step of a stored window, and return its new JSON and the reply.
 
     Args:
         stored: the stored window as JSON; None if there is none.
         message: the member's message.
-        now: milliseconds on the store's clock.
+        clock: milliseconds on the store's clock.
         epoch: the name of a new window.
     """
-    state, reply = step(_load(stored), message, now, epoch)
+    state, reply = step(_load(stored), message, clock, epoch)
     return orjson.dumps(state.to_json()), reply
 
 

@@ -24,6 +24,12 @@ class StoreContact:
         self._patience = patience
         self._events = events
         self._failing_since: float | None = None
+        self._members: dict[str, int] = {}
+
+    @property
+    def members(self) -> int | None:
+        """The most processes that any window had when this client last used it; None if the store never replied."""
+        return max(self._members.values(), default=None)
 
     def record_failure(self, error: StoreUnavailableError, began: float, now: float) -> None:
         """Record a call that began at a time and failed by now."""
@@ -33,8 +39,15 @@ class StoreContact:
             self.is_lost = True
             self._events.emit(SharedStateLost(0, "shared", str(error)))
 
-    def record_reply(self) -> None:
-        """Record a call that succeeded."""
+    def record_reply(self, window: str, members: int | None) -> None:
+        """Record a step that succeeded.
+
+        Args:
+            window: the name of the window.
+            members: the number of processes in the window, if the reply has it.
+        """
+        if members is not None:
+            self._members[window] = members
         if self.is_lost:
             self._events.emit(SharedStateRestored(0, "shared"))
         self.is_lost, self._failing_since = False, None

@@ -19,6 +19,7 @@ from pyannote_voiceprint_async.errors import (
 from pyannote_voiceprint_async.models import IdentificationRequest, JobCreated, VoiceprintRequest
 from pyannote_voiceprint_async.transport.request import SubmissionHooks
 
+from .claim_lease import ClockReading
 from .fingerprint import difference, fingerprint
 from .key_states import KeyChange, KeyState
 from .key_table import LEASE, Claim, KeyTable
@@ -97,7 +98,12 @@ class SubmissionKeys:
         """
         wanted = fingerprint(request, audio_digest)
         call = KeyedCall(
-            self._table, Claim(key, self._owner, next(self._numbers)), hooks, self._end, self._record_later
+            self._table,
+            Claim(key, self._owner, next(self._numbers)),
+            self._clock,
+            hooks,
+            self._end,
+            self._record_later,
         )
         self._calls.add(call)
         self._keep_renewing()
@@ -172,18 +178,25 @@ class SubmissionKeys:
     # Keys that a person resolves
 
     async def resolve(self, key: str, job_id: str | None) -> None:
-        """Adopt a job for a key whose outcome is unknown or which has a job; or free the key."""
-        if await public(self._table.resolve(key, job_id)):
-            return
-        stored = await public(self._table.read(key))
-        if stored is not None:
-            raise SubmissionInProgressError(
-                f"The key {key!r} cannot be resolved while a call submits it. Try again later.", key=key, retryable=True
-            )
-        raise InvalidRequestError(
-            f"There is no submission key {key!r}: it was never used, or is free already.",
-            errors=[FieldError("key", "is not in use")],
-        )
+        """Adopt a job for a key whose outcome is unknown or which has a job; or free the key.
+
+        A key whose owner has ended can be resolved when the lease of the owner has ended too: it may only be stopped.
+        """
+        while not await public(self._table.resolve(key, job_id)):
+            stored = await public(self._table.read(key))
+            if stored is None:
+                raise InvalidRequestError(
+                    f"There is no submission key {key!r}: it was never used, or is free already.",
+                    errors=[FieldError("key", "is not in use")],
+                )
+            if stored.state is KeyState.UNKNOWN:
+                await asyncio.sleep(_POLL_INTERVAL)
+            elif stored.state is not KeyState.ACCEPTED:
+                raise SubmissionInProgressError(
+                    f"The key {key!r} cannot be resolved while a call submits it. Try again later.",
+                    key=key,
+                    retryable=True,
+                )
 
     async def purge(self, older_than: float) -> int:
         """Delete the keys whose job was accepted more than `older_than` seconds ago, and return their number."""
@@ -202,10 +215,14 @@ class SubmissionKeys:
     async def _renew(self) -> None:
         while self._calls or self._to_free or self._unrecorded:
             await asyncio.sleep(_RENEWAL_INTERVAL)
+            called = ClockReading.of(self._clock)
             try:
-                await self._table.renew(self._owner)
+                claims = await self._table.renew(self._owner)
             except StoreUnavailableError:
                 continue  # the claims may be lost, which `begin` finds out
+            for call in self._calls:
+                if call.claim in claims:
+                    call.lease.confirm(called)
             await self._record_all()
             await self._free_all()
 
@@ -221,7 +238,7 @@ class SubmissionKeys:
         try:
             await self._record_all()
             await self._free_all()
-            await self._table.renew(self._owner, lease=0)
+            await self._table.end(self._owner)
         except StoreUnavailableError:
             pass  # the lease ends by itself
 

@@ -306,8 +306,8 @@ class HttpClient:
 
     def _translate(self, exc: BaseException, request: ApiRequest) -> VoiceprintError:
         # A submission that may have been accepted keeps its unknown outcome, even when the client was closed.
-        closed = None if request.may_be_billed else self.closed
-        return closed or translate(
+        never_sent = None if request.may_be_billed else request.refusal or self.closed
+        return never_sent or translate(
             exc,
             name=str(request),
             host=self._base_url.host,

@@ -49,6 +49,8 @@ class SubmissionHooks(NamedTuple):
     """Called when a try failed with a retryable error: it was not accepted, and is no longer in flight."""
     outcome: OutcomeHooks | None = None
     """Set if the outcome must be recorded although the caller may be gone."""
+    check_first_byte: Callable[[], VoiceprintError | None] | None = None
+    """Called when the first byte is about to leave. If it returns an error, the try is not sent."""
 
 
 class ApiRequest:
@@ -80,6 +82,7 @@ class ApiRequest:
         "max_queue_wait",
         "overdue",
         "permit_waiter",
+        "refusal",
         "response",
         "result_waiter",
         "retries",
@@ -125,6 +128,8 @@ class ApiRequest:
         """The HTTP status of the response."""
         self.is_withdrawn = False
         """Whether the caller was cancelled before the first byte was sent, so that the try must not be sent."""
+        self.refusal: VoiceprintError | None = None
+        """Why the first byte must not leave any more."""
         self.started_at = self.last_received_at = 0.0
         self.overdue = False
         self.scope: asyncio.Timeout | None = None
@@ -171,11 +176,16 @@ class ApiRequest:
             CancelledError: the request was withdrawn. aiohttp writes a request in a task of its own, which may start
                 after the caller was cancelled.
             RuntimeError: this try was sent before. A session that sends a submission again would pay for it twice.
+            ClientConnectionResetError: the caller's hook has refused the first byte; `refusal` is the reason.
         """
         if self.is_withdrawn:
             raise asyncio.CancelledError
         if self.sent_at is not None:
             raise RuntimeError("A request is sent once. Only the client's own retries may repeat it.")
+        if self.hooks is not None and self.hooks.check_first_byte is not None:
+            self.refusal = self.hooks.check_first_byte()
+            if self.refusal is not None:
+                raise aiohttp.ClientConnectionResetError("The first byte of the submission came too late.")
         if transport is not None:
             self._connection = RecordedConnection.of(transport)
             self._connection.begin(self)

@@ -11,6 +11,8 @@
 
 The rate limiter handles a 429, because its pause concerns all requests of the operation. A `RateLimitError` reaches
 this module only when the server requested a wait above `max_retry_after`, or has refused for longer than `max_elapsed`.
+
+A call that has lost its submission key raises `SubmissionInProgressError` at once: each try would lose it again.
 """
 
 from __future__ import annotations
@@ -21,7 +23,12 @@ from itertools import islice
 from typing import Protocol, TypeVar
 
 from pyannote_voiceprint_async.concurrency.clock import Clock
-from pyannote_voiceprint_async.errors import QueueTooLongError, RateLimitError, VoiceprintError
+from pyannote_voiceprint_async.errors import (
+    QueueTooLongError,
+    RateLimitError,
+    SubmissionInProgressError,
+    VoiceprintError,
+)
 from pyannote_voiceprint_async.settings import RetryPolicy
 
 __all__ = ["RetriedRequest", "exponential_wait", "is_final", "load_backoff", "retry_wait", "with_retries"]
@@ -29,6 +36,8 @@ __all__ = ["RetriedRequest", "exponential_wait", "is_final", "load_backoff", "re
 C = TypeVar("C", bound="RetriedRequest")
 R = TypeVar("R")
 
+# Only the caller can repeat these: what they wait for is not a part of the request.
+_LEFT_TO_CALLER = (QueueTooLongError, RateLimitError, SubmissionInProgressError)
 # Doublings after which every policy has reached its cap.
 _MAX_DOUBLINGS = 100
 
@@ -67,7 +76,7 @@ def retry_wait(error: VoiceprintError, tries: int, policy: RetryPolicy) -> float
 
 def is_final(error: VoiceprintError, policy: RetryPolicy) -> bool:
     """Return whether the error is raised at once, even if tries and time are left."""
-    if isinstance(error, RateLimitError | QueueTooLongError) or (error.retry_after or 0.0) > policy.max_retry_after:
+    if isinstance(error, _LEFT_TO_CALLER) or (error.retry_after or 0.0) > policy.max_retry_after:
         return True
     return not error.retryable and not (error.outcome_unknown and policy.replay_unknown)
 

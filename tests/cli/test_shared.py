@@ -19,7 +19,10 @@ def lose(path):
 
     def lose(key):
         with sqlite3.connect(path) as db:
-            db.execute("UPDATE voiceprint_keys SET state = 'unknown', job_id = NULL WHERE submission_key = ?", (key,))
+            db.execute(
+                "UPDATE voiceprint_keys SET state = 'unknown', alive_until = 0, job_id = NULL WHERE submission_key = ?",
+                (key,),
+            )
         db.close()
 
     return lose

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import statistics
+from collections.abc import Callable
 
 import orjson
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from pyannote_voiceprint_async.shared.fleet_window import (
     FleetWindow,
+    MeasuredTime,
     PermitReport,
     ReportKind,
     StepMessage,
@@ -23,7 +25,7 @@ from pyannote_voiceprint_async.shared.fleet_window import (
 
 PER, RESPONSE_TIMEOUT, USABLE = 1000, 300, 200
 LIFETIME = USABLE + RESPONSE_TIMEOUT + PER
-RULES = WindowRules(limit=3, per=PER, permit_lifetime=LIFETIME, member_lifetime=3000, grace=0, reserve=0)
+RULES = WindowRules(limit=3, per=PER, permit_lifetime=LIFETIME, member_lifetime=3000, grace=1500, reserve=0)
 
 
 class Member:
@@ -36,17 +38,27 @@ class Member:
         self.reports: list[tuple[PermitReport, int]] = []  # with the time at which the fact happened
         self.granted: dict[str, int] = {}
         self.in_flight: dict[str, int] = {}  # permit -> time of sending
+        self.last_reply: tuple[StepReply, int, int] | None = None  # with the times of its message and its arrival
 
     def message(self, wanted: int, now: int) -> StepMessage:
         """Return the next message, whose times are counted from now."""
         self.number += 1
         reports = tuple(_at(report, now - happened) for report, happened in self.reports)
-        return StepMessage(self.name, self.number, wanted, RULES, reports, tuple(self.lost_steps))
+        return StepMessage(
+            self.name, self.number, wanted, RULES, reports, tuple(self.lost_steps), time=self.measure_time(now)
+        )
 
-    def receive(self, reply: StepReply, now: int) -> None:
+    def measure_time(self, now: int) -> MeasuredTime | None:
+        """Return the time of the window, which the clock of this member shows."""
+        if self.last_reply is None:
+            return None
+        reply, sent, arrived = self.last_reply
+        return MeasuredTime(reply.epoch, reply.era, reply.now + now - arrived, reply.now + now - sent)
+
+    def receive(self, reply: StepReply, sent: int, now: int) -> None:
         """Accept the granted permits; the store has the reports now."""
-        self.lost_steps, self.reports = [], []
-        self.granted |= dict.fromkeys(reply.granted, now)
+        self.lost_steps, self.reports, self.last_reply = [], [], (reply, sent, now)
+        self.granted |= dict.fromkeys(reply.granted, sent)
 
 
 def _at(report: PermitReport, age: int) -> PermitReport:
@@ -71,6 +83,8 @@ class Fleet:
         self.late: list[StepMessage] = []
         self.counted_until: list[int] = []  # by the server, of requests that are not in flight any more
         self.granted = 0
+        self.members_before_jump: set[str] = set()
+        """The members that knew the time when the clock was set forward, until one of them has made a step."""
 
     def new_member(self) -> Member:
         return Member(f"m{next(self.names)}")
@@ -78,24 +92,34 @@ class Fleet:
     def run(self, events: int) -> None:
         """Run this many events."""
         for _ in range(events):
-            self.true_time += self.rng.choice([0, 1, 5, 20, 60])
+            self.true_time += self.rng.choices([0, 1, 5, 20, 60, 300], [4, 4, 4, 4, 4, 1])[0]
             member = self.rng.choice(self.members)
             self.send_requests(member)
             self.finish_requests(member)
             self.make_step(member)
-            for chance, event in ((0.02, self.deliver_late), (0.01, self.kill_member), (0.01, self.set_clock_back)):
+            for chance, event in (
+                (0.02, self.deliver_late),
+                (0.01, self.kill_member),
+                (0.01, self.set_clock_back),
+                (0.01, self.set_clock_forward),
+            ):
                 if self.rng.random() < chance:
                     event()
 
     def make_step(self, member: Member) -> None:
         wanted = self.rng.randint(0, 4)
-        message = member.message(wanted, self.true_time)
-        fate = self.rng.choices(["reply", "lost", "no reply", "late"], [20, 1, 1, 1])[0]
-        if fate == "reply":
+        sent = self.true_time
+        message = member.message(wanted, sent)
+        fate = self.rng.choices(["reply", "slow", "lost", "no reply", "late"], [20, 2, 1, 1, 1])[0]
+        if fate in {"reply", "slow"}:
+            self.true_time += 150 * (fate == "slow")
             reply = self.store(message)
             assert reply is not None
+            self.true_time += 150 * (fate == "slow")
             assert len(reply.granted) <= wanted
-            member.receive(reply, self.true_time)
+            if member.name in self.members_before_jump:
+                self.members_before_jump = set()
+            member.receive(reply, sent, self.true_time)
             self.check_window(reply)
             return
         member.lost_steps.append((message.number, wanted))
@@ -147,12 +171,19 @@ class Fleet:
         self.late = []
 
     def kill_member(self) -> None:
+        if self.members_before_jump:
+            return  # if no member has seen that the clock was set, it looks as if all of them were idle
         dead = self.members.pop(self.rng.randrange(len(self.members)))
         self.counted_until += [sent + RESPONSE_TIMEOUT + PER for sent in dead.in_flight.values()]
         self.members.append(self.new_member())
 
     def set_clock_back(self) -> None:
         self.clock_offset -= self.rng.choice([500, 5_000, 10_000_000])
+
+    def set_clock_forward(self) -> None:
+        self.members_before_jump = {member.name for member in self.members if member.last_reply is not None}
+        if self.members_before_jump:
+            self.clock_offset += self.rng.choice([300, 500, 5_000, 300_000, 10_000_000])
 
     def store(self, message: StepMessage) -> StepReply | None:
         """Make the step as a store does, through JSON; a repeated message changes nothing."""
@@ -194,7 +225,9 @@ def test_the_model_grants_permits():
     assert sum(fleet.granted for fleet in fleets) > 50
 
 
-def busy_fleet(count: int, *, seconds: int, reserve: int = 0, light: bool = False) -> dict[str, list[int]]:
+def busy_fleet(
+    count: int, *, seconds: int, reserve: int = 0, light: bool = False, clock: Callable[[int], int] = lambda now: now
+) -> dict[str, list[int]]:
     """Run members that always want permits, on a virtual clock; return the times of each member's grants.
 
     Args:
@@ -202,6 +235,7 @@ def busy_fleet(count: int, *, seconds: int, reserve: int = 0, light: bool = Fals
         seconds: how long they run.
         reserve: see `WindowRules`.
         light: whether the last member wants only one permit every second.
+        clock: what the clock of the store shows at a time.
     """
     rng, rules = random.Random(1), RULES._replace(limit=40, reserve=reserve)
     state: FleetWindow | None = None
@@ -210,6 +244,7 @@ def busy_fleet(count: int, *, seconds: int, reserve: int = 0, light: bool = Fals
     answers: dict[str, list[tuple[int, str]]] = {name: [] for name in numbers}
     grants: dict[str, list[int]] = {name: [] for name in numbers}
     wanted_since: dict[str, int] = {}
+    replies: dict[str, tuple[StepReply, int]] = {}
     now = 0
     while now < seconds * 1000:
         name = min(wakes, key=lambda member: wakes[member])
@@ -222,8 +257,14 @@ def busy_fleet(count: int, *, seconds: int, reserve: int = 0, light: bool = Fals
         if is_light:
             wanted_since.setdefault(name, now)
         numbers[name] += 1
-        state, reply = step(state, StepMessage(name, numbers[name], wanted, rules, reports), now, "epoch")
+        message = StepMessage(name, numbers[name], wanted, rules, reports)
+        if name in replies:
+            last, arrived = replies[name]
+            window_time = last.now + now - arrived
+            message = message._replace(time=MeasuredTime("epoch", last.era, window_time, window_time))
+        state, reply = step(state, message, clock(now), "epoch")
         assert reply is not None
+        replies[name] = reply, now
         for permit in reply.granted:
             answers[name].append((now + rng.randrange(0, 200), permit))
             grants[name].append(now - wanted_since.pop(name) if is_light else now)
@@ -246,3 +287,35 @@ def test_reserve_keeps_a_light_member_quick_beside_busy_ones() -> None:
     assert min(len(with_reserve), len(without)) > 20
     assert statistics.median(with_reserve) <= 300
     assert statistics.median(with_reserve) < statistics.median(without)
+
+
+@pytest.mark.parametrize("jump", [-3_600_000, -5_000, 200, 5_000, 3_600_000])
+def test_a_clock_that_is_set_again_and_again_delays_no_member_for_long(jump: int) -> None:
+    """Every other second, the clock of the store is set, and set back in the second after that."""
+    grants = busy_fleet(4, seconds=40, clock=lambda now: now + 4_000_000 + jump * (now // 1000 % 2))
+    assert sum(map(len, grants.values())) >= 0.75 * 40 * 40
+    for times in grants.values():
+        assert max(later - earlier for earlier, later in itertools.pairwise(times)) <= 2 * PER
+
+
+def test_a_new_member_does_not_wait_for_permits_of_ended_members() -> None:
+    """Long ago, a member took the whole limit. Nobody has made a step since then, which a new member cannot know."""
+    rules = RULES._replace(limit=40, per=60_000, permit_lifetime=90_000)
+    state, now = None, 0
+    for number, wanted in ((1, 0), (2, 40), (3, 40)):
+        now += 2000
+        reports = (PermitReport(ReportKind.ANSWERED, "old:2:0"),)
+        measured = None if state is None else MeasuredTime("epoch", state.era, state.now + 2000, state.now + 2000)
+        state, _ = step(state, StepMessage("old", number, wanted, rules, reports, time=measured), now, "epoch")
+    assert state is not None
+    assert len(state.permits) == 40
+    now += 600_000
+    state, reply = step(state, StepMessage("new", 1, 30, rules), now, "epoch")
+    assert reply is not None
+    assert reply.granted == ()
+    assert reply.wait == rules.grace
+    assert max(reply.returns) <= rules.grace
+    measured = MeasuredTime("epoch", reply.era, reply.now + rules.grace, reply.now + rules.grace)
+    state, reply = step(state, StepMessage("new", 2, 30, rules, time=measured), now + rules.grace, "epoch")
+    assert reply is not None
+    assert len(reply.granted) == 30

@@ -74,6 +74,20 @@ async def test_killed_and_stopped_processes_hold_up_nobody(run: Callable[[int], 
     assert await finish(stopped) == 0
 
 
+async def test_processes_that_start_without_the_store_do_not_exceed_the_limit_together(
+    start: Callable[..., Any], relay: PostgresRelay
+):
+    api = await start(Sandbox(rate_limit=(4, PER), latency=(0.0, 0.1)))
+    await relay.cut()
+    arguments = ("shared.member_program", api.url, relay.dsn, 4, PER, 4, 0.2)
+    with ExitStack() as stack:
+        processes = [stack.enter_context(WarmProcess(*arguments)) for _ in range(3)]
+        for process in processes:
+            stack.callback(process.kill)
+        assert await asyncio.gather(*map(finish, processes)) == [0, 0, 0]
+    assert len(api.accepted) == 12
+
+
 async def test_a_process_that_is_cut_off_goes_on_with_its_share(
     start_member: Callable[..., Any], api: Sandbox, database: str, relay: PostgresRelay
 ):

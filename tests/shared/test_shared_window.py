@@ -178,12 +178,46 @@ async def test_clients_that_lose_the_store_send_their_shares(
     assert len(api.accepted) == 12 + 2 * LIMIT
 
 
+async def test_clients_that_start_without_the_store_send_what_others_leave_for_them(
+    connect: OneClient, store: MemoryStore, clock: FakeClock, api: Sandbox
+):
+    """They know no other client: if each of them used the whole limit, most of their requests would be refused."""
+    store.failure = unreachable(may_have_happened=False)
+    clients = [await connect(shared=connection.SharedState("unused.db", reserve=count)) for count in (0, 1, 2, 3)]
+    async with clock.running(*clients):
+        submitting = [asyncio.create_task(client.submit(URL)) for client in clients for _ in range(LIMIT)]
+        await until(lambda: clock.time() > 50)
+        assert [client.stats.submitted for client in clients] == [1, 1, 2, 3]
+        store.failure = None
+        await asyncio.gather(*submitting)
+    assert refusals(*clients) == 0
+
+
+async def test_the_clients_of_one_window_are_known_in_the_others(
+    connect: OneClient, store: MemoryStore, clock: FakeClock
+):
+    limits = RateLimits(key_test=RateLimit(LIMIT))
+    clients = [await connect(rate_limits=limits), await connect(rate_limits=limits)]
+    async with clock.running(*clients):
+        for client in clients:
+            await client.submit(URL)
+        await until(lambda: clock.time() > 5)
+        store.failure = unreachable()
+        began = clock.time()
+        checks = [asyncio.create_task(clients[0].check_key()) for _ in range(LIMIT)]
+        await until(lambda: clock.time() > began + 50)
+        assert sum(check.done() for check in checks) == LIMIT // 2
+        store.failure = None
+        await asyncio.gather(*checks)
+
+
 async def test_a_store_that_returns_learns_what_was_sent_meanwhile(
     connect: OneClient, store: MemoryStore, clock: FakeClock
 ):
     seen: list[ClientEvent] = []
     client = await connect(on_event=seen.append)
     async with clock.running(client):
+        await client.check_key()
         store.failure = unreachable(may_have_happened=False)
         await asyncio.gather(*(client.submit(URL) for _ in range(LIMIT)))
         assert [event for event in seen if event.operation == "shared"] == [
@@ -208,6 +242,28 @@ async def test_lost_replies_cost_no_permit(connect: OneClient, store: MemoryStor
         await submitting
         # A permit of a lost reply would return after 122 s.
         assert clock.time() < 60
+
+
+@pytest.mark.parametrize("newcomers", [0, 1])
+@pytest.mark.parametrize("jump", [300.0, -300.0])
+async def test_a_store_whose_clock_is_set_exceeds_no_limit_and_delays_nobody(
+    connect: OneClient, store: MemoryStore, clock: FakeClock, jump: float, newcomers: int
+):
+    """A process that starts just then cannot know that the clock was set."""
+    shared = connection.SharedState("unused.db", reserve=0)
+    clients = [await connect(shared=shared) for _ in range(3)]
+    async with clock.running(*clients):
+        submitting = [asyncio.create_task(client.submit(URL)) for client in clients for _ in range(LIMIT)]
+        for until_time in (20, 70, 80, 100):
+            await until(lambda: clock.time() > until_time)  # noqa: B023 - used in this iteration only
+            store.clock_offset = jump - store.clock_offset
+            new = [await connect(shared=shared) for _ in range(newcomers)]
+            submitting += [asyncio.create_task(client.submit(URL)) for client in new]
+            clients += new
+        await asyncio.gather(*submitting)
+    assert refusals(*clients) == 0
+    # Three windows of 60 s need two waits, four of them three; each is a little longer after the clock was set.
+    assert 120 + 60 * newcomers <= clock.time() < 140 + 60 * newcomers
 
 
 async def test_a_lost_window_is_told_what_is_in_use(connect: OneClient, store: MemoryStore, clock: FakeClock):

@@ -48,7 +48,7 @@ async def test_keys_are_counted_by_state_and_those_of_ended_owners_as_others_tak
         for change in path:
             await table.change(claim, change, "job")
         if "ended" in key:
-            await table.renew(claim.owner, lease=0)
+            await table.end(claim.owner)
     [scope] = await read_status(store)
     assert scope.keys == {"accepted": 1, "claimed": 1, "sending": 1, "unknown": 2}
     assert [key.key for key in scope.unresolved_keys] == ["unknown", "in flight of an ended owner"]

@@ -27,7 +27,7 @@ from pyannote_voiceprint_async import (
     VoiceprintRequest,
 )
 from pyannote_voiceprint_async.sandbox import Sandbox
-from pyannote_voiceprint_async.shared import keyed_call, submission_keys
+from pyannote_voiceprint_async.shared import key_table, keyed_call, submission_keys
 from pyannote_voiceprint_async.shared.connection import open_store
 from pyannote_voiceprint_async.shared.key_states import CHANGES, KeyChange, KeyState
 from pyannote_voiceprint_async.shared.key_table import LEASE, Claim, KeyTable
@@ -333,7 +333,7 @@ async def test_keys_of_an_ended_owner(table: KeyTable, path: list[KeyChange]):
     for step in path:
         await table.change(first, step, "job")
     assert (await table.claim(second, "request")).owner == "first"
-    await table.renew("first", lease=0)
+    await table.end("first")
     stored = await table.claim(second, "request")
     assert stored.is_of(second) == (path == [])
     assert stored.state is not KeyState.SENDING
@@ -349,7 +349,7 @@ async def test_a_key_that_was_claimed_by_an_ended_owner_is_free(table: KeyTable)
     for index, use in enumerate(["claim", "read", "resolve"]):
         first = Claim(use, "first", index)
         await table.claim(first, "request")
-        await table.renew("first", lease=0)
+        await table.end("first")
         if use == "claim":
             assert (await table.claim(first._replace(owner="second"), "other request")).request == "other request"
         elif use == "read":
@@ -359,13 +359,49 @@ async def test_a_key_that_was_claimed_by_an_ended_owner_is_free(table: KeyTable)
             assert await table.read(use) is None
 
 
+@pytest.mark.parametrize("lease", [LEASE, 0])
+async def test_a_key_is_not_resolved_while_its_owner_may_send(
+    table: KeyTable, monkeypatch: pytest.MonkeyPatch, lease: int
+):
+    """The owner may only be stopped. Also a clock that was set forward ends no claim early."""
+    for key in "ab":
+        claim = Claim(key, "owner", 1)
+        await table.claim(claim, "request")
+        await table.change(claim, KeyChange.BEGIN)
+    await table.end("owner")
+    monkeypatch.setattr(key_table, "LEASE", lease)
+    for key, job_id in (("a", None), ("b", "job")):
+        assert await table.resolve(key, job_id) == (lease == 0)
+
+
+async def test_a_lost_try_can_be_resolved_at_once(table: KeyTable):
+    claim = Claim("a", "owner", 1)
+    await table.claim(claim, "request")
+    await table.change(claim, KeyChange.BEGIN)
+    await table.change(claim, KeyChange.LOSE)
+    assert await table.resolve("a", None)
+
+
+async def test_a_renewal_returns_the_claims_that_the_owner_still_has(table: KeyTable):
+    claims = {key: Claim(key, "owner", number) for number, key in enumerate("abcd")}
+    for claim in claims.values():
+        await table.claim(claim, "request")
+    await table.change(claims["a"], KeyChange.BEGIN)
+    await table.change(claims["b"], KeyChange.FREE)
+    await table.change(claims["c"], KeyChange.BEGIN)
+    await table.change(claims["c"], KeyChange.LOSE)
+    await table.claim(Claim("e", "other", 1), "request")
+    assert await table.renew("owner") == {claims["a"], claims["d"]}
+
+
 async def test_a_clock_that_was_set_back_extends_no_claim(table: KeyTable, address: str):
     hour = 3_600_000
     first = Claim("a", "first", 1)
-    await table.claim(first, "request", lease=hour)
+    await table.claim(first, "request")
     await table.change(first, KeyChange.BEGIN)
     store = open_store(SharedState(address))
-    await store.run(("UPDATE voiceprint_keys SET sent_at = sent_at + :hour", {"hour": hour}))
+    for column in ("sent_at", "alive_until"):
+        await store.run((f"UPDATE voiceprint_keys SET {column} = {column} + :hour", {"hour": hour}))  # noqa: S608 - constants
     assert (await table.claim(first._replace(owner="second"), "request")).is_of(first)
     rows = await store.run(("SELECT alive_until - {now} FROM voiceprint_keys", {}))
     await store.aclose()

@@ -15,6 +15,7 @@ from pyannote_voiceprint_async import (
     RateLimitError,
     RetryPolicy,
     ServerError,
+    SubmissionInProgressError,
     UnexpectedResponseError,
     VoiceprintError,
 )
@@ -353,3 +354,13 @@ async def test_each_retry_is_reported(clock):
     await run(request, clock, RetryPolicy(), on_retry=on_retry)
     await run(FailingRequest(failed(RequestOutcome.REFUSED), clock=clock), clock, RetryPolicy(), on_retry=on_retry)
     assert retries == [("lost", 1, 1.0), ("busy", 2, 2.0)]
+
+
+async def test_a_call_that_has_lost_its_submission_key_is_not_repeated(clock: FakeClock):
+    """Each try would lose the key again. The caller can repeat the call."""
+    request = FailingRequest(SubmissionInProgressError(UNSENT, key="a", retryable=True), clock=clock)
+    with pytest.raises(SubmissionInProgressError):
+        await with_retries(
+            FailingRequest.send, request, policy=RetryPolicy(), clock=clock, sleep=clock.sleep, on_retry=ignore
+        )
+    assert request.retries == 0
