@@ -21,12 +21,9 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, format, language, and which module may import which."""
+    """Check style, format, language, which module may import which, and the settings of other tools."""
     session.install("-e", ".[dev]")
-    session.run("ruff", "check", ".")
-    session.run("ruff", "format", "--check", ".")
-    session.run("python", ".ci/check_prose.py")
-    session.run("lint-imports")
+    session.run(".ci/lint", external=True)
 
 
 @nox.session
