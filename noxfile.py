@@ -1,10 +1,14 @@
-"""One session per task: `nox -s tests`, `lint`, `types`, `docs`, `bench`, `bench-full`, `torture`, `live`."""
+"""One session per task: `nox -s tests`, `lint`, `types`, `docs`, `build`, `bench`, `bench-full`, `torture`, `live`."""
+
+import shutil
+from pathlib import Path
 
 import nox
 
 nox.options.default_venv_backend = "venv"
-nox.options.sessions = ["lint", "types", "tests"]
+nox.options.sessions = ["lint", "types", "tests", "docs", "build"]
 
+ROOT, DIST = Path(__file__).parent, Path(__file__).parent / "dist"
 PYTHONS = ["3.11", "3.12", "3.13"]
 
 
@@ -17,12 +21,9 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, format, language, and which module may import which."""
+    """Check style, format, language, which module may import which, and the settings of other tools."""
     session.install("-e", ".[dev]")
-    session.run("ruff", "check", ".")
-    session.run("ruff", "format", "--check", ".")
-    session.run("python", ".ci/check_prose.py")
-    session.run("lint-imports")
+    session.run(".ci/lint", external=True)
 
 
 @nox.session
@@ -38,6 +39,28 @@ def docs(session: nox.Session) -> None:
     """Build the documentation in docs/_build. Every warning is an error; nothing is downloaded."""
     session.install("-e", ".[docs]")
     session.run("sphinx-build", "-W", "--keep-going", "-n", "-b", "html", "docs", "docs/_build/html", *session.posargs)
+
+
+@nox.session
+def packages(session: nox.Session) -> None:
+    """Build the packages in dist/, and check their metadata and descriptions."""
+    session.install("build>=1.3", "twine>=6.1")
+    shutil.rmtree(DIST, ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", str(DIST))
+    session.run("twine", "check", "--strict", *map(str, DIST.iterdir()))
+
+
+@nox.session(python=PYTHONS, requires=["packages"])
+def build(session: nox.Session) -> None:
+    """Install the wheel in an empty environment of each supported Python, and run its first command."""
+    (wheel,) = DIST.glob("*.whl")
+    session.install(f"{wheel}[cli,audio]")
+    folder = Path(session.create_tmp(), "first-command")
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(ROOT / "examples", folder, ignore=shutil.ignore_patterns("*.ledger*"))
+    with session.chdir(folder):  # outside of the repository, where Python would import the package from its folder
+        session.run("pyannote-voiceprint", "--version")
+        session.run("pyannote-voiceprint", "enroll", "--sandbox", "speakers.csv")
 
 
 @nox.session

@@ -1,7 +1,7 @@
 """Run all measurements, one after the other, each in a fresh process: `nox -s bench`, `nox -s bench-full`.
 
-The script prints their tables, and writes results.json, the figures and the tables of the README. `git diff` then shows
-the differences between this machine and the one that the README describes.
+The script prints their tables, and writes results.json, the figures, the tables of the README beside it, and the table
+of the package's README. `git diff` then shows the differences between this machine and the one that they describe.
 """
 
 import argparse
@@ -21,10 +21,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import alternatives
 import harness
 
 HERE = Path(__file__).parent
 RESULTS, FIGURES, README = HERE / "results.json", HERE / "figures", HERE / "README.md"
+PACKAGE_README = HERE.parent / "README.md"
 
 MEASUREMENTS = ("throughput", "ladder", "limit", "end_to_end", "growth", "start", "identify", "shared", "faults")
 
@@ -143,17 +145,32 @@ def readme_sections(results: dict[str, Any]) -> dict[str, str]:
     return {"machine": machine_table(results)} | tables
 
 
+def alternatives_table(results: dict[str, Any]) -> str:
+    """Return the table of the package's README."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        harness.table(alternatives.HEADINGS, list(alternatives.rows(results["measurements"])), words=4)
+    return printed.getvalue().strip()
+
+
 def section_pattern(name: str) -> re.Pattern[str]:
-    """Return the pattern of a generated section of the README."""
+    """Return the pattern of a generated section of a README."""
     return re.compile(rf"(?<=<!-- {name} -->\n).*?(?=<!-- end of {name} -->)", re.DOTALL)
 
 
-def write_readme(results: dict[str, Any]) -> None:
-    """Write the generated sections into the README."""
-    text = README.read_text("utf-8")
-    for name, part in readme_sections(results).items():
+def write_readmes(results: dict[str, Any]) -> None:
+    """Write the generated sections into both README files."""
+    write_sections(README, readme_sections(results))
+    if set(alternatives.MEASUREMENTS) <= set(results["measurements"]):
+        write_sections(PACKAGE_README, {"alternatives": alternatives_table(results)})
+
+
+def write_sections(path: Path, sections: dict[str, str]) -> None:
+    """Replace sections of a document."""
+    text = path.read_text("utf-8")
+    for name, part in sections.items():
         text = section_pattern(name).sub(lambda _, part=part: f"\n{part}\n\n", text)
-    README.write_text(text, "utf-8")
+    path.write_text(text, "utf-8")
 
 
 def redraw(results: dict[str, Any]) -> None:
@@ -182,7 +199,7 @@ def main() -> None:
     else:
         failed = measure_all(names, full=options.full)
     if results := load_results():
-        write_readme(results)
+        write_readmes(results)
     sys.exit(f"No result: {', '.join(failed)}" if failed else 0)
 
 

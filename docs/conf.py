@@ -45,7 +45,7 @@ copybutton_prompt_text = r"\$ "
 copybutton_prompt_is_regexp = True
 
 # References leave the package in annotations only, and no inventory of another project is downloaded.
-# Classes that public signatures name, and that users never make themselves, have no page.
+# Classes that public signatures name, and that users never make themselves, have no page; neither have protocols.
 _INTERNAL = (
     "R|BatchRun|Timer|EnrollmentRun|SourceRows|FaultyRequest|SandboxResponse|Operation|StoredMedia|IdentifyFields|"
     "JobScript|BinaryFile|CandidateJob"

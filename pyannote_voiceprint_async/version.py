@@ -5,4 +5,4 @@ Reading it from the installed metadata would add to the import time a fifth of w
 
 __all__ = ["__version__"]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.bench
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))  # the benchmarks import each other, also in the processes that they start
 
+import alternatives  # noqa: E402
 import bench_end_to_end  # noqa: E402
 import bench_growth  # noqa: E402
 import bench_ladder  # noqa: E402
@@ -43,6 +44,15 @@ def test_every_measurement_has_results():
 def test_the_readme_contains_the_printed_tables(name):
     (table,) = run.section_pattern(name).findall(README)
     assert table.strip() == run.readme_sections(RESULTS)[name]
+
+
+def test_the_readme_of_the_package_contains_the_table_of_alternatives():
+    (table,) = run.section_pattern("alternatives").findall(run.PACKAGE_README.read_text("utf-8"))
+    assert table.strip() == run.alternatives_table(RESULTS)
+
+
+def test_the_source_of_the_measured_sdk_was_read():
+    assert RESULTS["versions"]["pyannoteai-sdk"] == alternatives.SDK_READ
 
 
 def test_the_readme_shows_exactly_the_drawn_figures(tmp_path):

@@ -18,7 +18,8 @@ from pyannote_voiceprint_async.sandbox import Sandbox
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "pyannote_voiceprint_async"
 PAGES = sorted(path for path in ROOT.glob("docs/**/*.md") if "_build" not in path.parts)
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md", *PAGES]
+README = ROOT / "README.md"
+DOCUMENTS = [README, ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md", *PAGES]
 
 # Installations are skipped here: .ci/run runs those of the README. The command after an installation runs here.
 INSTALLS = re.compile(r"python3 -m venv \.venv && \.venv/bin/pip install [^&]*(&& )?(\.venv/bin/)?")
@@ -44,7 +45,7 @@ def _blocks(path, language):
 
 def shell_blocks(path):
     """Return the language and the code of the blocks for a shell, in their order."""
-    languages = ("sh", "console") if path in PAGES else ("sh",)
+    languages = ("sh", "console") if path in {README, *PAGES} else ("sh",)
     found = [(line, language, code) for language in languages for line, code in _blocks(path, language)]
     return [(language, code) for _, language, code in sorted(found)]
 
@@ -123,6 +124,13 @@ def exists_below(folders, name):
 @pytest.mark.parametrize("path", named_paths())
 def test_contributing_names_existing_paths(path):
     assert (ROOT / path).exists() or (PACKAGE / path).exists()
+
+
+@pytest.mark.parametrize("path", [pytest.param(path, id=str(path.relative_to(ROOT))) for path in DOCUMENTS[:3]])
+def test_the_links_of_a_document_lead_to_files(path):
+    """Sphinx checks the links of the pages in docs/."""
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text("utf-8"))
+    assert [link for link in links if not (path.parent / link).exists()] == []
 
 
 def test_every_command_has_a_place_in_the_reference():

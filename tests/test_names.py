@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
@@ -12,6 +13,33 @@ import pyannote_voiceprint_async
 
 PACKAGE = Path(pyannote_voiceprint_async.__file__).parent
 FILES = {str(path.relative_to(PACKAGE)): ast.parse(path.read_text("utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+MODULES = [
+    importlib.import_module(f"pyannote_voiceprint_async{name}")
+    for name in ("", ".audio", ".enrollment", ".enrollment.events", ".sandbox")
+]
+
+
+def renamed_names() -> Iterator[tuple[list[str], list[str]]]:
+    """Yield the old and the new names of each row of the table in CHANGELOG.md; not the fields of JSON."""
+    text = (PACKAGE.parent / "CHANGELOG.md").read_text("utf-8")
+    (table,) = re.findall(r"^\| 0\.1\.0 \|.*\n.*\n((?:\|.*\n)+)", text, re.MULTILINE)
+    for row in table.splitlines():
+        old, new = (re.findall(r"`((?:audio\.|sandbox\.|[A-Z])[\w.]+)", cell) for cell in row.strip("| ").split(" | "))
+        yield old, new
+
+
+def is_public(name: str) -> bool:
+    """Return whether a name leads to something: from the package, or from one of its public modules."""
+    return any(resolves(module, name.split(".")) for module in MODULES)
+
+
+def resolves(found: object, path: list[str]) -> bool:
+    """Return whether a path of attributes exists."""
+    if not path:
+        return not inspect.ismodule(found)
+    return hasattr(found, path[0]) and resolves(getattr(found, path[0]), path[1:])
 
 
 def class_names(tree: ast.Module) -> Iterator[str]:
@@ -57,3 +85,10 @@ def test_no_class_has_the_name_of_a_standard_class_beside_it():
         if names := standard.intersection(class_names(tree)):
             clashes[file] = names
     assert clashes == {}
+
+
+def test_the_changelog_lists_old_names_that_are_gone_and_new_names_that_exist():
+    rows = list(renamed_names())
+    assert sum(bool(old) for old, _ in rows) > 20
+    assert [name for old, new in rows for name in {*old} - {*new} if is_public(name)] == []
+    assert [name for _, new in rows for name in new if not is_public(name)] == []

@@ -28,7 +28,7 @@ class ErrorFlags(TypedDict):
 
 
 def error_flags(outcome: RequestOutcome, *, repeatable: bool) -> ErrorFlags:
-    """Return the flags of an error. The README shows them as a table in "Limits and money"."""
+    """Return the flags of an error. docs/explanation/money.md shows them as a table."""
     unknown = outcome is RequestOutcome.UNKNOWN
     return {
         "retryable": outcome in {RequestOutcome.NEVER_SENT, RequestOutcome.RETRY_LATER} or (unknown and repeatable),

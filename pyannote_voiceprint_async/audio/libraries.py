@@ -4,6 +4,7 @@ Import this module, and the modules that import it, inside functions only: the p
 """
 
 from pyannote_voiceprint_async.errors import ConfigurationError
+from pyannote_voiceprint_async.extras import install_command
 
 try:
     import numpy as np
@@ -12,7 +13,7 @@ try:
 except (ImportError, OSError):  # soundfile raises OSError where libsndfile is missing
     raise ConfigurationError(
         "Reading audio needs numpy and soundfile, which are not installed. "
-        "Install the extra: pip install 'pyannote-voiceprint-async[audio]'"
+        "Install the extra: " + install_command("audio")
     ) from None
 
 __all__ = ["NDArray", "np", "sf"]

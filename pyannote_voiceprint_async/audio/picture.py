@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from pyannote_voiceprint_async.errors import ConfigurationError
+from pyannote_voiceprint_async.extras import install_command
 
 from .envelope import Envelope
 
@@ -41,7 +42,7 @@ def check_plot_installed() -> None:
     """
     if find_spec("matplotlib") is None:
         raise ConfigurationError(
-            "A picture needs matplotlib, which is not installed: run `pip install 'pyannote-voiceprint-async[plot]'`."
+            "A picture needs matplotlib, which is not installed. Install the extra: " + install_command("plot")
         )
 
 

@@ -32,10 +32,10 @@ def _run() -> None:
         filter_streams()
     missing = [name for name in ("click", "rich") if find_spec(name) is None]
     if missing:
-        sys.stderr.write(
-            f"Error: The command line needs {' and '.join(missing)}: "
-            "run `pip install 'pyannote-voiceprint-async[cli]'`.\n"
-        )
+        from pyannote_voiceprint_async.extras import install_command  # noqa: PLC0415
+
+        problem, command = f"The command line needs {' and '.join(missing)}.", install_command("cli")
+        sys.stderr.write(f"Error: {problem} Install the extra: {command}\n")
         sys.exit(2)
     from .app import app  # noqa: PLC0415 - needs click
 

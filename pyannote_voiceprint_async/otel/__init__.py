@@ -33,11 +33,11 @@ operations, requests or finished jobs. The semantic conventions name the duratio
 Spans and metrics hold no key, URL, voiceprint, label or file name, and no message of an error.
 """
 
+from pyannote_voiceprint_async.extras import install_command
+
 try:
     from .hook import OpenTelemetryEvents
 except ImportError as error:
-    raise ImportError(
-        "OpenTelemetry is not installed. Install the extra: pip install 'pyannote-voiceprint-async[otel]'"
-    ) from error
+    raise ImportError("OpenTelemetry is not installed. Install the extra: " + install_command("otel")) from error
 
 __all__ = ["OpenTelemetryEvents"]

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyannote_voiceprint_async.errors import ConfigurationError
+from pyannote_voiceprint_async.extras import install_command
 from pyannote_voiceprint_async.secret import Secret
 
 from .store import TABLES, VERSION, StoreUnavailableError
@@ -60,8 +61,7 @@ class PostgresConnection:
             import psycopg  # noqa: PLC0415 - an extra
         except ImportError:
             raise ConfigurationError(
-                "Shared state in PostgreSQL needs the extra [postgres]. Install it: "
-                "pip install 'pyannote-voiceprint-async[postgres]'."
+                "Shared state in PostgreSQL needs the extra [postgres]. Install it: " + install_command("postgres")
             ) from None
         self._psycopg = psycopg
         self._dsn = dsn

@@ -15,7 +15,7 @@ CALLS = (
 
 SENTENCE = (
     "Reading audio needs numpy and soundfile, which are not installed. "
-    "Install the extra: pip install 'pyannote-voiceprint-async[audio]'"
+    "Install the extra: pip install 'pyannote-voiceprint-async[audio]' (in a clone: pip install '.[audio]')"
 )
 
 

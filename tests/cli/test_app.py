@@ -80,7 +80,8 @@ def test_a_missing_extra_is_reported_with_the_command_that_installs_it(monkeypat
         signal.signal(signal.SIGINT, before)
     assert raised.value.code == 2
     assert capsys.readouterr().err == (
-        f"Error: The command line needs {' and '.join(missing)}: run `pip install 'pyannote-voiceprint-async[cli]'`.\n"
+        f"Error: The command line needs {' and '.join(missing)}. Install the extra: "
+        "pip install 'pyannote-voiceprint-async[cli]' (in a clone: pip install '.[cli]')\n"
     )
 
 

@@ -561,7 +561,7 @@ async def error_classes(call: Awaitable[Voiceprint]) -> None:
 
 
 async def wait_longer(client: AsyncVoiceprintClient) -> None:
-    """Resume waits as the README shows."""
+    """Resume waits as docs/explanation/waiting.md shows."""
     try:
         await client.voiceprint(URL, timeout=60)
     except JobTimeoutError as error:

@@ -24,6 +24,7 @@ from pyannote_voiceprint_async.audio import (
     fatal_message,
 )
 from pyannote_voiceprint_async.errors import ConfigurationError, MediaError
+from pyannote_voiceprint_async.extras import install_command
 from pyannote_voiceprint_async.local_files import BinaryFile
 from pyannote_voiceprint_async.redaction import redact_url
 
@@ -31,9 +32,7 @@ from .segments import Segments, has_overlap, segments_to_json
 
 __all__ = ["PREFLIGHT_UNAVAILABLE", "CheckedAudio", "Preflight", "change_time_ns", "clip_identity", "file_digest"]
 
-PREFLIGHT_UNAVAILABLE = (
-    "Audio files are not checked before upload. To check them: pip install 'pyannote-voiceprint-async[audio]'"
-)
+PREFLIGHT_UNAVAILABLE = "Audio files are not checked before upload. To check them: " + install_command("audio")
 """The note about the list that is reported with its first file if the extra `[audio]` is missing."""
 
 
@@ -79,8 +78,7 @@ class Preflight:
         is_enabled = is_wanted and find_spec("soundfile") is not None
         if trim and not is_enabled:
             raise ConfigurationError(
-                "Recordings cannot be trimmed without the extra 'audio'. Install it: "
-                "pip install 'pyannote-voiceprint-async[audio]'"
+                "Recordings cannot be trimmed without the extra 'audio'. Install it: " + install_command("audio")
             )
         return cls(is_enabled, trim, is_wanted and not is_enabled, is_canceled)
 
