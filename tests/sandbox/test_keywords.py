@@ -7,9 +7,17 @@ import pytest
 from pyannote_voiceprint_async.sandbox import Sandbox, Settings
 
 
-def test_an_unknown_keyword_is_a_type_error():
-    with pytest.raises(TypeError, match="'rate_limits'"):
-        Sandbox(rate_limits=(1, 1.0))
+@pytest.mark.parametrize(
+    ("arguments", "keywords", "problem"),
+    [
+        ((), {"rate_limits": (1, 1.0)}, "got an unexpected keyword argument 'rate_limits'"),
+        (("127.0.0.1",), {}, "too many positional arguments"),
+    ],
+)
+def test_a_wrong_argument_is_reported_with_the_name_of_the_class(arguments, keywords, problem):
+    with pytest.raises(TypeError) as caught:
+        Sandbox(*arguments, **keywords)
+    assert str(caught.value) == f"Sandbox(): {problem}. All arguments are keywords; help(Sandbox) lists them."
 
 
 def test_the_signature_lists_every_setting():
