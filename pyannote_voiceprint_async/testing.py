@@ -62,9 +62,10 @@ def _client_fixture(request: pytest.FixtureRequest) -> str:
     if mark is not None:
         if "anyio_backend" in request.fixturenames:
             pytest.fail(
-                "pytest-asyncio runs this test, but anyio would run the fixture voiceprint_client, in another event loop: "
-                "the test is also marked with @pytest.mark.anyio, or uses the fixture anyio_backend. To let anyio run it, "
-                "set asyncio_mode = strict in the configuration of pytest; to let pytest-asyncio run it, remove the mark.",
+                "pytest-asyncio runs this test, but anyio would run the fixture voiceprint_client, in another event "
+                "loop: the test is also marked with @pytest.mark.anyio, or uses the fixture anyio_backend. To let "
+                "anyio run it, set asyncio_mode = strict in the configuration of pytest; to let pytest-asyncio run it, "
+                "remove the mark.",
                 pytrace=False,
             )
         loop_scope = mark.kwargs.get("loop_scope") or request.config.getini("asyncio_default_test_loop_scope")
