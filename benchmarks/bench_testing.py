@@ -93,7 +93,6 @@ def show(results: dict[str, Any]) -> None:
     print(f"The target is {TARGET} ms for a test that creates a voiceprint.\n")
     rows = [(name, in_ms(found["seconds"]), in_ms(found["cpu"])) for name, found in results["tests"].items()]
     harness.table(("a test with its fixtures", "ms", "CPU, ms"), rows)
-    print()
     rows = [(name, in_ms(found)) for name, found in results["imports"].items()]
     harness.table(("an import after that of pytest", "CPU, ms"), rows)
 

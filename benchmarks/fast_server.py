@@ -1,7 +1,7 @@
 """A server that is not the bottleneck: it responds to every request with a new job.
 
-It is nginx if nginx is installed, else a small asyncio protocol in its own process, which prints its port and serves
-until its standard input ends.
+It is nginx if nginx is installed and no latency is requested, else a small asyncio protocol in its own process, which
+prints its port and serves until its standard input ends. Its arguments are the latency and the file of the certificate.
 """
 
 import asyncio
@@ -56,14 +56,16 @@ def name() -> str:
 
 
 @contextmanager
-def running(*, on_core: int | None = None, certificate: Path | None = None) -> Iterator[int]:
+def running(*, on_core: int | None = None, certificate: Path | None = None, latency: float = 0.0) -> Iterator[int]:
     """Run the server in its own process, and yield its port.
 
     Args:
         on_core: the core that the process is pinned to.
         certificate: a file with a key and a certificate, for TLS.
+        latency: seconds from a request to its response. To keep them exact, the process checks the clock all the time.
     """
-    with (_nginx if shutil.which("nginx") else _protocol)(certificate) as (process, port):
+    server = _nginx(certificate) if shutil.which("nginx") and not latency else _protocol(certificate, latency)
+    with server as (process, port):
         if on_core is not None and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(process.pid, {core(on_core)})
         yield port
@@ -85,8 +87,8 @@ def _nginx(certificate: Path | None) -> Iterator[tuple[subprocess.Popen[str], in
 
 
 @contextmanager
-def _protocol(certificate: Path | None) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    command = [sys.executable, __file__, *([str(certificate)] if certificate else [])]
+def _protocol(certificate: Path | None, latency: float) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    command = [sys.executable, __file__, str(latency), *([str(certificate)] if certificate else [])]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
@@ -107,9 +109,10 @@ def _wait_for(port: int) -> None:
 
 
 class JobProtocol(asyncio.Protocol):
-    """Responds to each request as soon as its body is complete."""
+    """Responds to each request as soon as its body is complete, or after a latency."""
 
     made = 0
+    latency = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
@@ -124,7 +127,10 @@ class JobProtocol(asyncio.Protocol):
             if len(self.received) < end + 4 + length:
                 return
             self.received = self.received[end + 4 + length :]
-            self.respond()
+            if self.latency:
+                asyncio.get_running_loop().call_later(self.latency, self.respond)
+            else:
+                self.respond()
 
     def respond(self) -> None:
         JobProtocol.made += 1
@@ -132,7 +138,8 @@ class JobProtocol(asyncio.Protocol):
         self.transport.write(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
 
 
-async def main(certificate: str | None = None) -> None:
+async def main(latency: float, certificate: str | None = None) -> None:
+    JobProtocol.latency = latency
     tls = None
     if certificate:
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -140,9 +147,12 @@ async def main(certificate: str | None = None) -> None:
     loop = asyncio.get_running_loop()
     server = await loop.create_server(JobProtocol, "127.0.0.1", 0, ssl=tls)
     print(server.sockets[0].getsockname()[1], flush=True)
-    await loop.run_in_executor(None, sys.stdin.read)
+    end = loop.run_in_executor(None, sys.stdin.read)
+    while latency and not end.done():  # noqa: ASYNC110 - a loop that sleeps would respond up to a millisecond late
+        await asyncio.sleep(0)
+    await end
     server.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+    asyncio.run(main(float(sys.argv[1]), *sys.argv[2:]))

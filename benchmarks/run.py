@@ -23,12 +23,16 @@ from typing import Any
 
 import alternatives
 import harness
+import summary
 
 HERE = Path(__file__).parent
 RESULTS, FIGURES, README = HERE / "results.json", HERE / "figures", HERE / "README.md"
 PACKAGE_README = HERE.parent / "README.md"
 
-MEASUREMENTS = ("throughput", "ladder", "limit", "end_to_end", "growth", "start", "identify", "shared", "faults")
+MEASUREMENTS = (
+    "end_to_end", "limit", "latency", "throughput", "ladder", "growth", "start", "testing", "identify", "faults",
+    "shared",
+)  # fmt: skip
 
 TIME_LIMIT = 780.0
 """Seconds for all quick measurements together. Full measurements have no limit."""
@@ -139,10 +143,18 @@ def machine_table(results: dict[str, Any]) -> str:
     return printed.getvalue().strip()
 
 
+def summary_table(results: dict[str, Any]) -> str:
+    """Return the table of what matters to a user."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        summary.show(results["measurements"])
+    return printed.getvalue().strip()
+
+
 def readme_sections(results: dict[str, Any]) -> dict[str, str]:
     """Return the generated sections of the README, by the names in their marks."""
     tables = {name: printed_tables(name, entry) for name, entry in results["measurements"].items()}
-    return {"machine": machine_table(results)} | tables
+    return {"summary": summary_table(results), "machine": machine_table(results)} | tables
 
 
 def alternatives_table(results: dict[str, Any]) -> str:

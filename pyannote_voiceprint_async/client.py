@@ -231,7 +231,7 @@ class AsyncVoiceprintClient:
 
     @property
     def stats(self) -> ClientStats:
-        """Counts of requests: in flight, queued, and made so far."""
+        """Counts of requests (in flight, queued, made) and of jobs (submitted, succeeded, failed, abandoned)."""
         return self.engine.stats
 
     @property

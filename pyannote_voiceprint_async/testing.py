@@ -60,6 +60,14 @@ def _client_fixture(request: pytest.FixtureRequest) -> str:
     # pytest-asyncio adds its mark to all async tests in auto mode.
     mark = request.node.get_closest_marker("asyncio")
     if mark is not None:
+        if "anyio_backend" in request.fixturenames:
+            pytest.fail(
+                "pytest-asyncio runs this test, but anyio would run the fixture voiceprint_client, in another event "
+                "loop: the test is also marked with @pytest.mark.anyio, or uses the fixture anyio_backend. To let "
+                "anyio run it, set asyncio_mode = strict in the configuration of pytest; to let pytest-asyncio run it, "
+                "remove the mark.",
+                pytrace=False,
+            )
         loop_scope = mark.kwargs.get("loop_scope") or request.config.getini("asyncio_default_test_loop_scope")
         return _add_client_fixture(request.config, loop_scope)
     if "anyio_backend" not in request.fixturenames:

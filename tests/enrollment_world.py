@@ -49,11 +49,9 @@ class World:
 
     def ask(self, statement: str, *values: Any) -> list[tuple]:
         """Execute a statement on the ledger and return the rows."""
-        with sqlite3.connect(self.path) as connection:
+        with closing(sqlite3.connect(self.path)) as connection, connection:
             checksums.register(connection)
-            found = connection.execute(statement, values).fetchall()
-        connection.close()
-        return found
+            return connection.execute(statement, values).fetchall()
 
     def states(self) -> dict[str, str]:
         """Return the states by label."""
@@ -131,7 +129,7 @@ def flip_bit_in(path: Path, table: str, column: str, number: int) -> None:
         column: a column of type text.
         number: the row, from 1.
     """
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("PRAGMA ignore_check_constraints = ON")
         trigger = f"{table}_updated"
         (restore,) = connection.execute("SELECT sql FROM sqlite_schema WHERE name = ?", (trigger,)).fetchone()
@@ -143,4 +141,3 @@ def flip_bit_in(path: Path, table: str, column: str, number: int) -> None:
             (number - 1,),
         )
         connection.execute(restore)
-    connection.close()

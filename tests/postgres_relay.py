@@ -37,7 +37,7 @@ class PostgresRelay:
         """Close all connections, and accept no more."""
         if self._server is not None:
             self._server.close()
-            Path(self._folder.name, NAME).unlink()
+            Path(self._folder.name, NAME).unlink(missing_ok=True)  # from Python 3.13 on, `close` removes it
             self._server = None
         for writer in self._writers:
             writer.transport.abort()

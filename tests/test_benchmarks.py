@@ -19,6 +19,7 @@ import alternatives  # noqa: E402
 import bench_end_to_end  # noqa: E402
 import bench_growth  # noqa: E402
 import bench_ladder  # noqa: E402
+import bench_latency  # noqa: E402
 import bench_limit  # noqa: E402
 import bench_shared  # noqa: E402
 import bench_start  # noqa: E402
@@ -27,6 +28,7 @@ import bench_throughput  # noqa: E402
 import fast_server  # noqa: E402
 import harness  # noqa: E402
 import run  # noqa: E402
+import summary  # noqa: E402
 
 RESULTS = json.loads((BENCHMARKS / "results.json").read_text("utf-8"))
 README = (BENCHMARKS / "README.md").read_text("utf-8")
@@ -40,7 +42,7 @@ def test_every_measurement_has_results():
     assert set(COMMITTED) == {name for name in run.MEASUREMENTS if run.script(name).exists()}
 
 
-@pytest.mark.parametrize("name", ["machine", *COMMITTED])
+@pytest.mark.parametrize("name", ["summary", "machine", *COMMITTED])
 def test_the_readme_contains_the_printed_tables(name):
     (table,) = run.section_pattern(name).findall(README)
     assert table.strip() == run.readme_sections(RESULTS)[name]
@@ -62,6 +64,12 @@ def test_the_readme_shows_exactly_the_drawn_figures(tmp_path):
     assert set(re.findall(r"\(figures/([^)]+)\)", README)) == drawn
 
 
+def test_the_summary_has_a_row_for_each_measurement_that_has_results(capsys):
+    summary.show({"limit": RESULTS["measurements"]["limit"]})
+    _, _, row = capsys.readouterr().out.split("\n", 2)
+    assert row.startswith("| requests wasted on 429s, for 1,000 submissions at a latency of 5 to 50 ms | 0 ")
+
+
 # Each measurement, in its shortest form
 
 
@@ -75,6 +83,25 @@ def test_throughput(monkeypatch, tls):
         found = harness.in_fresh_process(bench_throughput.cell, base_url, "asyncio", 64, 0.001, names)
     assert {"this client", "official SDK, 64 threads"} < set(found["per_second"])
     assert all(one["low"] > 0 for figure in found.values() for one in figure.values())
+
+
+@pytest.mark.parametrize("start", bench_latency.STARTS)
+def test_each_slice_has_its_submissions_in_flight(start):
+    """In the time of the latency, 16 submissions begin."""
+    starts = [bench_latency.start_of(number, start) for number in range(160)]
+    assert starts == sorted(starts)
+    latest = starts[-1]
+    assert len([begun for begun in starts if begun > latest - bench_latency.LATENCY]) == pytest.approx(16, abs=1)
+
+
+def test_latency():
+    """The server responds after the latency, and the reference adds nothing to itself."""
+    with fast_server.running(latency=bench_latency.LATENCY) as port:
+        found = harness.in_fresh_process(bench_latency.run, f"http://127.0.0.1:{port}", 1, 32)
+    for measured in found.values():
+        assert list(measured) == list(bench_latency.CONTESTANTS)
+        assert all(one["50"]["ms"]["median"] >= bench_latency.LATENCY * 1000 for one in measured.values())
+        assert measured[bench_latency.BARE]["99"]["added"]["median"] == 0.0
 
 
 def test_ladder():

@@ -71,8 +71,8 @@ NO_HEADERS = "\n".join(f"{operation}: none" for operation in live_check.KNOWN_FI
     [
         ({"headers": True}, {SHARED: "each tested operation has its own limit"}),
         ({"headers": False}, {SHARED: "not seen: no X-RateLimit-Remaining to compare", HEADERS: NO_HEADERS}),
-        ({"shared_budgets": True}, {SHARED: "all tested operations share one limit"}),
-        ({"shared_budgets": True, "media_keys": "flat"}, {SHARED: "all tested operations share one limit"}),
+        ({"shared_limit": True}, {SHARED: "all tested operations share one limit"}),
+        ({"shared_limit": True, "media_keys": "flat"}, {SHARED: "all tested operations share one limit"}),
         ({"media_keys": "any"}, {NESTED: USED, UNDERSCORED: USED}),
         ({"media_keys": "flat"}, {NESTED: "refused with 400", UNDERSCORED: "refused with 400"}),
         ({"chunked_put": True}, {CHUNKED: "accepted with 200", AUTHORIZED: "refused with 400"}),

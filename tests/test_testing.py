@@ -103,6 +103,10 @@ AUTO = """
             await voiceprint_client.voiceprint(URL)
             assert "server-error" in [request.fault for request in voiceprint_sandbox.requests]
 
+    @pytest.mark.anyio
+    async def test_that_two_plugins_would_run(voiceprint_client):
+        pass
+
     @pytest.fixture(autouse=True)
     def no_tasks_or_connections_stay(recwarn):
         yield
@@ -132,7 +136,10 @@ def test_fixtures_work_with_anyio_synchronous_services_and_the_strict_mode_of_py
 
 
 def test_fixtures_work_in_the_auto_mode_of_pytest_asyncio(run):
-    assert run(AUTO, "-o", "asyncio_mode=auto")[0] == {"passed": 2}
+    """In this mode, pytest-asyncio also runs the tests of anyio: one for each of its backends, asyncio and trio."""
+    outcomes, output = run(AUTO, "-o", "asyncio_mode=auto")
+    assert outcomes == {"passed": 2, "errors": 2}
+    assert "To let anyio run it, set asyncio_mode = strict in the configuration of pytest" in output
 
 
 def test_the_thread_of_a_sandbox_is_found_in_the_module_of_the_fixtures():

@@ -72,7 +72,7 @@ _WEBHOOK_FAULT: dict[str, Any] = {"metavar": "NAME=PROBABILITY", "callback": _pa
     show_default=True,
     help="Rate-limit window: any span of that length, spans counted from the epoch, or no limit.",
 )
-@click.option("--shared-budgets", is_flag=True, help="All operations share one window of --rate-limit.")
+@click.option("--shared-limit", is_flag=True, help="All operations share one window of --rate-limit.")
 @click.option(
     "--job-seconds", **_RANGE, default="1", show_default=True, help="Duration of a job, for example 1 or 0.5:3."
 )

@@ -104,7 +104,9 @@ class SandboxControls:
         """Script the next accepted submission: `on_next(job="failed", error="Could not load audio")`.
 
         Args:
-            job: Final status: `succeeded`, `failed` or `canceled`. By default, the source of the job decides.
+            job: Final status: `succeeded`, `failed` or `canceled`. By default, the job fails if the path of its URL
+                contains `unreachable` or its upload is no usable audio, is canceled if the path contains `canceled`,
+                and succeeds otherwise.
             error: The error in the output of a failed job. It implies `job="failed"`.
             output: The whole output of a succeeded job. It implies `job="succeeded"`.
             seconds: Duration of the job in seconds, or a random duration in a range (low, high).

@@ -22,13 +22,20 @@ def accept_keywords_of(
     """
 
     def decorate(init: Callable[[Any, _T], None]) -> Callable[Concatenate[Any, _P], None]:
+        accepted = inspect.signature(options)
+
         def with_keywords(self: Any, /, *args: _P.args, **kwargs: _P.kwargs) -> None:
+            try:
+                accepted.bind(*args, **kwargs)
+            except TypeError as error:
+                name = type(self).__name__
+                raise TypeError(f"{name}(): {error}. All arguments are keywords; help({name}) lists them.") from None
             init(self, options(*args, **kwargs))
 
         first = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
         functools.update_wrapper(with_keywords, init)
         with_keywords.__doc__ = options.__doc__
-        with_keywords.__signature__ = _long([first, *inspect.signature(options).parameters.values()])  # type: ignore[attr-defined]
+        with_keywords.__signature__ = _long([first, *accepted.parameters.values()])  # type: ignore[attr-defined]
         return with_keywords
 
     return decorate

@@ -21,7 +21,7 @@ class RateLimitWindows:
         kind = WINDOWS[settings.window]
         shared = kind(settings.rate_limit)
         self._windows: dict[str, RequestWindow] = {
-            name: shared if settings.shared_budgets else kind(limit) for name, limit in limits.items()
+            name: shared if settings.shared_limit else kind(limit) for name, limit in limits.items()
         }
         self._sends_headers = settings.headers and settings.window != "none"
         self._resets_by_epoch = settings.reset_header == "epoch"

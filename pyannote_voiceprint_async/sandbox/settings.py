@@ -22,7 +22,12 @@ from pyannote_voiceprint_async.sandbox.webhook_signatures import SIGNATURES, Sig
 
 
 def _to_limit(value: Limit | tuple[int, float]) -> Limit:
-    return value if isinstance(value, Limit) else Limit(*value)
+    if isinstance(value, Limit):
+        return value
+    try:
+        return Limit(*value)
+    except TypeError:
+        raise ValueError(f"A limit must be (requests, seconds), for example (100, 60.0), not {value!r}.") from None
 
 
 def _to_delays(value: Iterable[float]) -> tuple[float, ...]:
@@ -58,12 +63,12 @@ class Settings:
         read_limit: The same for job reads and for job lists.
         window: Kind of rate-limit window: `sliding` (any span of that length), `fixed` (spans counted from the epoch)
             or `none` (no limit).
-        shared_budgets: Whether all operations share one window of `rate_limit`.
+        shared_limit: Whether all operations share one window of `rate_limit`, job reads and job lists included.
         job_seconds: Duration of a job in seconds, or a random duration in a range (low, high).
         credit: Submissions that are accepted before the sandbox responds with 402; `None` is unlimited.
         latency: Seconds from a request to its response, or a range (low, high). A random part of them passes before the
             request is processed.
-        faults: Probability of each fault by name, see `FAULTS`.
+        faults: Probability of each fault of requests by name, as `{"server-error": 0.05}`. `FAULTS` describes them.
         seed: Seed of all random choices: faults, durations, latencies, faults of webhooks.
         output_seconds: Seconds for which a job keeps its output after its end.
         media_seconds: Seconds for which an uploaded file is kept.
@@ -81,7 +86,7 @@ class Settings:
         webhook_time_scale: Factor of the retry delays, so that a test need not wait for minutes.
         webhook_sign_anew: Whether each attempt has its own timestamp and signature, or those of the first attempt.
         webhook_failed_as: Status of a failed job in webhooks: `failed` or `canceled`.
-        webhook_faults: Probability of each fault of a job's webhook by name, see `WEBHOOK_FAULTS`.
+        webhook_faults: Probability of each fault of a job's webhook by name. `WEBHOOK_FAULTS` describes them.
         store: File that keeps accepted jobs and uploads for another sandbox with the same file; `None` keeps nothing.
             Pending webhooks are not kept.
         on_request: Called with each `ReceivedRequest` before its response is sent; it must return at once.
@@ -95,7 +100,7 @@ class Settings:
     rate_limit: Limit = attrs.field(default=Limit(100, 60.0), converter=_to_limit)
     read_limit: Limit = attrs.field(default=Limit(300, 60.0), converter=_to_limit)
     window: WindowKind = attrs.field(default="sliding", validator=one_of("sliding", "fixed", "none"))
-    shared_budgets: bool = False
+    shared_limit: bool = False
     job_seconds: tuple[float, float] = attrs.field(default=(1.0, 1.0), converter=to_range)
     credit: int | None = attrs.field(default=None, validator=not_negative)
     latency: tuple[float, float] = attrs.field(default=(0.0, 0.0), converter=to_range)

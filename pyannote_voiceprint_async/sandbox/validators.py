@@ -37,8 +37,12 @@ def positive(_instance: object, attribute: "attrs.Attribute[Any]", value: float)
 
 def to_range(value: float | tuple[float, float]) -> tuple[float, float]:
     """Convert a number of seconds, or (low, high), to a range."""
-    low, high = value if isinstance(value, tuple) else (value, value)
-    if not 0 <= low <= high < math.inf:
+    try:
+        low, high = value if isinstance(value, tuple) else (value, value)
+        valid = 0 <= low <= high < math.inf
+    except (TypeError, ValueError):  # text, or a tuple of another length
+        valid = False
+    if not valid:
         raise ValueError(f"Seconds must be a number, or (low, high) with 0 <= low <= high, not {value!r}.")
     return float(low), float(high)
 

@@ -60,7 +60,7 @@ def test_the_defaults_are_those_of_the_settings():
     [
         (["--host", "::1", "--port", "8000"], {"host": "::1", "port": 8000}),
         (["--rate-limit", "5/1.5", "--read-limit", "7/2"], {"rate_limit": Limit(5, 1.5), "read_limit": Limit(7, 2.0)}),
-        (["--window", "fixed", "--shared-budgets"], {"window": "fixed", "shared_budgets": True}),
+        (["--window", "fixed", "--shared-limit"], {"window": "fixed", "shared_limit": True}),
         (["--job-seconds", "0.5:3", "--latency", "0.01:0.2"], {"job_seconds": (0.5, 3.0), "latency": (0.01, 0.2)}),
         (["--job-seconds", "2", "--credit", "0", "--seed", "7"], {"job_seconds": (2.0, 2.0), "credit": 0, "seed": 7}),
         (["--store", "jobs.jsonl"], {"store": Path("jobs.jsonl")}),

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -18,12 +19,11 @@ def lose(path):
     """Return a function that makes the outcome of a key unknown."""
 
     def lose(key):
-        with sqlite3.connect(path) as db:
+        with closing(sqlite3.connect(path)) as db, db:
             db.execute(
                 "UPDATE voiceprint_keys SET state = 'unknown', alive_until = 0, job_id = NULL WHERE submission_key = ?",
                 (key,),
             )
-        db.close()
 
     return lose
 

@@ -333,7 +333,7 @@ def test_a_closed_terminal_stops_no_run():
     class Gone:
         encoding = "utf-8"
 
-        def write(self, _):
+        def write(self, _=""):
             raise OSError(5, "Input/output error")
 
         flush = write

@@ -32,7 +32,7 @@ async def test_every_operation_has_its_own_window(open_sandbox):
 
 
 async def test_a_shared_window_counts_all_operations(open_sandbox):
-    client = await open_sandbox(rate_limit=(5, 60.0), shared_budgets=True)
+    client = await open_sandbox(rate_limit=(5, 60.0), shared_limit=True)
     remaining = {
         name: response.headers["X-RateLimit-Remaining"] for name, response in (await one_response_each(client)).items()
     }

@@ -52,6 +52,13 @@ def test_an_invalid_value_is_refused(setting, value):
         Sandbox(**{setting: value})
 
 
+@pytest.mark.parametrize("value", [5, "100/60", (5, 60.0, 1), ("5", 60.0)])
+def test_a_value_that_is_no_limit_is_reported_with_the_accepted_form(value):
+    with pytest.raises(ValueError) as caught:
+        Settings(rate_limit=value)
+    assert str(caught.value) == f"A limit must be (requests, seconds), for example (100, 60.0), not {value!r}."
+
+
 @pytest.mark.parametrize(("value", "expected"), [(None, None), ("a/b", Path("a/b")), (Path("c"), Path("c"))])
 def test_a_store_is_a_path_or_none(value, expected):
     assert Settings(store=value).store == expected

@@ -3,7 +3,7 @@ import math
 import attrs
 import pytest
 
-from pyannote_voiceprint_async.sandbox.validators import finite, not_negative, one_of, positive
+from pyannote_voiceprint_async.sandbox.validators import finite, not_negative, one_of, positive, to_range
 
 
 @attrs.frozen(kw_only=True)
@@ -38,3 +38,10 @@ def test_an_invalid_value_is_reported_with_its_name(name, value, message):
     with pytest.raises(ValueError) as caught:
         Example(**{name: value})
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("value", ["0.5:3", "1", None, (1.0,), (1.0, 2.0, 3.0), ("1", "2"), (2.0, 1.0), -1, math.inf])
+def test_a_value_that_is_no_range_is_reported_with_the_accepted_forms(value):
+    with pytest.raises(ValueError) as caught:
+        to_range(value)
+    assert str(caught.value) == f"Seconds must be a number, or (low, high) with 0 <= low <= high, not {value!r}."

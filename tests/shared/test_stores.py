@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -154,9 +155,8 @@ async def test_a_read_only_file_is_reported(tmp_path: Path, monkeypatch: pytest.
 async def test_a_file_of_another_kind_is_left_alone(tmp_path: Path, content: bytes | None, sandbox: Sandbox):
     path = tmp_path / "other.db"
     if content is None:
-        with sqlite3.connect(path) as db:
+        with closing(sqlite3.connect(path)) as db, db:
             db.execute("CREATE TABLE recordings (id)")
-        db.close()
     else:
         path.write_bytes(content)
     before = path.read_bytes()

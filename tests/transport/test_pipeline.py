@@ -415,7 +415,7 @@ async def test_requests_in_flight_stay_below_max_concurrency(start):
 
 async def test_a_rate_limit_shared_by_all_operations_is_respected(start, clock):
     """A server may count all operations together; then reads use up the limit of submissions."""
-    sandbox = await start(Sandbox(rate_limit=(10, 60.0), shared_budgets=True, now=clock.wall, sleep=clock.sleep))
+    sandbox = await start(Sandbox(rate_limit=(10, 60.0), shared_limit=True, now=clock.wall, sleep=clock.sleep))
     client = await start(AsyncVoiceprintClient(sandbox.api_key, base_url=sandbox.url, clock=clock))
     async with clock.running(client):
         for _ in range(8):

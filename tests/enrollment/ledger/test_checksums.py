@@ -85,9 +85,8 @@ async def test_a_ledger_of_an_earlier_version_gets_checksums(world):
     await world.enroll(people(3))
 
     def as_it_was():
-        with sqlite3.connect(world.path) as connection:
+        with closing(sqlite3.connect(world.path)) as connection, connection:
             make_first_version(connection)
-        connection.close()
 
     await asyncio.to_thread(as_it_was)
     assert await asyncio.to_thread(verified, world.path) is None

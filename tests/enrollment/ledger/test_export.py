@@ -7,6 +7,7 @@ import stat
 import tracemalloc
 from asyncio import to_thread
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -117,9 +118,8 @@ async def test_segments_and_warnings_are_exported(world, tmp_path):
 
 
 def test_a_ledger_of_an_earlier_version_is_exported_unchanged(ledger, tmp_path):
-    with sqlite3.connect(ledger) as connection:
+    with closing(sqlite3.connect(ledger)) as connection, connection:
         make_first_version(connection)
-    connection.close()
     export(ledger, tmp_path / "out.jsonl", "jsonl")
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [(row["start"], row["end"], row["warnings"]) for row in rows] == [(None, None, [])] * 3
@@ -233,10 +233,9 @@ async def test_a_long_export_does_not_block_a_run(world, tmp_path, monkeypatch):
         dump = json.dumps
 
         def write_meanwhile(*args, **options):
-            with sqlite3.connect(path, timeout=0) as connection:
+            with closing(sqlite3.connect(path, timeout=0)) as connection, connection:
                 checksums.register(connection)
                 connection.execute("UPDATE recordings SET finished_at = 9e9 WHERE id = 3")
-            connection.close()
             return dump(*args, **options)
 
         monkeypatch.setattr(export_formats.json, "dumps", write_meanwhile)

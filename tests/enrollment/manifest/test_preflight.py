@@ -4,6 +4,7 @@ import asyncio
 import os
 import sqlite3
 import threading
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -172,10 +173,9 @@ async def test_a_recording_that_decodes_differently_is_checked_again_by_the_next
     await world.enroll(rows, max_jobs=0)
 
     def remember_another():
-        with sqlite3.connect(world.path) as connection:
+        with closing(sqlite3.connect(world.path)) as connection, connection:
             checksums.register(connection)
             connection.execute("UPDATE recordings SET identity = 'samples:of another decoder'")
-        connection.close()
 
     await asyncio.to_thread(remember_another)
     assert (await world.enroll(rows)).failed == 1
@@ -361,10 +361,9 @@ async def test_a_ledger_of_the_first_step_goes_on(world, tmp_path):
 
     def downgrade():
         """Undo all schema steps after the first."""
-        with sqlite3.connect(world.path) as connection:
+        with closing(sqlite3.connect(world.path)) as connection, connection:
             make_first_version(connection)
             connection.execute("UPDATE recordings SET state = 'succeeded', voiceprint = 'paid' WHERE is_file")
-        connection.close()
 
     await asyncio.to_thread(downgrade)
     rows = [Row("Anna", path), Row("Bo", "https://e.com/b.wav"), Row("Cleo", path, segments=((1, 3),))]
