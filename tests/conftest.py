@@ -58,23 +58,24 @@ def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
     return 3 * cores
 
 
-def pytest_collection_finish() -> None:
-    """Exempt the collected tests from garbage collection; a collection in a test would take half a second."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect without the garbage collector: in each worker, it would take as long as the collection itself."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()  # or each collection in a test would traverse all collected tests, which takes half a second
+        gc.enable()
 
 
-@pytest.fixture(scope="session")
-def _blocker() -> BlockBuster:
-    return BlockBuster("pyannote_voiceprint_async", excluded_modules=["pyannote_voiceprint_async.cli"])
-
-
-@pytest.fixture(autouse=True)
-def _no_blocking_calls(_blocker: BlockBuster) -> Iterator[None]:
+@pytest.fixture(scope="session", autouse=True)
+def _no_blocking_calls() -> Iterator[None]:
     """A blocking call of the package on the event loop fails the test."""
-    _blocker.activate()
+    blocker = BlockBuster("pyannote_voiceprint_async", excluded_modules=["pyannote_voiceprint_async.cli"])
+    blocker.activate()
     yield
-    _blocker.deactivate()
+    blocker.deactivate()
 
 
 @pytest.fixture(autouse=True)

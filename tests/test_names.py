@@ -6,13 +6,20 @@ import inspect
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pyannote_voiceprint_async
 
 PACKAGE = Path(pyannote_voiceprint_async.__file__).parent
-FILES = {str(path.relative_to(PACKAGE)): ast.parse(path.read_text("utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+@cache
+def syntax_trees() -> Mapping[str, ast.Module]:
+    """Return the syntax tree of every file of the package."""
+    paths = sorted(PACKAGE.rglob("*.py"))
+    return {str(path.relative_to(PACKAGE)): ast.parse(path.read_text("utf-8")) for path in paths}
 
 
 MODULES = [
@@ -71,7 +78,7 @@ def public_classes(module: str) -> set[str]:
 def test_no_class_name_occurs_twice():
     """A reader who searches for a name finds one class."""
     files = defaultdict(list)
-    for file, tree in FILES.items():
+    for file, tree in syntax_trees().items():
         for name in class_names(tree):
             files[name].append(file)
     assert {name: places for name, places in files.items() if len(places) > 1} == {}
@@ -80,7 +87,7 @@ def test_no_class_name_occurs_twice():
 def test_no_class_has_the_name_of_a_standard_class_beside_it():
     """Neither a built-in class nor a class of a standard module that the same file imports has the same name."""
     clashes = {}
-    for file, tree in FILES.items():
+    for file, tree in syntax_trees().items():
         standard = public_classes("builtins").union(*map(public_classes, standard_modules(tree)))
         if names := standard.intersection(class_names(tree)):
             clashes[file] = names

@@ -4,7 +4,6 @@ import io
 
 from hypothesis import given
 from hypothesis import strategies as st
-from pyannote.core import Annotation, Segment
 
 from pyannote_voiceprint_async.audio import SpeakerTurn, read_turns
 from pyannote_voiceprint_async.identification_result.rttm_text import to_rttm
@@ -56,6 +55,8 @@ def test_the_reader_of_this_package_reads_every_turn_back(entries, file_id):
 @given(st.lists(st.tuples(NAMES, SPANS), min_size=1, max_size=20, unique_by=lambda entry: entry[1]))
 def test_pyannote_core_writes_the_same_turns(entries):
     """pyannote.core has a writer of RTTM and no reader: it must accept the names, and write the same lines."""
+    from pyannote.core import Annotation, Segment  # slow to import
+
     turns = [turn(name, *span) for name, span in entries]
     text = to_rttm(turns, "talk")
     annotation = Annotation(uri="talk")
