@@ -17,7 +17,6 @@ READ = (
     ("a response that never arrives", "ends after `Timeouts.total`", "waits without an end", ""),
     ("jobs that are polled", "100 in one request", "one, every 10 s, without an end", ""),
     ("the response to a submission is lost", "an error with `outcome_unknown`", 'an error: "Failed to connect"', ""),
-    ("a file to upload", "is read in pieces", "is read into memory", ""),
     ("webhooks", "verified; they end waits", "not received", ""),
 )
 

@@ -133,6 +133,13 @@ def test_the_links_of_a_document_lead_to_files(path):
     assert [link for link in links if not (path.parent / link).exists()] == []
 
 
+def test_the_changelog_has_each_section_of_a_version_once():
+    """Merges join changelogs line by line, which can repeat the sections that one side has rewritten."""
+    for version in re.split(r"^## ", (ROOT / "CHANGELOG.md").read_text("utf-8"), flags=re.MULTILINE)[1:]:
+        sections = re.findall(r"^### (\w+)$", version, re.MULTILINE)
+        assert sections == [name for name in ("Added", "Renamed", "Changed", "Fixed") if name in sections]
+
+
 def test_every_command_has_a_place_in_the_reference():
     page = (ROOT / "docs" / "reference" / "command.md").read_text("utf-8")
     assert sorted(re.findall(r"^\.\. click:: .*:(\w+)$", page, re.MULTILINE)) == sorted(app.commands)
