@@ -99,6 +99,8 @@ class StepMessage(NamedTuple):
     """Whether the member could not reach the store, and has sent requests without permits of the store."""
     time: MeasuredTime | None = None
     """The time when the message was made; None in the first step of a member."""
+    is_last: bool = False
+    """Whether the member ends with this step."""
 
 
 class StepReply(NamedTuple):
@@ -148,7 +150,7 @@ class FleetWindow:
     now: int
     """The time of the window, which never goes back."""
     clock: int
-    """What the clock of the store showed at the last step."""
+    """The time on the clock of the store up to which the time of the window has passed."""
     limit: int
     opens_at: int
     """No permit is granted before this time."""
@@ -257,12 +259,12 @@ class _Change:
         """Advance the time of the window by the idle time, as far as this member confirms it.
 
         A new member confirms nothing. While permits are in use, their members make a step at least every second: after
-        a longer idle time, these members have ended, or the clock of the store was set forward. The idle time is then
+        a longer idle time, these members were killed, or the clock of the store was set forward. The idle time is then
         unconfirmed until the members that are alive have made a step.
         """
         window, measured, idle_time = self.window, self._measured, self.idle_time
         window.clock += idle_time
-        if measured is None and idle_time > _OUTAGE and not window.permits:
+        if measured is None and idle_time > _OUTAGE and not (window.permits and window.members):
             passed = idle_time
         elif measured is None or idle_time < 0:
             passed = 0
@@ -363,7 +365,10 @@ class _Change:
         window, now, name = self.window, self.now, self.message.member
         window.permits = {permit: when for permit, when in window.permits.items() if when > now}
         window.members = {other: member for other, member in window.members.items() if member.alive_until > now}
-        window.members[name] = _Member(self.latest + self.rules.member_lifetime, self.message.number)
+        if self.message.is_last:
+            window.members.pop(name, None)
+        else:
+            window.members[name] = _Member(self.latest + self.rules.member_lifetime, self.message.number)
         window.queue = {other: waiting for other, waiting in window.queue.items() if other in window.members}
         if window.probe is not None and (
             window.probe not in window.permits or _member_of(window.probe) not in window.members
@@ -448,7 +453,7 @@ class _Change:
             granted=granted,
             wait=self._wait(returns) if is_waiting else None,
             limit=window.limit,
-            members=len(window.members),
+            members=max(1, len(window.members)),
             epoch=window.epoch,
             now=window.now,
             era=window.era,

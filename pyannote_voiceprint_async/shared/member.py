@@ -242,6 +242,7 @@ class FleetMember:
             tuple(self._lost_steps),
             self.is_cut_off,
             self._measure_time(began),
+            is_last=self._is_closed,
         )
         try:
             reply = await self._store.step(self._settings.window, message)
@@ -302,7 +303,8 @@ class FleetMember:
         if self._task is not None:
             await asyncio.wait([self._task])
         self.return_granted(float("inf"))
-        if (self._facts or self._has_appointment) and not self._contact.is_lost:
+        is_member = self.last_reply is not None and self._clock.time() < self.replied_at + _MEMBER_LIFETIME
+        if (self._facts or self._has_appointment or is_member) and not self._contact.is_lost:
             with suppress(StoreUnavailableError):
                 await self._step(wanted=0)
 

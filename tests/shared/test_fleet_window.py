@@ -299,7 +299,7 @@ def test_a_clock_that_is_set_again_and_again_delays_no_member_for_long(jump: int
 
 
 def test_a_new_member_does_not_wait_for_permits_of_ended_members() -> None:
-    """Long ago, a member took the whole limit. Nobody has made a step since then, which a new member cannot know."""
+    """Long ago, a member took the whole limit and was killed, which a new member cannot know."""
     rules = RULES._replace(limit=40, per=60_000, permit_lifetime=90_000)
     state, now = None, 0
     for number, wanted in ((1, 0), (2, 40), (3, 40)):
@@ -319,3 +319,19 @@ def test_a_new_member_does_not_wait_for_permits_of_ended_members() -> None:
     state, reply = step(state, StepMessage("new", 2, 30, rules, time=measured), now + rules.grace, "epoch")
     assert reply is not None
     assert len(reply.granted) == 30
+
+
+def test_processes_that_run_one_after_the_other_wait_for_nothing() -> None:
+    """As a command that a script repeats: no member is left that could know the time better than the store."""
+    rules = RULES._replace(limit=3, per=60_000, permit_lifetime=90_000, grace=0)
+    state: FleetWindow | None = None
+    for number in range(20):
+        now = number * 25_000
+        state, first = step(state, StepMessage(f"m{number}", 1, 1, rules), now, "epoch")
+        assert first is not None
+        assert len(first.granted) == 1
+        measured = MeasuredTime("epoch", first.era, first.now + 100, first.now + 100)
+        reports = (PermitReport(ReportKind.ANSWERED, first.granted[0]),)
+        last = StepMessage(f"m{number}", 2, 0, rules, reports, time=measured, is_last=True)
+        state, _ = step(state, last, now + 100, "epoch")
+        assert state.members == {}

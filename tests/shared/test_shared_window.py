@@ -313,6 +313,7 @@ async def test_a_closed_client_reports_its_responses_and_leaves_nothing(
     await settle()
     (window,) = [orjson.loads(state) for name, state in store.windows.items() if name.endswith("|submissions")]
     assert [round(when / 1000) for when in window["permits"].values()] == [round(sent_at + 60)]
+    assert window["members"] == {}
     assert asyncio.all_tasks() <= tasks | {asyncio.current_task()}
     assert clock.next_at() is None
     assert store.clients == 0
