@@ -95,7 +95,7 @@ def compare(measured: dict[str, list[dict[int, float]]]) -> dict[str, Any]:
 
 
 def run(base_url: str, slices: int, submissions: int) -> dict[str, Any]:
-    """Measure all contestants in turns, on a core of this process alone."""
+    """Run all contestants in turn, on a core of this process alone."""
     harness.stay_on_core(0)
     return asyncio.run(take_turns(base_url, slices, submissions))
 

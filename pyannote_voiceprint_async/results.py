@@ -86,9 +86,9 @@ class ClientStats:
     queued: int
     """Requests that wait for a permit or a slot, of all clients that share the rate limiter."""
     requests: int
-    """Requests made, retries included."""
+    """Requests made, all repetitions included."""
     retries: int
-    """Requests that were retries."""
+    """Requests that were repeated after an error. Those that were repeated after a 429 are in `rate_limited`."""
     rate_limited: int
     """Responses with status 429."""
     submitted: int

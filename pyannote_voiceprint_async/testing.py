@@ -9,7 +9,9 @@ pytest loads this module in every run on a machine that has this package, so it 
 | `voiceprint_session_sandbox` | one `Sandbox` for all tests of the run, for services that are started once |
 
 Jobs end, and are polled, after milliseconds. There is no rate limit. For other settings, start a sandbox of your own:
-`with SandboxThread(Sandbox(rate_limit=(5, 1.0))) as sandbox:`.
+`with SandboxThread(Sandbox(rate_limit=(5, 1.0))) as sandbox:`. No header contains the length of a rate-limit window, so
+pass the limit to your client, too: `rate_limits=RateLimits(submissions=RateLimit(5, 1.0))`. Otherwise, it waits for a
+minute.
 """
 
 from collections.abc import AsyncIterator, Iterator
