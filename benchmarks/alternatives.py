@@ -29,7 +29,7 @@ def rows(measurements: dict[str, Any]) -> Iterator[tuple[str, ...]]:
         for one in ("this client", "aiolimiter and tenacity")
     ]
     ours, theirs = ("% / ".join(f"{100 * case['share']['median']:.0f}" for case in cases) for cases in sliding)
-    yield "share of the limit that is used, at a latency of 0 / 0 to 500 ms", f"{ours}%", "", f"{theirs}%"
+    yield "share of the limit that is used, without latency / with up to 500 ms", f"{ours}%", "", f"{theirs}%"
     ours, theirs = ("% / ".join(_refused(case) for case in cases) for cases in sliding)
     yield "requests that are refused, at these latencies", f"{ours}%", "", f"{theirs}%"
     flows = [
@@ -39,12 +39,12 @@ def rows(measurements: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     ours, theirs = (" / ".join(f"{case['per_window']['median']:.0f}" for case in cases) for cases in flows)
     yield "voiceprints a minute of the 100 allowed, jobs of 6 s / 4 min", ours, theirs, ""
     ours, theirs = (" / ".join(f"{case['requests']['median']:.1f}" for case in cases) for cases in flows)
-    yield "requests for each beside the submission, with these jobs", ours, theirs, ""
+    yield "other requests per voiceprint, with these jobs", ours, theirs, ""
     ways = measurements["throughput"]["results"]["ways"]
     speeds = [ways[way]["64"]["per_second"] for way in ("asyncio", "asyncio, TLS")]
     names = ("this client", "official SDK, 64 threads", "aiohttp, aiolimiter, tenacity")
     yield (
-        "submissions a second, 64 in flight, bare aiohttp = 1, HTTP / TLS",
+        "submissions a second, 64 in flight, relative to plain aiohttp, HTTP / TLS",
         *(" / ".join(f"{found[name]['ratio']['median']:.2f}" for found in speeds) for name in names),
     )
     yield from READ

@@ -24,6 +24,8 @@ DOCUMENTS = [README, ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md"
 # Installations are skipped here: .ci/run runs those of the README. The command after an installation runs here.
 INSTALLS = re.compile(r"python3 -m venv \.venv && \.venv/bin/pip install [^&]*(&& )?(\.venv/bin/)?")
 RUNS_THIS_TEST = ("pytest",)
+# Left out, so that the commands after it use the sandbox of the test.
+REAL_KEY = "unset PYANNOTEAI_BASE_URL\nexport PYANNOTEAI_API_KEY=…\n"
 # A block with a test needs two plugins only.
 PLUGINS = ("-p", "pytest_asyncio.plugin", "-p", "pyannote_voiceprint_async.testing")
 RUNS_A_TEST = ("-m", "pytest", "-q", "-o", "asyncio_default_fixture_loop_scope=function", *PLUGINS, "test_page.py")
@@ -158,7 +160,7 @@ async def run_shell(code, environment, folder):
     if command in {"", *RUNS_THIS_TEST}:
         assert INSTALLS.match(code), "only installations may be skipped"
         return
-    command = command.replace(".venv/bin/", "").replace("export PYANNOTEAI_API_KEY=…\n", "")
+    command = command.replace(".venv/bin/", "").replace(REAL_KEY, "")
     done = await asyncio.to_thread(run, shell(command), environment, folder)
     assert done.returncode == 0, f"{command}\n{done.stderr}"
 

@@ -14,6 +14,7 @@ from pyannote_voiceprint_async.errors import ManifestError
 from pyannote_voiceprint_async.identification import Speakers, jobs_needed
 from pyannote_voiceprint_async.identification.among import make_requests
 from pyannote_voiceprint_async.identification.run_plan import IdentificationRunPlan, PlannedJob, plan_run
+from pyannote_voiceprint_async.identification.speaker_files import origin_of
 from pyannote_voiceprint_async.local_files import reason_of
 from pyannote_voiceprint_async.models import IdentificationOptions, IdentificationRequest, Matching, Model
 
@@ -22,6 +23,7 @@ from .formatting import format_count
 from .identify_files import IdentifyFiles
 from .identify_recordings import Recording, check_recordings
 from .options import CommonOptions
+from .status_view import SANDBOX_ORIGIN
 
 __all__ = ["IdentifyArguments"]
 
@@ -76,6 +78,11 @@ class IdentifyArguments:
             VoiceprintError: the voiceprints, a label or an output file cannot be used.
         """
         speakers = _load_speakers(speakers_file, model)
+        if not common.sandbox and origin_of(speakers_file) == SANDBOX_ORIGIN:
+            raise WrongUsage(
+                f"{speakers_file}: the voiceprints were made up by the sandbox, and mean nothing to the API. Nothing "
+                "was sent. Enroll the speakers without --sandbox, or identify with --sandbox."
+            )
         recordings, note = check_recordings(sources, is_wanted=preflight)
         local = [recording.source.source for recording in recordings if isinstance(recording.source.source, Path)]
         ledger = None if ledger_option is None else find_existing(ledger_option)

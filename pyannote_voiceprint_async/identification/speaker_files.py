@@ -16,12 +16,14 @@ from typing import Any
 
 import attrs
 
+from pyannote_voiceprint_async.enrollment.ledger.connection import read_snapshot
+from pyannote_voiceprint_async.enrollment.ledger.report import read_origin
 from pyannote_voiceprint_async.enrollment.ledger.voiceprints import read_voiceprints
 from pyannote_voiceprint_async.models import Voiceprint
 from pyannote_voiceprint_async.secret import Secret
 from pyannote_voiceprint_async.text_encoding import detect_encoding
 
-__all__ = ["SpeakerRow", "read_rows"]
+__all__ = ["SpeakerRow", "origin_of", "read_rows"]
 
 _SQLITE = b"SQLite format 3\0"
 # Text is read at once, and needs several times its size in memory. 10,000 voiceprints of the largest size fit.
@@ -59,13 +61,30 @@ def read_rows(path: Path) -> tuple[list[SpeakerRow], str | None]:
     # Opening a named pipe would block until another process writes to it, and some devices never end.
     if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
         return [], "it is not a regular file. Nothing was read."
-    with path.open("rb") as file:
-        head = file.read(len(_SQLITE))
+    head = _head(path)
     if head == _SQLITE:
         return list(_ledger_rows(path)), None
     if status.st_size > _MAX_TEXT:
         return [], f"the file has more than {_MAX_TEXT // 2**20} MiB. Use the ledger itself, or several smaller files."
     return _read_text(path, detect_encoding(head[:4]))
+
+
+def origin_of(path: Path) -> str | None:
+    """Return which API made the voiceprints of a ledger; None for other files, which do not say it.
+
+    Raises:
+        LedgerError: the ledger is damaged, or cannot be read.
+        OSError: the file cannot be read.
+    """
+    if _head(path) != _SQLITE:
+        return None
+    with read_snapshot(path) as connection:
+        return read_origin(connection)
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(len(_SQLITE))
 
 
 def _ledger_rows(path: Path) -> Iterator[SpeakerRow]:

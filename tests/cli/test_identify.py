@@ -46,6 +46,16 @@ def test_the_speakers_that_enroll_made_are_named_in_the_conversation(invoke, rec
     assert [turn.speaker for turn in turns] == ["june-fr", "carlo-it", "june-fr", "allison-en", "carlo-it"]
 
 
+def test_made_up_voiceprints_are_not_sent_to_another_api(invoke, quick_sandbox, speech, recording, tmp_path):
+    ledger = tmp_path / "speakers.sandbox.ledger"
+    assert invoke("enroll", "--sandbox", speech / "june-fr.wav", "--ledger", ledger).exit_code == 0
+    result = invoke("identify", recording, "--speakers", ledger, environment=quick_sandbox.environment)
+    assert result.exit_code == 2
+    assert "the voiceprints were made up by the sandbox" in result.stderr
+    assert "Nothing was sent" in result.stderr
+    assert quick_sandbox.state()["total"]["requests"] == 0
+
+
 def test_the_warning_of_the_sandbox_is_shown_once(on_terminal, quick_sandbox, speakers, recording, tmp_path):
     other = tmp_path / "other.wav"
     other.write_bytes(wav(speechlike(30)))

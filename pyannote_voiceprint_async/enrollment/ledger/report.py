@@ -6,7 +6,7 @@ from pyannote_voiceprint_async.enrollment.events import Report
 
 from .spending import count_failed_jobs
 
-__all__ = ["INVALID_ROWS", "newest_run", "read_report"]
+__all__ = ["INVALID_ROWS", "newest_run", "read_origin", "read_report"]
 
 INVALID_ROWS = "left_out"
 """The name in `meta` under which the number of skipped rows of the newest list is stored."""
@@ -26,6 +26,12 @@ def newest_run(connection: sqlite3.Connection) -> int:
     """Return the number of the last run, or 0 if there was none."""
     found = connection.execute("SELECT value FROM meta WHERE name = 'run'").fetchone()
     return int(found[0]) if found else 0
+
+
+def read_origin(connection: sqlite3.Connection) -> str | None:
+    """Return the base URL of the API of the ledger, or the name that the runs gave it; None before the first run."""
+    found = connection.execute("SELECT value FROM meta WHERE name = 'base_url'").fetchone()
+    return str(found[0]) if found else None
 
 
 def read_report(connection: sqlite3.Connection, *, run: int) -> Report:

@@ -12,7 +12,7 @@ from .connection import read_snapshot
 from .file_lock import is_locked
 from .identification_report import IdentificationReport, read_identification_report
 from .ownership import read_owner
-from .report import newest_run, read_report
+from .report import newest_run, read_origin, read_report
 from .run_state import RunState, read_run_state
 
 __all__ = ["LedgerStatus", "read_status"]
@@ -21,8 +21,6 @@ _LAST_ERROR = """
 SELECT label, error FROM recordings JOIN labels ON recording_id = id
 WHERE listed_in = ? AND state IN ('failed', 'expired') AND error IS NOT NULL ORDER BY finished_at DESC LIMIT 1
 """
-
-_ORIGIN = "SELECT value FROM meta WHERE name = 'base_url'"
 
 
 @attrs.frozen
@@ -56,11 +54,10 @@ def read_status(path: Path) -> LedgerStatus:
     with read_snapshot(path) as connection:
         number = newest_run(connection)
         report, run, owner = read_report(connection, run=number), read_run_state(connection), read_owner(connection)
-        origin = connection.execute(_ORIGIN).fetchone()
         is_run = run is not None and owner is not None and owner.process == run.process and run.ended_at is None
         return LedgerStatus(
             report=report,
-            origin=None if origin is None else origin[0],
+            origin=read_origin(connection),
             is_alive=is_run and (_is_running(run) if has_lock is None else has_lock),
             run=run,
             last_error=_last_error(connection, number),
