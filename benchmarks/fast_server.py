@@ -138,8 +138,8 @@ class JobProtocol(asyncio.Protocol):
         self.transport.write(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
 
 
-async def main(latency: float, certificate: str | None = None) -> None:
-    JobProtocol.latency = latency
+async def main(latency: str = "0", certificate: str | None = None) -> None:
+    JobProtocol.latency = float(latency)
     tls = None
     if certificate:
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -148,11 +148,11 @@ async def main(latency: float, certificate: str | None = None) -> None:
     server = await loop.create_server(JobProtocol, "127.0.0.1", 0, ssl=tls)
     print(server.sockets[0].getsockname()[1], flush=True)
     end = loop.run_in_executor(None, sys.stdin.read)
-    while latency and not end.done():  # noqa: ASYNC110 - a loop that sleeps would respond up to a millisecond late
+    while JobProtocol.latency and not end.done():  # noqa: ASYNC110 - a loop that sleeps would respond up to a millisecond late
         await asyncio.sleep(0)
     await end
     server.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(float(sys.argv[1]), *sys.argv[2:]))
+    asyncio.run(main(*sys.argv[1:]))
