@@ -7,6 +7,7 @@ import signal
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import AsyncExitStack
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,23 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.freeze()  # or each collection in a test would traverse all collected tests, which takes half a second
         gc.enable()
+
+
+@pytest.hookimpl(trylast=True)  # after tests were deselected
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let each worker start with its share of the slow tests: a slow test that starts last would run alone.
+
+    `--dist worksteal` first divides the list into one part for each worker.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    others = iter([item for item in items if not item.get_closest_marker("slow")])
+    arranged: list[pytest.Item] = []
+    for number in range(workers):
+        size = (len(items) - len(arranged)) // (workers - number)
+        share = slow[number::workers]
+        arranged += [*share, *islice(others, max(size - len(share), 0))]
+    items[:] = arranged
 
 
 @pytest.fixture(scope="session", autouse=True)
