@@ -96,19 +96,21 @@ def _no_blocking_calls() -> Iterator[None]:
     blocker.deactivate()
 
 
-@pytest.fixture(autouse=True)
-def _no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def _no_keys() -> Iterator[None]:
     """Remove keys and proxies from the environment, so that no test depends on them or uses them."""
-    for name in (
-        "PYANNOTEAI_API_KEY",
-        "PYANNOTE_API_KEY",
-        "PYANNOTEAI_BASE_URL",
-        "HTTP_PROXY",
-        "HTTPS_PROXY",
-        "PYANNOTE_VOICEPRINT_SHARED",
-    ):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for name in (
+            "PYANNOTEAI_API_KEY",
+            "PYANNOTE_API_KEY",
+            "PYANNOTEAI_BASE_URL",
+            "HTTP_PROXY",
+            "HTTPS_PROXY",
+            "PYANNOTE_VOICEPRINT_SHARED",
+        ):
+            monkeypatch.delenv(name, raising=False)
+            monkeypatch.delenv(name.lower(), raising=False)
+        yield
 
 
 @pytest.fixture
