@@ -72,7 +72,7 @@ def pytest_collection() -> Generator[None, object, object]:
 
 @pytest.hookimpl(trylast=True)  # after tests were deselected
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let each worker start with its share of the slow tests: a slow test that starts last would run alone.
+    """Order the tests so that each worker starts with its share of the slow ones: at the end, one would run alone.
 
     `--dist worksteal` first divides the list into one part for each worker.
     """
