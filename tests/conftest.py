@@ -7,6 +7,7 @@ import signal
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import AsyncExitStack
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,23 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+@pytest.hookimpl(trylast=True)  # after tests were deselected
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the tests so that each worker starts with its share of the slow ones: at the end, one would run alone.
+
+    `--dist worksteal` first divides the list into one part for each worker.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    others = iter([item for item in items if not item.get_closest_marker("slow")])
+    arranged: list[pytest.Item] = []
+    for number in range(workers):
+        size = (len(items) - len(arranged)) // (workers - number)
+        share = slow[number::workers]
+        arranged += [*share, *islice(others, max(size - len(share), 0))]
+    items[:] = arranged
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_blocking_calls() -> Iterator[None]:
     """A blocking call of the package on the event loop fails the test."""
@@ -78,19 +96,21 @@ def _no_blocking_calls() -> Iterator[None]:
     blocker.deactivate()
 
 
-@pytest.fixture(autouse=True)
-def _no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def _no_keys() -> Iterator[None]:
     """Remove keys and proxies from the environment, so that no test depends on them or uses them."""
-    for name in (
-        "PYANNOTEAI_API_KEY",
-        "PYANNOTE_API_KEY",
-        "PYANNOTEAI_BASE_URL",
-        "HTTP_PROXY",
-        "HTTPS_PROXY",
-        "PYANNOTE_VOICEPRINT_SHARED",
-    ):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for name in (
+            "PYANNOTEAI_API_KEY",
+            "PYANNOTE_API_KEY",
+            "PYANNOTEAI_BASE_URL",
+            "HTTP_PROXY",
+            "HTTPS_PROXY",
+            "PYANNOTE_VOICEPRINT_SHARED",
+        ):
+            monkeypatch.delenv(name, raising=False)
+            monkeypatch.delenv(name.lower(), raising=False)
+        yield
 
 
 @pytest.fixture

@@ -83,10 +83,12 @@ class FakeClock:
             idle = 0
             while True:
                 await asyncio.sleep(0.002)
+                if is_busy():
+                    idle = 0
+                    continue
                 # The code that handles a response must set its timers before the clock jumps to the next timer.
-                was_busy = is_busy()
                 await settle(10)
-                idle = 0 if was_busy or is_busy() else idle + 1
+                idle = 0 if is_busy() else idle + 1
                 due = self.next_at()
                 if due is not None and idle and (due - self._now < _FAR or idle > _IDLE_ROUNDS):
                     self.jump(due)

@@ -202,6 +202,7 @@ def read_terminal(terminal):
 RUNNERS = {"sh": run_shell, "console": run_console}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path", [pytest.param(path, id=str(path.relative_to(ROOT))) for path in DOCUMENTS if shell_blocks(path)]
 )

@@ -138,6 +138,7 @@ def samples_of(text):
     return {(sample.name, *dict(sorted(sample.labels.items())).values()): sample.value for sample in samples}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("server", [*SERVERS, "fastapi, with a short graceful timeout"])
 async def test_a_service_that_stops_logs_every_accepted_id(start, tmp_path, server):
     """Its submissions in flight are finished, or cancelled when the graceful timeout ends: both log the id."""
@@ -156,6 +157,7 @@ async def test_a_service_that_stops_logs_every_accepted_id(start, tmp_path, serv
     assert [job.id for job in sandbox.accepted if f"Job {job.id} was accepted" not in written] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("server", SERVERS)
 async def test_a_service(start, tmp_path, server):
     """One test provokes every response of the service, because the limit and the credit count all submissions."""
@@ -216,6 +218,7 @@ async def test_a_service(start, tmp_path, server):
         assert secret not in written
 
 
+@pytest.mark.slow
 async def test_the_fastapi_service_names_the_speakers_of_a_recording(start, tmp_path):
     """One test for all responses to recordings, because a service is slow to start."""
     sandbox = await start(Sandbox(job_seconds=0.1))
@@ -278,6 +281,7 @@ async def connect_to_both_workers(stack, service):
     return connections.values()
 
 
+@pytest.mark.slow
 async def test_a_webhook_reaches_the_other_worker_of_the_fastapi_service(start, tmp_path):
     """Both workers also share speakers and metrics, and no accepted id is lost when they stop."""
     sandbox = await start(Sandbox(job_seconds=0.1, rate_limit=(1000, 60.0), latency=0.5))

@@ -35,6 +35,7 @@ def cells(tmp_path):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
+@pytest.mark.slow
 def test_the_notebook_makes_three_voiceprints_and_names_the_speakers_of_the_next_recording(cells):
     outputs = [output for cell in cells for output in cell.outputs]
     printed = "".join(output.text for output in outputs if output.output_type == "stream" and output.name == "stdout")

@@ -1,20 +1,23 @@
 """A program that forks programs: it imports the package once, so that each of them starts in milliseconds.
 
 Each program is a process of its own, with its own streams, signals and exit. Only the start of an interpreter is left
-out.
+out, and at the end the destruction of its objects, which would copy the memory of this process.
 
 Run with the number of a Unix socket. For each program, receive a connection and the descriptors of its three streams.
 The connection carries `{"module", "arguments", "environment", "folder"}` as a line of JSON, and back a line with the
 process id and a line with the exit code, which is negative after a signal. The module has a function `main`.
 """
 
+import atexit
 import gc
 import json
 import os
 import socket
 import sys
+import threading
 from contextlib import suppress
 from importlib import import_module
+from typing import NoReturn
 
 import enrollment.torture.program  # noqa: F401 - imported before the forks
 import psycopg  # noqa: F401 - the same
@@ -37,7 +40,6 @@ def serve(connections: socket.socket) -> None:
         if not os.fork():
             connections.close()
             start(socket.socket(fileno=descriptors[0]), descriptors[1:])
-            return
         close(descriptors)
         remove_ended_processes()
 
@@ -48,8 +50,8 @@ def remove_ended_processes() -> None:
             pass
 
 
-def start(connection: socket.socket, streams: list[int]) -> None:
-    """Fork the program and report its end. The program returns from this function, its parent does not."""
+def start(connection: socket.socket, streams: list[int]) -> NoReturn:
+    """Fork the program, and report its end."""
     with connection.makefile() as lines:
         case = json.loads(lines.readline())
     process = os.fork()
@@ -70,7 +72,26 @@ def start(connection: socket.socket, streams: list[int]) -> None:
     sys.argv[1:] = case["arguments"]
     sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)  # noqa: SIM115 - descriptors
     sys.stderr = open(2, "w", 1, errors="backslashreplace", closefd=False)  # noqa: SIM115 - the same
-    import_module(case["module"]).main()
+    try:
+        import_module(case["module"]).main()
+    except SystemExit as ended:
+        if not isinstance(ended.code, int | None):
+            raise
+        end(ended.code or 0)
+    end(0)
+
+
+def end(code: int) -> NoReturn:
+    """End the program as `multiprocessing` ends its forks: everything that may print or write is done first."""
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    gc.collect()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        sys.exit(code)  # the interpreter reports the stream
+    os._exit(code)
 
 
 def close(descriptors: list[int]) -> None:
@@ -82,5 +103,5 @@ if __name__ == "__main__":
     clients.Polling = QuickPolling  # type: ignore[misc, assignment]
     for name in app.commands:
         load(name)
-    gc.freeze()  # or each program would copy the memory of this process when it exits
+    gc.freeze()  # or the collection at the end of each program would copy the memory of this process
     serve(socket.socket(fileno=int(sys.argv[1])))

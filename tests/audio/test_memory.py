@@ -56,6 +56,7 @@ def test_a_clip_of_flac_reads_only_around_it():
         assert counting.bytes_read < len(data) / 30 + 300_000
 
 
+@pytest.mark.slow
 def test_measuring_a_long_recording_needs_little_memory(an_hour, peak):
     facts = measure(an_hour)
     assert (facts.seconds, facts.speech_seconds) == (3600.0, pytest.approx(11.0, abs=1.0))

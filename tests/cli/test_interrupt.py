@@ -34,6 +34,7 @@ def interrupt_at(request):
         process.stdin.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("interrupt_at", "arguments"),
     [

@@ -154,6 +154,7 @@ def assert_all_harmless(results, commands, codes):
         assert_harmless(shown)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("half", [0, 1])
 def test_control_characters_of_arguments_and_files_are_escaped(on_terminals, hostile_folder, half):
     commands = _COMMANDS[half::2]
@@ -302,6 +303,7 @@ def test_a_stream_that_cannot_be_written_causes_no_traceback(tmp_path, command_l
         assert (tmp_path / "voiceprints.sandbox.ledger").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252:strict"])
 def test_files_and_pipes_are_utf_8_in_any_locale(tmp_path, encoding):
     """`enroll` and JSON readers expect UTF-8."""

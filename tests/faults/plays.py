@@ -51,6 +51,22 @@ def deflate_bomb() -> bytes:
 _GZIP_START, _GZIP_MIB = gzip_bomb()
 
 
+def without_a_pause(message: bytes) -> Play:
+    """Send the same message a hundred times in every iteration of the event loop, without end.
+
+    Without this limit, the client parses up to 10,000 messages in one iteration. Its timeouts count such an iteration
+    as two ticks at most, because the loop stands still, so that a timeout of half a second takes several seconds.
+    """
+
+    async def play(wire: ServerConnection) -> None:
+        await wire.body()
+        while True:
+            await wire.send(message * 100)
+            await asyncio.sleep(0)
+
+    return play
+
+
 # Complete HTTP messages with an unusable body: it is unknown whether a job was accepted.
 GARBAGE: Mapping[str, Play] = {
     "empty": answer(b""),
@@ -150,8 +166,8 @@ LATE: Mapping[str, Play] = {
 }  # fmt: skip
 # Responses that never end, and keep a processor busy.
 LATE_AND_BUSY: Mapping[str, Play] = {
-    "100 Continue for ever": endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n", 10**9),
-    "early hints for ever": endless(b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", 10**9),
+    "100 Continue for ever": without_a_pause(b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "early hints for ever": without_a_pause(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"),
 }
 
 # Lost connections.

@@ -61,6 +61,7 @@ def traced():
     tracemalloc.stop()
 
 
+@pytest.mark.slow
 async def test_memory_does_not_grow_with_the_input(client, traced):
     items, allocated = Input(ALL), {}
     async with client.submit_many(items) as submissions:

@@ -42,6 +42,7 @@ async def schemathesis(start, tmp_path):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)  # ten seconds of work, for a machine that is busy with other programs
 async def test_every_response_conforms_to_the_schema(schemathesis):
     """There is no 5xx, no invalid request is accepted, no valid one is refused. Job ids of responses are used."""
@@ -51,6 +52,7 @@ async def test_every_response_conforms_to_the_schema(schemathesis):
     assert sandbox.accepted
 
 
+@pytest.mark.slow
 async def test_every_fault_conforms_to_the_schema(schemathesis):
     faults = {"server-error": 0.1, "bad-gateway": 0.1, "unavailable": 0.1, "rate-limited": 0.03}
     options = ("--phases", "fuzzing", "--max-examples", "20")

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from shared.forked_program import FORKS
 from warm_process import WarmProcess
 
@@ -16,6 +17,7 @@ from pyannote_voiceprint_async.sandbox import Sandbox
 KEYS = 60
 
 
+@pytest.mark.slow
 async def test_killed_processes_never_pay_for_a_key_twice(address: str, start: Callable[..., Any]):
     api = await start(Sandbox(rate_limit=(1_000_000, 60.0), latency=(0.0, 0.05)))
     rng = random.Random(1)

@@ -56,12 +56,14 @@ async def accepted(process: WarmProcess, count: int) -> None:
         assert await asyncio.to_thread(process.stdout.readline) == "accepted\n"
 
 
+@pytest.mark.slow
 async def test_processes_share_one_rate_limit(run: Callable[[int], WarmProcess], api: Sandbox):
     processes = [run(40) for _ in range(3)]
     assert await asyncio.gather(*map(finish, processes)) == [0, 0, 0]
     assert len(api.accepted) == 120
 
 
+@pytest.mark.slow
 async def test_killed_and_stopped_processes_hold_up_nobody(run: Callable[[int], WarmProcess], api: Sandbox):
     killed, stopped, other = run(200), run(40), run(60)
     await accepted(killed, 5)
@@ -74,6 +76,7 @@ async def test_killed_and_stopped_processes_hold_up_nobody(run: Callable[[int], 
     assert await finish(stopped) == 0
 
 
+@pytest.mark.slow
 async def test_processes_that_start_without_the_store_do_not_exceed_the_limit_together(
     start: Callable[..., Any], relay: PostgresRelay
 ):
@@ -88,6 +91,7 @@ async def test_processes_that_start_without_the_store_do_not_exceed_the_limit_to
     assert len(api.accepted) == 12
 
 
+@pytest.mark.slow
 async def test_a_process_that_is_cut_off_goes_on_with_its_share(
     start_member: Callable[..., Any], api: Sandbox, database: str, relay: PostgresRelay
 ):

@@ -45,6 +45,7 @@ def run(database: str, tmp_path: Path) -> Iterator[Callable[..., WarmProcess]]:
         yield run
 
 
+@pytest.mark.slow
 async def test_killed_workers_pay_for_no_speaker_twice(
     run: Callable[..., WarmProcess], database: str, start: Callable[..., Any], tmp_path: Path
 ):

@@ -8,6 +8,7 @@ between two steps and a full disk.
 import asyncio
 
 import attrs
+import pytest
 from enrollment.torture.cases import VARIANTS, draw
 from enrollment.torture.harness import torture
 from enrollment.torture.points import POINTS
@@ -29,18 +30,21 @@ def _created(folder):
     return folder
 
 
+@pytest.mark.slow
 async def test_no_promise_is_broken_when_runs_are_killed_at_seeded_points(tmp_path):
     outcomes, broken = await torture_all([draw("lost-answers", seed, 30) for seed in range(6)], tmp_path)
     assert broken == {}
     assert sum(outcome.kills for outcome in outcomes) >= 6
 
 
+@pytest.mark.slow
 async def test_no_promise_is_broken_when_further_faults_occur(tmp_path):
     cases = [draw(variant, 1, 12) for variant in VARIANTS if variant != "lost-answers"]
     _, broken = await torture_all(cases, tmp_path)
     assert broken == {}
 
 
+@pytest.mark.slow
 async def test_submissions_that_are_accepted_late_are_not_sent_twice(tmp_path):
     """Half of the submissions are accepted long after their connection was cut."""
     late = attrs.evolve(draw("lost-answers", 3, 12), losses={"accept-late": 0.5}, late_seconds=30.0, kills=())
