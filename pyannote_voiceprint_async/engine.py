@@ -38,15 +38,14 @@ from pyannote_voiceprint_async.jobs.outcome import require_voiceprint
 from pyannote_voiceprint_async.jobs.poller import JobPoller
 from pyannote_voiceprint_async.ratelimit.limiter import RateLimiter
 from pyannote_voiceprint_async.ratelimit.scheduler import PermitScheduler
-from pyannote_voiceprint_async.ratelimit.status import RateLimitStatus
 from pyannote_voiceprint_async.shared.candidates import CandidateAge, candidate_age
 from pyannote_voiceprint_async.transport.http import HttpClient
 from pyannote_voiceprint_async.transport.pipeline import Pipeline
 from pyannote_voiceprint_async.transport.request import SubmissionHooks
 
+from .client_stats import ClientStats
 from .errors import ConfigurationError, JobCanceledError, JobFailedError, UnknownOutcomeError, VoiceprintError
 from .event_emitter import EventEmitter
-from .events import JobFinished, JobWaitStarted, UploadFinished, WebhookDelivered
 from .models import (
     IdentificationRequest,
     Job,
@@ -57,11 +56,11 @@ from .models import (
     VoiceprintRequest,
     WebhookEvent,
 )
-from .results import ClientStats
 from .secret import Secret
 from .settings import Polling, RateLimit, RetryPolicy, Timeouts
 
 if TYPE_CHECKING:
+    from pyannote_voiceprint_async.ratelimit.status import RateLimitStatus
     from pyannote_voiceprint_async.shared.connection import SharedConnection
     from pyannote_voiceprint_async.shared.submission_keys import SubmissionKeys
 
@@ -358,7 +357,10 @@ class Engine:
         """
         with self.events.operate("wait"):
             started_at = self.clock.time()
-            self.events.report(JobWaitStarted, job_id)
+            if self.events.is_wanted:
+                from .events import JobWaitStarted  # noqa: PLC0415 - see EventEmitter
+
+                self.events.report(JobWaitStarted, job_id)
             try:
                 job = await self._poller.wait(job_id, deadline)
             except (JobFailedError, JobCanceledError) as error:
@@ -371,7 +373,10 @@ class Engine:
             return job
 
     def _report_job(self, job_id: str, status: JobStatus, started_at: float) -> None:
-        self.events.report(JobFinished, job_id, str(status), self.clock.time() - started_at)
+        if self.events.is_wanted:
+            from .events import JobFinished  # noqa: PLC0415 - see EventEmitter
+
+            self.events.report(JobFinished, job_id, str(status), self.clock.time() - started_at)
 
     def expect_result(self, ended_at: float) -> float:
         """Estimate when the result of an awaited job arrives; see `JobPoller.expect_result`."""
@@ -420,7 +425,10 @@ class Engine:
                     failure = type(error).__name__
                     raise
                 finally:
-                    self.events.report(UploadFinished, audio.size, self.clock.time() - started_at, failure)
+                    if self.events.is_wanted:
+                        from .events import UploadFinished  # noqa: PLC0415 - see EventEmitter
+
+                        self.events.report(UploadFinished, audio.size, self.clock.time() - started_at, failure)
 
     async def get_job(self, job_id: str) -> Job:
         """Read a job: `GET /v1/jobs/{jobId}`."""
@@ -478,7 +486,10 @@ class Engine:
 
     def deliver(self, event: WebhookEvent) -> None:
         """Pass a verified webhook to the waits for its job, with shared state in all processes."""
-        self.events.emit(WebhookDelivered(0, "deliver", event.job_id, str(event.status)))
+        if self.events.is_wanted:
+            from .events import WebhookDelivered  # noqa: PLC0415 - see EventEmitter
+
+            self.events.emit(WebhookDelivered(0, "deliver", event.job_id, str(event.status)))
         self._poller.deliver(event)
         if self._shared is not None and not self.is_closed:
             self.check_usable()
