@@ -24,13 +24,10 @@ from pyannote_voiceprint_async.api.request_checks import (
     check_webhook,
 )
 from pyannote_voiceprint_async.concurrency.clock import Clock, LoopClock
-from pyannote_voiceprint_async.jobs.batch_item import BatchItem
-from pyannote_voiceprint_async.jobs.batch_results import Results
 from pyannote_voiceprint_async.jobs.local_audio import LocalAudio, is_local, open_audio
 from pyannote_voiceprint_async.ratelimit.limiter import RateLimiter
 
 from . import arguments
-from .client_stats import ClientStats
 from .engine import Engine
 from .errors import MediaError
 from .event_emitter import EventEmitter
@@ -58,9 +55,12 @@ from .secret import hide
 from .settings import Polling, RateLimits, RetryPolicy, Timeouts
 
 if TYPE_CHECKING:
+    from pyannote_voiceprint_async.jobs.batch_item import BatchItem
+    from pyannote_voiceprint_async.jobs.batch_results import Results
     from pyannote_voiceprint_async.ratelimit.status import RateLimitStatus
     from pyannote_voiceprint_async.shared.state import SharedState
 
+    from .client_stats import ClientStats
     from .events import ClientEvent
     from .identification_result.identification import Identification
     from .results import IdentificationResult, RecordingSource, Source, Submission, VoiceprintResult
@@ -187,11 +187,11 @@ class AsyncVoiceprintClient:
         """For `enrollment/`. Not public API: it may change in any release."""
 
     def __repr__(self) -> str:
-        stats = self.stats
+        scheduler = self.engine.scheduler
         state = " closed" if self.engine.is_closed else ""
         return (
-            f"<AsyncVoiceprintClient {redact_url(self.engine.base_url)} in_flight={stats.in_flight} "
-            f"queued={stats.queued}{state}>"
+            f"<AsyncVoiceprintClient {redact_url(self.engine.base_url)} in_flight={scheduler.in_flight} "
+            f"queued={scheduler.queued}{state}>"
         )
 
     def __reduce__(self) -> NoReturn:

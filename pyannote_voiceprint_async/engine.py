@@ -29,9 +29,6 @@ from pyannote_voiceprint_async.concurrency.protected_task import ProtectedTask, 
 from pyannote_voiceprint_async.concurrency.threads import LongFunctions
 from pyannote_voiceprint_async.concurrency.waiters import Waiters
 from pyannote_voiceprint_async.jobs import uploads
-from pyannote_voiceprint_async.jobs.batch_item import BatchItem
-from pyannote_voiceprint_async.jobs.batch_results import Results
-from pyannote_voiceprint_async.jobs.batch_run import BatchRun
 from pyannote_voiceprint_async.jobs.batch_scope import is_inside_batch, may_wait_for
 from pyannote_voiceprint_async.jobs.local_audio import OpenedAudio
 from pyannote_voiceprint_async.jobs.outcome import require_voiceprint
@@ -43,7 +40,6 @@ from pyannote_voiceprint_async.transport.http import HttpClient
 from pyannote_voiceprint_async.transport.pipeline import Pipeline
 from pyannote_voiceprint_async.transport.request import SubmissionHooks
 
-from .client_stats import ClientStats
 from .errors import ConfigurationError, JobCanceledError, JobFailedError, UnknownOutcomeError, VoiceprintError
 from .event_emitter import EventEmitter
 from .models import (
@@ -60,9 +56,14 @@ from .secret import Secret
 from .settings import Polling, RateLimit, RetryPolicy, Timeouts
 
 if TYPE_CHECKING:
+    from pyannote_voiceprint_async.jobs.batch_item import BatchItem
+    from pyannote_voiceprint_async.jobs.batch_results import Results
+    from pyannote_voiceprint_async.jobs.batch_run import BatchRun
     from pyannote_voiceprint_async.ratelimit.status import RateLimitStatus
     from pyannote_voiceprint_async.shared.connection import SharedConnection
     from pyannote_voiceprint_async.shared.submission_keys import SubmissionKeys
+
+    from .client_stats import ClientStats
 
 __all__ = ["Engine"]
 
@@ -469,6 +470,8 @@ class Engine:
         is_stable: Callable[[Any], bool] = lambda _: True,
     ) -> Results[R]:
         """Process many items at once; `Results` describes the arguments. Closing the engine closes the batch too."""
+        from pyannote_voiceprint_async.jobs.batch_results import Results  # noqa: PLC0415 - only batches use it
+
         results = Results(
             items,
             process,
@@ -557,6 +560,8 @@ class Engine:
     @property
     def stats(self) -> ClientStats:
         """Counts of requests and jobs so far."""
+        from .client_stats import ClientStats  # noqa: PLC0415 - the start of a client does not use it
+
         pipeline = self._pipeline
         return ClientStats(
             in_flight=pipeline.rate_limiter.in_flight,
