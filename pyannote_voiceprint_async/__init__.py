@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .client import AsyncVoiceprintClient
+    from .client_stats import ClientStats
     from .concurrency.clock import Clock
     from .errors import (
         AccountError,
@@ -73,7 +74,7 @@ if TYPE_CHECKING:
     from .ratelimit.limiter import RateLimiter
     from .ratelimit.status import RateLimitStatus
     from .response_info import ResponseInfo
-    from .results import ClientStats, IdentificationResult, RecordingSource, Source, Submission, VoiceprintResult
+    from .results import IdentificationResult, RecordingSource, Source, Submission, VoiceprintResult
     from .settings import Polling, RateLimit, RateLimits, RetryPolicy, Timeouts
     from .shared.state import SharedState
     from .version import __version__
@@ -164,6 +165,7 @@ __all__ = [
 # The modules that define the public names. Those behind `client` are imported only for a name of their own.
 _MODULES = (
     "client",
+    "client_stats",
     "concurrency.clock",
     "errors",
     "jobs.batch_results",

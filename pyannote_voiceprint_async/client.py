@@ -25,18 +25,13 @@ from pyannote_voiceprint_async.api.request_checks import (
 )
 from pyannote_voiceprint_async.concurrency.cancellation import count_cancellations
 from pyannote_voiceprint_async.concurrency.clock import Clock, LoopClock
-from pyannote_voiceprint_async.jobs.batch_item import BatchItem
-from pyannote_voiceprint_async.jobs.batch_results import Results
 from pyannote_voiceprint_async.jobs.local_audio import LocalAudio, is_local, open_audio
 from pyannote_voiceprint_async.ratelimit.limiter import RateLimiter
-from pyannote_voiceprint_async.ratelimit.status import RateLimitStatus
-from pyannote_voiceprint_async.shared.state import SharedState
 
 from . import arguments
 from .engine import Engine
 from .errors import MediaError
 from .event_emitter import EventEmitter
-from .events import ClientEvent
 from .job_operation import JobOperation, is_stable
 from .job_plans import IdentificationPlan, JobPlan, VoiceprintPlan
 from .models import (
@@ -57,12 +52,19 @@ from .models import (
 )
 from .redaction import redact_url
 from .reprs import safe_repr
-from .results import ClientStats, IdentificationResult, RecordingSource, Source, Submission, VoiceprintResult
 from .secret import hide
 from .settings import Polling, RateLimits, RetryPolicy, Timeouts
 
 if TYPE_CHECKING:
+    from pyannote_voiceprint_async.jobs.batch_item import BatchItem
+    from pyannote_voiceprint_async.jobs.batch_results import Results
+    from pyannote_voiceprint_async.ratelimit.status import RateLimitStatus
+    from pyannote_voiceprint_async.shared.state import SharedState
+
+    from .client_stats import ClientStats
+    from .events import ClientEvent
     from .identification_result.identification import Identification
+    from .results import IdentificationResult, RecordingSource, Source, Submission, VoiceprintResult
 
 __all__ = ["AsyncVoiceprintClient"]
 
@@ -153,6 +155,7 @@ class AsyncVoiceprintClient:
         if shared is not None:
             # Imported only here: it needs sqlite3.
             from .shared.connection import SharedConnection  # noqa: PLC0415
+            from .shared.state import SharedState  # noqa: PLC0415
 
             arguments.check_not_both(shared=shared, rate_limiter=rate_limiter)
             connection = SharedConnection(
@@ -185,11 +188,11 @@ class AsyncVoiceprintClient:
         """For `enrollment/`. Not public API: it may change in any release."""
 
     def __repr__(self) -> str:
-        stats = self.stats
+        scheduler = self.engine.scheduler
         state = " closed" if self.engine.is_closed else ""
         return (
-            f"<AsyncVoiceprintClient {redact_url(self.engine.base_url)} in_flight={stats.in_flight} "
-            f"queued={stats.queued}{state}>"
+            f"<AsyncVoiceprintClient {redact_url(self.engine.base_url)} in_flight={scheduler.in_flight} "
+            f"queued={scheduler.queued}{state}>"
         )
 
     def __reduce__(self) -> NoReturn:
@@ -309,6 +312,8 @@ class AsyncVoiceprintClient:
         Raises:
             AccountError: raised once from the iteration, after the results of all requests in flight were yielded.
         """
+        from .results import Submission  # noqa: PLC0415 - only batches use it
+
         arguments.check_batch(items)
         arguments.check_callback(key, "key")
         webhook = hide(webhook)
@@ -438,6 +443,8 @@ class AsyncVoiceprintClient:
         Raises:
             AccountError: raised once from the iteration, after the results of all requests in flight were yielded.
         """
+        from .results import VoiceprintResult  # noqa: PLC0415 - only batches use it
+
         arguments.check_batch(sources)
         sources, webhook = arguments.hide_items(sources), hide(webhook)
         plan = VoiceprintPlan(model, webhook, check)
@@ -544,6 +551,8 @@ class AsyncVoiceprintClient:
             InvalidRequestError: at once: an argument is invalid.
             AccountError: from the iteration, once, when the results of all requests in flight are yielded.
         """
+        from .results import IdentificationResult  # noqa: PLC0415 - only batches use it
+
         arguments.check_batch(sources)
         sources, speakers = arguments.hide_items(sources), hide_voiceprints(speakers)
         options = arguments.hide_options(options)

@@ -30,16 +30,12 @@ from pyannote_voiceprint_async.concurrency.protected_task import ProtectedTask, 
 from pyannote_voiceprint_async.concurrency.threads import LongFunctions
 from pyannote_voiceprint_async.concurrency.waiters import Waiters
 from pyannote_voiceprint_async.jobs import uploads
-from pyannote_voiceprint_async.jobs.batch_item import BatchItem
-from pyannote_voiceprint_async.jobs.batch_results import Results
-from pyannote_voiceprint_async.jobs.batch_run import BatchRun
 from pyannote_voiceprint_async.jobs.batch_scope import is_inside_batch, may_wait_for
 from pyannote_voiceprint_async.jobs.local_audio import OpenedAudio
 from pyannote_voiceprint_async.jobs.outcome import require_voiceprint
 from pyannote_voiceprint_async.jobs.poller import JobPoller
 from pyannote_voiceprint_async.ratelimit.limiter import RateLimiter
 from pyannote_voiceprint_async.ratelimit.scheduler import PermitScheduler
-from pyannote_voiceprint_async.ratelimit.status import RateLimitStatus
 from pyannote_voiceprint_async.shared.candidates import CandidateAge, candidate_age
 from pyannote_voiceprint_async.transport.http import HttpClient
 from pyannote_voiceprint_async.transport.pipeline import Pipeline
@@ -47,7 +43,6 @@ from pyannote_voiceprint_async.transport.request import SubmissionHooks
 
 from .errors import ConfigurationError, JobCanceledError, JobFailedError, UnknownOutcomeError, VoiceprintError
 from .event_emitter import EventEmitter
-from .events import JobFinished, JobWaitStarted, UploadFinished, WebhookDelivered
 from .models import (
     IdentificationRequest,
     Job,
@@ -58,13 +53,18 @@ from .models import (
     VoiceprintRequest,
     WebhookEvent,
 )
-from .results import ClientStats
 from .secret import Secret
 from .settings import Polling, RateLimit, RetryPolicy, Timeouts
 
 if TYPE_CHECKING:
+    from pyannote_voiceprint_async.jobs.batch_item import BatchItem
+    from pyannote_voiceprint_async.jobs.batch_results import Results
+    from pyannote_voiceprint_async.jobs.batch_run import BatchRun
+    from pyannote_voiceprint_async.ratelimit.status import RateLimitStatus
     from pyannote_voiceprint_async.shared.connection import SharedConnection
     from pyannote_voiceprint_async.shared.submission_keys import SubmissionKeys
+
+    from .client_stats import ClientStats
 
 __all__ = ["Engine"]
 
@@ -359,7 +359,10 @@ class Engine:
         """
         with self.events.operate("wait"):
             started_at = self.clock.time()
-            self.events.report(JobWaitStarted, job_id)
+            if self.events.is_wanted:
+                from .events import JobWaitStarted  # noqa: PLC0415 - see EventEmitter
+
+                self.events.report(JobWaitStarted, job_id)
             try:
                 job = await self._poller.wait(job_id, deadline)
             except (JobFailedError, JobCanceledError) as error:
@@ -372,7 +375,10 @@ class Engine:
             return job
 
     def _report_job(self, job_id: str, status: JobStatus, started_at: float) -> None:
-        self.events.report(JobFinished, job_id, str(status), self.clock.time() - started_at)
+        if self.events.is_wanted:
+            from .events import JobFinished  # noqa: PLC0415 - see EventEmitter
+
+            self.events.report(JobFinished, job_id, str(status), self.clock.time() - started_at)
 
     def expect_result(self, ended_at: float) -> float:
         """Estimate when the result of an awaited job arrives; see `JobPoller.expect_result`."""
@@ -421,7 +427,10 @@ class Engine:
                     failure = type(error).__name__
                     raise
                 finally:
-                    self.events.report(UploadFinished, audio.size, self.clock.time() - started_at, failure)
+                    if self.events.is_wanted:
+                        from .events import UploadFinished  # noqa: PLC0415 - see EventEmitter
+
+                        self.events.report(UploadFinished, audio.size, self.clock.time() - started_at, failure)
 
     async def get_job(self, job_id: str) -> Job:
         """Read a job: `GET /v1/jobs/{jobId}`."""
@@ -462,6 +471,8 @@ class Engine:
         is_stable: Callable[[Any], bool] = lambda _: True,
     ) -> Results[R]:
         """Process many items at once; `Results` describes the arguments. Closing the engine closes the batch too."""
+        from pyannote_voiceprint_async.jobs.batch_results import Results  # noqa: PLC0415 - only batches use it
+
         results = Results(
             items,
             process,
@@ -479,7 +490,10 @@ class Engine:
 
     def deliver(self, event: WebhookEvent) -> None:
         """Pass a verified webhook to the waits for its job, with shared state in all processes."""
-        self.events.emit(WebhookDelivered(0, "deliver", event.job_id, str(event.status)))
+        if self.events.is_wanted:
+            from .events import WebhookDelivered  # noqa: PLC0415 - see EventEmitter
+
+            self.events.emit(WebhookDelivered(0, "deliver", event.job_id, str(event.status)))
         self._poller.deliver(event)
         if self._shared is not None and not self.is_closed:
             self.check_usable()
@@ -563,6 +577,8 @@ class Engine:
     @property
     def stats(self) -> ClientStats:
         """Counts of requests and jobs so far."""
+        from .client_stats import ClientStats  # noqa: PLC0415 - the start of a client does not use it
+
         pipeline = self._pipeline
         return ClientStats(
             in_flight=pipeline.rate_limiter.in_flight,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import attrs
 
@@ -19,7 +19,9 @@ from .engine import Engine
 from .errors import ApiTimeoutError, JobError, JobTimeoutError, MediaError
 from .job_plans import JobPlan
 from .models import ANY_URL, JobCreated
-from .results import Source
+
+if TYPE_CHECKING:
+    from .results import Source
 
 __all__ = ["JobOperation", "is_stable", "open_source", "upload_opened"]
 
@@ -31,7 +33,7 @@ def is_stable(source: object) -> bool:
     return not isinstance(source, Mapping)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class JobOperation(Generic[R]):
     """The steps from one source to its result. They are the same for voiceprints and identifications."""
 

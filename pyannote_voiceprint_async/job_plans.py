@@ -64,16 +64,16 @@ class JobPlan(Protocol[R_co]):
         """
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class VoiceprintPlan:
     """The plan of `voiceprint`."""
 
     model: str
     webhook: str | None
     checks_voice: bool
-    max_bytes: int = MAX_VOICEPRINT_BYTES
-    limits: str = "a voiceprint: at most 100 MiB and 30 seconds"
-    operation: str = "voiceprint"
+    max_bytes = MAX_VOICEPRINT_BYTES
+    limits = "a voiceprint: at most 100 MiB and 30 seconds"
+    operation = "voiceprint"
 
     def to_request(self, source: Any) -> VoiceprintRequest:
         """Return the request for a URL, or the request that was passed instead of one."""
@@ -90,16 +90,16 @@ class VoiceprintPlan:
         return Voiceprint.from_job(require_voiceprint(job), model, *warnings)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class IdentificationPlan:
     """The plan of `identify`."""
 
     template: IdentificationRequest
     """The request, with any URL."""
-    checks_voice: bool = False
-    max_bytes: int = MAX_IDENTIFICATION_BYTES
-    limits: str = "an identification: at most 1 GiB and 24 hours"
-    operation: str = "identify"
+    checks_voice = False
+    max_bytes = MAX_IDENTIFICATION_BYTES
+    limits = "an identification: at most 1 GiB and 24 hours"
+    operation = "identify"
 
     def to_request(self, source: Any) -> IdentificationRequest:
         """Return the request for a URL; anything else is refused when the request is checked."""

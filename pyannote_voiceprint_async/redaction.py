@@ -61,13 +61,13 @@ _SECRETS = (
     # eyJvalue: a JSON Web Token, recognised by its prefix.
     r"()\beyJ[\w-]{10,}[\w.-]*",
 )
-_QUERY_OR_FRAGMENT = re.compile(r"[?#].*", re.DOTALL)
-_USERINFO = re.compile(r"^([a-z][a-z0-9+.-]*:(?:\\?/){2})[^/?#]*@", re.IGNORECASE)
+_QUERY_OR_FRAGMENT = r"(?s)[?#].*"
+_USERINFO = r"(?i)^([a-z][a-z0-9+.-]*:(?:\\?/){2})[^/?#]*@"
 
 
 def redact_url(url: str) -> str:
     """Return the URL without user, password, query and fragment. The query of a presigned URL grants access."""
-    return _QUERY_OR_FRAGMENT.sub("?…", _USERINFO.sub(r"\1…@", url))
+    return re.sub(_QUERY_OR_FRAGMENT, "?…", re.sub(_USERINFO, r"\1…@", url))
 
 
 def redact_text(text: str, *secrets: str) -> str:

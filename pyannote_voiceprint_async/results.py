@@ -1,4 +1,4 @@
-"""What the client returns beside the models of the API: the results of a batch, and statistics."""
+"""The results of batches: one class for each kind of item."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .reprs import safe_repr
 if TYPE_CHECKING:
     from .identification_result.identification import Identification
 
-__all__ = ["ClientStats", "IdentificationResult", "RecordingSource", "Source", "Submission", "VoiceprintResult"]
+__all__ = ["IdentificationResult", "RecordingSource", "Source", "Submission", "VoiceprintResult"]
 
 Source: TypeAlias = "str | VoiceprintRequest | LocalAudio"
 """A URL, a request, or local audio: a path, bytes, an open binary file, or a waveform with its sample rate."""
@@ -74,28 +74,3 @@ class IdentificationResult:
     """The identification, if there is one."""
     error: Exception | None = None
     """The error, if there is no identification. An error with a `job_id` means that a job was accepted."""
-
-
-@safe_repr
-@attrs.frozen
-class ClientStats:
-    """Counts of requests and jobs."""
-
-    in_flight: int
-    """Requests in flight, of all clients that share the rate limiter."""
-    queued: int
-    """Requests that wait for a permit or a slot, of all clients that share the rate limiter."""
-    requests: int
-    """Requests made, all repetitions included."""
-    retries: int
-    """Requests that were repeated after an error. Those that were repeated after a 429 are in `rate_limited`."""
-    rate_limited: int
-    """Responses with status 429."""
-    submitted: int
-    """Accepted jobs."""
-    succeeded: int
-    """Jobs that were awaited, and have succeeded."""
-    failed: int
-    """Jobs that were awaited, and have failed or were canceled."""
-    abandoned: int
-    """Accepted jobs whose caller was cancelled or failed before it had the result."""

@@ -52,10 +52,10 @@ _STATUSES = {status.value: status for status in JobStatus}
 # Fields that are parsed into arrays: the confidence over time, which has millions of frames for a day.
 _ARRAYS = frozenset({"score"})
 # Numbers that JSON does not have, or that may be too large for a float.
-_NO_NUMBER = re.compile(rb"NaN|Infinity|[eE][+]?\d{3}")
+_NO_NUMBER = rb"NaN|Infinity|[eE][+]?\d{3}"
 # No other kind of job has these lists. A diarization has the list `diarization` alone.
 _ONLY_IDENTIFICATION = ("identification", "voiceprints")
-_JOB_ID = re.compile(rb'"jobId"\s*:\s*("(?:[^"\\]|\\.){1,1000}")', re.DOTALL)
+_JOB_ID = rb'"jobId"\s*:\s*("(?:[^"\\]|\\.){1,1000}")'
 
 
 def prepare() -> None:
@@ -115,7 +115,7 @@ def _loads(text: bytes) -> Any:
     try:
         return orjson.loads(text)
     except ValueError:
-        if not _NO_NUMBER.search(text):
+        if not re.search(_NO_NUMBER, text):
             raise
     try:
         return json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
@@ -130,7 +130,7 @@ def _finite(text: str) -> float | None:
 
 def find_job_id(body: bytes) -> str | None:
     """Return the complete job id in a broken response to a submission, or None. The job may already be billed."""
-    found = _JOB_ID.search(body)
+    found = re.search(_JOB_ID, body, re.DOTALL)
     with suppress(ValueError):
         return orjson.loads(found.group(1)) or None if found else None
     return None

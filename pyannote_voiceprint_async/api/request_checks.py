@@ -11,8 +11,6 @@ from pyannote_voiceprint_async.errors import ConfigurationError, FieldError, Inv
 from pyannote_voiceprint_async.models import IdentificationRequest, Model, VoiceprintRequest
 from pyannote_voiceprint_async.secret import Secret, hide
 
-from . import identification_checks
-
 __all__ = [
     "check_api_key",
     "check_base_url",
@@ -32,10 +30,10 @@ _FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\x9f\ud800-\udfff]|\s")
 _PLAIN = re.compile(r"https?://[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?:/[!-~]*)?", re.ASCII)
 _WEB_SCHEMES = {"http", "https"}
 # The schema of `media.input` in the OpenAPI of the vendor.
-_MEDIA_URL = re.compile(r"media://[A-Za-z0-9\-_./]+", re.ASCII)
+_MEDIA_URL = r"media://[A-Za-z0-9\-_./]+"
 _MAX_MEDIA_URL = 255
 # The API may choose any text as a job id. It is percent-encoded in a path.
-_JOB_ID = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,1000}")
+_JOB_ID = r"[^\x00-\x1f\x7f\ud800-\udfff]{1,1000}"
 
 
 def check_request(request: VoiceprintRequest | IdentificationRequest) -> None:
@@ -51,6 +49,9 @@ def check_request(request: VoiceprintRequest | IdentificationRequest) -> None:
         problems = (("url", url), ("model", model), ("webhook", webhook))
         errors = [FieldError(field, problem) for field, problem in problems if problem]
     if isinstance(request, IdentificationRequest):
+        # Imported here, because programs that only make voiceprints do not use it.
+        from . import identification_checks  # noqa: PLC0415
+
         errors += identification_checks.field_errors(request)
     if errors:
         _raise(errors)
@@ -87,7 +88,7 @@ def check_job_id(job_id: object) -> str:
     Raises:
         InvalidRequestError: it is not a job id.
     """
-    if not isinstance(job_id, str) or not _JOB_ID.fullmatch(job_id) or set(job_id) == {"."}:
+    if not isinstance(job_id, str) or not re.fullmatch(_JOB_ID, job_id) or set(job_id) == {"."}:
         _raise([FieldError("jobId", f"must be the id of a job, as returned by submit(), not {str(job_id)[:50]!r}")])
     return str(job_id)
 
@@ -183,7 +184,7 @@ def _source_problem(url: object) -> str | None:
 def _media_problem(url: str) -> str | None:
     if len(url) > _MAX_MEDIA_URL:
         return f"must be at most {_MAX_MEDIA_URL} characters long"
-    if not _MEDIA_URL.fullmatch(url):
+    if not re.fullmatch(_MEDIA_URL, url):
         return "must be media:// and a key of letters, digits, '-', '_', '.' and '/'"
     return None
 

@@ -9,48 +9,23 @@ from typing import TextIO
 
 import click
 
-from pyannote_voiceprint_async.errors import (
-    AccountError,
-    ConfigurationError,
-    EnrollmentError,
-    InvalidRequestError,
-    ManifestError,
-    VoiceprintError,
-)
-from pyannote_voiceprint_async.redaction import printable
-
-from .exit_codes import AccountFailure, ExitCode, Failure, Terminated, WrongUsage
+from .exit_codes import ExitCode, Failure, Terminated
 from .interrupt import EXPLAINED, RUN_AGAIN
 from .terminal import StdoutError, safe_lines, unfiltered
 from .text_layout import terminal_width, wrap
 
-__all__ = ["to_failure", "translated_errors"]
+__all__ = ["translated_errors"]
 
 # What click writes before a message.
 _PREFIX = "Error: "
-
-
-def to_failure(error: VoiceprintError) -> Failure:
-    """Return the failure with which an error of the package ends a command."""
-    message = _printable_message(error)
-    if isinstance(error, AccountError):
-        return AccountFailure(message)
-    # An error without a status did not come from a server: our own check raised it before anything was sent.
-    is_local_check = isinstance(error, InvalidRequestError) and error.status is None
-    # `enroll` itself handles a ledger that fails in the middle of a run.
-    if is_local_check or isinstance(error, ConfigurationError | EnrollmentError):
-        return WrongUsage(message)
-    return Failure(message)
 
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
     """End the command with a message and an exit code at every expected error; others keep their traceback."""
     try:
-        try:
+        with _translated_package_errors():
             yield
-        except VoiceprintError as error:
-            raise to_failure(error) from None
     except click.ClickException as error:
         if _is_help(error):
             raise
@@ -75,18 +50,27 @@ def translated_errors() -> Iterator[None]:
             _flush_or_discard(unfiltered(stream))
 
 
+@contextmanager
+def _translated_package_errors() -> Iterator[None]:
+    """Replace an error of the package by the failure that ends the command."""
+    try:
+        yield
+    except (click.ClickException, click.exceptions.Exit):
+        raise
+    except Exception as error:
+        # Imported here: attrs, which the errors use, would slow down `--help` by a fifth.
+        from .package_errors import to_failure  # noqa: PLC0415
+
+        failure = to_failure(error)
+        if failure is None:
+            raise
+        raise failure from None
+
+
 def _is_help(error: click.ClickException) -> bool:
     """Return whether a group was called without a command: the message is its help, with click's line breaks."""
     # Releases of click before 8.2 have no class for this error.
     return isinstance(error, click.UsageError) and error.ctx is not None and error.message == error.ctx.get_help()
-
-
-def _printable_message(error: VoiceprintError) -> str:
-    """Return an error's message, with line breaks only between the problems that it lists."""
-    message = str(error)
-    for problem in error.problems if isinstance(error, ManifestError) else ():
-        message = message.replace(str(problem), printable(str(problem)))
-    return safe_lines(message)
 
 
 def _wrapped(message: str) -> str:

@@ -53,10 +53,10 @@ async def timeout_at(clock: Clock, deadline: float | None) -> AsyncIterator[None
         clock: the clock of the deadline.
         deadline: a time on that clock; None is never.
     """
+    if deadline is None:
+        yield
+        return
     async with asyncio.timeout(None) as scope:
-        if deadline is None:
-            yield
-            return
         long_ago = asyncio.get_running_loop().time()
         timer = clock.call_at(deadline, lambda: scope.reschedule(long_ago))
         try:

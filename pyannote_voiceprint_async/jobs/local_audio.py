@@ -28,7 +28,7 @@ MAX_WAVEFORM_SECONDS = 24 * 3600.0
 T = TypeVar("T")
 
 _CHUNK = 256 * 1024
-_SUFFIX = re.compile(r"\.[a-z0-9]{1,8}", re.ASCII)
+_SUFFIX = r"\.[a-z0-9]{1,8}"
 _UNCHECKED = "Nothing was sent; check=False sends the audio unchecked."
 _OPEN_AS_TEXT = "The file is open as text. Open it in binary mode: open(path, 'rb')."
 
@@ -159,7 +159,7 @@ def _measure(file: Any, suffix: str) -> OpenedAudio:
         ) from None
     if size <= 0:
         raise MediaError("The audio is empty: there is nothing to upload.")
-    return OpenedAudio(file, start, size, suffix.lower() if _SUFFIX.fullmatch(suffix.lower()) else "")
+    return OpenedAudio(file, start, size, suffix.lower() if re.fullmatch(_SUFFIX, suffix.lower()) else "")
 
 
 def _encode(waveform: Mapping[str, object], *, for_voiceprint: bool) -> bytes:

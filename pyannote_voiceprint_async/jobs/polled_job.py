@@ -14,7 +14,7 @@ from pyannote_voiceprint_async.models import Job
 __all__ = ["PolledJob"]
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class PolledJob:
     """The state of one job that callers wait for."""
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from pyannote_voiceprint_async.api.endpoints import DEFAULT_LIMITS
 from pyannote_voiceprint_async.errors import VoiceprintError
 from pyannote_voiceprint_async.settings import RateLimit, RateLimits
 
 from .permit_request import PermitRequest, PermitState
-from .status import RateLimitStatus
 from .wait_queue import WaitQueue
 from .window import RateLimitWindow
+
+if TYPE_CHECKING:
+    from .status import RateLimitStatus
 
 __all__ = ["PermitScheduler", "WindowFactory", "make_local_window"]
 
@@ -68,6 +71,8 @@ class PermitScheduler:
 
     def status(self, operation: str, now: float) -> RateLimitStatus:
         """Return the state of the window of an operation."""
+        from .status import RateLimitStatus  # noqa: PLC0415 - only `client.rate_limit()` uses it
+
         window = self._windows[operation]
         return RateLimitStatus(window.limit, window.per, window.remaining(now), self.expected_wait(operation, now))
 

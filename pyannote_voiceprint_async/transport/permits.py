@@ -12,7 +12,6 @@ from pyannote_voiceprint_async.concurrency.clock import Clock, Timer, timeout_at
 from pyannote_voiceprint_async.concurrency.waiters import Waiters
 from pyannote_voiceprint_async.errors import ApiTimeoutError, QueueTooLongError, RateLimitError, VoiceprintError
 from pyannote_voiceprint_async.event_emitter import EventEmitter
-from pyannote_voiceprint_async.events import RateLimited
 from pyannote_voiceprint_async.ratelimit.permit_request import PermitRequest
 from pyannote_voiceprint_async.ratelimit.scheduler import PermitScheduler
 from pyannote_voiceprint_async.settings import RetryPolicy
@@ -143,6 +142,8 @@ class Permits:
         if wait is None:
             wait = exponential_wait(self._retry_policy, self._scheduler.refusals(operation) + 1)
         is_long_pause = self._scheduler.record_refusal(permit, now, wait, rate_limit_headers.limit(response.headers))
+        from pyannote_voiceprint_async.events import RateLimited  # noqa: PLC0415 - see EventEmitter
+
         self._events.report(RateLimited, request.endpoint.name, wait, is_long_pause)
         if wait > self._retry_policy.max_retry_after:
             self._scheduler.cancel(permit, now)

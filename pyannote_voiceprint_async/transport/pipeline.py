@@ -26,7 +26,6 @@ from pyannote_voiceprint_async.concurrency.threads import LongFunctions
 from pyannote_voiceprint_async.concurrency.waiters import Waiters
 from pyannote_voiceprint_async.errors import ClientClosedError, RateLimitError, UnexpectedResponseError, VoiceprintError
 from pyannote_voiceprint_async.event_emitter import EventEmitter
-from pyannote_voiceprint_async.events import JobAccepted, RequestFinished, RequestRetried
 from pyannote_voiceprint_async.models import Job, JobCreated
 from pyannote_voiceprint_async.ratelimit.limiter import RateLimiter
 from pyannote_voiceprint_async.ratelimit.permit_request import PermitRequest, PermitState
@@ -275,6 +274,8 @@ class Pipeline:
         """Report a request that has begun, and the job that it submitted."""
         if request.begun_at is None:
             return
+        from pyannote_voiceprint_async.events import JobAccepted, RequestFinished  # noqa: PLC0415 - see EventEmitter
+
         endpoint, now, scheduler = request.endpoint, self._clock.time(), self.rate_limiter.scheduler
         times = (permit.queue_seconds, now - request.begun_at)
         permits = (scheduler.permits_in_use(endpoint.rate_limit, now), scheduler.limit(endpoint.rate_limit))
@@ -283,6 +284,8 @@ class Pipeline:
             self._events.report(JobAccepted, job_id, endpoint.name, *times)
 
     def _report_retry(self, request: RetriedRequest, error: VoiceprintError, tries: int, wait: float) -> None:
+        from pyannote_voiceprint_async.events import RequestRetried  # noqa: PLC0415 - see EventEmitter
+
         self._events.report(RequestRetried, str(request), tries, wait, type(error).__name__, error.status)
 
     def _url(self, endpoint: Endpoint[Any], path: Mapping[str, str] | None, query: Mapping[str, str] | None) -> URL:

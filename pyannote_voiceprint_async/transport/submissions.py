@@ -10,7 +10,6 @@ from typing import Any
 
 from pyannote_voiceprint_async.concurrency.protected_task import ProtectedTask, wait_until_done
 from pyannote_voiceprint_async.event_emitter import EventEmitter
-from pyannote_voiceprint_async.events import JobAbandoned
 from pyannote_voiceprint_async.models import JobCreated
 from pyannote_voiceprint_async.ratelimit.permit_request import PermitRequest
 
@@ -117,6 +116,8 @@ class Submissions:
         """Keep a job whose caller has gone, because the job is paid for."""
         self.abandoned.append(job)
         self.abandoned_count += 1
+        from pyannote_voiceprint_async.events import JobAbandoned  # noqa: PLC0415 - see EventEmitter
+
         self._events.report(JobAbandoned, job.job_id)
 
     async def finish(self) -> None:
