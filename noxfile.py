@@ -65,7 +65,7 @@ def build(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Test the benchmarks, then measure in less than 13 minutes. Arguments after `--` are passed to the script."""
+    """Test the benchmarks, then measure in less than 30 minutes. Arguments after `--` are passed to the script."""
     session.install("-e", ".[bench]")
     session.run("pytest", "-m", "bench")
     session.run("python", "benchmarks/run.py", *session.posargs)

@@ -34,7 +34,7 @@ MEASUREMENTS = (
     "shared",
 )  # fmt: skip
 
-TIME_LIMIT = 780.0
+TIME_LIMIT = 1800.0
 """Seconds for all quick measurements together. Full measurements have no limit."""
 
 
