@@ -109,8 +109,8 @@ def test_ladder():
         found = harness.in_fresh_process(bench_ladder.sample, port, 1.0)
     assert found["submissions"] > 0
     assert found["samples"] > 0
-    # On a busy machine, the samples of a second need not contain every module.
-    assert any(module.startswith("transport/") for module in found["microseconds"])
+    # On a busy machine, a second has few samples, which need not contain every module.
+    assert bench_ladder.MODULES.keys() & found["microseconds"].keys()
     assert sum(found["microseconds"].values()) == pytest.approx(found["cpu_us"])
 
 
