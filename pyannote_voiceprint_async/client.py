@@ -560,11 +560,16 @@ class AsyncVoiceprintClient:
         check_request(template)
         return self._run_many(sources, IdentificationPlan(template), IdentificationResult, timeout, on_submitted, key)
 
-    async def _submit(
+    def _submit(
         self, request: VoiceprintRequest | IdentificationRequest, max_queue_wait: float | None, key: str | None
-    ) -> JobCreated:
-        key, cancellations = arguments.check_submission_key(key), count_cancellations()
-        job = await self.engine.submit(request, max_queue_wait=max_queue_wait, key=key)
+    ) -> Awaitable[JobCreated]:
+        key = arguments.check_submission_key(key)
+        submission = self.engine.submit(request, max_queue_wait=max_queue_wait, key=key)
+        return self._hand_over(submission) if self.engine.events.has_hook else submission
+
+    async def _hand_over(self, submission: Awaitable[JobCreated]) -> JobCreated:
+        cancellations = count_cancellations()
+        job = await submission
         await self.engine.hand_over(job, cancellations)
         return job
 

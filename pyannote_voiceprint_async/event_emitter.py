@@ -65,6 +65,11 @@ class EventEmitter:
             from . import event_log, events  # noqa: F401, PLC0415 - they add 4 % to the import time
 
     @property
+    def has_hook(self) -> bool:
+        """Whether the program passed an `on_event`, which may do anything, for example cancel the running task."""
+        return self._hook is not None
+
+    @property
     def is_wanted(self) -> bool:
         """Whether anything uses the events that occur in each operation: the hook, or the log lines of level INFO."""
         return self._hook is not None or log.isEnabledFor(logging.INFO)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 __all__ = ["count_cancellations", "raise_new_cancellation"]
 
 
 def count_cancellations() -> int:
-    """Return how often the running task was cancelled so far."""
-    task = asyncio.current_task()
-    return 0 if task is None else task.cancelling()
+    """Return how often the running task was cancelled so far; 0 without a task or an event loop."""
+    with suppress(RuntimeError):
+        if (task := asyncio.current_task()) is not None:
+            return task.cancelling()
+    return 0
 
 
 async def raise_new_cancellation(before: int) -> None:
