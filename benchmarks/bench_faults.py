@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from faults.counts import Counts
 from faults.rows import lines, sums
 from faults.table import FAULTS
+from warm_process import start_parent
 
 # More processes than cores, because many faults consist of waiting.
 WORKERS = 2 * (os.cpu_count() or 1)
@@ -30,7 +31,7 @@ TIMES = {False: 1, True: 10}
 
 def measure(*, full: bool) -> dict[str, Any]:
     """Provoke each fault, and return one row per fault."""
-    with ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn"), start_parent) as pool:
         rows = list(pool.map(partial(provoke, TIMES[full]), range(len(FAULTS))))
     return {"rows": rows, "totals": sums(rows)}
 

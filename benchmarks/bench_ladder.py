@@ -34,7 +34,9 @@ MODULES = {
     "client.py": "the method and its request",
     "arguments.py": "the request of the arguments",
     "engine.py": "the steps of a submission",
+    "event_emitter.py": "whether events are used",
     "models.py": "requests and responses",
+    "response_info.py": "the response of a result",
     "secret.py": "strings that are never shown",
     "api/codec.py": "models to JSON and back",
     "api/endpoints.py": "the table of operations",
@@ -43,6 +45,7 @@ MODULES = {
     "api/request_checks.py": "checks of the request",
     "api/responses.py": "responses to models and errors",
     "concurrency/clock.py": "time",
+    "concurrency/event_loop.py": "the running event loop",
     "concurrency/protected_task.py": "tasks that outlive their callers",
     "concurrency/waiters.py": "waits that closing ends",
     "jobs/poller.py": "expected webhooks",
@@ -53,6 +56,7 @@ MODULES = {
     "ratelimit/wait_queue.py": "the wait queue",
     "ratelimit/window.py": "the rate-limit window",
     "transport/connection.py": "the raw response, until it is read",
+    "transport/deferred_response.py": "the response, before it arrives",
     "transport/exceptions.py": "exceptions of aiohttp",
     "transport/http.py": "one request over aiohttp",
     "transport/payloads.py": "when the first byte is sent",
@@ -70,23 +74,6 @@ OTHER_CODE = {
     "aiohttp": "HTTP, connections, headers",
     "asyncio": "the event loop, and the sockets of the system",
     "others": "yarl, multidict, logging, the measurement itself",
-}
-# The modules of the version that the committed results measured, before the package was divided into folders.
-EARLIER_MODULES = {
-    "answers.py": "now api/responses.py",
-    "bodies.py": "now transport/payloads.py",
-    "budget.py": "now ratelimit/window.py",
-    "call.py": "now transport/request.py",
-    "checks.py": "now api/request_checks.py",
-    "codec.py": "now api/codec.py",
-    "line.py": "now ratelimit/wait_queue.py",
-    "rate_headers.py": "now api/rate_limit_headers.py",
-    "relay.py": "replaced by concurrency/protected_task.py",
-    "retry.py": "now transport/retry.py",
-    "throttle.py": "now ratelimit/scheduler.py",
-    "transport.py": "now transport/pipeline.py",
-    "watchdog.py": "now transport/request_timeouts.py",
-    "wire.py": "now transport/http.py",
 }
 
 
@@ -165,7 +152,7 @@ def show(results: dict[str, Any]) -> None:
     total = sum(microseconds[name] for name in names)
     rows = [(name, text, f"{microseconds.get(name, 0.0):.1f}") for name, text in OTHER_CODE.items()]
     rows += [("this package", "the sum of its modules below", f"{total:.1f}")]
-    texts = EARLIER_MODULES | MODULES
+    texts = MODULES
     rows += [(name, texts.get(name, ""), f"{microseconds[name]:.1f}") for name in names]
     rows += [
         ("all", f"{results['submissions']:,} submissions, {results['samples']:,} samples", f"{results['cpu_us']:.1f}")

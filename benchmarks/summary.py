@@ -43,11 +43,13 @@ def money(results: Results) -> Row:
 
 def added_latency(results: Results) -> Row:
     def of(contestant: str) -> str:
-        found = results["starts"][bench_latency.STARTS[-1]][contestant]
-        return ", ".join(f"{found[str(percent)]['added']['median']:.2f}" for percent in bench_latency.PERCENTILES)
+        found = [results["starts"][start][contestant] for start in bench_latency.STARTS]
+        percentiles = [[one[str(percent)]["added"]["median"] for percent in bench_latency.PERCENTILES] for one in found]
+        return " / ".join(", ".join(f"{added:.2f}" for added in one) for one in percentiles)
 
     _, ours, again = bench_latency.CONTESTANTS
-    what = f"ms added to a submission at a latency of {bench_latency.LATENCY * 1000:.0f} ms; p50 and p99"
+    starts = " / ".join(bench_latency.STARTS)
+    what = f"ms added at a latency of {bench_latency.LATENCY * 1000:.0f} ms, p50 and p99; 16 begin {starts}"
     return what, of(ours), f"{of(again)}: {again}"
 
 

@@ -14,7 +14,7 @@ from faults.runner import run
 from faults.scenes import KEY, calm, in_sandbox
 from faults.table import FAULTS
 from hostile_server import found_in
-from warm_process import WarmProcess
+from warm_process import start_parent
 
 from pyannote_voiceprint_async import RetryPolicy
 
@@ -28,9 +28,7 @@ def _nothing_secret_is_logged(caplog):
 
 @pytest.fixture(scope="session")
 def _warm_parent():
-    """Start the parent of warm processes: its socket would look like a leak of the first fault that kills a program."""
-    with WarmProcess("python_code", "") as process:
-        process.wait(timeout=60)
+    start_parent()
 
 
 @pytest.mark.usefixtures("_warm_parent")
