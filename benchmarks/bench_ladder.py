@@ -152,8 +152,7 @@ def show(results: dict[str, Any]) -> None:
     total = sum(microseconds[name] for name in names)
     rows = [(name, text, f"{microseconds.get(name, 0.0):.1f}") for name, text in OTHER_CODE.items()]
     rows += [("this package", "the sum of its modules below", f"{total:.1f}")]
-    texts = MODULES
-    rows += [(name, texts.get(name, ""), f"{microseconds[name]:.1f}") for name in names]
+    rows += [(name, MODULES.get(name, ""), f"{microseconds[name]:.1f}") for name in names]
     rows += [
         ("all", f"{results['submissions']:,} submissions, {results['samples']:,} samples", f"{results['cpu_us']:.1f}")
     ]

@@ -306,7 +306,7 @@ class HttpClient:
 
     def _translate(self, exc: BaseException, request: ApiRequest) -> VoiceprintError:
         # A submission that may have been accepted keeps its unknown outcome, even when the client was closed.
-        never_sent = None if request.may_be_billed else request.refusal or self.closed
+        never_sent = None if request.may_be_billed else request.unsent_error or self.closed
         return never_sent or translate(
             exc,
             name=str(request),

@@ -136,14 +136,14 @@ class Permits:
         self, request: ApiRequest, permit: PermitRequest, response: ApiResponse, error: RateLimitError
     ) -> None:
         """Record a 429: the operation pauses, and the request waits for a new permit at its old position."""
+        from pyannote_voiceprint_async.events import RateLimited  # noqa: PLC0415 - see EventEmitter
+
         self.rate_limited += 1
         now, operation = self._clock.time(), request.endpoint.rate_limit
         wait = error.retry_after
         if wait is None:
             wait = exponential_wait(self._retry_policy, self._scheduler.refusals(operation) + 1)
         is_long_pause = self._scheduler.record_refusal(permit, now, wait, rate_limit_headers.limit(response.headers))
-        from pyannote_voiceprint_async.events import RateLimited  # noqa: PLC0415 - see EventEmitter
-
         self._events.report(RateLimited, request.endpoint.name, wait, is_long_pause)
         if wait > self._retry_policy.max_retry_after:
             self._scheduler.cancel(permit, now)

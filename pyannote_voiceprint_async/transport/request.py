@@ -82,7 +82,6 @@ class ApiRequest:
         "max_queue_wait",
         "overdue",
         "permit_waiter",
-        "refusal",
         "response",
         "result_waiter",
         "retries",
@@ -90,6 +89,7 @@ class ApiRequest:
         "sent_at",
         "started_at",
         "status",
+        "unsent_error",
         "url",
     )
 
@@ -128,8 +128,8 @@ class ApiRequest:
         """The HTTP status of the response."""
         self.is_withdrawn = False
         """Whether the caller was cancelled before the first byte was sent, so that the try must not be sent."""
-        self.refusal: VoiceprintError | None = None
-        """Why the first byte must not leave any more."""
+        self.unsent_error: VoiceprintError | None = None
+        """The error of a try that must not be sent any more, although nobody has withdrawn it."""
         self.started_at = self.last_received_at = 0.0
         self.overdue = False
         self.scope: asyncio.Timeout | None = None
@@ -176,15 +176,15 @@ class ApiRequest:
             CancelledError: the request was withdrawn. aiohttp writes a request in a task of its own, which may start
                 after the caller was cancelled.
             RuntimeError: this try was sent before. A session that sends a submission again would pay for it twice.
-            ClientConnectionResetError: the caller's hook has refused the first byte; `refusal` is the reason.
+            ClientConnectionResetError: the caller's hook has refused the first byte; `unsent_error` is the reason.
         """
         if self.is_withdrawn:
             raise asyncio.CancelledError
         if self.sent_at is not None:
             raise RuntimeError("A request is sent once. Only the client's own retries may repeat it.")
         if self.hooks is not None and self.hooks.check_first_byte is not None:
-            self.refusal = self.hooks.check_first_byte()
-            if self.refusal is not None:
+            self.unsent_error = self.hooks.check_first_byte()
+            if self.unsent_error is not None:
                 raise aiohttp.ClientConnectionResetError("The first byte of the submission came too late.")
         if transport is not None:
             self._connection = RecordedConnection.of(transport)

@@ -114,10 +114,10 @@ class Submissions:
 
     def keep_abandoned(self, job: JobCreated) -> None:
         """Keep a job whose caller has gone, because the job is paid for."""
-        self.abandoned.append(job)
-        self.abandoned_count += 1
         from pyannote_voiceprint_async.events import JobAbandoned  # noqa: PLC0415 - see EventEmitter
 
+        self.abandoned.append(job)
+        self.abandoned_count += 1
         self._events.report(JobAbandoned, job.job_id)
 
     async def finish(self) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import orjson
@@ -58,6 +58,13 @@ def refusals(*clients: AsyncVoiceprintClient) -> int:
 async def until(condition: Callable[[], object]) -> None:
     while not condition():
         await asyncio.sleep(0.001)
+
+
+async def meet(clients: Iterable[AsyncVoiceprintClient], clock: FakeClock) -> None:
+    """Submit once with each client, and wait until each knows the others: it learns of them with its next heartbeat."""
+    for client in clients:
+        await client.submit(URL)
+    await until(lambda: clock.time() > 5)
 
 
 async def test_clients_share_the_limit_of_an_operation(connect: OneClient, clock: FakeClock, api: Sandbox):
@@ -158,10 +165,7 @@ async def test_clients_that_lose_the_store_send_their_shares(
 ):
     clients = [await connect(), await connect()]
     async with clock.running(*clients):
-        for client in clients:
-            await client.submit(URL)
-        # Each learns of the other with its next heartbeat.
-        await until(lambda: clock.time() > 5)
+        await meet(clients, clock)
         store.failure = unreachable()
         began = clock.time()
         await asyncio.gather(*(client.submit(URL) for client in clients for _ in range(2)))
@@ -199,9 +203,7 @@ async def test_the_clients_of_one_window_are_known_in_the_others(
     limits = RateLimits(key_test=RateLimit(LIMIT))
     clients = [await connect(rate_limits=limits), await connect(rate_limits=limits)]
     async with clock.running(*clients):
-        for client in clients:
-            await client.submit(URL)
-        await until(lambda: clock.time() > 5)
+        await meet(clients, clock)
         store.failure = unreachable()
         began = clock.time()
         checks = [asyncio.create_task(clients[0].check_key()) for _ in range(LIMIT)]
