@@ -102,9 +102,9 @@ class Identification(FromResponse):
         | unknown | there are neither scores nor a match |
         | unknown | the highest score is not above `min_score` |
         | review | there is a match, but there are no scores |
+        | review | the API matched another label |
         | review | the difference to the second highest score is below `min_margin` |
         | review | the speech is shorter than `min_speech` |
-        | review | the API matched another label |
         | certain | none of these |
 
         A stricter threshold never makes a decision more certain.
