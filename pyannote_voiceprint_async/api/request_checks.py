@@ -103,7 +103,8 @@ def check_api_key(key: str | None) -> Secret:
     hint = "Create a key in the dashboard of pyannoteAI, and set the environment variable PYANNOTEAI_API_KEY."
     if not key:
         raise ConfigurationError(
-            f"There is no API key. {hint} To try the package without a key, run `pyannote-voiceprint sandbox`."
+            f"There is no API key. {hint} To try the package without a key, run `pyannote-voiceprint sandbox`, or "
+            "add --sandbox to a command that has this option."
         )
     if not isinstance(key, str) or not key.isascii() or _FORBIDDEN.search(key):
         raise ConfigurationError(

@@ -43,7 +43,7 @@ _RAW_SUCCESS = rb"(?s)(?:\A|\r\n\r\n)HTTP/1\.[01] (?P<status>2\d\d)[ \r].*?\r\n\
 # What the user can do about a refusal.
 _NEXT_STEPS = {
     400: "Nothing was accepted. Correct the request.",
-    401: "The API key is not accepted: check PYANNOTEAI_API_KEY.",
+    401: "The API key is not accepted: check PYANNOTEAI_API_KEY, and base_url (PYANNOTEAI_BASE_URL) if it is set.",
     402: "The team has no subscription or no credit left: see the dashboard of pyannoteAI.",
     403: "The API key lacks the permission: check its team and its rights in the dashboard of pyannoteAI.",
     404: "It does not exist, belongs to another team, or was deleted. If every request fails, check base_url.",

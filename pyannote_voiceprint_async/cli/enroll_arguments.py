@@ -119,7 +119,8 @@ class EnrollArguments:
                 f"{lists[0]} is a list of speakers: pass it alone, or pass recordings without a list."
             )
         if self.manifest is not None and not self.manifest.exists():
-            raise click.UsageError(f"{self.manifest}: no such file.")
+            folder = "" if self.manifest.is_absolute() else f" in {Path.cwd()}"
+            raise click.UsageError(f"{self.manifest}: no such file{folder}.")
         if not lists and (self.label_column or self.source_column):
             raise click.UsageError("--label-column and --source-column need a list of speakers.")
         wrong = next((source for source in self.sources if source.lower().endswith(_OTHER_LISTS)), None)

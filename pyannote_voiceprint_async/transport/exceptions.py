@@ -71,7 +71,7 @@ def translate(  # noqa: PLR0913 - the facts about a failed request, by keyword
         exc: an exception of aiohttp, or of other code that runs in a request: a trace hook, session, connector or
             resolver.
         name: the operation, such as `POST /v1/voiceprint`.
-        host: the host that the request was for.
+        host: the host that the request was for, with its port if it is not the usual one.
         outcome: the outcome of the request.
         repeatable: whether the request may be sent twice without harm.
         proxy: where the proxy of the request is configured.

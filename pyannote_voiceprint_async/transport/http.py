@@ -310,7 +310,7 @@ class HttpClient:
         return never_sent or translate(
             exc,
             name=str(request),
-            host=self._base_url.host,
+            host=self._base_url.host_port_subcomponent,
             outcome=RequestOutcome.UNKNOWN if request.is_sent else RequestOutcome.NEVER_SENT,
             repeatable=request.endpoint.repeatable,
             proxy=proxy_source(self._base_url, self._proxy),
@@ -321,7 +321,7 @@ class HttpClient:
         return self.closed or translate(
             exc,
             name="The upload",
-            host=target.url.host,
+            host=target.url.host_port_subcomponent,
             outcome=RequestOutcome.UNKNOWN,
             repeatable=True,
             proxy=proxy_source(target.url, self._proxy),

@@ -293,7 +293,7 @@ def test_the_sandbox_refuses_a_ledger_of_the_real_api(command, quick_sandbox, fe
     assert command("enroll", few, "--ledger", ledger, environment=quick_sandbox.environment).returncode == 0
     result = command("enroll", few, "--ledger", ledger, "--sandbox")
     assert result.returncode == 2
-    assert "This ledger belongs to the API at" in result.stderr
+    assert "This ledger has the jobs of the API at" in result.stderr
 
 
 # Ends and begins again

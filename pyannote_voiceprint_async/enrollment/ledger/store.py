@@ -428,8 +428,9 @@ def _claim(connection: sqlite3.Connection, *, base_url: str, key: str, new_key: 
 def _check_origin(meta: Mapping[str, str], base_url: str, fingerprint: str | None) -> None:
     if meta["base_url"].rstrip("/") != base_url.rstrip("/"):
         raise LedgerOriginError(
-            f"This ledger belongs to the API at {redact_url(meta['base_url'])}, whose jobs {redact_url(base_url)} does "
-            "not have. Choose another ledger, or the base URL that created this one."
+            f"This ledger has the jobs of the API at {redact_url(meta['base_url'])}. "
+            f"The API at {redact_url(base_url)} does not have these jobs. Choose another ledger, or the base URL that "
+            "created this one."
         )
     if fingerprint is not None and meta["key"] != fingerprint:
         raise LedgerOriginError(

@@ -110,7 +110,7 @@ async def test_jobs_of_earlier_runs_finish_before_new_rows_are_submitted(make_wo
 
 async def test_a_ledger_belongs_to_one_api(world):
     await world.enroll()
-    with pytest.raises(LedgerOriginError, match="belongs to the API at"):
+    with pytest.raises(LedgerOriginError, match="has the jobs of the API at"):
         await world.enroll(origin="https://elsewhere.example.com")
 
 
