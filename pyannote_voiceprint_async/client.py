@@ -87,7 +87,7 @@ class AsyncVoiceprintClient:
         base_url: the base URL of the API; else `PYANNOTEAI_BASE_URL` of the environment, else https://api.pyannote.ai.
         max_concurrency: the most API requests in flight, all operations together.
         max_uploads: the most media files in transfer at once; they occupy no API slot.
-        rate_limits: the rate limits of the key; by default the documented ones, corrected by the API's headers.
+        rate_limits: the rate limits of the team; by default the documented ones, corrected by the API's headers.
         max_queue_wait: seconds; a submission that would wait longer for the rate limit fails at once with
             `QueueTooLongError`.
         retry: what is retried, and how.
@@ -664,11 +664,11 @@ class AsyncVoiceprintClient:
             return await self.engine.upload(audio, media_url=url, on_progress=on_progress)
 
     async def resolve_key(self, key: str, *, job_id: str | None) -> None:
-        """Decide about a submission key whose outcome is unknown, or free a key to pay for its audio again.
+        """Resolve a submission key whose outcome is unknown, or free a key so that its audio can be billed again.
 
         Args:
             key: the key.
-            job_id: the job that calls with this key return from now on; None frees the key: the next call may pay.
+            job_id: the job that calls with this key return from now on; None frees the key: the next call submits.
 
         Raises:
             NotFoundError: this team has no such job.
@@ -685,7 +685,7 @@ class AsyncVoiceprintClient:
     async def purge_keys(self, *, older_than: float) -> int:
         """Delete the submission keys of accepted jobs, so that the shared state does not grow without end.
 
-        Keys of unknown outcomes stay. A call with a deleted key submits, and pays, again.
+        Keys of unknown outcomes stay. A call with a deleted key submits again, and is billed again.
 
         Args:
             older_than: seconds since the job was accepted, for example `30 * 24 * 3600`.

@@ -93,7 +93,7 @@ class RetryPolicy:
     request probes the API again.
     """
     replay_unknown: bool = False
-    """Whether to repeat a submission that may have been accepted, and so may be paid twice."""
+    """Whether to repeat a submission that may have been accepted, and so may be billed twice."""
 
 
 @safe_repr

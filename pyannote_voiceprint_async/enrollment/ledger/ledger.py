@@ -165,7 +165,7 @@ class Ledger:
         return forgotten
 
     async def purge(self) -> Purged:
-        """Drop the exported voiceprints. Ids, hashes and states are kept, so that nothing is paid again.
+        """Drop the exported voiceprints. Ids, hashes and states are kept, so that nothing is billed again.
 
         Raises:
             LedgerInUseError: a run has the ledger.

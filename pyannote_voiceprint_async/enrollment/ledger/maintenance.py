@@ -160,7 +160,7 @@ def forget(path: Path, labels: Iterable[str]) -> Forgotten:
 
 
 def purge(path: Path) -> Purged:
-    """Delete the exported voiceprints. Ids, hashes and states are kept, so that nothing is paid again.
+    """Delete the exported voiceprints. Ids, hashes and states are kept, so that nothing is billed again.
 
     Args:
         path: the ledger; no run may have it open.

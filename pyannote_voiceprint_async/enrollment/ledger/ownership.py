@@ -198,7 +198,7 @@ def check_not_copied(owner: Owner, path: Path) -> None:
         raise LedgerError(
             f"{path} is a copy of a ledger that was made while a run had it open: jobs that the run submitted later "
             f"are missing. Nothing was sent. Use the original. If that is lost, {RECOVER_HINT.format(path=path)}; rows "
-            "that are not recorded as submitted in the copy are then paid again."
+            "that are not recorded as submitted in the copy are then billed again."
         )
 
 

@@ -183,17 +183,17 @@ UPDATE recordings SET job_id = NULL WHERE state = 'pending' AND job_id IS NOT NU
 """
 
 _SHARE = (
-    "two names for one voice are nearly always a mistake. If it is intended, --allow-shared-audio submits the audio "
-    "once for both"
+    "two labels for one recording are nearly always a mistake. If it is intended, --allow-shared-audio submits the "
+    "audio once for both"
 )
 _REPLACE = (
-    "the label is already paid, and its URL differs from the paid one only in its query. If the URL was only signed "
-    "anew, leave the row out: the ledger keeps its voiceprint. If it is another recording, --replace (in Python, "
-    "replace=True) submits it, and it is paid"
+    "the label is already billed, and its URL differs from the billed one only in its query. If the URL was only "
+    "signed anew, leave the row out: the ledger keeps its voiceprint. If it is another recording, --replace (in "
+    "Python, replace=True) submits it, and it is billed again"
 )
 
 _CONFLICTS: Mapping[str, tuple[str, str]] = {
-    "label": (_SAME_LABEL, "the label is there twice{where}; each speaker needs a unique name"),
+    "label": (_SAME_LABEL, "the label is there twice{where}; each speaker needs a label of its own"),
     "audio": (_SAME_AUDIO, f"the same audio is under {{label!r}}{{where}}; {_SHARE}"),
     "paid audio": (_SAME_AUDIO_IN_LEDGER, f"the same audio is under {{label!r}} in the ledger; {_SHARE}"),
     "signature": (_SIGNED_ANEW, _REPLACE),

@@ -30,7 +30,7 @@ _PAGE = 500
 _MAX_PROBLEMS = 1000
 
 _REPLACED = (
-    "its recording is not the one that is paid for this label: it is submitted and billed, and the label no longer "
+    "its recording is not the one that was billed for this label: it is submitted and billed, and the label no longer "
     "refers to the earlier voiceprint"
 )
 _REPLACED_PAID = (
@@ -214,8 +214,8 @@ def _manifest_error(problems: Sequence[Problem], count: int) -> ManifestError:
     more = f"\n  and {count - len(problems)} more" if count > len(problems) else ""
     things = "one thing is" if count == 1 else f"{count} things are"
     return ManifestError(
-        f"Nothing was sent: {things} wrong with the list. Correct it, or go on without those rows (--skip-invalid; in "
-        "Python, skip_invalid=True).\n" + "\n".join(f"  {problem}" for problem in problems) + more,
+        f"Nothing was sent: {things} wrong with the list. Correct it, or continue without those rows (--skip-invalid; "
+        "in Python, skip_invalid=True).\n" + "\n".join(f"  {problem}" for problem in problems) + more,
         problems=problems,
     )
 

@@ -177,7 +177,7 @@ async def test_a_paid_label_with_another_query_is_refused(ledger, paid, listed, 
         await load(ledger, [Row("Ada", listed, line=2), a(1)])
     (problem,) = caught.value.problems
     assert str(problem).startswith(
-        "line 2 (Ada): the label is already paid, and its URL differs from the paid one only"
+        "line 2 (Ada): the label is already billed, and its URL differs from the billed one only"
     )
     assert "--replace" in str(problem)
     one = await load(ledger, [Row("Ada", listed), a(1)], skip_invalid=True)
