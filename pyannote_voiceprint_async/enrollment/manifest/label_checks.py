@@ -37,7 +37,7 @@ def label_problem(label: object) -> str | None:
 
 
 def is_reserved_label(label: str) -> bool:
-    """Return whether identification reserves a label, because its names for unknown voices begin in the same way."""
+    """Return whether identification reserves a label, because its names for diarized speakers begin in the same way."""
     return label[: len(_RESERVED_PREFIX)].lower() == _RESERVED_PREFIX
 
 
