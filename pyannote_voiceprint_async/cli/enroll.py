@@ -134,7 +134,7 @@ def enroll(context: click.Context, /, common: CommonOptions, **values: Any) -> N
     Voiceprints are written to the ledger, and to the file or device of --out; `pyannote-voiceprint export` writes them
     later. The exit code is 1 if any row has no voiceprint.
 
-    On a terminal, a run of more than 1,000 jobs states its cost and asks once for a list.
+    On a terminal, a run of more than 1,000 jobs states its cost and asks before it starts, once for each list.
     """
     # Options are matched by their names: those of `Options` are taken out of `values` here, and every other option of
     # this command must be a field of `EnrollArguments`.
