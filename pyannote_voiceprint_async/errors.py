@@ -355,7 +355,7 @@ class LedgerInUseError(LedgerError):
 
 
 class LedgerOriginError(LedgerError):
-    """The ledger belongs to another API or another key, where its job ids are unknown."""
+    """The ledger belongs to another API or another key, where its jobs do not exist."""
 
 
 class WebhookError(VoiceprintError):

@@ -186,7 +186,7 @@ class Ledger:
 
         Raises:
             LedgerInUseError: a run has the ledger.
-            LedgerError: the label is unknown or has another job, or the job belongs to another label.
+            LedgerError: the ledger has no such label, the label has another job, or the job belongs to another label.
         """
         if not self.is_open:
             await asyncio.to_thread(maintenance.accept, self.path, label, job_id)

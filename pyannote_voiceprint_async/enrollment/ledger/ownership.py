@@ -186,7 +186,7 @@ def mark_closed(connection: sqlite3.Connection, path: Path, owner: Owner) -> Non
 
 
 def check_not_copied(owner: Owner, path: Path) -> None:
-    """Refuse a copy that was made during a run: the run may have paid for rows that are pending in the copy.
+    """Refuse a copy that was made during a run: rows that are pending in the copy may be billed already.
 
     Raises:
         LedgerError: the file is such a copy.

@@ -1,4 +1,4 @@
-"""Stage a list of speakers and apply it to the ledger: every problem is found before anything is paid."""
+"""Stage a list of speakers and apply it to the ledger: every problem is found before anything is billed."""
 
 import asyncio
 import os
@@ -50,7 +50,7 @@ class Staging:
         has_resolver: whether the run has a `resolve` function, which accepts any source.
         allow_shared_audio: the same audio may have several labels; it is submitted once.
         skip_invalid: skip rows with a problem, instead of refusing the list.
-        replace: pay again for labels whose URL differs from the paid one only in its query.
+        replace: submit labels again whose URL differs from the billed one only in its query.
         preflight: check audio files, where that is possible.
         trim: use the best part of files that are too long.
     """
@@ -76,7 +76,7 @@ class Staging:
     forgotten: int = attrs.field(default=0, init=False)
     """How many rows are skipped because `forget` erased them."""
     replaced: int = attrs.field(default=0, init=False)
-    """How many labels got another recording than before, although the earlier one was paid."""
+    """How many labels got another recording than before, although the earlier one was billed."""
     _preflight: Preflight = attrs.field(init=False)
     _problem_count: int = attrs.field(default=0, init=False)
     _is_canceled: bool = attrs.field(default=False, init=False)
