@@ -96,9 +96,9 @@ class AsyncVoiceprintClient:
         webhook: the webhook URL of each submission that names none.
         proxy: URL of an HTTP proxy; else the proxy of the environment. `.netrc` is never read.
         session: your own session for API requests; the client never closes or changes it.
-        rate_limiter: one rate limiter for several clients of the same key; `max_concurrency` and `rate_limits` of the
+        rate_limiter: one rate limiter for several clients of the same team; `max_concurrency` and `rate_limits` of the
             client then have no effect.
-        shared: state that all processes of the key share, above all its rate limit: the path of a SQLite file, for the
+        shared: state that all processes of the team share, above all its rate limit: the path of a SQLite file, for the
             processes of one machine; `postgresql://…`, for several machines; or a `SharedState`.
         on_event: called with each `events.ClientEvent`, in the context of the call that the event belongs to. It must
             return quickly. An exception that it raises is logged, and changes nothing. `otel.OpenTelemetryEvents` makes
@@ -276,8 +276,8 @@ class AsyncVoiceprintClient:
             model: the voiceprint model.
             webhook: the URL to which the API posts the result; None is the webhook of the client.
             webhook_status_only: leave the output out of the webhook's payload.
-            key: a submission key, which needs `shared=`: calls with the same key, from all processes, submit at most
-                one job, and return it. The same key with another operation, model or audio is an error.
+            key: a submission key, which needs `shared=`: calls with the same key, from all processes, share one
+                job. The same key with another operation, model or audio is an error.
             max_queue_wait: the longest wait for the rate limit, in seconds; None is the limit of the client.
 
         Raises:
