@@ -42,7 +42,7 @@ from pyannote_voiceprint_async import (
 PATIENCE = float(os.environ.get("PATIENCE", "50"))  # seconds after which the caller gets the job id instead
 CLIENT = web.AppKey("client", AsyncVoiceprintClient)
 
-# The client logs the id of each accepted job at INFO. With the id, a paid result can be fetched after any failure.
+# The client logs the id of each accepted job at INFO. With the id, a billed result can be fetched after any failure.
 logging.basicConfig(level=logging.INFO)
 log = logging.getLogger(__name__)
 table = SpeakerTable(os.environ.get("SPEAKERS", "speakers.db"))
@@ -54,7 +54,7 @@ async def enroll(request: web.Request) -> web.Response:
     try:
         speaker = await request.json()
         name, url = str(speaker["name"]), speaker["url"]
-        name.encode()  # a lone surrogate cannot be stored, which must not be found out after the job is paid for
+        name.encode()  # a lone surrogate cannot be stored, which must not be found out after the job is billed
     except (ValueError, TypeError, KeyError):
         return web.json_response({"detail": 'Send {"name": …, "url": …}.'}, status=422)
 

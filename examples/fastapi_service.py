@@ -63,7 +63,7 @@ MAX_WEBHOOK = 2**20  # bytes; anybody may send a body, and its signature can be 
 PATIENCE = float(os.environ.get("PATIENCE", "50"))  # seconds after which the caller gets the job id instead
 HAS_SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR" in os.environ  # prometheus_client reads it when it is imported
 
-# The client logs the id of each accepted job at INFO. With the id, a paid result can be fetched after any failure.
+# The client logs the id of each accepted job at INFO. With the id, a billed result can be fetched after any failure.
 logging.basicConfig(level=logging.INFO)
 log = logging.getLogger(__name__)
 table = SpeakerTable(os.environ.get("SPEAKERS", "speakers.db"))

@@ -18,7 +18,7 @@ WHERE voiceprint IS NOT NULL AND name IN (SELECT value FROM json_each(?)) ORDER 
 
 
 class SpeakerTable:
-    """One row for each accepted job of a speaker, so that no paid voiceprint is lost."""
+    """One row for each accepted job of a speaker, so that no billed voiceprint is lost."""
 
     def __init__(self, path: str) -> None:
         self._path = path

@@ -87,7 +87,7 @@ class AsyncVoiceprintClient:
         base_url: the base URL of the API; else `PYANNOTEAI_BASE_URL` of the environment, else https://api.pyannote.ai.
         max_concurrency: the most API requests in flight, all operations together.
         max_uploads: the most media files in transfer at once; they occupy no API slot.
-        rate_limits: the rate limits of the key; by default the documented ones, corrected by the API's headers.
+        rate_limits: the rate limits of the team; by default the documented ones, corrected by the API's headers.
         max_queue_wait: seconds; a submission that would wait longer for the rate limit fails at once with
             `QueueTooLongError`.
         retry: what is retried, and how.
@@ -96,9 +96,9 @@ class AsyncVoiceprintClient:
         webhook: the webhook URL of each submission that names none.
         proxy: URL of an HTTP proxy; else the proxy of the environment. `.netrc` is never read.
         session: your own session for API requests; the client never closes or changes it.
-        rate_limiter: one rate limiter for several clients of the same key; `max_concurrency` and `rate_limits` of the
+        rate_limiter: one rate limiter for several clients of the same team; `max_concurrency` and `rate_limits` of the
             client then have no effect.
-        shared: state that all processes of the key share, above all its rate limit: the path of a SQLite file, for the
+        shared: state that all processes of the team share, above all its rate limit: the path of a SQLite file, for the
             processes of one machine; `postgresql://…`, for several machines; or a `SharedState`.
         on_event: called with each `events.ClientEvent`, in the context of the call that the event belongs to. It must
             return quickly. An exception that it raises is logged, and changes nothing. `otel.OpenTelemetryEvents` makes
@@ -276,8 +276,8 @@ class AsyncVoiceprintClient:
             model: the voiceprint model.
             webhook: the URL to which the API posts the result; None is the webhook of the client.
             webhook_status_only: leave the output out of the webhook's payload.
-            key: a submission key, which needs `shared=`: calls with the same key, from all processes, submit at most
-                one job, and return it. The same key with another operation, model or audio is an error.
+            key: a submission key, which needs `shared=`: calls with the same key, from all processes, share one
+                job. The same key with another operation, model or audio is an error.
             max_queue_wait: the longest wait for the rate limit, in seconds; None is the limit of the client.
 
         Raises:
@@ -664,11 +664,11 @@ class AsyncVoiceprintClient:
             return await self.engine.upload(audio, media_url=url, on_progress=on_progress)
 
     async def resolve_key(self, key: str, *, job_id: str | None) -> None:
-        """Decide about a submission key whose outcome is unknown, or free a key to pay for its audio again.
+        """Resolve a submission key whose outcome is unknown, or free a key so that its audio can be billed again.
 
         Args:
             key: the key.
-            job_id: the job that calls with this key return from now on; None frees the key: the next call may pay.
+            job_id: the job that calls with this key return from now on; None frees the key: the next call submits.
 
         Raises:
             NotFoundError: this team has no such job.
@@ -685,7 +685,7 @@ class AsyncVoiceprintClient:
     async def purge_keys(self, *, older_than: float) -> int:
         """Delete the submission keys of accepted jobs, so that the shared state does not grow without end.
 
-        Keys of unknown outcomes stay. A call with a deleted key submits, and pays, again.
+        Keys of unknown outcomes stay. A call with a deleted key submits again, and is billed again.
 
         Args:
             older_than: seconds since the job was accepted, for example `30 * 24 * 3600`.

@@ -39,7 +39,7 @@ VoiceprintError
 ```
 
 Every error has two flags: `retryable` (can the same call be repeated without harm?) and `outcome_unknown` (may the
-server have accepted the request, although no response arrived?). Both are False by default. All errors pickle.
+API have accepted the request, although no response arrived?). Both are False by default. All errors pickle.
 """
 
 from __future__ import annotations
@@ -129,12 +129,12 @@ class VoiceprintError(Exception):
     Args:
         sentence: what happened, what it means, what to do next.
         retryable: whether the same call can be repeated without harm.
-        outcome_unknown: whether the server may have accepted the request, although no response arrived.
+        outcome_unknown: whether the API may have accepted the request, although no response arrived.
         status: the HTTP status of the response, if one arrived.
-        message: the reason in the server's words, redacted.
-        request_id: the server's `requestId`, for the support of the API.
+        message: the reason in the words of the API, redacted.
+        request_id: the `requestId` of the API, for its support.
         job_id: the job, if it is known.
-        retry_after: seconds to wait before the next attempt, as the server requested.
+        retry_after: seconds to wait before the next try, as the API requested.
         headers: the headers of the response, with names in lower case.
     """
 
@@ -261,7 +261,7 @@ class JobError(VoiceprintError):
 
 
 class JobFailedError(JobError):
-    """The job failed; `message` is the reason of the server. Failed jobs are not billed."""
+    """The job failed; `message` is the reason of the API. Failed jobs are not billed."""
 
 
 class JobCanceledError(JobError):
@@ -355,7 +355,7 @@ class LedgerInUseError(LedgerError):
 
 
 class LedgerOriginError(LedgerError):
-    """The ledger belongs to another API or another key, where its job ids are unknown."""
+    """The ledger belongs to another API or another key, where its jobs do not exist."""
 
 
 class WebhookError(VoiceprintError):

@@ -76,7 +76,7 @@ class JobOperation(Generic[R]):
         except Exception as error:
             if self.key is not None and isinstance(error, JobError) and not isinstance(error, JobTimeoutError):
                 error.add_note(
-                    f"The submission key {self.key!r} keeps returning this job. To submit the audio again, and pay "
+                    f"The submission key {self.key!r} keeps returning this job. To submit the audio again, billed "
                     f"again, free the key first: client.resolve_key({self.key!r}, job_id=None)."
                 )
             if getattr(error, "job_id", None) != job.job_id:

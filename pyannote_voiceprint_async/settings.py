@@ -85,15 +85,15 @@ class RetryPolicy:
     base: float = _seconds(0.5)
     """The longest first wait before a retry, in seconds. It doubles with each retry."""
     cap: float = _seconds(30.0)
-    """The longest wait before any retry, in seconds. A wait that the server requested is not shortened."""
+    """The longest wait before any retry, in seconds. A wait that the API requested is not shortened."""
     max_retry_after: float = _seconds(120.0)
-    """The longest wait that the server can request, in seconds.
+    """The longest wait that the API can request, in seconds.
 
     Above it, every request in the wait queue of that rate limit fails at once. After ten minutes at the latest, one
     request probes the API again.
     """
     replay_unknown: bool = False
-    """Whether to repeat a submission that may have been accepted, and so may be paid twice."""
+    """Whether to repeat a submission that may have been accepted, and so may be billed twice."""
 
 
 @safe_repr

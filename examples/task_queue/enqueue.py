@@ -1,7 +1,7 @@
 """Put the speakers of a list into the task queue: `python enqueue.py speakers.csv`.
 
 The list has the columns `name` and `url`. Run it as often as you like: speakers that have a voiceprint are skipped,
-and a speaker that is in the queue twice is paid for once.
+and a speaker that is in the queue twice is billed once.
 """
 
 import asyncio

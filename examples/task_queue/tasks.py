@@ -1,6 +1,6 @@
 """The task of the queue: the voiceprint of one speaker, stored in a table of ours.
 
-README.md beside this file explains why this task may run any number of times without paying twice for a recording.
+README.md beside this file explains why this task may run any number of times without a second bill for a recording.
 """
 
 import logging

@@ -1,7 +1,7 @@
 """Models to JSON and back. The only module that uses cattrs and orjson.
 
 A field that is missing, null or of the wrong type gets the default of its model; unknown fields are kept in `extra`.
-Fields without a default (a job id, a presigned URL) are required, because a paid job depends on them.
+Fields without a default (a job id, a presigned URL) are required, because a billed job depends on them.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def parse_json(body: bytes) -> Any:
 def _loads(text: bytes) -> Any:
     """Parse JSON. Numbers that are not finite, which JSON does not allow, become None.
 
-    Python's own encoder writes `NaN` and `Infinity`: one of them among the scores must not make the output of a paid
+    Python's own encoder writes `NaN` and `Infinity`: one of them among the scores must not make the output of a billed
     job unreadable.
 
     Raises:

@@ -43,7 +43,7 @@ def next_step(outcome: RequestOutcome, *, repeatable: bool) -> str:
     if repeatable:
         return "The call can be repeated without harm."
     return (
-        "It is unknown whether the job was accepted. The request was not sent again, because it might be paid twice: "
+        "It is unknown whether the job was accepted. The request was not sent again, because it might be billed twice: "
         "check the jobs of that time (list_jobs(), or `pyannote-voiceprint jobs`) before you repeat it."
     )
 

@@ -16,10 +16,10 @@ __all__ = ["app", "load"]
 # Each command is a function in the module of the same name. The text repeats the first line of the command's own help,
 # because importing the command would slow down `--help`. A test compares the two.
 _COMMANDS = {
-    "enroll": "Make voiceprints of many speakers.",
+    "enroll": "Enroll a list of speakers: make a voiceprint of each.",
     "export": "Write the voiceprints of a ledger into a private file.",
     "ledger": "Inspect and maintain a ledger.",
-    "inspect": "Report the properties and problems of audio files.",
+    "inspect": "Report the properties and findings of audio files.",
     "manifest": "Make a list of speakers for `enroll`.",
     "identify": "Find out who speaks when in recordings.",
     "voiceprint": "Make voiceprints of recordings.",
@@ -27,7 +27,7 @@ _COMMANDS = {
     "job": "Show a job, with its voiceprint if there is one.",
     "jobs": "List all jobs of the team, of every kind, newest first.",
     "upload": "Upload a file and print its media:// URL.",
-    "shared": "Inspect the state that the processes of an API key share.",
+    "shared": "Inspect the state that several processes share.",
     "check": "Check whether the API accepts the key.",
     "sandbox": "Run pyannoteAI's voiceprint and identification API on this machine.",
 }
@@ -79,7 +79,7 @@ class _Group(CommandList):
     epilog=(
         "To show the options of a command, with an example: pyannote-voiceprint help COMMAND. The API key is read from "
         "PYANNOTEAI_API_KEY. Results are written to stdout, messages to stderr. Exit codes: 0 success; 1 some items "
-        "failed or are not done; 2 wrong usage or configuration; 3 the account was rejected (401, 402, 403); 130 "
+        "failed or are not done; 2 wrong usage or configuration; 3 the account was refused (401, 402, 403); 130 "
         "interrupted (SIGINT); 143 terminated (SIGTERM)."
     ),
 )

@@ -67,13 +67,13 @@ _MOST_FAILED_ROWS = 1000
     cls=CommandWithRetries,
     examples=["enroll speakers.csv --dry-run", "enroll speakers.csv --out voiceprints.json"],
 )
-@click.argument("sources", nargs=-1, required=True, metavar="MANIFEST|SOURCE…", type=SOURCE_PATH)
+@click.argument("sources", nargs=-1, required=True, metavar="LIST|RECORDING…", type=SOURCE_PATH)
 @click.option(
     "--ledger",
     "ledger_option",
     type=FILE_PATH,
     metavar="FILE",
-    help="Ledger file [default: MANIFEST with the suffix .ledger]",
+    help="Ledger file [default: LIST with the suffix .ledger]",
 )
 @click.option("--out", type=FILE_PATH, metavar="FILE", help="Export the whole ledger to a .jsonl, .csv or .json file.")
 @click.option(
@@ -91,17 +91,17 @@ _MOST_FAILED_ROWS = 1000
 @retry_options("row")
 @on_unknown_option(
     "row",
-    adopt="adopt: use the unknown job of that time, which is right only if no other program and no other list uses "
-    "the key.",
+    adopt="adopt: use the job of that time that is not in the ledger, which is right only if no other program and no "
+    "other list uses the key.",
 )
 @price_option
 @yes_option("Do not ask before a run of more than 1,000 jobs. Without a terminal, nothing is asked.")
 @click.option("--max-jobs", type=click.IntRange(min=0), metavar="N", help="Submit at most N jobs.")
-@click.option("--skip-invalid", is_flag=True, help="Skip invalid rows instead of rejecting the list.")
+@click.option("--skip-invalid", is_flag=True, help="Skip invalid rows instead of refusing the list.")
 @click.option(
     "--replace",
     is_flag=True,
-    help="Resubmit completed rows whose URL differs from the submitted one only in its query (billed again).",
+    help="Resubmit billed rows whose URL differs from the submitted one only in its query (billed again).",
 )
 @click.option(
     "--allow-shared-audio", is_flag=True, help="Accept several labels for the same recording, which is billed once."
@@ -112,29 +112,29 @@ _MOST_FAILED_ROWS = 1000
 @click.option(
     "--trim",
     is_flag=True,
-    help="Send the best 30 s of longer files. Make sure that only one person speaks in them.",
+    help="Submit the best 30 s of longer files. Make sure that only one person speaks in them.",
 )
 @new_key_option
 @model_option
 @common_options
 @click.pass_context
 def enroll(context: click.Context, /, common: CommonOptions, **values: Any) -> None:
-    """Make voiceprints of many speakers.
+    """Enroll a list of speakers: make a voiceprint of each.
 
     The command may be killed at any time. The same command then continues, and no row is billed twice.
 
-    MANIFEST is a list of speakers (.csv, .tsv or .jsonl) with the columns `label` and `source` (a URL, or a file
-    relative to the list). The columns `model`, `start` and `end` (seconds of the segment to cut out of a file) are
-    optional, and other columns are copied. Instead of a list, pass recordings; their labels are the names of the
-    files. A ledger beside the list records every row: done rows are not billed again, submitted rows are waited for,
-    and the other rows are sent.
+    LIST is a list of speakers (.csv, .tsv or .jsonl) with the columns `label` and `source` (a URL, or a file relative
+    to the list). The columns `model`, `start` and `end` (seconds of the segment to cut out of a file) are optional, and
+    other columns are copied. Instead of a list, pass recordings; their labels are the names of the files. A ledger
+    beside the list records every row: rows with a voiceprint are not billed again, submitted rows are waited for, and
+    the other rows are submitted.
 
     With the extra `[audio]`, audio files are checked before anything is sent.
 
     Voiceprints are written to the ledger, and to the file or device of --out; `pyannote-voiceprint export` writes them
     later. The exit code is 1 if any row has no voiceprint.
 
-    On a terminal, a run of more than 1,000 jobs states its cost and asks once for a list.
+    On a terminal, a run of more than 1,000 jobs states its cost and asks before it starts, once for each list.
     """
     # Options are matched by their names: those of `Options` are taken out of `values` here, and every other option of
     # this command must be a field of `EnrollArguments`.

@@ -5,7 +5,7 @@
 | 0 | success |
 | 1 | some items failed or are not done, or stdout cannot be written |
 | 2 | nothing was sent: wrong usage, configuration, list of speakers or ledger, or a question was answered with no |
-| 3 | the API rejected the account: 401, 402, 403 |
+| 3 | the API refused the account: 401, 402, 403 |
 | 130 | interrupted by SIGINT (Ctrl-C) |
 | 143 | ended by SIGTERM (`kill`, systemd, Docker) |
 """

@@ -41,7 +41,7 @@ def export(ledger: Path, form: ExportFormat | None, out: Path | None, model: str
 
     This command also works while a run uses the ledger. jsonl and csv contain all rows: label, source (a URL without
     its query), status, job_id, model, voiceprint, created_at, warnings (those of the preflight included), error, start
-    and end (the segment that was cut out), and the additional columns of the list. json contains only voiceprints, for
+    and end (the segment that was cut out), and the other columns of the list. json contains only voiceprints, for
     identification; it is refused when the voiceprints have different models.
     """
     form = form or (None if out is None else format_of(out)) or "jsonl"

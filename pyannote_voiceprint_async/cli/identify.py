@@ -63,8 +63,8 @@ __all__ = ["identify"]
     "--expected",
     multiple=True,
     metavar="LABEL",
-    help="Speaker that is expected in the recordings (repeatable). With more than 50 speakers, the first job compares "
-    "these speakers.",
+    help="Label of a speaker that is expected in the recordings (repeatable). With more than 50 speakers, the first "
+    "job compares these speakers.",
 )
 @click.option(
     "--threshold",
@@ -111,7 +111,7 @@ __all__ = ["identify"]
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="Report what a run would do and bill, with the same exit codes. Nothing is sent or changed.",
+    help="Report what a run would do and cost, with the same exit codes. Nothing is sent or changed.",
 )
 @retry_options("recording")
 @on_unknown_option("recording")
@@ -127,17 +127,18 @@ def identify(common: CommonOptions, **values: Any) -> None:
     media://. Each may last up to 24 hours, and a file may have up to 1 GiB. Jobs are billed by the seconds of the
     recording. With the extra `[audio]`, the lengths of files are checked before anything is sent.
 
-    On a terminal, print for each speaker the length of the speech, the highest score, its margin over the second score,
-    a decision and a timeline. The decision is certain, review (a person should listen) or unknown.
+    On a terminal, print for each speaker of the recording the label, the length of the speech, the highest score, its
+    margin over the second score, a decision and a timeline. The decision is certain, review (a person should listen) or
+    unknown (no voiceprint fits).
 
     Otherwise, print one line of JSON for each recording: label, source (a URL without its query), status, error, the
     fields of `Identification`, and decisions. The status is succeeded, failed, canceled, incomplete (some of several
-    jobs failed), submitted (the job continues), or unknown (a job may exist: see `pyannote-voiceprint jobs`). The exit
-    code is 1 if any recording has no complete result.
+    jobs failed), submitted (the job continues), or unknown (the outcome of the submission is unknown, and a job may
+    exist: see `pyannote-voiceprint jobs`). The exit code is 1 if any recording has no complete result.
 
     The id of each job is printed to stderr as soon as the job is accepted. With --ledger, the command may be killed at
-    any time: the same command then continues, and no job is billed twice. A recording that failed is not submitted
-    again without --retry-failed, and one whose submission may have been accepted is held.
+    any time: the same command then continues, and no recording is billed twice. A recording that failed is not
+    submitted again without --retry-failed, and a recording of unknown outcome is held.
     """
     arguments = IdentifyArguments.check(common, **values)
     for note in arguments.notes:

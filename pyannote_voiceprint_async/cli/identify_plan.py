@@ -6,7 +6,7 @@ from pyannote_voiceprint_async.identification.run_plan import IdentificationRunP
 
 from .formatting import format_audio, format_count
 from .identify_arguments import IdentifyArguments
-from .plan_text import state_lines
+from .plan_text import jobs_line, opening, state_lines
 
 __all__ = ["identify_plan_lines"]
 
@@ -18,26 +18,28 @@ def identify_plan_lines(plan: IdentificationRunPlan, arguments: IdentifyArgument
         plan: the plan.
         arguments: the arguments of the command.
     """
-    jobs = format_count(plan.counts.jobs, "job")
+    states = list(state_lines(plan.counts, done="with a result"))
     recordings, parts = len(arguments.recordings), len(arguments.requests)
-    each = f", {parts} jobs for each recording" if parts > 1 else ""
-    what = f"for {format_count(recordings, 'recording')}{each}{_billed(plan, is_sandbox=arguments.common.sandbox)}."
-    if arguments.dry_run:
-        yield f"Dry run: {jobs} would be submitted {what} Nothing was sent."
-    else:
-        yield f"{jobs} to submit {what}"
-    yield from state_lines(plan.counts, done="with a result")
-    if possible := plan.counts.possible_jobs:
-        yield f"Up to {possible} more for submissions of unknown outcome that were not accepted."
+    each = f", with {parts} jobs for each" if parts > 1 else ""
+    yield (
+        f"{opening(is_dry_run=arguments.dry_run)}The run has {format_count(recordings, 'recording')}{each}"
+        f"{':' if states else '.'}"
+    )
+    yield from states
+    possible = plan.counts.possible_jobs
+    yield jobs_line(
+        plan.counts.jobs,
+        _price(plan, is_sandbox=arguments.common.sandbox),
+        f", and up to {possible} more for recordings of unknown outcome that were not accepted" if possible else "",
+    )
 
 
-def _billed(plan: IdentificationRunPlan, *, is_sandbox: bool) -> str:
+def _price(plan: IdentificationRunPlan, *, is_sandbox: bool) -> str:
     if not plan.counts.jobs:
         return ""
+    free = ["free in the sandbox"] if is_sandbox else []
     if plan.unknown_lengths == plan.counts.jobs:
-        if is_sandbox:
-            return " (free in the sandbox)"
-        return ": billed by the seconds of the recordings, whose length is not known here"
-    unknown = f", and {plan.unknown_lengths} of unknown length" if plan.unknown_lengths else ""
-    price = " (free in the sandbox)" if is_sandbox else " to bill"
-    return f": {format_audio(plan.billed_seconds)} of audio{price}{unknown}"
+        return ", ".join(free) or "billed by the seconds of the recordings, whose length is not known here"
+    audio = f"{format_audio(plan.billed_seconds)} of audio{'' if is_sandbox else ' to bill'}"
+    rest = f", and {plan.unknown_lengths} whose length is not known here" if plan.unknown_lengths else ""
+    return ", ".join([f"{audio}{rest}", *free])

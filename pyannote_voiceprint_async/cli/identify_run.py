@@ -114,7 +114,7 @@ class IdentifyRun:
             parts.append(possibly_accepted(in_flight).replace("Up", "up", 1))
         unsent = sum(index not in self._jobs for index in unwritten)
         if unsent > in_flight:
-            parts.append(f"{format_count(unsent - in_flight, 'recording')} not sent")
+            parts.append(f"{format_count(unsent - in_flight, 'recording')} not submitted")
         hint = " With --ledger FILE, the same command continues." if parts else ""
         return f"Interrupted: {'; '.join(parts) or 'no job is left to be fetched'}.{hint}"
 

@@ -32,7 +32,7 @@ def identification_lines(title: str, identification: Identification, width: int)
     yield from wrap(f"{title}: {speakers} until {length}, job {identification.job_id}", width)
     decisions = identification.decide()
     if not decisions:
-        yield "  Nobody speaks."
+        yield "  No speech was found."
         return
     yield from _speaker_table(decisions, width)
     yield from _reasons(decisions, width)
@@ -73,11 +73,11 @@ def _summary_cells(identification: Identification | None) -> tuple[str, ...]:
 def _speaker_table(decisions: Sequence[Decision], width: int) -> Iterator[str]:
     # A longer name moves the rest of its own line only.
     name_width = min(
-        max(text_cells(name) for name in ("who", *map(speaker_name, decisions))),
+        max(text_cells(name) for name in ("speaker", *map(speaker_name, decisions))),
         max(_LEAST_NAME, width - _NUMBERS_WIDTH),
     )
     columns = (
-        TextColumn("who", name_width),
+        TextColumn("speaker", name_width),
         TextColumn("speech", 8, align_right=True),
         TextColumn("score", 5, align_right=True),
         TextColumn("margin", 6, align_right=True),

@@ -41,7 +41,7 @@ _DIGITS = 4
 @force_option
 @json_option
 def inspect(files: tuple[str, ...], *, plot: Path | None, force: bool, as_json: bool) -> None:
-    """Report the properties and problems of audio files. Nothing is sent.
+    """Report the properties and findings of audio files. Nothing is sent.
 
     FILE is a file, a directory or a pattern. Print a table on a terminal; else one line of JSON for each file, with its
     properties (seconds, sample_rate, channels, format, peak, loudness_dbfs, speech_seconds, header_seconds, …) and

@@ -68,10 +68,10 @@ def status(path: Path, *, watch: bool, price: float, as_json: bool) -> None:
 @_ledger_argument
 @json_option
 def failed(path: Path, *, as_json: bool) -> None:
-    """List the rows and identifications without a result that need a decision.
+    """List the rows and identifications that failed, are uncertain or expired.
 
     Print them as text on a terminal; else one line of JSON for each: label, status, error, source, extra (the other
-    columns of the list). The status is failed, uncertain (the submission may have been accepted) or expired (billed,
+    columns of the list). The status is failed, uncertain (the outcome of the submission is unknown) or expired (billed,
     and not fetched in time). The label of an identification is its name for `ledger accept`; its source is empty,
     because the ledger does not store the paths of recordings. This command also works while a run uses the ledger.
     """
@@ -80,7 +80,7 @@ def failed(path: Path, *, as_json: bool) -> None:
         is_empty = False
         print_record(row._asdict(), partial(_failed_row_lines, row), as_json=as_json)
     if is_empty and not as_json and sys.stdout.isatty():
-        print_status("No row needs a decision.")
+        print_status("No row failed, is uncertain or expired.")
 
 
 def _failed_row_lines(row: maintenance.FailedRow, width: int) -> Iterator[str]:
@@ -94,13 +94,13 @@ def _failed_row_lines(row: maintenance.FailedRow, width: int) -> Iterator[str]:
 @click.argument("labels", nargs=-1, required=True, metavar="LABEL…")
 @yes_option("Do not ask. Without a terminal, nothing is asked.")
 def forget(path: Path, labels: tuple[str, ...], *, yes: bool) -> None:
-    """Erase the label, source and voiceprint of people.
+    """Erase the label, source and voiceprint of speakers.
 
     Only a hash remains, so that no later run enrolls them again.
     """
     people = printable(", ".join(labels[:_MOST_LABELS])) + (", …" if len(labels) > _MOST_LABELS else "")
     confirm_change(
-        f"Erase {format_count(len(labels), 'label')} ({people}) with their recordings and voiceprints from {path}? No "
+        f"Erase {format_count(len(labels), 'label')} ({people}) with their sources and voiceprints from {path}? No "
         "later run enrolls them again.",
         yes=yes,
     )
@@ -109,7 +109,7 @@ def forget(path: Path, labels: tuple[str, ...], *, yes: bool) -> None:
     for label in forgotten.unknown:
         print_status(f"{label}: the ledger has no such label.")
     if forgotten.labels:
-        erased = f"{format_count(len(forgotten.labels), 'label')} and {format_count(forgotten.recordings, 'recording')}"
+        erased = f"{format_count(len(forgotten.labels), 'label')} and {format_count(forgotten.recordings, 'source')}"
         print_status(f"Erased: {erased}, with everything that the ledger had about them. {maintenance.FORGET_LIMITS}")
     sys.exit(ExitCode.SOME_FAILED if forgotten.unknown else ExitCode.SUCCESS)
 
@@ -147,8 +147,8 @@ def accept(path: Path, label: str, job_id: str) -> None:
     """Record a job that the ledger could not save.
 
     If the ledger cannot be written, a run prints the label and the id of each accepted job. `identify` prints a name
-    such as identification:1f3a9c2e07ab as the label, also for a recording that is held because its submission may have
-    been accepted. After this command, the next run waits for the job, and does not submit the row again.
+    such as identification:1f3a9c2e07ab as the label, also for a recording that is held because its outcome is
+    unknown. After this command, the next run waits for the job, and does not submit the row again.
     """
     with sigterm_as_interrupt():
         maintenance.accept(path, label, job_id)

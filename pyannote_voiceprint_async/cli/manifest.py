@@ -56,7 +56,7 @@ def from_rttm(  # noqa: PLR0913 - the options of the command
     and `end` are seconds in the recording; `enroll` cuts the segments out. The exit code is 1 if a speaker is never
     alone or cannot be listed, and 2 if no list was written.
 
-    Identification rejects labels that begin with `speaker_`: SPEAKER_00 of meeting.wav is listed as `meeting
+    Identification refuses labels that begin with `speaker_`: SPEAKER_00 of meeting.wav is listed as `meeting
     SPEAKER_00`, unless --label gives another label. This command needs the extra `[audio]`.
     """
     label_of = _parse_labels(labels)
@@ -94,7 +94,7 @@ def _report_default_labels(rows: Iterable[Row], label_of: Mapping[str, str]) -> 
         speaker = row.extra["speaker"]
         if speaker not in label_of and row.label != speaker:
             print_status(
-                f"{speaker} is listed as {row.label!r}, because identification rejects labels that begin with "
+                f"{speaker} is listed as {row.label!r}, because identification refuses labels that begin with "
                 f"speaker_. To give another label: --label {shlex.quote(f'{speaker}=NAME')}"
             )
 

@@ -104,7 +104,7 @@ _COMMON_OPTIONS = [
         callback=hide_dsn,
         envvar=SHARED_VARIABLE,
         metavar="FILE|DSN",
-        help="Share the rate limit of the key with other processes: the path of a SQLite file, or postgresql://…. "
+        help="Share the rate limit of the team with other processes: the path of a SQLite file, or postgresql://…. "
         f"Set a DSN with a password in {SHARED_VARIABLE} instead.",
     ),
     log_format_option,

@@ -6,7 +6,7 @@ from pyannote_voiceprint_async.enrollment import RunPlan
 
 from .formatting import format_cost, format_count, format_duration
 
-__all__ = ["plan_lines", "state_lines"]
+__all__ = ["jobs_line", "opening", "plan_lines", "state_lines"]
 
 # Seconds. A run that submits for less than this has no line about its time.
 _SHORTEST_SECONDS = 1.0
@@ -22,8 +22,7 @@ def plan_lines(plan: RunPlan, *, is_sandbox: bool, is_dry_run: bool = False) -> 
     """
     rows = plan.rows + plan.invalid + plan.forgotten
     states = list(state_lines(plan, done="with a voiceprint"))
-    opening = "Nothing was sent or changed. " if is_dry_run else ""
-    yield f"{opening}The list has {format_count(rows, 'row')}{':' if states else '.'}"
+    yield f"{opening(is_dry_run=is_dry_run)}The list has {format_count(rows, 'row')}{':' if states else '.'}"
     yield from states
     if plan.replaced:
         yield f"Rows whose recording differs from the billed one of an earlier list: {plan.replaced}."
@@ -36,6 +35,22 @@ def plan_lines(plan: RunPlan, *, is_sandbox: bool, is_dry_run: bool = False) -> 
             f"At {format_count(limit.limit, 'submission')} in {limit.per:g} seconds, the last one is sent after "
             f"{format_duration(plan.seconds)}."
         )
+
+
+def opening(*, is_dry_run: bool) -> str:
+    """Return the first words about a plan."""
+    return "Nothing was sent or changed. " if is_dry_run else ""
+
+
+def jobs_line(jobs: int, price: str, possible: str) -> str:
+    """Return the line about the jobs to submit.
+
+    Args:
+        jobs: the number of jobs.
+        price: what is billed; empty if nothing is.
+        possible: the jobs of unknown outcomes; empty if there are none.
+    """
+    return f"To be submitted: {format_count(jobs, 'job')}{f' ({price})' if price else ''}{possible}."
 
 
 def state_lines(plan: RunPlan, *, done: str) -> Iterator[str]:
@@ -55,7 +70,7 @@ def _jobs(plan: RunPlan, *, is_sandbox: bool) -> str:
     if plan.possible_jobs:
         more = "" if is_sandbox else f" ({format_cost(plan.possible_jobs, plan.price)})"
         possible = f", and up to {plan.possible_jobs} more{more} for rows of unknown outcome that were not accepted"
-    return f"To be submitted: {format_count(plan.jobs, 'job')} ({price}{uploads}){possible}."
+    return jobs_line(plan.jobs, f"{price}{uploads}", possible)
 
 
 def _states(plan: RunPlan, done: str) -> dict[str, int]:

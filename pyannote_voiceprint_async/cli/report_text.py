@@ -66,7 +66,7 @@ def identification_counts(report: IdentificationReport, ledger: Path) -> Iterato
     if possible := report.uncertain + report.unresolved:
         yield f"{possibly_accepted(possible)}."
     if report.failed or report.uncertain or report.expired:
-        yield f"To list the identifications that need a decision: {_list_failed(ledger)}"
+        yield f"To list these identifications: {_list_failed(ledger)}"
 
 
 def billed_audio(report: IdentificationReport) -> str:
@@ -131,8 +131,8 @@ def job_counts(report: Report, price: str | None = None) -> Iterator[str]:
         yield f"Resubmitted after an unknown outcome, and possibly billed twice: {report.possibly_paid_twice}."
     if report.unknown_jobs:
         yield (
-            f"Unknown jobs from the time of submissions without a response: {report.unknown_jobs}. They belong to "
-            "other programs of your team, or were billed without a result."
+            f"Jobs that are not in the ledger, from the time of submissions without a response: {report.unknown_jobs}. "
+            "They belong to other programs of your team, or were billed without a result."
         )
 
 
@@ -173,7 +173,7 @@ def next_steps(report: Report, repeat: RepeatCommand) -> Iterator[str]:
             f"({jobs}): {repeat('--retry-expired')}"
         )
     if report.invalid:
-        yield f"To send the skipped rows when the list is corrected: {repeat()}"
+        yield f"To submit the skipped rows when the list is corrected: {repeat()}"
 
 
 def _list_failed(ledger: Path) -> str:
@@ -187,8 +187,8 @@ def _missing(report: Report | IdentificationReport) -> Iterator[str]:
         "uncertain": report.uncertain,
         "expired": report.expired,
         "submitted and not done": report.submitted,
-        "sent with an unknown outcome": report.unresolved,
-        "not sent": report.pending,
+        "of unknown outcome": report.unresolved,
+        "not submitted": report.pending,
     }
     yield from (f"{rows} {state}" for state, rows in missing.items() if rows)
 
@@ -204,7 +204,8 @@ def _headline(report: Report, skipped_files: SkippedFiles) -> str:
 def _uncertain_steps(report: Report, repeat: RepeatCommand) -> Iterator[str]:
     rows = report.uncertain
     yield (
-        "Uncertain means: an unknown job was created at the time of the submission, and may belong to the row. To "
+        "Uncertain means: the outcome is unknown, because a job that is not in the ledger was created at the time of "
+        "the submission, and may belong to the row. To "
         f"resubmit these rows ({format_count(rows, 'job')}, {format_cost(rows, report.price)}, possibly billed twice): "
         f"{repeat('--on-unknown', 'resubmit')}"
     )

@@ -56,8 +56,8 @@ def on_unknown_option(noun: str, *, adopt: str | None = None) -> _Decorator:
         type=click.Choice(["hold", "resubmit", *(["adopt"] if adopt else [])]),
         default="hold",
         show_default=True,
-        help=f"What to do with {noun}s whose submission may have been accepted. hold: leave the {noun} as it is, and "
-        f"report it. resubmit: submit the {noun} once more in this run (it may be billed twice)."
+        help=f"What to do with {noun}s of unknown outcome: their submission may have been accepted. hold: leave the "
+        f"{noun} as it is, and report it. resubmit: submit the {noun} once more in this run (it may be billed twice)."
         f"{f' {adopt}' if adopt else ''}",
     )
 

@@ -192,6 +192,6 @@ def _row_line(event: Event) -> StatusLine | None:
             name = "row_failed" if isinstance(event, RowFailed) else "row_expired"
             return StatusLine(f"{label}: {error}", name, "error", {"label": label, "error": error})
         case RowUncertain(label):
-            text = f"{label}: The submission may have been accepted, and its job id is unknown."
+            text = f"{label}: The outcome is unknown: the submission may have been accepted."
             return StatusLine(text, "row_uncertain", "error", {"label": label})
     return None

@@ -27,7 +27,7 @@ __all__ = ["shared"]
 
 @click.group(cls=Group, examples=["shared status voiceprint-shared.db"])
 def shared() -> None:
-    """Inspect the state that the processes of an API key share.
+    """Inspect the state that several processes share.
 
     Commands with `--shared`, and programs with `AsyncVoiceprintClient(shared=…)`, share a rate limit and submission
     keys.
@@ -65,7 +65,7 @@ def status(address: str, *, as_json: bool) -> None:
 @yes_option("Do not ask before --free. Without a terminal, nothing is asked.")
 @common_options
 def resolve(common: CommonOptions, key: str, *, job_id: str | None, free: bool, yes: bool) -> None:
-    """Decide about a submission key whose outcome is unknown.
+    """Resolve a submission key whose outcome is unknown.
 
     The submission with the key may have been accepted: look for its job in the list that `pyannote-voiceprint jobs`
     prints. Then record the job with `--job-id`. If there is no such job, free the key with `--free`.

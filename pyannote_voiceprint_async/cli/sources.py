@@ -1,4 +1,4 @@
-"""SOURCE… arguments: files, directories, patterns and URLs. All are checked before anything is submitted."""
+"""RECORDING… arguments: files, directories, patterns and URLs. All are checked before anything is submitted."""
 
 import os
 from collections.abc import Iterable, Sequence

@@ -36,7 +36,7 @@ __all__ = ["submit"]
 @click.option(
     "--key",
     metavar="KEY",
-    help="Submission key of one URL: commands with the same key and --shared submit at most once.",
+    help="Submission key of one URL: commands with the same key and --shared share one job.",
 )
 @json_option
 @common_options

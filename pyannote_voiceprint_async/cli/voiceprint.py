@@ -34,7 +34,7 @@ __all__ = ["voiceprint"]
 
 
 @click.command(cls=Command, examples=["voiceprint --sandbox examples/speech --out results.jsonl"])
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE…", type=SOURCE_PATH)
+@click.argument("sources", nargs=-1, required=True, metavar="RECORDING…", type=SOURCE_PATH)
 @click.option(
     "--out",
     type=FILE_PATH,
@@ -66,14 +66,14 @@ def voiceprint(  # noqa: PLR0913 - the options of the command
 ) -> None:
     """Make voiceprints of recordings.
 
-    Each recording must have one speaker and last at most 30 seconds. SOURCE is a file, a directory (searched
-    recursively for audio), or a URL that starts with http://, https:// or media://. Repeated sources are sent once.
-    With the extra `[audio]`, files are checked before anything is sent, as by `enroll`.
+    RECORDING is a file, a directory (searched recursively for audio), or a URL that starts with http://, https:// or
+    media://. Each must have one speaker and last at most 30 seconds. Repeated recordings are submitted once. With the
+    extra `[audio]`, files are checked before anything is sent, as by `enroll`.
 
-    Print a line for each source on a terminal, where the value of a voiceprint is not shown; else one line of JSON:
+    Print a line for each recording on a terminal, where the value of a voiceprint is not shown; else one line of JSON:
     label, source (a URL without its query), status, job_id, model, voiceprint, warnings, error. The status is
     succeeded, failed, canceled, submitted (the job continues: fetch it with `pyannote-voiceprint job ID`), or unknown
-    (a job may exist: look with `pyannote-voiceprint jobs`).
+    (the outcome of the submission is unknown, and a job may exist: see `pyannote-voiceprint jobs`).
     """
     check_webhook(webhook)
     labeled = find_recordings(sources, Preflight.create(is_wanted=preflight, trim=False))
@@ -105,7 +105,7 @@ def _report(output: Output, voiceprints: VoiceprintRun, *, is_kept: bool) -> Exi
         return ExitCode.SUCCESS
     reasons = "the reasons are above" if output.shows_text else "see `error` in each line"
     output.print_status(
-        f"{succeeded}, and {failed} of {format_count(voiceprints.total, 'source')} without a voiceprint: {reasons}."
+        f"{succeeded}, and {failed} of {format_count(voiceprints.total, 'recording')} without a voiceprint: {reasons}."
     )
     return ExitCode.SOME_FAILED
 

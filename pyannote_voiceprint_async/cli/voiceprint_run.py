@@ -103,8 +103,8 @@ class VoiceprintRun:
         if in_flight:
             parts.append(possibly_accepted(in_flight).replace("Up", "up", 1))
         if unsent > 0:
-            these = "this source" if unsent == 1 else "these sources"
-            parts.append(f"{format_count(unsent, 'source')} not sent, run the command again with {these}")
+            these = "this recording" if unsent == 1 else "these recordings"
+            parts.append(f"{format_count(unsent, 'recording')} not submitted, run the command again with {these}")
         return f"Interrupted: {'; '.join(parts) or 'no job is left to be fetched'}."
 
     async def _report_stopping(self) -> None:

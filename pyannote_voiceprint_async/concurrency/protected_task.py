@@ -19,7 +19,7 @@ class ProtectedTask(asyncio.Task[R]):
     """A task that ignores `cancel()` unless `may_cancel()` allows it.
 
     When `asyncio.run()` ends, it cancels all tasks and waits for them. A submission in flight must use that time to
-    read its job id, because the job is paid for.
+    read its job id, because the job is billed.
 
     Args:
         coroutine: the coroutine to run; it must end by itself within a bounded time.

@@ -42,7 +42,7 @@ def enroll(  # noqa: PLR0913 - the options of a run, by keyword
 
     Returns an async iterator over events; the last event is `Finished` with the report. Use it with `async with`. A run
     may be killed at any instant and started again with the same ledger: the next run waits for the jobs that are
-    accepted, submits the rows that were not sent, and pays nothing for the rows that have their voiceprint.
+    accepted, submits the other rows, and does not bill rows again that have their voiceprint.
 
     Args:
         client: the client.
@@ -51,9 +51,10 @@ def enroll(  # noqa: PLR0913 - the options of a run, by keyword
         model: the model for rows that name none.
         resolve: a sync or async function that returns the URL of a row just before the row is submitted, for example a
             presigned URL. A row's `source` may be any text that the function understands.
-        on_unknown: what to do with a row whose submission may have been accepted, if an unknown job was created at that
-            time. `"hold"`: leave the decision to a person. `"resubmit"`: submit the row once more (it may be billed
-            twice). `"adopt"`: use the unknown job as that of the row; only if no other program uses the key.
+        on_unknown: what to do with a row of unknown outcome, if a job that is not in the ledger was created at the
+            time of its submission. `"hold"`: leave the row as it is, and report it. `"resubmit"`: submit the row once
+            more (it may be billed twice). `"adopt"`: use that job as the job of the row; only if no other program uses
+            the key.
         retry_failed: submit rows again that failed with this text in their error; an empty text means all failed rows.
         retry_expired: resubmit rows whose result expired before it was fetched (billed again).
         allow_shared_audio: allow several labels for the same audio, which is submitted once for all of them.

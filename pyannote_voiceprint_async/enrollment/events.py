@@ -83,7 +83,7 @@ class RowFailed:
 
 @attrs.frozen
 class RowUncertain:
-    """A row may have a job whose id is unknown. Emitted when its outcome cannot be resolved. It is not sent again."""
+    """The outcome of a row is unknown, and cannot be resolved: a job may exist. The row is not submitted again."""
 
     label: str
     """The row."""
@@ -101,17 +101,17 @@ class RowExpired:
 
 @attrs.frozen
 class Paused:
-    """The run sends nothing new for a while. Emitted when a pause begins: the API fails, or the run must wait."""
+    """The run submits nothing new for a while. Emitted when a pause begins: the API fails, or the run must wait."""
 
     reason: str
     """Why, as a sentence."""
     seconds: float
-    """Seconds until the run tries again; 0 if this is unknown."""
+    """Seconds until the run tries again; 0 if this is not known."""
 
 
 @attrs.frozen
 class Resumed:
-    """The run sends again. Emitted when a pause ends."""
+    """The run submits again. Emitted when a pause ends."""
 
 
 @attrs.frozen
@@ -133,15 +133,15 @@ class Report:
     failed: int = 0
     """Rows without a voiceprint, because the row is at fault. They are not billed."""
     uncertain: int = 0
-    """Rows whose outcome could not be resolved: they may have a job whose id is unknown."""
+    """Rows whose outcome is unknown, and could not be resolved: they may have a job."""
     expired: int = 0
     """Rows that were billed, but whose result expired before it was fetched."""
     submitted: int = 0
     """Rows with an accepted job that is not finished: the next run waits for it."""
     unresolved: int = 0
-    """Rows that were sent, with an unknown outcome that the next run resolves."""
+    """Rows of unknown outcome, which the next run resolves."""
     pending: int = 0
-    """Rows that were not sent, or were refused for now: the next run submits them."""
+    """Rows that were not submitted, or were refused for now: the next run submits them."""
     invalid: int = 0
     """Invalid rows that were left out (`skip_invalid`)."""
     forgotten: int = 0
@@ -236,7 +236,7 @@ class Progress:
     failed: int = 0
     """Rows without a voiceprint: failed, uncertain or expired."""
     queued: int = 0
-    """Submissions that this run still has to send: they wait for an upload, for the rate limit, or for a pause to end.
+    """Submissions that this run still has to make: they wait for an upload, for the rate limit, or for a pause to end.
     Rows with the same recording share one; `max_jobs` bounds it."""
     in_flight: int = 0
     """Submissions that were sent and have no response yet."""
@@ -245,14 +245,14 @@ class Progress:
     finished_now: int = 0
     """Rows that got their result in this run: a voiceprint or a failure."""
     paused_for: str | None = None
-    """Why the run sends nothing new, as a sentence; None while it sends."""
+    """Why the run submits nothing new, as a sentence; None while it submits."""
     pause_seconds: float = 0.0
-    """Seconds until the run tries again; 0 if there is no pause or its end is unknown."""
+    """Seconds until the run tries again; 0 if there is no pause or its end is not known."""
     rows_per_minute: float | None = None
     """The rows that were finished in a minute, over the last minutes; None before the first."""
     seconds_left: float | None = None
     """Seconds until the last row has its result, as the rate limit and the durations of the jobs allow; None while the
-    list is read. Before the first result the durations are unknown, and this is too short."""
+    list is read. Before the first result the durations are not known, and this is too short."""
 
 
 Event: TypeAlias = (

@@ -73,7 +73,8 @@ async def identify_among(  # noqa: PLR0913 - all but the first three by keyword
         options: the other fields of `IdentificationRequest`, as for `identify`.
 
     Raises:
-        ConfigurationError: more jobs are needed than `max_jobs`, or an expected label is unknown. Nothing was sent.
+        ConfigurationError: more jobs are needed than `max_jobs`, or an expected label has no voiceprint. Nothing was
+            sent.
         InvalidRequestError: an argument is invalid; nothing was sent.
         PartialIdentificationError: some jobs have no result. The error has the ids of all jobs, and the results so far.
         VoiceprintError: no job was accepted, as for `identify`.
@@ -128,7 +129,7 @@ def make_requests(
     """Return one checked request for each 50 speakers, the expected speakers first. Their URL is a placeholder.
 
     Raises:
-        ConfigurationError: more requests are needed than `max_jobs`, or an expected label is unknown.
+        ConfigurationError: more requests are needed than `max_jobs`, or an expected label has no voiceprint.
         InvalidRequestError: an argument is invalid.
     """
     check_count("max_jobs", max_jobs)

@@ -61,7 +61,7 @@ class Speakers(Mapping[str, "Voiceprint | str"]):
 
     @property
     def model(self) -> str | None:
-        """The model of the voiceprints; None if it is unknown, or if they have several."""
+        """The model of the voiceprints; None if it is not known, or if they have several."""
         models = {voiceprint.model for voiceprint in self.values() if isinstance(voiceprint, Voiceprint)}
         return models.pop() if len(models) == 1 else None
 

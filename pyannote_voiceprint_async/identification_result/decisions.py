@@ -21,7 +21,7 @@ class Certainty(StrEnum):
     """How certain it is who a diarized speaker is."""
 
     CERTAIN = "certain"
-    """The scores name one person."""
+    """The scores name one speaker, and there is enough speech."""
     REVIEW = "review"
     """A person should listen: the label is likely, but a rule failed."""
     UNKNOWN = "unknown"

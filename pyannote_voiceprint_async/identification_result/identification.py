@@ -151,7 +151,7 @@ class Identification(FromResponse):
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """Return the identification of a dictionary that `to_dict` made. Unknown fields are ignored.
+        """Return the identification of a dictionary that `to_dict` made. Other fields are ignored.
 
         For a recording of a day (100,000 turns) this takes a fraction of a second: on an event loop, use a thread.
 

@@ -154,7 +154,7 @@ def _measure(file: Any, suffix: str) -> OpenedAudio:
         file.seek(start)
     except (OSError, ValueError, AttributeError) as exc:
         raise MediaError(
-            f"The audio cannot be rewound, so its length is unknown ({reason_of(exc)}). Pass a path, or the bytes of "
+            f"The audio cannot be rewound, so its length is not known ({reason_of(exc)}). Pass a path, or the bytes of "
             "the file."
         ) from None
     if size <= 0:

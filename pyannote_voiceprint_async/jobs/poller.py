@@ -2,7 +2,7 @@
 
 Up to two jobs are read one by one. The statuses of three or more jobs come from pages of `GET /v2/jobs`, 100 in one
 request. Each finished job is then read once, because pages have no outputs. A failed poll is repeated, and never ends
-the wait for a job, which is paid for.
+the wait for a job, which is billed.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ __all__ = ["RateLimiter"]
 class RateLimiter:
     """The rate limiter of one API key: slots for all requests together, and a rate-limit window per operation.
 
-    Every client makes its own. Several clients of one key in one event loop can share one: construct it, and pass it
+    Every client makes its own. Several clients of one team in one event loop can share one: construct it, and pass it
     to each of them as `rate_limiter=`.
 
     Args:

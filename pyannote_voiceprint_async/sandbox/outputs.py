@@ -10,8 +10,8 @@ from pyannote_voiceprint_async.sandbox.made_up_recordings import make_up_recordi
 
 FailedOutput = Literal["error", "null", "missing"]
 
-_MEASURED = "Sandbox: the names come from a comparison of average spectra, which is no recognition of voices."
-_MADE_UP = "Sandbox: the turns and names are made up, because the sandbox did not decode the recording."
+_MEASURED = "Sandbox: the labels come from a comparison of average spectra, which is no recognition of voices."
+_MADE_UP = "Sandbox: the turns and labels are made up, because the sandbox did not decode the recording."
 
 
 def output_of(job: SandboxJob, failed_output: FailedOutput) -> dict[str, Any]:

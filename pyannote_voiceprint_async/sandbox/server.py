@@ -32,9 +32,9 @@ _SHUTDOWN_SECONDS = 0.1
 class Sandbox(SandboxControls):
     """The pyannoteAI API on this machine while an `async with` block runs.
 
-    It recognizes nobody: voiceprints and names are made up, or come from a comparison of average spectra. Two sandboxes
-    share nothing. At the end of the block, connections are cut and pending work is dropped. Only the file of `store`
-    remains. All keywords of the constructor are optional; `help(Sandbox.__init__)` describes them.
+    It recognizes no voice: voiceprints and labels are made up, or come from a comparison of average spectra. Two
+    sandboxes share nothing. At the end of the block, connections are cut and pending work is dropped. Only the file of
+    `store` remains. All keywords of the constructor are optional; `help(Sandbox.__init__)` describes them.
     """
 
     @accept_keywords_of(Settings)

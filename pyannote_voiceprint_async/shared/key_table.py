@@ -43,7 +43,7 @@ _ADOPT = (
     "RETURNING job_id"
 )
 _FREE_RESOLVED = f"DELETE FROM voiceprint_keys WHERE {_RESOLVABLE} RETURNING state"  # noqa: S608 - constants
-# Keys of unknown outcomes stay: without them the next call would pay again.
+# Keys of unknown outcomes stay: without them the next call would be billed again.
 _PURGE = (
     "DELETE FROM voiceprint_keys WHERE scope = :scope AND state = 'accepted' AND changed_at < {now} - :age "
     "RETURNING submission_key"

@@ -193,8 +193,8 @@ def unknown_outcome(key: str, stored: StoredKey | None) -> UnknownOutcomeError:
     return UnknownOutcomeError(
         f"An earlier submission with the key {key!r} may have been accepted, and its job id is not known. Nothing was "
         "sent. Look for its job among the candidates and in list_jobs(). Then adopt it with resolve_key(key, "
-        "job_id=ID). If there is none, resolve_key(key, job_id=None) frees the key: the next call submits, and pays. "
-        "The command `pyannote-voiceprint shared resolve` does the same.",
+        "job_id=ID). If there is none, resolve_key(key, job_id=None) frees the key: the next call submits, and is "
+        "billed. The command `pyannote-voiceprint shared resolve` does the same.",
         key=key,
         sent_before=sent_before,
         outcome_unknown=True,

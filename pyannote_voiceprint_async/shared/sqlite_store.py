@@ -57,7 +57,7 @@ _PRIMARY_CODE = 0xFF
 _DELETE_WINDOWS = (
     " It holds rate limits only. Stop all processes that share it, delete this one file, and start them again."
 )
-_RESTORE_KEYS = " Restore it from a backup: without its submission keys, repeated calls are paid again."
+_RESTORE_KEYS = " Restore it from a backup: without its submission keys, repeated calls are billed again."
 _TEMPORARY_ERRORS = {errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE}
 
 

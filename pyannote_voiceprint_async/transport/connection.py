@@ -17,7 +17,7 @@ class RecordedConnection(asyncio.Protocol):
     """A protocol between a transport and aiohttp's protocol that records the received bytes.
 
     aiohttp drops a response whose headers it cannot parse. The recorded bytes save the job id in such a response,
-    because the job is paid for.
+    because the job is billed.
 
     Args:
         transport: the transport of the connection.

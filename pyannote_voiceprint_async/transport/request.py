@@ -175,7 +175,7 @@ class ApiRequest:
         Raises:
             CancelledError: the request was withdrawn. aiohttp writes a request in a task of its own, which may start
                 after the caller was cancelled.
-            RuntimeError: this try was sent before. A session that sends a submission again would pay for it twice.
+            RuntimeError: this try was sent before. A session that sends a submission again would be billed twice.
             ClientConnectionResetError: the caller's hook has refused the first byte; `unsent_error` is the reason.
         """
         if self.is_withdrawn:

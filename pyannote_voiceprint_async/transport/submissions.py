@@ -113,7 +113,7 @@ class Submissions:
             log.warning("A submission whose caller was cancelled has an unknown outcome. %s", error)
 
     def keep_abandoned(self, job: JobCreated) -> None:
-        """Keep a job whose caller has gone, because the job is paid for."""
+        """Keep a job whose caller has gone, because the job is billed."""
         from pyannote_voiceprint_async.events import JobAbandoned  # noqa: PLC0415 - see EventEmitter
 
         self.abandoned.append(job)

@@ -27,7 +27,7 @@ def test_flags_of_each_outcome(outcome, repeatable, submission):
 
 def test_only_an_unknown_submission_warns_of_double_payment():
     warned = {
-        (outcome, repeatable): "paid twice" in next_step(outcome, repeatable=repeatable)
+        (outcome, repeatable): "billed twice" in next_step(outcome, repeatable=repeatable)
         for outcome in (RequestOutcome.NEVER_SENT, RequestOutcome.UNKNOWN)
         for repeatable in (True, False)
     }

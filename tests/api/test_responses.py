@@ -131,8 +131,8 @@ def test_account_errors_share_a_base_class():
 
 
 def test_only_a_submission_with_unknown_outcome_warns_of_double_payment():
-    assert "paid twice" in str(parse(VOICEPRINT, 502))
-    assert "paid twice" not in str(parse(GET_JOB, 502)) + str(parse(VOICEPRINT, 400))
+    assert "billed twice" in str(parse(VOICEPRINT, 502))
+    assert "billed twice" not in str(parse(GET_JOB, 502)) + str(parse(VOICEPRINT, 400))
 
 
 # Refusals
@@ -395,7 +395,7 @@ def test_submission_without_a_job_id_has_an_unknown_outcome(body, flaw):
     assert type(result) is (ApiTimeoutError if flaw is BodyFlaw.STALLED else UnexpectedResponseError)
     assert flags(result) == UNKNOWN
     assert (result.status, result.headers) == (200, {"x-request-id": "r"})
-    assert "paid twice" in str(result)
+    assert "billed twice" in str(result)
 
 
 @pytest.mark.parametrize("endpoint", REPEATABLE)

@@ -139,7 +139,7 @@ def test_a_url_with_another_query_is_resubmitted_only_with_replace(command, quic
         refused = enroll("two-secret", *options)
         assert refused.returncode == 2
         assert (
-            "(Ada): the label is already paid, and its URL differs from the paid one only in its query"
+            "(Ada): the label is already billed, and its URL differs from the billed one only in its query"
             in refused.stderr
         )
         assert "secret" not in refused.stderr
@@ -246,7 +246,7 @@ def test_a_rejected_account_is_exit_code_3_and_billed_results_are_kept(command, 
 def test_rows_that_were_not_sent_are_exit_code_1(command, quick_sandbox, speakers):
     result = command("enroll", speakers, "--max-jobs", str(_FIRST), environment=quick_sandbox.environment)
     assert result.returncode == 1
-    assert f"{_FIRST} of {_ROWS} rows with a voiceprint, {_ROWS - _FIRST} not sent." in result.stderr
+    assert f"{_FIRST} of {_ROWS} rows with a voiceprint, {_ROWS - _FIRST} not submitted." in result.stderr
     assert quick_sandbox.state()["jobs"] == _FIRST
     assert command("enroll", speakers, environment=quick_sandbox.environment).returncode == 0
     assert quick_sandbox.state()["jobs"] == _ROWS

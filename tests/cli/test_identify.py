@@ -86,7 +86,7 @@ def test_a_record_is_read_back_and_its_job_id_was_on_stderr(invoke, records, qui
         "label": "talk", "source": str(recording), "status": "submitted", "job_id": record["job_id"],
     }  # fmt: skip
     assert Identification.from_dict(record).job_id == record["job_id"]
-    assert result.stderr.startswith("1 job to submit for 1 recording: 40 s of audio to bill.\n")
+    assert result.stderr.startswith("The run has 1 recording.\nTo be submitted: 1 job (40 s of audio to bill).\n")
 
 
 def test_the_options_are_in_the_request(invoke, records, quick_sandbox, speakers, recording):
@@ -147,7 +147,9 @@ def test_more_than_50_speakers_need_max_jobs(invoke, records, quick_sandbox, rec
 
     result = invoke(*arguments, "--max-jobs", "3", environment=quick_sandbox.environment)
     assert result.exit_code == 0
-    assert result.stderr.startswith("3 jobs to submit for 1 recording, 3 jobs for each recording: 2 min of audio")
+    assert result.stderr.startswith(
+        "The run has 1 recording, with 3 jobs for each.\nTo be submitted: 3 jobs (2 min of "
+    )
     assert len({announced["job_id"] for announced in records(result.stderr)}) == 3
     [record] = records(result.stdout)
     assert {len(speaker["scores"]) for speaker in record["speakers"]} == {120}
@@ -171,8 +173,8 @@ def test_a_dry_run_sends_nothing(invoke, quick_sandbox, speakers, recording):
     )  # fmt: skip
     assert (result.exit_code, result.stdout) == (0, "")
     assert result.stderr == (
-        "Dry run: 2 jobs would be submitted for 2 recordings: 40 s of audio to bill, and 1 of unknown length. Nothing "
-        "was sent.\n"
+        "Nothing was sent or changed. The run has 2 recordings.\n"
+        "To be submitted: 2 jobs (40 s of audio to bill, and 1 whose length is not known here).\n"
     )
     assert quick_sandbox.state()["total"]["requests"] == 0
 

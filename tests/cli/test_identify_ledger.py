@@ -73,7 +73,9 @@ def test_a_job_whose_id_was_lost_is_held_until_it_is_accepted_and_never_paid_aga
     for _ in range(2):
         code, held = run()
         assert (code, held["status"]) == (1, "unknown")
-        assert held["error"].startswith("The submission may have been accepted: an unknown job was created when it")
+        assert held["error"].startswith(
+            "The submission may have been accepted: a job that is not in the ledger was created"
+        )
     assert (status()["uncertain"], status()["jobs_ever"]) == (1, 0)
     lines = list(StatusView.read(tmp_path / "names.ledger", 0.015).lines(200))
     assert "Up to 1 job may have been accepted; look with `pyannote-voiceprint jobs`." in lines
@@ -98,7 +100,8 @@ def test_an_interrupted_run_continues_with_its_job(spawn, invoke, start_sandbox,
     """The job lasts ten minutes."""
     server = start_sandbox("--job-seconds", "600")
     process = spawn(*talk, environment=server.environment)
-    assert process.stderr.readline() == "1 job to submit for 1 recording: 20 s of audio to bill.\n"
+    assert process.stderr.readline() == "The run has 1 recording.\n"
+    assert process.stderr.readline() == "To be submitted: 1 job (20 s of audio to bill).\n"
     assert json.loads(process.stderr.readline())["status"] == "submitted"
     process.send_signal(ending)
     stdout, stderr = process.communicate(timeout=_SECONDS)
@@ -109,8 +112,9 @@ def test_an_interrupted_run_continues_with_its_job(spawn, invoke, start_sandbox,
     assert (dry_run.exit_code, dry_run.stderr) == (
         0,
         (
-            "Dry run: 0 jobs would be submitted for 1 recording. Nothing was sent.\n"
+            "Nothing was sent or changed. The run has 1 recording:\n"
             "      1 submitted by an earlier run, awaiting a result\n"
+            "To be submitted: 0 jobs.\n"
         ),
     )
 
@@ -121,7 +125,8 @@ def test_each_signal_reports_what_is_in_flight(spawn, start_sandbox, talk, endin
     server = start_sandbox("--latency", "600")
     _, _, *options = talk if has_ledger else talk[:-2]
     process = spawn("identify", "https://example.com/talk.wav", *options, environment=server.environment)
-    assert process.stderr.readline().startswith("1 job to submit for 1 recording: ")
+    assert process.stderr.readline() == "The run has 1 recording.\n"
+    assert process.stderr.readline().startswith("To be submitted: 1 job (")
     while not server.state()["operations"]["identify"]["inFlight"]:
         assert process.poll() is None
     process.send_signal(ending)
@@ -163,7 +168,7 @@ def test_an_unsaved_job_is_printed_as_ledger_accept_needs_it(
     [record] = records(again.stdout)
     assert (again.exit_code, record["job_id"]) == (0, unsaved["job_id"])
     assert again.stderr == (
-        "0 jobs to submit for 1 recording.\n      1 submitted by an earlier run, awaiting a result\n"
+        "The run has 1 recording:\n      1 submitted by an earlier run, awaiting a result\nTo be submitted: 0 jobs.\n"
     )
     assert (status()["jobs_ever"], quick_sandbox.state()["jobs"]) == (1, 1)
 
@@ -177,17 +182,20 @@ def test_the_dry_run_is_the_run(invoke, records, quick_sandbox, talk, tmp_path):
     quick = quick_sandbox.environment
     assert invoke(*talk, environment=quick).exit_code == 0
     first = ["identify", recording, _LOST, *options]
+    one_job = "1 job (billed by the seconds of the recordings, whose length is not known here)."
     for arguments, expected in (
-        (first, "1 job {} for 2 recordings: billed by the seconds of the recordings, whose length is not known here."),
-        (first, "0 jobs {} for 2 recordings."),
-        ([*first, "--retry-failed"], "1 job {} for 2 recordings: billed by the seconds of the recordings, whose "),
+        (first, one_job),
+        (first, "0 jobs."),
+        ([*first, "--retry-failed"], one_job),
     ):
         before = (tmp_path / "names.ledger").read_bytes()
         dry_run = invoke(*arguments, "--dry-run", environment=quick)
         assert (tmp_path / "names.ledger").read_bytes() == before
         result = invoke(*arguments, environment=quick)
-        assert dry_run.stderr.startswith(f"Dry run: {expected.format('would be submitted')}")
-        assert result.stderr.startswith(expected.format("to submit"))
+        assert dry_run.stderr.startswith("Nothing was sent or changed. The run has 2 recordings:\n")
+        assert result.stderr.startswith("The run has 2 recordings:\n")
+        for output in (dry_run.stderr, result.stderr):
+            assert f"\nTo be submitted: {expected}\n" in output
         states = [line for line in dry_run.stderr.splitlines() if line.startswith("      1 ")]
         assert states == [line for line in result.stderr.splitlines() if line.startswith("      1 ")]
         assert "      1 with a result" in states
@@ -225,7 +233,7 @@ def test_the_status_has_the_states_and_the_billed_audio(invoke, quick_sandbox, t
         "Cost  20 s of audio for identifications so far; failed jobs are free",
         "1 of 2 identifications with a result, 1 failed.",
         "Identification jobs accepted: 2 by all runs, 1 of them failed and not billed.",
-        "To list the identifications that need a decision:",
+        "To list these identifications:",
         f"pyannote-voiceprint ledger failed {tmp_path / 'names.ledger'}",
     ]
 

@@ -42,7 +42,7 @@ def test_each_speaker_has_its_numbers_and_uncertain_ones_their_reason():
     lines = list(identification_lines("meeting", MEETING, 200))
     assert lines[0] == "meeting: 3 speakers until 1:40, job job-1"
     assert [line.split() for line in lines[1:5]] == [
-        ["who", "speech", "score", "margin", "decision"],
+        ["speaker", "speech", "score", "margin", "decision"],
         [_ADA, "50.0", "s", "90", "80", "certain"],
         [_LONG, "25.0", "s", "80", "10", "review"],
         ["SPEAKER_02", "0.1", "s", "5", "5", "unknown"],
@@ -56,7 +56,7 @@ def test_a_recording_without_speech_has_no_table():
     empty = Identification("job-2", "precision-2")
     assert list(identification_lines("silence", empty, 80)) == [
         "silence: 0 speakers until 0:00, job job-2",
-        "  Nobody speaks.",
+        "  No speech was found.",
     ]
 
 

@@ -74,7 +74,7 @@ def test_failed_rows_are_text_on_a_terminal(on_terminal, command, quick_sandbox,
 def test_forget_erases_a_label_and_names_what_remains_elsewhere(command, quick_sandbox, ledger):
     result = command("ledger", "forget", ledger, "Ada")
     assert (result.returncode, result.stdout) == (0, "")
-    assert "Erased: 1 label and 1 recording" in result.stderr
+    assert "Erased: 1 label and 1 source" in result.stderr
     assert "This command does not erase: the recording itself" in result.stderr
     assert voiceprint_of(_URL).encode() not in ledger.read_bytes()
     again = command("enroll", ledger.with_suffix(".csv"), environment=quick_sandbox.environment)
@@ -101,7 +101,7 @@ def test_purge_deletes_exported_voiceprints(command, ledger, tmp_path):
     ("arguments", "question"),
     [
         (["purge"], "Delete the exported voiceprints from "),
-        (["forget", "Ada", "Eve"], "Erase 2 labels (Ada, Eve) with their recordings and voiceprints from "),
+        (["forget", "Ada", "Eve"], "Erase 2 labels (Ada, Eve) with their sources and voiceprints from "),
     ],
     ids=["purge", "forget"],
 )

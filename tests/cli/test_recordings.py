@@ -90,7 +90,7 @@ def test_a_list_of_the_speakers_of_a_recording(invoke, meeting):
     result = from_rttm(invoke, "--out", "lists/speakers.csv")
     assert (result.exit_code, result.stdout) == (0, "")
     assert "2 speakers in lists/speakers.csv." in result.stderr
-    assert "SPEAKER_00 is listed as 'meeting SPEAKER_00', because identification rejects labels" in result.stderr
+    assert "SPEAKER_00 is listed as 'meeting SPEAKER_00', because identification refuses labels" in result.stderr
     assert "--label SPEAKER_00=NAME" in result.stderr
     assert (meeting / "lists" / "speakers.csv").read_text().splitlines() == [
         "label,source,start,end,seconds",

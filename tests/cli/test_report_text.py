@@ -20,7 +20,7 @@ def repeat(*arguments):
         (Report(rows=2, succeeded=1, invalid=1), "1 of 3 rows with a voiceprint."),
         (
             Report(rows=3, unresolved=1, pending=2, interrupted=True),
-            "Interrupted: 0 of 3 rows with a voiceprint, 1 sent with an unknown outcome, 2 not sent.",
+            "Interrupted: 0 of 3 rows with a voiceprint, 1 of unknown outcome, 2 not submitted.",
         ),
     ],
 )
@@ -48,7 +48,7 @@ def test_jobs_that_may_be_billed_without_a_voiceprint_are_reported():
     assert first == "Jobs accepted: 1 by this run (about 0.01 EUR), 3 by all runs."
     assert [warning.split(":")[0] for warning in warnings] == [
         "Resubmitted after an unknown outcome, and possibly billed twice",
-        "Unknown jobs from the time of submissions without a response",
+        "Jobs that are not in the ledger, from the time of submissions without a response",
     ]
 
 

@@ -63,7 +63,7 @@ def test_a_failed_source_stops_no_other_and_is_exit_code_1(command, records, spe
     assert "Could not load audio" in lines["noise"]["error"]
     assert lines["noise"]["voiceprint"] is None
     assert f"noise: {lines['noise']['error']}" in result.stderr.splitlines()
-    assert result.stderr.splitlines()[-1].startswith("1 voiceprint, and 1 of 2 sources without")
+    assert result.stderr.splitlines()[-1].startswith("1 voiceprint, and 1 of 2 recordings without")
 
 
 def test_nothing_is_sent_when_any_source_is_wrong(command, quick_sandbox, speech, tmp_path):
@@ -244,7 +244,9 @@ def test_results_before_the_signal_are_written(spawn, records, start_sandbox, tm
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert stderr.splitlines()[-1] == "Interrupted: 1 source not sent, run the command again with this source."
+    assert (
+        stderr.splitlines()[-1] == "Interrupted: 1 recording not submitted, run the command again with this recording."
+    )
     assert [json.loads(line)["status"] for line in out.read_text().splitlines()] == ["succeeded"]
 
 

@@ -92,7 +92,7 @@ def check_integrity(connection: sqlite3.Connection, path: Path) -> None:
     Raises:
         LedgerError: the ledger is damaged.
     """
-    # A damaged index can hide a paid row although its table is intact.
+    # A damaged index can hide a billed row although its table is intact.
     found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if found != "ok" or (found := find_damage(connection)) is not None:
         raise damage_error(found, str(path))

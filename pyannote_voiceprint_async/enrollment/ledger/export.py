@@ -74,7 +74,7 @@ def format_of(path: Path) -> ExportFormat | None:
 
 
 def check_export(out: Path, file_format: ExportFormat, ledger: Path, *inputs: Path, force: bool = False) -> None:
-    """Check, before anything is paid, that an export can be written and destroys nothing else.
+    """Check, before anything is billed, that an export can be written and destroys nothing else.
 
     Args:
         out: the file.

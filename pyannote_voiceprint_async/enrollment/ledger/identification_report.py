@@ -30,7 +30,7 @@ class IdentificationReport:
     failed: int = 0
     """Identifications that the API refused, or whose job failed or has no result."""
     uncertain: int = 0
-    """Identifications whose outcome could not be resolved: they may have a job whose id is unknown."""
+    """Identifications whose outcome could not be resolved: they may have a job."""
     expired: int = 0
     """Identifications that were billed, but whose result expired before it was fetched."""
     submitted: int = 0

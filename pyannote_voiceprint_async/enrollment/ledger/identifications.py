@@ -1,4 +1,4 @@
-"""The identifications in a ledger: one row for each pair of a recording and a request. A row is paid once.
+"""The identifications in a ledger: one row for each pair of a recording and a request. A row is billed once.
 
 As in `store`, the intent is on the disk before the first byte of the request is sent, the job id before anything else
 happens, and the result before the recording is reported as done.

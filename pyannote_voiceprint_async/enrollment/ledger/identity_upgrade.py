@@ -1,7 +1,7 @@
 """Recompute identities and labels of a ledger that an earlier version wrote by other rules.
 
-The identity of a recording and the label of a row decide what is paid. When the rules for either improve, a paid row
-must not look like a new one.
+The identity of a recording and the label of a row decide what is billed. When the rules for either improve, a billed
+row must not look like a new one.
 """
 
 import sqlite3
@@ -14,7 +14,7 @@ __all__ = ["upgrade_identities"]
 # Raise this number when the rules of `url_identity` or `normalize_name` change.
 _RULES = "2"
 
-# If two recordings become one, the paid one comes first, then the one with a label, then the newer one.
+# If two recordings become one, the billed one comes first, then the one with a label, then the newer one.
 _URLS = """
 SELECT id, identity, model, source FROM recordings WHERE identity LIKE 'url:%'
 ORDER BY state IN ('pending', 'failed'), NOT EXISTS (SELECT 1 FROM labels WHERE recording_id = recordings.id), id DESC
@@ -50,7 +50,7 @@ def _set_identity(connection: sqlite3.Connection, id_: int, identity: str, model
     query = "SELECT id, state IN ('pending', 'failed') FROM recordings WHERE identity = ? AND model = ?"
     other = connection.execute(query, (identity, model)).fetchone()
     if other is not None and other[1]:
-        # The other one is unpaid: a list with this URL must find the paid recording.
+        # The other one is not billed: a list with this URL must find the billed recording.
         connection.execute("UPDATE recordings SET identity = ? WHERE id = ?", (f"{identity}#{other[0]}", other[0]))
     elif other is not None:
         identity = f"{identity}#{id_}"
@@ -68,4 +68,4 @@ def _upgrade_labels(connection: sqlite3.Connection) -> None:
             connection.execute("UPDATE labels SET label = ? WHERE label = ?", (normal, label))
         elif twin == (recording_id,):
             connection.execute("DELETE FROM labels WHERE label = ?", (label,))
-        # Two recordings with one name: both are paid or will be paid, so both stay, and `forget` erases both.
+        # Two recordings with one name: both are billed or will be billed, so both stay, and `forget` erases both.

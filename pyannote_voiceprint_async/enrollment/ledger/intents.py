@@ -12,7 +12,7 @@ from .recordings import UnknownOutcome
 
 __all__ = ["MAY_BE_ACCEPTED", "IntentTable", "SubmittedRow"]
 
-MAY_BE_ACCEPTED = "The submission may have been accepted: an unknown job was created when it was sent."
+MAY_BE_ACCEPTED = "The submission may have been accepted: a job that is not in the ledger was created at that time."
 """The error of a row whose outcome cannot be determined."""
 
 # The row is pending, or it has the same intent already: a request of which no byte was sent is repeated under it.

@@ -165,7 +165,7 @@ class Ledger:
         return forgotten
 
     async def purge(self) -> Purged:
-        """Drop the exported voiceprints. Ids, hashes and states are kept, so that nothing is paid again.
+        """Drop the exported voiceprints. Ids, hashes and states are kept, so that nothing is billed again.
 
         Raises:
             LedgerInUseError: a run has the ledger.
@@ -186,7 +186,7 @@ class Ledger:
 
         Raises:
             LedgerInUseError: a run has the ledger.
-            LedgerError: the label is unknown or has another job, or the job belongs to another label.
+            LedgerError: the ledger has no such label, the label has another job, or the job belongs to another label.
         """
         if not self.is_open:
             await asyncio.to_thread(maintenance.accept, self.path, label, job_id)

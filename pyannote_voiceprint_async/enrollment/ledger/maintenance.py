@@ -160,7 +160,7 @@ def forget(path: Path, labels: Iterable[str]) -> Forgotten:
 
 
 def purge(path: Path) -> Purged:
-    """Delete the exported voiceprints. Ids, hashes and states are kept, so that nothing is paid again.
+    """Delete the exported voiceprints. Ids, hashes and states are kept, so that nothing is billed again.
 
     Args:
         path: the ledger; no run may have it open.
@@ -335,7 +335,7 @@ def accept_job(connection: sqlite3.Connection, label: str, job_id: str) -> None:
     """Record the job of a row or of an identification. Recording the same job again changes nothing.
 
     Raises:
-        LedgerError: the label is unknown or has another job, or the job belongs to another label.
+        LedgerError: the ledger has no such label, the label has another job, or the job belongs to another label.
     """
     label, job_id = normalize_name(label.strip()), job_id.strip()
     if not job_id or not job_id.isprintable():

@@ -186,7 +186,7 @@ def mark_closed(connection: sqlite3.Connection, path: Path, owner: Owner) -> Non
 
 
 def check_not_copied(owner: Owner, path: Path) -> None:
-    """Refuse a copy that was made during a run: the run may have paid for rows that are pending in the copy.
+    """Refuse a copy that was made during a run: rows that are pending in the copy may be billed already.
 
     Raises:
         LedgerError: the file is such a copy.
@@ -198,7 +198,7 @@ def check_not_copied(owner: Owner, path: Path) -> None:
         raise LedgerError(
             f"{path} is a copy of a ledger that was made while a run had it open: jobs that the run submitted later "
             f"are missing. Nothing was sent. Use the original. If that is lost, {RECOVER_HINT.format(path=path)}; rows "
-            "that are not recorded as submitted in the copy are then paid again."
+            "that are not recorded as submitted in the copy are then billed again."
         )
 
 

@@ -66,7 +66,7 @@ def damage_error(finding: str, name: str = "") -> LedgerError:
     """
     return LedgerError(
         f"The ledger {name and name + ' '}is damaged ({finding}): another program changed its bytes, or its disk is "
-        "failing. Nothing more is sent, because paid rows might be paid again. Restore a backup of the ledger; "
+        "failing. Nothing more is sent, because billed rows might be billed again. Restore a backup of the ledger; "
         "`pyannote-voiceprint jobs` lists the jobs of the last day."
     )
 

@@ -79,7 +79,7 @@ AND twin.label <> first.label
 ORDER BY twin.position
 """
 
-# The same audio was paid under a label of an earlier list that this list does not have.
+# The same audio was billed under a label of an earlier list that this list does not have.
 _SAME_AUDIO_IN_LEDGER = """
 SELECT staged.position, staged.line, staged.label, staged.position, NULL, min(labels.label) FROM staged
 JOIN recordings USING (identity)
@@ -90,8 +90,9 @@ AND NOT EXISTS (SELECT 1 FROM labels AS own WHERE own.label = staged.label AND o
 GROUP BY staged.position ORDER BY staged.position
 """
 
-# A paid label whose URL differs from the paid one only in its query: the URL was probably signed anew, in a way that
-# `url_identity` does not recognize. It is no conflict if this URL is paid too, or the label is unpaid for this model.
+# A billed label whose URL differs from the billed one only in its query: the URL was probably signed anew, in a way
+# that `url_identity` does not recognize. It is no conflict if this URL is billed too, or the label is not billed for
+# this model.
 _SIGNED_ANEW = """
 SELECT staged.position, staged.line, staged.label, staged.position, NULL, staged.label
 FROM staged JOIN labels USING (label) JOIN recordings AS paid ON paid.id = labels.recording_id
@@ -104,9 +105,9 @@ AND NOT EXISTS (SELECT 1 FROM recordings AS own WHERE own.identity = staged.iden
 ORDER BY staged.position
 """
 
-# The result of an earlier check of an unchanged file. A file that was paid as a whole is not checked again. A file that
-# failed because it had changed (reason 'file', written by `sender.py`) is checked again, or it would fail forever. The
-# warnings of an applied list were reported by its run; those of a refused list are reported now.
+# The result of an earlier check of an unchanged file. A file that was billed as a whole is not checked again. A file
+# that failed because it had changed (reason 'file', written by `sender.py`) is checked again, or it would fail forever.
+# The warnings of an applied list were reported by its run; those of a refused list are reported now.
 _EARLIER_CHECK = """
 SELECT identity, pieces, NULL FROM recordings
 WHERE source = :source AND is_file AND size = :size AND modified_ns = :modified_ns AND reason IS NOT 'file'
@@ -158,7 +159,7 @@ WHERE state = 'succeeded' AND NOT EXISTS (SELECT 1 FROM labels WHERE recording_i
 AND EXISTS (SELECT 1 FROM staged WHERE NOT is_wrong AND staged.identity = recordings.identity)
 """
 
-# Paid labels with another recording, and whether that one is paid as well.
+# Billed labels with another recording, and whether that one is billed as well.
 _REPLACED = """
 SELECT staged.label, EXISTS (SELECT 1 FROM recordings AS own WHERE own.identity = staged.identity
     AND own.model = staged.model AND own.state NOT IN ('pending', 'failed'))
@@ -183,17 +184,17 @@ UPDATE recordings SET job_id = NULL WHERE state = 'pending' AND job_id IS NOT NU
 """
 
 _SHARE = (
-    "two names for one voice are nearly always a mistake. If it is intended, --allow-shared-audio submits the audio "
-    "once for both"
+    "two labels for one recording are nearly always a mistake. If it is intended, --allow-shared-audio submits the "
+    "audio once for both"
 )
 _REPLACE = (
-    "the label is already paid, and its URL differs from the paid one only in its query. If the URL was only signed "
-    "anew, leave the row out: the ledger keeps its voiceprint. If it is another recording, --replace (in Python, "
-    "replace=True) submits it, and it is paid"
+    "the label is already billed, and its URL differs from the billed one only in its query. If the URL was only "
+    "signed anew, leave the row out: the ledger keeps its voiceprint. If it is another recording, --replace (in "
+    "Python, replace=True) submits it, and it is billed again"
 )
 
 _CONFLICTS: Mapping[str, tuple[str, str]] = {
-    "label": (_SAME_LABEL, "the label is there twice{where}; each speaker needs a unique name"),
+    "label": (_SAME_LABEL, "the label is there twice{where}; each speaker needs a label of its own"),
     "audio": (_SAME_AUDIO, f"the same audio is under {{label!r}}{{where}}; {_SHARE}"),
     "paid audio": (_SAME_AUDIO_IN_LEDGER, f"the same audio is under {{label!r}} in the ledger; {_SHARE}"),
     "signature": (_SIGNED_ANEW, _REPLACE),
@@ -292,7 +293,7 @@ def find_conflicts(connection: sqlite3.Connection, *, allow_shared_audio: bool, 
     Args:
         connection: the ledger.
         allow_shared_audio: the same audio may have several labels.
-        replace: a paid label may get a URL that differs only in its query.
+        replace: a billed label may get a URL that differs only in its query.
     """
     connection.execute("CREATE INDEX temp.staged_by_label ON staged (label)")
     connection.execute("CREATE INDEX temp.staged_by_identity ON staged (identity)")
@@ -309,7 +310,7 @@ def count_invalid(connection: sqlite3.Connection) -> int:
 
 
 def replaced_labels(connection: sqlite3.Connection) -> Iterator[tuple[str, bool]]:
-    """Yield the labels that get another recording although their earlier one is paid, and whether the new one is too.
+    """Yield the labels that get another recording although their earlier one is billed, and whether the new one is too.
 
     To be called before `apply`.
     """

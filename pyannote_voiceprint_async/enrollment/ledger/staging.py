@@ -1,4 +1,4 @@
-"""Stage a list of speakers and apply it to the ledger: every problem is found before anything is paid."""
+"""Stage a list of speakers and apply it to the ledger: every problem is found before anything is billed."""
 
 import asyncio
 import os
@@ -30,7 +30,7 @@ _PAGE = 500
 _MAX_PROBLEMS = 1000
 
 _REPLACED = (
-    "its recording is not the one that is paid for this label: it is submitted and billed, and the label no longer "
+    "its recording is not the one that was billed for this label: it is submitted and billed, and the label no longer "
     "refers to the earlier voiceprint"
 )
 _REPLACED_PAID = (
@@ -50,7 +50,7 @@ class Staging:
         has_resolver: whether the run has a `resolve` function, which accepts any source.
         allow_shared_audio: the same audio may have several labels; it is submitted once.
         skip_invalid: skip rows with a problem, instead of refusing the list.
-        replace: pay again for labels whose URL differs from the paid one only in its query.
+        replace: submit labels again whose URL differs from the billed one only in its query.
         preflight: check audio files, where that is possible.
         trim: use the best part of files that are too long.
     """
@@ -76,7 +76,7 @@ class Staging:
     forgotten: int = attrs.field(default=0, init=False)
     """How many rows are skipped because `forget` erased them."""
     replaced: int = attrs.field(default=0, init=False)
-    """How many labels got another recording than before, although the earlier one was paid."""
+    """How many labels got another recording than before, although the earlier one was billed."""
     _preflight: Preflight = attrs.field(init=False)
     _problem_count: int = attrs.field(default=0, init=False)
     _is_canceled: bool = attrs.field(default=False, init=False)
@@ -214,8 +214,8 @@ def _manifest_error(problems: Sequence[Problem], count: int) -> ManifestError:
     more = f"\n  and {count - len(problems)} more" if count > len(problems) else ""
     things = "one thing is" if count == 1 else f"{count} things are"
     return ManifestError(
-        f"Nothing was sent: {things} wrong with the list. Correct it, or go on without those rows (--skip-invalid; in "
-        "Python, skip_invalid=True).\n" + "\n".join(f"  {problem}" for problem in problems) + more,
+        f"Nothing was sent: {things} wrong with the list. Correct it, or continue without those rows (--skip-invalid; "
+        "in Python, skip_invalid=True).\n" + "\n".join(f"  {problem}" for problem in problems) + more,
         problems=problems,
     )
 

@@ -281,7 +281,7 @@ class LedgerStore:
             if connection.execute(self._intents.record, values).rowcount != 1:
                 raise LedgerError(
                     "A row that was about to be submitted is no longer pending: another program changed the ledger. "
-                    "It was not sent. Run again: the run then reads the ledger anew."
+                    "It was not submitted. Run again: the run then reads the ledger anew."
                 )
 
         await self.database.atomic(update)
@@ -343,7 +343,7 @@ class LedgerStore:
         await self._write(_SET_FINISHED, (State.FAILED, error, reason, now, recording.id))
 
     async def record_expiry(self, recording: PendingRecording, error: str, now: float) -> None:
-        """Record that a job was paid and its output deleted before it was fetched."""
+        """Record that a job was billed and its output deleted before it was fetched."""
         await self._write(_SET_FINISHED, (State.EXPIRED, error, "output-gone", now, recording.id))
 
     def write_run_state(self, state: RunState) -> None:
@@ -361,7 +361,7 @@ class LedgerStore:
         await self._write_many(self._intents.set_uncertain, [(MAY_BE_ACCEPTED, id_) for id_ in ids])
 
     async def resolve_resubmit(self, ids: Iterable[int]) -> None:
-        """Make recordings pending again although their submissions may have been accepted: they may be paid twice."""
+        """Make recordings pending again although their submissions may have been accepted: they may be billed twice."""
         values = [(id_,) for id_ in ids]
 
         def update(connection: sqlite3.Connection) -> None:

@@ -28,7 +28,7 @@ def label_problem(label: object) -> str | None:
         return f"the label has {len(label)} characters; identification takes at most {MAX_LABEL_LENGTH}"
     if is_reserved_label(label):
         return (
-            f"the label begins with {_RESERVED_PREFIX!r}, which identification reserves for unknown voices; choose "
+            f"the label begins with {_RESERVED_PREFIX!r}, which identification reserves for diarized speakers; choose "
             "another one"
         )
     if UNPRINTABLE.search(label):
@@ -37,7 +37,7 @@ def label_problem(label: object) -> str | None:
 
 
 def is_reserved_label(label: str) -> bool:
-    """Return whether identification reserves a label, because its names for unknown voices begin in the same way."""
+    """Return whether identification reserves a label, because its names for diarized speakers begin in the same way."""
     return label[: len(_RESERVED_PREFIX)].lower() == _RESERVED_PREFIX
 
 

@@ -24,8 +24,8 @@ class Row:
     """A speaker to enroll."""
 
     label: str
-    """The speaker's name, unique in the list. Identification accepts at most 100 characters, and no label that begins
-    with `speaker_`."""
+    """The label of the speaker, unique in the list. Identification accepts at most 100 characters, and no label that
+    begins with `speaker_`."""
     source: str | Path = attrs.field(repr=_redacted_repr)
     """A `str` is a URL (`http(s)://`, `media://`, or anything that `resolve` accepts); a `Path` is a local file."""
     model: str | None = None
@@ -57,6 +57,6 @@ class State(StrEnum):
     FAILED = "failed"
     """The row itself failed: it has no voiceprint, and is not billed."""
     UNCERTAIN = "uncertain"
-    """The outcome of a submission is unknown: a job may exist, but its id is not known."""
+    """The outcome of a submission is unknown, and could not be resolved: a job may exist."""
     EXPIRED = "expired"
     """The job succeeded and is billed, but its result was deleted before it was fetched."""

@@ -11,7 +11,7 @@ __all__ = ["Forecast"]
 _SUBMISSIONS, _JOB_READS = "submissions", "job_reads"
 # Seconds. Shorter pauses are normal while the rate limit is used fully, so they are not shown.
 _SHORTEST_REPORTED_PAUSE = 5.0
-_REFUSED = "The rate limit is exhausted (429). Other programs may use the same key."
+_REFUSED = "The rate limit is exhausted (429). Other programs of your team may use it."
 
 
 class Forecast:

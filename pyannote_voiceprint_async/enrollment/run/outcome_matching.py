@@ -7,8 +7,8 @@ If the window contains no unknown job, which is a job that is not in the ledger,
 
 The clock that dates jobs is not the clock that dates intents. Our own jobs in the list show the difference, because the
 ledger has the time at which each of them was accepted. The windows are widened by this difference. If the list has no
-job of ours, they are widened by the largest plausible difference: it is better to hold a submission than to pay for it
-twice. A job of another type or model than the submission is never its job.
+job of ours, they are widened by the largest plausible difference: it is better to hold a submission than to be billed
+for it twice. A job of another type or model than the submission is never its job.
 
 The measured difference may be wrong for the lost job: the clock of `createdAt` may have been set since, or another
 server of the API may have dated the job. A submission is therefore also held if an unknown job lies up to

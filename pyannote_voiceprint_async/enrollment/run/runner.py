@@ -209,7 +209,7 @@ class EnrollmentRun:
         return error.retryable or (isinstance(error, ApiConnectionError) and self._context.refusals.accepted > 0)
 
     async def _wait_for_leftovers(self) -> None:
-        """Wait for the jobs of earlier runs first: they are paid, and their results expire after a day."""
+        """Wait for the jobs of earlier runs first: they are billed, and their results expire after a day."""
         after = 0
         while recordings := await self._ledger.submitted(after, _PAGE):
             after = recordings[-1].id

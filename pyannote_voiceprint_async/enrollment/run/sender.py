@@ -162,7 +162,7 @@ class Sender:
 
         async def before_send() -> None:
             if self._unknown_outcomes.must_be_resolved:
-                raise PostponedError("The row was not sent: unknown outcomes must be resolved first.")
+                raise PostponedError("The row was not submitted: unknown outcomes must be resolved first.")
             await item.before_send()
             # The request may have queued for a long time since `url_of` checked the URL.
             self._urls.check_expiry(url)
@@ -199,7 +199,7 @@ def _all_refused(error: VoiceprintError, label: str, rows: int, *, accepted: int
     message = (
         f"{refused} refused in the same way, and {since}, so the fault is probably not in the rows. Check the base "
         "URL, the permissions of the key, and proxies or gateways on the way (one with a small body limit responds "
-        f"with 413). The rows are kept as not sent: run again afterwards. The last refusal: {error}"
+        f"with 413). The rows stay pending: run again afterwards. The last refusal: {error}"
     )
     stopped.args = (message,)
     return stopped

@@ -53,7 +53,7 @@ WRONG = [
         ["line 9 (person 1): nothing: is not a URL", "line 9 (person 1): the label"],
     ),
     ([a(1), Row("person 1", url(2), line=9)], ["line 9 (person 1): the label is there twice (line 3)"]),
-    ([a(1), Row("b", url(1), line=9)], ["line 9 (b): the same audio is under 'person 1' (line 3); two names"]),
+    ([a(1), Row("b", url(1), line=9)], ["line 9 (b): the same audio is under 'person 1' (line 3); two labels"]),
     ([a(1), Row("b", url(1)), Row("c", url(1))], ["(b): the same audio is under 'person 1'", "(c): the same audio"]),
     ([Problem("is no CSV", line=4), a(1), Row("", url(2), line=2)], ["line 2: has no label", "line 4: is no CSV"]),
     (
@@ -177,7 +177,7 @@ async def test_a_paid_label_with_another_query_is_refused(ledger, paid, listed, 
         await load(ledger, [Row("Ada", listed, line=2), a(1)])
     (problem,) = caught.value.problems
     assert str(problem).startswith(
-        "line 2 (Ada): the label is already paid, and its URL differs from the paid one only"
+        "line 2 (Ada): the label is already billed, and its URL differs from the billed one only"
     )
     assert "--replace" in str(problem)
     one = await load(ledger, [Row("Ada", listed), a(1)], skip_invalid=True)

@@ -159,7 +159,7 @@ async def test_a_paid_label_with_another_recording_is_named(world):
     assert (found.replaced, found.jobs) == (1, 1)
     [warning] = found.warnings
     assert warning.label == "Ada"
-    assert "is not the one that is paid for this label: it is submitted and billed" in warning.message
+    assert "is not the one that was billed for this label: it is submitted and billed" in warning.message
     await world.enroll(rows)
     assert world.of(RowWarning) == [warning]
     [back] = (await DryRun(world.client, [Row("Ada", url(1))], world.path, Options()).run()).warnings
