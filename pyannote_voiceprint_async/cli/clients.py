@@ -86,7 +86,7 @@ async def open_client(
         return
     from pyannote_voiceprint_async.sandbox import Sandbox  # noqa: PLC0415 - most commands do not need a web server
 
-    output.print_status("Sandbox: nothing is sent to pyannoteAI, and the voiceprints are made up.")
+    output.print_status("Sandbox: nothing is sent to pyannoteAI, and the voiceprints are not real.")
     async with AsyncExitStack() as stack:
         try:
             sandbox = await stack.enter_async_context(Sandbox(store=store))

@@ -86,7 +86,7 @@ _MOST_FAILED_ROWS = 1000
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="Report what a run would do and cost, with the same exit codes. Nothing is sent or changed.",
+    help="Report what a run would do and cost, and end with the exit code of that run. Nothing is sent or changed.",
 )
 @retry_options("row")
 @on_unknown_option(
@@ -95,7 +95,7 @@ _MOST_FAILED_ROWS = 1000
     "other list uses the key.",
 )
 @price_option
-@yes_option("Do not ask before a run of more than 1,000 jobs. Without a terminal, nothing is asked.")
+@yes_option("Start a run of more than 1,000 jobs without a question, as without a terminal.")
 @click.option("--max-jobs", type=click.IntRange(min=0), metavar="N", help="Submit at most N jobs.")
 @click.option("--skip-invalid", is_flag=True, help="Skip invalid rows instead of refusing the list.")
 @click.option(
@@ -134,7 +134,7 @@ def enroll(context: click.Context, /, common: CommonOptions, **values: Any) -> N
     Voiceprints are written to the ledger, and to the file or device of --out; `pyannote-voiceprint export` writes them
     later. The exit code is 1 if any row has no voiceprint.
 
-    On a terminal, a run of more than 1,000 jobs states its cost and asks before it starts, once for each list.
+    On a terminal, a run of more than 1,000 jobs shows its cost, and asks you to confirm it once for each list.
     """
     # Options are matched by their names: those of `Options` are taken out of `values` here, and every other option of
     # this command must be a field of `EnrollArguments`.

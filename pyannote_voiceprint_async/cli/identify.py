@@ -87,7 +87,7 @@ __all__ = ["identify"]
     "--max-jobs",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Refuse to submit more than N jobs. Required with more than 50 speakers, which need several jobs.",
+    help="If more than N jobs are needed, submit nothing. Required with more than 50 speakers, which need several.",
 )
 @click.option(
     "--ledger",
@@ -111,7 +111,7 @@ __all__ = ["identify"]
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="Report what a run would do and cost, with the same exit codes. Nothing is sent or changed.",
+    help="Report what a run would do and cost, and end with the exit code of that run. Nothing is sent or changed.",
 )
 @retry_options("recording")
 @on_unknown_option("recording")

@@ -92,7 +92,7 @@ def _failed_row_lines(row: maintenance.FailedRow, width: int) -> Iterator[str]:
 @ledger.command(examples=["ledger forget speakers.ledger Ada"])
 @_ledger_argument
 @click.argument("labels", nargs=-1, required=True, metavar="LABEL…")
-@yes_option("Do not ask. Without a terminal, nothing is asked.")
+@yes_option("Do it without a question, as without a terminal.")
 def forget(path: Path, labels: tuple[str, ...], *, yes: bool) -> None:
     """Erase the label, source and voiceprint of speakers.
 
@@ -116,7 +116,7 @@ def forget(path: Path, labels: tuple[str, ...], *, yes: bool) -> None:
 
 @ledger.command(examples=["ledger purge speakers.ledger"])
 @_ledger_argument
-@yes_option("Do not ask. Without a terminal, nothing is asked.")
+@yes_option("Do it without a question, as without a terminal.")
 def purge(path: Path, *, yes: bool) -> None:
     """Delete the exported voiceprints from the ledger.
 

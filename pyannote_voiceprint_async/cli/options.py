@@ -83,7 +83,7 @@ def hide_dsn(_context: click.Context, _option: click.Parameter, text: str | None
 
 
 _COMMON_OPTIONS = [
-    click.option("--sandbox", is_flag=True, help="Run against an embedded sandbox, which needs no key."),
+    click.option("--sandbox", is_flag=True, help="Use a simulation of the API on this machine: no key, no cost."),
     click.option("--base-url", metavar="URL", help="URL of the API [default: PYANNOTEAI_BASE_URL, else pyannoteAI's]"),
     click.option(
         "--max-concurrency",

@@ -62,4 +62,6 @@ def on_unknown_option(noun: str, *, adopt: str | None = None) -> _Decorator:
     )
 
 
-new_key_option = click.option("--new-key", is_flag=True, help="Use a ledger with another key of the same team.")
+new_key_option = click.option(
+    "--new-key", is_flag=True, help="Continue a ledger that was made with another key of this team."
+)

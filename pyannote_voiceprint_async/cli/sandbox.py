@@ -70,7 +70,7 @@ _WEBHOOK_FAULT: dict[str, Any] = {"metavar": "NAME=PROBABILITY", "callback": _pa
     type=click.Choice(["sliding", "fixed", "none"]),
     default="sliding",
     show_default=True,
-    help="Rate-limit window: any span of that length, spans counted from the epoch, or no limit.",
+    help="Rate-limit window: any span of that length, fixed spans one after the other, or no limit.",
 )
 @click.option("--shared-limit", is_flag=True, help="All operations share one window of --rate-limit.")
 @click.option(

@@ -62,7 +62,7 @@ def status(address: str, *, as_json: bool) -> None:
 @click.argument("key", metavar="KEY")
 @click.option("--job-id", metavar="ID", help="Record the job of the key: calls with the key return it from now on.")
 @click.option("--free", is_flag=True, help="Free the key. The next submission with it is billed, even if a job exists.")
-@yes_option("Do not ask before --free. Without a terminal, nothing is asked.")
+@yes_option("Free the key without a question, as without a terminal.")
 @common_options
 def resolve(common: CommonOptions, key: str, *, job_id: str | None, free: bool, yes: bool) -> None:
     """Resolve a submission key whose outcome is unknown.

@@ -49,7 +49,7 @@ async def test_the_embedded_sandbox_is_reported_and_needs_no_key():
     lines = Lines()
     async with open_client(CommonOptions(sandbox=True), lines) as client:
         assert (await client.check_key()).message
-    assert lines == ["Sandbox: nothing is sent to pyannoteAI, and the voiceprints are made up."]
+    assert lines == ["Sandbox: nothing is sent to pyannoteAI, and the voiceprints are not real."]
 
 
 async def test_a_store_that_is_no_store_is_wrong_usage(tmp_path):

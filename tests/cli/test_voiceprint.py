@@ -32,7 +32,7 @@ def test_real_speech_through_the_embedded_sandbox(command, records, speech):
         assert (line["source"], line["status"], line["model"]) == (str(path), "succeeded", "precision-2")
         assert (line["warnings"], line["error"]) == ([], None)
     first, *_, last = result.stderr.splitlines()
-    assert first == "Sandbox: nothing is sent to pyannoteAI, and the voiceprints are made up."
+    assert first == "Sandbox: nothing is sent to pyannoteAI, and the voiceprints are not real."
     assert last == "All well: 5 voiceprints."
 
 
