@@ -36,8 +36,9 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the documentation in docs/_build. Every warning is an error; nothing is downloaded."""
-    session.install("-e", ".[docs]")
+    """Run the code blocks of the documents, then build the pages in docs/_build. Every warning is an error."""
+    session.install("-e", ".[docs,test]")
+    session.run("pytest", "-m", "docs")
     session.run("sphinx-build", "-W", "--keep-going", "-n", "-b", "html", "docs", "docs/_build/html", *session.posargs)
 
 

@@ -147,6 +147,7 @@ def test_every_command_has_a_place_in_the_reference():
     assert sorted(re.findall(r"^\.\. click:: .*:(\w+)$", page, re.MULTILINE)) == sorted(app.commands)
 
 
+@pytest.mark.docs
 @pytest.mark.parametrize("code", list(python_blocks()))
 async def test_python(code, environment, folder):
     (folder / "test_page.py").write_text(code)
@@ -202,6 +203,7 @@ def read_terminal(terminal):
 RUNNERS = {"sh": run_shell, "console": run_console}
 
 
+@pytest.mark.docs
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "path", [pytest.param(path, id=str(path.relative_to(ROOT))) for path in DOCUMENTS if shell_blocks(path)]
