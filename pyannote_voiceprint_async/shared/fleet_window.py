@@ -66,7 +66,8 @@ class WindowRules(NamedTuple):
     member_lifetime: int
     """A member that makes no step for this time has ended."""
     grace: int
-    """A new window, or one after an outage, grants nothing for this time: members first report what they hold."""
+    """For this time, a new window grants nothing, and one after an outage grants each member only its share: members
+    first report what they hold."""
     reserve: int
     """Permits that a member with its full share leaves for each other member."""
     ceiling: int | None = None
@@ -153,7 +154,10 @@ class FleetWindow:
     """The time on the clock of the store up to which the time of the window has passed."""
     limit: int
     opens_at: int
-    """No permit is granted before this time."""
+    """Before this time, no permit is granted, or only those of `members_before_outage`."""
+    members_before_outage: int = 0
+    """The number of members that the last outage has cut off, each of which uses no more than its share until
+    `opens_at`; 0 if it is not known."""
     paused_until: int = 0
     """No permit is granted before this time either: the server requested a pause."""
     needs_probe: bool = True
@@ -305,11 +309,12 @@ class _Change:
     # What the member reports
 
     def wait_for_reports_after_outage(self) -> None:
-        """Grant nothing for a while if the members could not reach the store: they first report what they sent."""
+        """Grant only shares for a while if the members could not reach the store: they first report what they sent."""
         window, grace = self.window, self.rules.grace
         is_first_to_return = self.now > window.opens_at + 4 * grace
         if self.message.was_cut_off and self.idle_time > _OUTAGE and is_first_to_return:
             window.opens_at = self.latest + grace
+            window.members_before_outage = len(window.members)
 
     def return_permits_of_lost_steps(self) -> None:
         """Return the permits that a step without a reply may have granted: the member does not know them."""
@@ -405,15 +410,27 @@ class _Change:
     def _grantable(self) -> int:
         """Return how many permits this member gets now: one after the other, each its fair part."""
         window, wanted = self.window, self.message.wanted
-        if self._closed_for() > 0 or window.probe is not None:
+        if self.now < window.paused_until or window.probe is not None:
             return 0
+        free = self._free_of_share() if self.now < window.opens_at else self._free_in_turn()
+        count = min(wanted, free)
+        return min(count, 1) if window.needs_probe else count
+
+    def _free_of_share(self) -> int:
+        """Return the free permits of this member's share, while the others may still use theirs without the store."""
+        window = self.window
+        if not window.members_before_outage:
+            return 0
+        share = self._limit() // window.members_before_outage
+        return max(0, min(share - self._held(self.message.member), self._limit() - len(window.permits)))
+
+    def _free_in_turn(self) -> int:
+        """Return this member's fair part of the free permits, if its turn has come."""
         free = self._free()
         if free <= self._members_ahead():
             return 0
-        count = min(wanted, max(1, free // len(window.queue)))
-        if self.rules.reserve:
-            count = min(count, max(1, self._share() - self._held(self.message.member)))
-        return 1 if window.needs_probe else count
+        part = max(1, free // len(self.window.queue))
+        return min(part, max(1, self._share() - self._held(self.message.member))) if self.rules.reserve else part
 
     def _free(self) -> int:
         """Return the free permits, less those that a member with its full share leaves for the others."""
@@ -453,7 +470,7 @@ class _Change:
             granted=granted,
             wait=self._wait(returns) if is_waiting else None,
             limit=window.limit,
-            members=max(1, len(window.members)),
+            members=max(1, len(window.members), window.members_before_outage if self.now < window.opens_at else 0),
             epoch=window.epoch,
             now=window.now,
             era=window.era,
@@ -465,6 +482,11 @@ class _Change:
             wanted_by_others=tuple(waiting.wanted for other, waiting in window.queue.items() if other != name),
         )
 
+    def _own_returns(self) -> list[int]:
+        """Return the milliseconds until each permit of this member returns."""
+        name = self.message.member
+        return [self._returns_in(item) for item in self.window.permits.items() if _member_of(item[0]) == name]
+
     def _returns_in(self, item: tuple[str, int]) -> int:
         """Return the milliseconds until a permit returns. Unconfirmed time is believed soon."""
         window, (permit, when) = self.window, item
@@ -474,8 +496,9 @@ class _Change:
 
     def _wait(self, returns: tuple[int, ...]) -> int:
         """Return the milliseconds until another step can grant a permit to this member."""
-        if self._closed_for() > 0:
-            return self._closed_for()
+        closed_for = self._closed_for()
+        if closed_for > 0:
+            return min(closed_for, *self._own_returns()) if self.window.members_before_outage else closed_for
         if self.window.needs_probe:
             return _SHORT_WAIT
         missing = self._members_ahead() - self._free()
