@@ -66,8 +66,8 @@ class WindowRules(NamedTuple):
     member_lifetime: int
     """A member that makes no step for this time has ended."""
     grace: int
-    """For this time, a new window grants nothing, and one after an outage grants each member only its share: members
-    first report what they hold."""
+    """For this time, members report what they hold: a new window grants nothing, and one after an outage grants each
+    member no more than its share."""
     reserve: int
     """Permits that a member with its full share leaves for each other member."""
     ceiling: int | None = None
@@ -154,10 +154,10 @@ class FleetWindow:
     """The time on the clock of the store up to which the time of the window has passed."""
     limit: int
     opens_at: int
-    """Before this time, no permit is granted, or only those of `members_before_outage`."""
-    members_before_outage: int = 0
-    """The number of members that the last outage has cut off, each of which uses no more than its share until
-    `opens_at`; 0 if it is not known."""
+    """No permit is granted before this time."""
+    shares_until: int = 0
+    """Before this time, after an outage, each member gets no more than its share: others may still use theirs without
+    the store."""
     paused_until: int = 0
     """No permit is granted before this time either: the server requested a pause."""
     needs_probe: bool = True
@@ -309,12 +309,20 @@ class _Change:
     # What the member reports
 
     def wait_for_reports_after_outage(self) -> None:
-        """Grant only shares for a while if the members could not reach the store: they first report what they sent."""
-        window, grace = self.window, self.rules.grace
-        is_first_to_return = self.now > window.opens_at + 4 * grace
-        if self.message.was_cut_off and self.idle_time > _OUTAGE and is_first_to_return:
-            window.opens_at = self.latest + grace
-            window.members_before_outage = len(window.members)
+        """Grant only shares for a while if the members could not reach the store: they first report what they sent.
+
+        The members of the time before the outage count until then. If they are not known, nothing is granted.
+        """
+        window, until = self.window, self.latest + self.rules.grace
+        is_first_to_return = self.idle_time > _OUTAGE and self.now >= window.shares_until
+        if not (self.message.was_cut_off and is_first_to_return):
+            return
+        if not window.members:
+            window.opens_at = until
+        window.shares_until = until
+        window.members = {
+            name: member._replace(alive_until=max(member.alive_until, until)) for name, member in window.members.items()
+        }
 
     def return_permits_of_lost_steps(self) -> None:
         """Return the permits that a step without a reply may have granted: the member does not know them."""
@@ -410,19 +418,16 @@ class _Change:
     def _grantable(self) -> int:
         """Return how many permits this member gets now: one after the other, each its fair part."""
         window, wanted = self.window, self.message.wanted
-        if self.now < window.paused_until or window.probe is not None:
+        if self._closed_for() > 0 or window.probe is not None:
             return 0
-        free = self._free_of_share() if self.now < window.opens_at else self._free_in_turn()
+        free = self._free_of_share() if self.now < window.shares_until else self._free_in_turn()
         count = min(wanted, free)
         return min(count, 1) if window.needs_probe else count
 
     def _free_of_share(self) -> int:
-        """Return the free permits of this member's share, while the others may still use theirs without the store."""
-        window = self.window
-        if not window.members_before_outage:
-            return 0
-        share = self._limit() // window.members_before_outage
-        return max(0, min(share - self._held(self.message.member), self._limit() - len(window.permits)))
+        """Return the free permits of this member's share."""
+        left = self._share() - self._held(self.message.member)
+        return max(0, min(left, self._limit() - len(self.window.permits)))
 
     def _free_in_turn(self) -> int:
         """Return this member's fair part of the free permits, if its turn has come."""
@@ -470,7 +475,7 @@ class _Change:
             granted=granted,
             wait=self._wait(returns) if is_waiting else None,
             limit=window.limit,
-            members=max(1, len(window.members), window.members_before_outage if self.now < window.opens_at else 0),
+            members=max(1, len(window.members)),
             epoch=window.epoch,
             now=window.now,
             era=window.era,
@@ -496,11 +501,12 @@ class _Change:
 
     def _wait(self, returns: tuple[int, ...]) -> int:
         """Return the milliseconds until another step can grant a permit to this member."""
-        closed_for = self._closed_for()
-        if closed_for > 0:
-            return min(closed_for, *self._own_returns()) if self.window.members_before_outage else closed_for
+        if self._closed_for() > 0:
+            return self._closed_for()
         if self.window.needs_probe:
             return _SHORT_WAIT
+        if self.now < self.window.shares_until:
+            return min(self.window.shares_until - self.now, *self._own_returns())
         missing = self._members_ahead() - self._free()
         if missing < 0:
             # Permits are free. A member that asked again at once would take them all while the others sleep.

@@ -142,7 +142,7 @@ class PostgresConnection:
                 task.cancel()
                 task.add_done_callback(_retrieve_error)
         if not task.done() or task.cancelled():
-            reason, is_final = f"no reply within {seconds:.0f} s", False
+            reason, is_final = f"no reply within {seconds:g} s", False
         elif (error := task.exception()) is None:
             return task.result()
         elif not isinstance(error, (self._psycopg.Error, OSError, UnicodeError)):
