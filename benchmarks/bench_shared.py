@@ -2,9 +2,9 @@
 
 The sandbox accepts 100 submissions in 2 seconds, with latencies from 0 to 200 ms. 8 processes with 32 callers each
 submit as fast as they can, and the share of `limit / (per + mean latency)` is measured, from the mean time of the first
-100 accepted jobs to the mean time of the last 100. Single jobs cannot mark the span, because jobs come in bursts: between
-the 100th and the 700th job, a perfect client has a share of 0.98, and eight processes that can use only 96 of 100 permits
-have 0.99. Fairness is Jain's index of the jobs of the processes: 1 if all have as many.
+100 accepted jobs to the mean time of the last 100. Single jobs cannot mark the span, because jobs come in bursts:
+between the 100th and the 700th job, a perfect client has a share of 0.98, and eight processes that can use only 96 of
+100 permits have 0.99. Fairness is Jain's index of the jobs of the processes: 1 if all have as many.
 
 - SQLite, PostgreSQL: this client with `shared=`
 - no sharing: eight clients, each of which has the whole limit
