@@ -66,8 +66,7 @@ class WindowRules(NamedTuple):
     member_lifetime: int
     """A member that makes no step for this time has ended."""
     grace: int
-    """For this time, members report what they hold: a new window grants nothing, and one after an outage grants each
-    member no more than its share."""
+    """A new window grants nothing for this time: members of a lost one first report what they hold."""
     reserve: int
     """Permits that a member with its full share leaves for each other member."""
     ceiling: int | None = None
@@ -311,18 +310,16 @@ class _Change:
     def wait_for_reports_after_outage(self) -> None:
         """Grant only shares for a while if the members could not reach the store: they first report what they sent.
 
-        The members of the time before the outage count until then. If they are not known, nothing is granted.
+        The members of the time before the outage count as alive meanwhile. If none is known, nothing is granted.
         """
-        window, until = self.window, self.latest + self.rules.grace
+        window = self.window
         is_first_to_return = self.idle_time > _OUTAGE and self.now >= window.shares_until
         if not (self.message.was_cut_off and is_first_to_return):
             return
         if not window.members:
-            window.opens_at = until
-        window.shares_until = until
-        window.members = {
-            name: member._replace(alive_until=max(member.alive_until, until)) for name, member in window.members.items()
-        }
+            window.opens_at = self.latest + self.rules.grace
+        window.shares_until = until = self.latest + self.rules.member_lifetime
+        window.members = {name: member._replace(alive_until=until) for name, member in window.members.items()}
 
     def return_permits_of_lost_steps(self) -> None:
         """Return the permits that a step without a reply may have granted: the member does not know them."""

@@ -235,7 +235,7 @@ class FleetWithOutage:
         self.rng = rng
         self.members = [Member(f"m{number}") for number in range(rng.randint(2, 5))]
         end = OUTAGE_BEGIN + rng.randint(4_000, 8_000)
-        self.returns = {member.name: end + rng.randint(0, 1_000) for member in self.members}
+        self.returns = {member.name: end + rng.randint(0, 2_500) for member in self.members}
         self.held: dict[str, dict[str, int]] = {member.name: {} for member in self.members}
         """The permits of each member, with the times at which the server counts their requests no more."""
         self.unknown_to_store: set[str] = set()
@@ -244,7 +244,7 @@ class FleetWithOutage:
         self.granted_during_returns = 0
 
     def run(self) -> None:
-        for now in range(1_000_000, 1_016_000, 10):
+        for now in range(1_000_000, 1_018_000, 10):
             for member in self.rng.sample(self.members, len(self.members)):
                 if self.rng.random() < 0.3:
                     self.act(member, now)
@@ -282,7 +282,7 @@ class FleetWithOutage:
         for permit in reply.granted:
             del member.granted[permit]
             self.send(member, permit, now)
-        if OUTAGE_BEGIN <= now - 1_000_000 < min(self.returns.values()) + OUTAGE_RULES.grace:
+        if OUTAGE_BEGIN <= now - 1_000_000 < min(self.returns.values()) + OUTAGE_RULES.member_lifetime:
             assert reply.members == len(self.members)
             self.granted_during_returns += len(reply.granted)
 
