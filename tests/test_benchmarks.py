@@ -168,6 +168,12 @@ def test_several_processes(case):
     assert 0 < found["jain"] <= 1
 
 
+def test_the_share_of_processes_is_the_part_of_the_limit_that_they_use():
+    assert bench_shared.perfect(seed=0) == pytest.approx(1.0, abs=0.01)
+    bursts = [2.1 * number + place / 1000 for number in range(9) for place in range(96)]
+    assert bench_shared.share_of(bursts[:800], 100, 2.0) == pytest.approx(0.96, abs=0.01)
+
+
 @pytest.mark.parametrize("store", bench_shared.STORES)
 def test_keys_of_killed_processes(store):
     found = bench_shared.keys(store, 30, 4)

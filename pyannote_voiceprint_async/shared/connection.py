@@ -30,7 +30,9 @@ __all__ = ["SharedConnection", "open_store"]
 
 def open_store(state: SharedState) -> Store:
     """Return the store of a shared state. It connects when it is opened, or used first."""
-    return PostgresStore(state.store) if isinstance(state.store, Secret) else SqliteStore(state.store)
+    if isinstance(state.store, Secret):
+        return PostgresStore(state.store, state.patience)
+    return SqliteStore(state.store)
 
 
 class OnChange(Protocol):

@@ -66,7 +66,7 @@ class WindowRules(NamedTuple):
     member_lifetime: int
     """A member that makes no step for this time has ended."""
     grace: int
-    """A new window, or one after an outage, grants nothing for this time: members first report what they hold."""
+    """A new window grants nothing for this time: members of a lost one first report what they hold."""
     reserve: int
     """Permits that a member with its full share leaves for each other member."""
     ceiling: int | None = None
@@ -154,6 +154,9 @@ class FleetWindow:
     limit: int
     opens_at: int
     """No permit is granted before this time."""
+    shares_until: int = 0
+    """Before this time, after an outage, each member gets no more than its share: others may still use theirs without
+    the store."""
     paused_until: int = 0
     """No permit is granted before this time either: the server requested a pause."""
     needs_probe: bool = True
@@ -305,11 +308,18 @@ class _Change:
     # What the member reports
 
     def wait_for_reports_after_outage(self) -> None:
-        """Grant nothing for a while if the members could not reach the store: they first report what they sent."""
-        window, grace = self.window, self.rules.grace
-        is_first_to_return = self.now > window.opens_at + 4 * grace
-        if self.message.was_cut_off and self.idle_time > _OUTAGE and is_first_to_return:
-            window.opens_at = self.latest + grace
+        """Grant only shares for a while if the members could not reach the store: they first report what they sent.
+
+        The members of the time before the outage count as alive meanwhile. If none is known, nothing is granted.
+        """
+        window = self.window
+        is_first_to_return = self.idle_time > _OUTAGE and self.now >= window.shares_until
+        if not (self.message.was_cut_off and is_first_to_return):
+            return
+        if not window.members:
+            window.opens_at = self.latest + self.rules.grace
+        window.shares_until = until = self.latest + self.rules.member_lifetime
+        window.members = {name: member._replace(alive_until=until) for name, member in window.members.items()}
 
     def return_permits_of_lost_steps(self) -> None:
         """Return the permits that a step without a reply may have granted: the member does not know them."""
@@ -407,13 +417,22 @@ class _Change:
         window, wanted = self.window, self.message.wanted
         if self._closed_for() > 0 or window.probe is not None:
             return 0
+        free = self._free_of_share() if self.now < window.shares_until else self._free_in_turn()
+        count = min(wanted, free)
+        return min(count, 1) if window.needs_probe else count
+
+    def _free_of_share(self) -> int:
+        """Return the free permits of this member's share."""
+        left = self._share() - self._held(self.message.member)
+        return max(0, min(left, self._limit() - len(self.window.permits)))
+
+    def _free_in_turn(self) -> int:
+        """Return this member's fair part of the free permits, if its turn has come."""
         free = self._free()
         if free <= self._members_ahead():
             return 0
-        count = min(wanted, max(1, free // len(window.queue)))
-        if self.rules.reserve:
-            count = min(count, max(1, self._share() - self._held(self.message.member)))
-        return 1 if window.needs_probe else count
+        part = max(1, free // len(self.window.queue))
+        return min(part, max(1, self._share() - self._held(self.message.member))) if self.rules.reserve else part
 
     def _free(self) -> int:
         """Return the free permits, less those that a member with its full share leaves for the others."""
@@ -465,6 +484,11 @@ class _Change:
             wanted_by_others=tuple(waiting.wanted for other, waiting in window.queue.items() if other != name),
         )
 
+    def _own_returns(self) -> list[int]:
+        """Return the milliseconds until each permit of this member returns."""
+        name = self.message.member
+        return [self._returns_in(item) for item in self.window.permits.items() if _member_of(item[0]) == name]
+
     def _returns_in(self, item: tuple[str, int]) -> int:
         """Return the milliseconds until a permit returns. Unconfirmed time is believed soon."""
         window, (permit, when) = self.window, item
@@ -478,6 +502,8 @@ class _Change:
             return self._closed_for()
         if self.window.needs_probe:
             return _SHORT_WAIT
+        if self.now < self.window.shares_until:
+            return min(self.window.shares_until - self.now, *self._own_returns())
         missing = self._members_ahead() - self._free()
         if missing < 0:
             # Permits are free. A member that asked again at once would take them all while the others sleep.

@@ -291,7 +291,9 @@ class FleetMember:
         if self._unknown_to_store:
             return 0.0
         if reply.wait is not None:
-            return min(reply.wait / 1000 + 0.001, _HEARTBEAT)
+            # The store counts the wait from its reply, which has been on its way for about half of the round trip.
+            elapsed = (self._received_at - began) / 2
+            return min(max(0.0, reply.wait / 1000 + 0.001 - elapsed), _HEARTBEAT)
         return _HEARTBEAT if self._held or self.granted else None
 
     # Closing

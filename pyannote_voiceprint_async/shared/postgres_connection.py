@@ -16,13 +16,14 @@ from .store import TABLES, VERSION, StoreUnavailableError
 if TYPE_CHECKING:
     import psycopg
 
-__all__ = ["PostgresConnection"]
+__all__ = ["REPLY_TIMEOUT", "PostgresConnection"]
 
 R = TypeVar("R")
 
-# Seconds within which the server must accept a connection, and reply to one call.
+# Seconds within which the server must accept a connection.
 _CONNECT_TIMEOUT = 5.0
-_REPLY_TIMEOUT = 2.0
+REPLY_TIMEOUT = 2.0
+"""Seconds within which the server must reply to one call."""
 
 # Unlogged tables are fast, and empty after a crash of the server. That is safe: a new window grants no permits until
 # its members have reported what they hold.
@@ -94,7 +95,7 @@ class PostgresConnection:
         self,
         function: Callable[[psycopg.AsyncConnection[Any]], Coroutine[Any, Any, R]],
         *,
-        timeout: float = _REPLY_TIMEOUT,  # noqa: ASYNC109 - it drops the connection
+        timeout: float = REPLY_TIMEOUT,  # noqa: ASYNC109 - it drops the connection
         may_have_happened: bool = True,
     ) -> R:
         """Call a function with the connection, when earlier calls have ended.
@@ -141,7 +142,7 @@ class PostgresConnection:
                 task.cancel()
                 task.add_done_callback(_retrieve_error)
         if not task.done() or task.cancelled():
-            reason, is_final = f"no reply within {seconds:.0f} s", False
+            reason, is_final = f"no reply within {seconds:g} s", False
         elif (error := task.exception()) is None:
             return task.result()
         elif not isinstance(error, (self._psycopg.Error, OSError, UnicodeError)):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pyannote_voiceprint_async.secret import Secret
 
 from .fleet_window import FleetWindow, StepMessage, StepReply
-from .postgres_connection import PostgresConnection
+from .postgres_connection import REPLY_TIMEOUT, PostgresConnection
 from .store import Rows, Statement, StoreUnavailableError, load_windows, step_stored_window
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ __all__ = ["PostgresStore"]
 # Another process was faster: wait up to this many seconds, times the number of tries, and at most this many times.
 _RETRY_WAIT = 0.002
 _MAX_WAITS = 8
+# Even without patience, a step may take so many seconds.
+_LEAST_TIMEOUT = 0.5
 # Seconds without a notification after which the connection is checked and the deliveries are read.
 _LISTEN_INTERVAL = 5.0
 # Seconds until a lost connection is opened again.
@@ -43,12 +45,14 @@ class PostgresStore:
 
     Args:
         dsn: the address of the database, `postgresql://…`. Its password is never shown.
+        patience: seconds for which requests wait for a store that cannot be reached. A step fails after this time.
 
     Raises:
         ConfigurationError: the extra is missing, or the DSN cannot be parsed.
     """
 
-    def __init__(self, dsn: Secret) -> None:
+    def __init__(self, dsn: Secret, patience: float = REPLY_TIMEOUT) -> None:
+        self._step_timeout = min(REPLY_TIMEOUT, max(_LEAST_TIMEOUT, patience))
         self._connection = PostgresConnection(dsn)
         # A connection that waits for notifications can do nothing else.
         self._notified = PostgresConnection(dsn)
@@ -59,7 +63,7 @@ class PostgresStore:
 
     async def step(self, window: str, message: StepMessage) -> StepReply | None:
         """Make one step of a window: read it, and replace it unless another process was faster."""
-        return await self._connection.call(lambda db: _step(db, window, message))
+        return await self._connection.call(lambda db: _step(db, window, message), timeout=self._step_timeout)
 
     async def run(self, *statements: Statement, notify: bool = False) -> Rows:
         """Run statements in one durable transaction, and return the rows of the last one."""

@@ -225,6 +225,89 @@ def test_the_model_grants_permits():
     assert sum(fleet.granted for fleet in fleets) > 50
 
 
+OUTAGE_RULES, OUTAGE_BEGIN, PATIENCE = RULES._replace(limit=12, reserve=1), 3_000, 1_000
+
+
+class FleetWithOutage:
+    """Members that lose the store together, use their shares without it, and return one after the other."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+        self.members = [Member(f"m{number}") for number in range(rng.randint(2, 5))]
+        end = OUTAGE_BEGIN + rng.randint(4_000, 8_000)
+        self.returns = {member.name: end + rng.randint(0, 2_500) for member in self.members}
+        self.held: dict[str, dict[str, int]] = {member.name: {} for member in self.members}
+        """The permits of each member, with the times at which the server counts their requests no more."""
+        self.unknown_to_store: set[str] = set()
+        self.names = itertools.count()
+        self.state: FleetWindow | None = None
+        self.granted_during_returns = 0
+
+    def run(self) -> None:
+        for now in range(1_000_000, 1_018_000, 10):
+            for member in self.rng.sample(self.members, len(self.members)):
+                if self.rng.random() < 0.3:
+                    self.act(member, now)
+
+    def act(self, member: Member, now: int) -> None:
+        held, time = self.held[member.name], now - 1_000_000
+        self.receive_responses(member, held, now)
+        for permit in [permit for permit, when in held.items() if when <= now]:
+            del held[permit]
+        if not OUTAGE_BEGIN <= time < self.returns[member.name]:
+            self.make_step(member, held, now)
+        elif time >= OUTAGE_BEGIN + PATIENCE:
+            while len(held) < OUTAGE_RULES.limit // len(self.members) and self.rng.random() < 0.8:
+                permit = f"{member.name}:alone{next(self.names)}"
+                self.unknown_to_store.add(permit)
+                self.send(member, permit, now)
+
+    def receive_responses(self, member: Member, held: dict[str, int], now: int) -> None:
+        for permit, sent in list(member.in_flight.items()):
+            if now - sent >= RESPONSE_TIMEOUT - 100 or self.rng.random() < 0.2:
+                del member.in_flight[permit]
+                held[permit] = now + PER
+                member.reports.append((PermitReport(ReportKind.ANSWERED, permit), now))
+
+    def make_step(self, member: Member, held: dict[str, int], now: int) -> None:
+        unknown = self.unknown_to_store & held.keys()
+        reports = tuple(PermitReport(ReportKind.HELD, permit, ms=held[permit] - now) for permit in unknown)
+        message = member.message(self.rng.randint(0, 8), now)
+        was_cut_off = member.last_reply is not None and member.last_reply[1] < 1_000_000 + OUTAGE_BEGIN <= now
+        message = message._replace(rules=OUTAGE_RULES, reports=reports + message.reports, was_cut_off=was_cut_off)
+        self.state, reply = step(self.state, message, now, "epoch")
+        assert reply is not None
+        member.receive(reply, now, now)
+        self.unknown_to_store -= unknown
+        for permit in reply.granted:
+            del member.granted[permit]
+            self.send(member, permit, now)
+        if OUTAGE_BEGIN <= now - 1_000_000 < min(self.returns.values()) + OUTAGE_RULES.member_lifetime:
+            assert reply.members == len(self.members)
+            self.granted_during_returns += len(reply.granted)
+
+    def send(self, member: Member, permit: str, now: int) -> None:
+        member.in_flight[permit] = now
+        self.held[member.name][permit] = now + RESPONSE_TIMEOUT + PER
+        # Before the outage, a member may have used more than its share.
+        if now - 1_000_000 >= OUTAGE_BEGIN + PATIENCE + RESPONSE_TIMEOUT + PER:
+            assert sum(when > now for held in self.held.values() for when in held.values()) <= OUTAGE_RULES.limit
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_members_that_return_after_an_outage_exceed_no_limit(seed: int) -> None:
+    FleetWithOutage(random.Random(seed)).run()
+
+
+def test_members_that_return_after_an_outage_get_their_shares_at_once() -> None:
+    """The store waits for the reports of the others, and each member goes on as during the outage."""
+    fleets = [FleetWithOutage(random.Random(seed)) for seed in range(10)]
+    for fleet in fleets:
+        fleet.run()
+    assert sum(fleet.granted_during_returns for fleet in fleets) > 50
+
+
 def busy_fleet(
     count: int, *, seconds: int, reserve: int = 0, light: bool = False, clock: Callable[[int], int] = lambda now: now
 ) -> dict[str, list[int]]:

@@ -289,6 +289,17 @@ async def test_a_connection_that_the_server_closes_is_opened_again(database: str
     await store.aclose()
 
 
+async def test_a_step_does_not_wait_for_longer_than_the_patience_of_its_client(database: str):
+    store = PostgresStore(Secret(database), patience=0.0)
+    await store.step("window", StepMessage("m", 1, 1, RULES))
+    with psycopg.connect(database) as db:
+        db.execute("UPDATE voiceprint_windows SET version = version")
+        with pytest.raises(StoreUnavailableError, match=r"no reply within 0\.5 s") as raised:
+            await store.step("window", StepMessage("m", 2, 1, RULES))
+    assert raised.value.may_have_happened
+    await store.aclose()
+
+
 PASSWORD = "p4ssw0rd-of-the-database"
 
 
