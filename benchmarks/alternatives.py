@@ -29,22 +29,22 @@ def rows(measurements: dict[str, Any]) -> Iterator[tuple[str, ...]]:
         for one in ("this client", "aiolimiter and tenacity")
     ]
     ours, theirs = ("% / ".join(f"{100 * case['share']['median']:.0f}" for case in cases) for cases in sliding)
-    yield "share of the limit that is used, without latency / with up to 500 ms", f"{ours}%", "", f"{theirs}%"
+    yield "share of the limit that is used: without latency / with up to 500 ms", f"{ours}%", "", f"{theirs}%"
     ours, theirs = ("% / ".join(_refused(case) for case in cases) for cases in sliding)
-    yield "requests that are refused, at these latencies", f"{ours}%", "", f"{theirs}%"
+    yield "requests refused with 429, at these two latencies", f"{ours}%", "", f"{theirs}%"
     flows = [
         [_found(flow, jobs=jobs, contestant=one) for jobs in ("6 s", "4 min")]
         for one in ("job poller", "SDK, 64 threads, tenacity")
     ]
     ours, theirs = (" / ".join(f"{case['per_window']['median']:.0f}" for case in cases) for cases in flows)
-    yield "voiceprints a minute of the 100 allowed, jobs of 6 s / 4 min", ours, theirs, ""
+    yield "voiceprints a minute (100 are allowed), if a job takes 6 s / 4 min", ours, theirs, ""
     ours, theirs = (" / ".join(f"{case['requests']['median']:.1f}" for case in cases) for cases in flows)
-    yield "other requests per voiceprint, with these jobs", ours, theirs, ""
+    yield "further requests for each voiceprint, with these jobs", ours, theirs, ""
     ways = measurements["throughput"]["results"]["ways"]
     speeds = [ways[way]["64"]["per_second"] for way in ("asyncio", "asyncio, TLS")]
     names = ("this client", "official SDK, 64 threads", "aiohttp, aiolimiter, tenacity")
     yield (
-        "submissions a second, 64 in flight, relative to plain aiohttp, HTTP / TLS",
+        "submissions a second, 64 at the same time, compared with plain aiohttp: HTTP / TLS",
         *(" / ".join(f"{found[name]['ratio']['median']:.2f}" for found in speeds) for name in names),
     )
     yield from READ

@@ -152,7 +152,7 @@ def sandbox(**settings: Any) -> None:
     Prints one line of JSON with `url` and `api_key` when it is ready, and to stderr the `export` command that makes
     other programs use it. Ends at SIGINT or SIGTERM.
 
-    Nothing is recognized. Voiceprints and labels are made up, or come from a comparison of average spectra, which tells
+    Nothing is recognized. Voiceprints and labels are made up, or come from a simple comparison of sounds, which tells
     the voices of the examples apart.
     """
     with suppress(KeyboardInterrupt):

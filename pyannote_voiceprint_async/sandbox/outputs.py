@@ -10,7 +10,7 @@ from pyannote_voiceprint_async.sandbox.made_up_recordings import make_up_recordi
 
 FailedOutput = Literal["error", "null", "missing"]
 
-_MEASURED = "Sandbox: the labels come from a comparison of average spectra, which is no recognition of voices."
+_MEASURED = "Sandbox: the labels come from a simple comparison of sounds. The real API may return others."
 _MADE_UP = "Sandbox: the turns and labels are made up, because the sandbox did not decode the recording."
 
 

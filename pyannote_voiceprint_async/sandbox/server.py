@@ -32,7 +32,7 @@ _SHUTDOWN_SECONDS = 0.1
 class Sandbox(SandboxControls):
     """The pyannoteAI API on this machine while an `async with` block runs.
 
-    It recognizes no voice: voiceprints and labels are made up, or come from a comparison of average spectra. Two
+    It recognizes no voice: voiceprints and labels are made up, or come from a simple comparison of sounds. Two
     sandboxes share nothing. At the end of the block, connections are cut and pending work is dropped. Only the file of
     `store` remains. All keywords of the constructor are optional; `help(Sandbox.__init__)` describes them.
     """
