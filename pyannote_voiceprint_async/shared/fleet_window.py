@@ -484,11 +484,6 @@ class _Change:
             wanted_by_others=tuple(waiting.wanted for other, waiting in window.queue.items() if other != name),
         )
 
-    def _own_returns(self) -> list[int]:
-        """Return the milliseconds until each permit of this member returns."""
-        name = self.message.member
-        return [self._returns_in(item) for item in self.window.permits.items() if _member_of(item[0]) == name]
-
     def _returns_in(self, item: tuple[str, int]) -> int:
         """Return the milliseconds until a permit returns. Unconfirmed time is believed soon."""
         window, (permit, when) = self.window, item
@@ -503,7 +498,10 @@ class _Change:
         if self.window.needs_probe:
             return _SHORT_WAIT
         if self.now < self.window.shares_until:
-            return min(self.window.shares_until - self.now, *self._own_returns())
+            # A member that uses its share waits for a permit of its own. One without permits waits for the end.
+            permits, name = self.window.permits.items(), self.message.member
+            own = [self._returns_in(item) for item in permits if _member_of(item[0]) == name]
+            return min([self.window.shares_until - self.now, *own])
         missing = self._members_ahead() - self._free()
         if missing < 0:
             # Permits are free. A member that asked again at once would take them all while the others sleep.

@@ -300,6 +300,36 @@ def test_members_that_return_after_an_outage_exceed_no_limit(seed: int) -> None:
     FleetWithOutage(random.Random(seed)).run()
 
 
+def test_a_member_without_permits_waits_while_a_returned_store_collects_reports() -> None:
+    """All permits are taken by another member when a new one asks for its share."""
+
+    def ask(member: Member, now: int, *, was_cut_off: bool = False) -> StepReply:
+        nonlocal state
+        message = member.message(3, now)._replace(was_cut_off=was_cut_off)
+        state, reply = step(state, message, now, "epoch")
+        assert reply is not None
+        member.receive(reply, now, now)
+        return reply
+
+    state: FleetWindow | None = None
+    old, new = Member("old"), Member("new")
+    for now in range(1_000, 4_000, 100):
+        ask(old, now)
+        for permit in list(old.granted):
+            old.reports.append((PermitReport(ReportKind.ANSWERED, permit), now))
+            del old.granted[permit]
+    ask(old, 60_000, was_cut_off=True)
+    held = [PermitReport(ReportKind.HELD, f"old:alone{number}", ms=900) for number in range(3)]
+    old.reports = [(report, 60_010) for report in held]
+    ask(old, 60_010)
+    reply = ask(new, 60_020)
+    assert state is not None
+    assert state.shares_until > 60_020
+    assert reply.granted == ()
+    assert reply.wait is not None
+    assert 0 < reply.wait <= RULES.member_lifetime
+
+
 def test_members_that_return_after_an_outage_get_their_shares_at_once() -> None:
     """The store waits for the reports of the others, and each member goes on as during the outage."""
     fleets = [FleetWithOutage(random.Random(seed)) for seed in range(10)]
