@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyannote_voiceprint_async.errors import ConfigurationError
@@ -30,6 +29,8 @@ REPLY_TIMEOUT = 2.0
 _WINDOWS = """CREATE UNLOGGED TABLE IF NOT EXISTS voiceprint_windows (
     name TEXT PRIMARY KEY, version BIGINT NOT NULL, state TEXT
 ) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000)"""
+# `IF NOT EXISTS` fails if two transactions create the same table at once. The number of the lock has no meaning.
+_CREATION_LOCK = "SELECT pg_advisory_xact_lock(7165018)"
 # A process that is stopped inside a transaction must not hold up the others.
 _SETTINGS = (
     "SET idle_in_transaction_session_timeout = '1s'; SET lock_timeout = '1s'; SET statement_timeout = '2s'; "
@@ -174,9 +175,8 @@ class PostgresConnection:
         db = await self._psycopg.AsyncConnection.connect(self._dsn.reveal(), autocommit=True, prepare_threshold=2)
         try:
             await db.execute(_SETTINGS)
-            # Several processes may create the tables at once.
-            with suppress(self._psycopg.errors.UniqueViolation, self._psycopg.errors.DuplicateTable):
-                await db.execute("; ".join((*TABLES, _WINDOWS)))
+            # One implicit transaction. Without the lock, processes that create the tables at once would get errors.
+            await db.execute("; ".join((_CREATION_LOCK, *TABLES, _WINDOWS)))
             await _check_version(db)
         except BaseException:
             db.pgconn.finish()

@@ -274,6 +274,17 @@ async def test_a_server_that_cannot_be_reached_is_waited_for(tmp_path: Path):
     assert not raised.value.may_have_happened
 
 
+async def test_many_processes_may_open_an_empty_database_at_once(database: str):
+    for _ in range(20):
+        with psycopg.connect(database, autocommit=True) as db:
+            db.execute(
+                "DROP TABLE IF EXISTS voiceprint_version, voiceprint_keys, voiceprint_deliveries, voiceprint_windows"
+            )
+        stores = [PostgresStore(Secret(database)) for _ in range(16)]
+        await asyncio.gather(*(store.open() for store in stores))
+        await asyncio.gather(*(store.aclose() for store in stores))
+
+
 async def test_a_connection_that_the_server_closes_is_opened_again(database: str):
     store = PostgresStore(Secret(database))
     await store.open()
