@@ -25,7 +25,7 @@ DOCUMENTS = [README, ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md"
 INSTALLS = re.compile(r"python3 -m venv \.venv && \.venv/bin/pip install [^&]*(&& )?(\.venv/bin/)?")
 RUNS_THIS_TEST = ("pytest",)
 # Left out, so that the commands after it use the sandbox of the test.
-REAL_KEY = "unset PYANNOTEAI_BASE_URL\nexport PYANNOTEAI_API_KEY=…\n"
+REAL_KEY = "unset PYANNOTEAI_BASE_URL\nexport PYANNOTEAI_API_KEY='your key'\n"
 # A block with a test needs two plugins only.
 PLUGINS = ("-p", "pytest_asyncio.plugin", "-p", "pyannote_voiceprint_async.testing")
 RUNS_A_TEST = ("-m", "pytest", "-q", "-o", "asyncio_default_fixture_loop_scope=function", *PLUGINS, "test_page.py")
