@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, TypedDict
 
 import aiohttp
@@ -12,6 +11,7 @@ from yarl import URL
 from pyannote_voiceprint_async.version import __version__
 
 from .deferred_response import DeferredResponse
+from .prepared_request import PreparedRequest
 from .proxies import proxy_for
 
 __all__ = ["ConnectionSet", "Sessions"]
@@ -21,9 +21,11 @@ __all__ = ["ConnectionSet", "Sessions"]
 _KEEPALIVE = 4.0
 _HEADERS = {
     "Accept": "application/json",
+    "Accept-Encoding": aiohttp.ClientRequest.DEFAULT_HEADERS[aiohttp.hdrs.ACCEPT_ENCODING],
     "Content-Type": "application/json",
     "User-Agent": f"pyannote-voiceprint-async/{__version__}",
 }
+_CLASSES: dict[str, Any] = {"request_class": PreparedRequest, "response_class": DeferredResponse}
 
 
 class _HeaderLimits(TypedDict, total=False):
@@ -142,22 +144,17 @@ class Sessions:
             )
         if proxy is not None:
             # aiohttp sends the headers of a session to the proxy too, so the key must not be one of them.
-            return ConnectionSet(self._open(_HEADERS, DeferredResponse), headers=self._authorization, proxy=proxy)
-        return ConnectionSet(self._open(_HEADERS | dict(self._authorization), DeferredResponse))
+            return ConnectionSet(self._open(headers=_HEADERS, **_CLASSES), headers=self._authorization, proxy=proxy)
+        return ConnectionSet(self._open(headers=_HEADERS | dict(self._authorization), **_CLASSES))
 
-    def _open(
-        self,
-        headers: Mapping[str, str] | None = None,
-        response_class: type[aiohttp.ClientResponse] = aiohttp.ClientResponse,
-    ) -> aiohttp.ClientSession:
+    def _open(self, **options: Any) -> aiohttp.ClientSession:
         session = aiohttp.ClientSession(
             # The rate limiter's slots limit the number of connections, in the order of its wait queue.
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE),
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers=headers,
-            response_class=response_class,
             timeout=self._timeout,
             **_HEADER_LIMITS,
+            **options,
         )
         self._own.append(session)
         return session
