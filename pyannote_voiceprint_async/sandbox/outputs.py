@@ -15,8 +15,7 @@ _MEASURED = "Sandbox: the labels come from a simple comparison of sounds. The re
 _MADE_UP = "Sandbox: the turns and labels are made up, because the sandbox did not decode the recording."
 _WITHOUT_EXTRA = (
     "Sandbox: the turns and labels are made up, because the sandbox decodes recordings only with the extra [audio]. To "
-    "install it: pip install 'pyannote-voiceprint-async[audio]' (in a clone: pip install '.[audio]'). Then start the "
-    "sandbox and upload the recording again."
+    "install it: pip install 'pyannote-voiceprint-async[audio]' (in a clone: pip install '.[audio]')"
 )
 
 
