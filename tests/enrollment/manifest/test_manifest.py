@@ -441,8 +441,8 @@ CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=
 
 
 @given(
-    st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1), st.sampled_from([",", ";", "\t"]), st.sampled_from(["\n", "\r\n"]),
-    st.sampled_from([".csv", ".tsv", ".txt"]),
+    st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1), st.sampled_from([",", ";", "\t"]),
+    st.sampled_from(["\n", "\r\n"]), st.sampled_from([".csv", ".tsv", ".txt"]),
 )  # fmt: skip
 def test_the_output_of_a_csv_writer_is_read(folder, rows, delimiter, end, suffix):
     """White space around labels and sources is removed; further columns keep theirs."""
