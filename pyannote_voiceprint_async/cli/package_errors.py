@@ -26,7 +26,9 @@ def to_failure(error: Exception) -> Failure | None:
     # An error without a status did not come from a server: our own check raised it before anything was sent.
     is_local_check = isinstance(error, InvalidRequestError) and error.status is None
     # `enroll` itself handles a ledger that fails in the middle of a run.
-    if is_local_check or isinstance(error, ConfigurationError | EnrollmentError):
+    is_usage = is_local_check or isinstance(error, ConfigurationError | EnrollmentError)
+    # `WrongUsage` says that nothing was sent.
+    if is_usage and not error.outcome_unknown:
         return WrongUsage(message)
     return Failure(message)
 

@@ -77,7 +77,8 @@ def enroll(  # noqa: PLR0913 - the options of a run, by keyword
     Raises:
         TypeError: `rows` is a path or text.
         ConfigurationError: an option cannot work; raised from the iteration if the extra `[audio]` is missing.
-        EnrollmentError: raised from the iteration after `Finished`: `confirm` returned False.
+        EnrollmentError: raised from the iteration after `Finished`: `confirm` returned False; or, with
+            `outcome_unknown`, the API accepts submissions whose responses do not arrive.
         ManifestError: raised from the iteration: the list is invalid; nothing was sent.
         LedgerError: raised from the iteration: the ledger cannot be used, or can no longer be written.
         AccountError: raised from the iteration after `Finished`: the API refuses the account or the key.

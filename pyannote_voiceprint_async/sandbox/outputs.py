@@ -7,11 +7,16 @@ from pyannote_voiceprint_async.sandbox.identify_fields import IdentifyFields
 from pyannote_voiceprint_async.sandbox.identify_outputs import identify
 from pyannote_voiceprint_async.sandbox.jobs import SandboxJob
 from pyannote_voiceprint_async.sandbox.made_up_recordings import make_up_recording
+from pyannote_voiceprint_async.sandbox.speech import is_extra_installed
 
 FailedOutput = Literal["error", "null", "missing"]
 
 _MEASURED = "Sandbox: the labels come from a simple comparison of sounds. The real API may return others."
 _MADE_UP = "Sandbox: the turns and labels are made up, because the sandbox did not decode the recording."
+_WITHOUT_EXTRA = (
+    "Sandbox: the turns and labels are made up, because the sandbox decodes recordings only with the extra [audio]. To "
+    "install it: pip install 'pyannote-voiceprint-async[audio]' (in a clone: pip install '.[audio]')"
+)
 
 
 def output_of(job: SandboxJob, failed_output: FailedOutput) -> dict[str, Any]:
@@ -40,4 +45,6 @@ def _identified(job: SandboxJob, fields: IdentifyFields) -> dict[str, Any]:
     if speech is not None:
         return {**identify(speech.recording.with_speakers(fields.max_speakers), fields), "warning": _MEASURED}
     seed = job.url.encode("utf-8", "surrogatepass") if job.media is None else job.media.sha256
-    return {**identify(make_up_recording(seed, job.audio_seconds, fields, job.turns), fields), "warning": _MADE_UP}
+    is_undecoded = job.media is not None and job.turns is None and not is_extra_installed()
+    warning = _WITHOUT_EXTRA if is_undecoded else _MADE_UP
+    return {**identify(make_up_recording(seed, job.audio_seconds, fields, job.turns), fields), "warning": warning}

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+from importlib.util import find_spec
 
 import attrs
 
@@ -21,6 +22,11 @@ class MeasuredSpeech:
     """The vector of all speech together."""
     recording: DiarizedRecording
     """Who speaks when."""
+
+
+def is_extra_installed() -> bool:
+    """Return whether the extra is installed, without importing it."""
+    return all(find_spec(name) is not None for name in ("numpy", "soundfile"))
 
 
 def measure_speech(data: bytes) -> MeasuredSpeech | None:

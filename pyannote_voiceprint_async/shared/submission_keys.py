@@ -126,8 +126,8 @@ class SubmissionKeys:
         """Claim a key, and return None; or return the job of the key."""
         while True:
             stored = await public(self._table.claim(claim, request))
-            if stored.request != request:
-                raise _other_request(claim.key, difference(stored.request, request))
+            if part := difference(stored.request, request):
+                raise _other_request(claim.key, part)
             if stored.is_of(claim):
                 return None
             if stored.state is KeyState.ACCEPTED:

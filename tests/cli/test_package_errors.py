@@ -20,5 +20,11 @@ def test_local_checks_are_wrong_usage():
     assert to_failure(errors.InvalidRequestError("Nothing was sent.")).exit_code == 2
 
 
+@pytest.mark.parametrize("error", [errors.EnrollmentError, errors.ConfigurationError])
+def test_an_error_after_a_submission_is_no_wrong_usage(error):
+    """Scripts take the code 2 as: nothing was sent."""
+    assert to_failure(error("Jobs were created.", outcome_unknown=True)).exit_code == 1
+
+
 def test_other_errors_have_no_failure():
     assert to_failure(ZeroDivisionError()) is None

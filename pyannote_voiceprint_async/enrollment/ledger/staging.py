@@ -20,7 +20,6 @@ from pyannote_voiceprint_async.enrollment.options import Options
 from pyannote_voiceprint_async.errors import LedgerError, ManifestError
 
 from . import staged_list
-from .identity_upgrade import upgrade_identities
 from .row_warnings import RowWarnings
 from .store import LedgerStore
 
@@ -110,7 +109,6 @@ class Staging:
         )
         database = self.ledger.database
         await database.read(staged_list.create)
-        await database.atomic(upgrade_identities)
         try:
             await self._read_and_check(rows)
         except BaseException:

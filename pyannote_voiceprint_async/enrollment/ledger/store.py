@@ -30,6 +30,7 @@ from .connection import open_writable
 from .database import Database
 from .exclusive_access import lock_ledger
 from .file_lock import FileLock
+from .identity_upgrade import upgrade_identities
 from .intents import MAY_BE_ACCEPTED, IntentTable, SubmittedRow
 from .recordings import PendingRecording, UnknownOutcome
 from .report import read_report
@@ -166,6 +167,8 @@ class LedgerStore:
     async def claim(self, base_url: str, key: str, *, new_key: bool = False) -> None:
         """Check that the ledger belongs to this API and key; assign a new ledger to them. Choose the run's number.
 
+        Every run claims its ledger before it looks for rows: this also upgrades the identities of an earlier version.
+
         Args:
             base_url: the API.
             key: the API key; only a salted hash of it is stored.
@@ -173,6 +176,7 @@ class LedgerStore:
 
         Raises:
             LedgerOriginError: the ledger belongs to another API, or to another key.
+            LedgerError: a later version wrote it.
         """
         self.run = await self.database.atomic(partial(_claim, base_url=base_url, key=key, new_key=new_key))
 
@@ -422,6 +426,7 @@ def _claim(connection: sqlite3.Connection, *, base_url: str, key: str, new_key: 
     run = int(meta.pop("run", "0")) + 1
     meta["key"] = fingerprint
     connection.executemany("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", meta.items())
+    upgrade_identities(connection)
     return run
 
 

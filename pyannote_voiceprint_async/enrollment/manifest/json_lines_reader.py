@@ -23,7 +23,7 @@ def read_json_lines(lines: ManifestLines, names: ColumnNames, folder: Path) -> I
         folder: the folder of the manifest, to which paths are relative.
 
     Raises:
-        ManifestError: the file is empty, or the first object has other names than the required ones.
+        ManifestError: the first object has other names than the required ones.
     """
     builder: RowBuilder | None = None
     while True:
@@ -32,7 +32,7 @@ def read_json_lines(lines: ManifestLines, names: ColumnNames, folder: Path) -> I
             line = next(lines)
             record = None if line.isspace() else _parse_object(line)
         except StopIteration:
-            break
+            return
         except UnreadableLineError as exc:
             yield Problem(str(exc), line=number)
             continue
@@ -41,8 +41,6 @@ def read_json_lines(lines: ManifestLines, names: ColumnNames, folder: Path) -> I
         if builder is None:
             builder = _begin(record, lines, names, folder, number)
         yield _read_row(record, names, builder, number)
-    if not lines.number:
-        raise lines.error(Problem("is empty"))
 
 
 def _parse_object(line: str) -> dict[str, Any]:

@@ -63,17 +63,22 @@ class Manifest:
         """Read the file.
 
         Raises:
-            ManifestError: the file cannot be read, is not a list of speakers, or lacks a required column.
+            ManifestError: the file cannot be read, is not a list of speakers, lacks a required column, or has no rows.
         """
         name, folder = self.path.name, self.path.absolute().parent
         try:
             with find_existing(self.path).open("rb") as file, self._open_text(file) as text:
                 version = _version(file)
                 read = read_json_lines if self._is_json_lines(file) else read_table
-                yield from read(ManifestLines(text, name), self._names, folder)
+                has_rows = False
+                for row in read(ManifestLines(text, name), self._names, folder):
+                    has_rows = True
+                    yield row
                 if _version(file) != version:
                     # A file that is half old and half new could give a label to another speaker's recording.
                     raise ManifestError(f"{name} was changed while it was read. Nothing was sent; run again.")
+                if not has_rows:
+                    raise ManifestError(f"{name} has no rows, and nothing was sent. Check how the list was made.")
         except OSError as exc:
             raise ManifestError(f"{name} cannot be read ({exc.strerror or exc}).") from None
         except UnicodeError:

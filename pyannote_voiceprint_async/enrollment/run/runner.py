@@ -257,7 +257,8 @@ class EnrollmentRun:
         if unknown.has_lost_responses:
             raise EnrollmentError(
                 "The API seems to accept submissions whose responses do not arrive: jobs were created, and their ids "
-                "are unknown. Nothing more is sent. Check the network and `pyannote-voiceprint jobs`, then run again."
+                "are unknown. Nothing more is sent. Check the network and `pyannote-voiceprint jobs`, then run again.",
+                outcome_unknown=True,
             )
         if unknown.has_too_many:
             self._context.breaker.record_failure("The API did not respond to several submissions in a row.")

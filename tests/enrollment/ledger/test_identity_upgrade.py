@@ -2,12 +2,13 @@
 
 import pytest
 
-from pyannote_voiceprint_async import ManifestError
+from pyannote_voiceprint_async import LedgerError, ManifestError
 from pyannote_voiceprint_async.enrollment import Ledger, Row
-from pyannote_voiceprint_async.enrollment.ledger.identity_upgrade import upgrade_identities
+from pyannote_voiceprint_async.enrollment.ledger.identifications import IdentificationKey, IdentificationStore
 from pyannote_voiceprint_async.enrollment.ledger.staged_list import forgotten_hash
 from pyannote_voiceprint_async.enrollment.ledger.staging import Staging
 from pyannote_voiceprint_async.enrollment.manifest.legacy_identity import legacy_identity
+from pyannote_voiceprint_async.urls.url_identity import url_identity
 
 NFC, NFD = "Jos\u00e9", "Jose\u0301"
 NOW = 1_800_000_000.0
@@ -20,8 +21,21 @@ def supabase(name, token):
 @pytest.fixture
 async def ledger(tmp_path):
     async with Ledger(tmp_path / "x.ledger") as opened:
-        await opened.store.claim("https://api.example.com", "key")
+        await claim(opened.store)
         yield opened.store
+
+
+@pytest.fixture
+async def identifications(tmp_path):
+    store = IdentificationStore(tmp_path / "x.ledger")
+    await store.open()
+    await claim(store)
+    yield store
+    await store.aclose()
+
+
+async def claim(store):
+    await store.claim("https://api.example.com", "key")
 
 
 async def write(ledger, statement, *values):
@@ -34,6 +48,7 @@ async def ask(ledger, statement):
 
 async def former(ledger, *rows):
     """Fill a ledger as version 0.1 did: label, source, state."""
+    await write(ledger, "DELETE FROM meta WHERE name = 'rules'")
     for number, (label, source, state) in enumerate(rows, 1):
         await write(
             ledger,
@@ -51,8 +66,23 @@ async def former(ledger, *rows):
             )
 
 
+async def former_identifications(ledger, *rows):
+    """Fill a ledger as a version did that does not know the signer: id, identity, state."""
+    await write(ledger, "INSERT OR REPLACE INTO meta (name, value) VALUES ('rules', '1')")
+    for row in rows:
+        statement = "INSERT INTO identifications (id, identity, state, request, model) VALUES (?, ?, ?, 'r', 'm')"
+        await write(ledger, statement, *row)
+
+
+async def identified(store, source):
+    """Return the id and the state of the row that a run finds for a URL."""
+    await claim(store)
+    (row,) = await store.rows([IdentificationKey(f"url:{url_identity(source)}", "r", "m", None)])
+    return row.id, row.state
+
+
 async def load(ledger, *rows, **options):
-    ledger.run += 1
+    await claim(ledger)
     one = Staging(ledger, "precision-2", **options)
     await one.stage(rows)
     await one.apply(now=NOW)
@@ -98,7 +128,7 @@ async def test_the_upgrade_runs_once(ledger):
     await former(ledger, ("Ada", supabase("ada", "b"), "succeeded"))
     await load(ledger, Row("Ada", supabase("ada", "c")))
     await write(ledger, "UPDATE recordings SET identity = 'url:left'")
-    await ledger.database.atomic(upgrade_identities)
+    await claim(ledger)
     assert await ask(ledger, "SELECT identity FROM recordings") == [("url:left",)]
 
 
@@ -137,3 +167,50 @@ async def test_an_unknown_signer_is_refused_with_an_earlier_ledger_too(ledger):
     await former(ledger, ("Ada", "https://e.com/a.wav?ticket=1", "succeeded"))
     with pytest.raises(ManifestError, match="only in its query"):
         await load(ledger, Row("Ada", "https://e.com/a.wav?ticket=2"))
+
+
+async def test_a_paid_identification_is_recognized_under_the_new_rules(identifications):
+    await former_identifications(identifications, (1, f"url:{supabase('ada', 'b')}", "submitted"))
+    assert await identified(identifications, supabase("ada", "c")) == (1, "submitted")
+    assert await ask(identifications, "SELECT count(*) FROM identifications") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("states", "found"),
+    [
+        (("succeeded", "pending"), 1),
+        (("pending", "succeeded"), 2),
+        (("succeeded", "uncertain"), 1),
+        (("succeeded", "succeeded"), 2),
+        (("failed", "submitted", "pending"), 2),
+    ],
+)
+async def test_the_paid_one_of_several_merged_identifications_is_found(identifications, states, found):
+    rows = [(id_, f"url:{supabase('ada', id_)}", state) for id_, state in enumerate(states, 1)]
+    await former_identifications(identifications, *rows)
+    assert await identified(identifications, supabase("ada", "x")) == (found, states[found - 1])
+    await write(identifications, "UPDATE meta SET value = '1' WHERE name = 'rules'")
+    assert await identified(identifications, supabase("ada", "y")) == (found, states[found - 1])
+    assert len(await ask(identifications, "SELECT DISTINCT identity FROM identifications")) == len(states)
+
+
+async def test_a_run_that_identifies_also_upgrades_the_enrolled_recordings(identifications):
+    """Otherwise the new rules would be recorded, and `enroll` would submit the recordings again."""
+    await former(identifications, ("Ada", supabase("ada", "b"), "succeeded"))
+    await claim(identifications)
+    await load(identifications, Row("Ada", supabase("ada", "c")))
+    assert await ask(identifications, "SELECT id, state FROM recordings") == [(1, "succeeded")]
+
+
+async def test_a_file_keeps_its_identity(identifications):
+    await former_identifications(identifications, (1, "sha256:00", "succeeded"))
+    await claim(identifications)
+    assert await ask(identifications, "SELECT identity FROM identifications") == [("sha256:00",)]
+
+
+async def test_a_ledger_with_later_rules_is_refused(ledger):
+    """By earlier rules, URLs of the new signers would look new, and be billed again."""
+    await former(ledger, ("Ada", "https://e.com/a.wav", "succeeded"))
+    await write(ledger, "INSERT INTO meta (name, value) VALUES ('rules', '10')")
+    with pytest.raises(LedgerError, match="later version of this package"):
+        await claim(ledger)

@@ -303,8 +303,19 @@ def test_the_first_object_must_have_the_required_fields(refusal):
     ]
 
 
-def test_empty_json_lines_are_refused(refusal):
-    assert "is empty" in str(refusal("", "s.jsonl"))
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        ("label,source\n", "s.csv"),
+        ("label,source", "s.csv"),
+        ("label\tsource\n\t\n\n", "s.tsv"),
+        ("", "s.jsonl"),
+        ("\n \n", "s.jsonl"),
+    ],
+)
+def test_a_list_without_rows_is_refused(refusal, content, name):
+    """An export that found nothing must not look like a run that has nothing left to do."""
+    assert str(refusal(content, name)) == f"{name} has no rows, and nothing was sent. Check how the list was made."
 
 
 def test_a_json_array_is_refused_with_the_command_that_converts_it(read):
@@ -430,8 +441,8 @@ CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=
 
 
 @given(
-    st.lists(st.tuples(CELLS, CELLS, CELLS)), st.sampled_from([",", ";", "\t"]), st.sampled_from(["\n", "\r\n"]),
-    st.sampled_from([".csv", ".tsv", ".txt"]),
+    st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1), st.sampled_from([",", ";", "\t"]),
+    st.sampled_from(["\n", "\r\n"]), st.sampled_from([".csv", ".tsv", ".txt"]),
 )  # fmt: skip
 def test_the_output_of_a_csv_writer_is_read(folder, rows, delimiter, end, suffix):
     """White space around labels and sources is removed; further columns keep theirs."""

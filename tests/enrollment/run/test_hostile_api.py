@@ -103,8 +103,9 @@ async def test_a_process_that_is_suspended_between_intent_and_first_byte_holds_t
 async def test_a_run_stops_if_the_api_accepts_jobs_and_never_responds(make_world):
     world = await make_world(client={"max_concurrency": 1})
     world.sandbox.fail_next(["drop-after-accept"] * 500, operation="voiceprint")
-    with pytest.raises(EnrollmentError, match="responses do not arrive"):
+    with pytest.raises(EnrollmentError, match="responses do not arrive") as caught:
         await world.enroll(people(150))
+    assert caught.value.outcome_unknown
     assert len(world.sandbox.accepted) <= 10
 
 
