@@ -21,6 +21,7 @@ __all__ = [
     "JobCreated",
     "JobPage",
     "JobStatus",
+    "JobStatusPage",
     "JobSummary",
     "KeyStatus",
     "Matching",
@@ -308,6 +309,17 @@ class JobPage(FromResponse):
 
     items: tuple[JobSummary, ...] = attrs.field()
     """At most 100 jobs. A response without this list is invalid: an empty page would mean that no job exists."""
+    next_cursor: str | None = None
+    """The cursor of the next page; None on the last page."""
+
+
+@safe_repr
+@attrs.frozen
+class JobStatusPage(FromResponse):
+    """The statuses in one page of `GET /v2/jobs`. A poll needs nothing else, and a `JobPage` takes far longer."""
+
+    items: Mapping[str, JobStatus]
+    """The status of each job, by id."""
     next_cursor: str | None = None
     """The cursor of the next page; None on the last page."""
 

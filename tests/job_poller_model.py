@@ -11,11 +11,11 @@ from typing import Any
 
 from fake_clock import START, FakeClock
 
-from pyannote_voiceprint_async import Job, JobStatus, JobSummary, NotFoundError, Polling
-from pyannote_voiceprint_async.api.endpoints import LIST_JOBS
+from pyannote_voiceprint_async import Job, JobStatus, NotFoundError, Polling
+from pyannote_voiceprint_async.api.endpoints import POLL_JOBS
 from pyannote_voiceprint_async.concurrency.waiters import Waiters
 from pyannote_voiceprint_async.jobs.poller import JobPoller
-from pyannote_voiceprint_async.models import JobPage, VoiceprintOutput
+from pyannote_voiceprint_async.models import JobStatusPage, VoiceprintOutput
 
 _ENDS = {
     "succeeded": VoiceprintOutput("voice"),
@@ -108,8 +108,8 @@ class ModelApi:
     def check_usable(self) -> None:
         """Return: the model is never closed."""
 
-    async def send(self, endpoint: object, *, query: Mapping[str, str]) -> JobPage:
-        assert endpoint is LIST_JOBS
+    async def send(self, endpoint: object, *, query: Mapping[str, str]) -> JobStatusPage:
+        assert endpoint is POLL_JOBS
         return await self._round_trip("lists", self.lists.append, lambda: self._page(**query))
 
     async def read_job(self, job_id: str) -> Job:
@@ -133,14 +133,14 @@ class ModelApi:
         finally:
             self.in_flight -= 1
 
-    def _page(self, limit: str, cursor: str | None = None) -> JobPage:
+    def _page(self, limit: str, cursor: str | None = None) -> JobStatusPage:
         now = self.clock.time()
         if not self.has_pages:
             raise NotFoundError("There are no pages here.", status=404)
         end = len(self._newest_last) if cursor is None else int(cursor)
         start = max(0, end - int(limit))
         jobs = [job for job in self._newest_last[start:end][::-1] if now < job.vanishes_at]
-        return JobPage(tuple(JobSummary(job.job_id, job.status(now)) for job in jobs), str(start) if start else None)
+        return JobStatusPage({job.job_id: job.status(now) for job in jobs}, str(start) if start else None)
 
     def _read(self, job_id: str) -> Job:
         now = self.clock.time()

@@ -147,6 +147,7 @@ def _converter() -> cattrs.Converter:
         converter.register_structure_hook(kind, hook)
     converter.register_structure_hook_factory(attrs.has, _make_model_hook)
     converter.register_structure_hook_factory(lambda kind: kind == tuple[JobSummary, ...], _make_summaries_hook)
+    converter.register_structure_hook_func(lambda kind: kind == Mapping[str, JobStatus], _structure_statuses)
     for request in _REQUESTS:
         overrides = {name: override(rename=_camel_case(name)) for name in attrs.fields_dict(request)} | {
             # A plain str also for a member of `Model`.
@@ -240,6 +241,19 @@ def _make_summaries_hook(_: Any, converter: cattrs.Converter) -> StructureHook:
         return tuple(summaries)
 
     return structure_summaries
+
+
+def _structure_statuses(raw: Any, _: Any) -> dict[str, JobStatus]:
+    """Return the statuses of the jobs in a page, by id. A job that cannot be read must not hide the other jobs."""
+    if not isinstance(raw, list):
+        raise TypeError("not a list")
+    statuses: dict[str, JobStatus] = {}
+    for item in raw:
+        job_id = item.get("id", item.get("jobId")) if isinstance(item, dict) else None
+        if isinstance(job_id, str) and job_id:
+            status = item.get("status")
+            statuses[job_id] = _structure_status(status if isinstance(status, str) and status else "unknown", JobStatus)
+    return statuses
 
 
 def _camel_case(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from pyannote_voiceprint_async.models import Job, JobCreated, JobPage, KeyStatus, MediaUpload
+from pyannote_voiceprint_async.models import Job, JobCreated, JobPage, JobStatusPage, KeyStatus, MediaUpload
 
 __all__ = [
     "DEFAULT_BASE_URL",
@@ -19,6 +19,7 @@ __all__ = [
     "MAX_VOICEPRINT_SECONDS",
     "MEDIA_INPUT",
     "OUTPUT_LIFETIME",
+    "POLL_JOBS",
     "TEST_KEY",
     "VOICEPRINT",
     "Endpoint",
@@ -76,6 +77,8 @@ VOICEPRINT  = Endpoint("POST", "/v1/voiceprint",    "submissions", False,      J
 IDENTIFY    = Endpoint("POST", "/v1/identify",      "identify",    False,      JobCreated)
 GET_JOB     = Endpoint("GET",  "/v1/jobs/{job_id}", "job_reads",   True,       Job, MAX_OUTPUT_BYTES)
 LIST_JOBS   = Endpoint("GET",  "/v2/jobs",          "job_lists",   True,       JobPage)
+# The same page, without the fields that a poll does not need.
+POLL_JOBS   = Endpoint("GET",  "/v2/jobs",          "job_lists",   True,       JobStatusPage)
 
 ENDPOINTS: dict[str, Endpoint[Any]] = {
     endpoint.rate_limit: endpoint for endpoint in (TEST_KEY, MEDIA_INPUT, VOICEPRINT, IDENTIFY, GET_JOB, LIST_JOBS)

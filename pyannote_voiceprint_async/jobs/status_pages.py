@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Mapping
 
-from pyannote_voiceprint_async.api.endpoints import LIST_JOBS, MAX_PAGE_SIZE
+from pyannote_voiceprint_async.api.endpoints import MAX_PAGE_SIZE, POLL_JOBS
 from pyannote_voiceprint_async.concurrency.clock import Clock
 from pyannote_voiceprint_async.errors import (
     AccountError,
@@ -14,7 +14,7 @@ from pyannote_voiceprint_async.errors import (
     NotFoundError,
     VoiceprintError,
 )
-from pyannote_voiceprint_async.models import JobPage, JobSummary
+from pyannote_voiceprint_async.models import JobStatus, JobStatusPage
 from pyannote_voiceprint_async.transport.pipeline import Pipeline
 
 from .polled_job import PolledJob
@@ -57,27 +57,27 @@ class StatusPages:
             query["cursor"] = page.next_cursor
         return pages, without_match
 
-    def _update_from(self, summaries: Iterable[JobSummary], unseen: dict[str, PolledJob]) -> bool:
+    def _update_from(self, statuses: Mapping[str, JobStatus], unseen: dict[str, PolledJob]) -> bool:
         """Update the jobs that a page shows, and return whether it shows any."""
         found = False
-        for summary in summaries:
-            polled = unseen.pop(summary.job_id, None)
+        for job_id, status in statuses.items():
+            polled = unseen.pop(job_id, None)
             if polled is not None:
                 polled.polled_at = self._clock.time()
-                polled.is_terminal |= summary.status.is_terminal
+                polled.is_terminal |= status.is_terminal
                 found = True
         return found
 
-    async def _fetch(self, query: dict[str, str]) -> JobPage | None:
+    async def _fetch(self, query: dict[str, str]) -> JobStatusPage | None:
         try:
-            return await self._pipeline.send(LIST_JOBS, query=query)
+            return await self._pipeline.send(POLL_JOBS, query=query)
         except AuthenticationError:
             raise
         except (AccountError, ClientClosedError):
             return None  # a key without the right to list jobs may have the right to read them
         except NotFoundError:
             self.is_supported = False
-            log.debug("This API has no %s: jobs are read one by one.", LIST_JOBS.path)
+            log.debug("This API has no %s: jobs are read one by one.", POLL_JOBS.path)
         except VoiceprintError as error:
             log.debug("Listing the jobs failed, and is repeated with the next poll. %s", error)
         return None

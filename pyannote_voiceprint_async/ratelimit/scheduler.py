@@ -78,13 +78,13 @@ class PermitScheduler:
 
     def permits_wanted(self, operation: str) -> int:
         """Return how many permits the waiting requests of an operation could use now: each also needs a free slot."""
-        free_slots = self.max_concurrency - self.in_flight - len(self._slot_queue)
-        return max(0, min(len(self._windows[operation].queue), free_slots))
+        free_slots = self.max_concurrency - self.in_flight - self._slot_queue.length
+        return max(0, min(self._windows[operation].queue.length, free_slots))
 
     def expected_wait(self, operation: str, now: float) -> float:
         """Estimate the seconds that one more request would wait for its permit."""
         window = self._windows[operation]
-        return window.expected_wait(len(window.queue) + 1, now)
+        return window.expected_wait(window.queue.length + 1, now)
 
     def pause_left(self, operation: str, now: float) -> float:
         """Return the remaining seconds of the pause that the server requested."""
@@ -115,7 +115,7 @@ class PermitScheduler:
         self._last_number += 1
         window = self._windows[operation]
         request = PermitRequest(operation, self._last_number, notify, now, max_queue_wait, max_elapsed)
-        if not window.queue and self.in_flight < self.max_concurrency and window.has_permit(now):
+        if not window.queue.length and self.in_flight < self.max_concurrency and window.has_permit(now):
             window.take(request)
             self._grant(request, now)
         else:
@@ -225,11 +225,11 @@ class PermitScheduler:
         if not self.queued:
             return
         for window in self._windows.values():
-            while window.queue and window.has_permit(now):
+            while window.queue.length and window.has_permit(now):
                 request = window.queue.pop()
                 window.take(request)
                 self._slot_queue.push(request)
-        while self._slot_queue and self.in_flight < self.max_concurrency:
+        while self._slot_queue.length and self.in_flight < self.max_concurrency:
             request = self._slot_queue.pop()
             self.queued -= 1
             self._grant(request, now)
@@ -239,7 +239,7 @@ class PermitScheduler:
         """Return when to call `grant_waiting` if no event happens before; None if only a response can help."""
         if not self.queued:
             return None
-        times = [window.next_permit_at(now) for window in self._windows.values() if window.queue]
+        times = [window.next_permit_at(now) for window in self._windows.values() if window.queue.length]
         return min((when for when in times if when is not None), default=None)
 
     def _requeue(self, window: RateLimitWindow, operation: str) -> None:

@@ -13,7 +13,7 @@ _MAX_STALE = 1000
 
 
 class WaitQueue:
-    """The requests of one state, in the order of their numbers. `len()` counts those that still wait.
+    """The requests of one state, in the order of their numbers.
 
     Args:
         state: the state of a waiting request. A request in any other state has left the queue.
@@ -22,29 +22,27 @@ class WaitQueue:
     def __init__(self, state: PermitState) -> None:
         self._state = state
         self._heap: list[PermitRequest] = []
-        self._length = 0
-
-    def __len__(self) -> int:
-        return self._length
+        self.length = 0
+        """How many requests wait. An attribute, because it is read dozens of times for each request that is sent."""
 
     def push(self, request: PermitRequest) -> None:
         """Add a request at the position of its number."""
         request.state = self._state
         heapq.heappush(self._heap, request)
-        self._length += 1
+        self.length += 1
 
     def pop(self) -> PermitRequest:
         """Remove and return the first waiting request; the queue must not be empty."""
         request = heapq.heappop(self._heap)
         while request.state is not self._state:
             request = heapq.heappop(self._heap)
-        self._length -= 1
+        self.length -= 1
         return request
 
     def note_removed(self) -> None:
         """Record that one request has left the queue by changing its state."""
-        self._length -= 1
-        if len(self._heap) > 2 * self._length + _MAX_STALE:
+        self.length -= 1
+        if len(self._heap) > 2 * self.length + _MAX_STALE:
             self._heap = self._waiting()
 
     def in_order(self) -> list[PermitRequest]:
@@ -54,7 +52,7 @@ class WaitQueue:
 
     def pop_all(self) -> list[PermitRequest]:
         """Remove and return all waiting requests, the first one first."""
-        waiting, self._heap, self._length = self._waiting(), [], 0
+        waiting, self._heap, self.length = self._waiting(), [], 0
         return waiting
 
     def _waiting(self) -> list[PermitRequest]:

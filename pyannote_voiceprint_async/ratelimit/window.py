@@ -180,7 +180,7 @@ class RateLimitWindow:
     def remaining(self, now: float) -> int:
         """Estimate the permits that no request holds or waits for. During a pause there is none."""
         self._remove_returned(now)
-        return 0 if now < self.paused_until else max(0, self.limit - self.in_use - len(self.queue))
+        return 0 if now < self.paused_until else max(0, self.limit - self.in_use - self.queue.length)
 
     def expected_wait(self, position: int, now: float) -> float:
         """Estimate the seconds until the request at `position` in the queue (from 1) gets a permit."""

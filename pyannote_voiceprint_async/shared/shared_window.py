@@ -115,7 +115,7 @@ class SharedWindow(RateLimitWindow):
         if reply is None:
             return super().remaining(now)
         opens_at = max(self._member.replied_at + reply.opens_in / 1000, self.paused_until)
-        return 0 if now < opens_at else max(0, len(self._member.granted) + reply.free - len(self.queue))
+        return 0 if now < opens_at else max(0, len(self._member.granted) + reply.free - self.queue.length)
 
     def expected_wait(self, position: int, now: float) -> float:
         """Estimate the seconds until the request at `position` in the queue (from 1) gets a permit."""

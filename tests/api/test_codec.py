@@ -20,7 +20,7 @@ from pyannote_voiceprint_async import (
     VoiceprintRequest,
 )
 from pyannote_voiceprint_async.api.codec import decode, encode, find_job_id, is_identification
-from pyannote_voiceprint_async.models import JobPage, MediaUpload
+from pyannote_voiceprint_async.models import JobPage, JobStatusPage, MediaUpload
 
 URL = "https://example.com/voice.wav"
 FAILED = JobSummary("1", JobStatus.FAILED)
@@ -112,6 +112,9 @@ def test_request_keeps_its_values(url, model, webhook, status_only):
         (JobPage, {"items": [{"id": "1", "status": "failed", "quantity": True}]}, JobPage((FAILED,))),
         (JobPage, {"items": [None, 5, "x", {}, {"id": ""}, {"id": "1", "status": "failed"}]}, JobPage((FAILED,))),
         (JobPage, {"items": [{"id": 5, "status": "failed"}, {"id": "1", "status": "failed"}]}, JobPage((FAILED,))),
+        (JobStatusPage, {"items": [LISTED], "nextCursor": "n"}, JobStatusPage({"1": JobStatus.FAILED}, "n")),
+        (JobStatusPage, {"items": [{"jobId": "1", "status": "failed"}]}, JobStatusPage({"1": JobStatus.FAILED})),
+        (JobStatusPage, {"items": [None, 5, "x", {}, {"id": ""}, {"id": 5}], "nextCursor": 5}, JobStatusPage({})),
         (KeyStatus, {}, KeyStatus()),
         (KeyStatus, {"status": "OK", "message": None, "team": "t"}, KeyStatus("OK", extra={"team": "t"})),
         (MediaUpload, {"url": URL, "more": 1}, MediaUpload(URL)),
@@ -124,10 +127,10 @@ def test_decode(kind, body, expected):
 
 @pytest.mark.parametrize("status", [None, 5, ""])
 def test_page_with_a_job_without_a_status(status):
-    page = decode(
-        JobPage, json.dumps({"items": [{"id": "1", "status": status}, {"id": "2", "status": "failed"}]}).encode()
-    )
-    assert page.items[-1] == JobSummary("2", JobStatus.FAILED)
+    body = json.dumps({"items": [{"id": "1", "status": status}, {"id": "2", "status": "failed"}]}).encode()
+    assert decode(JobPage, body).items[-1] == JobSummary("2", JobStatus.FAILED)
+    statuses = decode(JobStatusPage, body).items
+    assert (statuses["1"].is_terminal, statuses["2"]) == (False, JobStatus.FAILED)
 
 
 @pytest.mark.parametrize(
@@ -138,6 +141,9 @@ def test_page_with_a_job_without_a_status(status):
         (JobPage, {"items": 5}),
         (JobPage, {"items": "none"}),
         (JobPage, {"data": []}),
+        (JobStatusPage, {}),
+        (JobStatusPage, {"items": None}),
+        (JobStatusPage, {"items": {"1": "failed"}}),
         (JobCreated, {}),
         (JobCreated, {"jobId": None}),
         (JobCreated, {"jobId": ""}),

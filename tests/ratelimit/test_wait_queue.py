@@ -15,7 +15,7 @@ def queue_of(*numbers: int) -> tuple[WaitQueue, dict[int, PermitRequest]]:
 def test_requests_are_popped_in_the_order_of_their_numbers():
     queue, requests = queue_of(3, 1, 2)
     assert [queue.pop() for _ in range(3)] == [requests[1], requests[2], requests[3]]
-    assert len(queue) == 0
+    assert queue.length == 0
 
 
 def test_pushing_a_request_sets_its_state():
@@ -27,11 +27,11 @@ def test_a_request_that_left_is_skipped():
     queue, requests = queue_of(1, 2, 3)
     requests[1].state = PermitState.FINISHED
     queue.note_removed()
-    assert (len(queue), queue.in_order()) == (2, [requests[2], requests[3]])
+    assert (queue.length, queue.in_order()) == (2, [requests[2], requests[3]])
     assert queue.pop() is requests[2]
 
 
 def test_pop_all_empties_the_queue():
     queue, requests = queue_of(2, 1)
     assert queue.pop_all() == [requests[1], requests[2]]
-    assert (len(queue), queue.pop_all()) == (0, [])
+    assert (queue.length, queue.pop_all()) == (0, [])
