@@ -20,6 +20,9 @@ busy ones. `real scale` is 100 in 60 seconds.
 Then: what shared state adds to one submission of a program that has nothing else to do; how long after a webhook the
 wait of its job ends, with three uvicorn workers that share one port; and whether a key is ever paid for twice if
 processes are killed at any point.
+
+The state of a window grows with the permits in use, and so does the time of a step. The idle submissions have a window
+of 100 permits, as the API has, which never fills: it holds up to 40 permits, and up to 80 when submissions have keys.
 """
 
 import asyncio
@@ -65,6 +68,8 @@ SHORT_PATIENCE = 1.0
 WEBHOOK_WORKERS = 3
 WARM_UP = 40
 """Jobs while the workers connect, and their new windows send one request first."""
+IDLE_ITEMS = 40
+"""Submissions of each idle client in a slice. Two clients share a store: its window holds at most 80 of 100 permits."""
 STORES = ("SQLite", "PostgreSQL")
 
 # Started processes need no imports of their own.
@@ -313,7 +318,7 @@ def added(slices: int) -> dict[str, Any]:
             "SQLite, with a key": (sqlite, True),
             "PostgreSQL, with a key": (server, True),
         }
-        found = harness.in_fresh_process(shared_program.submit_one_by_one, base_url, stores, slices, 40)
+        found = harness.in_fresh_process(shared_program.submit_one_by_one, base_url, stores, RATE, slices, IDLE_ITEMS)
     plain = found["no sharing"]
     return {
         name: harness.quartiles([1000 * (one - other) for one, other in zip(values, plain, strict=True)])

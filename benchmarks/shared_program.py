@@ -179,19 +179,30 @@ def submit_keys(log: Path, address: str, base_url: str, keys: list[str]) -> None
         asyncio.run(main())
 
 
-def submit_one_by_one(base_url: str, stores: dict[str, Any], slices: int, items: int) -> dict[str, list[float]]:
-    """Return the median seconds of an idle submission for each kind of client, slice by slice, all taking turns."""
+def submit_one_by_one(
+    base_url: str, stores: dict[str, Any], rate: tuple[int, float], slices: int, items: int
+) -> dict[str, list[float]]:
+    """Return the median seconds of an idle submission for each kind of client, slice by slice, all taking turns.
+
+    A slice begins when all permits of the slice before have returned.
+    """
 
     async def main() -> dict[str, list[float]]:
         found: dict[str, list[float]] = {name: [] for name in stores}
         async with AsyncExitStack() as stack:
             clients = {
                 name: await stack.enter_async_context(
-                    AsyncVoiceprintClient(sandbox_server.KEY, base_url=base_url, shared=address)
+                    AsyncVoiceprintClient(
+                        sandbox_server.KEY,
+                        base_url=base_url,
+                        rate_limits=RateLimits(submissions=RateLimit(*rate)),
+                        shared=address,
+                    )
                 )
                 for name, (address, _) in stores.items()
             }
             for number in range(slices):
+                await asyncio.sleep(rate[1] if number else 0.0)
                 for name, (_, has_key) in stores.items():
                     seconds = []
                     for item in range(items):

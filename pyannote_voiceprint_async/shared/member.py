@@ -27,8 +27,11 @@ _HEARTBEAT = 1.0
 _USABLE = 2.0
 # A member whose last step is older has ended.
 _MEMBER_LIFETIME = 3 * _HEARTBEAT
-# Responses are reported together, at most so late.
-_REPORT_DELAY = 0.1
+# Responses are reported together, at most so late, and after a fifth of the window at the latest. Permits that were
+# used together return together: reports at that time would delay the steps that grant them.
+_REPORT_DELAY = 0.5
+# What happened during a step is reported so late.
+_NEXT_REPORT_DELAY = 0.1
 # A new window, or one after an outage, waits so long for the reports of its members.
 _GRACE = 1.5
 # A member waits between these times before it tries a store again that it could not reach.
@@ -171,7 +174,7 @@ class FleetMember:
             self._held.pop(permit, None)
         self._facts.append(_Fact(PermitReport(kind, permit, _ms(seconds), limit), now))
         can_wait = kind is ReportKind.ANSWERED and self._is_probed
-        self._step_at(now + (min(_REPORT_DELAY, self._settings.per / 10) if can_wait else 0.0))
+        self._step_at(now + (min(_REPORT_DELAY, self._settings.per / 5) if can_wait else 0.0))
 
     def report_unanswered(self, permit: str, returns_at: float) -> None:
         """Report that no response arrived, and when the server can count the request no more."""
@@ -218,7 +221,7 @@ class FleetMember:
             self._task = None
         self._on_change(failure)
         if failure is None and (wait is not None or self._facts):
-            self._step_at(self._clock.time() + (_REPORT_DELAY if wait is None else wait))
+            self._step_at(self._clock.time() + (_NEXT_REPORT_DELAY if wait is None else wait))
 
     async def _step(self, wanted: int) -> float | None:
         """Make one step, and return the seconds until the next one; None if there is nothing to do.

@@ -27,13 +27,14 @@ REPLY_TIMEOUT = 2.0
 # Unlogged tables are fast, and empty after a crash of the server. That is safe: a new window grants no permits until
 # its members have reported what they hold.
 _WINDOWS = """CREATE UNLOGGED TABLE IF NOT EXISTS voiceprint_windows (
-    name TEXT PRIMARY KEY, version BIGINT NOT NULL, state TEXT
+    name TEXT PRIMARY KEY, state TEXT NOT NULL
 ) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000)"""
 # `IF NOT EXISTS` fails if two transactions create the same table at once. The number of the lock has no meaning.
 _CREATION_LOCK = "SELECT pg_advisory_xact_lock(7165018)"
-# A process that is stopped inside a transaction must not hold up the others.
+# A process that is stopped inside a transaction must not hold up the others: they wait for its lock until the server
+# has ended the transaction.
 _SETTINGS = (
-    "SET idle_in_transaction_session_timeout = '1s'; SET lock_timeout = '1s'; SET statement_timeout = '2s'; "
+    "SET idle_in_transaction_session_timeout = '500ms'; SET lock_timeout = '1s'; SET statement_timeout = '2s'; "
     "SET client_min_messages = warning"
 )
 # Messages of failures that another try cannot change. libpq reports no error code if it cannot connect.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import re
 import secrets
 from collections.abc import Callable, Collection
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PostgresStore"]
 
-# Another process was faster: wait up to this many seconds, times the number of tries, and at most this many times.
-_RETRY_WAIT = 0.002
-_MAX_WAITS = 8
 # Even without patience, a step may take so many seconds.
 _LEAST_TIMEOUT = 0.5
 # Seconds without a notification after which the connection is checked and the deliveries are read.
@@ -31,17 +27,26 @@ _LISTEN_INTERVAL = 5.0
 _LISTEN_RETRY = 1.0
 
 _NOW = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)"
-_READ_WINDOW = f"SELECT version, state, {_NOW} FROM voiceprint_windows WHERE name = %s"  # noqa: S608 - constants
 _READ_WINDOWS = f"SELECT name, state, {_NOW} FROM voiceprint_windows"  # noqa: S608 - constants
-_NEW_WINDOW = "INSERT INTO voiceprint_windows VALUES (%s, 0, NULL) ON CONFLICT DO NOTHING"
-_REPLACE_WINDOW = "UPDATE voiceprint_windows SET state = %s, version = version + 1 WHERE name = %s AND version = %s"
+# Each statement must see what was committed before it began, whatever the isolation level of the database is: the
+# state is read after the lock is obtained.
+_LOCK_WINDOW = f"""
+    BEGIN ISOLATION LEVEL READ COMMITTED;
+    SELECT pg_advisory_xact_lock(7165018, hashtext(%s));
+    SELECT (SELECT state FROM voiceprint_windows WHERE name = %s), {_NOW}
+"""  # noqa: S608 - constants
+_WRITE_WINDOW = """
+    INSERT INTO voiceprint_windows VALUES (%s, %s) ON CONFLICT (name) DO UPDATE SET state = excluded.state;
+    COMMIT
+"""
 _NOTIFY: Statement = ("NOTIFY voiceprint_deliveries", {})
 
 
 class PostgresStore:
     """One PostgreSQL database. Needs the extra `[postgres]`.
 
-    A step of a window is an optimistic transaction: a process that is stopped in the middle of it holds up no other.
+    A step of a window is a transaction of two round trips that holds the lock of the window. The server ends the
+    transaction of a process that is stopped in the middle of it, so that it holds up the others for half a second.
 
     Args:
         dsn: the address of the database, `postgresql://…`. Its password is never shown.
@@ -62,7 +67,7 @@ class PostgresStore:
         await self._connection.call(_ping, may_have_happened=False)
 
     async def step(self, window: str, message: StepMessage) -> StepReply | None:
-        """Make one step of a window: read it, and replace it unless another process was faster."""
+        """Make one step of a window in one transaction."""
         return await self._connection.call(lambda db: _step(db, window, message), timeout=self._step_timeout)
 
     async def run(self, *statements: Statement, notify: bool = False) -> Rows:
@@ -109,22 +114,20 @@ async def _windows(db: psycopg.AsyncConnection[Any]) -> tuple[int, dict[str, Fle
 
 
 async def _step(db: psycopg.AsyncConnection[Any], window: str, message: StepMessage) -> StepReply | None:
-    tries = 0
-    while True:
-        row = await (await db.execute(_READ_WINDOW, [window])).fetchone()
-        if row is None:
-            await db.execute(_NEW_WINDOW, [window])
-            continue
-        version, stored, now = row
-        state, reply = step_stored_window(stored, message, now, secrets.token_hex(8))
-        if reply is None:
-            return None
-        cursor = await db.execute(_REPLACE_WINDOW, [state.decode(), window, version])
-        if cursor.rowcount == 1:
-            return reply
-        # Another process changed the window first. Without a random wait, the processes would collide again and again.
-        tries += 1
-        await asyncio.sleep(random.random() * _RETRY_WAIT * min(tries, _MAX_WAITS))  # noqa: S311 - no secret
+    from psycopg import AsyncClientCursor  # noqa: PLC0415 - an extra
+
+    # Parameters are bound in the client: several statements are then one round trip.
+    cursor = AsyncClientCursor(db)
+    await cursor.execute(_LOCK_WINDOW, [window, window])
+    while cursor.nextset():
+        pass
+    ((stored, now),) = await cursor.fetchall()
+    state, reply = step_stored_window(stored, message, now, secrets.token_hex(8))
+    if reply is None:
+        await cursor.execute("ROLLBACK")
+    else:
+        await cursor.execute(_WRITE_WINDOW, [window, state.decode()])
+    return reply
 
 
 async def _run(db: psycopg.AsyncConnection[Any], statements: Collection[Statement]) -> Rows:

@@ -22,9 +22,10 @@ from pyannote_voiceprint_async import (
 )
 from pyannote_voiceprint_async.sandbox import Sandbox
 from pyannote_voiceprint_async.secret import Secret
-from pyannote_voiceprint_async.shared import sqlite_store
+from pyannote_voiceprint_async.shared import postgres_store, sqlite_store
 from pyannote_voiceprint_async.shared.connection import open_store
 from pyannote_voiceprint_async.shared.fleet_window import StepMessage, WindowRules
+from pyannote_voiceprint_async.shared.postgres_connection import PostgresConnection
 from pyannote_voiceprint_async.shared.postgres_store import PostgresStore
 from pyannote_voiceprint_async.shared.sqlite_store import SqliteStore
 from pyannote_voiceprint_async.shared.store import Store, StoreUnavailableError
@@ -304,11 +305,27 @@ async def test_a_step_does_not_wait_for_longer_than_the_patience_of_its_client(d
     store = PostgresStore(Secret(database), patience=0.0)
     await store.step("window", StepMessage("m", 1, 1, RULES))
     with psycopg.connect(database) as db:
-        db.execute("UPDATE voiceprint_windows SET version = version")
+        db.execute("UPDATE voiceprint_windows SET state = state")
         with pytest.raises(StoreUnavailableError, match=r"no reply within 0\.5 s") as raised:
             await store.step("window", StepMessage("m", 2, 1, RULES))
     assert raised.value.may_have_happened
     await store.aclose()
+
+
+async def test_a_process_that_is_stopped_in_the_middle_of_a_step_holds_up_no_other(database: str):
+    """The server ends its transaction, and the lock of the window is free."""
+
+    async def begin_step(db: psycopg.AsyncConnection[Any]) -> None:
+        await psycopg.AsyncClientCursor(db).execute(postgres_store._LOCK_WINDOW, ["window", "window"])
+
+    stopped, other = PostgresConnection(Secret(database)), PostgresStore(Secret(database))
+    await stopped.call(begin_step)
+    assert await other.step("window", StepMessage("m", 1, 1, RULES)) is not None
+    with pytest.raises(StoreUnavailableError) as raised:
+        await stopped.call(begin_step)
+    assert not raised.value.is_final
+    await stopped.aclose()
+    await other.aclose()
 
 
 PASSWORD = "p4ssw0rd-of-the-database"
