@@ -14,8 +14,8 @@ FailedOutput = Literal["error", "null", "missing"]
 _MEASURED = "Sandbox: the labels come from a simple comparison of sounds. The real API may return others."
 _MADE_UP = "Sandbox: the turns and labels are made up, because the sandbox did not decode the recording."
 _WITHOUT_EXTRA = (
-    "Sandbox: the turns and labels are made up, because the sandbox decodes recordings only with the extra [audio]. To "
-    "install it: pip install 'pyannote-voiceprint-async[audio]' (in a clone: pip install '.[audio]')"
+    "Sandbox: the turns and labels are made up, because the sandbox decodes recordings only if the extra [audio] is "
+    "installed."
 )
 
 

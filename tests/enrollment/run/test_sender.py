@@ -163,7 +163,8 @@ async def test_refused_rows_at_the_end_of_a_list_fail_by_name_within_minutes(wor
     # Three tries of each row, and three probes of each kind of refusal when only refused rows are left.
     assert len(refused) <= 3 * many + 3 * len(statuses)
     assert len(world.sandbox.accepted) == 40
-    assert world.clock.time() < 300.0
+    # When only refused rows are left, there are pauses of 10 s. Their number depends on the order of the responses.
+    assert world.clock.time() < 600.0
 
 
 @pytest.mark.parametrize("concurrency", [1, 64])
