@@ -57,6 +57,7 @@ MODULES = {
     "ratelimit/window.py": "the rate-limit window",
     "transport/connection.py": "the raw response, until it is read",
     "transport/deferred_response.py": "the response, before it arrives",
+    "transport/prepared_request.py": "the headers, as the session has them",
     "transport/exceptions.py": "exceptions of aiohttp",
     "transport/http.py": "one request over aiohttp",
     "transport/payloads.py": "when the first byte is sent",
