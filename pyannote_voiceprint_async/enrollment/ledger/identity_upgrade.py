@@ -59,7 +59,8 @@ def upgrade_identities(connection: sqlite3.Connection) -> None:
         LedgerError: later rules wrote the ledger. By the rules of this version, billed URLs would look new.
     """
     found = connection.execute("SELECT value FROM meta WHERE name = 'rules'").fetchone()
-    rules = 0 if found is None else int(found[0])
+    # A damaged number is no reason to stop: recomputing is safe at any time.
+    rules = int(found[0]) if found is not None and found[0].isdecimal() else 0
     if rules > _RULES:
         raise LedgerError("The ledger was written by a later version of this package. Install that version.")
     if rules == _RULES:
@@ -70,9 +71,6 @@ def upgrade_identities(connection: sqlite3.Connection) -> None:
     connection.execute("INSERT OR REPLACE INTO meta (name, value) VALUES ('rules', ?)", (str(_RULES),))
 
 
-# All names in the statements below are those of our own schema.
-
-
 def _upgrade_urls(connection: sqlite3.Connection, table: _Table) -> None:
     changed = [
         (id_, identity, key)
@@ -81,7 +79,7 @@ def _upgrade_urls(connection: sqlite3.Connection, table: _Table) -> None:
     ]
     # Move all old identities out of the way: a new identity must only conflict with other new or unchanged ones.
     connection.executemany(
-        f"UPDATE {table.name} SET identity = 'former:' || id WHERE id = ?",  # noqa: S608 - as above
+        f"UPDATE {table.name} SET identity = 'former:' || id WHERE id = ?",  # noqa: S608 - a name of the schema
         [(id_,) for id_, _, _ in changed],
     )
     for id_, identity, key in changed:
@@ -90,8 +88,8 @@ def _upgrade_urls(connection: sqlite3.Connection, table: _Table) -> None:
 
 def _set_identity(connection: sqlite3.Connection, table: _Table, id_: int, identity: str, key: str) -> None:
     """Store a new identity. If another row has it already, one of the two is kept under `identity#id`."""
-    query = f"SELECT id, state IN ('pending', 'failed') FROM {table.name} WHERE identity = ? AND {table.key} = ?"  # noqa: S608 - as above
-    update = f"UPDATE {table.name} SET identity = ? WHERE id = ?"  # noqa: S608 - as above
+    query = f"SELECT id, state IN ('pending', 'failed') FROM {table.name} WHERE identity = ? AND {table.key} = ?"  # noqa: S608 - names of the schema
+    update = f"UPDATE {table.name} SET identity = ? WHERE id = ?"  # noqa: S608 - a name of the schema
     other = connection.execute(query, (identity, key)).fetchone()
     if other is not None and other[1]:
         # The other one is not billed: a run with this URL must find the billed row.

@@ -208,6 +208,14 @@ async def test_a_file_keeps_its_identity(identifications):
     assert await ask(identifications, "SELECT identity FROM identifications") == [("sha256:00",)]
 
 
+@pytest.mark.parametrize("damaged", ["", "x", "-2", "2.5", "\u00b2"])
+async def test_a_damaged_number_of_the_rules_stops_no_run(ledger, damaged):
+    await former(ledger, ("Ada", supabase("ada", "b"), "succeeded"))
+    await write(ledger, "INSERT INTO meta (name, value) VALUES ('rules', ?)", damaged)
+    await load(ledger, Row("Ada", supabase("ada", "c")))
+    assert await ask(ledger, "SELECT id, state FROM recordings") == [(1, "succeeded")]
+
+
 async def test_a_ledger_with_later_rules_is_refused(ledger):
     """By earlier rules, URLs of the new signers would look new, and be billed again."""
     await former(ledger, ("Ada", "https://e.com/a.wav", "succeeded"))
