@@ -147,7 +147,7 @@ def _converter() -> cattrs.Converter:
         converter.register_structure_hook(kind, hook)
     converter.register_structure_hook_factory(attrs.has, _make_model_hook)
     converter.register_structure_hook_factory(lambda kind: kind == tuple[JobSummary, ...], _make_summaries_hook)
-    converter.register_structure_hook_func(lambda kind: kind == Mapping[str, JobStatus], _structure_statuses)
+    converter.register_structure_hook_factory(lambda kind: kind == Mapping[str, JobStatus], _make_statuses_hook)
     for request in _REQUESTS:
         overrides = {name: override(rename=_camel_case(name)) for name in attrs.fields_dict(request)} | {
             # A plain str also for a member of `Model`.
@@ -243,17 +243,21 @@ def _make_summaries_hook(_: Any, converter: cattrs.Converter) -> StructureHook:
     return structure_summaries
 
 
-def _structure_statuses(raw: Any, _: Any) -> dict[str, JobStatus]:
-    """Return the statuses of the jobs in a page, by id. A job that cannot be read must not hide the other jobs."""
-    if not isinstance(raw, list):
-        raise TypeError("not a list")
-    statuses: dict[str, JobStatus] = {}
-    for item in raw:
-        job_id = item.get("id", item.get("jobId")) if isinstance(item, dict) else None
-        if isinstance(job_id, str) and job_id:
-            status = item.get("status")
-            statuses[job_id] = _structure_status(status if isinstance(status, str) and status else "unknown", JobStatus)
-    return statuses
+def _make_statuses_hook(_: Any, converter: cattrs.Converter) -> StructureHook:
+    """Build the hook of the statuses in a page, which reads each job as `_make_summaries_hook` does."""
+    structure_status = _make_field_hook(attrs.fields(JobSummary).status, converter)
+
+    def structure_statuses(raw: Any, _: Any) -> dict[str, JobStatus]:
+        if not isinstance(raw, list):
+            raise TypeError("not a list")
+        statuses = {}
+        for item in raw:
+            with suppress(Exception):
+                job_id = _structure_text(item["id"] if "id" in item else item["jobId"], str)
+                statuses[job_id] = structure_status(item.get("status"), JobStatus)
+        return statuses
+
+    return structure_statuses
 
 
 def _camel_case(name: str) -> str:

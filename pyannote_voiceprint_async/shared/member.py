@@ -27,10 +27,10 @@ _HEARTBEAT = 1.0
 _USABLE = 2.0
 # A member whose last step is older has ended.
 _MEMBER_LIFETIME = 3 * _HEARTBEAT
-# Responses are reported together, at most so late, and after a fifth of the window at the latest. Permits that were
-# used together return together: reports at that time would delay the steps that grant them.
+# Responses are reported together after this time, or after a fifth of the window if that is shorter. Permits that were
+# used together return together: reports at that time would delay the steps that grant them again.
 _REPORT_DELAY = 0.5
-# What happened during a step is reported so late.
+# Responses that arrived during a step are reported in a next step, after this time.
 _NEXT_REPORT_DELAY = 0.1
 # A new window, or one after an outage, waits so long for the reports of its members.
 _GRACE = 1.5

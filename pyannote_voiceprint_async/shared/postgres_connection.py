@@ -22,6 +22,8 @@ R = TypeVar("R")
 # Seconds within which the server must accept a connection.
 _CONNECT_TIMEOUT = 5.0
 REPLY_TIMEOUT = 2.0
+# The locks of this package have this number, so that they are no locks of other programs. It has no other meaning.
+LOCK_NUMBER = 7165018
 """Seconds within which the server must reply to one call."""
 
 # Unlogged tables are fast, and empty after a crash of the server. That is safe: a new window grants no permits until
@@ -29,8 +31,8 @@ REPLY_TIMEOUT = 2.0
 _WINDOWS = """CREATE UNLOGGED TABLE IF NOT EXISTS voiceprint_windows (
     name TEXT PRIMARY KEY, state TEXT NOT NULL
 ) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000)"""
-# `IF NOT EXISTS` fails if two transactions create the same table at once. The number of the lock has no meaning.
-_CREATION_LOCK = "SELECT pg_advisory_xact_lock(7165018)"
+# `IF NOT EXISTS` fails if two transactions create the same table at once.
+_CREATION_LOCK = f"SELECT pg_advisory_xact_lock({LOCK_NUMBER})"
 # A process that is stopped inside a transaction must not hold up the others: they wait for its lock until the server
 # has ended the transaction.
 _SETTINGS = (

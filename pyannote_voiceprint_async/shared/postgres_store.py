@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pyannote_voiceprint_async.secret import Secret
 
 from .fleet_window import FleetWindow, StepMessage, StepReply
-from .postgres_connection import REPLY_TIMEOUT, PostgresConnection
+from .postgres_connection import LOCK_NUMBER, REPLY_TIMEOUT, PostgresConnection
 from .store import Rows, Statement, StoreUnavailableError, load_windows, step_stored_window
 
 if TYPE_CHECKING:
@@ -28,11 +28,10 @@ _LISTEN_RETRY = 1.0
 
 _NOW = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)"
 _READ_WINDOWS = f"SELECT name, state, {_NOW} FROM voiceprint_windows"  # noqa: S608 - constants
-# Each statement must see what was committed before it began, whatever the isolation level of the database is: the
-# state is read after the lock is obtained.
+# READ COMMITTED: the last statement must see the state that was committed while this transaction waited for the lock.
 _LOCK_WINDOW = f"""
     BEGIN ISOLATION LEVEL READ COMMITTED;
-    SELECT pg_advisory_xact_lock(7165018, hashtext(%s));
+    SELECT pg_advisory_xact_lock({LOCK_NUMBER}, hashtext(%s));
     SELECT (SELECT state FROM voiceprint_windows WHERE name = %s), {_NOW}
 """  # noqa: S608 - constants
 _WRITE_WINDOW = """
@@ -45,8 +44,8 @@ _NOTIFY: Statement = ("NOTIFY voiceprint_deliveries", {})
 class PostgresStore:
     """One PostgreSQL database. Needs the extra `[postgres]`.
 
-    A step of a window is a transaction of two round trips that holds the lock of the window. The server ends the
-    transaction of a process that is stopped in the middle of it, so that it holds up the others for half a second.
+    A step of a window is a transaction of two round trips that holds the lock of the window. If a process is stopped in
+    the middle of a step, the others wait for half a second: then the server ends the transaction.
 
     Args:
         dsn: the address of the database, `postgresql://…`. Its password is never shown.

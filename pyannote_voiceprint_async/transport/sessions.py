@@ -25,7 +25,7 @@ _HEADERS = {
     "Content-Type": "application/json",
     "User-Agent": f"pyannote-voiceprint-async/{__version__}",
 }
-_CLASSES: dict[str, Any] = {"request_class": PreparedRequest, "response_class": DeferredResponse}
+_SESSION_CLASSES: dict[str, Any] = {"request_class": PreparedRequest, "response_class": DeferredResponse}
 
 
 class _HeaderLimits(TypedDict, total=False):
@@ -144,8 +144,10 @@ class Sessions:
             )
         if proxy is not None:
             # aiohttp sends the headers of a session to the proxy too, so the key must not be one of them.
-            return ConnectionSet(self._open(headers=_HEADERS, **_CLASSES), headers=self._authorization, proxy=proxy)
-        return ConnectionSet(self._open(headers=_HEADERS | dict(self._authorization), **_CLASSES))
+            return ConnectionSet(
+                self._open(headers=_HEADERS, **_SESSION_CLASSES), headers=self._authorization, proxy=proxy
+            )
+        return ConnectionSet(self._open(headers=_HEADERS | dict(self._authorization), **_SESSION_CLASSES))
 
     def _open(self, **options: Any) -> aiohttp.ClientSession:
         session = aiohttp.ClientSession(

@@ -312,7 +312,7 @@ async def test_a_step_does_not_wait_for_longer_than_the_patience_of_its_client(d
     await store.aclose()
 
 
-async def test_a_process_that_is_stopped_in_the_middle_of_a_step_holds_up_no_other(database: str):
+async def test_a_process_that_is_stopped_in_a_step_holds_up_others_only_until_its_transaction_is_ended(database: str):
     """The server ends its transaction, and the lock of the window is free."""
 
     async def begin_step(db: psycopg.AsyncConnection[Any]) -> None:
